@@ -1,0 +1,16 @@
+"""The one base of every error a client can mend. Each exact error is defined beside the code that raises it."""
+
+from __future__ import annotations
+
+
+class DiscoveryError(Exception):
+    """`str(error)` is fit to show: what happened, to what, and what to do next. Facts are attributes."""
+
+
+class InvalidField(DiscoveryError):
+    """One field of a registration or a look-up is not acceptable. `field` is its name as the client spelt it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

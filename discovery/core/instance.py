@@ -1,0 +1,159 @@
+"""What a service says of itself (Registration), what identifies it (Key) and what the registry makes of it (Instance)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from discovery.core import metadata as metadata_text
+from discovery.core.address import parse_ip, parse_port
+from discovery.core.errors import InvalidField
+from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.name import fold, label
+
+# A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
+MAX_TAGS = 32
+MAX_PORTS = 32
+# SkyDNS's defaults: room to prefer or to spare an instance in both directions.
+DEFAULT_WEIGHT = 100
+DEFAULT_PRIORITY = 10
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+_PROTOCOLS = ("tcp", "udp")
+
+
+class Key(NamedTuple):
+    """One running process of a service: the folded name and the address, in canonical spelling."""
+
+    service: str
+    ip: str
+    port: int
+
+    @classmethod
+    def of(cls, name: object, ip: object, port: object) -> Key:
+        """From what a client sent; InvalidField names the part at fault."""
+        return cls(fold(label(name, "name")), parse_ip(ip), parse_port(port))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A registration that keeps every rule; `Registration.of` makes one from what a client sent.
+
+    `weight` and `priority` are SRV's (RFC 2782). `zone` is the locality. `ttl` in seconds and `id` are the server's
+    choice when None. `ports` maps a port's name to its number, in the order given.
+    """
+
+    name: str
+    ip: str
+    port: int
+    metadata: bytes = metadata_text.EMPTY
+    tags: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    protocol: str = "tcp"
+    weight: int = DEFAULT_WEIGHT
+    priority: int = DEFAULT_PRIORITY
+    zone: str | None = None
+    ttl: float | None = None
+    id: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: object,
+        ip: object,
+        port: object,
+        *,
+        metadata: object = None,
+        tags: object = (),
+        ports: object = None,
+        protocol: object = "tcp",
+        weight: object = DEFAULT_WEIGHT,
+        priority: object = DEFAULT_PRIORITY,
+        zone: object = None,
+        ttl: object = None,
+        id: object = None,
+    ) -> Registration:
+        """Checks and canonicalises every field; InvalidField names the first at fault."""
+        return cls(
+            name=label(name, "name"),
+            ip=parse_ip(ip),
+            port=parse_port(port),
+            metadata=metadata_text.pack(metadata),
+            tags=_tags(tags),
+            ports=_ports(ports),
+            protocol=_protocol(protocol),
+            weight=_uint16(weight, "weight"),
+            priority=_uint16(priority, "priority"),
+            zone=None if zone is None else label(zone, "zone"),
+            ttl=_ttl(ttl),
+            id=_own_id(id),
+        )
+
+    @property
+    def key(self) -> Key:
+        return Key(fold(self.name), self.ip, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A registered process. `registered_at` is wall-clock seconds since the epoch, for people."""
+
+    id: str
+    registered_at: float
+    spec: Registration
+
+    @property
+    def address(self) -> str:
+        """`10.0.0.1:3001` or `[2001:db8::1]:3001`."""
+        return f"[{self.spec.ip}]:{self.spec.port}" if ":" in self.spec.ip else f"{self.spec.ip}:{self.spec.port}"
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise InvalidField("tags", "must be a list of labels")
+    if len(value) > MAX_TAGS:
+        raise InvalidField("tags", f"has {len(value)} entries, at most {MAX_TAGS} are kept")
+    tags = [label(tag, f"tags[{index}]") for index, tag in enumerate(value)]
+    return tuple({fold(tag): tag for tag in tags}.values())
+
+
+def _ports(value: object) -> tuple[tuple[str, int], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise InvalidField("ports", "must be an object that maps port names to numbers")
+    if len(value) > MAX_PORTS:
+        raise InvalidField("ports", f"has {len(value)} entries, at most {MAX_PORTS} are kept")
+    return tuple((label(name, "ports"), parse_port(port, f"ports.{name}")) for name, port in value.items())
+
+
+def _protocol(value: object) -> str:
+    if value not in _PROTOCOLS:
+        raise InvalidField("protocol", "must be tcp or udp")
+    return str(value)
+
+
+def _uint16(value: object, field: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
+        raise InvalidField(field, "must be a whole number from 0 to 65535")
+    return value
+
+
+def _ttl(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_TTL <= value <= MAX_TTL:
+        raise InvalidField("ttl", f"must be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}")
+    return float(value)
+
+
+def _own_id(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidField(
+            "id", "must be 1 to 128 letters, digits, '.', '_', ':', '@' or '-', the first a letter or digit"
+        )
+    return value

@@ -1,0 +1,37 @@
+"""Service names and the other labels of a registration.
+
+A name is one DNS label (RFC 1035 §2.3.4: at most 63 octets), so whatever can be registered can be asked for over DNS.
+Names are compared without case (RFC 4343) and shown as first registered; `fold` is the one place that says how.
+"""
+
+from __future__ import annotations
+
+import re
+
+from discovery.core.errors import InvalidField
+
+# No leading `_`: `_tcp` and its like are DNS's own (RFC 8552). ASCII only, so look-alikes from other scripts are refused.
+_LABEL = re.compile(r"(?![-_])[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+def fold(name: str) -> str:
+    """The spelling by which names are compared."""
+    return name.lower()
+
+
+def label(text: object, field: str) -> str:
+    """`text` without surrounding blanks, if it is a label; else InvalidField that says which rule it broke."""
+    if not isinstance(text, str):
+        raise InvalidField(field, "must be a string")
+    stripped = text.strip()
+    if _LABEL.fullmatch(stripped):
+        return stripped
+    raise InvalidField(field, _why_not(stripped))
+
+
+def _why_not(text: str) -> str:
+    if not text:
+        return "must not be empty"
+    if len(text) > 63:
+        return f"is {len(text)} characters long, at most 63 fit a DNS label"
+    return "must be letters, digits, '-' or '_', not start with '-' or '_' and not end with '-'"

@@ -1,0 +1,39 @@
+"""Which zone answers: the one with the longest origin at or above the name. Whoever reloads zones puts whole zones here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from discovery.dns.message import NOT_AUTHORITATIVE, Answer, Class, Explanation, Question
+from discovery.dns.names import Name, to_text
+from discovery.dns.zone import Zone
+
+# The Lookup seam: a question and the time in, what is true out. A feature may wrap one Lookup in another.
+Lookup = Callable[[Question, float], Answer]
+
+
+class Catalog:
+    def __init__(self, zones: Iterable[Zone]) -> None:
+        self.replace(zones)
+
+    def replace(self, zones: Iterable[Zone]) -> None:
+        """All at once: a reader sees the old set or the new one."""
+        self._zones = {zone.origin: zone for zone in zones}
+
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        return tuple(self._zones.values())
+
+    def zone_of(self, name: Name) -> Zone | None:
+        for start in range(len(name) + 1):
+            if zone := self._zones.get(name[start:]):
+                return zone
+        return None
+
+    def lookup(self, question: Question, now: float) -> Answer:
+        zone = self.zone_of(question.name) if question.klass == Class.IN else None
+        if zone is None:
+            return Answer.refused(
+                Explanation(NOT_AUTHORITATIVE, f"{to_text(question.name)} is not in a zone of this server")
+            )
+        return zone.lookup(question, now)

@@ -1,0 +1,139 @@
+"""The values between a query and a reply: Question, RR, Answer.
+
+An Answer is made by one of its verbs (`of`, `nodata`, `nxdomain`, `referral`, `refused`, `failed`); whoever answers says what is true,
+the zone adds the SOA to negatives, the wire turns it into octets and cuts it to size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
+
+from discovery.dns.names import Name
+
+
+class Type(IntEnum):
+    """The RR types that this server knows by name; any other number is an int (RFC 3597)."""
+
+    A = 1
+    NS = 2
+    CNAME = 5
+    SOA = 6
+    PTR = 12
+    HINFO = 13
+    MX = 15
+    TXT = 16
+    AAAA = 28
+    SRV = 33
+    DNAME = 39
+    OPT = 41
+    DS = 43
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+
+
+class Class(IntEnum):
+    IN = 1
+    CH = 3
+    ANY = 255
+
+
+class Rcode(IntEnum):
+    """RFC 1035 §4.1.1; BADVERS is RFC 6891 §9."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+class Question(NamedTuple):
+    name: Name
+    type: int
+    klass: int = Class.IN
+
+
+class RR(NamedTuple):
+    """`rdata` is in wire form, names in it uncompressed; `ttl` in seconds."""
+
+    name: Name
+    type: int
+    ttl: int
+    rdata: bytes
+
+
+# Info-codes of RFC 8914 §4 that are used here.
+OTHER = 0
+NOT_READY = 14
+NOT_AUTHORITATIVE = 20
+
+
+class Explanation(NamedTuple):
+    """An Extended DNS Error (RFC 8914): its info-code and a text for the person who looks."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
+
+    When the answer is cut, an RR and its companions go together. `glue` goes with the authority section.
+    """
+
+    rcode: Rcode = Rcode.NOERROR
+    answer: tuple[RR, ...] = ()
+    companions: tuple[tuple[RR, ...], ...] = ()
+    authority: tuple[RR, ...] = ()
+    glue: tuple[RR, ...] = ()
+    authoritative: bool = True
+    explanation: Explanation | None = None
+
+    @classmethod
+    def of(cls, answer: Iterable[RR], companions: Iterable[tuple[RR, ...]] = ()) -> Answer:
+        return cls(answer=tuple(answer), companions=tuple(companions))
+
+    @classmethod
+    def nodata(cls, explanation: Explanation | None = None) -> Answer:
+        """The name exists, records of this type do not (RFC 2308 §2.2)."""
+        return cls(explanation=explanation)
+
+    @classmethod
+    def nxdomain(cls, explanation: Explanation | None = None) -> Answer:
+        """Nothing exists at or below the name (RFC 8020)."""
+        return cls(rcode=Rcode.NXDOMAIN, explanation=explanation)
+
+    @classmethod
+    def referral(cls, authority: Iterable[RR], glue: Iterable[RR]) -> Answer:
+        """Another server's (RFC 1034 §4.3.2, step 3b)."""
+        return cls(authority=tuple(authority), glue=tuple(glue), authoritative=False)
+
+    @classmethod
+    def refused(cls, explanation: Explanation | None = None) -> Answer:
+        return cls(rcode=Rcode.REFUSED, authoritative=False, explanation=explanation)
+
+    @classmethod
+    def failed(cls, explanation: Explanation | None = None) -> Answer:
+        """Cannot be answered now (SERVFAIL)."""
+        return cls(rcode=Rcode.SERVFAIL, authoritative=False, explanation=explanation)
+
+    @property
+    def negative(self) -> bool:
+        """Authoritative, and there is no such name or no such type: the SOA belongs to it (RFC 2308 §3)."""
+        return self.authoritative and not self.answer and self.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
+
+    def with_authority(self, authority: Iterable[RR]) -> Answer:
+        return replace(self, authority=tuple(authority))
+
+    def after(self, chain: tuple[RR, ...]) -> Answer:
+        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2)."""
+        return replace(self, answer=chain + self.answer, companions=((),) * len(chain) + self.companions)

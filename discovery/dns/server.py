@@ -1,0 +1,187 @@
+"""The sockets: UDP read in a burst until it would block, TCP by length prefix (RFC 7766). The only DNS file that knows a clock.
+
+On a wildcard address a UDP reply leaves from the address that was asked (IP_PKTINFO): clients drop it otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from discovery.dns.responder import Responder
+
+Clock = Callable[[], float]
+
+# Datagrams, or messages of one connection, for one turn of the event loop: a flood of queries must not starve HTTP.
+BURST = 64
+# The largest query that is read whole; longer ones are cut and thus malformed. Real queries have under 512 octets.
+MAX_DATAGRAM = 4096
+# RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
+TCP_IDLE_SECONDS = 10.0
+# Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
+MAX_TCP_CONNECTIONS = 512
+# RFC 1035 §4.2.2.
+_LENGTH = struct.Struct("!H")
+
+# socket has no name for Linux's IP_PKTINFO before Python 3.13; struct in_pktinfo is index, local address, header address.
+_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+_ANCILLARY = socket.CMSG_SPACE(64)
+
+
+class UdpServer:
+    """Serves one bound, non-blocking datagram socket."""
+
+    def __init__(self, sock: socket.socket, responder: Responder, clock: Clock) -> None:
+        self._sock = sock
+        self._responder = responder
+        self._clock = clock
+        wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
+        self._receive = self._receive_on_wildcard if wildcard else self._receive_plain
+        if wildcard:
+            _ask_for_destination(sock)
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().add_reader(self._sock, self._on_readable)
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    def _on_readable(self) -> None:
+        # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
+        with contextlib.suppress(OSError):
+            for _ in range(BURST):
+                self._receive()
+
+    def _receive_plain(self) -> None:
+        packet, client = self._sock.recvfrom(MAX_DATAGRAM)
+        reply = self._responder.respond(packet, self._clock(), udp=True)
+        if reply is not None:
+            self._sock.sendto(reply, client)
+
+    def _receive_on_wildcard(self) -> None:
+        packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
+        reply = self._responder.respond(packet, self._clock(), udp=True)
+        if reply is not None:
+            self._sock.sendmsg([reply], [_as_source(*item) for item in ancillary], 0, client)
+
+
+def _ask_for_destination(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """The packet info of a query, turned round: its destination becomes the reply's source, the route is the kernel's choice."""
+    if level == socket.IPPROTO_IP:
+        return level, kind, bytes(4) + data[4:8] + bytes(4)
+    return level, kind, data
+
+
+class TcpServer:
+    """Serves one listening socket. Idle connections are closed after `TCP_IDLE_SECONDS`."""
+
+    def __init__(self, sock: socket.socket, responder: Responder, clock: Clock) -> None:
+        self._sock = sock
+        self._responder = responder
+        self._clock = clock
+        self._connections: dict[_Connection, None] = {}  # longest idle first
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock)
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        await self._server.wait_closed()
+
+    def respond(self, packet: bytes) -> bytes | None:
+        return self._responder.respond(packet, self._clock(), udp=False)
+
+    def opened(self, connection: _Connection) -> None:
+        self._connections[connection] = None
+        if len(self._connections) > MAX_TCP_CONNECTIONS:
+            next(iter(self._connections)).close()
+
+    def used(self, connection: _Connection) -> None:
+        if connection in self._connections:
+            self._connections[connection] = self._connections.pop(connection)
+
+    def closed(self, connection: _Connection) -> None:
+        self._connections.pop(connection, None)
+
+
+class _Connection(asyncio.Protocol):
+    """One client. What it sends is answered in order; while it does not read, nothing more is read from it."""
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._received = bytearray()
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
+        self._idle = asyncio.get_running_loop().call_later(TCP_IDLE_SECONDS, self.close)
+        self._server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._answer_whole_messages()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+        self._answer_whole_messages()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._idle.cancel()
+        self._server.closed(self)
+
+    def close(self) -> None:
+        # A client that never reads would keep its unsent answers, and so the connection, for ever.
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def _answer_whole_messages(self) -> None:
+        for _ in range(BURST):
+            if self._paused or (packet := self._next_message()) is None:
+                return
+            self._restart_idle_timer()
+            reply = self._server.respond(packet)
+            if reply is not None:
+                self._transport.write(_LENGTH.pack(len(reply)) + reply)
+        self.pause_writing()  # the rest in the next turn: others wait too
+        asyncio.get_running_loop().call_soon(self.resume_writing)
+
+    def _next_message(self) -> bytes | None:
+        if len(self._received) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+        if len(self._received) < end:
+            return None
+        packet = bytes(self._received[_LENGTH.size : end])
+        del self._received[:end]
+        return packet
+
+    def _restart_idle_timer(self) -> None:
+        """Only a whole message counts as a sign of life, so that a trickle of octets holds nothing open."""
+        self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(TCP_IDLE_SECONDS, self.close)
+        self._server.used(self)

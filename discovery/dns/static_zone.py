@@ -1,0 +1,93 @@
+"""The fixed records of one zone, as a value: built whole from a zone file (or made up) and replaced whole, never edited.
+
+Look-up follows RFC 1034 §4.3.2, in two halves with room for live names between them: `exact` (delegations and names that
+have records) before them, `otherwise` (empty non-terminals, wildcards by RFC 4592, NXDOMAIN) after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from discovery.dns import records
+from discovery.dns.message import RR, Answer, Type
+from discovery.dns.names import Name
+
+RRsets = Mapping[int, tuple[RR, ...]]
+
+
+class StaticZone:
+    """`nodes`: absolute lower-case owner names to their RRsets by type; the origin has an SOA and an NS RRset."""
+
+    def __init__(self, origin: Name, nodes: Mapping[Name, RRsets]) -> None:
+        self.origin = origin
+        self._nodes = nodes
+        self._branches = frozenset(_branches(origin, nodes))
+        self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
+
+    @property
+    def soa(self) -> RR:
+        return self._nodes[self.origin][Type.SOA][0]
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """First labels below the origin that have records of their own: not for services."""
+        depth = len(self.origin) + 1
+        return frozenset(name[0].decode("ascii", "replace") for name in self._nodes if len(name) == depth)
+
+    def exact(self, name: Name, qtype: int) -> Answer | None:
+        """A referral, or what the file has at exactly this name; None when it has no records there."""
+        cut = self._cut_above(name)
+        if cut is not None and not (cut == name and qtype == Type.DS):
+            return self._referral(cut)
+        rrsets = self._nodes.get(name)
+        return None if rrsets is None else self._from(rrsets, name, qtype)
+
+    def otherwise(self, name: Name, qtype: int) -> Answer:
+        """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN."""
+        if name in self._branches:
+            return Answer.nodata()
+        rrsets = self._nodes.get((b"*", *self._closest_encloser(name)))
+        return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
+
+    def addresses(self, name: Name) -> tuple[RR, ...]:
+        """A and AAAA at exactly this name, for the additional section."""
+        rrsets = self._nodes.get(name, {})
+        return (*rrsets.get(Type.A, ()), *rrsets.get(Type.AAAA, ()))
+
+    def _from(self, rrsets: RRsets, owner: Name, qtype: int) -> Answer:
+        rrset = rrsets.get(qtype) or rrsets.get(Type.CNAME)
+        if not rrset:
+            return Answer.nodata()
+        rrs = [rr._replace(name=owner) for rr in rrset]
+        return Answer.of(rrs, [self._companions(rr) for rr in rrs])
+
+    def _companions(self, rr: RR) -> tuple[RR, ...]:
+        target = records.target(rr.type, rr.rdata)
+        return () if target is None else self.addresses(target)
+
+    def _referral(self, cut: Name) -> Answer:
+        servers = self._nodes[cut][Type.NS]
+        glue = [address for rr in servers for address in self._companions(rr)]
+        return Answer.referral(servers, glue)
+
+    def _cut_above(self, name: Name) -> Name | None:
+        """The highest delegation at or above the name."""
+        if self._cuts:
+            for length in range(len(self.origin) + 1, len(name) + 1):
+                if (above := name[-length:]) in self._cuts:
+                    return above
+        return None
+
+    def _closest_encloser(self, name: Name) -> Name:
+        """RFC 4592 §3.3.1: the longest existing ancestor. The origin always exists."""
+        for start in range(1, len(name) - len(self.origin)):
+            if name[start:] in self._nodes or name[start:] in self._branches:
+                return name[start:]
+        return self.origin
+
+
+def _branches(origin: Name, names: Iterable[Name]) -> Iterable[Name]:
+    """Empty non-terminals and other ancestors of the names."""
+    for name in names:
+        for start in range(1, len(name) - len(origin)):
+            yield name[start:]

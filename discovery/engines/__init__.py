@@ -1,0 +1,1 @@
+"""Ways to share the truth between processes, one folder each; the composition root chooses one."""

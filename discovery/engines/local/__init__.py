@@ -1,0 +1,28 @@
+"""The engine of a single process: a write is the truth as soon as the registry has it. README.md beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from discovery.store.registry import Registry
+from discovery.store.writes import Write
+
+T = TypeVar("T")
+
+
+class LocalEngine:
+    """In memory only: nothing to load, nothing to flush."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float]) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    async def open(self) -> None:
+        self._registry.loaded = True
+
+    async def submit(self, write: Write[T]) -> T:
+        return write.apply(self._registry, self._clock())
+
+    async def close(self) -> None:
+        pass

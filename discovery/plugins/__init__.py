@@ -1,0 +1,42 @@
+"""Optional features, one folder each with its README; `app.PLUGINS` lists them in order and none knows another.
+
+A plugin reaches the server through the seams below and nowhere else. The base class is the null plugin: a feature overrides
+what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from discovery.core.change import Change
+from discovery.dns.catalog import Lookup
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+
+
+class Plugin:
+    def changed(self, change: Change) -> None:
+        """Every visible change, in order, in the middle of the write: never blocks, raises or writes."""
+
+    def lookup(self, inner: Lookup) -> Lookup:
+        """The look-up with this feature in front of it."""
+        return inner
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        return ()
+
+    def middlewares(self) -> Iterable[Middleware]:
+        return ()
+
+    async def open(self) -> None:
+        """Before any socket opens."""
+
+    async def close(self) -> None:
+        """After every socket has closed."""
+
+
+# Reads its own settings; None when the feature is off. The clock is the registry's (monotonic seconds).
+Factory = Callable[[Registry, Engine, Callable[[], float]], "Plugin | None"]

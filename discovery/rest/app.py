@@ -1,0 +1,81 @@
+"""The aiohttp application, and the runner that serves it: routes, middleware, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from aiohttp.web_protocol import RequestHandler
+
+from discovery.rest import cors, errors
+from discovery.rest.access_log import AccessLogger, logger
+from discovery.rest.handlers import Handlers
+from discovery.rest.times import Times
+
+# Room for a batch of 10,000 heartbeats of 200 octets each; nothing else comes near it.
+MAX_BODY = 2 * 1024 * 1024
+# Seconds for requests in hand when the process is asked to stop (it has five in all).
+SHUTDOWN_SECONDS = 3.0
+
+
+def make_app(
+    handlers: Handlers,
+    times: Times,
+    origins: Collection[str],
+    routes: Iterable[web.AbstractRouteDef] = (),
+    middlewares: Iterable[Middleware] = (),
+) -> web.Application:
+    """`routes` and `middlewares` are those of the plugins; theirs run inside the error table and CORS."""
+    app = web.Application(client_max_size=MAX_BODY)
+    cors.install(app, origins)
+    app.middlewares.extend([errors.middleware(times, MAX_BODY), *middlewares])
+    app.add_routes([*handlers.routes(), *routes])
+    return app
+
+
+class Runner(web.AppRunner):
+    """Serves the application; what is not even HTTP gets a JSON error like everything else."""
+
+    def __init__(self, app: web.Application, times: Times) -> None:
+        super().__init__(app, access_log_class=AccessLogger, access_log=logger, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._times = times
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(self._times, made.request_handler, request_factory=made.request_factory, **made._kwargs)
+
+
+class _Server(web.Server):
+    def __init__(self, times: Times, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.times = times
+
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """aiohttp calls this for what its parser refused, and for what escaped the error table."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("The answer has begun; it cannot become an error any more")
+        assert isinstance(self._manager, _Server)
+        if status == 400:
+            first_line = (message or "").strip().partition("\n")[0].rstrip(":")
+            text = f"This is not an HTTP request that can be read: {first_line}"
+            response = errors.body(status, "BAD_REQUEST", text, self._manager.times)
+        else:
+            self.log_exception("A request from %s failed", request.remote, exc_info=exc)
+            response = errors.body(status, "INTERNAL", errors.INTERNAL, self._manager.times)
+        response.force_close()
+        return response

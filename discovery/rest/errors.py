@@ -1,0 +1,124 @@
+"""Errors as HTTP says them: one table from error to status, one body for all of them, framework errors included.
+
+Body: `{error, message, timestamp, code, …facts}`. `error` is the status in words, `message` says what happened, to what and
+what to do next, `code` is for programs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from pydantic import ValidationError
+
+from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.rest.times import Times
+from discovery.store.registry import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+
+_log = logging.getLogger("discovery.rest")
+
+Facts = Mapping[str, Any]
+
+
+class HttpError(DiscoveryError):
+    """An error that only HTTP has. `facts` go into the body."""
+
+    def __init__(self, status: int, code: str, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.facts = facts
+
+
+# error → status, code, facts. The first class that fits.
+_TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
+    (InvalidField, 400, "INVALID_FIELD", lambda error: {"field": error.field}),
+    (
+        UnknownInstance,
+        404,
+        "INSTANCE_UNKNOWN",
+        lambda error: {"suggestion": "Register the instance first: POST /register with name, ip and port"},
+    ),
+    (UnknownService, 404, "SERVICE_UNKNOWN", lambda error: {"serviceName": error.name}),
+    (ServiceFull, 409, "SERVICE_FULL", lambda error: {"serviceName": error.name, "limit": error.limit}),
+    (NameReserved, 409, "NAME_RESERVED", lambda error: {"serviceName": error.name}),
+    (IdTaken, 409, "ID_TAKEN", lambda error: {"id": error.id}),
+]
+
+INTERNAL = "Something went wrong inside the registry; its log has the details"
+
+# What aiohttp raises of itself.
+_FRAMEWORK = {
+    404: ("ROUTE_UNKNOWN", "There is no {method} {path} here; the README lists the routes"),
+    405: ("METHOD_NOT_ALLOWED", "{path} does not take {method}; it takes {allowed}"),
+    413: ("BODY_TOO_LARGE", "The body is larger than {limit} octets"),
+    417: ("EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood"),
+}
+
+
+def middleware(times: Times, max_body: int) -> Middleware:
+    """Turns every error of a handler into its response. What is unforeseen is logged with its traceback and is a bare 500."""
+
+    @web.middleware
+    async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _framework_error(request, error, times, max_body)
+        except ValidationError as error:
+            return respond(_of_shape(error), times)
+        except DiscoveryError as error:
+            return respond(error, times)
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.rel_url.raw_path)
+            return body(500, "INTERNAL", INTERNAL, times)
+
+    return as_json
+
+
+def respond(error: DiscoveryError, times: Times) -> web.Response:
+    if isinstance(error, HttpError):
+        return body(error.status, error.code, str(error), times, error.facts)
+    for kind, status, code, facts in _TABLE:
+        if isinstance(error, kind):
+            return body(status, code, str(error), times, facts(error))
+    raise error
+
+
+def body(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> web.Response:
+    content = {"error": HTTPStatus(status).phrase, "message": message, "code": code, **(facts or {})}
+    return web.Response(
+        body=orjson.dumps(content | {"timestamp": times.now()}), status=status, content_type="application/json"
+    )
+
+
+def _framework_error(request: web.Request, error: web.HTTPException, times: Times, max_body: int) -> web.Response:
+    code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", error.reason))
+    allowed = ", ".join(sorted(getattr(error, "allowed_methods", ())))
+    message = text.format(method=request.method, path=request.rel_url.raw_path, allowed=allowed, limit=max_body)
+    response = body(error.status, code, message, times)
+    if allowed:
+        response.headers["Allow"] = allowed  # RFC 9110 §15.5.6
+    return response
+
+
+def _of_shape(error: ValidationError) -> InvalidField:
+    """The first thing pydantic found wrong, in our words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    return InvalidField(field, _WORDS.get(first["type"], first["msg"]))
+
+
+_WORDS = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "dict_type": "must be a JSON object",
+    "list_type": "must be a list",
+    "model_type": "must be a JSON object",
+}

@@ -1,0 +1,44 @@
+"""Reading what a client sent: a JSON body of a schema, required query parameters."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import orjson
+from aiohttp import web
+
+from discovery.rest.errors import HttpError
+from discovery.rest.schemas import Body
+
+B = TypeVar("B", bound=Body)
+
+
+async def read(request: web.Request, schema: type[B]) -> B:
+    """HttpError 400 for no JSON, 415 for another content type; pydantic's ValidationError for another shape."""
+    if not _is_json(request.content_type):
+        raise HttpError(415, "NOT_JSON", f"Content-Type is {request.content_type}; send the body as application/json")
+    octets = await request.read()
+    if not octets:
+        raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
+    try:
+        content = orjson.loads(octets)
+    except orjson.JSONDecodeError as error:
+        raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise HttpError(400, "NOT_AN_OBJECT", "The body must be a JSON object")
+    return schema.model_validate(content)
+
+
+def _is_json(content_type: str) -> bool:
+    # aiohttp's word for "none was sent"
+    return content_type in ("application/json", "application/octet-stream") or content_type.endswith("+json")
+
+
+def parameter(request: web.Request, name: str, example: str) -> str:
+    """A query parameter; HttpError 400 with an example when it is missing."""
+    value = request.query.get(name)
+    if value is None:
+        raise HttpError(
+            400, "PARAMETER_MISSING", f"{name}: the query parameter is required", field=name, example=example
+        )
+    return value

@@ -1,0 +1,55 @@
+"""The bodies of requests: their shape. What the values mean is checked by `core`, so that every way in has the same rules.
+
+Unknown fields are ignored, as the original did: its clients send more than it reads.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, WithJsonSchema
+
+from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Key, Registration
+from discovery.core.lease import MAX_TTL, MIN_TTL
+
+# A whole number, or a decimal string as clients have it that read it from their environment. `core` tells good from bad.
+Port = Annotated[
+    Any, WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]})
+]
+Seconds = Annotated[Any, WithJsonSchema({"type": "number", "minimum": MIN_TTL, "maximum": MAX_TTL})]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class RegisterBody(Body):
+    """POST /register."""
+
+    name: StrictStr
+    ip: StrictStr
+    port: Port
+    metadata: dict[str, Any] | None = None
+    tags: list[StrictStr] = []
+    ports: dict[str, Port] | None = None
+    protocol: StrictStr = "tcp"
+    weight: StrictInt = DEFAULT_WEIGHT
+    priority: StrictInt = DEFAULT_PRIORITY
+    zone: StrictStr | None = None
+    ttl: Seconds = None
+    id: StrictStr | None = None
+
+    def registration(self) -> Registration:
+        """InvalidField when a value breaks a rule."""
+        return Registration.of(**dict(self))
+
+
+class HeartbeatBody(Body):
+    """POST /heartbeat."""
+
+    name: StrictStr
+    ip: StrictStr
+    port: Port
+
+    def key(self) -> Key:
+        return Key.of(self.name, self.ip, self.port)

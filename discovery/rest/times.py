@@ -1,0 +1,35 @@
+"""Monotonic readings as people's times: ISO 8601, UTC, milliseconds, `Z`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+# Two clocks read one after the other never agree to the microsecond. Below this they are taken to run in step, so that
+# one reading is always shown as the same time; above it the wall clock was set, and what is shown follows.
+_STEP = 0.050
+
+
+class Times:
+    def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._offset = wall() - clock()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return self._wall()
+
+    def now(self) -> str:
+        return iso(self._wall())
+
+    def of(self, reading: float) -> str:
+        """The wall time at which the monotonic clock showed `reading`."""
+        offset = self._wall() - self._clock()
+        if abs(offset - self._offset) > _STEP:
+            self._offset = offset
+        return iso(reading + self._offset)
+
+
+def iso(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

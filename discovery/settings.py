@@ -1,0 +1,113 @@
+"""The server's knobs: environment, then `.env`, then the default; read once, at start. `.env.example` shows them all.
+
+A plugin's or an engine's own settings stand in its folder, under its prefix.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from discovery.core.errors import DiscoveryError
+from discovery.dns import names
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _address(text: str) -> str:
+    if text == "localhost":
+        return text
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an IP address nor localhost") from None
+
+
+def _domain(text: str) -> str:
+    return names.to_text(names.from_text(text))
+
+
+def _origin(text: str) -> str:
+    if "://" not in text or text.endswith("/"):
+        raise ValueError(f"{text!r} is no origin; write scheme://host[:port], without a path, each in full")
+    return text
+
+
+def _flatten(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """localhost is both loopback addresses: clients try one or the other first."""
+    return tuple(ip for text in addresses for ip in (("127.0.0.1", "::1") if text == "localhost" else (text,)))
+
+
+Addresses = Annotated[
+    tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split), AfterValidator(_flatten)
+]
+Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=1, le=3600)]
+DnsSeconds = Annotated[int, Field(ge=0, le=3600)]
+
+
+class SettingsError(DiscoveryError):
+    """One line for each setting at fault."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    host: Addresses = Field(("127.0.0.1",), min_length=1)
+    port: Port = 3100
+    dns_host: Addresses = ()  # empty: HOST's value
+    dns_port: Port = 8600
+    dns_domain: Domains = Field(("svc.local",), min_length=1)
+    dns_ttl_seconds: DnsSeconds = 5
+    dns_negative_ttl_seconds: DnsSeconds = 2
+    zones_dir: Path = Path("zones")
+    heartbeat_timeout_seconds: Seconds = 10
+    cleanup_interval_seconds: Seconds = 5
+    max_instances_per_service: int = Field(10, ge=1, le=100_000)
+    allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
+    environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))
+    allow_anonymous: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
+
+    @model_validator(mode="after")
+    def _wide_open_only_when_meant(self) -> Settings:
+        wide = [ip for ip in (*self.host, *self.dns_addresses) if not ipaddress.ip_address(ip).is_loopback]
+        if wide and not self.allow_anonymous:
+            raise ValueError(
+                f"HOST, DNS_HOST: {wide[0]} can be reached from other machines and anybody there could register; "
+                "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
+            )
+        return self
+
+    @property
+    def dns_addresses(self) -> tuple[str, ...]:
+        return self.dns_host or self.host
+
+
+def read() -> Settings:
+    """SettingsError names every variable at fault, what it was and what it may be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
+
+
+def _line(error: Any) -> str:
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    return f"{str(error['loc'][0]).upper()}: {text} (it is {error['input']!r})"

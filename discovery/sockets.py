@@ -1,0 +1,66 @@
+"""Bound sockets for both faces, with errors that say which setting to change."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from discovery.core.errors import DiscoveryError
+
+STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+# Port 0 is one free number for all addresses and both protocols. What is free for one may be taken for the next.
+_TRIES_FOR_A_FREE_PORT = 50
+_BACKLOG = 1024
+
+
+class BindError(DiscoveryError):
+    def __init__(self, ip: str, port: int, settings: str, reason: str) -> None:
+        super().__init__(f"Cannot listen on {authority(ip, port)}: {reason}; change {settings}, or stop what uses it")
+
+
+def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], settings: str) -> list[socket.socket]:
+    """A socket for each address and kind, addresses first; all on one port. `settings` names the knobs in the error."""
+    tries = 1 if port else _TRIES_FOR_A_FREE_PORT
+    for last in [False] * (tries - 1) + [True]:
+        bound: list[socket.socket] = []
+        try:
+            for ip in ips:
+                for kind in kinds:
+                    bound.append(_bind(ip, port or (bound[0].getsockname()[1] if bound else 0), kind))
+        except OSError as error:
+            for sock in bound:
+                sock.close()
+            if last:
+                raise BindError(ip, port, settings, error.strerror or str(error)) from None
+        else:
+            return bound
+    raise AssertionError("unreachable")
+
+
+def authority(ip: str, port: int) -> str:
+    """As in a URL."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def authority_of(sock: socket.socket) -> str:
+    return authority(*sock.getsockname()[:2])
+
+
+def _bind(ip: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    version6 = ipaddress.ip_address(ip).version == 6
+    sock = socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, kind)
+    try:
+        sock.setblocking(False)
+        if version6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((ip, port))
+        if kind == STREAM:
+            sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,20 @@
+"""The Engine seam: where a write becomes the truth. One is chosen at start (`discovery/engines/`)."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from discovery.store.writes import Write
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    async def open(self) -> None:
+        """Fills the registry; returns when it may be served. Called before any socket opens."""
+
+    async def submit(self, write: Write[T]) -> T:
+        """Applies the write; returns once it is as safe as this engine makes it. Raises what the registry raises."""
+
+    async def close(self) -> None:
+        """Flushes; no submit follows."""

@@ -1,0 +1,56 @@
+"""The reaper tells the registry the time: it sleeps until the next deadline, calls `advance`, and sleeps again.
+
+There is no polling. A change may bring an earlier deadline, so the reaper listens; heartbeats only ever move deadlines
+back and are not listened to. A crowd of deadlines is worked off in pieces, with the event loop free in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from discovery.core.change import Change
+from discovery.store.registry import Registry
+
+# Entries for each turn of the event loop. An entry with its log line costs about 20 µs, so a turn stays under 5 ms.
+BATCH = 200
+# The loop's timers count in whole milliseconds and may fire that much early.
+TIMER_GRAIN = 0.001
+
+
+class Reaper:
+    def __init__(self, registry: Registry, clock: Callable[[], float]) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = float("inf")
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._registry.subscribe(self._on_change)
+        self._schedule()
+
+    def stop(self) -> None:
+        self._sleep_until(None)
+
+    def _on_change(self, change: Change) -> None:
+        deadline = self._registry.next_deadline()
+        if deadline is not None and deadline < self._wakes_at:
+            self._sleep_until(deadline)
+
+    def _wake(self) -> None:
+        self._wakes_at = float("-inf")  # changes made by advance itself need no timer, _schedule follows
+        self._registry.advance(self._clock(), BATCH)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self._sleep_until(self._registry.next_deadline())
+
+    def _sleep_until(self, deadline: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wakes_at = float("inf") if deadline is None else deadline
+        if deadline is not None:
+            delay = max(0.0, deadline - self._clock() + TIMER_GRAIN)
+            self._timer = self._loop.call_later(delay, self._wake)

@@ -1,0 +1,56 @@
+"""Every write as a value: what HTTP (and any plugin) hands to the engine, and the engine applies to the registry.
+
+A value can be logged, sent to another process or replayed; `apply` is the only way from a write to the registry.
+Results are what the registry's method returns, errors what it raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from discovery.core.instance import Instance, Key, Registration
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Write(Protocol[T_co]):
+    def apply(self, registry: Registry, now: float) -> T_co:
+        """Carries the write out at `now` (monotonic seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    spec: Registration
+    wall: float  # epoch seconds, the registered_at of a new instance
+
+    def apply(self, registry: Registry, now: float) -> Entry:
+        return registry.register(self.spec, now, self.wall)
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    key: Key
+
+    def apply(self, registry: Registry, now: float) -> Entry:
+        return registry.renew(self.key, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    key: Key
+    reason: str
+
+    def apply(self, registry: Registry, now: float) -> Instance:
+        return registry.deregister(self.key, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class DeregisterService:
+    name: str
+    reason: str
+
+    def apply(self, registry: Registry, now: float) -> list[Instance]:
+        return registry.deregister_service(self.name, self.reason)
