@@ -1,0 +1,23 @@
+"""Programs that tests drive. tests/run installs those of programs.tsv; one that is missing fails in CI, elsewhere it skips and says so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+_PACKAGES = dict(line.split("\t") for line in (Path(__file__).parent / "programs.tsv").read_text().splitlines())
+
+
+def program(name: str) -> str:
+    """The full path of a program that stands in programs.tsv."""
+    package = _PACKAGES[name]
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        text = f"{name} is not installed (Debian package {package}); tests/run installs it where it can"
+        if os.environ.get("CI"):
+            pytest.fail(text)
+        pytest.skip(text)
+    return path

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stories.process import Discovery, running
+
+
+@pytest.fixture
+def server() -> Iterator[Discovery]:
+    with running() as discovery:
+        yield discovery
