@@ -5,33 +5,36 @@ Plain values go into the rooms; only this file and `cli` see the Settings. A ser
 
 from __future__ import annotations
 
-import logging
+import os
+import ssl
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Awaitable
 from random import Random
 
 from aiohttp import web
 
-from discovery.dns import names, zonefile
-from discovery.dns.catalog import Catalog, Lookup
-from discovery.dns.responder import Responder
+from discovery import __version__
+from discovery.dns import names
+from discovery.dns.catalog import Catalog, Lookup, first_of
+from discovery.dns.chaos import ServerNames
+from discovery.dns.cookies import SECRET_SIZE, Cookies
+from discovery.dns.query import fresh_for
+from discovery.dns.responder import HTTPS, Responder
+from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.static_zone import StaticZone
-from discovery.dns.zone import Zone, no_live_names
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Factory
 from discovery.rest.app import Runner, make_app
+from discovery.rest.doh import DnsOverHttps
 from discovery.rest.handlers import Handlers
 from discovery.rest.times import Times
-from discovery.settings import Settings
+from discovery.settings import Settings, SettingsError
 from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
 from discovery.store.narrator import narrate
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
-
-_log = logging.getLogger("discovery")
+from discovery.zones import Zones
 
 # A feature is one line here.
 PLUGINS: tuple[Factory, ...] = ()
@@ -58,18 +61,38 @@ class Server:
         made = [factory(self._registry, self._engine, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
         self._catalog = Catalog(())
+        origins = [names.from_text(domain) for domain in settings.dns_domain]
+        self._reverse = ReverseNames(
+            self._registry, origins[0], settings.dns_ttl_seconds, settings.dns_negative_ttl_seconds
+        )
+        self._zones = Zones(
+            self._registry,
+            self._catalog,
+            self._reverse,
+            settings.zones_dir,
+            origins,
+            settings.dns_ttl_seconds,
+            settings.dns_negative_ttl_seconds,
+            settings.dns_max_answers,
+            settings.dns_addresses,
+            self._random,
+        )
+        self._responder = self._make_responder()
+        self._tls = _tls_context(settings)
         self._runner: Runner | None = None
         self._dns: list[UdpServer | TcpServer] = []
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""
-        self._load_zones()
+        self._zones.load()
         self._registry.subscribe(narrate)
+        self._registry.subscribe(self._reverse.changed)
         for plugin in self._plugins:
             self._registry.subscribe(plugin.changed)
             await plugin.open()
         await self._engine.open()
         self._reaper.start()
+        self._zones.watch()
         try:
             return [*await self._open_http(), *await self._open_dns(), "ready"]
         except BaseException:
@@ -81,75 +104,73 @@ class Server:
             await server.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._zones.close()
         self._reaper.stop()
         await self._engine.close()
         for plugin in reversed(self._plugins):
             await plugin.close()
 
     def reload(self) -> None:
-        """Reads the zone files again (SIGHUP); when one is bad, says so and keeps all zones as they were."""
-        try:
-            self._load_zones()
-        except zonefile.ZoneFileError as error:
-            _log.error("%s; the zones stay as they were", error)
-        else:
-            _log.info("zones read again: %s", ", ".join(names.to_text(zone.origin) for zone in self._catalog.zones))
-
-    # -- the two faces
+        """What SIGHUP asks for: the zone files, read again."""
+        self._zones.reload()
 
     async def _open_http(self) -> list[str]:
         times = Times(self._clock, time.time)
-        handlers = Handlers(
-            self._registry, self._engine, self._clock, times, self._random, {"registry": self._registry_not_loaded}
-        )
-        routes = [route for plugin in self._plugins for route in plugin.routes()]
+        checks = {"registry": self._registry_not_loaded}
+        handlers = Handlers(self._registry, self._engine, self._clock, times, self._random, checks)
+        doh = DnsOverHttps(self._respond_over_https, fresh_for)
+        routes = [*doh.routes(), *(route for plugin in self._plugins for route in plugin.routes())]
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
         app = make_app(handlers, times, self._settings.allowed_origins, routes, middlewares)
         self._runner = Runner(app, times)
         await self._runner.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
-            await web.SockSite(self._runner, sock).start()
-        return [f"listening http://{authority_of(sock)}" for sock in socks]
+            await web.SockSite(self._runner, sock, ssl_context=self._tls).start()
+        scheme = "http" if self._tls is None else "https"
+        return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
-    async def _open_dns(self) -> list[str]:
-        lookup: Lookup = self._catalog.lookup
+    def _make_responder(self) -> Responder:
+        said = ServerNames(f"discovery {__version__}", self._settings.dns_server_id)
+        lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
         for plugin in reversed(self._plugins):
             lookup = plugin.lookup(lookup)
-        responder = Responder(lookup)
-        socks = bind(self._settings.dns_addresses, self._settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
+        cookies = Cookies(os.urandom(SECRET_SIZE))
+        server_id = self._settings.dns_server_id.encode()
+        return Responder(lookup, cookies, server_id, self._settings.dns_require_cookies)
+
+    async def _open_dns(self) -> list[str]:
+        settings = self._settings
+        socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
         for sock in socks:
-            server = (UdpServer if sock.type == DATAGRAM else TcpServer)(sock, responder, self._clock)
+            make = UdpServer if sock.type == DATAGRAM else TcpServer
+            self._dns.append(make(sock, self._responder, self._clock))
+        lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
+        if settings.dot_port is not None:
+            socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
+            self._dns += (TcpServer(sock, self._responder, self._clock, self._tls) for sock in socks)
+            lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
+        for server in self._dns:
             await server.start()
-            self._dns.append(server)
-        return [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
+        return lines
+
+    def _respond_over_https(self, packet: bytes, client: str) -> bytes | Awaitable[bytes] | None:
+        return self._responder.respond(packet, self._clock(), client, HTTPS)
 
     def _registry_not_loaded(self) -> str | None:
         return None if self._registry.loaded else "it is still being filled"
 
-    # -- zones
 
-    def _load_zones(self) -> None:
-        """Builds every zone aside, then swaps them in whole."""
-        files = {zone.origin: zone for zone in zonefile.load_all(self._settings.zones_dir)}
-        live = [names.from_text(domain) for domain in self._settings.dns_domain]
-        zones = [self._service_zone(origin, files.pop(origin, None)) for origin in live]
-        self._registry.reserved = _reserved(zones)
-        self._catalog.replace([*zones, *map(self._fixed_zone, files.values())])
-
-    def _service_zone(self, origin: names.Name, fixed: StaticZone | None) -> Zone:
-        negative_ttl = self._settings.dns_negative_ttl_seconds
-        if fixed is None:
-            fixed = zonefile.made_up(origin, self._settings.dns_addresses, negative_ttl)
-        live = ServiceZone(origin, self._registry, self._settings.dns_ttl_seconds, self._random)
-        return Zone(fixed, live.lookup, self._serial, negative_ttl)
-
-    def _fixed_zone(self, fixed: StaticZone) -> Zone:
-        return Zone(fixed, no_live_names, self._serial, self._settings.dns_negative_ttl_seconds)
-
-    def _serial(self) -> int:
-        return self._registry.index
-
-
-def _reserved(zones: Iterable[Zone]) -> frozenset[str]:
-    return frozenset().union(*(zone.fixed.reserved for zone in zones))
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """None without a certificate. SettingsError when it cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"TLS_CERT, TLS_KEY: {settings.tls_cert} with {settings.tls_key} cannot be used: {error.strerror or error}"
+        ) from None
+    return context

@@ -6,6 +6,7 @@ A plugin's or an engine's own settings stand in its folder, under its prefix.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,6 +55,17 @@ Seconds = Annotated[float, Field(ge=1, le=3600)]
 DnsSeconds = Annotated[int, Field(ge=0, le=3600)]
 
 
+def _most_answers(value: object) -> object:
+    """`3`, or `svc.local=3,legacy.local=1`: by zone, `""` for all others."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    return {_domain(zone) if zone else "": most for zone, _, most in (part.rpartition("=") for part in parts)}
+
+
+MostAnswers = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_most_answers)]
+
+
 class SettingsError(DiscoveryError):
     """One line for each setting at fault."""
 
@@ -68,6 +80,12 @@ class Settings(BaseSettings):
     dns_domain: Domains = Field(("svc.local",), min_length=1)
     dns_ttl_seconds: DnsSeconds = 5
     dns_negative_ttl_seconds: DnsSeconds = 2
+    dns_max_answers: MostAnswers = {}  # empty: all
+    dns_server_id: str = Field(default_factory=socket.gethostname)
+    dns_require_cookies: bool = False
+    dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no DNS over TLS
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     zones_dir: Path = Path("zones")
     heartbeat_timeout_seconds: Seconds = 10
     cleanup_interval_seconds: Seconds = 5
@@ -91,6 +109,14 @@ class Settings(BaseSettings):
                 f"HOST, DNS_HOST: {wide[0]} can be reached from other machines and anybody there could register; "
                 "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tls_whole_or_not_at_all(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS_CERT, TLS_KEY: only one of them is set; a certificate needs its key")
+        if self.dot_port is not None and self.tls_cert is None:
+            raise ValueError("DOT_PORT: DNS over TLS needs a certificate; set TLS_CERT and TLS_KEY")
         return self
 
     @property

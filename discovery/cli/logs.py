@@ -14,6 +14,7 @@ def configure(level: str, format: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("watchfiles").setLevel("WARNING")  # it tells of every change; `zones` says what came of it
 
 
 class _TextFormatter(logging.Formatter):

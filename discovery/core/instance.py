@@ -42,7 +42,8 @@ class Registration:
     """A registration that keeps every rule; `Registration.of` makes one from what a client sent.
 
     `weight` and `priority` are SRV's (RFC 2782). `zone` is the locality. `ttl` in seconds and `id` are the server's
-    choice when None. `ports` maps a port's name to its number, in the order given.
+    choice when None. `ports` maps a port's name to its number, in the order given. `max_answers`: DNS gives at most so many
+    of the service's instances in one reply; None is all.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Registration:
     priority: int = DEFAULT_PRIORITY
     zone: str | None = None
     ttl: float | None = None
+    max_answers: int | None = None
     id: str | None = None
 
     @classmethod
@@ -73,6 +75,7 @@ class Registration:
         priority: object = DEFAULT_PRIORITY,
         zone: object = None,
         ttl: object = None,
+        max_answers: object = None,
         id: object = None,
     ) -> Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault."""
@@ -88,6 +91,7 @@ class Registration:
             priority=_uint16(priority, "priority"),
             zone=None if zone is None else label(zone, "zone"),
             ttl=_ttl(ttl),
+            max_answers=_max_answers(max_answers),
             id=_own_id(id),
         )
 
@@ -147,6 +151,14 @@ def _ttl(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_TTL <= value <= MAX_TTL:
         raise InvalidField("ttl", f"must be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}")
     return float(value)
+
+
+def _max_answers(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise InvalidField("maxAnswers", "must be a whole number from 1 to 65535")
+    return value
 
 
 def _own_id(value: object) -> str | None:

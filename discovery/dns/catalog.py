@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from discovery.dns.message import NOT_AUTHORITATIVE, Answer, Class, Explanation, Question
+from discovery.dns.message import NOT_AUTHORITATIVE, Answer, Class, Elsewhere, Explanation, Question
 from discovery.dns.names import Name, to_text
 from discovery.dns.zone import Zone
 
-# The Lookup seam: a question and the time in, what is true out. A feature may wrap one Lookup in another.
-Lookup = Callable[[Question, float], Answer]
+# The Lookup seam: a question, the time and the client's address in; what is true out, or where it is known, or None: "not
+# mine", which is not "no". A feature may wrap one Lookup in another.
+Lookup = Callable[[Question, float, str], "Answer | Elsewhere | None"]
+
+
+def first_of(*lookups: Lookup) -> Lookup:
+    """Asks one after the other; REFUSED when it is nobody's."""
+
+    def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere:
+        for one in lookups:
+            if (answer := one(question, now, client)) is not None:
+                return answer
+        return Answer.refused(
+            Explanation(NOT_AUTHORITATIVE, f"{to_text(question.name)} is not in a zone of this server")
+        )
+
+    return lookup
 
 
 class Catalog:
@@ -30,10 +45,6 @@ class Catalog:
                 return zone
         return None
 
-    def lookup(self, question: Question, now: float) -> Answer:
+    def lookup(self, question: Question, now: float, client: str) -> Answer | None:
         zone = self.zone_of(question.name) if question.klass == Class.IN else None
-        if zone is None:
-            return Answer.refused(
-                Explanation(NOT_AUTHORITATIVE, f"{to_text(question.name)} is not in a zone of this server")
-            )
-        return zone.lookup(question, now)
+        return None if zone is None else zone.lookup(question, now)

@@ -1,35 +1,46 @@
-"""EDNS(0), RFC 6891: what the OPT record of a query says, and the OPT record of a reply."""
+"""EDNS(0), RFC 6891: what the OPT record of a query says, and the OPT record of a reply.
+
+A reply carries OPT only when the query did (§7). Nothing of the query's is echoed but the DO bit (RFC 3225 §3).
+"""
 
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from typing import NamedTuple
 
 from discovery.dns.message import Explanation, Type
 
-# The size that survives every path without fragments (DNS Flag Day 2020). What we accept, and the most we send over UDP.
+# The size that survives every path without fragments (DNS Flag Day 2020): what we accept, and the most we send over UDP.
 MAX_UDP = 1232
 # RFC 1035 §4.2.1: without EDNS.
 MIN_UDP = 512
 
 _OPTION = struct.Struct("!HH")
-OPTION_EDE = 15
-
 _DO = 0x8000
 
 
+class Option(IntEnum):
+    NSID = 3  # RFC 5001
+    COOKIE = 10  # RFC 7873
+    KEEPALIVE = 11  # RFC 7828
+    PADDING = 12  # RFC 7830
+    EDE = 15  # RFC 8914
+
+
 class Edns(NamedTuple):
-    """`size`: the client's UDP payload size. `dnssec_ok`: the DO bit. `options` in their order, unknown ones included."""
+    """`size`: the client's UDP payload size. `dnssec_ok`: the DO bit. `options`: the first of each code, unknown too."""
 
     size: int
     version: int
     dnssec_ok: bool
-    options: tuple[tuple[int, bytes], ...]
+    options: dict[int, bytes]
 
 
-def parse_options(rdata: bytes) -> tuple[tuple[int, bytes], ...] | None:
+def parse_options(rdata: bytes) -> dict[int, bytes] | None:
     """None when an option is cut short."""
-    options, at = [], 0
+    options: dict[int, bytes] = {}
+    at = 0
     while at < len(rdata):
         if at + _OPTION.size > len(rdata):
             return None
@@ -37,8 +48,8 @@ def parse_options(rdata: bytes) -> tuple[tuple[int, bytes], ...] | None:
         at += _OPTION.size + length
         if at > len(rdata):
             return None
-        options.append((code, rdata[at - length : at]))
-    return tuple(options)
+        options.setdefault(code, rdata[at - length : at])
+    return options
 
 
 def udp_limit(edns: Edns | None) -> int:
@@ -46,13 +57,17 @@ def udp_limit(edns: Edns | None) -> int:
     return MIN_UDP if edns is None else min(max(edns.size, MIN_UDP), MAX_UDP)
 
 
-def opt_record(edns: Edns, rcode: int, options: bytes) -> bytes:
-    """The reply's OPT: the rcode's upper eight bits, version 0, DO as the client had it (RFC 3225 §3), nothing echoed."""
-    ttl = rcode >> 4 << 24 | (_DO if edns.dnssec_ok else 0)
-    return b"\0" + struct.pack("!HHIH", Type.OPT, MAX_UDP, ttl, len(options)) + options
+def option(code: int, data: bytes) -> bytes:
+    return _OPTION.pack(code, len(data)) + data
 
 
 def explanation_option(explanation: Explanation) -> bytes:
     """RFC 8914 §2."""
-    text = explanation.text.encode()
-    return _OPTION.pack(OPTION_EDE, 2 + len(text)) + explanation.code.to_bytes(2, "big") + text
+    text = explanation.text if isinstance(explanation.text, str) else explanation.text()
+    return option(Option.EDE, explanation.code.to_bytes(2, "big") + text.encode())
+
+
+def opt_record(edns: Edns, rcode: int, options: bytes) -> bytes:
+    """The reply's OPT: our size, the rcode's upper eight bits, version 0, DO as the client had it."""
+    ttl = rcode >> 4 << 24 | (_DO if edns.dnssec_ok else 0)
+    return b"\0" + struct.pack("!HHIH", Type.OPT, MAX_UDP, ttl, len(options)) + options

@@ -1,12 +1,12 @@
 """The values between a query and a reply: Question, RR, Answer.
 
-An Answer is made by one of its verbs (`of`, `nodata`, `nxdomain`, `referral`, `refused`, `failed`); whoever answers says what is true,
-the zone adds the SOA to negatives, the wire turns it into octets and cuts it to size.
+An Answer is made by one of its verbs (`of`, `nodata`, `nxdomain`, `referral`, `refused`, `failed`); whoever answers says
+what is true, the zone adds the SOA to negatives, the wire turns it into octets and cuts it to size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -30,6 +30,8 @@ class Type(IntEnum):
     DNAME = 39
     OPT = 41
     DS = 43
+    SVCB = 64
+    HTTPS = 65
     IXFR = 251
     AXFR = 252
     MAILB = 253
@@ -44,7 +46,7 @@ class Class(IntEnum):
 
 
 class Rcode(IntEnum):
-    """RFC 1035 §4.1.1; BADVERS is RFC 6891 §9."""
+    """RFC 1035 §4.1.1; BADVERS is RFC 6891 §9, BADCOOKIE RFC 7873 §8."""
 
     NOERROR = 0
     FORMERR = 1
@@ -52,7 +54,9 @@ class Rcode(IntEnum):
     NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
+    YXDOMAIN = 6
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class Question(NamedTuple):
@@ -77,10 +81,13 @@ NOT_AUTHORITATIVE = 20
 
 
 class Explanation(NamedTuple):
-    """An Extended DNS Error (RFC 8914): its info-code and a text for the person who looks."""
+    """An Extended DNS Error (RFC 8914): its info-code and a text for the person who looks.
+
+    A text that takes work is a function: it is called only for clients that can be told.
+    """
 
     code: int
-    text: str
+    text: str | Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +95,17 @@ class Answer:
     """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
 
     When the answer is cut, an RR and its companions go together. `glue` goes with the authority section.
+    `complete` False: there is more than the answer lists. `recursive`: this server would have asked others for this client (RA).
     """
 
-    rcode: Rcode = Rcode.NOERROR
+    rcode: int = Rcode.NOERROR
     answer: tuple[RR, ...] = ()
     companions: tuple[tuple[RR, ...], ...] = ()
     authority: tuple[RR, ...] = ()
     glue: tuple[RR, ...] = ()
     authoritative: bool = True
+    recursive: bool = False
+    complete: bool = True
     explanation: Explanation | None = None
 
     @classmethod
@@ -137,3 +147,10 @@ class Answer:
     def after(self, chain: tuple[RR, ...]) -> Answer:
         """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2)."""
         return replace(self, answer=chain + self.answer, companions=((),) * len(chain) + self.companions)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Not known here: `ask` gets the Answer from another server. Never raises; a failure is an Answer too."""
+
+    ask: Callable[[], Awaitable[Answer]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from discovery.dns.edns import Edns, parse_options
+from discovery.dns.edns import Edns, Option, parse_options
 from discovery.dns.message import Question, Rcode, Type
 from discovery.dns.names import MAX_LABEL, MAX_NAME, Name
 
@@ -22,12 +22,15 @@ OPCODE_QUERY, OPCODE_NOTIFY = 0, 4
 
 
 class Query(NamedTuple):
-    """`question_wire` is the question section as the client spelt it (0x20); `edns` None when it sent no OPT."""
+    """`question_wire` is the question section as the client spelt it (0x20); `edns` None when it sent no OPT.
+
+    `question` None: there is none, the client only wants a cookie (RFC 7873 §5.4).
+    """
 
     id: int
     opcode: int
     recursion_desired: bool
-    question: Question
+    question: Question | None
     question_wire: bytes
     edns: Edns | None
 
@@ -53,18 +56,41 @@ def parse(packet: bytes) -> Query:
     opcode = flags >> _OPCODE_SHIFT & _OPCODE_MASK
     if opcode not in (OPCODE_QUERY, OPCODE_NOTIFY):
         raise Malformed(Rcode.NOTIMP)
-    if questions != 1:  # RFC 9619
+    if questions > 1:  # RFC 9619
         raise Malformed(Rcode.FORMERR)
     try:
-        name, at = _name(packet, HEADER.size)
-        qtype, klass = struct.unpack_from("!HH", packet, at)
-        question_wire = packet[HEADER.size : at + 4]
-        edns, end = _records(packet, at + 4, answers + authorities, additionals)
+        question, at = _question(packet) if questions else (None, HEADER.size)
+        edns, end = _records(packet, at, answers + authorities, additionals)
     except (IndexError, struct.error):  # it ends before it should
         raise Malformed(Rcode.FORMERR) from None
-    if end != len(packet) or qtype == Type.OPT:
+    if end != len(packet):
         raise Malformed(Rcode.FORMERR)
-    return Query(id, opcode, bool(flags & RD), Question(name, qtype, klass), question_wire, edns)
+    if question is None and (edns is None or Option.COOKIE not in edns.options):
+        raise Malformed(Rcode.FORMERR)
+    return Query(id, opcode, bool(flags & RD), question, packet[HEADER.size : at], edns)
+
+
+def fresh_for(reply: bytes) -> int:
+    """Seconds that a well-formed reply may be kept: the shortest TTL of its answer and authority records, 0 without any."""
+    _, _, questions, answers, authorities, _ = HEADER.unpack_from(reply)
+    at = HEADER.size
+    for _ in range(questions):
+        at = _skip_name(reply, at) + 4
+    ttls = []
+    for _ in range(answers + authorities):
+        at = _skip_name(reply, at)
+        _, _, ttl, length = _FIXED_RR.unpack_from(reply, at)
+        at += _FIXED_RR.size + length
+        ttls.append(ttl)
+    return min(ttls, default=0)
+
+
+def _question(packet: bytes) -> tuple[Question, int]:
+    name, at = _name(packet, HEADER.size)
+    qtype, klass = struct.unpack_from("!HH", packet, at)
+    if qtype == Type.OPT:
+        raise Malformed(Rcode.FORMERR)
+    return Question(name, qtype, klass), at + 4
 
 
 def _name(packet: bytes, at: int) -> tuple[Name, int]:

@@ -9,6 +9,7 @@ import orjson
 
 from discovery.core import metadata as metadata_text
 from discovery.core.instance import Instance
+from discovery.core.name import fold
 from discovery.dns.message import Type
 from discovery.dns.names import Name, from_wire, to_wire
 
@@ -33,9 +34,14 @@ def srv(priority: int, weight: int, port: int, target: Name) -> bytes:
     return struct.pack("!HHH", priority, weight, port) + to_wire(target)
 
 
-def soa(mname: Name, rname: Name, serial: int, refresh: int, retry: int, expire: int, minimum: int) -> bytes:
-    """RFC 1035 §3.3.13; times in seconds."""
-    return to_wire(mname) + to_wire(rname) + struct.pack("!IIIII", serial, refresh, retry, expire, minimum)
+# Of an SOA that no file gives, seconds: a secondary asks every minute, and gives a zone up after a week (RFC 1912 §2.2).
+_REFRESH, _RETRY, _EXPIRE = 60, 10, 604800
+
+
+def soa(mname: Name, rname: Name, serial: int, minimum: int) -> bytes:
+    """RFC 1035 §3.3.13; `minimum` in seconds."""
+    times = struct.pack("!IIIII", serial & 0xFFFFFFFF, _REFRESH, _RETRY, _EXPIRE, minimum)
+    return to_wire(mname) + to_wire(rname) + times
 
 
 def soa_with_serial(rdata: bytes, serial: int) -> bytes:
@@ -47,13 +53,52 @@ def soa_minimum(rdata: bytes) -> int:
     return minimum
 
 
+def name(target: Name) -> bytes:
+    """PTR, NS, CNAME."""
+    return to_wire(target)
+
+
 def txt(instance: Instance) -> bytes:
     """Metadata as `key=value` strings (RFC 6763 §6.3–6.5), a value that is no string as JSON.
 
     Left out: keys that are no printable ASCII or contain `=`, pairs over 255 octets, and what exceeds 1,300 octets in
     all. HTTP has the whole.
     """
-    rdata = b""
+    return _strings(instance, b"")
+
+
+def browsed_txt(instance: Instance) -> bytes:
+    """The same for DNS-SD browsers, with the version of the format first (RFC 6763 §6.7)."""
+    return _strings(instance, b"\x09txtvers=1")
+
+
+def http_port(instance: Instance, tls_only: bool) -> int | None:
+    """Where the instance speaks HTTPS, or failing that HTTP: a port of that name, or a `scheme` or `protocol` in its metadata."""
+    ports = {fold(name): port for name, port in instance.spec.ports}
+    said = metadata_text.unpack(instance.spec.metadata)
+    for scheme in ("https",) if tls_only else ("https", "http"):
+        if scheme in ports:
+            return ports[scheme]
+        if scheme in (said.get("scheme"), said.get("protocol")):
+            return instance.spec.port
+    return None
+
+
+def svcb(priority: int, target: Name, port: int, ip: str) -> bytes:
+    """RFC 9460 §2.2, service form: port (§7.2) and address hint (§7.3), keys in ascending order. Priority 0 would be an alias."""
+    hint = _IPV6HINT if ":" in ip else _IPV4HINT
+    parameters = _parameter(_PORT, port.to_bytes(2, "big")) + _parameter(hint, address(ip))
+    return max(1, priority).to_bytes(2, "big") + to_wire(target) + parameters
+
+
+_PORT, _IPV4HINT, _IPV6HINT = 3, 4, 6
+
+
+def _parameter(key: int, value: bytes) -> bytes:
+    return struct.pack("!HH", key, len(value)) + value
+
+
+def _strings(instance: Instance, rdata: bytes) -> bytes:
     for key, value in metadata_text.unpack(instance.spec.metadata).items():
         pair = _pair(key, value)
         if pair and len(rdata) + 1 + len(pair) <= MAX_TXT:

@@ -1,45 +1,112 @@
-"""Packet in, packet out: the whole DNS server without its sockets. Pure but for the lookup it is given."""
+"""Packet in, packet out: the whole DNS server without its sockets. Pure but for the look-up it is given.
+
+Only an answer that is elsewhere takes time: then what comes back is an awaitable of the reply.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
 from discovery.dns.catalog import Lookup
-from discovery.dns.edns import udp_limit
-from discovery.dns.message import OTHER, Answer, Explanation, Rcode, Type
+from discovery.dns.cookies import Cookies
+from discovery.dns.edns import Edns, Option, option, udp_limit
+from discovery.dns.message import OTHER, Answer, Elsewhere, Explanation, Rcode, Type
 from discovery.dns.query import OPCODE_NOTIFY, Malformed, Query, has_reply, parse
 from discovery.dns.wire import MAX_TCP, encode, error
 
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the way a query came means for its reply.
+
+    `keepalive`: seconds that an idle connection is kept, told to clients that ask (RFC 7828). `private`: encrypted, so
+    that padding hides something (RFC 7830).
+    """
+
+    datagram: bool = False
+    keepalive: float | None = None
+    private: bool = False
+
+
+UDP = Transport(datagram=True)
+HTTPS = Transport(private=True)
+
+# RFC 8467 §4.1.
+_PADDING_BLOCK = 468
+
+_BADVERS = Answer(rcode=Rcode.BADVERS, authoritative=False)
+_BADCOOKIE = Answer(rcode=Rcode.BADCOOKIE, authoritative=False)
+_COOKIE_ONLY = Answer(authoritative=False)
+_FORMERR = Answer(rcode=Rcode.FORMERR, authoritative=False)
+_NOTIMP = Answer(rcode=Rcode.NOTIMP, authoritative=False)
 _NO_SECONDARY = Answer.refused(Explanation(OTHER, "this server is nobody's secondary and takes no NOTIFY"))
 _NO_TRANSFER = Answer.refused(Explanation(OTHER, "zone transfer is not enabled on this server"))
-_NO_MAIL = Answer(rcode=Rcode.NOTIMP, authoritative=False)
-_BADVERS = Answer(rcode=Rcode.BADVERS, authoritative=False)
 
 # Query types that ask for an operation, not for records.
 _OPERATIONS: dict[int, Answer] = {
     Type.AXFR: _NO_TRANSFER,
     Type.IXFR: _NO_TRANSFER,
-    Type.MAILA: _NO_MAIL,
-    Type.MAILB: _NO_MAIL,
+    Type.MAILA: _NOTIMP,
+    Type.MAILB: _NOTIMP,
 }
 
 
 class Responder:
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
+    """`server_id` answers NSID. `require_cookies`: over UDP, a client that knows cookies must show a valid one."""
 
-    def respond(self, packet: bytes, now: float, *, udp: bool) -> bytes | None:
-        """The reply to one message; None for silence. Never raises for what a stranger sends."""
+    def __init__(self, lookup: Lookup, cookies: Cookies, server_id: bytes, require_cookies: bool = False) -> None:
+        self._lookup = lookup
+        self._cookies = cookies
+        self._server_id = server_id
+        self._require_cookies = require_cookies
+
+    def respond(self, packet: bytes, now: float, client: str, transport: Transport) -> bytes | Awaitable[bytes] | None:
+        """The reply to one message from the address `client`; None for silence. Never raises for what a stranger sends."""
         if not has_reply(packet):
             return None
         try:
             query = parse(packet)
         except Malformed as malformed:
             return error(packet, malformed.rcode)
-        limit = udp_limit(query.edns) if udp else MAX_TCP
-        return encode(query, self._answer(query, now), limit)
+        options, refusal = self._options(query.edns, now, client, transport) if query.edns else (b"", None)
+        answer = refusal or self._answer(query, now, client)
+        if isinstance(answer, Elsewhere):
+            return self._later(query, answer, options, transport)
+        return self._encode(query, answer, options, transport)
 
-    def _answer(self, query: Query, now: float) -> Answer:
-        if query.edns is not None and query.edns.version > 0:  # RFC 6891 §6.1.3
-            return _BADVERS
+    def _answer(self, query: Query, now: float, client: str) -> Answer | Elsewhere:
+        if query.question is None:
+            return _COOKIE_ONLY
         if query.opcode == OPCODE_NOTIFY:
             return _NO_SECONDARY
-        return _OPERATIONS.get(query.question.type) or self._lookup(query.question, now)
+        operation = _OPERATIONS.get(query.question.type)
+        answer = operation or self._lookup(query.question, now, client)
+        return Answer.refused() if answer is None else answer
+
+    async def _later(self, query: Query, elsewhere: Elsewhere, options: bytes, transport: Transport) -> bytes:
+        return self._encode(query, await elsewhere.ask(), options, transport)
+
+    def _encode(self, query: Query, answer: Answer, options: bytes, transport: Transport) -> bytes:
+        limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
+        padded = transport.private and query.edns is not None and Option.PADDING in query.edns.options
+        return encode(query, answer, limit, options, _PADDING_BLOCK if padded else 0)
+
+    def _options(self, edns: Edns, now: float, client: str, transport: Transport) -> tuple[bytes, Answer | None]:
+        """The reply's EDNS options, and the answer if EDNS itself decides it."""
+        if edns.version > 0:  # RFC 6891 §6.1.3
+            return b"", _BADVERS
+        asked, options = edns.options, b""
+        if Option.NSID in asked:
+            options += option(Option.NSID, self._server_id)
+        if Option.KEEPALIVE in asked and transport.keepalive is not None:
+            options += option(Option.KEEPALIVE, round(transport.keepalive * 10).to_bytes(2, "big"))
+        shown = asked.get(Option.COOKIE)
+        if shown is None:
+            return options, None
+        cookie = self._cookies.check(shown, client, int(now))
+        if cookie is None:  # RFC 7873 §5.2.2
+            return options, _FORMERR
+        options += option(Option.COOKIE, cookie.reply)
+        refused = self._require_cookies and transport.datagram and not cookie.valid
+        return options, _BADCOOKIE if refused else None

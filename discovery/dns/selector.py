@@ -1,46 +1,57 @@
-"""What a name below a zone's origin means: which service, which of its instances, which of their ports.
+"""What a name below a zone's origin means: which service, which of its instances at which port, and which record types.
 
-    SERVICE                       every instance
-    _SERVICE._tcp                 its instances with that protocol (RFC 2782), SRV only
-    _PORTNAME._tcp.SERVICE        those with a port of that name, at that port, SRV only
-    ip-10-0-0-1-p3001.SERVICE     one instance; the target of its SRV records
-    p3001.SERVICE                 the instances at that port
-    ZONE.zone.SERVICE             the instances in that locality
-    TAG.SERVICE                   the instances with that tag
+    SERVICE                            every instance
+    TAG.SERVICE                        the instances with that tag
+    p3001.SERVICE                      the instances at that port
+    ZONE.zone.SERVICE                  the instances in that locality
+    ip-10-0-0-1-p3001.SERVICE          one instance; the target of its SRV records
+    _SERVICE._tcp                      the instances with that protocol (RFC 2782); PTR lists them (RFC 6763 §4)
+    _PORTNAME._tcp.SERVICE             the instances with a port of that name, at that port
+    _443._https.SERVICE                the instances that speak HTTPS at that port (RFC 9460 §9.1)
+    _TAG._sub._SERVICE._tcp            the instances with that tag, for browsers (RFC 6763 §7.1)
+    ip-10-0-0-1-p3001._SERVICE._tcp    one instance, for browsers
 
-`_tcp`, `_udp`, `_tcp.SERVICE`, `_udp.SERVICE` and `zone.SERVICE` exist because names exist below them (RFC 8020). The
-fixed forms come before tags: a tag that looks like one of them cannot be asked for.
+What stands between a name and the origin exists too, without records (RFC 8020). The fixed forms come before tags: a tag that
+looks like one of them cannot be asked for.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import NamedTuple
 
 from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.dns.names import Name
 
-_PORT_LABEL = re.compile(r"p([1-9][0-9]{0,4})")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _INSTANCE_LABEL = re.compile(r"ip-([0-9a-f-]+)-p([1-9][0-9]{0,4})")
 _IPV4 = re.compile(r"[0-9]+-[0-9]+-[0-9]+-[0-9]+")
 
-PROTOCOL_LABELS = (b"_tcp", b"_udp")
-LOCALITY_LABEL = b"zone"
-
+# The port to offer of an instance; None when it is not meant.
 Match = Callable[[Instance], "int | None"]
 
 
-class Selector(NamedTuple):
-    """`match(instance)` is the port to offer, None when the instance is not meant.
+class Form(Enum):
+    """Which record types a name has; `live` has the table."""
 
-    `service` None: no service's name, but a branch on the way to some. `match` None: such a branch within the service.
-    """
+    HOST = auto()
+    NAMED_PORT = auto()
+    HTTPS_PORT = auto()
+    SERVICE_TYPE = auto()
+    SUBTYPE = auto()
+    BROWSED_INSTANCE = auto()
+    BRANCH = auto()  # no records of its own
+
+
+class Selector(NamedTuple):
+    """`service` None: a branch above several services."""
 
     service: str | None
-    match: Match | None
-    srv_only: bool = False
+    form: Form
+    match: Match = lambda instance: instance.spec.port
 
 
 def select(relative: Name) -> Selector | None:
@@ -49,23 +60,7 @@ def select(relative: Name) -> Selector | None:
         labels = [part.decode("ascii") for part in relative]
     except UnicodeDecodeError:
         return None
-    match labels:
-        case ["_tcp" | "_udp"]:
-            return Selector(None, None)
-        case [service]:
-            return Selector(service, _any)
-        case ["_tcp" | "_udp" | "zone", service] if not service.startswith("_"):
-            return Selector(service, None)
-        case [under, "_tcp" | "_udp" as protocol] if under.startswith("_"):
-            return Selector(under[1:], _with_protocol(protocol[1:]), srv_only=True)
-        case [label, service]:
-            return Selector(service, _by_label(label))
-        case [under, "_tcp" | "_udp" as protocol, service] if under.startswith("_"):
-            return Selector(service, _with_named_port(under[1:], protocol[1:]), srv_only=True)
-        case [locality, "zone", service]:
-            return Selector(service, _in_locality(locality))
-        case _:
-            return None
+    return _below_protocol(labels) if labels[-1:] in (["_tcp"], ["_udp"]) else _below_service(labels)
 
 
 def service_below(relative: Name) -> str | None:
@@ -78,16 +73,47 @@ def instance_label(ip: str, port: int) -> bytes:
     return f"ip-{ip.replace('.', '-').replace(':', '-')}-p{port}".encode("ascii")
 
 
-def _any(instance: Instance) -> int | None:
-    return instance.spec.port
+def _below_service(labels: list[str]) -> Selector | None:
+    match labels:
+        case [service]:
+            return Selector(service, Form.HOST)
+        case ["_tcp" | "_udp" | "_https" | "zone", service]:
+            return Selector(service, Form.BRANCH)
+        case [label, service]:
+            return Selector(service, Form.HOST, _by_label(label))
+        case [under, "_tcp" | "_udp" as protocol, service] if under.startswith("_"):
+            return Selector(service, Form.NAMED_PORT, _with_named_port(under[1:], protocol[1:]))
+        case [under, "_https", service] if under.startswith("_") and _PORT.fullmatch(under[1:]):
+            return Selector(service, Form.HTTPS_PORT, _with_https_port(int(under[1:])))
+        case [locality, "zone", service]:
+            return Selector(service, Form.HOST, _in_locality(locality))
+        case _:
+            return None
+
+
+def _below_protocol(labels: list[str]) -> Selector | None:
+    protocol = labels[-1][1:]
+    match labels[:-1]:
+        case []:
+            return Selector(None, Form.BRANCH)
+        case [under] if under.startswith("_"):
+            return Selector(under[1:], Form.SERVICE_TYPE, _with_protocol(protocol))
+        case ["_sub", under] if under.startswith("_"):
+            return Selector(under[1:], Form.BRANCH)
+        case [tag, "_sub", under] if tag.startswith("_") and under.startswith("_"):
+            return Selector(under[1:], Form.SUBTYPE, _both(_with_protocol(protocol), _with_tag(tag[1:])))
+        case [label, under] if under.startswith("_") and _INSTANCE_LABEL.fullmatch(label):
+            return Selector(under[1:], Form.BROWSED_INSTANCE, _both(_with_protocol(protocol), _by_label(label)))
+        case _:
+            return None
 
 
 def _by_label(label: str) -> Match:
     if instance := _INSTANCE_LABEL.fullmatch(label):
         ip, port = instance.groups()
         return _at(ip.replace("-", "." if _IPV4.fullmatch(ip) else ":"), int(port))
-    if port_label := _PORT_LABEL.fullmatch(label):
-        return _with_port(int(port_label[1]))
+    if label.startswith("p") and _PORT.fullmatch(label[1:]):
+        return _with_port(int(label[1:]))
     return _with_tag(label)
 
 
@@ -111,6 +137,10 @@ def _in_locality(locality: str) -> Match:
     return lambda instance: instance.spec.port if fold(instance.spec.zone or "") == locality else None
 
 
+def _with_https_port(port: int) -> Match:
+    return lambda instance: port if port in (instance.spec.port, *dict(instance.spec.ports).values()) else None
+
+
 def _with_named_port(name: str, protocol: str) -> Match:
     def match(instance: Instance) -> int | None:
         if instance.spec.protocol != protocol:
@@ -118,3 +148,7 @@ def _with_named_port(name: str, protocol: str) -> Match:
         return next((port for own, port in instance.spec.ports if fold(own) == name), None)
 
     return match
+
+
+def _both(first: Match, second: Match) -> Match:
+    return lambda instance: None if first(instance) is None else second(instance)

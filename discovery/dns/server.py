@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import cast
 
-from discovery.dns.responder import Responder
+from discovery.dns.responder import UDP, Responder, Transport
 
 Clock = Callable[[], float]
 
@@ -25,6 +26,8 @@ MAX_DATAGRAM = 4096
 TCP_IDLE_SECONDS = 10.0
 # Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
 MAX_TCP_CONNECTIONS = 512
+# Forwarded queries in hand on one socket or connection; each holds a socket of its own.
+MAX_LATER = 500
 # RFC 1035 §4.2.2.
 _LENGTH = struct.Struct("!H")
 
@@ -40,6 +43,7 @@ class UdpServer:
         self._sock = sock
         self._responder = responder
         self._clock = clock
+        self._later = _Later()
         wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
         self._receive = self._receive_on_wildcard if wildcard else self._receive_plain
         if wildcard:
@@ -50,6 +54,7 @@ class UdpServer:
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._sock)
+        self._later.cancel()
         self._sock.close()
 
     def _on_readable(self) -> None:
@@ -60,15 +65,44 @@ class UdpServer:
 
     def _receive_plain(self) -> None:
         packet, client = self._sock.recvfrom(MAX_DATAGRAM)
-        reply = self._responder.respond(packet, self._clock(), udp=True)
-        if reply is not None:
+        reply = self._responder.respond(packet, self._clock(), client[0], UDP)
+        if isinstance(reply, bytes):
             self._sock.sendto(reply, client)
+        elif reply is not None:
+            self._later.add(reply, lambda late: self._sock.sendto(late, client))
 
     def _receive_on_wildcard(self) -> None:
         packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
-        reply = self._responder.respond(packet, self._clock(), udp=True)
-        if reply is not None:
-            self._sock.sendmsg([reply], [_as_source(*item) for item in ancillary], 0, client)
+        reply = self._responder.respond(packet, self._clock(), client[0], UDP)
+        source = [_as_source(*item) for item in ancillary]
+        if isinstance(reply, bytes):
+            self._sock.sendmsg([reply], source, 0, client)
+        elif reply is not None:
+            self._later.add(reply, lambda late: self._sock.sendmsg([late], source, 0, client))
+
+
+class _Later:
+    """Replies that take time, each sent when it is there. At most MAX_LATER; beyond, the client asks again."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, reply: Awaitable[bytes], send: Callable[[bytes], object]) -> None:
+        if len(self._tasks) >= MAX_LATER:
+            cast(Coroutine[None, None, bytes], reply).close()
+            return
+        task = asyncio.get_running_loop().create_task(self._send(reply, send))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _send(self, reply: Awaitable[bytes], send: Callable[[bytes], object]) -> None:
+        late = await reply
+        with contextlib.suppress(OSError):  # the client or its connection is gone
+            send(late)
 
 
 def _ask_for_destination(sock: socket.socket) -> None:
@@ -86,10 +120,17 @@ def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
 
 
 class TcpServer:
-    """Serves one listening socket. Idle connections are closed after `TCP_IDLE_SECONDS`."""
+    """Serves one listening socket, DNS over TLS (RFC 7858) with a `tls` context.
 
-    def __init__(self, sock: socket.socket, responder: Responder, clock: Clock) -> None:
+    Idle connections are closed after `TCP_IDLE_SECONDS`.
+    """
+
+    def __init__(
+        self, sock: socket.socket, responder: Responder, clock: Clock, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._sock = sock
+        self._tls = tls
+        self._transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
         self._responder = responder
         self._clock = clock
         self._connections: dict[_Connection, None] = {}  # longest idle first
@@ -97,7 +138,7 @@ class TcpServer:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock)
+        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, ssl=self._tls)
 
     async def close(self) -> None:
         assert self._server is not None
@@ -106,8 +147,8 @@ class TcpServer:
             connection.close()
         await self._server.wait_closed()
 
-    def respond(self, packet: bytes) -> bytes | None:
-        return self._responder.respond(packet, self._clock(), udp=False)
+    def respond(self, packet: bytes, client: str) -> bytes | Awaitable[bytes] | None:
+        return self._responder.respond(packet, self._clock(), client, self._transport)
 
     def opened(self, connection: _Connection) -> None:
         self._connections[connection] = None
@@ -123,15 +164,18 @@ class TcpServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One client. What it sends is answered in order; while it does not read, nothing more is read from it."""
+    """One client. While it does not read, nothing more is read from it. Answers that are elsewhere overtake nobody and are
+    overtaken (RFC 7766 §6.2.1.1)."""
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
         self._received = bytearray()
         self._paused = False
+        self._later = _Later()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
+        self._client = str(transport.get_extra_info("peername")[0])
         self._idle = asyncio.get_running_loop().call_later(TCP_IDLE_SECONDS, self.close)
         self._server.opened(self)
 
@@ -150,6 +194,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._idle.cancel()
+        self._later.cancel()
         self._server.closed(self)
 
     def close(self) -> None:
@@ -164,11 +209,16 @@ class _Connection(asyncio.Protocol):
             if self._paused or (packet := self._next_message()) is None:
                 return
             self._restart_idle_timer()
-            reply = self._server.respond(packet)
-            if reply is not None:
-                self._transport.write(_LENGTH.pack(len(reply)) + reply)
+            reply = self._server.respond(packet, self._client)
+            if isinstance(reply, bytes):
+                self._write(reply)
+            elif reply is not None:
+                self._later.add(reply, self._write)
         self.pause_writing()  # the rest in the next turn: others wait too
         asyncio.get_running_loop().call_soon(self.resume_writing)
+
+    def _write(self, reply: bytes) -> None:
+        self._transport.write(_LENGTH.pack(len(reply)) + reply)
 
     def _next_message(self) -> bytes | None:
         if len(self._received) < _LENGTH.size:

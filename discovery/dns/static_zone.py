@@ -1,7 +1,7 @@
 """The fixed records of one zone, as a value: built whole from a zone file (or made up) and replaced whole, never edited.
 
-Look-up follows RFC 1034 §4.3.2, in two halves with room for live names between them: `exact` (delegations and names that
-have records) before them, `otherwise` (empty non-terminals, wildcards by RFC 4592, NXDOMAIN) after them.
+Look-up follows RFC 1034 §4.3.2, in two halves with room for live names between them: `exact` (delegations, DNAMEs and names
+that have records) before them, `otherwise` (empty non-terminals, wildcards by RFC 4592, NXDOMAIN) after them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from discovery.dns import records
-from discovery.dns.message import RR, Answer, Type
-from discovery.dns.names import Name
+from discovery.dns.message import RR, Answer, Rcode, Type
+from discovery.dns.names import MAX_NAME, Name, from_wire, to_wire
 
 RRsets = Mapping[int, tuple[RR, ...]]
 
@@ -23,6 +23,7 @@ class StaticZone:
         self._nodes = nodes
         self._branches = frozenset(_branches(origin, nodes))
         self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
+        self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
 
     @property
     def soa(self) -> RR:
@@ -36,9 +37,12 @@ class StaticZone:
 
     def exact(self, name: Name, qtype: int) -> Answer | None:
         """A referral, or what the file has at exactly this name; None when it has no records there."""
-        cut = self._cut_above(name)
+        cut = self._highest(self._cuts, name)
         if cut is not None and not (cut == name and qtype == Type.DS):
             return self._referral(cut)
+        dname = self._highest(self._dnames, name)
+        if dname is not None and dname != name:
+            return self._redirected(dname, name)
         rrsets = self._nodes.get(name)
         return None if rrsets is None else self._from(rrsets, name, qtype)
 
@@ -70,11 +74,19 @@ class StaticZone:
         glue = [address for rr in servers for address in self._companions(rr)]
         return Answer.referral(servers, glue)
 
-    def _cut_above(self, name: Name) -> Name | None:
-        """The highest delegation at or above the name."""
-        if self._cuts:
-            for length in range(len(self.origin) + 1, len(name) + 1):
-                if (above := name[-length:]) in self._cuts:
+    def _redirected(self, dname: Name, name: Name) -> Answer:
+        """RFC 6672 §3.2: the DNAME and the CNAME it means for this name; YXDOMAIN when that gets too long."""
+        rr = self._nodes[dname][Type.DNAME][0]
+        target = (*name[: -len(dname)], *from_wire(rr.rdata))
+        if len(to_wire(target)) > MAX_NAME:
+            return Answer(rcode=Rcode.YXDOMAIN, answer=(rr,))
+        return Answer.of([rr, RR(name, Type.CNAME, rr.ttl, records.name(target))])
+
+    def _highest(self, names: frozenset[Name], name: Name) -> Name | None:
+        """The one of `names` at or above the name that is nearest to the origin."""
+        if names:
+            for length in range(len(self.origin), len(name) + 1):
+                if (above := name[len(name) - length :]) in names:
                     return above
         return None
 

@@ -1,19 +1,18 @@
 """A zone as it answers: its fixed records, its live names beside them, aliases followed, the SOA in every negative.
 
-Live names are a function from (relative name, type, now) to an Answer or None ("not mine"). Fixed records win over live
-names; wildcards of the file come last, for names that neither has.
+Fixed records win over live names; wildcards of the file come last, for names that neither has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
 
 from discovery.dns import records
 from discovery.dns.message import OTHER, RR, Answer, Explanation, Question, Rcode, Type
 from discovery.dns.names import Name, from_wire
 from discovery.dns.static_zone import StaticZone
-
-Live = Callable[[Name, int, float], "Answer | None"]
 
 # RFC 8482 §4.2: what a name of any kind says to ANY.
 _HINFO = b"\x07RFC8482\x00"
@@ -22,14 +21,28 @@ _HINFO_TTL = 3600
 MAX_CHAIN = 8
 
 
-def no_live_names(relative: Name, qtype: int, now: float) -> Answer | None:
-    return None
+class LiveNames(Protocol):
+    """Names that come and go; `relative` is a name without the zone's origin."""
+
+    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+        """None: not mine."""
+
+    def why_not(self, relative: Name, now: float) -> Explanation | None:
+        """What to tell the person who asked for a name that does not exist."""
+
+
+class NoLiveNames:
+    def lookup(self, relative: Name, qtype: int, now: float) -> None:
+        return None
+
+    def why_not(self, relative: Name, now: float) -> None:
+        return None
 
 
 class Zone:
     """`serial`: the SOA's serial at the moment. `negative_ttl`: the upper bound of a negative answer's TTL, seconds."""
 
-    def __init__(self, fixed: StaticZone, live: Live, serial: Callable[[], int], negative_ttl: int) -> None:
+    def __init__(self, fixed: StaticZone, live: LiveNames, serial: Callable[[], int], negative_ttl: int) -> None:
         self.fixed = fixed
         self._live = live
         self._serial = serial
@@ -45,15 +58,25 @@ class Zone:
 
     def lookup(self, question: Question, now: float) -> Answer:
         """`question.name` is at or below the origin."""
-        answer = self._any(question, now) if question.type == Type.ANY else self._chase(question, now)
-        return answer.with_authority([self._negative_soa()]) if answer.negative else answer
+        return self._any(question, now) if question.type == Type.ANY else self._chase(question, now)
+
+    def _finished(self, answer: Answer, name: Name, now: float) -> Answer:
+        """With the SOA, if it says no to `name`."""
+        if not answer.negative:
+            return answer
+        if answer.rcode == Rcode.NXDOMAIN and answer.explanation is None:
+            answer = replace(answer, explanation=self._live.why_not(self._relative(name), now))
+        return answer.with_authority([self._negative_soa()])
+
+    def _relative(self, name: Name) -> Name:
+        return name[: len(name) - len(self.origin)]
 
     def _any(self, question: Question, now: float) -> Answer:
         """One small answer (RFC 8482), so that ANY is no amplifier."""
         found = self._find(question.name, Type.HINFO, now)
         if found.negative and found.rcode == Rcode.NOERROR:
             return Answer.of([RR(question.name, Type.HINFO, _HINFO_TTL, _HINFO)])
-        return found
+        return self._finished(found, question.name, now)
 
     def _chase(self, question: Question, now: float) -> Answer:
         """Follows aliases as far as this zone goes (RFC 1034 §4.3.2, step 3a)."""
@@ -63,20 +86,20 @@ class Zone:
             answer = self._find(name, question.type, now)
             alias = _alias(answer, question.type)
             if alias is None:
+                answer = self._finished(answer, name, now)
                 return answer.after(chain) if chain else answer
-            if len(chain) == MAX_CHAIN or any(rr.name == name for rr in chain):
+            if len(chain) >= MAX_CHAIN or any(rr.name == alias for rr in chain):
                 return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
-            chain += answer.answer
+            chain += answer.answer  # a CNAME, with the DNAME that it comes from before it
             name = alias
             if name[len(name) - len(self.origin) :] != self.origin:
                 return Answer.of(chain)
 
     def _find(self, name: Name, qtype: int, now: float) -> Answer:
-        relative = name[: len(name) - len(self.origin)]
         return (
             self._apex_soa(name, qtype)
             or self.fixed.exact(name, qtype)
-            or self._live(relative, qtype, now)
+            or self._live.lookup(self._relative(name), qtype, now)
             or self.fixed.otherwise(name, qtype)
         )
 
@@ -90,6 +113,5 @@ class Zone:
 
 
 def _alias(answer: Answer, qtype: int) -> Name | None:
-    if len(answer.answer) == 1 and answer.answer[0].type == Type.CNAME and qtype != Type.CNAME:
-        return from_wire(answer.answer[0].rdata)
-    return None
+    last = answer.answer[-1] if answer.answer else None
+    return from_wire(last.rdata) if last and last.type == Type.CNAME and qtype != Type.CNAME else None

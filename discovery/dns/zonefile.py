@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,8 +19,6 @@ from discovery.dns.names import Name, from_wire, to_wire
 from discovery.dns.static_zone import StaticZone
 
 SUFFIX = ".zone"
-# Of a made-up SOA, seconds: a secondary asks every minute, and gives a zone up after a week (RFC 1912 §2.2).
-_REFRESH, _RETRY, _EXPIRE = 60, 10, 604800
 _MADE_UP_TTL = 60
 
 
@@ -32,7 +31,9 @@ class ZoneFileError(DiscoveryError):
 def load(path: Path) -> StaticZone:
     """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line."""
     try:
-        zone = dns.zone.from_file(str(path), origin=path.name.removesuffix(SUFFIX), relativize=False)
+        text = _with_includes(path, path.read_text(encoding="utf-8"))
+        origin = path.name.removesuffix(SUFFIX)
+        zone = dns.zone.from_text(text, origin, relativize=False, filename=str(path), allow_include=True)
     except (OSError, dns.exception.DNSException, ValueError) as error:
         raise ZoneFileError(path, str(error) or type(error).__name__) from None
     assert zone.origin is not None
@@ -49,7 +50,7 @@ def load_all(folder: Path) -> list[StaticZone]:
 def made_up(origin: Name, addresses: Iterable[str], negative_ttl: int) -> StaticZone:
     """An SOA and an NS for a zone without a file. `addresses` are those that this server answers at."""
     host = (b"ns", *origin)
-    soa = records.soa(host, (b"hostmaster", *origin), 0, _REFRESH, _RETRY, _EXPIRE, negative_ttl)
+    soa = records.soa(host, (b"hostmaster", *origin), 0, negative_ttl)
     nodes: dict[Name, dict[int, tuple[RR, ...]]] = {
         origin: {
             Type.SOA: (RR(origin, Type.SOA, _MADE_UP_TTL, soa),),
@@ -63,6 +64,32 @@ def made_up(origin: Name, addresses: Iterable[str], negative_ttl: int) -> Static
             rr = RR(host, rtype, _MADE_UP_TTL, records.address(ip))
             nodes[host][rtype] = (*nodes[host].get(rtype, ()), rr)
     return StaticZone(origin, nodes)
+
+
+# RFC 1035 §5.1: `$INCLUDE file [origin]`.
+_INCLUDE = re.compile(r"^(\s*\$INCLUDE\s+)(\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+def _with_includes(path: Path, text: str) -> str:
+    """The text with included files named in full, relative to the zone file; outside its folder they are refused."""
+    folder = path.parent.resolve()
+
+    def in_full(match: re.Match[str]) -> str:
+        line = text.count("\n", 0, match.end()) + 1
+        included = (folder / match[2].strip('"')).resolve()
+        if not included.is_relative_to(folder):
+            raise ZoneFileError(
+                path, f"line {line}: $INCLUDE {match[2]} lies outside {path.parent}, which is not allowed"
+            )
+        if not included.is_file():
+            raise ZoneFileError(path, f"line {line}: $INCLUDE {match[2]}: there is no such file")
+        if _INCLUDE.search(included.read_text(encoding="utf-8")):
+            raise ZoneFileError(
+                path, f"line {line}: {match[2]} has an $INCLUDE of its own, one level is all that is read"
+            )
+        return f'{match[1]}"{included}"'
+
+    return _INCLUDE.sub(in_full, text)
 
 
 def _name(name: dns.name.Name) -> Name:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
 
 from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Key, Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL
@@ -37,6 +37,7 @@ class RegisterBody(Body):
     priority: StrictInt = DEFAULT_PRIORITY
     zone: StrictStr | None = None
     ttl: Seconds = None
+    max_answers: StrictInt | None = Field(None, alias="maxAnswers")
     id: StrictStr | None = None
 
     def registration(self) -> Registration:

@@ -72,6 +72,8 @@ _OPTIONAL = ("protocol", "weight", "priority", "zone", "ttl")
 
 def _options(spec: Registration) -> Json:
     options: Json = {field: value for field in _OPTIONAL if (value := getattr(spec, field)) != getattr(_PLAIN, field)}
+    if spec.max_answers is not None:
+        options["maxAnswers"] = spec.max_answers
     if spec.tags:
         options["tags"] = spec.tags
     if spec.ports:

@@ -65,7 +65,6 @@ class IdTaken(DiscoveryError):
 class Registry:
     """Services by folded name, instances by id. `index` is the number of the last change.
 
-    `reserved` holds the folded names that no service may take; whoever reloads the zone files replaces the set.
     `loaded` is False while the table is still being filled at start: a name that is missing then proves nothing.
     """
 
@@ -84,7 +83,6 @@ class Registry:
         self.max_instances = max_instances
         self.index = index
         self.loaded = True
-        self.reserved: frozenset[str] = frozenset()
         self.registrations = 0  # accepted calls to register, renew and removals by cleanup, since the start
         self.renewals = 0
         self.cleanups = 0
@@ -92,6 +90,7 @@ class Registry:
         self._started_at = started_at
         self._services: dict[str, Service] = {}
         self._by_id: dict[str, Entry] = {}
+        self._reserved: frozenset[str] = frozenset()
         self._deadlines = Deadlines()
         self._listeners: list[Listener] = []
 
@@ -123,6 +122,14 @@ class Registry:
         self._listeners.append(listener)
 
     # -- writing
+
+    def reserve(self, names: frozenset[str]) -> None:
+        """The folded names that no new service may take, in place of those before.
+
+        What the zone files say is visible from outside, so the index moves.
+        """
+        self._reserved = names
+        self.index += 1
 
     def register(self, spec: Registration, now: float, wall: float) -> Entry:
         """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
@@ -202,7 +209,7 @@ class Registry:
 
     def _add(self, spec: Registration, now: float, wall: float) -> Entry:
         key = spec.key
-        if key.service in self.reserved:
+        if key.service in self._reserved:
             raise NameReserved(spec.name)
         if spec.id is not None and spec.id in self._by_id:
             raise IdTaken(spec.id, self._by_id[spec.id].instance)

@@ -1,0 +1,66 @@
+"""DNS cookies (RFC 7873) in the interoperable format of RFC 9018: a client that shows a valid one really has its address.
+
+A server cookie is version 1, three zero octets, a time in seconds and SipHash-2-4 over all that, the client's cookie and its
+address. It says nothing but "I answered this client at this address not long ago", so no state is kept.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+from siphashc import siphash
+
+CLIENT_SIZE = 8
+SERVER_SIZE = 16
+# RFC 7873 §5.2.2: what a client may send; other servers' cookies can be longer than ours.
+_SIZES = (CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33))
+SECRET_SIZE = 16
+
+# RFC 9018 §4.3, seconds: valid for an hour, tolerated five minutes into the future, made anew after half an hour.
+_VALID, _AHEAD, _RENEW = 3600, 300, 1800
+_HEAD = struct.Struct("!B3xI")
+
+
+class Cookie(NamedTuple):
+    """`reply`: the option's data to send back. `valid`: the client proved its address."""
+
+    reply: bytes
+    valid: bool
+
+
+class Cookies:
+    """`secret`: 16 octets. Times are whole seconds of any clock that never goes back while the secret is used."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def check(self, data: bytes, client: str, now: int) -> Cookie | None:
+        """What to make of a COOKIE option's data; None when it is malformed."""
+        if len(data) not in _SIZES:
+            return None
+        nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
+        age = self._age(nonce, shown, client, now)
+        if age is not None and age < _RENEW:
+            return Cookie(data, True)
+        return Cookie(nonce + self._make(nonce, client, now), age is not None)
+
+    def _age(self, nonce: bytes, shown: bytes, client: str, now: int) -> int | None:
+        """Seconds since it was made; None when it is not ours, or too old."""
+        if len(shown) != SERVER_SIZE:
+            return None
+        made_at: int = _HEAD.unpack_from(shown)[1]
+        age = (now - made_at + 0x80000000) % 0x100000000 - 0x80000000  # serial arithmetic, RFC 1982
+        if not -_AHEAD <= age <= _VALID or shown != self._make(nonce, client, made_at):
+            return None
+        return age
+
+    def _make(self, nonce: bytes, client: str, made_at: int) -> bytes:
+        head = _HEAD.pack(1, made_at & 0xFFFFFFFF)
+        return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
+
+
+def _packed(ip: str) -> bytes:
+    address = ip.partition("%")[0]  # a link-local peer's scope is not part of its address
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

@@ -1,0 +1,131 @@
+"""The records that healthy instances give, by form of name and type. Which instances, in which order and for how long is
+`service_zone`'s business; here they become records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from discovery.core.instance import Instance
+from discovery.dns import records
+from discovery.dns.message import RR, Answer, Type
+from discovery.dns.names import Name
+from discovery.dns.selector import Form, Match, instance_label
+from discovery.store.service import Entry, Service
+
+
+class Live(NamedTuple):
+    """`owner`: the name asked. `entries`: what it means, in the order of this reply. `most`: answers to give, None is all."""
+
+    origin: Name
+    owner: Name
+    service: Service
+    entries: list[Entry]
+    match: Match
+    ttl: int
+    most: int | None
+
+    def port(self, instance: Instance) -> int:
+        return self.match(instance) or instance.spec.port
+
+    def host(self, instance: Instance) -> Name:
+        """The instance's own name, where its address is."""
+        return (instance_label(instance.spec.ip, instance.spec.port), self.service.key, *self.origin)
+
+    def address(self, instance: Instance) -> RR:
+        ip = instance.spec.ip
+        return RR(self.host(instance), records.address_type(ip), self.ttl, records.address(ip))
+
+    def instances(self) -> Iterable[Instance]:
+        return (entry.instance for entry in self.entries)
+
+
+def answer(form: Form, qtype: int, live: Live) -> Answer | None:
+    """None when names of that form, or these instances, have nothing of that type."""
+    maker = _MAKERS[form].get(qtype)
+    made = maker(live, qtype) if maker else None
+    return made if made and made.answer else None
+
+
+def _addresses(live: Live, qtype: int) -> Answer:
+    ips = dict.fromkeys(instance.spec.ip for instance in live.instances())  # each once, in order
+    rrs = [RR(live.owner, qtype, live.ttl, records.address(ip)) for ip in ips if records.address_type(ip) == qtype]
+    return Answer.of(rrs[: live.most])
+
+
+def _srv(live: Live, qtype: int) -> Answer:
+    chosen = list(live.instances())[: live.most]
+    return Answer.of(
+        (RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, instance)) for instance in chosen),
+        ((live.address(instance),) for instance in chosen),
+    )
+
+
+def _srv_rdata(live: Live, instance: Instance) -> bytes:
+    spec = instance.spec
+    return records.srv(spec.priority, spec.weight, live.port(instance), live.host(instance))
+
+
+def _txt(live: Live, qtype: int) -> Answer:
+    texts = dict.fromkeys(records.txt(instance) for instance in live.instances())
+    return Answer.of(RR(live.owner, Type.TXT, live.ttl, text) for text in texts)
+
+
+def _browsed_txt(live: Live, qtype: int) -> Answer:
+    return Answer.of(RR(live.owner, Type.TXT, live.ttl, records.browsed_txt(one)) for one in live.instances())
+
+
+def _pointers(live: Live, qtype: int) -> Answer:
+    """PTR to each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
+    pointers, companions = [], []
+    for instance in live.instances():
+        protocol = b"_" + instance.spec.protocol.encode("ascii")
+        label = instance_label(instance.spec.ip, instance.spec.port)
+        name: Name = (label, b"_" + live.service.key, protocol, *live.origin)
+        pointers.append(RR(live.owner, Type.PTR, live.ttl, records.name(name)))
+        srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance))
+        txt = RR(name, Type.TXT, live.ttl, records.browsed_txt(instance))
+        companions.append((srv, txt, live.address(instance)))
+    return Answer.of(pointers, companions)
+
+
+def _bindings(live: Live, qtype: int) -> Answer:
+    """SVCB for what speaks HTTP or HTTPS. An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one."""
+    rrs, companions = [], []
+    for instance in live.instances():
+        port = records.http_port(instance, tls_only=qtype == Type.HTTPS)
+        if port is not None:
+            rdata = records.svcb(instance.spec.priority, live.host(instance), port, instance.spec.ip)
+            rrs.append(RR(live.owner, qtype, live.ttl, rdata))
+            companions.append((live.address(instance),))
+    return Answer.of(rrs[: live.most], companions[: live.most])
+
+
+def _https_at_port(live: Live, qtype: int) -> Answer:
+    speakers = [entry for entry in live.entries if _speaks_https_at(entry.instance, live.port(entry.instance))]
+    return _bindings(live._replace(entries=speakers), qtype)
+
+
+def _speaks_https_at(instance: Instance, port: int) -> bool:
+    return records.http_port(instance, tls_only=True) == port
+
+
+Maker = Callable[[Live, int], Answer]
+
+_MAKERS: dict[Form, dict[int, Maker]] = {
+    Form.HOST: {
+        Type.A: _addresses,
+        Type.AAAA: _addresses,
+        Type.SRV: _srv,
+        Type.TXT: _txt,
+        Type.SVCB: _bindings,
+        Type.HTTPS: _bindings,
+    },
+    Form.NAMED_PORT: {Type.SRV: _srv},
+    Form.HTTPS_PORT: {Type.HTTPS: _https_at_port},
+    Form.SERVICE_TYPE: {Type.SRV: _srv, Type.PTR: _pointers},
+    Form.SUBTYPE: {Type.PTR: _pointers},
+    Form.BROWSED_INSTANCE: {Type.SRV: _srv, Type.TXT: _browsed_txt},
+    Form.BRANCH: {},
+}

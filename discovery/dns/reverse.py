@@ -1,0 +1,104 @@
+"""Reverse look-up: every healthy instance at a registered address, as PTR records in a stable order.
+
+Each registered address is a zone of its own, cut at the full name (`4.3.2.1.in-addr.arpa`), so nothing is claimed for
+addresses that nobody registered. Where a zone file covers the address, its records come first and these stand beside them.
+The index of addresses listens to the registry's changes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections import defaultdict
+
+from discovery.core.change import Change, Kind
+from discovery.core.instance import Instance
+from discovery.dns import records
+from discovery.dns.message import RR, Answer, Class, Question, Type
+from discovery.dns.names import Name
+from discovery.dns.selector import instance_label
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+
+_GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
+_V4, _V6 = (b"in-addr", b"arpa"), (b"ip6", b"arpa")
+
+
+class ReverseNames:
+    """`origin`: the zone in which the instances' names are given. `ttl`: upper bound, seconds."""
+
+    def __init__(self, registry: Registry, origin: Name, ttl: int, negative_ttl: int) -> None:
+        self._registry = registry
+        self._origin = origin
+        self._ttl = ttl
+        self._negative_ttl = negative_ttl
+        self._ids: defaultdict[str, set[str]] = defaultdict(set)  # ip → ids of its instances
+
+    def changed(self, change: Change) -> None:
+        instance = change.instance
+        if change.kind is Kind.REGISTERED:
+            self._ids[instance.spec.ip].add(instance.id)
+        elif change.kind in _GONE:
+            ids = self._ids[instance.spec.ip]
+            ids.discard(instance.id)
+            if not ids:
+                del self._ids[instance.spec.ip]
+
+    def lookup(self, question: Question, now: float, client: str) -> Answer | None:
+        """For a full reverse name of a registered address; None for everything else."""
+        if question.klass != Class.IN:
+            return None
+        answer = self.answer(question.name, question.type, now)
+        return answer.with_authority([self._soa(question.name)]) if answer and answer.negative else answer
+
+    def answer(self, name: Name, qtype: int, now: float) -> Answer | None:
+        """The same without an SOA in negatives."""
+        ip = address_of(name)
+        ids = self._ids.get(ip) if ip else None
+        if not ids:
+            return None
+        if qtype == Type.SOA:
+            return Answer.of([self._soa(name)])
+        entries = [entry for entry in map(self._registry.by_id, ids) if entry.lease.alive(now)]
+        return self._pointers(name, entries, now) if entries and qtype == Type.PTR else Answer.nodata()
+
+    def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
+        ttl = max(0, min(self._ttl, math.floor(min(entry.lease.left(now) for entry in entries))))
+        instances = sorted((entry.instance for entry in entries), key=lambda one: one.spec.key)
+        return Answer.of(RR(owner, Type.PTR, ttl, records.name(self._host(one))) for one in instances)
+
+    def _host(self, instance: Instance) -> Name:
+        key = instance.spec.key
+        return (instance_label(key.ip, key.port), key.service.encode("ascii"), *self._origin)
+
+    def _soa(self, name: Name) -> RR:
+        ttl = self._negative_ttl
+        mname, rname = (b"ns", *self._origin), (b"hostmaster", *self._origin)
+        return RR(name, Type.SOA, ttl, records.soa(mname, rname, self._registry.index, ttl))
+
+
+class ReverseZoneNames:
+    """The same names as the live names of a zone file's zone below `arpa`."""
+
+    def __init__(self, origin: Name, reverse: ReverseNames) -> None:
+        self._origin = origin
+        self._reverse = reverse
+
+    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+        return self._reverse.answer((*relative, *self._origin), qtype, now)
+
+    def why_not(self, relative: Name, now: float) -> None:
+        return None
+
+
+def address_of(name: Name) -> str | None:
+    """The canonical text of the address that a full reverse name spells (RFC 1035 §3.5, RFC 3596 §2.5)."""
+    labels = [label.decode("ascii", "replace") for label in reversed(name[:-2])]
+    try:
+        if name[-2:] == _V4 and len(labels) == 4:
+            return str(ipaddress.IPv4Address(".".join(labels)))
+        if name[-2:] == _V6 and len(labels) == 32 and all(len(label) == 1 for label in labels):
+            return str(ipaddress.IPv6Address(bytes.fromhex("".join(labels))))
+    except ValueError:
+        pass
+    return None

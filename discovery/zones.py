@@ -1,0 +1,113 @@
+"""The zones that are served: built from the zone files and the service domains, swapped in whole, built anew on change.
+
+A bad file is reported with its line and keeps every zone as it was. Each new set moves the registry's index, and with it the
+SOA serial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+
+import watchfiles
+
+from discovery.dns import zonefile
+from discovery.dns.catalog import Catalog
+from discovery.dns.names import Name, to_text
+from discovery.dns.reverse import ReverseNames, ReverseZoneNames
+from discovery.dns.service_zone import ServiceZone
+from discovery.dns.static_zone import StaticZone
+from discovery.dns.zone import LiveNames, NoLiveNames, Zone
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.zones")
+
+_ARPA = (b"arpa",)
+
+
+class Zones:
+    """`origins`: the zones with services. TTLs in seconds. `most_answers`: by zone's name, `""` for the others.
+
+    `addresses`: where this server answers, for zones without a file.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalog: Catalog,
+        reverse: ReverseNames,
+        folder: Path,
+        origins: Sequence[Name],
+        ttl: int,
+        negative_ttl: int,
+        most_answers: Mapping[str, int],
+        addresses: Sequence[str],
+        random: Random,
+    ) -> None:
+        self._registry = registry
+        self._catalog = catalog
+        self._reverse = reverse
+        self._folder = folder
+        self._negative_ttl = negative_ttl
+        self._addresses = addresses
+        self._live: dict[Name, LiveNames] = {
+            origin: ServiceZone(origin, registry, ttl, random, most_answers.get(to_text(origin), most_answers.get("")))
+            for origin in origins
+        }
+        self._watcher: asyncio.Task[None] | None = None
+
+    def load(self) -> None:
+        """ZoneFileError when a file is bad; nothing has changed then."""
+        files = {zone.origin: zone for zone in zonefile.load_all(self._folder)}
+        fixed = {origin: files.get(origin) or self._made_up(origin) for origin in self._live}
+        zones = [self._zone(zone) for zone in (files | fixed).values()]
+        self._registry.reserve(_reserved(fixed.values()))
+        self._catalog.replace(zones)
+
+    def reload(self) -> None:
+        """Loads again; a bad file is logged and nothing changes."""
+        try:
+            self.load()
+        except zonefile.ZoneFileError as error:
+            _log.error("%s; the zones stay as they were", error)
+        else:
+            _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
+
+    def watch(self) -> None:
+        """Reloads whenever a zone file changes, until `close`."""
+        if self._folder.is_dir():
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        else:
+            _log.warning("there is no folder %s: zones are made up, and no zone file is waited for", self._folder)
+
+    async def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+
+    async def _watch(self) -> None:
+        async for _ in watchfiles.awatch(self._folder):
+            self.reload()
+
+    def _made_up(self, origin: Name) -> StaticZone:
+        return zonefile.made_up(origin, self._addresses, self._negative_ttl)
+
+    def _zone(self, fixed: StaticZone) -> Zone:
+        return Zone(fixed, self._live_names(fixed.origin), self._serial, self._negative_ttl)
+
+    def _live_names(self, origin: Name) -> LiveNames:
+        if origin in self._live:
+            return self._live[origin]
+        return ReverseZoneNames(origin, self._reverse) if origin[-1:] == _ARPA else NoLiveNames()
+
+    def _serial(self) -> int:
+        return self._registry.index
+
+
+def _reserved(zones: Iterable[StaticZone]) -> frozenset[str]:
+    return frozenset[str]().union(*(zone.reserved for zone in zones))
