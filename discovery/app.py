@@ -24,12 +24,13 @@ from discovery.dns.responder import HTTPS, Responder
 from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
-from discovery.plugins import Factory
+from discovery.env import SettingsError
+from discovery.plugins import Factory, forward
 from discovery.rest.app import Runner, make_app
 from discovery.rest.doh import DnsOverHttps
 from discovery.rest.handlers import Handlers
 from discovery.rest.times import Times
-from discovery.settings import Settings, SettingsError
+from discovery.settings import Settings
 from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
 from discovery.store.narrator import narrate
 from discovery.store.reaper import Reaper
@@ -37,7 +38,7 @@ from discovery.store.registry import Registry
 from discovery.zones import Zones
 
 # A feature is one line here.
-PLUGINS: tuple[Factory, ...] = ()
+PLUGINS: tuple[Factory, ...] = (forward.make,)
 
 
 class Server:

@@ -8,17 +8,13 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
 
-from discovery.core.errors import DiscoveryError
 from discovery.dns import names
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+from discovery.env import EnvSettings, split
 
 
 def _address(text: str) -> str:
@@ -46,10 +42,10 @@ def _flatten(addresses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Addresses = Annotated[
-    tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split), AfterValidator(_flatten)
+    tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(split), AfterValidator(_flatten)
 ]
-Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(_split)]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(split)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=1, le=3600)]
 DnsSeconds = Annotated[int, Field(ge=0, le=3600)]
@@ -66,13 +62,7 @@ def _most_answers(value: object) -> object:
 MostAnswers = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_most_answers)]
 
 
-class SettingsError(DiscoveryError):
-    """One line for each setting at fault."""
-
-
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
-
+class Settings(EnvSettings):
     host: Addresses = Field(("127.0.0.1",), min_length=1)
     port: Port = 3100
     dns_host: Addresses = ()  # empty: HOST's value
@@ -80,7 +70,7 @@ class Settings(BaseSettings):
     dns_domain: Domains = Field(("svc.local",), min_length=1)
     dns_ttl_seconds: DnsSeconds = 5
     dns_negative_ttl_seconds: DnsSeconds = 2
-    dns_max_answers: MostAnswers = {}  # empty: all
+    dns_max_answers: MostAnswers = Field({})  # empty: all
     dns_server_id: str = Field(default_factory=socket.gethostname)
     dns_require_cookies: bool = False
     dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no DNS over TLS
@@ -95,11 +85,6 @@ class Settings(BaseSettings):
     allow_anonymous: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if value != ""}
 
     @model_validator(mode="after")
     def _wide_open_only_when_meant(self) -> Settings:
@@ -122,18 +107,3 @@ class Settings(BaseSettings):
     @property
     def dns_addresses(self) -> tuple[str, ...]:
         return self.dns_host or self.host
-
-
-def read() -> Settings:
-    """SettingsError names every variable at fault, what it was and what it may be."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
-
-
-def _line(error: Any) -> str:
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return text
-    return f"{str(error['loc'][0]).upper()}: {text} (it is {error['input']!r})"

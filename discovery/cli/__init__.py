@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from discovery import __version__
 from discovery.cli import serve
 from discovery.core.errors import DiscoveryError
-from discovery.settings import SettingsError
+from discovery.env import SettingsError
 
 # name → what it does, in one line; how.
 COMMANDS: dict[str, tuple[str, Callable[[], int]]] = {

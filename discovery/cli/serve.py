@@ -7,23 +7,23 @@ import logging
 import signal
 import sys
 
-from discovery import settings
 from discovery.app import Server
 from discovery.cli import logs
+from discovery.settings import Settings
 
 _log = logging.getLogger("discovery")
 
 
 def run() -> int:
-    config = settings.read()
-    logs.configure(config.log_level, config.log_format)
+    settings = Settings.read()
+    logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config))
+        runner.run(_serve(settings))
     return 0
 
 
-async def _serve(config: settings.Settings) -> None:
-    server = Server(config)
+async def _serve(settings: Settings) -> None:
+    server = Server(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":

@@ -1,0 +1,45 @@
+"""Reading settings: environment, then `.env`, then the default. What the server's settings and each plugin's have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from discovery.core.errors import DiscoveryError
+
+
+class SettingsError(DiscoveryError):
+    """One line for each setting at fault."""
+
+
+class EnvSettings(BaseSettings):
+    """A field is the variable of that name in capitals. A variable that is set but empty counts as not set."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
+
+    @classmethod
+    def read(cls) -> Self:
+        """SettingsError names every variable at fault, what it was and what it may be."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
+
+
+def split(value: object) -> object:
+    """A comma separated list; what is no string is left to the field's own check."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _line(error: Any) -> str:
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    return f"{str(error['loc'][0]).upper()}: {text} (it is {error['input']!r})"
