@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from discovery.dns.message import NOT_AUTHORITATIVE, Answer, Class, Elsewhere, Explanation, Question
-from discovery.dns.names import Name, to_text
+from discovery.dns.message import Answer, Class, Elsewhere, Question
+from discovery.dns.names import Name
 from discovery.dns.zone import Zone
 
 # The Lookup seam: a question, the time and the client's address in; what is true out, or where it is known, or None: "not
@@ -14,15 +14,13 @@ Lookup = Callable[[Question, float, str], "Answer | Elsewhere | None"]
 
 
 def first_of(*lookups: Lookup) -> Lookup:
-    """Asks one after the other; REFUSED when it is nobody's."""
+    """Asks one after the other."""
 
-    def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere:
+    def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
         for one in lookups:
             if (answer := one(question, now, client)) is not None:
                 return answer
-        return Answer.refused(
-            Explanation(NOT_AUTHORITATIVE, f"{to_text(question.name)} is not in a zone of this server")
-        )
+        return None
 
     return lookup
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from discovery.dns.catalog import Lookup
 from discovery.dns.cookies import Cookies
 from discovery.dns.edns import Edns, Option, option, udp_limit
-from discovery.dns.message import OTHER, Answer, Elsewhere, Explanation, Rcode, Type
+from discovery.dns.message import NOT_AUTHORITATIVE, OTHER, Answer, Elsewhere, Explanation, Question, Rcode, Type
+from discovery.dns.names import to_text
 from discovery.dns.query import OPCODE_NOTIFY, Malformed, Query, has_reply, parse
 from discovery.dns.wire import MAX_TCP, encode, error
 
@@ -81,8 +82,7 @@ class Responder:
         if query.opcode == OPCODE_NOTIFY:
             return _NO_SECONDARY
         operation = _OPERATIONS.get(query.question.type)
-        answer = operation or self._lookup(query.question, now, client)
-        return Answer.refused() if answer is None else answer
+        return operation or self._lookup(query.question, now, client) or _nobodys(query.question)
 
     async def _later(self, query: Query, elsewhere: Elsewhere, options: bytes, transport: Transport) -> bytes:
         return self._encode(query, await elsewhere.ask(), options, transport)
@@ -110,3 +110,8 @@ class Responder:
         options += option(Option.COOKIE, cookie.reply)
         refused = self._require_cookies and transport.datagram and not cookie.valid
         return options, _BADCOOKIE if refused else None
+
+
+def _nobodys(question: Question) -> Answer:
+    text = f"{to_text(question.name)} is not in a zone of this server"
+    return Answer.refused(Explanation(NOT_AUTHORITATIVE, text))

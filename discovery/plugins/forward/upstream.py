@@ -31,7 +31,10 @@ _FAILURES = (OSError, EOFError, asyncio.TimeoutError, dns.exception.DNSException
 
 
 async def ask_first(upstreams: Sequence[Upstream], question: Question, seconds: float) -> Answer:
-    """Waits `seconds` for each. The first useful reply, else the last useless one, else SERVFAIL that names who was silent. Never raises."""
+    """The first useful reply, else the last useless one, else SERVFAIL that names who was silent; `seconds` for each.
+
+    Never raises.
+    """
     answer: Answer | None = None
     for upstream in upstreams:
         try:
