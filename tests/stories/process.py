@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,10 +100,13 @@ class Discovery:
 
 
 @contextmanager
-def running(cwd: Path = ROOT, **settings: str | int | float) -> Iterator[Discovery]:
-    """The server with these settings (and none of the caller's environment) on free ports; it has printed `ready`."""
+def running(cwd: Path = ROOT, prefix: Sequence[str] = (), **settings: str | int | float) -> Iterator[Discovery]:
+    """The server with these settings (and none of the caller's environment) on free ports; it has printed `ready`.
+
+    `prefix`: a command that starts it, such as `taskset -c 0`.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "discovery"],
+        [*prefix, sys.executable, "-m", "discovery"],
         cwd=cwd,
         env=environment(**settings),
         stdout=subprocess.PIPE,
