@@ -76,7 +76,6 @@ class Server:
             settings.dns_negative_ttl_seconds,
             settings.dns_max_answers,
             settings.dns_addresses,
-            self._random,
         )
         self._responder = self._make_responder()
         self._tls = _tls_context(settings)
@@ -88,13 +87,13 @@ class Server:
         self._zones.load()
         self._registry.subscribe(narrate)
         self._registry.subscribe(self._reverse.changed)
-        for plugin in self._plugins:
-            self._registry.subscribe(plugin.changed)
-            await plugin.open()
-        await self._engine.open()
-        self._reaper.start()
-        self._zones.watch()
         try:
+            for plugin in self._plugins:
+                self._registry.subscribe(plugin.changed)
+                await plugin.open()
+            await self._engine.open()
+            self._reaper.start()
+            self._zones.watch()
             return [*await self._open_http(), *await self._open_dns(), "ready"]
         except BaseException:
             await self.stop()
@@ -138,7 +137,10 @@ class Server:
             lookup = plugin.lookup(lookup)
         cookies = Cookies(os.urandom(SECRET_SIZE))
         server_id = self._settings.dns_server_id.encode()
-        return Responder(lookup, cookies, server_id, self._settings.dns_require_cookies)
+        return Responder(lookup, cookies, server_id, self._random, self._recurses, self._settings.dns_require_cookies)
+
+    def _recurses(self, client: str) -> bool:
+        return any(plugin.recurses(client) for plugin in self._plugins)
 
     async def _open_dns(self) -> list[str]:
         settings = self._settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery.core.errors import DiscoveryError
@@ -17,12 +17,9 @@ class SettingsError(DiscoveryError):
 class EnvSettings(BaseSettings):
     """A field is the variable of that name in capitals. A variable that is set but empty counts as not set."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if value != ""}
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     @classmethod
     def read(cls) -> Self:
@@ -31,6 +28,8 @@ class EnvSettings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise SettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f".env: is not UTF-8 text: {error}") from None
 
 
 def split(value: object) -> object:

@@ -6,6 +6,7 @@ A plugin's or an engine's own settings stand in its folder, under its prefix.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 from pydantic_settings import NoDecode
 
 from discovery.dns import names
+from discovery.dns.service_zone import MAX_ORIGIN
 from discovery.env import EnvSettings, split
 
 
@@ -27,11 +29,17 @@ def _address(text: str) -> str:
 
 
 def _domain(text: str) -> str:
-    return names.to_text(names.from_text(text))
+    origin = names.from_text(text)
+    if len(names.to_wire(origin)) > MAX_ORIGIN:
+        raise ValueError(f"{text!r} is too long: a zone of services has at most {MAX_ORIGIN} octets")
+    return names.to_text(origin)
+
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 def _origin(text: str) -> str:
-    if "://" not in text or text.endswith("/"):
+    if not _ORIGIN.fullmatch(text):
         raise ValueError(f"{text!r} is no origin; write scheme://host[:port], without a path, each in full")
     return text
 

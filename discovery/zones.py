@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from random import Random
 
 import watchfiles
 
@@ -46,7 +45,6 @@ class Zones:
         negative_ttl: int,
         most_answers: Mapping[str, int],
         addresses: Sequence[str],
-        random: Random,
     ) -> None:
         self._registry = registry
         self._catalog = catalog
@@ -55,7 +53,7 @@ class Zones:
         self._negative_ttl = negative_ttl
         self._addresses = addresses
         self._live: dict[Name, LiveNames] = {
-            origin: ServiceZone(origin, registry, ttl, random, most_answers.get(to_text(origin), most_answers.get("")))
+            origin: ServiceZone(origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")))
             for origin in origins
         }
         self._watcher: asyncio.Task[None] | None = None

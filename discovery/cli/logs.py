@@ -21,9 +21,15 @@ class _TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO discovery.registry: message`. No stranger's text can start a line or move a cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", record.getMessage())
-        line = f"{_time(record)} {record.levelname} {record.name}: {message}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_time(record)} {record.levelname} {record.name}: {_escaped(record.getMessage())}"
+        if not record.exc_info:
+            return line
+        trace = self.formatException(record.exc_info).split("\n")
+        return "\n    ".join([line, *map(_escaped, trace)])
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class _JsonFormatter(logging.Formatter):

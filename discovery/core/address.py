@@ -39,7 +39,7 @@ def parse_port(value: object, field: str = "port") -> int:
     if number is None:
         raise InvalidField(field, "must be a whole number from 1 to 65535")
     if not 1 <= number <= 65535:
-        raise InvalidField(field, f"{number} is out of range, ports go from 1 to 65535")
+        raise InvalidField(field, "is out of range, ports go from 1 to 65535")
     return number
 
 

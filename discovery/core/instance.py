@@ -42,7 +42,7 @@ class Registration:
     """A registration that keeps every rule; `Registration.of` makes one from what a client sent.
 
     `weight` and `priority` are SRV's (RFC 2782). `zone` is the locality. `ttl` in seconds and `id` are the server's
-    choice when None. `ports` maps a port's name to its number, in the order given. `max_answers`: DNS gives at most so many
+    choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives at most so many
     of the service's instances in one reply; None is all.
     """
 
@@ -130,7 +130,10 @@ def _ports(value: object) -> tuple[tuple[str, int], ...]:
         raise InvalidField("ports", "must be an object that maps port names to numbers")
     if len(value) > MAX_PORTS:
         raise InvalidField("ports", f"has {len(value)} entries, at most {MAX_PORTS} are kept")
-    return tuple((label(name, "ports"), parse_port(port, f"ports.{name}")) for name, port in value.items())
+    ports = {fold(label(name, "ports")): parse_port(port, f"ports.{name}") for name, port in value.items()}
+    if len(ports) < len(value):
+        raise InvalidField("ports", "has two names that differ only by case or blanks")
+    return tuple(ports.items())
 
 
 def _protocol(value: object) -> str:

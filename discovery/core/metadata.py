@@ -52,7 +52,7 @@ def _check_tree(root: dict[str, Any], field: str) -> None:
         seen += 1
         if seen > MAX_BYTES:  # every node takes an octet or more
             raise InvalidField(field, _too_large(f"more than {MAX_BYTES} octets"))
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH and isinstance(node, dict | list):
             raise InvalidField(field, f"is nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, dict):
             todo += ((key, depth) for key in node)

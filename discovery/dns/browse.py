@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from discovery.dns import records
 from discovery.dns.message import RR, Answer, Type
-from discovery.dns.names import Name
+from discovery.dns.names import MAX_LABEL, Name
 from discovery.store.service import Service
 
 _ROOT = (b"_dns-sd", b"_udp")
@@ -48,6 +48,8 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
             return _pointers(origin, relative, types, ttl, complete=False)
         # A type is there as long as its last instance.
         ttl = min(ttl, max(entry.lease.left(now) for entry in healthy))
+        if len(service.key) >= MAX_LABEL:  # with the `_` in front it is no label
+            continue
         protocols = sorted({entry.instance.spec.protocol for entry in healthy})
         types += ((b"_" + service.key, b"_" + protocol.encode("ascii")) for protocol in protocols)
     return _pointers(origin, relative, types, ttl, complete=True)

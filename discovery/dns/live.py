@@ -1,5 +1,5 @@
-"""The records that healthy instances give, by form of name and type. Which instances, in which order and for how long is
-`service_zone`'s business; here they become records.
+"""The records that healthy instances give, by form of name and type. Which instances and for how long is `service_zone`'s
+business; here they become records, with the ranks by which a reply orders them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from discovery.core.instance import Instance
 from discovery.dns import records
-from discovery.dns.message import RR, Answer, Type
+from discovery.dns.message import RR, Answer, Rank, Type
 from discovery.dns.names import Name
 from discovery.dns.selector import Form, Match, instance_label
 from discovery.store.service import Entry, Service
 
 
 class Live(NamedTuple):
-    """`owner`: the name asked. `entries`: what it means, in the order of this reply. `most`: answers to give, None is all."""
+    """`owner`: the name asked. `entries`: the healthy instances it means. `ttl` of every record, seconds."""
 
     origin: Name
     owner: Name
@@ -24,7 +24,6 @@ class Live(NamedTuple):
     entries: list[Entry]
     match: Match
     ttl: int
-    most: int | None
 
     def port(self, instance: Instance) -> int:
         return self.match(instance) or instance.spec.port
@@ -49,17 +48,27 @@ def answer(form: Form, qtype: int, live: Live) -> Answer | None:
 
 
 def _addresses(live: Live, qtype: int) -> Answer:
-    ips = dict.fromkeys(instance.spec.ip for instance in live.instances())  # each once, in order
-    rrs = [RR(live.owner, qtype, live.ttl, records.address(ip)) for ip in ips if records.address_type(ip) == qtype]
-    return Answer.of(rrs[: live.most])
+    """Each address once; instances that share one add their weights."""
+    ranks: dict[str, Rank] = {}
+    for instance in live.instances():
+        spec = instance.spec
+        if records.address_type(spec.ip) == qtype:
+            rank = ranks.get(spec.ip, Rank(spec.priority, 0))
+            ranks[spec.ip] = Rank(min(rank.priority, spec.priority), rank.weight + spec.weight)
+    rrs = (RR(live.owner, qtype, live.ttl, records.address(ip)) for ip in ranks)
+    return Answer(answer=tuple(rrs), ranks=tuple(ranks.values()))
 
 
 def _srv(live: Live, qtype: int) -> Answer:
-    chosen = list(live.instances())[: live.most]
-    return Answer.of(
-        (RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, instance)) for instance in chosen),
-        ((live.address(instance),) for instance in chosen),
+    return Answer(
+        answer=tuple(RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one)) for one in live.instances()),
+        companions=tuple((live.address(one),) for one in live.instances()),
+        ranks=tuple(map(_rank, live.instances())),
     )
+
+
+def _rank(instance: Instance) -> Rank:
+    return Rank(instance.spec.priority, instance.spec.weight)
 
 
 def _srv_rdata(live: Live, instance: Instance) -> bytes:
@@ -91,15 +100,21 @@ def _pointers(live: Live, qtype: int) -> Answer:
 
 
 def _bindings(live: Live, qtype: int) -> Answer:
-    """SVCB for what speaks HTTP or HTTPS. An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one."""
-    rrs, companions = [], []
-    for instance in live.instances():
-        port = records.http_port(instance, tls_only=qtype == Type.HTTPS)
-        if port is not None:
-            rdata = records.svcb(instance.spec.priority, live.host(instance), port, instance.spec.ip)
-            rrs.append(RR(live.owner, qtype, live.ttl, rdata))
-            companions.append((live.address(instance),))
-    return Answer.of(rrs[: live.most], companions[: live.most])
+    """SVCB for what speaks HTTP or HTTPS.
+
+    An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one.
+    """
+    ports = {one: records.http_port(one, tls_only=qtype == Type.HTTPS) for one in live.instances()}
+    speakers = {one: port for one, port in ports.items() if port is not None}
+    return Answer(
+        answer=tuple(RR(live.owner, qtype, live.ttl, _svcb_rdata(live, one, port)) for one, port in speakers.items()),
+        companions=tuple((live.address(one),) for one in speakers),
+        ranks=tuple(map(_rank, speakers)),
+    )
+
+
+def _svcb_rdata(live: Live, instance: Instance, port: int) -> bytes:
+    return records.svcb(instance.spec.priority, live.host(instance), port, instance.spec.ip)
 
 
 def _https_at_port(live: Live, qtype: int) -> Answer:

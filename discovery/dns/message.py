@@ -6,11 +6,13 @@ what is true, the zone adds the SOA to negatives, the wire turns it into octets 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
+from discovery.core.lease import Lease
 from discovery.dns.names import Name
 
 
@@ -90,12 +92,37 @@ class Explanation(NamedTuple):
     text: str | Callable[[], str]
 
 
+class Rank(NamedTuple):
+    """Of one of several alternatives: lower priorities first, within one by weight (RFC 2782)."""
+
+    priority: int
+    weight: int
+
+
+class Lifetime(NamedTuple):
+    """How long an answer about some leases stays as it is. `cap`: the upper bound of its TTL, seconds."""
+
+    leases: tuple[Lease, ...]
+    cap: int
+
+    def ttl(self, now: float) -> int:
+        """Whole seconds, rounded down: never past the end of the shortest lease. Negative when one has run out."""
+        return min(self.cap, math.floor(min(lease.left(now) for lease in self.leases)))
+
+    def until(self, ttl: int) -> float:
+        """When `ttl` becomes too long, or a lease runs out, unless it is renewed before."""
+        return min(lease.expires_at for lease in self.leases) - ttl
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
 
     When the answer is cut, an RR and its companions go together. `glue` goes with the authority section.
-    `complete` False: there is more than the answer lists. `recursive`: this server would have asked others for this client (RA).
+    `complete` False: there is more than the answer lists. `ranks`: the answer's records are alternatives, laid down in an
+    order drawn anew for every reply, `most` of them at the most (None is all), with companions that no two share; the first
+    `aliases` records are none and stay in front.
+    `lifetime`: the answer is the same for every client and may be kept so long; None when it may not.
     """
 
     rcode: int = Rcode.NOERROR
@@ -104,8 +131,11 @@ class Answer:
     authority: tuple[RR, ...] = ()
     glue: tuple[RR, ...] = ()
     authoritative: bool = True
-    recursive: bool = False
     complete: bool = True
+    ranks: tuple[Rank, ...] = ()
+    most: int | None = None
+    aliases: int = 0
+    lifetime: Lifetime | None = None
     explanation: Explanation | None = None
 
     @classmethod
@@ -145,8 +175,10 @@ class Answer:
         return replace(self, authority=tuple(authority))
 
     def after(self, chain: tuple[RR, ...]) -> Answer:
-        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2)."""
-        return replace(self, answer=chain + self.answer, companions=((),) * len(chain) + self.companions)
+        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
+        companions = ((),) * len(chain) + (self.companions or ((),) * len(self.answer))
+        # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated.
+        return replace(self, answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from discovery.dns.names import MAX_LABEL, MAX_NAME, Name
 HEADER = struct.Struct("!HHHHHH")
 _FIXED_RR = struct.Struct("!HHIH")  # type, class, ttl, rdlength (RFC 1035 §4.1.3)
 
-QR, RD = 0x8000, 0x0100
+QR, RD, RA = 0x8000, 0x0100, 0x0080
 _OPCODE_SHIFT, _OPCODE_MASK = 11, 0xF
 OPCODE_QUERY, OPCODE_NOTIFY = 0, 4
 
@@ -96,7 +96,7 @@ def _question(packet: bytes) -> tuple[Question, int]:
 def _name(packet: bytes, at: int) -> tuple[Name, int]:
     labels, start = [], at
     while size := packet[at]:
-        if size > MAX_LABEL or at + 1 + size >= len(packet) or at + 2 + size - start > MAX_NAME - 1:
+        if size > MAX_LABEL or at + 1 + size >= len(packet) or at + 2 + size - start > MAX_NAME:
             raise Malformed(Rcode.FORMERR)
         labels.append(packet[at + 1 : at + 1 + size].lower())
         at += 1 + size

@@ -5,16 +5,17 @@ Only an answer that is elsewhere takes time: then what comes back is an awaitabl
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 
 from discovery.dns.catalog import Lookup
 from discovery.dns.cookies import Cookies
 from discovery.dns.edns import Edns, Option, option, udp_limit
 from discovery.dns.message import NOT_AUTHORITATIVE, OTHER, Answer, Elsewhere, Explanation, Question, Rcode, Type
 from discovery.dns.names import to_text
-from discovery.dns.query import OPCODE_NOTIFY, Malformed, Query, has_reply, parse
-from discovery.dns.wire import MAX_TCP, encode, error
+from discovery.dns.query import OPCODE_NOTIFY, RA, RD, Malformed, Query, has_reply, parse
+from discovery.dns.wire import MAX_TCP, Template, error, padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,25 @@ _OPERATIONS: dict[int, Answer] = {
 
 
 class Responder:
-    """`server_id` answers NSID. `require_cookies`: over UDP, a client that knows cookies must show a valid one."""
+    """`server_id` answers NSID. `recurses(client)`: whether this server would ask others for that client (RA).
 
-    def __init__(self, lookup: Lookup, cookies: Cookies, server_id: bytes, require_cookies: bool = False) -> None:
+    `random` draws the order of alternatives. `require_cookies`: over UDP, a client that knows cookies must show a valid one.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        cookies: Cookies,
+        server_id: bytes,
+        random: Random,
+        recurses: Callable[[str], bool] = lambda client: False,
+        require_cookies: bool = False,
+    ) -> None:
         self._lookup = lookup
         self._cookies = cookies
         self._server_id = server_id
+        self._random = random
+        self._recurses = recurses
         self._require_cookies = require_cookies
 
     def respond(self, packet: bytes, now: float, client: str, transport: Transport) -> bytes | Awaitable[bytes] | None:
@@ -73,8 +87,8 @@ class Responder:
         options, refusal = self._options(query.edns, now, client, transport) if query.edns else (b"", None)
         answer = refusal or self._answer(query, now, client)
         if isinstance(answer, Elsewhere):
-            return self._later(query, answer, options, transport)
-        return self._encode(query, answer, options, transport)
+            return self._later(query, answer, client, options, transport)
+        return self._encode(query, answer, client, options, transport)
 
     def _answer(self, query: Query, now: float, client: str) -> Answer | Elsewhere:
         if query.question is None:
@@ -84,13 +98,22 @@ class Responder:
         operation = _OPERATIONS.get(query.question.type)
         return operation or self._lookup(query.question, now, client) or _nobodys(query.question)
 
-    async def _later(self, query: Query, elsewhere: Elsewhere, options: bytes, transport: Transport) -> bytes:
-        return self._encode(query, await elsewhere.ask(), options, transport)
+    async def _later(
+        self, query: Query, elsewhere: Elsewhere, client: str, options: bytes, transport: Transport
+    ) -> bytes:
+        return self._encode(query, await elsewhere.ask(), client, options, transport)
 
-    def _encode(self, query: Query, answer: Answer, options: bytes, transport: Transport) -> bytes:
+    def _encode(self, query: Query, answer: Answer, client: str, options: bytes, transport: Transport) -> bytes:
+        template = Template(query.question, answer, self._random)
+        flags = query.opcode << 11 | (RD if query.recursion_desired else 0) | (RA if self._recurses(client) else 0)
         limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
-        padded = transport.private and query.edns is not None and Option.PADDING in query.edns.options
-        return encode(query, answer, limit, options, _PADDING_BLOCK if padded else 0)
+        if query.edns is None:
+            return template.reply(query.id, flags, query.question_wire, b"", limit)
+        opt = template.opt(query.edns, options, limit - len(query.question_wire))
+        reply = template.reply(query.id, flags, query.question_wire, opt, limit)
+        if transport.private and Option.PADDING in query.edns.options:
+            return padded(reply, len(opt), _PADDING_BLOCK, limit)
+        return reply
 
     def _options(self, edns: Edns, now: float, client: str, transport: Transport) -> tuple[bytes, Answer | None]:
         """The reply's EDNS options, and the answer if EDNS itself decides it."""

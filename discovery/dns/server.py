@@ -153,7 +153,9 @@ class TcpServer:
     def opened(self, connection: _Connection) -> None:
         self._connections[connection] = None
         if len(self._connections) > MAX_TCP_CONNECTIONS:
-            next(iter(self._connections)).close()
+            longest_idle = next(iter(self._connections))
+            self.closed(longest_idle)  # at once: the transport may take a while
+            longest_idle.close()
 
     def used(self, connection: _Connection) -> None:
         if connection in self._connections:
@@ -189,8 +191,7 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._transport.resume_reading()
-        self._answer_whole_messages()
+        self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._idle.cancel()
@@ -214,8 +215,13 @@ class _Connection(asyncio.Protocol):
                 self._write(reply)
             elif reply is not None:
                 self._later.add(reply, self._write)
-        self.pause_writing()  # the rest in the next turn: others wait too
-        asyncio.get_running_loop().call_soon(self.resume_writing)
+        self._transport.pause_reading()  # the rest in the next turn: others wait too
+        asyncio.get_running_loop().call_soon(self._continue)
+
+    def _continue(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer_whole_messages()
 
     def _write(self, reply: bytes) -> None:
         self._transport.write(_LENGTH.pack(len(reply)) + reply)

@@ -6,15 +6,13 @@ The TTL is never longer than what is left of the shortest lease in the answer, s
 
 from __future__ import annotations
 
-import math
-from random import Random
+from dataclasses import replace
 
 from discovery.dns import browse
 from discovery.dns.live import Live, answer
-from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Type
-from discovery.dns.names import Name, to_text
+from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
+from discovery.dns.names import Name, to_text, to_wire
 from discovery.dns.selector import Form, Selector, select, service_below
-from discovery.dns.shuffle import shuffled
 from discovery.dns.spellings import ours
 from discovery.dns.suggest import Suggester
 from discovery.store.registry import Registry
@@ -23,14 +21,22 @@ from discovery.store.service import Entry, Service
 _NOT_LOADED = Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
 
 
-class ServiceZone:
-    """`ttl`: the upper bound of a live answer's TTL, seconds. `most`: answers in one reply, None is all."""
+# Octets on the wire. The longest name of ours, ip-ADDRESS-pPORT._SERVICE._tcp, has 119 and a domain name ends at 255.
+MAX_ORIGIN = 136
 
-    def __init__(self, origin: Name, registry: Registry, ttl: int, random: Random, most: int | None = None) -> None:
+
+class ServiceZone:
+    """`origin`: at most MAX_ORIGIN octets, else ValueError. `ttl`: the upper bound of a live answer's TTL, seconds.
+
+    `most`: answers in one reply, None is all.
+    """
+
+    def __init__(self, origin: Name, registry: Registry, ttl: int, most: int | None = None) -> None:
+        if len(to_wire(origin)) > MAX_ORIGIN:
+            raise ValueError(f"{to_text(origin)} is too long for a zone of services, {MAX_ORIGIN} octets is the limit")
         self._origin = origin
         self._registry = registry
         self._ttl = ttl
-        self._random = random
         self._most = most
         self._consul = origin[:1] == (b"consul",)
         self._suggester = Suggester(lambda name: self._registry.service(name) is not None)
@@ -78,20 +84,16 @@ class ServiceZone:
         healthy = [entry for entry in meant if entry.lease.alive(now)]
         if not healthy:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
-        live = Live(
-            origin=self._origin,
-            owner=(*relative, *self._origin),
-            service=service,
-            entries=shuffled(healthy, self._random),
-            match=selector.match,
-            ttl=self._ttl_of(healthy, now),
-            most=self._most_of(healthy),
-        )
-        return answer(selector.form, qtype, live) or Answer.nodata(_no_such_type(service.name, qtype))
-
-    def _ttl_of(self, entries: list[Entry], now: float) -> int:
-        """Whole seconds, rounded down: never past the end of the shortest lease."""
-        return max(0, min(self._ttl, math.floor(min(entry.lease.left(now) for entry in entries))))
+        most = self._most_of(healthy)
+        chosen = _as_many_as_fit(healthy, qtype, now)
+        lifetime = Lifetime(tuple(entry.lease for entry in chosen), self._ttl)
+        owner = (*relative, *self._origin)
+        live = Live(self._origin, owner, service, chosen, selector.match, max(0, lifetime.ttl(now)))
+        made = answer(selector.form, qtype, live)
+        if made is None:
+            made = Answer.nodata(_no_such_type(service.name, qtype))
+        complete = most is not None or len(chosen) == len(healthy)
+        return replace(made, most=most, lifetime=lifetime, complete=complete)
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
@@ -104,6 +106,20 @@ class ServiceZone:
     def _no_service(self, name: str, now: float) -> str:
         near = self._suggester.suggest(name, now)
         return f"no service {name}" + (f"; did you mean {near}?" if near else "")
+
+
+# Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
+_MAX_ADDRESSES = 4096
+_MAX_OTHERS = 700
+
+
+def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
+    """Of a giant service a part, another one every millisecond."""
+    limit = _MAX_ADDRESSES if qtype in (Type.A, Type.AAAA) else _MAX_OTHERS
+    if len(entries) <= limit:
+        return entries
+    start = int(now * 1000) % len(entries)
+    return (entries[start:] + entries[:start])[:limit]
 
 
 def _none_healthy(name: str, entries: list[Entry], now: float) -> str:

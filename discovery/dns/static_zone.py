@@ -46,11 +46,14 @@ class StaticZone:
         rrsets = self._nodes.get(name)
         return None if rrsets is None else self._from(rrsets, name, qtype)
 
-    def otherwise(self, name: Name, qtype: int) -> Answer:
-        """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN."""
+    def otherwise(self, name: Name, qtype: int, depth: int) -> Answer:
+        """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN.
+
+        `depth`: labels of the longest ancestor that is known to exist for other reasons.
+        """
         if name in self._branches:
             return Answer.nodata()
-        rrsets = self._nodes.get((b"*", *self._closest_encloser(name)))
+        rrsets = self._nodes.get((b"*", *self._closest_encloser(name, depth)))
         return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
 
     def addresses(self, name: Name) -> tuple[RR, ...]:
@@ -90,12 +93,12 @@ class StaticZone:
                     return above
         return None
 
-    def _closest_encloser(self, name: Name) -> Name:
-        """RFC 4592 §3.3.1: the longest existing ancestor. The origin always exists."""
-        for start in range(1, len(name) - len(self.origin)):
+    def _closest_encloser(self, name: Name, depth: int) -> Name:
+        """RFC 4592 §3.3.1: the longest existing ancestor."""
+        for start in range(1, len(name) - depth):
             if name[start:] in self._nodes or name[start:] in self._branches:
                 return name[start:]
-        return self.origin
+        return name[len(name) - depth :]
 
 
 def _branches(origin: Name, names: Iterable[Name]) -> Iterable[Name]:

@@ -96,12 +96,16 @@ class Zone:
                 return Answer.of(chain)
 
     def _find(self, name: Name, qtype: int, now: float) -> Answer:
-        return (
-            self._apex_soa(name, qtype)
-            or self.fixed.exact(name, qtype)
-            or self._live.lookup(self._relative(name), qtype, now)
-            or self.fixed.otherwise(name, qtype)
-        )
+        first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
+        if first is not None:
+            return first
+        live = self._live.lookup(self._relative(name), qtype, now)
+        if live is None:
+            return self.fixed.otherwise(name, qtype, len(self.origin))
+        if live.rcode == Rcode.NXDOMAIN:  # the service above exists, so only what stands below it in the file counts
+            fixed = self.fixed.otherwise(name, qtype, len(self.origin) + 1)
+            return live if fixed.rcode == Rcode.NXDOMAIN else fixed
+        return live
 
     def _apex_soa(self, name: Name, qtype: int) -> Answer | None:
         return Answer.of([self.soa()]) if qtype == Type.SOA and name == self.origin else None

@@ -6,11 +6,17 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import dns.exception
 import dns.name
+import dns.rdataclass
 import dns.rdataset
+import dns.rdatatype
+import dns.tokenizer
+import dns.transaction
 import dns.zone
+import dns.zonefile
 
 from discovery.core.errors import DiscoveryError
 from discovery.dns import records
@@ -31,15 +37,67 @@ class ZoneFileError(DiscoveryError):
 def load(path: Path) -> StaticZone:
     """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line."""
     try:
+        zone = _new_zone(path)
         text = _with_includes(path, path.read_text(encoding="utf-8"))
-        origin = path.name.removesuffix(SUFFIX)
-        zone = dns.zone.from_text(text, origin, relativize=False, filename=str(path), allow_include=True)
+        mistake = _read(zone, path, text)
+        if mistake is not None:
+            raise ZoneFileError(path, str(_at_its_line(mistake, path, text)))
+        zone.check_origin()
     except (OSError, dns.exception.DNSException, ValueError) as error:
-        raise ZoneFileError(path, str(error) or type(error).__name__) from None
-    assert zone.origin is not None
-    return StaticZone(
-        _name(zone.origin), {_name(name): _rrsets(_name(name), node) for name, node in zone.nodes.items()}
-    )
+        raise ZoneFileError(path, _text(error)) from None
+    origin = zone.origin
+    assert origin is not None
+    return StaticZone(_name(origin), {_name(name): _rrsets(_name(name), node) for name, node in zone.nodes.items()})
+
+
+class _Mistake(NamedTuple):
+    """`file` "" is the zone file itself, otherwise one that it includes."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file + ', ' if self.file else ''}line {self.line}: {self.reason}"
+
+
+# What dnspython puts in front of some of its messages.
+_PLACE = re.compile(r"^.*?:\d+: ")
+
+
+def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
+    """Fills the zone; the first mistake otherwise."""
+    with zone.writer(True) as transaction:
+        transaction.check_put_rdataset(_one_alias)
+        tokens = dns.tokenizer.Tokenizer(text, str(path))
+        reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, transaction, allow_include=True)
+        try:
+            reader.read()
+        except (dns.exception.DNSException, ValueError) as error:
+            file, line = reader.tok.where()
+            return _Mistake("" if file == str(path) else file, line, _PLACE.sub("", _text(error)))
+    return None
+
+
+def _at_its_line(mistake: _Mistake, path: Path, text: str) -> _Mistake:
+    """dnspython counts a line end as soon as it has read it, so a mistake found there is told for the line after."""
+    before = "".join(text.splitlines(keepends=True)[: mistake.line - 1])
+    again = None if mistake.file else _read(_new_zone(path), path, before)
+    return mistake._replace(line=mistake.line - 1) if again and again.reason == mistake.reason else mistake
+
+
+def _new_zone(path: Path) -> dns.zone.Zone:
+    return dns.zone.Zone(path.name.removesuffix(SUFFIX), relativize=False)
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _one_alias(transaction: dns.transaction.Transaction, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+    """RFC 2181 §10.1; dnspython would keep the last one."""
+    if rdataset.rdtype == dns.rdatatype.CNAME and transaction.get(name, dns.rdatatype.CNAME) not in (None, rdataset):
+        raise ValueError(f"{name} has more than one CNAME")
 
 
 def load_all(folder: Path) -> list[StaticZone]:
@@ -97,9 +155,10 @@ def _name(name: dns.name.Name) -> Name:
 
 
 def _rrsets(owner: Name, node: Iterable[dns.rdataset.Rdataset]) -> dict[int, tuple[RR, ...]]:
-    return {
-        int(rdataset.rdtype): tuple(
-            RR(owner, int(rdataset.rdtype), rdataset.ttl, rdata.to_wire()) for rdata in rdataset
-        )
-        for rdataset in node
-    }
+    """By type; signatures over several types are several RRsets to dnspython and one to a question."""
+    rrsets: dict[int, tuple[RR, ...]] = {}
+    for rdataset in node:
+        rtype = int(rdataset.rdtype)
+        rrs = (RR(owner, rtype, rdataset.ttl, rdata.to_wire() or b"") for rdata in rdataset)
+        rrsets[rtype] = (*rrsets.get(rtype, ()), *rrs)
+    return rrsets

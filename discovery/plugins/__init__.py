@@ -25,6 +25,10 @@ class Plugin:
         """The look-up with this feature in front of it."""
         return inner
 
+    def recurses(self, client: str) -> bool:
+        """Whether names outside our zones are answered for this client, so that its replies have RA set."""
+        return False
+
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         return ()
 

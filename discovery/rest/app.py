@@ -39,12 +39,29 @@ class Runner(web.AppRunner):
     """Serves the application; what is not even HTTP gets a JSON error like everything else."""
 
     def __init__(self, app: web.Application, times: Times) -> None:
-        super().__init__(app, access_log_class=AccessLogger, access_log=logger, shutdown_timeout=SHUTDOWN_SECONDS)
+        super().__init__(
+            app,
+            access_log_class=AccessLogger,
+            access_log=logger,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            auto_decompress=False,  # no JSON bombs
+        )
         self._times = times
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(self._times, made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        handle = made.request_handler
+
+        async def as_json(request: web.BaseRequest) -> web.StreamResponse:
+            """For what aiohttp raises outside the middlewares: an Expect that it does not know."""
+            try:
+                return await handle(request)
+            except web.HTTPException as error:
+                if error.status < 400:
+                    raise
+                return errors.of_framework(request, error, self._times, MAX_BODY)
+
+        return _Server(self._times, as_json, request_factory=made.request_factory, **made._kwargs)
 
 
 class _Server(web.Server):
@@ -59,6 +76,15 @@ class _Server(web.Server):
 class _Protocol(RequestHandler):
     __slots__ = ()
 
+    def data_received(self, data: bytes) -> None:
+        """While it stops, aiohttp drops what arrives. The rest of a request in hand is let through."""
+        stopping = self._close, self._force_close
+        if self._request_in_progress:
+            self._close = self._force_close = False
+        super().data_received(data)
+        if any(stopping):
+            self._close, self._force_close = stopping
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -67,8 +93,8 @@ class _Protocol(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """aiohttp calls this for what its parser refused, and for what escaped the error table."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("The answer has begun; it cannot become an error any more")
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("The answer has begun, or the client has left: there is nobody to tell")
         assert isinstance(self._manager, _Server)
         if status == 400:
             first_line = (message or "").strip().partition("\n")[0].rstrip(":")

@@ -17,10 +17,8 @@ def install(app: web.Application, origins: Collection[str]) -> None:
     allowed = frozenset(origins)
 
     async def grant(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)  # also without one: what caches keep differs
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None:
-            return
-        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         if origin in allowed:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"

@@ -69,13 +69,21 @@ def middleware(times: Times, max_body: int) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return _framework_error(request, error, times, max_body)
+            if error.status < 400:  # a redirect is no error
+                raise
+            return of_framework(request, error, times, max_body)
         except ValidationError as error:
             return respond(_of_shape(error), times)
         except DiscoveryError as error:
             return respond(error, times)
+        except web.RequestPayloadError as error:
+            return _unreadable(error, times)
         except Exception:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError("the client left before its answer") from None
             _log.exception("%s %s failed", request.method, request.rel_url.raw_path)
+            if request.writer.output_size > 0:  # the answer has begun: all that is left is to break it off
+                raise
             return body(500, "INTERNAL", INTERNAL, times)
 
     return as_json
@@ -97,13 +105,22 @@ def body(status: int, code: str, message: str, times: Times, facts: Facts | None
     )
 
 
-def _framework_error(request: web.Request, error: web.HTTPException, times: Times, max_body: int) -> web.Response:
-    code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", error.reason))
+def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times, max_body: int) -> web.Response:
+    """aiohttp's own errors, and those that a plugin raises, with the headers that belong to them (Allow, …)."""
     allowed = ", ".join(sorted(getattr(error, "allowed_methods", ())))
-    message = text.format(method=request.method, path=request.rel_url.raw_path, allowed=allowed, limit=max_body)
-    response = body(error.status, code, message, times)
+    facts = {"method": request.method, "path": request.rel_url.raw_path, "allowed": allowed, "limit": max_body}
+    code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", ""))
+    response = body(error.status, code, text.format(**facts) if text else error.reason, times)
+    own = ("Content-Type", "Content-Length", "Allow")
+    response.headers.extend((name, value) for name, value in error.headers.items() if name not in own)
     if allowed:
         response.headers["Allow"] = allowed  # RFC 9110 §15.5.6
+    return response
+
+
+def _unreadable(error: web.RequestPayloadError, times: Times) -> web.Response:
+    response = body(400, "BROKEN_BODY", f"The body cannot be read: {error}", times)
+    response.force_close()  # where the next request would begin is anybody's guess
     return response
 
 

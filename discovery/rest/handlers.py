@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from discovery import __version__
 from discovery.core.instance import Key
@@ -148,6 +148,8 @@ class Handlers:
         response = web.StreamResponse()
         response.content_type = _JSON
         await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         async for piece in self._listing():
             await response.write(piece)
         await response.write_eof()
@@ -200,7 +202,11 @@ class Handlers:
 
     async def ready(self, request: web.Request) -> web.Response:
         reasons = {name: reason for name, check in self._checks.items() if (reason := check()) is not None}
-        return self._reply({"ready": not reasons, "notReady": reasons}, 503 if reasons else 200)
+        if reasons:
+            raise HttpError(
+                503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons
+            )
+        return self._reply({"ready": True, "notReady": {}})
 
     # -- common to several
 

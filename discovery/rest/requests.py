@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TypeVar
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from discovery.rest.errors import HttpError
 from discovery.rest.schemas import Body
+
+_JSON = "application/json"
 
 B = TypeVar("B", bound=Body)
 
 
 async def read(request: web.Request, schema: type[B]) -> B:
     """HttpError 400 for no JSON, 415 for another content type; pydantic's ValidationError for another shape."""
-    if not _is_json(request.content_type):
-        raise HttpError(415, "NOT_JSON", f"Content-Type is {request.content_type}; send the body as application/json")
+    sent = request.headers.get(hdrs.CONTENT_TYPE, _JSON)
+    if not _is_json(request.content_type if hdrs.CONTENT_TYPE in request.headers else _JSON):
+        raise HttpError(415, "NOT_JSON", f"Content-Type is {sent}; send the body as {_JSON}")
+    if coding := request.headers.get(hdrs.CONTENT_ENCODING):
+        raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
     octets = await request.read()
     if not octets:
         raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
@@ -30,14 +35,13 @@ async def read(request: web.Request, schema: type[B]) -> B:
 
 
 def _is_json(content_type: str) -> bool:
-    # aiohttp's word for "none was sent"
-    return content_type in ("application/json", "application/octet-stream") or content_type.endswith("+json")
+    return content_type == _JSON or content_type.endswith("+json")
 
 
 def parameter(request: web.Request, name: str, example: str) -> str:
     """A query parameter; HttpError 400 with an example when it is missing."""
     value = request.query.get(name)
-    if value is None:
+    if not value:
         raise HttpError(
             400, "PARAMETER_MISSING", f"{name}: the query parameter is required", field=name, example=example
         )

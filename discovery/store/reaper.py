@@ -32,6 +32,7 @@ class Reaper:
 
     def stop(self) -> None:
         self._sleep_until(None)
+        self._wakes_at = float("-inf")  # nothing is earlier, so no change wakes it again
 
     def _on_change(self, change: Change) -> None:
         deadline = self._registry.next_deadline()

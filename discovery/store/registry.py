@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from discovery.core.change import Change, Kind
 from discovery.core.errors import DiscoveryError
@@ -63,7 +64,7 @@ class IdTaken(DiscoveryError):
 
 
 class Registry:
-    """Services by folded name, instances by id. `index` is the number of the last change.
+    """Services by folded name, instances by id. `index` is the number of the last change, or of the last `reserve`.
 
     `loaded` is False while the table is still being filled at start: a name that is missing then proves nothing.
     """
@@ -134,12 +135,17 @@ class Registry:
     def register(self, spec: Registration, now: float, wall: float) -> Entry:
         """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
 
+        An id that the client chose counts when the instance is added, and is not part of the stored `spec`.
+
         NameReserved; IdTaken; ServiceFull when the service is at its limit and all its instances are healthy.
         """
+        own_id, spec = spec.id, replace(spec, id=None)
         service = self._services.get(spec.key.service)
+        if service is not None and spec.name != service.name:
+            spec = replace(spec, name=service.name)  # shown as first registered
         entry = service.entries.get((spec.ip, spec.port)) if service else None
         if entry is None:
-            entry = self._add(spec, now, wall)
+            entry = self._add(spec, own_id, now, wall)
         else:
             self._register_again(entry, spec, now)
         self.registrations += 1
@@ -207,17 +213,17 @@ class Registry:
 
     # -- the writes' parts
 
-    def _add(self, spec: Registration, now: float, wall: float) -> Entry:
+    def _add(self, spec: Registration, own_id: str | None, now: float, wall: float) -> Entry:
         key = spec.key
-        if key.service in self._reserved:
+        if key.service in self._reserved and key.service not in self._services:
             raise NameReserved(spec.name)
-        if spec.id is not None and spec.id in self._by_id:
-            raise IdTaken(spec.id, self._by_id[spec.id].instance)
+        if own_id is not None and own_id in self._by_id:
+            raise IdTaken(own_id, self._by_id[own_id].instance)
         self._make_room(spec, now)
         service = self._services.get(key.service)
         if service is None:
             service = self._services[key.service] = Service(spec.name)
-        entry = Entry(Instance(spec.id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
+        entry = Entry(Instance(own_id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
         service.entries[(spec.ip, spec.port)] = entry
         self._by_id[entry.instance.id] = entry
         self._deadlines.push(entry, entry.lease.expires_at)
@@ -227,11 +233,12 @@ class Registry:
     def _register_again(self, entry: Entry, spec: Registration, now: float) -> None:
         old = entry.instance
         self._mark_if_lapsed(entry, now)
+        entry.lease.ttl = self._ttl(spec)
+        self._renew_lease(entry, now)
         if spec != old.spec:
             entry.instance = Instance(old.id, old.registered_at, spec)
             self._publish(Kind.UPDATED, entry.instance, "registered again")
-        entry.lease.ttl = self._ttl(spec)
-        self._renew_lease(entry, now)
+        self._mark_if_healthy_again(entry)
 
     def _beat(self, entry: Entry, now: float) -> Entry:
         self.renewals += 1
@@ -240,6 +247,7 @@ class Registry:
         else:
             self._mark_if_lapsed(entry, now)
             self._renew_lease(entry, now)
+            self._mark_if_healthy_again(entry)
         return entry
 
     def _mark_if_lapsed(self, entry: Entry, now: float) -> None:
@@ -251,6 +259,8 @@ class Registry:
     def _renew_lease(self, entry: Entry, now: float) -> None:
         entry.lease.renewed_at = now
         self._deadlines.push(entry, entry.lease.expires_at)
+
+    def _mark_if_healthy_again(self, entry: Entry) -> None:
         if entry.unhealthy:
             entry.unhealthy = False
             self._publish(Kind.HEALTHY, entry.instance, "heartbeat received")

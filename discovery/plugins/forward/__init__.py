@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from discovery.dns.catalog import Lookup
@@ -26,20 +25,17 @@ class Forward(Plugin):
         self._timeout = timeout
         self._is_served = lru_cache(maxsize=4096)(self._is_in_networks)
 
+    def recurses(self, client: str) -> bool:
+        return self._is_served(client)
+
     def lookup(self, inner: Lookup) -> Lookup:
         def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
             answer = inner(question, now, client)
-            if not self._is_served(client):
-                return answer
-            if answer is None and question.klass == Class.IN:
-                return Elsewhere(lambda: self._ask(question))
-            return replace(answer, recursive=True) if isinstance(answer, Answer) else answer
+            if answer is None and question.klass == Class.IN and self._is_served(client):
+                return Elsewhere(lambda: ask_first(self._upstreams, question, self._timeout))
+            return answer
 
         return lookup
-
-    async def _ask(self, question: Question) -> Answer:
-        answer = await ask_first(self._upstreams, question, self._timeout)
-        return replace(answer, recursive=True)
 
     def _is_in_networks(self, client: str) -> bool:
         ip = ipaddress.ip_address(client.partition("%")[0])

@@ -40,7 +40,9 @@ async def ask_first(upstreams: Sequence[Upstream], question: Question, seconds: 
         try:
             reply = await _ask(upstream, question, seconds)
         except _FAILURES as error:
-            _log.info("%s did not answer for %s: %s", upstream, to_text(question.name), str(error) or type(error).__name__)
+            _log.info(
+                "%s did not answer for %s: %s", upstream, to_text(question.name), str(error) or type(error).__name__
+            )
             continue
         answer = _answer(reply)
         if reply.rcode() not in _TRY_NEXT:

@@ -1,0 +1,144 @@
+"""An answer in octets, in pieces that do not depend on their place: laying some of them down makes a reply.
+
+Pieces point at the question's name and nothing else, so any order of them is a valid message. Alternatives are laid down in
+an order drawn anew each time (RFC 2782): equal ones from ready-made permutations, or for more than four from a ring that is
+entered at random and shuffled again every few rounds; others by a full draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, permutations
+from random import Random
+from typing import NamedTuple
+
+from discovery.dns.message import Rank
+
+# Alternatives that are packed beforehand. More do not fit into a datagram, and take long to pack.
+MAX_KEPT = 64
+# Of up to four alternatives all 24 orders are kept.
+_MAX_PERMUTED = 4
+# Replies from one ring before it is shuffled again: makes its cost a tenth of a reply's.
+_ROUNDS = 16
+# RFC 2782's "very small chance" of a weight of 0 beside others.
+_ALMOST_NEVER = 0.01
+
+
+class Piece(NamedTuple):
+    """A record and those that go with it, in octets."""
+
+    record: bytes
+    beside: bytes = b""
+    beside_count: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.record) + len(self.beside)
+
+
+class Laid(NamedTuple):
+    """What fits, for the answer and the additional section; `complete` False when something was left out."""
+
+    answer: bytes
+    answer_count: int
+    additional: bytes
+    additional_count: int
+    complete: bool
+
+
+def lay_in_order(pieces: Iterable[Piece], room: int, most: int | None = None) -> Laid:
+    """Lays down pieces from the first on, `most` at the most, until the next does not fit into `room` octets."""
+    laid: list[Piece] = []
+    complete = True
+    for piece in pieces:
+        if len(laid) == most:
+            break
+        room -= piece.size
+        if room < 0:
+            complete = False
+            break
+        laid.append(piece)
+    return _joined(laid, complete)
+
+
+class Alternatives:
+    """`piece(i)` packs the one with `ranks[i]`: all at once when they are few, else only those that are laid.
+
+    `most` None is all.
+    """
+
+    def __init__(self, piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> None:
+        self._piece = piece
+        self._ranks = ranks
+        self._most = most
+        self._random = random
+        self._pieces = [piece(index) for index in range(len(ranks))] if len(ranks) <= MAX_KEPT else []
+        self._size = sum(each.size for each in self._pieces)
+        equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
+        self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
+        self._has_ring = equal and not self._permuted and bool(self._pieces)
+        self._rounds_left = 0
+
+    @property
+    def few(self) -> bool:
+        """Worth keeping."""
+        return len(self._ranks) <= MAX_KEPT
+
+    def lay(self, room: int) -> Laid:
+        if self._size <= room:
+            if self._permuted:
+                return self._permuted[int(self._random.random() * len(self._permuted))]
+            if self._has_ring:
+                return self._from_ring()
+        return lay_in_order(self._drawn(), room, self._most)
+
+    def _permutations(self) -> list[Laid]:
+        return [_joined(order, True) for order in permutations(self._pieces)]
+
+    def _from_ring(self) -> Laid:
+        if self._rounds_left == 0:
+            self._shuffle_ring()
+        self._rounds_left -= 1
+        count = len(self._pieces)
+        first = int(self._random.random() * count)
+        records = self._records[self._record_at[first] : self._record_at[first + count]]
+        beside = self._beside[self._beside_at[first] : self._beside_at[first + count]]
+        return Laid(records, count, beside, self._beside_count, True)
+
+    def _shuffle_ring(self) -> None:
+        """All pieces twice in a row, so that a whole round can start at any of them."""
+        self._random.shuffle(self._pieces)
+        twice = self._pieces * 2
+        self._records = b"".join(piece.record for piece in twice)
+        self._beside = b"".join(piece.beside for piece in twice)
+        self._record_at = [0, *accumulate(len(piece.record) for piece in twice)]
+        self._beside_at = [0, *accumulate(len(piece.beside) for piece in twice)]
+        self._beside_count = sum(piece.beside_count for piece in self._pieces)
+        self._rounds_left = _ROUNDS
+
+    def _drawn(self) -> Iterator[Piece]:
+        get = self._pieces.__getitem__ if self._pieces else self._piece
+        return map(get, draw(self._ranks, self._random))
+
+
+def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
+    """Indices in a drawn order: lower priorities first, within one without replacement in proportion to the weights.
+
+    Sorting by Exp(1) / weight does what RFC 2782's running sums do (Efraimidis and Spirakis 2006).
+    """
+
+    def key(index: int) -> tuple[int, float]:
+        priority, weight = ranks[index]
+        return priority, random.expovariate(weight or _ALMOST_NEVER)
+
+    return sorted(range(len(ranks)), key=key)
+
+
+def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:
+    return Laid(
+        b"".join(piece.record for piece in pieces),
+        len(pieces),
+        b"".join(piece.beside for piece in pieces),
+        sum(piece.beside_count for piece in pieces),
+        complete,
+    )

@@ -1,0 +1,94 @@
+"""The log's two formats: text that no stranger can break out of, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from discovery.cli import logs
+
+FORGED = "2026-01-01T00:00:00.000Z INFO discovery: forged"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+@pytest.fixture(autouse=True)
+def _put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def written(capsys: pytest.CaptureFixture[str], format: str, *message: object, error: Exception | None = None) -> str:
+    logs.configure("info", format)
+    logging.getLogger("discovery.test").error(*message, exc_info=error)
+    captured = capsys.readouterr()
+    assert captured.out == "", "standard output is for the lines that say where it listens"
+    return captured.err
+
+
+def fail(text: str) -> Exception:
+    try:
+        raise RuntimeError(text)
+    except RuntimeError as error:
+        return error
+
+
+def test_text_is_time_level_logger_message(capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "text", "hello %s", "Zoë")
+    assert re.fullmatch(TIME + r" ERROR discovery\.test: hello Zoë\n", line)
+
+
+def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "json", 'say "%s"', "a\nb\x1b\0\u2028")
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    content = json.loads(line)
+    assert re.fullmatch(TIME, content.pop("time"))
+    assert content == {"level": "error", "logger": "discovery.test", "message": 'say "a\nb\x1b\0\u2028"'}
+
+
+@pytest.mark.parametrize("nasty", [f"\n{FORGED}", f"\r{FORGED}", "\x1b[2J", "\0", "\x7f", "\x85", "\u2028", "\x9b31m"])
+def test_no_strangers_text_starts_a_line_or_moves_the_cursor(capsys: pytest.CaptureFixture[str], nasty: str) -> None:
+    line = written(capsys, "text", "from %s", f"a{nasty}b")
+    assert len(line.splitlines()) == 1
+    assert line.removesuffix("\n").isprintable()
+
+
+def test_a_traceback_is_in_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(capsys, "text", "failed", error=fail("why"))
+    assert "Traceback" in text
+    assert "RuntimeError: why" in text
+
+
+def test_an_error_that_quotes_a_stranger_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(capsys, "text", "failed", error=fail(f"bad value '\n{FORGED}\x1b[2J'"))
+    assert "forged" in text
+    assert not any(line.startswith(FORGED) for line in text.splitlines())
+    assert "\x1b" not in text
+
+
+def test_a_traceback_is_a_field_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "json", "failed", error=fail("why\nnot"))
+    assert line.count("\n") == 1
+    assert "RuntimeError: why\nnot" in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", "diwe"), ("info", "iwe"), ("warning", "we"), ("error", "e")])
+def test_the_level_is_the_least_that_is_shown(capsys: pytest.CaptureFixture[str], level: str, shown: str) -> None:
+    logs.configure(level, "json")
+    log = logging.getLogger("discovery.test")
+    for each in (log.debug, log.info, log.warning, log.error):
+        each("x")
+    lines = capsys.readouterr().err.splitlines()
+    assert "".join(json.loads(line)["level"][0] for line in lines) == shown
+
+
+def test_it_can_be_configured_again(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("error", "text")
+    assert written(capsys, "json", "once").count("\n") == 1

@@ -1,0 +1,175 @@
+"""IP addresses and ports as clients send them: what is accepted, in which spelling, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.core.address import parse_ip, parse_port
+from discovery.core.errors import InvalidField
+
+IPS = {
+    "IPv4": ("10.0.0.7", "10.0.0.7"),
+    "loopback": ("127.0.0.1", "127.0.0.1"),
+    "IPv6 loopback": ("::1", "::1"),
+    "blanks around": (" 10.0.0.7\t", "10.0.0.7"),
+    "IPv6 in full": ("2001:0db8:0000:0000:0000:0000:0000:0007", "2001:db8::7"),
+    "IPv6 in capitals": ("2001:DB8::A", "2001:db8::a"),
+    "IPv6 with a dotted tail": ("2001:db8::192.0.2.1", "2001:db8::c000:201"),
+    "link-local": ("fe80::1", "fe80::1"),
+    "v4-mapped": ("::ffff:10.0.0.1", "10.0.0.1"),
+    "v4-mapped in hex": ("::FFFF:a00:1", "10.0.0.1"),
+    "the last octets of a net": ("10.0.0.255", "10.0.0.255"),
+}
+
+BAD_IPS: dict[str, object] = {
+    "a host name": "localhost",
+    "three octets": "1.2.3",
+    "five octets": "1.2.3.4.5",
+    "octet of 256": "1.2.3.256",
+    "leading zero": "10.0.0.010",
+    "hex octets": "0x7f.0.0.1",
+    "one number": "2130706433",
+    "a net": "10.0.0.0/8",
+    "with a port": "10.0.0.1:80",
+    "in brackets": "[::1]",
+    "empty": "",
+    "blanks": "  ",
+    "NUL behind": "10.0.0.1\0",
+    "two addresses": "10.0.0.1 10.0.0.2",
+    "fullwidth digits": "\uff11.2.3.4",
+    "arabic digits": "\u0661.2.3.4",
+    "two double colons": "1::2::3",
+    "nine groups": "1:2:3:4:5:6:7:8:9",
+    "unspecified IPv4": "0.0.0.0",
+    "unspecified IPv6": "::",
+    "unspecified IPv6 in full": "0:0:0:0:0:0:0:0",
+    "v4-mapped unspecified": "::ffff:0.0.0.0",
+    "multicast IPv4": "224.0.0.1",
+    "last multicast IPv4": "239.255.255.255",
+    "multicast IPv6": "ff02::1",
+    "v4-mapped multicast": "::ffff:224.0.0.1",
+    "broadcast": "255.255.255.255",
+    "v4-mapped broadcast": "::ffff:255.255.255.255",
+    "scope id": "fe80::1%eth0",
+    "scope id on a mapped one": "::ffff:10.0.0.1%1",
+    "scope id on a mapped multicast": "::ffff:224.0.0.1%eth0",
+    "empty scope id": "fe80::1%",
+    "an integer": 2130706433,
+    "true": True,
+    "null": None,
+    "a list": ["10.0.0.1"],
+    "an object": {"ip": "10.0.0.1"},
+    "bytes of an address": b"\x0a\x00\x00\x01",
+    "a long text": "1" * 100_000,
+}
+
+PORTS = {
+    "lowest": (1, 1),
+    "highest": (65535, 65535),
+    "decimal text": ("3001", 3001),
+    "highest as text": ("65535", 65535),
+    "blanks around": (" 80 ", 80),
+    "leading zero": ("080", 80),
+    "a whole float": (3001.0, 3001),
+}
+
+BAD_PORTS: dict[str, object] = {
+    "0": 0,
+    "65536": 65536,
+    "80x": "80x",
+    "true": True,
+    "false": False,
+    "negative": -1,
+    "0 as text": "0",
+    "65536 as text": "65536",
+    "99999 as text": "99999",
+    "negative text": "-1",
+    "plus sign": "+80",
+    "hexadecimal": "0x50",
+    "exponent": "8e1",
+    "fraction": 80.5,
+    "fraction as text": "80.0",
+    "underscore": "8_0",
+    "blank inside": "8 0",
+    "NUL": "80\0",
+    "arabic digits": "\u0668\u0660",
+    "superscript": "8\u00b2",
+    "empty": "",
+    "not a number": float("nan"),
+    "infinity": float("inf"),
+    "huge float": 1e300,
+    "more digits than Python prints": 10**5000,
+    "a text of 10,000 digits": "1" * 10_000,
+    "null": None,
+    "a list": [80],
+    "an object": {},
+    "bytes": b"80",
+}
+
+
+@pytest.mark.parametrize(("text", "canonical"), IPS.values(), ids=IPS)
+def test_an_address_has_one_spelling(text: str, canonical: str) -> None:
+    assert parse_ip(text) == canonical
+
+
+@pytest.mark.parametrize("value", BAD_IPS.values(), ids=BAD_IPS)
+def test_an_address_that_no_client_could_reach_is_refused(value: object) -> None:
+    with pytest.raises(InvalidField) as caught:
+        parse_ip(value)
+    assert caught.value.field == "ip"
+    assert str(caught.value).startswith("ip")
+
+
+@pytest.mark.parametrize("value", BAD_PORTS.values(), ids=BAD_PORTS)
+def test_a_bad_port_is_refused(value: object) -> None:
+    with pytest.raises(InvalidField) as caught:
+        parse_port(value)
+    assert caught.value.field == "port"
+    assert str(caught.value).startswith("port")
+
+
+@pytest.mark.parametrize(("value", "port"), PORTS.values(), ids=PORTS)
+def test_a_port_may_be_a_number_or_a_decimal_text(value: object, port: int) -> None:
+    parsed = parse_port(value)
+    assert (parsed, type(parsed)) == (port, int)
+
+
+def test_the_field_at_fault_is_the_one_the_caller_names() -> None:
+    with pytest.raises(InvalidField, match=r"ports\.admin"):
+        parse_port(0, "ports.admin")
+    with pytest.raises(InvalidField, match="peer"):
+        parse_ip("localhost", "peer")
+
+
+@given(st.integers())
+def test_a_number_is_a_port_exactly_from_1_to_65535(number: int) -> None:
+    for spelling in (number, str(number)):
+        try:
+            accepted = parse_port(spelling) == number
+        except InvalidField:
+            accepted = False
+        assert accepted == (1 <= number <= 65535)
+
+
+@given(st.ip_addresses(v=6))
+def test_an_ipv6_address_is_spelt_as_the_system_spells_it(address: ipaddress.IPv6Address) -> None:
+    try:
+        text = parse_ip(address.exploded)
+    except InvalidField:
+        assert address.is_multicast or address.is_unspecified or address.ipv4_mapped is not None
+        return
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    assert address.packed in (packed, b"\0" * 10 + b"\xff\xff" + packed)
+    assert parse_ip(text) == text
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    with contextlib.suppress(InvalidField):
+        assert ipaddress.ip_address(parse_ip(text))

@@ -1,0 +1,169 @@
+"""Registrations and keys: every field's rule, and the field named that breaks one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from discovery.core.errors import InvalidField
+from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS, Instance, Key, Registration
+
+
+def registration(**fields: Any) -> Registration:
+    """One that keeps the rules but for `fields`."""
+    return Registration.of(**{"name": "web", "ip": "10.0.0.1", "port": 80, **fields})
+
+
+BAD: dict[str, tuple[str, dict[str, Any]]] = {
+    "name of 64 letters": ("name", {"name": "a" * 64}),
+    "name with a blank": ("name", {"name": "a b"}),
+    "name null": ("name", {"name": None}),
+    "ip a host name": ("ip", {"ip": "localhost"}),
+    "ip null": ("ip", {"ip": None}),
+    "port 0": ("port", {"port": 0}),
+    "port true": ("port", {"port": True}),
+    "metadata a list": ("metadata", {"metadata": ["a"]}),
+    "metadata too large": ("metadata", {"metadata": {"a": "x" * 20_000}}),
+    "tags a text": ("tags", {"tags": "blue"}),
+    "tags null": ("tags", {"tags": None}),
+    "tags an object": ("tags", {"tags": {"blue": 1}}),
+    "a tag a number": ("tags[1]", {"tags": ["blue", 7]}),
+    "a tag no label": ("tags[0]", {"tags": ["a.b"]}),
+    "a tag empty": ("tags[0]", {"tags": [""]}),
+    "a tag of 64 letters": ("tags[0]", {"tags": ["a" * 64]}),
+    "33 tags": ("tags", {"tags": [f"t{number}" for number in range(33)]}),
+    "33 equal tags": ("tags", {"tags": ["t"] * 33}),
+    "ports a list": ("ports", {"ports": [80]}),
+    "ports a number": ("ports", {"ports": 80}),
+    "a port's name no label": ("ports", {"ports": {"a b": 80}}),
+    "a port's name empty": ("ports", {"ports": {"": 80}}),
+    "a port's name a number": ("ports", {"ports": {80: 80}}),
+    "a named port 0": ("ports.admin", {"ports": {"http": 80, "admin": 0}}),
+    "a named port true": ("ports.admin", {"ports": {"admin": True}}),
+    "a named port null": ("ports.admin", {"ports": {"admin": None}}),
+    "33 ports": ("ports", {"ports": {f"p{number}": 80 for number in range(33)}}),
+    "protocol unknown": ("protocol", {"protocol": "sctp"}),
+    "protocol null": ("protocol", {"protocol": None}),
+    "protocol a list": ("protocol", {"protocol": ["tcp"]}),
+    "weight negative": ("weight", {"weight": -1}),
+    "weight 65536": ("weight", {"weight": 65536}),
+    "weight true": ("weight", {"weight": True}),
+    "weight a text": ("weight", {"weight": "1"}),
+    "weight a fraction": ("weight", {"weight": 0.5}),
+    "weight null": ("weight", {"weight": None}),
+    "priority negative": ("priority", {"priority": -1}),
+    "priority 65536": ("priority", {"priority": 65536}),
+    "priority false": ("priority", {"priority": False}),
+    "priority not a number": ("priority", {"priority": float("nan")}),
+    "zone no label": ("zone", {"zone": "eu.west"}),
+    "zone empty": ("zone", {"zone": ""}),
+    "zone a number": ("zone", {"zone": 1}),
+    "ttl 0": ("ttl", {"ttl": 0}),
+    "ttl negative": ("ttl", {"ttl": -5}),
+    "ttl under a second": ("ttl", {"ttl": 0.999}),
+    "ttl over an hour": ("ttl", {"ttl": 3600.5}),
+    "ttl infinite": ("ttl", {"ttl": float("inf")}),
+    "ttl not a number": ("ttl", {"ttl": float("nan")}),
+    "ttl huge": ("ttl", {"ttl": 10**5000}),
+    "ttl true": ("ttl", {"ttl": True}),
+    "ttl a text": ("ttl", {"ttl": "10"}),
+    "max answers 0": ("maxAnswers", {"max_answers": 0}),
+    "max answers 65536": ("maxAnswers", {"max_answers": 65536}),
+    "max answers true": ("maxAnswers", {"max_answers": True}),
+    "max answers a text": ("maxAnswers", {"max_answers": "3"}),
+    "id empty": ("id", {"id": ""}),
+    "id of 129": ("id", {"id": "a" * 129}),
+    "id with a slash": ("id", {"id": "a/b"}),
+    "id a path": ("id", {"id": "../x"}),
+    "id with a blank": ("id", {"id": "a b"}),
+    "id with a line behind": ("id", {"id": "a\n"}),
+    "id with NUL": ("id", {"id": "a\0"}),
+    "id that starts with a dot": ("id", {"id": ".a"}),
+    "id not ASCII": ("id", {"id": "ä"}),
+    "id a number": ("id", {"id": 7}),
+}
+
+GOOD: dict[str, tuple[str, Any, Any]] = {
+    "weight 0": ("weight", 0, 0),
+    "weight highest": ("weight", 65535, 65535),
+    "priority 0": ("priority", 0, 0),
+    "priority highest": ("priority", 65535, 65535),
+    "ttl lowest": ("ttl", 1, 1.0),
+    "ttl highest": ("ttl", 3600, 3600.0),
+    "ttl a fraction": ("ttl", 1.5, 1.5),
+    "max answers 1": ("max_answers", 1, 1),
+    "max answers null": ("max_answers", None, None),
+    "protocol udp": ("protocol", "udp", "udp"),
+    "zone": ("zone", " eu-west ", "eu-west"),
+    "tags in order": ("tags", ["b", "a"], ("b", "a")),
+    "32 tags": ("tags", [f"t{number}" for number in range(32)], tuple(f"t{number}" for number in range(32))),
+    "ports in order": ("ports", {"http": 80, "admin": "9090"}, (("http", 80), ("admin", 9090))),
+    "ports none": ("ports", None, ()),
+    "32 ports": ("ports", {f"p{n}": 80 for n in range(32)}, tuple((f"p{n}", 80) for n in range(32))),
+    "id a uuid": ("id", "6f1c2f6e-0c1b-4a3e-9d55-1f1e5a4f8b11", "6f1c2f6e-0c1b-4a3e-9d55-1f1e5a4f8b11"),
+    "id as Eureka's": ("id", "host-1.local:web:8080", "host-1.local:web:8080"),
+    "id of 128": ("id", "a" * 128, "a" * 128),
+    "metadata": ("metadata", {"v": 1}, b'{"v":1}'),
+}
+
+
+@pytest.mark.parametrize(("field", "fields"), BAD.values(), ids=BAD)
+def test_a_field_that_breaks_its_rule_is_named(field: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        registration(**fields)
+    assert caught.value.field == field
+    assert field in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(("field", "sent", "kept"), GOOD.values(), ids=GOOD)
+def test_a_field_that_keeps_its_rule_is_kept(field: str, sent: object, kept: object) -> None:
+    assert getattr(registration(**{field: sent}), field) == kept
+
+
+def test_the_limits_are_those_of_the_tables() -> None:
+    assert (MAX_TAGS, MAX_PORTS) == (32, 32)
+
+
+def test_the_optional_fields_have_defaults() -> None:
+    spec = registration()
+    assert (spec.metadata, spec.tags, spec.ports, spec.protocol) == (b"{}", (), (), "tcp")
+    assert (spec.weight, spec.priority) == (DEFAULT_WEIGHT, DEFAULT_PRIORITY)
+    assert (spec.zone, spec.ttl, spec.id) == (None, None, None)
+
+
+def test_tags_that_differ_by_case_are_one_tag() -> None:
+    assert len(registration(tags=["Blue", "blue", " BLUE "]).tags) == 1
+    assert len(registration(tags=["blue", "green", "Blue"]).tags) == 2
+
+
+def test_everything_is_kept_in_one_spelling() -> None:
+    sent = registration(name=" Web ", ip="::ffff:10.0.0.1", port="080", metadata=None)
+    assert sent == registration(name="Web", ip="10.0.0.1", port=80)
+
+
+def test_a_registration_and_a_look_up_mean_the_same_instance() -> None:
+    assert registration(name="WEB", ip="2001:DB8::0001", port="80").key == Key.of(" web", "2001:db8::1", 80.0)
+    assert Key.of("Web", "10.0.0.1", "80") == Key("web", "10.0.0.1", 80)
+
+
+@pytest.mark.parametrize(
+    ("field", "parts"),
+    [("name", ("a.b", "10.0.0.1", 80)), ("ip", ("web", "::", 80)), ("port", ("web", "10.0.0.1", "80x"))],
+)
+def test_a_look_up_names_its_part_at_fault(field: str, parts: tuple[object, object, object]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        Key.of(*parts)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("ip", "address"), [("10.0.0.1", "10.0.0.1:80"), ("2001:db8::1", "[2001:db8::1]:80")])
+def test_an_address_is_shown_as_in_a_url(ip: str, address: str) -> None:
+    assert Instance("id", 0.0, registration(ip=ip)).address == address
+
+
+def test_a_registration_cannot_be_altered() -> None:
+    spec: Any = registration()
+    with pytest.raises(AttributeError):
+        spec.port = 81

@@ -1,0 +1,155 @@
+"""A small DNS world: a real registry, zones from zone-file text, a Responder over them, and dnspython as the one who asks.
+
+Everything about how the DNS room is put together stands here and nowhere else in these tests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Awaitable, Iterable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from discovery.core.instance import Key, Registration
+from discovery.dns import names, zonefile
+from discovery.dns.catalog import Catalog
+from discovery.dns.cookies import Cookies
+from discovery.dns.message import Answer, Elsewhere
+from discovery.dns.responder import UDP, Responder, Transport
+from discovery.dns.service_zone import ServiceZone
+from discovery.dns.static_zone import StaticZone
+from discovery.dns.zone import NoLiveNames, Zone
+from discovery.store.registry import Registry
+
+ORIGIN = "svc.local"
+INDEX = 1000
+CLIENT = "192.0.2.200"
+# The head of every zone file here; the serial 7 must never be seen.
+HEAD = """$TTL 60
+@   IN SOA ns hostmaster 7 60 10 604800 2
+@   IN NS  ns
+ns  IN A   192.0.2.53
+"""
+
+
+class Record(NamedTuple):
+    """One record of a reply, in text; names absolute without the final dot, as spelt in the reply."""
+
+    name: str
+    type: str
+    ttl: int
+    data: str
+
+
+class World:
+    """`records` are zone-file lines of `origin`, whose live names are the registry's. `fixed`: more zones, without live names.
+
+    `file=False`: no zone file, so SOA and NS are made up. `asked` counts the questions that reached the catalog.
+    """
+
+    def __init__(
+        self,
+        records: str = "",
+        *,
+        origin: str = ORIGIN,
+        fixed: Mapping[str, str] | None = None,
+        file: bool = True,
+        ttl: int = 5,
+        negative_ttl: int = 2,
+        lease: float = 10.0,
+        seed: int = 1,
+    ) -> None:
+        ids = itertools.count()
+        self.registry = Registry(
+            lease_ttl=lease,
+            cleanup_interval=5.0,
+            max_instances=100_000,
+            new_id=lambda: f"id-{next(ids)}",
+            started_at=0.0,
+            index=INDEX,
+        )
+        self.asked = 0
+        at = names.from_text(origin)
+        live = ServiceZone(at, self.registry, ttl)
+        statics = load({origin: records} if file else {}) or [zonefile.made_up(at, ["192.0.2.53", "::"], negative_ttl)]
+        zones = [Zone(statics[0], live, self._serial, negative_ttl)]
+        zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl) for zone in load(fixed or {})]
+        self._catalog = Catalog(zones)
+        self.responder = Responder(self._lookup, Cookies(bytes(16)), b"world", Random(seed))
+
+    def _serial(self) -> int:
+        return self.registry.index
+
+    def _lookup(self, *question: Any) -> Answer | Elsewhere | None:
+        self.asked += 1
+        return self._catalog.lookup(*question)
+
+    def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
+        self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
+
+    def remove(self, name: str, ip: str, port: int = 3001) -> None:
+        self.registry.deregister(Key.of(name, ip, port), "test")
+
+    def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True) -> bytes | None:
+        reply: bytes | Awaitable[bytes] | None = self.responder.respond(
+            packet, now, CLIENT, UDP if udp else Transport()
+        )
+        assert reply is None or isinstance(reply, bytes)
+        return reply
+
+    def ask(
+        self, name: str, rtype: str = "A", *, now: float = 0.0, udp: bool = True, edns: int | None = None, **more: Any
+    ) -> dns.message.Message:
+        """`edns`: the UDP payload size; None sends no OPT. `more` are dnspython's make_query's."""
+        query = make_query(name, rtype, edns=edns, **more)
+        return parsed(self.send(query.to_wire(), now=now, udp=udp))
+
+
+def load(files: Mapping[str, str]) -> list[StaticZone]:
+    """The zones of files with these records after HEAD, by origin."""
+    with tempfile.TemporaryDirectory() as folder:
+        for origin, text in files.items():
+            (Path(folder) / f"{origin}.zone").write_text(HEAD + text)
+        return zonefile.load_all(Path(folder))
+
+
+def make_query(name: str, rtype: str = "A", *, edns: int | None = None, **more: Any) -> dns.message.QueryMessage:
+    if edns is None:
+        return dns.message.make_query(name, rtype, **more)
+    return dns.message.make_query(name, rtype, use_edns=more.pop("version", 0), payload=edns, **more)
+
+
+def parsed(reply: bytes | None) -> dns.message.Message:
+    """By dnspython: every record on its own, nothing after the last."""
+    assert reply is not None
+    return dns.message.from_wire(reply, one_rr_per_rrset=True)
+
+
+def records(section: Iterable[dns.rrset.RRset]) -> list[Record]:
+    return [
+        Record(rrset.name.to_text(True), dns.rdatatype.to_text(rrset.rdtype), rrset.ttl, rdata.to_text())
+        for rrset in section
+        for rdata in rrset
+    ]
+
+
+def data(section: Iterable[dns.rrset.RRset]) -> list[str]:
+    """What the records say, in order."""
+    return [record.data for record in records(section)]
+
+
+def outcome(message: dns.message.Message) -> str:
+    """In one word: the rcode, ANSWER, REFERRAL, or NODATA (RFC 2308 §2.2)."""
+    if message.rcode() != dns.rcode.NOERROR:
+        return dns.rcode.to_text(message.rcode())
+    if message.answer:
+        return "ANSWER"
+    return "NODATA" if message.flags & dns.flags.AA else "REFERRAL"

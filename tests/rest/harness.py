@@ -1,0 +1,202 @@
+"""The HTTP side as it is served, on a free loopback port, with clocks that stand still until a test moves them.
+
+Nothing here sleeps and there is no reaper: `settle` is what the reaper would have done by now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any, NamedTuple, cast
+
+import aiohttp
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from discovery.core.instance import Registration
+from discovery.engines.local import LocalEngine
+from discovery.rest.app import Runner, make_app
+from discovery.rest.handlers import Handlers
+from discovery.rest.times import Times
+from discovery.store.registry import Registry
+
+LIMIT = 5.0  # seconds that an answer may take before the test fails
+ORIGIN = "http://localhost:3000"
+START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+USER = {"name": "user-service", "ip": "127.0.0.1", "port": 3001}
+
+
+class Reply(NamedTuple):
+    """`body` is the decoded JSON, None when there was no body."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class Clock:
+    """Monotonic seconds and, `ahead` of them, the wall's."""
+
+    def __init__(self) -> None:
+        self.now = 5000.0
+        self.ahead = START.timestamp() - self.now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + self.ahead
+
+
+class Api:
+    def __init__(self, clock: Clock, registry: Registry, port: int, session: aiohttp.ClientSession) -> None:
+        self.clock = clock
+        self.registry = registry
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.session = session
+
+    # -- requests
+
+    async def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """A body that is not bytes is sent as JSON."""
+        if body is None or isinstance(body, bytes):
+            options: dict[str, Any] = {"data": body, "skip_auto_headers": ["Content-Type"]}
+        else:
+            options = {"json": body}
+        async with self.session.request(method, self.url + path, headers=headers, **options) as response:
+            text = await response.read()
+            if text:
+                assert response.content_type == "application/json", text
+            return Reply(response.status, json.loads(text) if text else None, response.headers)
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        return await self.request("GET", path, headers=headers)
+
+    async def post(self, path: str, body: Any = None) -> Reply:
+        return await self.request("POST", path, body)
+
+    async def delete(self, path: str) -> Reply:
+        return await self.request("DELETE", path)
+
+    async def register(self, **fields: Any) -> Any:
+        """user-service at 127.0.0.1:3001, but for what `fields` say; the body of the 201."""
+        reply = await self.post("/register", USER | fields)
+        assert reply.status == 201, reply
+        return reply.body
+
+    async def octets(self, request: bytes) -> bytes:
+        """Sends the request as it is and reads until the server closes."""
+        async with asyncio.timeout(LIMIT):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                writer.write(request)
+                return await reader.read()
+            finally:
+                writer.close()
+                await writer.wait_closed()
+
+    async def raw(self, request: bytes) -> Reply:
+        """As `octets`; the answer is parsed by the standard library."""
+        response = http.client.HTTPResponse(cast("Any", _Received(await self.octets(request))))
+        response.begin()
+        text = response.read()
+        return Reply(response.status, json.loads(text) if text else None, dict(response.getheaders()))
+
+    # -- time
+
+    def forward(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def settle(self) -> None:
+        """All that has become due happens; `forward` alone leaves the reaper late."""
+        self.registry.advance(self.clock.now, 1_000_000)
+
+    def time(self, seconds: float = 0) -> datetime:
+        """The wall time, `seconds` after the clock's start."""
+        return START + timedelta(seconds=seconds)
+
+    # -- the table
+
+    def fill(self, services: int, instances: int = 1) -> None:
+        for service in range(services):
+            for instance in range(instances):
+                spec = Registration.of(f"service-{service}", "10.0.0.1", 1000 + instance)
+                self.registry.register(spec, self.clock.now, self.clock.wall())
+
+    def state(self) -> object:
+        """Everything a write could change."""
+        table = self.registry
+        entries = [(entry.instance, entry.lease.renewed_at, entry.lease.ttl) for entry in table]
+        return table.index, table.registrations, table.renewals, table.cleanups, entries
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    max_instances: int = 10,
+    origins: Collection[str] = (ORIGIN,),
+    routes: Iterable[web.AbstractRouteDef] = (),
+    middlewares: Iterable[Middleware] = (),
+    checks: Mapping[str, Callable[[], str | None]] | None = None,
+) -> AsyncIterator[Api]:
+    clock = Clock()
+    numbers = count(1)
+    registry = Registry(
+        lease_ttl=10,
+        cleanup_interval=5,
+        max_instances=max_instances,
+        new_id=lambda: f"id-{next(numbers)}",
+        started_at=clock.now,
+    )
+    times = Times(clock, clock.wall)
+    handlers = Handlers(registry, LocalEngine(registry, clock), clock, times, Random(1), checks or {})
+    runner = Runner(make_app(handlers, times, origins, routes, middlewares), times)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        timeout = aiohttp.ClientTimeout(total=LIMIT)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield Api(clock, registry, runner.addresses[0][1], session)
+    finally:
+        await runner.cleanup()
+
+
+def time_of(text: str) -> datetime:
+    """An ISO 8601 time in UTC, written with Z."""
+    assert ISO.fullmatch(text), text
+    return datetime.fromisoformat(text)
+
+
+def assert_error(reply: Reply, status: int, *said: str) -> None:
+    """The one shape of every error; the message says each of `said`."""
+    assert reply.status == status, reply
+    assert reply.headers["Content-Type"].startswith("application/json")
+    assert {"error", "message", "timestamp"} <= reply.body.keys(), reply.body
+    assert reply.body["error"] == http.client.responses[status]
+    time_of(reply.body["timestamp"])
+    for text in said:
+        assert text.lower() in reply.body["message"].lower()
+    assert "Traceback" not in json.dumps(reply.body)
+
+
+class _Received:
+    """What http.client reads from: it wants a socket."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        return io.BytesIO(self._octets)

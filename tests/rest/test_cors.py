@@ -1,0 +1,95 @@
+"""CORS (Fetch standard): which origins may read, on which answers, and what a preflight gets."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+
+from tests.rest.harness import ORIGIN, USER, Api, serving
+
+ALLOW = "Access-Control-Allow-Origin"
+ANSWERS = [
+    ("GET", "/services"),  # streamed
+    ("GET", "/health"),
+    ("GET", "/resolve/nobody"),  # 404 of ours
+    ("GET", "/nothing"),  # 404 of the framework's
+    ("PATCH", "/register"),  # 405
+    ("POST", "/register"),  # 400
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ANSWERS)
+async def test_an_allowed_origin_may_read_every_answer(api: Api, method: str, path: str) -> None:
+    reply = await api.request(method, path, headers={"Origin": ORIGIN})
+    assert reply.headers[ALLOW] == ORIGIN
+    assert "Origin" in reply.headers["Vary"]
+
+
+@pytest.mark.parametrize(("method", "path"), ANSWERS)
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "null", "http://localhost:30000", "https://localhost:3000", "http://localhost", "*",
+     "http://localhost:3000.evil.example", "http://LOCALHOST:3000"],
+)  # fmt: skip
+async def test_another_origin_may_not(api: Api, method: str, path: str, origin: str) -> None:
+    reply = await api.request(method, path, headers={"Origin": origin})
+    assert ALLOW not in reply.headers
+    assert "Access-Control-Allow-Credentials" not in reply.headers
+    assert "Origin" in reply.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/services", "/health", "/nothing"])
+async def test_without_an_origin_nothing_is_granted_but_caches_are_told(api: Api, path: str) -> None:
+    """Fetch, "CORS protocol and HTTP caches": else a cache hands this answer, without the grant, to a page that may read it."""
+    reply = await api.get(path)
+    assert ALLOW not in reply.headers
+    assert "Origin" in reply.headers.get("Vary", "")
+
+
+async def test_a_500_can_be_read_too() -> None:
+    async def fail(request: web.Request) -> web.Response:
+        raise RuntimeError("a bug")
+
+    async with serving(routes=[web.get("/fail", fail)]) as api:
+        reply = await api.get("/fail", Origin=ORIGIN)
+        assert (reply.status, reply.headers[ALLOW]) == (500, ORIGIN)
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "GET"])
+@pytest.mark.parametrize("path", ["/register", "/services/a/instances", "/heartbeat"])
+async def test_a_preflight_of_an_allowed_origin_is_granted(api: Api, method: str, path: str) -> None:
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "content-type",
+    }
+    reply = await api.request("OPTIONS", path, headers=asked)
+    assert reply.status in (200, 204)
+    assert reply.body is None
+    assert reply.headers[ALLOW] == ORIGIN
+    assert method in reply.headers["Access-Control-Allow-Methods"].split(", ")
+    assert "content-type" in reply.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert int(reply.headers["Access-Control-Max-Age"]) > 0
+    assert "Origin" in reply.headers["Vary"]
+
+
+async def test_a_preflight_of_another_origin_is_not(api: Api) -> None:
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    reply = await api.request("OPTIONS", "/register", headers=asked)
+    assert ALLOW not in reply.headers
+
+
+async def test_no_answer_ever_has_a_wildcard(api: Api) -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    for reply in (
+        await api.request("OPTIONS", "/register", headers=asked),
+        await api.get("/health", Origin=ORIGIN),
+        await api.get("/health"),
+    ):
+        granted = {name: value for name, value in reply.headers.items() if name.lower().startswith("access-control-")}
+        assert "*" not in "".join(granted.values())
+
+
+async def test_a_page_may_read_where_the_new_instance_is(api: Api) -> None:
+    reply = await api.request("POST", "/register", USER, headers={"Origin": ORIGIN})
+    assert "location" in reply.headers["Access-Control-Expose-Headers"].lower()

@@ -1,0 +1,227 @@
+"""Errors that no handler raised: unknown paths, wrong methods, content types, sizes, and what is no HTTP at all. All are JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from tests.rest.harness import USER, Api, assert_error, serving
+
+JSON_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+NO_HTTP = {
+    "words": b"hello there\r\n\r\n",
+    "nul": b"\0" * 20 + b"\r\n\r\n",
+    "binary": bytes(range(128, 256)) + b"\r\n\r\n",
+    "tls": bytes.fromhex("1603010200010001fc0303") + b"\x55" * 32,
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "version-9": b"GET /health HTTP/9.9\r\n\r\n",
+    "nul-in-path": b"GET /hea\0lth HTTP/1.1\r\nHost: x\r\n\r\n",
+    "nul-in-header": b"GET /health HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
+    "header-without-colon": b"GET /health HTTP/1.1\r\nHost x\r\n\r\n",
+    "negative-length": b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "two-lengths": b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "length-and-chunked": JSON_HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "large-header": b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+    "large-path": b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/register/", "/resolve", "/resolve/", "/resolve/a/b", "/services/a/instances/1", "//"]
+)
+async def test_an_unknown_path_is_a_404_that_names_it(api: Api, path: str) -> None:
+    assert_error(await api.get(path), 404, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/register", {"POST"}),
+        ("DELETE", "/heartbeat", {"POST"}),
+        ("POST", "/resolve/a", {"GET", "HEAD"}),
+        ("POST", "/services", {"GET", "HEAD"}),
+        ("GET", "/services/a", {"DELETE"}),
+        ("PUT", "/services/a/instances", {"DELETE"}),
+        ("GET", "/admin/clear", {"POST"}),
+        ("PATCH", "/health", {"GET", "HEAD"}),
+        ("OPTIONS", "/stats", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_wrong_method_is_a_405_with_allow(api: Api, method: str, path: str, allowed: set[str]) -> None:
+    reply = await api.request(method, path)
+    assert_error(reply, 405, method, path)
+    assert set(reply.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "text/json"]
+)
+@pytest.mark.parametrize("path", ["/register", "/heartbeat"])
+async def test_another_content_type_is_a_415_that_names_it(api: Api, path: str, content_type: str) -> None:
+    before = api.state()
+    body = json.dumps(USER).encode()
+    reply = await api.request("POST", path, body, headers={"Content-Type": content_type})
+    assert_error(reply, 415, content_type.partition(";")[0])
+    assert api.state() == before
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "application/json", "application/json; charset=utf-8", "APPLICATION/JSON"]
+)
+async def test_json_and_nothing_are_good_content_types(api: Api, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    reply = await api.request("POST", "/register", json.dumps(USER).encode(), headers=headers)
+    assert reply.status == 201
+
+
+@pytest.mark.parametrize("path", ["/register", "/heartbeat"])
+@pytest.mark.parametrize("announced", [True, False], ids=["content-length", "chunked"])
+async def test_a_body_of_10_mb_is_a_413_that_the_client_gets(api: Api, path: str, announced: bool) -> None:
+    before = api.state()
+    piece = b" " * 65536
+    count = 160
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        length = f"Content-Length: {count * len(piece)}" if announced else "Transfer-Encoding: chunked"
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode())
+        for _ in range(count):
+            writer.write(piece if announced else b"10000\r\n" + piece + b"\r\n")
+            await writer.drain()
+
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        await send(writer)  # all of it, as a client does that reads only then
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+        writer.write_eof()
+        await reader.read()  # the server has closed too
+        writer.close()
+        await writer.wait_closed()
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert {"error", "message", "timestamp"} <= body.keys()
+    assert api.state() == before
+
+
+@pytest.mark.parametrize("octets", NO_HTTP.values(), ids=NO_HTTP.keys())
+async def test_what_is_no_http_gets_a_json_400_and_is_no_alarm(
+    api: Api, octets: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = api.state()
+    assert_error(await api.raw(octets), 400)
+    assert api.state() == before
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert (await api.get("/health")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 8\r\n", b"not gzip"),
+        (b"Content-Encoding: deflate\r\nContent-Length: 8\r\n", b"\xff" * 8),
+    ],
+    ids=["chunk-size", "gzip", "deflate"],
+)
+async def test_a_body_that_cannot_be_decoded_is_the_clients_fault(
+    api: Api, headers: bytes, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await api.raw(JSON_HEAD + b"Connection: close\r\n" + headers + b"\r\n" + body)
+    assert reply.status in (400, 415)  # 415 for a coding that is not taken at all: RFC 9110 §15.5.16
+    assert_error(reply, reply.status)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_an_unknown_expectation_is_a_json_417(api: Api) -> None:
+    assert_error(await api.raw(JSON_HEAD + b"Connection: close\r\nExpect: miracles\r\nContent-Length: 0\r\n\r\n"), 417)
+
+
+async def test_expect_100_continue_is_understood(api: Api) -> None:
+    async with api.session.post(api.url + "/register", json=USER, expect100=True) as response:
+        assert response.status == 201
+
+
+@pytest.mark.parametrize("target", ["*", "http://elsewhere.example/health", "/health?a=%00", "/health#x", "/../health"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_odd_targets_get_json(api: Api, method: str, target: str) -> None:
+    reply = await api.raw(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert reply.status < 500
+    assert "timestamp" in reply.body
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither one that stops in its body nor one that stops reading a long list."""
+    left = asyncio.Event()
+
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            left.set()
+
+    for octets in (JSON_HEAD + b"Content-Length: 100\r\n\r\n{", b"GET /services HTTP/1.1\r\nHost: x\r\n\r\n"):
+        left.clear()
+        async with serving(middlewares=[watch]) as api, asyncio.timeout(10):
+            api.fill(3000, 5)
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port, limit=1)
+            writer.write(octets)
+            await writer.drain()
+            await asyncio.sleep(0)
+            await api.get("/health")  # by now the server has seen the first part
+            left.clear()
+            writer.transport.abort()
+            await left.wait()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_what_nobody_foresaw_is_a_bare_500_and_a_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: web.Request) -> web.Response:
+        raise RuntimeError("the secret inside")
+
+    async with serving(routes=[web.get("/fail", fail)]) as api:
+        reply = await api.get("/fail")
+        assert_error(reply, 500)
+        assert "secret" not in json.dumps(reply.body)
+        [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert record.exc_info
+        assert "the secret inside" in str(record.exc_info[1])
+        assert (await api.get("/health")).status == 200
+
+
+async def test_a_failure_in_the_middle_of_a_stream_never_looks_like_a_whole_answer() -> None:
+    async def fail(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"[1, 2")
+        raise RuntimeError("half way")
+
+    async with serving(routes=[web.get("/fail", fail)]) as api:
+        answer = await api.octets(b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"[1, 2" in answer
+        assert answer.count(b"HTTP/1.1") == 1, "no second answer inside the first"
+        assert not answer.endswith(b"0\r\n\r\n"), "the stream is cut, so the client knows"
+
+
+async def test_a_redirect_of_a_plugin_leads_somewhere() -> None:
+    async def elsewhere(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/health")
+
+    async with serving(routes=[web.get("/home", elsewhere)]) as api:
+        assert (await api.get("/home")).body["status"] == "healthy"
+
+
+async def test_an_error_of_a_plugin_keeps_its_headers_and_reason() -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, reason="No {token} here")
+
+    async with serving(routes=[web.get("/private", refuse)]) as api:
+        reply = await api.get("/private")
+        assert_error(reply, 401, "{token}")
+        assert reply.headers["WWW-Authenticate"] == "Bearer"

@@ -1,0 +1,113 @@
+"""DELETE of an instance and of a service, and POST /admin/clear."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.core.change import Change
+from tests.rest.harness import USER, Api, assert_error, time_of
+
+PATH = "/services/user-service/instances?ip=127.0.0.1&port=3001"
+
+
+async def test_an_instance_leaves(api: Api) -> None:
+    first = await api.register()
+    await api.register(port=3002)
+    reply = await api.delete(PATH)
+    assert reply.status == 200
+    assert reply.body.keys() == {"message", "removedInstance", "timestamp"}
+    assert reply.body["removedInstance"] == USER | {"id": first["instance"]["id"]}
+    assert time_of(reply.body["timestamp"]) == api.time()
+    [left] = (await api.get("/resolve/user-service")).body["instances"]
+    assert left["port"] == 3002
+
+
+async def test_a_service_goes_with_its_last_instance(api: Api) -> None:
+    await api.register()
+    await api.delete(PATH.replace("user", "USER"))
+    assert (await api.get("/services")).body["services"] == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("", "ip"), ("?ip=127.0.0.1", "port"), ("?port=3001", "ip"), ("?IP=127.0.0.1&port=3001", "ip")],
+)
+async def test_a_missing_parameter_is_a_400_with_an_example(api: Api, query: str, said: str) -> None:
+    await api.register()
+    before = api.state()
+    reply = await api.delete(f"/services/user-service/instances{query}")
+    assert_error(reply, 400, said)
+    assert "/services/" in str(reply.body["example"])
+    assert api.state() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [PATH.replace("user", "other"), PATH.replace("127.0.0.1", "127.0.0.2"), PATH.replace("3001", "3002")],
+)
+async def test_an_unknown_instance_is_a_404(api: Api, path: str) -> None:
+    await api.register()
+    before = api.state()
+    assert_error(await api.delete(path), 404)
+    assert api.state() == before
+
+
+async def test_an_unhealthy_instance_can_be_removed(api: Api) -> None:
+    await api.register()
+    api.forward(11)
+    assert (await api.delete(PATH)).status == 200
+
+
+async def test_an_address_is_found_in_any_spelling(api: Api) -> None:
+    await api.register(ip="2001:db8::1")
+    assert (await api.delete("/services/user-service/instances?ip=2001:DB8:0:0::1&port=3001")).status == 200
+
+
+async def test_a_service_leaves_whole(api: Api) -> None:
+    await api.register(name="User-Service")
+    await api.register(port=3002)
+    await api.register(name="other")
+    reply = await api.delete("/services/user-SERVICE")
+    assert reply.status == 200
+    time_of(reply.body.pop("timestamp"))
+    assert isinstance(reply.body.pop("message"), str)
+    assert reply.body == {"serviceName": "User-Service", "instancesRemoved": 2}
+    assert list((await api.get("/services")).body["services"]) == ["other"]
+
+
+async def test_a_removed_service_is_named_as_first_registered_even_when_its_first_instance_left(api: Api) -> None:
+    await api.register(name="User-Service")
+    await api.register(port=3002)
+    await api.delete(PATH)
+    assert list((await api.get("/services")).body["services"]) == ["User-Service"]
+    assert (await api.delete("/services/user-service")).body["serviceName"] == "User-Service"
+
+
+async def test_an_unknown_service_is_a_404(api: Api) -> None:
+    await api.register()
+    before = api.state()
+    assert_error(await api.delete("/services/other"), 404, "other")
+    assert api.state() == before
+
+
+@pytest.mark.parametrize("count", [0, 1, 120])
+async def test_clear_empties_the_table_and_publishes_each_removal(api: Api, count: int) -> None:
+    api.fill(count, 2)
+    changes: list[Change] = []
+    api.registry.subscribe(changes.append)
+    reply = await api.post("/admin/clear")
+    assert reply.status == 200
+    time_of(reply.body.pop("timestamp"))
+    assert isinstance(reply.body.pop("message"), str)
+    assert reply.body == {"servicesRemoved": count, "instancesRemoved": 2 * count}
+    assert (await api.get("/services")).body["services"] == {}
+    assert [change.kind.value for change in changes] == ["deregistered"] * (2 * count)
+
+
+async def test_a_removal_says_who_asked(api: Api) -> None:
+    changes: list[Change] = []
+    api.registry.subscribe(changes.append)
+    for remove in (("DELETE", PATH), ("DELETE", "/services/user-service"), ("POST", "/admin/clear")):
+        await api.register()
+        await api.request(*remove)
+        assert "127.0.0.1" in changes[-1].reason

@@ -1,0 +1,215 @@
+"""The reaper on an event loop: it wakes when something is due, and at no other time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from discovery.core.change import Change, Kind
+from discovery.core.instance import Key
+from discovery.store.reaper import Reaper
+from discovery.store.registry import Registry
+from tests.store.making import START, WALL, Log, a_registry, a_registry_of, spec
+from tests.store.time_travel import TimeTravelLoop, travel
+
+KEY = Key("web", "10.0.0.1", 80)
+# A timer may come this late, seconds: the loop's timers have a grain.
+LATE = 0.01
+# Changes that may come in one turn of the event loop: at 20 µs each they hold it for 10 ms.
+A_TURN = 500
+
+
+class Watchful(Registry):
+    """Notes when it is told the time."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.told: list[float] = []
+
+    def advance(self, now: float, limit: int) -> None:
+        self.told.append(now)
+        super().advance(now, limit)
+
+
+class Watched:
+    """A reaper at work. `wakes`: when it told the registry the time; `seen`: what came of it, and when."""
+
+    def __init__(self, registry: Watchful) -> None:
+        self.clock = asyncio.get_running_loop().time
+        self.registry = registry
+        self.wakes = registry.told
+        self.seen: list[tuple[float, Kind]] = []
+        self.log = Log.of(registry)
+        registry.subscribe(lambda change: self.seen.append((self.clock(), change.kind)))
+        self.reaper = Reaper(registry, self.clock)
+
+    def last(self, kind: Kind) -> float:
+        return next(at for at, seen in reversed(self.seen) if seen is kind)
+
+
+@contextmanager
+def reaping(registry: Watchful | None = None) -> Iterator[Watched]:
+    watched = Watched(a_registry_of(Watchful) if registry is None else registry)
+    watched.reaper.start()
+    yield watched
+    watched.reaper.stop()
+
+
+def test_it_publishes_each_moment_when_it_comes() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(), watched.clock(), WALL)
+            await asyncio.sleep(60)
+            assert watched.log.kinds() == [Kind.REGISTERED, Kind.UNHEALTHY, Kind.EXPIRED]
+            assert 110.0 <= watched.last(Kind.UNHEALTHY) <= 110.0 + LATE
+            assert 115.0 <= watched.last(Kind.EXPIRED) <= 115.0 + LATE
+            assert len(watched.wakes) == 2
+
+    travel(story())
+
+
+def test_it_never_wakes_over_an_empty_registry() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            await asyncio.sleep(10_000)
+            assert watched.wakes == []
+
+    travel(story())
+
+
+def test_it_does_not_wake_once_everything_is_gone() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(), watched.clock(), WALL)
+            await asyncio.sleep(60)
+            before = len(watched.wakes)
+            await asyncio.sleep(10_000)
+            assert len(watched.wakes) == before
+
+    travel(story())
+
+
+def test_heartbeats_keep_it_asleep_for_a_lease_at_a_time() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(), watched.clock(), WALL)
+            for _ in range(1_000):
+                await asyncio.sleep(1)
+                watched.registry.renew(KEY, watched.clock())
+            assert watched.log.kinds() == [Kind.REGISTERED]
+            assert len(watched.wakes) <= 1_000 / 9 + 1  # a lease of 10 s that is renewed each second
+
+    travel(story())
+
+
+def test_a_new_instance_with_an_earlier_deadline_wakes_it_earlier() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(ttl=3600), watched.clock(), WALL)
+            await asyncio.sleep(1)
+            watched.registry.register(spec("api", ttl=2), watched.clock(), WALL)
+            await asyncio.sleep(60)
+            assert 103.0 <= watched.last(Kind.UNHEALTHY) <= 103.0 + LATE
+
+    travel(story())
+
+
+def test_a_shorter_ttl_at_re_registration_wakes_it_earlier() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(ttl=3600), watched.clock(), WALL)
+            await asyncio.sleep(1)
+            watched.registry.register(spec(ttl=2), watched.clock(), WALL)
+            await asyncio.sleep(3_000)
+            assert watched.log.kinds() == [Kind.REGISTERED, Kind.UPDATED, Kind.UNHEALTHY, Kind.EXPIRED]
+            assert 103.0 <= watched.last(Kind.UNHEALTHY) <= 103.0 + LATE
+
+    travel(story())
+
+
+def test_an_instance_that_comes_to_life_again_is_watched_again() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(), watched.clock(), WALL)
+            await asyncio.sleep(12)
+            watched.registry.renew(KEY, watched.clock())
+            await asyncio.sleep(60)
+            assert watched.log.kinds()[1:] == [Kind.UNHEALTHY, Kind.HEALTHY, Kind.UNHEALTHY, Kind.EXPIRED]
+            assert 122.0 <= watched.last(Kind.UNHEALTHY) <= 122.0 + LATE
+            assert 130.0 <= watched.last(Kind.EXPIRED) <= 130.0 + LATE
+
+    travel(story())
+
+
+def test_what_was_registered_before_it_started_is_watched_too() -> None:
+    async def story() -> None:
+        registry = a_registry_of(Watchful)
+        registry.register(spec(), START, WALL)
+        with reaping(registry) as watched:
+            await asyncio.sleep(60)
+            assert watched.log.kinds() == [Kind.UNHEALTHY, Kind.EXPIRED]
+
+    travel(story())
+
+
+def test_a_crowd_is_worked_off_in_pieces_with_the_loop_free_in_between() -> None:
+    crowd = 1_000
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, TimeTravelLoop)
+        with reaping(a_registry_of(Watchful, max_instances=crowd)) as watched:
+            for port in range(1, crowd + 1):
+                watched.registry.register(spec(port=port), START, WALL)
+            for left, moment in ((crowd, Kind.UNHEALTHY), (0, Kind.EXPIRED)):
+                loop.leap(11)
+                while [kind for _, kind in watched.seen].count(moment) < crowd:
+                    before = len(watched.seen)
+                    await asyncio.sleep(0)
+                    assert len(watched.seen) - before <= A_TURN
+                assert len(watched.registry) == left
+
+    travel(story())
+
+
+def test_a_reaper_that_was_stopped_stays_so() -> None:
+    async def story() -> None:
+        with reaping() as watched:
+            watched.registry.register(spec(), watched.clock(), WALL)
+        await asyncio.sleep(60)
+        assert watched.wakes == []
+        watched.registry.register(spec("api"), watched.clock(), WALL)
+        await asyncio.sleep(60)
+        assert watched.wakes == []
+
+    travel(story())
+
+
+@pytest.mark.parametrize("ttl", [0.02, 0.0301])
+async def test_it_keeps_real_time_on_a_real_loop(ttl: float) -> None:
+    gone = asyncio.Event()
+    registry = a_registry(lease_ttl=ttl, cleanup_interval=0.01, started_at=time.monotonic())
+    log = Log.of(registry)
+    at: dict[Kind, float] = {}
+
+    def note(change: Change) -> None:
+        at[change.kind] = time.monotonic()
+        if change.kind is Kind.EXPIRED:
+            gone.set()
+
+    registry.subscribe(note)
+    reaper = Reaper(registry, time.monotonic)
+    reaper.start()
+    registered = time.monotonic()
+    registry.register(spec(), registered, WALL)
+    async with asyncio.timeout(20):
+        await gone.wait()
+    reaper.stop()
+    assert log.kinds() == [Kind.REGISTERED, Kind.UNHEALTHY, Kind.EXPIRED]
+    assert at[Kind.UNHEALTHY] >= registered + ttl
+    assert at[Kind.EXPIRED] >= registered + ttl + 0.01

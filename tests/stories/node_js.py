@@ -1,0 +1,42 @@
+"""Programs under Node: those of the folder `node`, with the packages of its package.json."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.programs import program
+from tests.stories.process import LIMIT
+
+FOLDER = Path(__file__).parent / "node"
+
+
+def node(script: str, *arguments: str) -> Any:
+    """Runs it to its end and returns the JSON that it printed."""
+    done = subprocess.run(_command(script, *arguments), capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def node_running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """It is killed at the end if it still runs. Its output is text, both streams in `stdout`."""
+    process = subprocess.Popen(
+        _command(script, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _command(script: str, *arguments: str) -> list[str]:
+    if not (FOLDER / "node_modules" / "axios").is_dir():
+        install = [program("npm"), "install", "--prefix", str(FOLDER), "--no-package-lock", "--no-audit", "--no-fund"]
+        subprocess.run(install, check=True, capture_output=True, timeout=100)
+    return [program("node"), str(FOLDER / script), *arguments]
