@@ -9,8 +9,9 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from random import Random
+from typing import Any
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from discovery.dns import names
 from discovery.dns.catalog import Catalog, Lookup, first_of
 from discovery.dns.chaos import ServerNames
 from discovery.dns.cookies import SECRET_SIZE, Cookies
+from discovery.dns.hot import HotPath
 from discovery.dns.query import fresh_for
 from discovery.dns.responder import HTTPS, Responder
 from discovery.dns.reverse import ReverseNames
@@ -87,6 +89,8 @@ class Server:
         self._zones.load()
         self._registry.subscribe(narrate)
         self._registry.subscribe(self._reverse.changed)
+        self._registry.subscribe(self._responder.changed)
+        self._zones.loaded = self._responder.clear
         try:
             for plugin in self._plugins:
                 self._registry.subscribe(plugin.changed)
@@ -130,14 +134,16 @@ class Server:
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
-    def _make_responder(self) -> Responder:
+    def _make_responder(self) -> HotPath:
         said = ServerNames(f"discovery {__version__}", self._settings.dns_server_id)
         lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
         for plugin in reversed(self._plugins):
             lookup = plugin.lookup(lookup)
         cookies = Cookies(os.urandom(SECRET_SIZE))
         server_id = self._settings.dns_server_id.encode()
-        return Responder(lookup, cookies, server_id, self._random, self._recurses, self._settings.dns_require_cookies)
+        require_cookies = self._settings.dns_require_cookies
+        responder = Responder(lookup, cookies, server_id, self._random, self._recurses, require_cookies)
+        return HotPath(responder, cookies, self._recurses, lambda: self._registry.index)
 
     def _recurses(self, client: str) -> bool:
         return any(plugin.recurses(client) for plugin in self._plugins)
@@ -157,7 +163,7 @@ class Server:
             await server.start()
         return lines
 
-    def _respond_over_https(self, packet: bytes, client: str) -> bytes | Awaitable[bytes] | None:
+    def _respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._responder.respond(packet, self._clock(), client, HTTPS)
 
     def _registry_not_loaded(self) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import watchfiles
@@ -56,6 +56,7 @@ class Zones:
             origin: ServiceZone(origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")))
             for origin in origins
         }
+        self.loaded: Callable[[], None] = lambda: None  # is told after each new set
         self._watcher: asyncio.Task[None] | None = None
 
     def load(self) -> None:
@@ -65,6 +66,7 @@ class Zones:
         zones = [self._zone(zone) for zone in (files | fixed).values()]
         self._registry.reserve(_reserved(fixed.values()))
         self._catalog.replace(zones)
+        self.loaded()
 
     def reload(self) -> None:
         """Loads again; a bad file is logged and nothing changes."""

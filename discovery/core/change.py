@@ -19,7 +19,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`index` grows with each change (by one, but for zone files that were read in between); `instance` is the state after it (before it, for removals)."""
+    """`index` grows with each change, by one but for zone files that were read in between.
+
+    `instance` is the state after the change (before it, for removals).
+    """
 
     index: int
     kind: Kind

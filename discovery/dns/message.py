@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -100,8 +100,12 @@ class Rank(NamedTuple):
 
 
 class Lifetime(NamedTuple):
-    """How long an answer about some leases stays as it is. `cap`: the upper bound of its TTL, seconds."""
+    """How long an answer about a service (its folded name) stays as it is: until the service changes, and not past a lease.
 
+    `cap`: the upper bound of its TTL, seconds.
+    """
+
+    service: str
     leases: tuple[Lease, ...]
     cap: int
 
@@ -114,8 +118,7 @@ class Lifetime(NamedTuple):
         return min(lease.expires_at for lease in self.leases) - ttl
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
 
     When the answer is cut, an RR and its companions go together. `glue` goes with the authority section.
@@ -171,14 +174,11 @@ class Answer:
         """Authoritative, and there is no such name or no such type: the SOA belongs to it (RFC 2308 §3)."""
         return self.authoritative and not self.answer and self.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
-    def with_authority(self, authority: Iterable[RR]) -> Answer:
-        return replace(self, authority=tuple(authority))
-
     def after(self, chain: tuple[RR, ...]) -> Answer:
         """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
         companions = ((),) * len(chain) + (self.companions or ((),) * len(self.answer))
         # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated.
-        return replace(self, answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
+        return self._replace(answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Query(NamedTuple):
     `question` None: there is none, the client only wants a cookie (RFC 7873 §5.4).
     """
 
-    id: int
+    id: bytes
     opcode: int
     recursion_desired: bool
     question: Question | None
@@ -52,7 +52,7 @@ def parse(packet: bytes) -> Query:
     """Malformed when it is no query. Call it only for what `has_reply`."""
     if len(packet) < HEADER.size:
         raise Malformed(Rcode.FORMERR)
-    id, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
+    _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
     opcode = flags >> _OPCODE_SHIFT & _OPCODE_MASK
     if opcode not in (OPCODE_QUERY, OPCODE_NOTIFY):
         raise Malformed(Rcode.NOTIMP)
@@ -67,7 +67,7 @@ def parse(packet: bytes) -> Query:
         raise Malformed(Rcode.FORMERR)
     if question is None and (edns is None or Option.COOKIE not in edns.options):
         raise Malformed(Rcode.FORMERR)
-    return Query(id, opcode, bool(flags & RD), question, packet[HEADER.size : at], edns)
+    return Query(packet[:2], opcode, bool(flags & RD), question, packet[HEADER.size : at], edns)
 
 
 def fresh_for(reply: bytes) -> int:

@@ -5,9 +5,10 @@ Only an answer that is elsewhere takes time: then what comes back is an awaitabl
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from discovery.dns.catalog import Lookup
 from discovery.dns.cookies import Cookies
@@ -54,6 +55,10 @@ _OPERATIONS: dict[int, Answer] = {
 }
 
 
+# Is told of every template whose answer may be kept: question, as spelt, answer, template, and when it was made.
+Keep = Callable[[Question, bytes, Answer, Template, float], None]
+
+
 class Responder:
     """`server_id` answers NSID. `recurses(client)`: whether this server would ask others for that client (RA).
 
@@ -74,9 +79,12 @@ class Responder:
         self._server_id = server_id
         self._random = random
         self._recurses = recurses
-        self._require_cookies = require_cookies
+        self.require_cookies = require_cookies
+        self.keep: Keep = lambda question, wire, answer, template, now: None
 
-    def respond(self, packet: bytes, now: float, client: str, transport: Transport) -> bytes | Awaitable[bytes] | None:
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
         """The reply to one message from the address `client`; None for silence. Never raises for what a stranger sends."""
         if not has_reply(packet):
             return None
@@ -88,7 +96,7 @@ class Responder:
         answer = refusal or self._answer(query, now, client)
         if isinstance(answer, Elsewhere):
             return self._later(query, answer, client, options, transport)
-        return self._encode(query, answer, client, options, transport)
+        return self._encode(query, answer, now, client, options, transport)
 
     def _answer(self, query: Query, now: float, client: str) -> Answer | Elsewhere:
         if query.question is None:
@@ -101,10 +109,14 @@ class Responder:
     async def _later(
         self, query: Query, elsewhere: Elsewhere, client: str, options: bytes, transport: Transport
     ) -> bytes:
-        return self._encode(query, await elsewhere.ask(), client, options, transport)
+        return self._encode(query, await elsewhere.ask(), 0.0, client, options, transport)
 
-    def _encode(self, query: Query, answer: Answer, client: str, options: bytes, transport: Transport) -> bytes:
+    def _encode(
+        self, query: Query, answer: Answer, now: float, client: str, options: bytes, transport: Transport
+    ) -> bytes:
         template = Template(query.question, answer, self._random)
+        if query.question is not None and answer.lifetime is not None:
+            self.keep(query.question, query.question_wire, answer, template, now)
         flags = query.opcode << 11 | (RD if query.recursion_desired else 0) | (RA if self._recurses(client) else 0)
         limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
         if query.edns is None:
@@ -131,7 +143,7 @@ class Responder:
         if cookie is None:  # RFC 7873 §5.2.2
             return options, _FORMERR
         options += option(Option.COOKIE, cookie.reply)
-        refused = self._require_cookies and transport.datagram and not cookie.valid
+        refused = self.require_cookies and transport.datagram and not cookie.valid
         return options, _BADCOOKIE if refused else None
 
 

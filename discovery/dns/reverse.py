@@ -49,7 +49,7 @@ class ReverseNames:
         if question.klass != Class.IN:
             return None
         answer = self.answer(question.name, question.type, now)
-        return answer.with_authority([self._soa(question.name)]) if answer and answer.negative else answer
+        return answer._replace(authority=(self._soa(question.name),)) if answer and answer.negative else answer
 
     def answer(self, name: Name, qtype: int, now: float) -> Answer | None:
         """The same without an SOA in negatives."""
@@ -87,8 +87,8 @@ class ReverseZoneNames:
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
         return self._reverse.answer((*relative, *self._origin), qtype, now)
 
-    def why_not(self, relative: Name, now: float) -> None:
-        return None
+    def why_not(self, relative: Name, now: float) -> str:
+        return ""
 
 
 def address_of(name: Name) -> str | None:

@@ -11,12 +11,20 @@ import ipaddress
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, cast
 
-from discovery.dns.responder import UDP, Responder, Transport
+from discovery.dns.responder import UDP, Transport
 
 Clock = Callable[[], float]
+
+
+class Responds(Protocol):
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        """As Responder has it."""
+
 
 # Datagrams, or messages of one connection, for one turn of the event loop: a flood of queries must not starve HTTP.
 BURST = 64
@@ -39,7 +47,7 @@ _ANCILLARY = socket.CMSG_SPACE(64)
 class UdpServer:
     """Serves one bound, non-blocking datagram socket."""
 
-    def __init__(self, sock: socket.socket, responder: Responder, clock: Clock) -> None:
+    def __init__(self, sock: socket.socket, responder: Responds, clock: Clock) -> None:
         self._sock = sock
         self._responder = responder
         self._clock = clock
@@ -87,9 +95,9 @@ class _Later:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, reply: Awaitable[bytes], send: Callable[[bytes], object]) -> None:
+    def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
         if len(self._tasks) >= MAX_LATER:
-            cast(Coroutine[None, None, bytes], reply).close()
+            reply.close()
             return
         task = asyncio.get_running_loop().create_task(self._send(reply, send))
         self._tasks.add(task)
@@ -99,7 +107,7 @@ class _Later:
         for task in self._tasks:
             task.cancel()
 
-    async def _send(self, reply: Awaitable[bytes], send: Callable[[bytes], object]) -> None:
+    async def _send(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
         late = await reply
         with contextlib.suppress(OSError):  # the client or its connection is gone
             send(late)
@@ -126,7 +134,7 @@ class TcpServer:
     """
 
     def __init__(
-        self, sock: socket.socket, responder: Responder, clock: Clock, tls: ssl.SSLContext | None = None
+        self, sock: socket.socket, responder: Responds, clock: Clock, tls: ssl.SSLContext | None = None
     ) -> None:
         self._sock = sock
         self._tls = tls
@@ -147,7 +155,7 @@ class TcpServer:
             connection.close()
         await self._server.wait_closed()
 
-    def respond(self, packet: bytes, client: str) -> bytes | Awaitable[bytes] | None:
+    def respond(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._responder.respond(packet, self._clock(), client, self._transport)
 
     def opened(self, connection: _Connection) -> None:

@@ -6,8 +6,6 @@ The TTL is never longer than what is left of the shortest lease in the answer, s
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from discovery.dns import browse
 from discovery.dns.live import Live, answer
 from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
@@ -53,17 +51,20 @@ class ServiceZone:
             relative, meant, qtype, now
         )
 
-    def why_not(self, relative: Name, now: float) -> Explanation | None:
-        """Why a name of this zone does not exist."""
+    def why_not(self, relative: Name, now: float) -> str:
+        """Why a name of this zone does not exist; "" for the zone's own name."""
         meant = ours(relative, self._consul, self._is_service) if relative else None
         selector = select(meant) if meant else None
         name = selector.service if selector and selector.service else service_below(meant or ())
         if name is None:
-            return None
-        if service := self._registry.service(name):
-            text = f"{service.name} is known, but none of its {len(service.entries)} instances is called {to_text(relative)}"
-            return Explanation(OTHER, text)
-        return Explanation(OTHER, lambda: self._no_service(name, now))
+            return ""
+        service = self._registry.service(name)
+        if service is None:
+            near = self._suggester.suggest(name, now)
+            return f"no service {name}" + (f"; did you mean {near}?" if near else "")
+        return (
+            f"{service.name} is known, but none of its {len(service.entries)} instances is called {to_text(relative)}"
+        )
 
     def _select(self, relative: Name, meant: Name, qtype: int, now: float) -> Answer | None:
         selector = select(meant)
@@ -86,14 +87,14 @@ class ServiceZone:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
         most = self._most_of(healthy)
         chosen = _as_many_as_fit(healthy, qtype, now)
-        lifetime = Lifetime(tuple(entry.lease for entry in chosen), self._ttl)
+        lifetime = Lifetime(service.key.decode(), tuple(entry.lease for entry in chosen), self._ttl)
         owner = (*relative, *self._origin)
         live = Live(self._origin, owner, service, chosen, selector.match, max(0, lifetime.ttl(now)))
         made = answer(selector.form, qtype, live)
         if made is None:
             made = Answer.nodata(_no_such_type(service.name, qtype))
         complete = most is not None or len(chosen) == len(healthy)
-        return replace(made, most=most, lifetime=lifetime, complete=complete)
+        return made._replace(most=most, lifetime=lifetime, complete=complete)
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
@@ -102,10 +103,6 @@ class ServiceZone:
 
     def _is_service(self, key: bytes) -> bool:
         return self._registry.service(key.decode("ascii", "replace")) is not None
-
-    def _no_service(self, name: str, now: float) -> str:
-        near = self._suggester.suggest(name, now)
-        return f"no service {name}" + (f"; did you mean {near}?" if near else "")
 
 
 # Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.

@@ -7,6 +7,7 @@ entered at random and shuffled again every few rounds; others by a full draw.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, permutations
 from random import Random
@@ -85,25 +86,32 @@ class Alternatives:
         return len(self._ranks) <= MAX_KEPT
 
     def lay(self, room: int) -> Laid:
-        if self._size <= room:
-            if self._permuted:
-                return self._permuted[int(self._random.random() * len(self._permuted))]
-            if self._has_ring:
-                return self._from_ring()
+        if self._permuted and self._size <= room:
+            return self._permuted[int(self._random.random() * len(self._permuted))]
+        if self._has_ring:
+            return self._from_ring(room)
         return lay_in_order(self._drawn(), room, self._most)
 
     def _permutations(self) -> list[Laid]:
         return [_joined(order, True) for order in permutations(self._pieces)]
 
-    def _from_ring(self) -> Laid:
+    def _from_ring(self, room: int) -> Laid:
+        """Once round from a place drawn at random, or as far as the room goes."""
         if self._rounds_left == 0:
             self._shuffle_ring()
         self._rounds_left -= 1
         count = len(self._pieces)
         first = int(self._random.random() * count)
-        records = self._records[self._record_at[first] : self._record_at[first + count]]
-        beside = self._beside[self._beside_at[first] : self._beside_at[first + count]]
-        return Laid(records, count, beside, self._beside_count, True)
+        last, complete = first + count, self._size <= room
+        if not complete:
+            last = bisect_right(self._size_at, self._size_at[first] + room) - 1
+        return Laid(
+            self._records[self._record_at[first] : self._record_at[last]],
+            last - first,
+            self._beside[self._beside_at[first] : self._beside_at[last]],
+            self._count_at[last] - self._count_at[first],
+            complete,
+        )
 
     def _shuffle_ring(self) -> None:
         """All pieces twice in a row, so that a whole round can start at any of them."""
@@ -111,9 +119,10 @@ class Alternatives:
         twice = self._pieces * 2
         self._records = b"".join(piece.record for piece in twice)
         self._beside = b"".join(piece.beside for piece in twice)
-        self._record_at = [0, *accumulate(len(piece.record) for piece in twice)]
-        self._beside_at = [0, *accumulate(len(piece.beside) for piece in twice)]
-        self._beside_count = sum(piece.beside_count for piece in self._pieces)
+        self._record_at = _places(len(piece.record) for piece in twice)
+        self._beside_at = _places(len(piece.beside) for piece in twice)
+        self._count_at = _places(piece.beside_count for piece in twice)
+        self._size_at = _places(piece.size for piece in twice)
         self._rounds_left = _ROUNDS
 
     def _drawn(self) -> Iterator[Piece]:
@@ -132,6 +141,10 @@ def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
         return priority, random.expovariate(weight or _ALMOST_NEVER)
 
     return sorted(range(len(ranks)), key=key)
+
+
+def _places(sizes: Iterable[int]) -> list[int]:
+    return [0, *accumulate(sizes)]
 
 
 def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:

@@ -6,12 +6,11 @@ Fixed records win over live names; wildcards of the file come last, for names th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from discovery.dns import records
 from discovery.dns.message import OTHER, RR, Answer, Explanation, Question, Rcode, Type
-from discovery.dns.names import Name, from_wire
+from discovery.dns.names import Name, from_wire, to_text
 from discovery.dns.static_zone import StaticZone
 
 # RFC 8482 §4.2: what a name of any kind says to ANY.
@@ -27,16 +26,16 @@ class LiveNames(Protocol):
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
         """None: not mine."""
 
-    def why_not(self, relative: Name, now: float) -> Explanation | None:
-        """What to tell the person who asked for a name that does not exist."""
+    def why_not(self, relative: Name, now: float) -> str:
+        """What to tell the person who asked for a name that does not exist; "" for nothing more."""
 
 
 class NoLiveNames:
     def lookup(self, relative: Name, qtype: int, now: float) -> None:
         return None
 
-    def why_not(self, relative: Name, now: float) -> None:
-        return None
+    def why_not(self, relative: Name, now: float) -> str:
+        return ""
 
 
 class Zone:
@@ -46,15 +45,16 @@ class Zone:
         self.fixed = fixed
         self._live = live
         self._serial = serial
-        self._negative_ttl = negative_ttl
+        # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
+        self._in_negatives = min(fixed.soa.ttl, records.soa_minimum(fixed.soa.rdata), negative_ttl)
+        self._made: tuple[int, RR, RR] | None = None  # serial; the SOA as an answer and in negatives
 
     @property
     def origin(self) -> Name:
         return self.fixed.origin
 
     def soa(self) -> RR:
-        rr = self.fixed.soa
-        return rr._replace(rdata=records.soa_with_serial(rr.rdata, self._serial()))
+        return self._soas()[1]
 
     def lookup(self, question: Question, now: float) -> Answer:
         """`question.name` is at or below the origin."""
@@ -64,9 +64,16 @@ class Zone:
         """With the SOA, if it says no to `name`."""
         if not answer.negative:
             return answer
-        if answer.rcode == Rcode.NXDOMAIN and answer.explanation is None:
-            answer = replace(answer, explanation=self._live.why_not(self._relative(name), now))
-        return answer.with_authority([self._negative_soa()])
+        explanation = answer.explanation
+        if explanation is None and answer.rcode == Rcode.NXDOMAIN:
+            explanation = Explanation(OTHER, lambda: self._why_not(name, now))
+        return answer._replace(authority=(self._soas()[2],), explanation=explanation)
+
+    def _why_not(self, name: Name, now: float) -> str:
+        return (
+            self._live.why_not(self._relative(name), now)
+            or f"{to_text(name)} is not in the zone {to_text(self.origin)}"
+        )
 
     def _relative(self, name: Name) -> Name:
         return name[: len(name) - len(self.origin)]
@@ -110,10 +117,14 @@ class Zone:
     def _apex_soa(self, name: Name, qtype: int) -> Answer | None:
         return Answer.of([self.soa()]) if qtype == Type.SOA and name == self.origin else None
 
-    def _negative_soa(self) -> RR:
-        """RFC 2308 §3: its TTL is how long the negative may be kept."""
-        soa = self.soa()
-        return soa._replace(ttl=min(soa.ttl, records.soa_minimum(soa.rdata), self._negative_ttl))
+    def _soas(self) -> tuple[int, RR, RR]:
+        """Made anew when the serial has moved."""
+        serial = self._serial()
+        if self._made is None or self._made[0] != serial:
+            rr = self.fixed.soa
+            soa = rr._replace(rdata=records.soa_with_serial(rr.rdata, serial))
+            self._made = (serial, soa, soa._replace(ttl=self._in_negatives))
+        return self._made
 
 
 def _alias(answer: Answer, qtype: int) -> Name | None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiohttp import web
 
 from discovery.rest.errors import HttpError
 
 # A message and the client's address in, the reply out: at once, later, or never.
-Respond = Callable[[bytes, str], "bytes | Awaitable[bytes] | None"]
+Respond = Callable[[bytes, str], "bytes | Coroutine[Any, Any, bytes] | None"]
 FreshFor = Callable[[bytes], int]
 
 MEDIA_TYPE = "application/dns-message"

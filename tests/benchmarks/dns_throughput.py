@@ -86,7 +86,8 @@ def _unknown(count: int) -> Iterator[tuple[str, str]]:
 
 
 def _median(rounds: int, title: str, measure: Callable[[], dnsperf.Run]) -> float:
-    """The median of the rounds, printed with all of them."""
+    """The median of the rounds after one to warm up, printed with all of them."""
+    measure()
     runs = [measure() for _ in range(rounds)]
     median = statistics.median(run.qps for run in runs)
     each = ", ".join(f"{run.qps:,.0f}" for run in runs)

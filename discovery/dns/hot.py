@@ -1,0 +1,143 @@
+"""The hot path: a question that was answered before is answered from its kept template, without being parsed.
+
+    query    id  flags  counts  question           no OPT, or one with nothing in it but a cookie
+    key                         in lower case  ->  template: the answer's pieces, and until when its TTL holds
+    reply    id  flags  counts  as it was spelt    pieces in an order drawn anew, OPT and cookie
+
+Anything that is not exactly of that shape, and every first question, goes to the responder, whose templates are kept here.
+A template is never the truth: it is dropped when its service changes or zones are read anew, it is looked at again when
+the TTL in it would outlive a lease, and all of them can be dropped at any moment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from discovery.core.change import Change
+from discovery.dns.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
+from discovery.dns.edns import MAX_UDP, MIN_UDP, Option
+from discovery.dns.message import Answer, Lifetime, Question, Type
+from discovery.dns.query import RA, RD
+from discovery.dns.responder import Responder, Transport
+from discovery.dns.wire import MAX_TCP, Template
+
+# Names that exist, times the types below; 1 to 2 KB each. When they are full all go: the next queries bring back what is used.
+MAX_KEPT = 65536
+# Types that clients ask for: the others could be asked for by the ten thousand about one name.
+_KEPT_TYPES = frozenset((Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS))
+
+# The header's counts: one question, and nothing or one additional record.
+_BARE = b"\0\1\0\0\0\0\0\0"
+_WITH_OPT = b"\0\1\0\0\0\0\0\1"
+# An OPT record (RFC 6891 §6.1.2): root and type; size; upper rcode; version; flags; length; a cookie's head (RFC 7873 §4).
+_OPT = b"\0\0\x29"
+_COOKIE = Option.COOKIE.to_bytes(2, "big")
+_EMPTY = b"\0\0"
+_CLIENT_COOKIE = b"\0\x0c" + _COOKIE + CLIENT_SIZE.to_bytes(2, "big")
+_BOTH_COOKIES = b"\0\x1c" + _COOKIE + (CLIENT_SIZE + SERVER_SIZE).to_bytes(2, "big")
+_HEAD = _OPT + MAX_UDP.to_bytes(2, "big") + b"\0\0"  # of a reply's
+
+
+class _Kept:
+    """`until`: monotonic seconds. `tail`: type and class, which lower-casing the key may have made another's.
+
+    `index`: of the registry, in answers with an SOA, whose serial it is.
+    """
+
+    __slots__ = ("index", "lifetime", "tail", "template", "ttl", "until")
+
+    def __init__(self, template: Template, tail: bytes, index: int | None, lifetime: Lifetime, ttl: int) -> None:
+        self.template = template
+        self.tail = tail
+        self.index = index
+        self.lifetime = lifetime
+        self.ttl = ttl
+        self.until = lifetime.until(ttl)
+
+    def holds(self, now: float) -> bool:
+        """Whether the TTL in it is still right, for a lease may have been renewed since."""
+        if now < self.until:
+            return True
+        if self.lifetime.ttl(now) != self.ttl:
+            return False
+        self.until = self.lifetime.until(self.ttl)
+        return now < self.until
+
+
+class HotPath:
+    """In front of `responder`, with the same contract. `cookies` and `recurses` are the responder's, `index` the registry's."""
+
+    def __init__(
+        self, responder: Responder, cookies: Cookies, recurses: Callable[[str], bool], index: Callable[[], int]
+    ) -> None:
+        self._index = index
+        self._responder = responder
+        self._cookies = cookies
+        self._recurses = recurses
+        self._kept: dict[bytes, _Kept] = {}
+        self._keys: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
+        responder.keep = self._keep
+
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        counts = packet[4:12]
+        if counts == _BARE:
+            question, opt = packet[12:], b""
+        elif counts == _WITH_OPT:
+            end = packet.find(0, 12) + 5
+            question, opt = packet[12:end], packet[end:]
+        else:
+            return self._responder.respond(packet, now, client, transport)
+        kept = self._kept.get(question.lower())
+        if kept is None or packet[2] > 1 or question[-4:] != kept.tail or not self._holds(kept, now):
+            return self._responder.respond(packet, now, client, transport)
+        limit = MIN_UDP if transport.datagram else MAX_TCP
+        if opt:
+            reply_opt = self._opt(opt, kept, client, now)
+            if reply_opt is None:
+                return self._responder.respond(packet, now, client, transport)
+            if transport.datagram:
+                limit = min(max(opt[3] << 8 | opt[4], MIN_UDP), MAX_UDP)
+            opt = reply_opt
+        flags = (RD if packet[2] else 0) | (RA if self._recurses(client) else 0)
+        return kept.template.reply(packet[:2], flags, question, opt, limit)
+
+    def _holds(self, kept: _Kept, now: float) -> bool:
+        return kept.holds(now) and (kept.index is None or kept.index == self._index())
+
+    def changed(self, change: Change) -> None:
+        """A listener to the registry: what was made of this service is made anew when somebody asks."""
+        for key in self._keys.pop(change.instance.spec.key.service, ()):
+            self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._keys.clear()
+
+    def _opt(self, opt: bytes, kept: _Kept, client: str, now: float) -> bytes | None:
+        """The reply's OPT to one that is empty or has a cookie; None for all others."""
+        if opt[:3] != _OPT or opt[6] or kept.template.explanation is not None:
+            return None
+        head = _HEAD + (b"\x80\0" if opt[7] & 0x80 else _EMPTY)
+        size = len(opt)
+        if size == 11 and opt[9:] == _EMPTY:
+            return head + _EMPTY
+        if (size == 23 and opt[9:15] == _CLIENT_COOKIE) or (size == 39 and opt[9:15] == _BOTH_COOKIES):
+            cookie = self._cookies.check(opt[15:], client, int(now))
+            if cookie is not None and (cookie.valid or not self._responder.require_cookies):
+                return head + _BOTH_COOKIES + cookie.reply
+        return None
+
+    def _keep(self, question: Question, wire: bytes, answer: Answer, template: Template, now: float) -> None:
+        lifetime = answer.lifetime
+        if lifetime is None or question.type not in _KEPT_TYPES or not template.few:
+            return
+        if len(self._kept) >= MAX_KEPT:
+            self.clear()
+        key = wire.lower()
+        index = self._index() if answer.authority else None
+        self._kept[key] = _Kept(template, wire[-4:], index, lifetime, lifetime.ttl(now))
+        self._keys[lifetime.service].add(key)
