@@ -1,0 +1,73 @@
+"""HAProxy with `server-template` and `resolvers`: the backend follows registrations and deaths, and requests go where it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.stories.judges.backends import backend, get
+from tests.stories.judges.haproxy import SLOTS, HAProxy, haproxy
+from tests.stories.process import Discovery, running
+
+IP = "127.0.0.1"
+
+
+@pytest.fixture
+def server() -> Iterator[Discovery]:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=5) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(server: Discovery, tmp_path: Path) -> Iterator[HAProxy]:
+    with haproxy(server.dns_port, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Of three services that answer."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(backend()) for _ in range(3)]
+
+
+def follows(proxy: HAProxy, *ports: int) -> None:
+    """HAProxy comes to know exactly these, and each of them, no other, gets requests."""
+    expected = {f"{IP}:{port}" for port in ports}
+    proxy.running.until(lambda: proxy.up() == expected)
+    replies = [get(proxy.url) for _ in range(4 * SLOTS)]
+    assert set(replies) == ({(200, address) for address in expected} or {(503, "")})
+
+
+def test_the_backend_follows_registrations_and_deregistrations(
+    server: Discovery, proxy: HAProxy, ports: list[int]
+) -> None:
+    first, second, third = ports
+    follows(proxy)
+    server.register("web", IP, first)
+    server.register("web", IP, second)
+    follows(proxy, first, second)
+    assert server.request("DELETE", f"/services/web/instances?ip={IP}&port={first}").status == 200
+    follows(proxy, second)
+    server.register("web", IP, third)
+    follows(proxy, second, third)
+
+
+def test_what_sends_no_heartbeats_leaves_the_backend(server: Discovery, proxy: HAProxy, ports: list[int]) -> None:
+    first, second, _ = ports
+    server.register("web", IP, first)
+    server.register("web", IP, second, ttl=2)
+    follows(proxy, first, second)
+    follows(proxy, first)
+
+
+def test_when_the_last_one_dies_nobody_gets_requests(server: Discovery, proxy: HAProxy, ports: list[int]) -> None:
+    """The service is still listed, so the answer is NODATA and not NXDOMAIN."""
+    server.register("web", IP, ports[0], ttl=2)
+    follows(proxy, ports[0])
+    follows(proxy)
+    server.register("web", IP, ports[1])
+    follows(proxy, ports[1])

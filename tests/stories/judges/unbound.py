@@ -1,0 +1,62 @@
+"""unbound as a caching resolver over our zone alone, as strict as it can be set, and unable to reach any other server.
+
+Every name outside is refused (`local-zone: "."`), there is neither a forwarder nor a trust anchor, and what it sends leaves
+from 127.0.0.1, which the kernel lets nowhere but to this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+
+_CONFIG = """
+server:
+  verbosity: 1
+  do-daemonize: no
+  use-syslog: no
+  logfile: ""
+  username: ""
+  chroot: ""
+  directory: "{folder}"
+  pidfile: ""
+  num-threads: 1
+  interface: 127.0.0.1@{port}
+  outgoing-interface: 127.0.0.1
+  do-ip6: no
+  do-not-query-localhost: no
+  module-config: "iterator"
+  local-zone: "." refuse
+  local-zone: "svc.local." transparent
+  qname-minimisation: yes
+  qname-minimisation-strict: yes
+  use-caps-for-id: yes
+  harden-glue: yes
+  harden-below-nxdomain: yes
+  harden-referral-path: yes
+  harden-large-queries: yes
+  harden-short-bufsize: yes
+  harden-unknown-additional: yes
+  unwanted-reply-threshold: 1000
+  minimal-responses: no
+  serve-expired: no
+  prefetch: no
+stub-zone:
+  name: "svc.local."
+  stub-addr: 127.0.0.1@{upstream}
+remote-control:
+  control-enable: no
+"""
+
+
+@contextmanager
+def unbound(upstream: int, folder: Path) -> Iterator[int]:
+    """Its port."""
+    port = free_port()
+    config = folder / "unbound.conf"
+    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream))
+    with daemon("unbound", "-d", "-p", "-c", str(config), folder=folder) as running:
+        running.until(lambda: answers_tcp(port))
+        yield port
