@@ -21,6 +21,7 @@ from discovery.dns.catalog import Catalog, Lookup, first_of
 from discovery.dns.chaos import ServerNames
 from discovery.dns.cookies import SECRET_SIZE, Cookies
 from discovery.dns.hot import HotPath
+from discovery.dns.later import Later
 from discovery.dns.query import fresh_for
 from discovery.dns.responder import HTTPS, Responder
 from discovery.dns.reverse import ReverseNames
@@ -82,6 +83,7 @@ class Server:
         self._responder = self._make_responder()
         self._tls = _tls_context(settings)
         self._runner: Runner | None = None
+        self._later = Later()
         self._dns: list[UdpServer | TcpServer] = []
 
     async def start(self) -> list[str]:
@@ -104,6 +106,7 @@ class Server:
             raise
 
     async def stop(self) -> None:
+        self._later.cancel()
         for server in self._dns:
             await server.close()
         if self._runner is not None:
@@ -153,11 +156,11 @@ class Server:
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
         for sock in socks:
             make = UdpServer if sock.type == DATAGRAM else TcpServer
-            self._dns.append(make(sock, self._responder, self._clock))
+            self._dns.append(make(sock, self._responder, self._clock, self._later))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
-            self._dns += (TcpServer(sock, self._responder, self._clock, self._tls) for sock in socks)
+            self._dns += (TcpServer(sock, self._responder, self._clock, self._later, self._tls) for sock in socks)
             lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
         for server in self._dns:
             await server.start()

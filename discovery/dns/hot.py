@@ -84,12 +84,9 @@ class HotPath:
         self, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
         counts = packet[4:12]
-        if counts == _BARE:
-            question, opt = packet[12:], b""
-        elif counts == _WITH_OPT:
-            end = packet.find(0, 12) + 5
-            question, opt = packet[12:end], packet[end:]
-        else:
+        end = packet.find(0, 12) + 5
+        question, opt = packet[12:end], packet[end:]
+        if counts != (_WITH_OPT if opt else _BARE):
             return self._responder.respond(packet, now, client, transport)
         kept = self._kept.get(question.lower())
         if kept is None or packet[2] > 1 or question[-4:] != kept.tail or not self._holds(kept, now):
@@ -119,10 +116,10 @@ class HotPath:
 
     def _opt(self, opt: bytes, kept: _Kept, client: str, now: float) -> bytes | None:
         """The reply's OPT to one that is empty or has a cookie; None for all others."""
-        if opt[:3] != _OPT or opt[6] or kept.template.explanation is not None:
+        size = len(opt)
+        if size < 11 or opt[:3] != _OPT or opt[6] or kept.template.explanation is not None:
             return None
         head = _HEAD + (b"\x80\0" if opt[7] & 0x80 else _EMPTY)
-        size = len(opt)
         if size == 11 and opt[9:] == _EMPTY:
             return head + _EMPTY
         if (size == 23 and opt[9:15] == _CLIENT_COOKIE) or (size == 39 and opt[9:15] == _BOTH_COOKIES):

@@ -138,7 +138,7 @@ _MAKERS: dict[Form, dict[int, Maker]] = {
         Type.HTTPS: _bindings,
     },
     Form.NAMED_PORT: {Type.SRV: _srv},
-    Form.HTTPS_PORT: {Type.HTTPS: _https_at_port},
+    Form.HTTPS_PORT: {Type.HTTPS: _https_at_port, Type.SVCB: _https_at_port},
     Form.SERVICE_TYPE: {Type.SRV: _srv, Type.PTR: _pointers},
     Form.SUBTYPE: {Type.PTR: _pointers},
     Form.BROWSED_INSTANCE: {Type.SRV: _srv, Type.TXT: _browsed_txt},

@@ -183,6 +183,10 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Not known here: `ask` gets the Answer from another server. Never raises; a failure is an Answer too."""
+    """Not known here: `ask` gets the Answer from another server. Never raises; a failure is an Answer too.
+
+    `unasked`: the answer to a client that does not desire recursion; None is REFUSED.
+    """
 
     ask: Callable[[], Awaitable[Answer]]
+    unasked: Answer | None = None

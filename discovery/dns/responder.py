@@ -94,6 +94,8 @@ class Responder:
             return error(packet, malformed.rcode)
         options, refusal = self._options(query.edns, now, client, transport) if query.edns else (b"", None)
         answer = refusal or self._answer(query, now, client)
+        if isinstance(answer, Elsewhere) and not query.recursion_desired:  # RFC 1034 §4.3.1
+            answer = answer.unasked or Answer.refused()
         if isinstance(answer, Elsewhere):
             return self._later(query, answer, client, options, transport)
         return self._encode(query, answer, now, client, options, transport)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections import defaultdict
 
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance
@@ -32,17 +31,29 @@ class ReverseNames:
         self._origin = origin
         self._ttl = ttl
         self._negative_ttl = negative_ttl
-        self._ids: defaultdict[str, set[str]] = defaultdict(set)  # ip → ids of its instances
+        # ip → id of its instance, or ids when it has several: nearly all have one, and a set takes 216 octets.
+        self._ids: dict[str, str | set[str]] = {}
 
     def changed(self, change: Change) -> None:
         instance = change.instance
         if change.kind is Kind.REGISTERED:
-            self._ids[instance.spec.ip].add(instance.id)
+            self._add(instance.spec.ip, instance.id)
         elif change.kind in _GONE:
-            ids = self._ids[instance.spec.ip]
-            ids.discard(instance.id)
-            if not ids:
-                del self._ids[instance.spec.ip]
+            self._remove(instance.spec.ip, instance.id)
+
+    def _add(self, ip: str, id: str) -> None:
+        ids = self._ids.setdefault(ip, id)
+        if isinstance(ids, set):
+            ids.add(id)
+        elif ids != id:
+            self._ids[ip] = {ids, id}
+
+    def _remove(self, ip: str, id: str) -> None:
+        ids = self._ids.get(ip)
+        if isinstance(ids, set):
+            ids.discard(id)
+        if not ids or ids == id:
+            self._ids.pop(ip, None)
 
     def lookup(self, question: Question, now: float, client: str) -> Answer | None:
         """For a full reverse name of a registered address; None for everything else."""
@@ -59,7 +70,8 @@ class ReverseNames:
             return None
         if qtype == Type.SOA:
             return Answer.of([self._soa(name)])
-        entries = [entry for entry in map(self._registry.by_id, ids) if entry.lease.alive(now)]
+        known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
+        entries = [entry for entry in known if entry.lease.alive(now)]
         return self._pointers(name, entries, now) if entries and qtype == Type.PTR else Answer.nodata()
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:

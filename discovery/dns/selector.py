@@ -30,6 +30,8 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _INSTANCE_LABEL = re.compile(r"ip-([0-9a-f-]+)-p([1-9][0-9]{0,4})")
 _IPV4 = re.compile(r"[0-9]+-[0-9]+-[0-9]+-[0-9]+")
 
+PROTOCOL_LABELS = (b"_tcp", b"_udp")
+
 # The port to offer of an instance; None when it is not meant.
 Match = Callable[[Instance], "int | None"]
 

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
 
+from discovery.dns.later import Later
 from discovery.dns.responder import UDP, Transport
 
 Clock = Callable[[], float]
@@ -26,16 +27,16 @@ class Responds(Protocol):
         """As Responder has it."""
 
 
-# Datagrams, or messages of one connection, for one turn of the event loop: a flood of queries must not starve HTTP.
+# Datagrams, or messages of one connection, for one turn of the event loop, and the seconds it may take if they are hard to
+# answer: a flood of queries must not starve HTTP.
 BURST = 64
+TURN_SECONDS = 0.002
 # The largest query that is read whole; longer ones are cut and thus malformed. Real queries have under 512 octets.
 MAX_DATAGRAM = 4096
 # RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
 TCP_IDLE_SECONDS = 10.0
 # Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
 MAX_TCP_CONNECTIONS = 512
-# Forwarded queries in hand on one socket or connection; each holds a socket of its own.
-MAX_LATER = 500
 # RFC 1035 §4.2.2.
 _LENGTH = struct.Struct("!H")
 
@@ -47,11 +48,11 @@ _ANCILLARY = socket.CMSG_SPACE(64)
 class UdpServer:
     """Serves one bound, non-blocking datagram socket."""
 
-    def __init__(self, sock: socket.socket, responder: Responds, clock: Clock) -> None:
+    def __init__(self, sock: socket.socket, responder: Responds, clock: Clock, later: Later | None = None) -> None:
         self._sock = sock
         self._responder = responder
         self._clock = clock
-        self._later = _Later()
+        self._later = later or Later()
         wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
         self._receive = self._receive_on_wildcard if wildcard else self._receive_plain
         if wildcard:
@@ -62,55 +63,37 @@ class UdpServer:
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._sock)
-        self._later.cancel()
         self._sock.close()
 
     def _on_readable(self) -> None:
         # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
         with contextlib.suppress(OSError):
+            until = self._clock() + TURN_SECONDS
             for _ in range(BURST):
-                self._receive()
+                if self._receive() > until:
+                    return
 
-    def _receive_plain(self) -> None:
+    def _receive_plain(self) -> float:
+        """Answers one datagram; the time at which it did."""
         packet, client = self._sock.recvfrom(MAX_DATAGRAM)
-        reply = self._responder.respond(packet, self._clock(), client[0], UDP)
+        now = self._clock()
+        reply = self._responder.respond(packet, now, client[0], UDP)
         if isinstance(reply, bytes):
             self._sock.sendto(reply, client)
         elif reply is not None:
             self._later.add(reply, lambda late: self._sock.sendto(late, client))
+        return now
 
-    def _receive_on_wildcard(self) -> None:
+    def _receive_on_wildcard(self) -> float:
         packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
-        reply = self._responder.respond(packet, self._clock(), client[0], UDP)
+        now = self._clock()
+        reply = self._responder.respond(packet, now, client[0], UDP)
         source = [_as_source(*item) for item in ancillary]
         if isinstance(reply, bytes):
             self._sock.sendmsg([reply], source, 0, client)
         elif reply is not None:
             self._later.add(reply, lambda late: self._sock.sendmsg([late], source, 0, client))
-
-
-class _Later:
-    """Replies that take time, each sent when it is there. At most MAX_LATER; beyond, the client asks again."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
-        if len(self._tasks) >= MAX_LATER:
-            reply.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._send(reply, send))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-    async def _send(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
-        late = await reply
-        with contextlib.suppress(OSError):  # the client or its connection is gone
-            send(late)
+        return now
 
 
 def _ask_for_destination(sock: socket.socket) -> None:
@@ -134,9 +117,15 @@ class TcpServer:
     """
 
     def __init__(
-        self, sock: socket.socket, responder: Responds, clock: Clock, tls: ssl.SSLContext | None = None
+        self,
+        sock: socket.socket,
+        responder: Responds,
+        clock: Clock,
+        later: Later | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._sock = sock
+        self.later = later or Later()
         self._tls = tls
         self._transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
         self._responder = responder
@@ -157,6 +146,9 @@ class TcpServer:
 
     def respond(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._responder.respond(packet, self._clock(), client, self._transport)
+
+    def now(self) -> float:
+        return self._clock()
 
     def opened(self, connection: _Connection) -> None:
         self._connections[connection] = None
@@ -181,7 +173,6 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._received = bytearray()
         self._paused = False
-        self._later = _Later()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
@@ -203,7 +194,6 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._idle.cancel()
-        self._later.cancel()
         self._server.closed(self)
 
     def close(self) -> None:
@@ -214,6 +204,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _answer_whole_messages(self) -> None:
+        until = self._server.now() + TURN_SECONDS
         for _ in range(BURST):
             if self._paused or (packet := self._next_message()) is None:
                 return
@@ -222,7 +213,9 @@ class _Connection(asyncio.Protocol):
             if isinstance(reply, bytes):
                 self._write(reply)
             elif reply is not None:
-                self._later.add(reply, self._write)
+                self._server.later.add(reply, self._write)
+            if self._server.now() > until:
+                break
         self._transport.pause_reading()  # the rest in the next turn: others wait too
         asyncio.get_running_loop().call_soon(self._continue)
 
@@ -232,7 +225,8 @@ class _Connection(asyncio.Protocol):
             self._answer_whole_messages()
 
     def _write(self, reply: bytes) -> None:
-        self._transport.write(_LENGTH.pack(len(reply)) + reply)
+        if not self._transport.is_closing():
+            self._transport.write(_LENGTH.pack(len(reply)) + reply)
 
     def _next_message(self) -> bytes | None:
         if len(self._received) < _LENGTH.size:

@@ -10,7 +10,7 @@ from discovery.dns import browse
 from discovery.dns.live import Live, answer
 from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
 from discovery.dns.names import Name, to_text, to_wire
-from discovery.dns.selector import Form, Selector, select, service_below
+from discovery.dns.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.spellings import ours
 from discovery.dns.suggest import Suggester
 from discovery.store.registry import Registry
@@ -70,11 +70,15 @@ class ServiceZone:
         selector = select(meant)
         if selector is None:
             below = service_below(meant)
-            return Answer.nxdomain() if below and self._registry.service(below) else None
+            exists = (meant[-1:] and meant[-1] in PROTOCOL_LABELS) or (below and self._registry.service(below))
+            return Answer.nxdomain() if exists else None
         if selector.service is None:
             return Answer.nodata()
         service = self._registry.service(selector.service)
-        return None if service is None else self._answer(relative, selector, service, qtype, now)
+        if service is not None:
+            return self._answer(relative, selector, service, qtype, now)
+        # `_tcp` and `_udp` exist, so a wildcard above them stays above (RFC 4592 §3.3.1).
+        return Answer.nxdomain() if meant[-1] in PROTOCOL_LABELS else None
 
     def _answer(self, relative: Name, selector: Selector, service: Service, qtype: int, now: float) -> Answer:
         if selector.form is Form.BRANCH:

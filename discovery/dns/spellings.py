@@ -19,6 +19,8 @@ def ours(relative: Name, consul: bool, is_service: Callable[[bytes], bool]) -> N
     """The name as `selector` reads it; None for a branch (`service.consul`) that exists without records."""
     if consul:
         relative = relative[:-1] if relative[-2:] == (b"service", _DATACENTER) else relative
+        if relative == (_DATACENTER,):
+            return None
         if relative[-1:] == (b"service",):
             return _consul(relative[:-1])
     if relative[-1:] == (_NAMESPACE,) and not is_service(_NAMESPACE):
@@ -29,6 +31,8 @@ def ours(relative: Name, consul: bool, is_service: Callable[[bytes], bool]) -> N
 def _consul(rest: Name) -> Name | None:
     match rest:
         case ():
+            return None
+        case (tag,) if tag.startswith(b"_"):
             return None
         case (service, tag) if service.startswith(b"_") and tag.startswith(b"_") and tag not in (b"_tcp", b"_udp"):
             return tag[1:], service[1:]

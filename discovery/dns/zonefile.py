@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -75,14 +76,18 @@ def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
             reader.read()
         except (dns.exception.DNSException, ValueError) as error:
             file, line = reader.tok.where()
+            if reader.current_file is not None:
+                reader.current_file.close()
             return _Mistake("" if file == str(path) else file, line, _PLACE.sub("", _text(error)))
     return None
 
 
 def _at_its_line(mistake: _Mistake, path: Path, text: str) -> _Mistake:
     """dnspython counts a line end as soon as it has read it, so a mistake found there is told for the line after."""
+    if mistake.file:
+        text = Path(mistake.file).read_text(encoding="utf-8")
     before = "".join(text.splitlines(keepends=True)[: mistake.line - 1])
-    again = None if mistake.file else _read(_new_zone(path), path, before)
+    again = _read(_new_zone(path), path, "$TTL 0\n" + before)  # which an included file has from the one around it
     return mistake._replace(line=mistake.line - 1) if again and again.reason == mistake.reason else mistake
 
 
@@ -141,13 +146,28 @@ def _with_includes(path: Path, text: str) -> str:
             )
         if not included.is_file():
             raise ZoneFileError(path, f"line {line}: $INCLUDE {match[2]}: there is no such file")
-        if _INCLUDE.search(included.read_text(encoding="utf-8")):
+        if _directives(included.read_text(encoding="utf-8")):
             raise ZoneFileError(
                 path, f"line {line}: {match[2]} has an $INCLUDE of its own, one level is all that is read"
             )
         return f'{match[1]}"{included}"'
 
+    written = {text.count("\n", 0, match.end()) + 1 for match in _INCLUDE.finditer(text)}
+    for line in _directives(text):
+        if line not in written:
+            raise ZoneFileError(path, f"line {line}: $INCLUDE must stand at the start of its line")
     return _INCLUDE.sub(in_full, text)
+
+
+def _directives(text: str) -> list[int]:
+    """The lines of all tokens that dnspython might take for an $INCLUDE, wherever they stand."""
+    tokens = dns.tokenizer.Tokenizer(text)
+    lines: list[int] = []
+    with contextlib.suppress(dns.exception.DNSException):  # reading the file will say what is wrong with it
+        while not (token := tokens.get()).is_eof():
+            if str(token.value).upper() == "$INCLUDE":
+                lines.append(tokens.where()[1])
+    return lines
 
 
 def _name(name: dns.name.Name) -> Name:

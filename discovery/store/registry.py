@@ -139,10 +139,9 @@ class Registry:
 
         NameReserved; IdTaken; ServiceFull when the service is at its limit and all its instances are healthy.
         """
-        own_id, spec = spec.id, replace(spec, id=None)
         service = self._services.get(spec.key.service)
-        if service is not None and spec.name != service.name:
-            spec = replace(spec, name=service.name)  # shown as first registered
+        name = spec.name if service is None else service.name  # shown as first registered
+        own_id, spec = spec.id, replace(spec, name=name, id=None)
         entry = service.entries.get((spec.ip, spec.port)) if service else None
         if entry is None:
             entry = self._add(spec, own_id, now, wall)

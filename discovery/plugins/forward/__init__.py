@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from discovery.dns.catalog import Lookup
-from discovery.dns.message import Answer, Class, Elsewhere, Question
+from discovery.dns.message import Answer, Class, Elsewhere, Question, Type
+from discovery.dns.names import Name, from_wire
 from discovery.plugins import Plugin
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
 from discovery.plugins.forward.upstream import ask_first
@@ -31,15 +32,32 @@ class Forward(Plugin):
     def lookup(self, inner: Lookup) -> Lookup:
         def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
             answer = inner(question, now, client)
-            if answer is None and question.klass == Class.IN and self._is_served(client):
-                return Elsewhere(lambda: ask_first(self._upstreams, question, self._timeout))
-            return answer
+            if question.klass != Class.IN or isinstance(answer, Elsewhere) or not self._is_served(client):
+                return answer
+            if answer is None:
+                return Elsewhere(lambda: self._ask(question))
+            target = _alias_out_of_our_zones(answer, question)
+            return answer if target is None else Elsewhere(lambda: self._follow(answer, question, target), answer)
 
         return lookup
+
+    async def _ask(self, question: Question) -> Answer:
+        return await ask_first(self._upstreams, question, self._timeout)
+
+    async def _follow(self, aliases: Answer, question: Question, target: Name) -> Answer:
+        """What a stub resolver needs: the aliases and what the last one leads to."""
+        return (await self._ask(question._replace(name=target))).after(aliases.answer)
 
     def _is_in_networks(self, client: str) -> bool:
         ip = ipaddress.ip_address(client.partition("%")[0])
         return any(ip in network for network in self._clients)
+
+
+def _alias_out_of_our_zones(answer: Answer, question: Question) -> Name | None:
+    """Zones follow aliases as far as they can, so an answer that ends with one leads elsewhere."""
+    last = answer.answer[-1] if answer.answer and not answer.ranks else None
+    ends = last is not None and last.type == Type.CNAME and question.type not in (Type.CNAME, Type.ANY)
+    return from_wire(last.rdata) if last is not None and ends else None
 
 
 def make(registry: Registry, engine: Engine, clock: Callable[[], float]) -> Forward | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field
@@ -29,21 +30,22 @@ class Upstream(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
+_UPSTREAM = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?|([0-9a-fA-F:.]+)")
+
+
 def _upstream(value: object) -> object:
-    """`IP`, `IP:PORT` or `[IP]:PORT`."""
+    """`IP`, `IP:PORT` or `[IPv6]:PORT`."""
     if not isinstance(value, str):
         return value
-    host, _, port = value.partition("]:") if value.startswith("[") else value.partition(":")
-    if value.count(":") > 1 and not value.startswith("["):
-        host, port = value, ""
+    match = _UPSTREAM.fullmatch(value)
     try:
-        ip = ipaddress.ip_address(host.strip("[]"))
-        number = int(port or DNS_PORT)
+        ip = ipaddress.ip_address((match[1] or match[2] or match[4]) if match else "")
     except ValueError:
         raise ValueError(f"{value!r} is no upstream; write IP, IP:PORT or [IPv6]:PORT") from None
-    if not 1 <= number <= 65535:
-        raise ValueError(f"{value!r}: ports go from 1 to 65535")
-    return Upstream(str(ip), number)
+    port = int(match[3] or DNS_PORT) if match else DNS_PORT
+    if ip.is_unspecified or not 1 <= port <= 65535:
+        raise ValueError(f"{value!r} is no address and port that can be asked")
+    return Upstream(str(ip), port)
 
 
 class ForwardSettings(EnvSettings):

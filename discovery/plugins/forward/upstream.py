@@ -27,6 +27,8 @@ _log = logging.getLogger("discovery.forward")
 _NO_REACHABLE_AUTHORITY = 22
 # An upstream that says one of these may know less than the next.
 _TRY_NEXT = (dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR)
+# Higher ones (BADVERS, …) are about EDNS between the upstream and us, and no client without EDNS could be told.
+_MAX_RCODE = 15
 _FAILURES = (OSError, EOFError, asyncio.TimeoutError, dns.exception.DNSException)
 
 
@@ -43,6 +45,8 @@ async def ask_first(upstreams: Sequence[Upstream], question: Question, seconds: 
             _log.info(
                 "%s did not answer for %s: %s", upstream, to_text(question.name), str(error) or type(error).__name__
             )
+            continue
+        if reply.rcode() > _MAX_RCODE:
             continue
         answer = _answer(reply)
         if reply.rcode() not in _TRY_NEXT:

@@ -1,0 +1,35 @@
+"""Replies that take time (Elsewhere), each sent when it is there: the only tasks on the DNS side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+# In the process; each holds a socket of its own. Beyond, a query gets no answer and its client asks again.
+MAX_LATER = 500
+
+
+class Later:
+    """One for all sockets of a process."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
+        if len(self._tasks) >= MAX_LATER:
+            reply.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._send(reply, send))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _send(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
+        late = await reply
+        with contextlib.suppress(OSError):  # the client or its connection is gone
+            send(late)
