@@ -89,7 +89,8 @@ class RegistryModel(RuleBasedStateMachine):
     @rule(sent=SPECS)
     def register(self, sent: Registration) -> None:
         key = sent.key
-        shown = replace(sent, name=self.names.get(key.service, sent.name), id=None)  # an own id is no part of the contents
+        # The service's first spelling stays, and an own id is no part of the contents.
+        shown = replace(sent, name=self.names.get(key.service, sent.name), id=None)
         self.written()
         if key in self.rows:
             self.register_again(key, sent, shown)
