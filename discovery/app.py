@@ -5,6 +5,7 @@ Plain values go into the rooms; only this file and `cli` see the Settings. A ser
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import time
@@ -29,9 +30,12 @@ from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
 from discovery.plugins import Factory, forward
-from discovery.rest.app import Runner, make_app
+from discovery.rest.access_log import logger as request_log
+from discovery.rest.app import make_app
 from discovery.rest.doh import DnsOverHttps
+from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
+from discovery.rest.protocol import Runner
 from discovery.rest.times import Times
 from discovery.settings import Settings
 from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
@@ -129,7 +133,10 @@ class Server:
         routes = [*doh.routes(), *(route for plugin in self._plugins for route in plugin.routes())]
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
         app = make_app(handlers, times, self._settings.allowed_origins, routes, middlewares)
-        self._runner = Runner(app, times)
+        # Somebody who wants to see every request sees every request.
+        watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
+        lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once)
+        self._runner = Runner(app, times, lane)
         await self._runner.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:

@@ -13,17 +13,19 @@ import orjson
 from aiohttp import hdrs, web
 
 from discovery import __version__
+from discovery.core.errors import InvalidField
 from discovery.core.instance import Key
-from discovery.core.name import label
+from discovery.core.name import fold, label
 from discovery.rest import views
+from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
 from discovery.rest.requests import parameter, read
-from discovery.rest.schemas import HeartbeatBody, RegisterBody
+from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
-from discovery.store.registry import Registry, UnknownService
-from discovery.store.service import Entry
-from discovery.store.writes import Deregister, DeregisterService, Register, Renew
+from discovery.store.registry import Registry, UnknownInstance, UnknownService
+from discovery.store.service import Entry, Service
+from discovery.store.writes import Deregister, DeregisterService, Register
 
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]
@@ -32,6 +34,8 @@ _JSON = "application/json"
 _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
 # Services for one turn of the event loop when the whole table is listed or cleared: ten instances each is about 3 ms.
 _PER_TURN = 50
+# Services in a page, when none is asked for and at the most: 100 with ten instances each take 6 ms.
+_PAGE, _MAX_PAGE = 100, 100
 
 
 class Handlers:
@@ -58,6 +62,7 @@ class Handlers:
         return [
             web.post("/register", self.register),
             web.post("/heartbeat", self.heartbeat),
+            web.post("/heartbeats", self.heartbeats),
             web.get("/resolve/{name}", self.resolve),
             web.get("/instances/{id}", self.instance),
             web.get("/services", self.services),
@@ -77,19 +82,42 @@ class Handlers:
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(entry, self._clock()),
-            **self._advice(entry),
+            **self._advice(entry.lease.ttl),
         }
         return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
 
     async def heartbeat(self, request: web.Request) -> web.Response:
         key = (await read(request, HeartbeatBody)).key()
-        entry = await self._engine.submit(Renew(key))
+        return self._reply(self._renewed(self._engine.renew(key)))
+
+    async def heartbeats(self, request: web.Request) -> web.Response:
+        items = (await read(request, HeartbeatsBody)).instances
+        if len(items) > MAX_BATCH:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
+        renewed = await renew_all(self._engine, items)
         content = {
-            "message": "Heartbeat updated",
-            "instance": views.renewed(entry, self._clock(), self._times),
-            **self._advice(entry),
+            "updated": renewed.updated,
+            "unknown": renewed.unknown,
+            **self._advice(renewed.shortest or self._registry.lease_ttl),
         }
         return self._reply(content)
+
+    def heartbeat_at_once(self, body: bytes) -> bytes | None:
+        """The answer to a heartbeat of a known instance in its usual spelling; None for all others."""
+        try:
+            sent = orjson.loads(body)
+            key = Key(fold(sent["name"]), sent["ip"], sent["port"])
+            entry = self._engine.renew(key)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UnknownInstance):
+            return None
+        return self._json(self._renewed(entry))
+
+    def _renewed(self, entry: Entry) -> views.Json:
+        return {
+            "message": "Heartbeat updated",
+            "instance": views.renewed(entry, self._clock(), self._times),
+            **self._advice(entry.lease.ttl),
+        }
 
     async def deregister(self, request: web.Request) -> web.Response:
         ip = parameter(request, "ip", _DELETE_EXAMPLE)
@@ -132,19 +160,31 @@ class Handlers:
         healthy = service.healthy(now) if service else []
         if service is None or not healthy:
             raise _nobody(name, 0 if service is None else len(service.entries))
+        return self._reply(self._resolved(service, healthy, now))
+
+    def resolve_at_once(self, name: bytes) -> bytes | None:
+        """The answer for a service with healthy instances; None for all others."""
+        service = self._registry.service(name.decode("latin-1"))
+        now = self._clock()
+        healthy = service.healthy(now) if service else []
+        return self._json(self._resolved(service, healthy, now)) if service and healthy else None
+
+    def _resolved(self, service: Service, healthy: list[Entry], now: float) -> views.Json:
         healthy.sort(key=lambda entry: entry.lease.renewed_at, reverse=True)
-        content = {
+        return {
             "serviceName": service.name,
             "instanceCount": len(healthy),
             "instances": [views.resolved(entry, now, self._times) for entry in healthy],
         }
-        return self._reply(content)
 
     async def instance(self, request: web.Request) -> web.Response:
         entry = self._registry.by_id(request.match_info["id"])
         return self._reply(views.listed(entry, self._clock(), self._times))
 
     async def services(self, request: web.Request) -> web.StreamResponse:
+        """All, streamed, or with `limit` (and `after`, a name) a page."""
+        if "limit" in request.query or "after" in request.query:
+            return self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
         response = web.StreamResponse()
         response.content_type = _JSON
         await response.prepare(request)
@@ -154,6 +194,22 @@ class Handlers:
             await response.write(piece)
         await response.write_eof()
         return response
+
+    def _page(self, after: str, limit: str) -> web.Response:
+        """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
+        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _MAX_PAGE:
+            raise InvalidField("limit", f"must be a whole number from 1 to {_MAX_PAGE}")
+        registry, size = self._registry, int(limit)
+        services = registry.page(after, size + 1)
+        now = self._clock()
+        content = {
+            "totalServices": len(registry.services),
+            "totalInstances": len(registry),
+            "totalHealthyInstances": len(registry) - registry.unhealthy,
+            "services": {each.name: views.service(each, now, self._times) for each in services[:size]},
+            "next": services[size - 1].name if len(services) > size else None,
+        }
+        return self._reply(content)
 
     async def _listing(self) -> AsyncIterator[bytes]:
         """The list in pieces; the totals come last, counted from what was listed."""
@@ -210,9 +266,9 @@ class Handlers:
 
     # -- common to several
 
-    def _advice(self, entry: Entry) -> dict[str, Any]:
+    def _advice(self, ttl: float) -> dict[str, Any]:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-        interval = entry.lease.ttl * 1000 / 3 * self._random.uniform(0.9, 1.1)
+        interval = ttl * 1000 / 3 * self._random.uniform(0.9, 1.1)
         return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
 
     def _uptime(self) -> int:
@@ -220,8 +276,11 @@ class Handlers:
         return int(self._clock() - self._started_at)
 
     def _reply(self, content: views.Json, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+        return web.Response(body=self._json(content), status=status, headers=headers, content_type=_JSON)
+
+    def _json(self, content: views.Json) -> bytes:
         content["timestamp"] = self._times.now()
-        return web.Response(body=orjson.dumps(content), status=status, headers=headers, content_type=_JSON)
+        return orjson.dumps(content)
 
 
 def _asked_by(request: web.Request) -> str:

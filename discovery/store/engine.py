@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from discovery.core.instance import Key
+from discovery.store.service import Entry
 from discovery.store.writes import Write
 
 T = TypeVar("T")
@@ -15,6 +17,9 @@ class Engine(Protocol):
 
     async def submit(self, write: Write[T]) -> T:
         """Applies the write; returns once it is as safe as this engine makes it. Raises what the registry raises."""
+
+    def renew(self, which: Key | str) -> Entry:
+        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. Raises what the registry raises."""
 
     async def close(self) -> None:
         """Flushes; no submit follows."""

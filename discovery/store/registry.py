@@ -9,6 +9,7 @@ is called in the middle of the write, so it never blocks, never raises and never
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -87,9 +88,11 @@ class Registry:
         self.registrations = 0  # accepted calls to register, renew and removals by cleanup, since the start
         self.renewals = 0
         self.cleanups = 0
+        self.unhealthy = 0  # instances that are listed and were published as unhealthy
         self._new_id = new_id
         self._started_at = started_at
         self._services: dict[str, Service] = {}
+        self._names: list[str] = []  # their keys, sorted, for paging: moving 10,000 of them takes 4 µs, once a service
         self._by_id: dict[str, Entry] = {}
         self._reserved: frozenset[str] = frozenset()
         self._deadlines = Deadlines()
@@ -104,6 +107,11 @@ class Registry:
 
     def service(self, name: str) -> Service | None:
         return self._services.get(fold(name))
+
+    def page(self, after: str, limit: int) -> list[Service]:
+        """At most `limit` services in the order of their folded names, from the first behind `after` on."""
+        start = bisect_right(self._names, fold(after))
+        return [self._services[name] for name in self._names[start : start + limit]]
 
     def by_id(self, id: str) -> Entry:
         """UnknownInstance when there is none. Listed, so possibly unhealthy."""
@@ -150,16 +158,15 @@ class Registry:
         self.registrations += 1
         return entry
 
-    def renew(self, key: Key, now: float) -> Entry:
-        """A heartbeat. UnknownInstance when it is not registered, or no longer."""
-        service = self._services.get(key.service)
-        entry = service.entries.get((key.ip, key.port)) if service else None
+    def renew(self, which: Key | str, now: float) -> Entry:
+        """A heartbeat, by key or id. UnknownInstance when it is not registered, or no longer."""
+        if isinstance(which, str):
+            return self._beat(self.by_id(which), now)
+        service = self._services.get(which.service)
+        entry = service.entries.get((which.ip, which.port)) if service else None
         if entry is None:
-            raise UnknownInstance.at(key)
+            raise UnknownInstance.at(which)
         return self._beat(entry, now)
-
-    def renew_id(self, id: str, now: float) -> Entry:
-        return self._beat(self.by_id(id), now)
 
     def deregister(self, key: Key, reason: str) -> Instance:
         service = self._services.get(key.service)
@@ -199,6 +206,7 @@ class Registry:
             self._deadlines.push(entry, entry.lease.expires_at)
         elif not entry.unhealthy:
             entry.unhealthy = True
+            self.unhealthy += 1
             self._publish(Kind.UNHEALTHY, entry.instance, f"no heartbeat for {entry.lease.ttl:g} s")
             self._deadlines.push(entry, self._cleanup_after(entry.lease.expires_at + self.cleanup_interval))
         else:
@@ -222,6 +230,7 @@ class Registry:
         service = self._services.get(key.service)
         if service is None:
             service = self._services[key.service] = Service(spec.name)
+            insort(self._names, key.service)
         entry = Entry(Instance(own_id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
         service.entries[(spec.ip, spec.port)] = entry
         self._by_id[entry.instance.id] = entry
@@ -262,6 +271,7 @@ class Registry:
     def _mark_if_healthy_again(self, entry: Entry) -> None:
         if entry.unhealthy:
             entry.unhealthy = False
+            self.unhealthy -= 1
             self._publish(Kind.HEALTHY, entry.instance, "heartbeat received")
 
     def _make_room(self, spec: Registration, now: float) -> None:
@@ -282,7 +292,9 @@ class Registry:
         del service.entries[(key.ip, key.port)]
         if not service.entries:
             del self._services[key.service]
+            del self._names[bisect_left(self._names, key.service)]
         del self._by_id[entry.instance.id]
+        self.unhealthy -= entry.unhealthy
         self._deadlines.discard(entry)
         self._publish(kind, entry.instance, reason)
 

@@ -1,4 +1,4 @@
-"""Every write as a value: what HTTP (and any plugin) hands to the engine, and the engine applies to the registry.
+"""Every write but heartbeats as a value: what HTTP (and any plugin) hands to the engine, and the engine applies to the registry.
 
 A value can be logged, sent to another process or replayed; `apply` is the only way from a write to the registry.
 Results are what the registry's method returns, errors what it raises.
@@ -28,14 +28,6 @@ class Register:
 
     def apply(self, registry: Registry, now: float) -> Entry:
         return registry.register(self.spec, now, self.wall)
-
-
-@dataclass(frozen=True, slots=True)
-class Renew:
-    key: Key
-
-    def apply(self, registry: Registry, now: float) -> Entry:
-        return registry.renew(self.key, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry, ServiceFull, UnknownInstance, UnknownService
-from discovery.store.writes import Deregister, DeregisterService, Register, Renew, Write
+from discovery.store.writes import Deregister, DeregisterService, Register, Write
 from tests.store.making import START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)
@@ -57,9 +57,8 @@ async def test_a_registration_is_the_truth_when_submit_returns(house: House) -> 
 
 async def test_a_heartbeat_counts_from_the_time_it_is_applied(house: House) -> None:
     await house.engine.submit(Register(spec(), WALL))
-    write = Renew(KEY)
     house.clock.now = START + 4
-    entry = await house.engine.submit(write)
+    entry = house.engine.renew(KEY)
     assert entry.lease.expires_at == START + 4 + TTL
 
 
@@ -80,7 +79,7 @@ async def test_a_service_leaves_whole(house: House) -> None:
 
 async def test_it_raises_what_the_registry_raises(house: House) -> None:
     with pytest.raises(UnknownInstance):
-        await house.engine.submit(Renew(KEY))
+        house.engine.renew(KEY)
     with pytest.raises(UnknownInstance):
         await house.engine.submit(Deregister(KEY, "because"))
     with pytest.raises(UnknownService):
@@ -94,10 +93,10 @@ async def test_it_raises_what_the_registry_raises(house: House) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [Register(spec(), WALL), Renew(KEY), Deregister(KEY, "a"), DeregisterService("web", "a")],
+    [Register(spec(), WALL), Deregister(KEY, "a"), DeregisterService("web", "a")],
     ids=lambda write: type(write).__name__,
 )
-async def test_a_write_is_a_value(write: Register | Renew | Deregister | DeregisterService) -> None:
+async def test_a_write_is_a_value(write: Register | Deregister | DeregisterService) -> None:
     fields = {name: getattr(write, name) for name in type(write).__slots__}
     assert type(write)(**fields) == write
     assert hash(type(write)(**fields)) == hash(write)
@@ -111,7 +110,6 @@ async def test_the_same_writes_at_the_same_times_make_the_same_registry() -> Non
     writes: list[Write[object]] = [
         Register(spec(), WALL),
         Register(spec(tags=["a"]), WALL + 1),
-        Renew(KEY),
         Deregister(KEY, "a"),
     ]
     here, there = House(), House()

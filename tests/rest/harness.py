@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import io
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -23,8 +24,11 @@ from aiohttp.typedefs import Middleware
 
 from discovery.core.instance import Registration
 from discovery.engines.local import LocalEngine
-from discovery.rest.app import Runner, make_app
+from discovery.rest.access_log import logger as request_log
+from discovery.rest.app import make_app
+from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
+from discovery.rest.protocol import Runner
 from discovery.rest.times import Times
 from discovery.store.registry import Registry
 
@@ -163,7 +167,9 @@ async def serving(
     )
     times = Times(clock, clock.wall)
     handlers = Handlers(registry, LocalEngine(registry, clock), clock, times, Random(1), checks or {})
-    runner = Runner(make_app(handlers, times, origins, routes, middlewares), times)
+    watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
+    lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once)
+    runner = Runner(make_app(handlers, times, origins, routes, middlewares), times, lane)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

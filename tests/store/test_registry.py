@@ -201,7 +201,7 @@ def test_what_is_not_there_cannot_be_renewed_or_removed() -> None:
     with pytest.raises(UnknownService, match="api"):
         registry.deregister_service("api", "test")
     with pytest.raises(UnknownInstance, match="nobody"):
-        registry.renew_id("nobody", START)
+        registry.renew("nobody", START)
     assert (log.changes, registry.renewals) == ([], 0)
 
 

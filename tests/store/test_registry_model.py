@@ -146,15 +146,15 @@ class RegistryModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def renew_by_id(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.rows)))
-        self.renew_row(key, lambda: self.registry.renew_id(self.rows[key].id, self.now))
+        self.renew_row(key, lambda: self.registry.renew(self.rows[key].id, self.now))
 
     @rule(id=st.sampled_from(["mine", "yours", "auto-0", "nobody"]))
     def renew_by_id_if_there(self, id: str) -> None:
         key = next((key for key, row in self.rows.items() if row.id == id), None)
         if key is None:
-            self.refused({UnknownInstance}, lambda: self.registry.renew_id(id, self.now))
+            self.refused({UnknownInstance}, lambda: self.registry.renew(id, self.now))
         else:
-            self.renew_row(key, lambda: self.registry.renew_id(id, self.now))
+            self.renew_row(key, lambda: self.registry.renew(id, self.now))
 
     def renew_row(self, key: Key, renew: Callable[[], Entry]) -> None:
         self.written()

@@ -108,7 +108,7 @@ def test_a_heartbeat_after_the_cleanup_is_of_an_unknown_instance() -> None:
     with pytest.raises(UnknownInstance, match=r"10\.0\.0\.1.*80.*web"):
         registry.renew(KEY, 115.0)
     with pytest.raises(UnknownInstance, match=entry.instance.id):
-        registry.renew_id(entry.instance.id, 115.0)
+        registry.renew(entry.instance.id, 115.0)
 
 
 def test_a_lapse_that_nobody_advanced_over_is_published_before_the_heartbeat_that_ends_it() -> None:
@@ -186,7 +186,7 @@ def test_a_heartbeat_is_no_change_and_leaves_the_queue_alone() -> None:
     held = [sys.getrefcount(entry) for entry in entries]  # every row of the queue refers to its entry
     for tick in range(1, 10_000):
         registry.renew(KEY, START + tick / 1024)
-        registry.renew_id(entries[1].instance.id, START + tick / 1024)
+        registry.renew(entries[1].instance.id, START + tick / 1024)
     assert [sys.getrefcount(entry) for entry in entries] == held
     assert (log.changes, registry.index) == ([], 3)
     assert registry.next_deadline() == RUNS_OUT  # looked at when it is up, not before

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from discovery.core.instance import Key
 from discovery.store.registry import Registry
+from discovery.store.service import Entry
 from discovery.store.writes import Write
 
 T = TypeVar("T")
@@ -23,6 +25,9 @@ class LocalEngine:
 
     async def submit(self, write: Write[T]) -> T:
         return write.apply(self._registry, self._clock())
+
+    def renew(self, which: Key | str) -> Entry:
+        return self._registry.renew(which, self._clock())
 
     async def close(self) -> None:
         pass

@@ -1,0 +1,134 @@
+"""The fast lane: heartbeats and resolves, the requests that never end, answered from the octets that came in.
+
+aiohttp makes a task, a request and a response object for every request, which takes ten times as long as what is asked. A
+request that is exactly of the usual shape is answered here by the same functions as over there; everything else, each error
+among it, is left to aiohttp. The heads of requests repeat, so what was found out about one is kept.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import NamedTuple
+
+# A body in octets, or a name, in; the JSON answer out, None when it takes more than the fast lane knows.
+Answer = Callable[[bytes], "bytes | None"]
+
+# Heads remembered: every client has one or a few. All are forgotten when they are too many.
+_MAX_HEADS = 4096
+# aiohttp's own limits for a line and a field.
+_MAX_HEAD = 8190
+_MAX_BODY = 4096
+
+# Header fields that change what has to be done, with the value that does not.
+_SPECIAL = {
+    b"authorization": None,
+    b"connection": b"keep-alive",
+    b"content-encoding": None,
+    b"content-type": b"application/json",
+    b"origin": None,
+}
+# Those after which the end of a request is not where Content-Length says, or a request is not all that comes.
+_UNBOUNDED = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+
+
+class Head(NamedTuple):
+    """What the header fields of a request say. `length` None: only aiohttp can tell where the request ends."""
+
+    length: int | None
+    plain: bool
+
+
+class Taken(NamedTuple):
+    """`size` octets were answered with `reply`; None: not for the fast lane. `size` 0: more has to come in first."""
+
+    reply: bytes | None
+    size: int
+
+
+_NOT_MINE = Taken(None, 1)
+_MORE = Taken(None, 0)
+
+
+class FastLane:
+    def __init__(self, heartbeat: Answer, resolve: Answer) -> None:
+        self._heartbeat = heartbeat
+        self._resolve = resolve
+        self._heads: dict[bytes, Head] = {}
+        self._date = (0, b"")
+
+    def take(self, octets: bytes) -> Taken:
+        """What to do with a connection's octets, from the first of a request on."""
+        if octets.startswith(b"POST /heartbeat HTTP/1.1\r\n"):
+            name, fields_at = b"", 24
+        elif octets.startswith(b"GET /resolve/"):
+            fields_at = octets.find(b"\r\n")
+            line, _, version = octets[:fields_at].rpartition(b" ")
+            name = line[13:]
+            if version != b"HTTP/1.1" or not name:
+                return _NOT_MINE
+        else:
+            return _NOT_MINE
+        end = octets.find(b"\r\n\r\n", fields_at)
+        if end < 0:
+            return _MORE if len(octets) < _MAX_HEAD else _NOT_MINE
+        head = self.head(octets[fields_at:end])
+        size = end + 4 + (head.length or 0)
+        if not head.plain or (head.length or 0) > _MAX_BODY:
+            return _NOT_MINE
+        if len(octets) < size:
+            return _MORE
+        content = self._resolve(name) if name else self._heartbeat(octets[end + 4 : size])
+        return _NOT_MINE if content is None else Taken(self._response(content), size)
+
+    def size(self, octets: bytes) -> int | None:
+        """Of the request that begins here; None when its head is not whole or does not say."""
+        fields_at, end = octets.find(b"\r\n"), octets.find(b"\r\n\r\n")
+        length = self.head(octets[fields_at:end]).length if end >= 0 else None
+        return None if length is None else end + 4 + length
+
+    def head(self, fields: bytes) -> Head:
+        known = self._heads.get(fields)
+        if known is None:
+            if len(self._heads) >= _MAX_HEADS:
+                self._heads.clear()
+            known = self._heads[fields] = _read(fields)
+        return known
+
+    def _response(self, content: bytes) -> bytes:
+        return b"%b%d\r\n\r\n%b" % (self._fields(), len(content), content)
+
+    def _fields(self) -> bytes:
+        """As aiohttp and `cors` have them; the date counts in seconds."""
+        now = int(time.time())
+        if self._date[0] != now:
+            date = formatdate(now, usegmt=True).encode()
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nVary: Origin\r\nDate: %b\r\nContent-Length: "
+            self._date = (now, head % date)
+        return self._date[1]
+
+
+# RFC 9110 §5.1 and §5.5: a field as everybody reads it. Where readers could differ, aiohttp is the one that counts.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
+
+
+def _read(fields: bytes) -> Head:
+    """RFC 9112 §6.3, as far as it is plain."""
+    length: int | None = None
+    plain = True
+    for line in fields.split(b"\r\n")[1:]:
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            return Head(None, False)
+        name, value = match[1].lower(), match[2].lower()
+        if name == b"content-length":
+            if length is not None or not re.fullmatch(rb"[0-9]{1,9}", value):
+                return Head(None, False)
+            length = int(value)
+        elif name in _UNBOUNDED or (name == b"connection" and value not in (b"keep-alive", b"close")):
+            return Head(None, False)
+        elif name in _SPECIAL and value != _SPECIAL[name]:
+            plain = False
+    return Head(length or 0, plain)
