@@ -10,7 +10,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -29,7 +29,7 @@ from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
-from discovery.plugins import Factory, forward
+from discovery.plugins import Factory, Plugin, forward
 from discovery.rest.access_log import logger as request_log
 from discovery.rest.app import make_app
 from discovery.rest.doh import DnsOverHttps
@@ -85,6 +85,7 @@ class Server:
             settings.dns_addresses,
         )
         self._responder = self._make_responder()
+        self._zones.loaded = self._responder.follow
         self._tls = _tls_context(settings)
         self._runner: Runner | None = None
         self._later = Later()
@@ -96,7 +97,6 @@ class Server:
         self._registry.subscribe(narrate)
         self._registry.subscribe(self._reverse.changed)
         self._registry.subscribe(self._responder.changed)
-        self._zones.loaded = self._responder.clear
         try:
             for plugin in self._plugins:
                 self._registry.subscribe(plugin.changed)
@@ -151,12 +151,10 @@ class Server:
             lookup = plugin.lookup(lookup)
         cookies = Cookies(os.urandom(SECRET_SIZE))
         server_id = self._settings.dns_server_id.encode()
+        recurses = _any_of([one.recurses for one in self._plugins if type(one).recurses is not Plugin.recurses])
         require_cookies = self._settings.dns_require_cookies
-        responder = Responder(lookup, cookies, server_id, self._random, self._recurses, require_cookies)
-        return HotPath(responder, cookies, self._recurses, lambda: self._registry.index)
-
-    def _recurses(self, client: str) -> bool:
-        return any(plugin.recurses(client) for plugin in self._plugins)
+        responder = Responder(lookup, cookies, server_id, self._random, recurses, require_cookies)
+        return HotPath(responder, cookies, recurses, lambda: self._registry.index)
 
     async def _open_dns(self) -> list[str]:
         settings = self._settings
@@ -178,6 +176,13 @@ class Server:
 
     def _registry_not_loaded(self) -> str | None:
         return None if self._registry.loaded else "it is still being filled"
+
+
+def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:
+    """On the hot path, so the usual none and one cost no more than they must."""
+    if not tests:
+        return lambda client: False
+    return tests[0] if len(tests) == 1 else lambda client: any(test(client) for test in tests)
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext | None:

@@ -56,7 +56,7 @@ class Zones:
             origin: ServiceZone(origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")))
             for origin in origins
         }
-        self.loaded: Callable[[], None] = lambda: None  # is told after each new set
+        self.loaded: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
         self._watcher: asyncio.Task[None] | None = None
 
     def load(self) -> None:
@@ -66,7 +66,7 @@ class Zones:
         zones = [self._zone(zone) for zone in (files | fixed).values()]
         self._registry.reserve(_reserved(fixed.values()))
         self._catalog.replace(zones)
-        self.loaded()
+        self.loaded(zones)
 
     def reload(self) -> None:
         """Loads again; a bad file is logged and nothing changes."""

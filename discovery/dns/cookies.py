@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from siphashc import siphash
@@ -61,6 +62,7 @@ class Cookies:
         return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
 
 
+@lru_cache(maxsize=1024)  # the same clients come back
 def _packed(ip: str) -> bytes:
     address = ip.partition("%")[0]  # a link-local peer's scope is not part of its address
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

@@ -4,7 +4,7 @@
     key                         in lower case  ->  template: the answer's pieces, and until when its TTL holds
     reply    id  flags  counts  as it was spelt    pieces in an order drawn anew, OPT and cookie
 
-Anything that is not exactly of that shape, and every first question, goes to the responder, whose templates are kept here.
+Names that nobody has are left to `absent`. Anything else that is not exactly of that shape, and every first question, goes to the responder, whose templates are kept here.
 A template is never the truth: it is dropped when its service changes or zones are read anew, it is looked at again when
 the TTL in it would outlive a lease, and all of them can be dropped at any moment.
 """
@@ -12,16 +12,18 @@ the TTL in it would outlive a lease, and all of them can be dropped at any momen
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from discovery.core.change import Change
+from discovery.dns.absent import Absences
 from discovery.dns.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
 from discovery.dns.edns import MAX_UDP, MIN_UDP, Option
 from discovery.dns.message import Answer, Lifetime, Question, Type
 from discovery.dns.query import RA, RD
 from discovery.dns.responder import Responder, Transport
-from discovery.dns.wire import MAX_TCP, Template
+from discovery.dns.wire import MAX_TCP, Template, nxdomain
+from discovery.dns.zone import Zone
 
 # Names that exist, times the types below; 1 to 2 KB each. When they are full all go: the next queries bring back what is used.
 MAX_KEPT = 65536
@@ -76,6 +78,7 @@ class HotPath:
         self._responder = responder
         self._cookies = cookies
         self._recurses = recurses
+        self.absences = Absences()
         self._kept: dict[bytes, _Kept] = {}
         self._keys: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
         responder.keep = self._keep
@@ -88,7 +91,12 @@ class HotPath:
         question, opt = packet[12:end], packet[end:]
         if counts != (_WITH_OPT if opt else _BARE):
             return self._responder.respond(packet, now, client, transport)
-        kept = self._kept.get(question.lower())
+        key = question.lower()
+        kept = self._kept.get(key)
+        if kept is None and question and not opt and packet[2] <= 1:
+            authority = self.absences.authority(key)
+            if authority is not None:
+                return nxdomain(packet[:2], self._flags(packet, client), question, authority)
         if kept is None or packet[2] > 1 or question[-4:] != kept.tail or not self._holds(kept, now):
             return self._responder.respond(packet, now, client, transport)
         limit = MIN_UDP if transport.datagram else MAX_TCP
@@ -99,8 +107,10 @@ class HotPath:
             if transport.datagram:
                 limit = min(max(opt[3] << 8 | opt[4], MIN_UDP), MAX_UDP)
             opt = reply_opt
-        flags = (RD if packet[2] else 0) | (RA if self._recurses(client) else 0)
-        return kept.template.reply(packet[:2], flags, question, opt, limit)
+        return kept.template.reply(packet[:2], self._flags(packet, client), question, opt, limit)
+
+    def _flags(self, packet: bytes, client: str) -> int:
+        return (RD if packet[2] else 0) | (RA if self._recurses(client) else 0)
 
     def _holds(self, kept: _Kept, now: float) -> bool:
         return kept.holds(now) and (kept.index is None or kept.index == self._index())
@@ -113,6 +123,11 @@ class HotPath:
     def clear(self) -> None:
         self._kept.clear()
         self._keys.clear()
+
+    def follow(self, zones: Iterable[Zone]) -> None:
+        """The zones that are served from now on."""
+        self.clear()
+        self.absences.follow(zones)
 
     def _opt(self, opt: bytes, kept: _Kept, client: str, now: float) -> bytes | None:
         """The reply's OPT to one that is empty or has a cookie; None for all others."""

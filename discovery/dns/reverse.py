@@ -99,6 +99,9 @@ class ReverseZoneNames:
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
         return self._reverse.answer((*relative, *self._origin), qtype, now)
 
+    def surely_lacks(self, label: bytes) -> bool:
+        return False
+
     def why_not(self, relative: Name, now: float) -> str:
         return ""
 

@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol, cast
 
 from discovery.dns.later import Later
@@ -53,9 +54,8 @@ class UdpServer:
         self._responder = responder
         self._clock = clock
         self._later = later or Later()
-        wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
-        self._receive = self._receive_on_wildcard if wildcard else self._receive_plain
-        if wildcard:
+        self._wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
+        if self._wildcard:
             _ask_for_destination(sock)
 
     async def start(self) -> None:
@@ -68,32 +68,45 @@ class UdpServer:
     def _on_readable(self) -> None:
         # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
         with contextlib.suppress(OSError):
-            until = self._clock() + TURN_SECONDS
-            for _ in range(BURST):
-                if self._receive() > until:
-                    return
+            if self._wildcard:
+                self._answer_on_wildcard()
+            else:
+                self._answer_plain()
 
-    def _receive_plain(self) -> float:
-        """Answers one datagram; the time at which it did."""
-        packet, client = self._sock.recvfrom(MAX_DATAGRAM)
-        now = self._clock()
-        reply = self._responder.respond(packet, now, client[0], UDP)
-        if isinstance(reply, bytes):
-            self._sock.sendto(reply, client)
-        elif reply is not None:
-            self._later.add(reply, lambda late: self._sock.sendto(late, client))
-        return now
+    def _answer_plain(self) -> None:
+        receive, respond, send, clock = self._sock.recvfrom, self._responder.respond, self._sock.sendto, self._clock
+        until = clock() + TURN_SECONDS
+        for _ in range(BURST):
+            packet, client = receive(MAX_DATAGRAM)
+            now = clock()
+            reply = respond(packet, now, client[0], UDP)
+            if isinstance(reply, bytes):
+                send(reply, client)
+            elif reply is not None:
+                self._later.add(reply, partial(_send_late, send, client))
+            if now > until:
+                return
 
-    def _receive_on_wildcard(self) -> float:
-        packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
-        now = self._clock()
-        reply = self._responder.respond(packet, now, client[0], UDP)
-        source = [_as_source(*item) for item in ancillary]
-        if isinstance(reply, bytes):
-            self._sock.sendmsg([reply], source, 0, client)
-        elif reply is not None:
-            self._later.add(reply, lambda late: self._sock.sendmsg([late], source, 0, client))
-        return now
+    def _answer_on_wildcard(self) -> None:
+        until = self._clock() + TURN_SECONDS
+        for _ in range(BURST):
+            packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
+            now = self._clock()
+            reply = self._responder.respond(packet, now, client[0], UDP)
+            send = partial(self._send_from, [_as_source(*item) for item in ancillary])
+            if isinstance(reply, bytes):
+                send(reply, client)
+            elif reply is not None:
+                self._later.add(reply, partial(_send_late, send, client))
+            if now > until:
+                return
+
+    def _send_from(self, source: list[tuple[int, int, bytes]], reply: bytes, client: Any) -> None:
+        self._sock.sendmsg([reply], source, 0, client)
+
+
+def _send_late(send: Callable[[bytes, Any], object], client: Any, reply: bytes) -> None:
+    send(reply, client)
 
 
 def _ask_for_destination(sock: socket.socket) -> None:

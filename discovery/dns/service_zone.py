@@ -11,7 +11,7 @@ from discovery.dns.live import Live, answer
 from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
 from discovery.dns.names import Name, to_text, to_wire
 from discovery.dns.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
-from discovery.dns.spellings import ours
+from discovery.dns.spellings import BRANCHES, ours
 from discovery.dns.suggest import Suggester
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
@@ -43,17 +43,24 @@ class ServiceZone:
         """None when the name belongs to no service, so that fixed records may have it. `relative` has no origin."""
         if not self._registry.loaded:
             return Answer.failed(_NOT_LOADED)
-        meant = ours(relative, self._consul, self._is_service) if relative else relative
+        meant = ours(relative, self._consul, self._is_service)
         if meant is None:
             return Answer.nodata()
-        services = self._registry.services.values()
-        return browse.lookup(self._origin, relative, qtype, services, self._ttl, now) or self._select(
-            relative, meant, qtype, now
-        )
+        if relative[-1:] == (b"_udp",):
+            services = self._registry.services.values()
+            browsed = browse.lookup(self._origin, relative, qtype, services, self._ttl, now)
+            if browsed is not None:
+                return browsed
+        return self._select(relative, meant, qtype, now)
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Only for plain names: those of branches have their own answers."""
+        plain = label not in BRANCHES and not label.startswith(b"_")
+        return plain and self._registry.loaded and not self._is_service(label)
 
     def why_not(self, relative: Name, now: float) -> str:
         """Why a name of this zone does not exist; "" for the zone's own name."""
-        meant = ours(relative, self._consul, self._is_service) if relative else None
+        meant = ours(relative, self._consul, self._is_service)
         selector = select(meant) if meant else None
         name = selector.service if selector and selector.service else service_below(meant or ())
         if name is None:

@@ -15,6 +15,10 @@ _DATACENTER = b"dc1"
 _NAMESPACE = b"default"
 
 
+# Right below an origin: not services, and not nothing.
+BRANCHES = frozenset((b"service", _DATACENTER, _NAMESPACE))
+
+
 def ours(relative: Name, consul: bool, is_service: Callable[[bytes], bool]) -> Name | None:
     """The name as `selector` reads it; None for a branch (`service.consul`) that exists without records."""
     if consul:

@@ -25,6 +25,8 @@ class StaticZone:
         self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
         self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
 
+        self._has_wildcard = (b"*", *origin) in nodes or origin in self._dnames
+
     @property
     def soa(self) -> RR:
         return self._nodes[self.origin][Type.SOA][0]
@@ -55,6 +57,11 @@ class StaticZone:
             return Answer.nodata()
         rrsets = self._nodes.get((b"*", *self._closest_encloser(name, depth)))
         return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether neither `label` right below the origin nor anything that could stand in for it is here."""
+        name = (label, *self.origin)
+        return not self._has_wildcard and name not in self._nodes and name not in self._branches
 
     def addresses(self, name: Name) -> tuple[RR, ...]:
         """A and AAAA at exactly this name, for the additional section."""

@@ -14,7 +14,7 @@ import dnslib
 from dnslib.label import DNSBuffer
 
 from discovery.dns.edns import Edns, Option, explanation_option, opt_record, option
-from discovery.dns.message import RR, Answer, Class, Explanation, Question
+from discovery.dns.message import RR, Answer, Class, Explanation, Question, Rcode
 from discovery.dns.names import Name
 from discovery.dns.query import HEADER, QR
 from discovery.dns.template import Alternatives, Laid, Piece, lay_in_order
@@ -38,8 +38,8 @@ class Template:
         self._complete = answer.complete
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
-        self._authority = _Whole(map(pack, answer.authority)) if answer.authority else _NOTHING
-        self._glue = _Whole(map(pack, answer.glue)) if answer.glue else _NOTHING
+        self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
+        self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
 
     @property
     def few(self) -> bool:
@@ -106,7 +106,7 @@ def padded(reply: bytes, opt_size: int, block: int, limit: int) -> bytes:
     return reply[:at] + length.to_bytes(2, "big") + reply[at + 2 :] + padding
 
 
-class _Whole:
+class Section:
     """A section that is laid down whole."""
 
     def __init__(self, records: Iterable[bytes] = ()) -> None:
@@ -115,7 +115,7 @@ class _Whole:
         self.octets = b"".join(packed)
 
 
-_NOTHING = _Whole()
+_NOTHING = Section()
 _EMPTY = lay_in_order((), 0)
 
 
@@ -136,6 +136,18 @@ def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives
         return _pieces(answer, [answer.aliases + index], pack)[0]
 
     return Alternatives(piece, answer.ranks, answer.most, random)
+
+
+def packed_soa(soa: RR, at: int) -> Section:
+    """For a question whose name has the SOA's owner from octet `at` on."""
+    fixed = _FIXED.pack(_POINTER | HEADER.size + at, soa.type, Class.IN, soa.ttl, len(soa.rdata))
+    return Section([fixed + soa.rdata])
+
+
+def nxdomain(id: bytes, flags: int, question: bytes, authority: Section) -> bytes:
+    """The whole reply, without OPT."""
+    header = _AFTER_ID.pack(QR | _AA | Rcode.NXDOMAIN | flags, 1, 0, authority.count, 0)
+    return b"".join((id, header, question, authority.octets))
 
 
 class _Packer:

@@ -29,8 +29,14 @@ class LiveNames(Protocol):
     def why_not(self, relative: Name, now: float) -> str:
         """What to tell the person who asked for a name that does not exist; "" for nothing more."""
 
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether there is nothing of that name right below the origin; False when it takes more than a look."""
+
 
 class NoLiveNames:
+    def surely_lacks(self, label: bytes) -> bool:
+        return True
+
     def lookup(self, relative: Name, qtype: int, now: float) -> None:
         return None
 
@@ -55,6 +61,15 @@ class Zone:
 
     def soa(self) -> RR:
         return self._soas()[1]
+
+    def negative_soa(self) -> tuple[int, RR]:
+        """The serial, and the SOA as it stands in negative answers."""
+        serial, _, soa = self._soas()
+        return serial, soa
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether the name `label` (in lower case) right below the origin is NXDOMAIN; False when it takes more than a look."""
+        return self.fixed.surely_lacks(label) and self._live.surely_lacks(label)
 
     def lookup(self, question: Question, now: float) -> Answer:
         """`question.name` is at or below the origin."""
