@@ -36,9 +36,12 @@ class Cookies:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._head = (-1, b"")  # the last second's, for most cookies are made in the same one
 
     def check(self, data: bytes, client: str, now: int) -> Cookie | None:
         """What to make of a COOKIE option's data; None when it is malformed."""
+        if len(data) == CLIENT_SIZE:
+            return Cookie(data + self._make(data, client, now), False)
         if len(data) not in _SIZES:
             return None
         nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
@@ -58,7 +61,9 @@ class Cookies:
         return age
 
     def _make(self, nonce: bytes, client: str, made_at: int) -> bytes:
-        head = _HEAD.pack(1, made_at & 0xFFFFFFFF)
+        if made_at != self._head[0]:
+            self._head = (made_at, _HEAD.pack(1, made_at & 0xFFFFFFFF))
+        head = self._head[1]
         return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
 
 

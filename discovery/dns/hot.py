@@ -4,9 +4,9 @@
     key                         in lower case  ->  template: the answer's pieces, and until when its TTL holds
     reply    id  flags  counts  as it was spelt    pieces in an order drawn anew, OPT and cookie
 
-Names that nobody has are left to `absent`. Anything else that is not exactly of that shape, and every first question, goes to the responder, whose templates are kept here.
-A template is never the truth: it is dropped when its service changes or zones are read anew, it is looked at again when
-the TTL in it would outlive a lease, and all of them can be dropped at any moment.
+Names that nobody has are left to `absent`. Anything else that is not exactly of that shape, and every first question, goes
+to the responder, whose templates are kept here. A template is never the truth: it is dropped when its service changes or
+zones are read anew, it is looked at again when the TTL in it would outlive a lease, and all can be dropped at any moment.
 """
 
 from __future__ import annotations
@@ -58,10 +58,8 @@ class _Kept:
         self.ttl = ttl
         self.until = lifetime.until(ttl)
 
-    def holds(self, now: float) -> bool:
-        """Whether the TTL in it is still right, for a lease may have been renewed since."""
-        if now < self.until:
-            return True
+    def renewed(self, now: float) -> bool:
+        """`until` is over: whether the TTL is right all the same, because leases were renewed since."""
         if self.lifetime.ttl(now) != self.ttl:
             return False
         self.until = self.lifetime.until(self.ttl)
@@ -97,7 +95,13 @@ class HotPath:
             authority = self.absences.authority(key)
             if authority is not None:
                 return nxdomain(packet[:2], self._flags(packet, client), question, authority)
-        if kept is None or packet[2] > 1 or question[-4:] != kept.tail or not self._holds(kept, now):
+        if (
+            kept is None
+            or packet[2] > 1
+            or question[-4:] != kept.tail
+            or (now >= kept.until and not kept.renewed(now))
+            or (kept.index is not None and kept.index != self._index())
+        ):
             return self._responder.respond(packet, now, client, transport)
         limit = MIN_UDP if transport.datagram else MAX_TCP
         if opt:
@@ -111,9 +115,6 @@ class HotPath:
 
     def _flags(self, packet: bytes, client: str) -> int:
         return (RD if packet[2] else 0) | (RA if self._recurses(client) else 0)
-
-    def _holds(self, kept: _Kept, now: float) -> bool:
-        return kept.holds(now) and (kept.index is None or kept.index == self._index())
 
     def changed(self, change: Change) -> None:
         """A listener to the registry: what was made of this service is made anew when somebody asks."""

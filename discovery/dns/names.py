@@ -25,7 +25,15 @@ def to_text(name: Name) -> str:
 
 def to_wire(name: Name) -> bytes:
     """Uncompressed (RFC 1035 §3.1)."""
-    return b"".join(len(label).to_bytes(1, "big") + label for label in name) + b"\0"
+    return to_labels(name) + b"\0"
+
+
+def to_labels(name: Name) -> bytes:
+    """Without the root, to go on with another name or a pointer."""
+    return b"".join([_LENGTHS[len(label)] + label for label in name])
+
+
+_LENGTHS = [bytes((length,)) for length in range(256)]
 
 
 def from_wire(octets: bytes) -> Name:

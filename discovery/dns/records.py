@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 import struct
 
 import orjson
@@ -26,7 +26,7 @@ def address_type(ip: str) -> Type:
 
 def address(ip: str) -> bytes:
     """RFC 1035 §3.4.1, RFC 3596 §2.2."""
-    return ipaddress.ip_address(ip).packed
+    return socket.inet_pton(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip)
 
 
 def srv(priority: int, weight: int, port: int, target: Name) -> bytes:

@@ -1,12 +1,13 @@
 """An answer in octets, in pieces that do not depend on their place: laying some of them down makes a reply.
 
 Pieces point at the question's name and nothing else, so any order of them is a valid message. Alternatives are laid down in
-an order drawn anew each time (RFC 2782): equal ones from ready-made permutations, or for more than four from a ring that is
+an order drawn anew each time (RFC 2782): equal ones from ready-made permutations, or for more than three from a ring that is
 entered at random and shuffled again every few rounds; others by a full draw.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, permutations
@@ -17,8 +18,8 @@ from discovery.dns.message import Rank
 
 # Alternatives that are packed beforehand. More do not fit into a datagram, and take long to pack.
 MAX_KEPT = 64
-# Of up to four alternatives all 24 orders are kept.
-_MAX_PERMUTED = 4
+# Of up to three alternatives all six orders are kept; of four it would be 24.
+_MAX_PERMUTED = 3
 # Replies from one ring before it is shuffled again, which takes 25 µs for ten: a tenth of what the replies take.
 _ROUNDS = 64
 # RFC 2782's "very small chance" of a weight of 0 beside others.
@@ -37,14 +38,8 @@ class Piece(NamedTuple):
         return len(self.record) + len(self.beside)
 
 
-class Laid(NamedTuple):
-    """What fits, for the answer and the additional section; `complete` False when something was left out."""
-
-    answer: bytes
-    answer_count: int
-    additional: bytes
-    additional_count: int
-    complete: bool
+# What fits, for the answer and the additional section: octets and count of each, and False when something was left out.
+Laid = tuple[bytes, int, bytes, int, bool]
 
 
 def lay_in_order(pieces: Iterable[Piece], room: int, most: int | None = None) -> Laid:
@@ -69,11 +64,12 @@ class Alternatives:
     """
 
     def __init__(self, piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> None:
-        self._piece = piece
-        self._ranks = ranks
+        few = len(ranks) <= MAX_KEPT
+        self._piece = None if few else piece  # what it packs from is large, and of no more use for few
+        self._ranks = tuple(ranks)
         self._most = most
         self._random = random
-        self._pieces = [piece(index) for index in range(len(ranks))] if len(ranks) <= MAX_KEPT else []
+        self._pieces = [piece(index) for index in range(len(ranks))] if few else []
         self._size = sum(each.size for each in self._pieces)
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
         self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
@@ -83,7 +79,7 @@ class Alternatives:
     @property
     def few(self) -> bool:
         """Worth keeping."""
-        return len(self._ranks) <= MAX_KEPT
+        return self._piece is None
 
     def lay(self, room: int) -> Laid:
         if self._permuted and self._size <= room:
@@ -100,21 +96,22 @@ class Alternatives:
         if self._rounds_left == 0:
             self._shuffle_ring()
         self._rounds_left -= 1
-        count = len(self._pieces)
+        count = len(self._ranks)
         first = int(self._random.random() * count)
         last, complete = first + count, self._size <= room
         if not complete:
             last = bisect_right(self._size_at, self._size_at[first] + room) - 1
-        return Laid(
-            self._records[self._record_at[first] : self._record_at[last]],
+        record_at, beside_at, count_at = self._record_at, self._beside_at, self._count_at
+        return (
+            self._records[record_at[first] : record_at[last]],
             last - first,
-            self._beside[self._beside_at[first] : self._beside_at[last]],
-            self._count_at[last] - self._count_at[first],
+            self._beside[beside_at[first] : beside_at[last]],
+            count_at[last] - count_at[first],
             complete,
         )
 
     def _shuffle_ring(self) -> None:
-        """All pieces twice in a row, so that a whole round can start at any of them."""
+        """All pieces twice in a row, so that a whole round can start at any of them. Arrays, to touch little memory."""
         self._random.shuffle(self._pieces)
         twice = self._pieces * 2
         self._records = b"".join(piece.record for piece in twice)
@@ -126,7 +123,7 @@ class Alternatives:
         self._rounds_left = _ROUNDS
 
     def _drawn(self) -> Iterator[Piece]:
-        get = self._pieces.__getitem__ if self._pieces else self._piece
+        get = self._piece or self._pieces.__getitem__
         return map(get, draw(self._ranks, self._random))
 
 
@@ -143,15 +140,15 @@ def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
     return sorted(range(len(ranks)), key=key)
 
 
-def _places(sizes: Iterable[int]) -> list[int]:
-    return [0, *accumulate(sizes)]
+def _places(sizes: Iterable[int]) -> array[int]:
+    return array("L", (0, *accumulate(sizes)))
 
 
 def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:
-    return Laid(
-        b"".join(piece.record for piece in pieces),
+    return (
+        b"".join([piece.record for piece in pieces]),
         len(pieces),
-        b"".join(piece.beside for piece in pieces),
-        sum(piece.beside_count for piece in pieces),
+        b"".join([piece.beside for piece in pieces]),
+        sum([piece.beside_count for piece in pieces]),
         complete,
     )

@@ -7,7 +7,7 @@ together or not at all, and TC is set when any had to be left out (RFC 2181 §9)
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 
 import dnslib
@@ -15,7 +15,7 @@ from dnslib.label import DNSBuffer
 
 from discovery.dns.edns import Edns, Option, explanation_option, opt_record, option
 from discovery.dns.message import RR, Answer, Class, Explanation, Question, Rcode
-from discovery.dns.names import Name
+from discovery.dns.names import Name, to_labels
 from discovery.dns.query import HEADER, QR
 from discovery.dns.template import Alternatives, Laid, Piece, lay_in_order
 
@@ -38,8 +38,14 @@ class Template:
         self._complete = answer.complete
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
+        self._lay: Callable[[int], Laid] = self._lay_all
+        if self._alternatives is not None and not self._in_order:
+            self._lay = self._alternatives.lay
+        elif not answer.answer:
+            self._lay = _lay_nothing
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
+        self._whole = len(self._authority.octets) + len(self._glue.octets)
 
     @property
     def few(self) -> bool:
@@ -49,18 +55,18 @@ class Template:
     def reply(self, id: bytes, flags: int, question: bytes, opt: bytes, limit: int) -> bytes:
         """At most `limit` octets. `flags` come on top of the answer's own; `question` as the client spelt it."""
         room = limit - HEADER.size - len(question) - len(opt)
-        authority, glue = self._authority, self._glue
-        complete = self._complete
-        if len(authority.octets) + len(glue.octets) > room:
+        authority, glue, complete = self._authority, self._glue, self._complete
+        if self._whole > room:
             authority = glue = _NOTHING
             complete = False
-        laid = self._lay(room - len(authority.octets) - len(glue.octets))
-        if not (complete and laid.complete):
+        elif self._whole:
+            room -= self._whole
+        answer, answers, beside, besides, all_laid = self._lay(room)
+        if not (complete and all_laid):
             flags |= _TC
-        additional = glue.count + laid.additional_count + (1 if opt else 0)
-        counts = (1 if question else 0, laid.answer_count, authority.count, additional)
-        header = _AFTER_ID.pack(self.flags | flags, *counts)
-        return b"".join((id, header, question, laid.answer, authority.octets, glue.octets, laid.additional, opt))
+        additional = glue.count + besides + (1 if opt else 0)
+        header = _AFTER_ID.pack(self.flags | flags, 1 if question else 0, answers, authority.count, additional)
+        return b"".join((id, header, question, answer, authority.octets, glue.octets, beside, opt))
 
     def opt(self, edns: Edns, options: bytes, room: int) -> bytes:
         """The reply's OPT, with the explanation where it fits into `room` octets beside all the rest."""
@@ -68,27 +74,16 @@ class Template:
         if self.explanation is None:
             return bare
         explained = opt_record(edns, self.rcode, options + explanation_option(self.explanation))
-        room -= HEADER.size + len(self._authority.octets) + len(self._glue.octets)
+        room -= HEADER.size + self._whole
         return explained if len(explained) <= room else bare
 
-    def _lay(self, room: int) -> Laid:
-        if self._alternatives is None and not self._in_order:
-            return _EMPTY
-        if self._alternatives is None:
-            return lay_in_order(self._in_order, room)
-        if not self._in_order:
-            return self._alternatives.lay(room)
+    def _lay_all(self, room: int) -> Laid:
+        """Aliases in their order, then alternatives in a drawn one."""
         first = lay_in_order(self._in_order, room)
-        if not first.complete:
+        if self._alternatives is None or not first[4]:
             return first
-        rest = self._alternatives.lay(room - len(first.answer) - len(first.additional))
-        return Laid(
-            first.answer + rest.answer,
-            first.answer_count + rest.answer_count,
-            first.additional + rest.additional,
-            first.additional_count + rest.additional_count,
-            rest.complete,
-        )
+        rest = self._alternatives.lay(room - len(first[0]) - len(first[2]))
+        return first[0] + rest[0], first[1] + rest[1], first[2] + rest[2], first[3] + rest[3], rest[4]
 
 
 def error(packet: bytes, rcode: int) -> bytes:
@@ -117,6 +112,10 @@ class Section:
 
 _NOTHING = Section()
 _EMPTY = lay_in_order((), 0)
+
+
+def _lay_nothing(room: int) -> Laid:
+    return _EMPTY
 
 
 def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece]:
@@ -163,9 +162,12 @@ class _Packer:
             at += 1 + len(label)
 
     def __call__(self, rr: RR) -> bytes:
-        at = self._suffixes.get(rr.name)
-        if at is not None:  # the question's name or an ancestor, as nearly always: 0.5 µs where dnslib takes 11
-            return _FIXED.pack(_POINTER | at, rr.type, self._class, rr.ttl, len(rr.rdata)) + rr.rdata
+        # Nearly all names end like the question's: a pointer to that end takes 1 µs where dnslib takes 11.
+        for start in range(len(rr.name)):
+            at = self._suffixes.get(rr.name[start:])
+            if at is not None:
+                fixed = _FIXED.pack(_POINTER | at, rr.type, self._class, rr.ttl, len(rr.rdata))
+                return to_labels(rr.name[:start]) + fixed + rr.rdata
         buffer = DNSBuffer()
         buffer.names = self._suffixes.copy()  # dnslib adds its own offsets, which mean nothing to the next piece
         dnslib.RR(rr.name, rr.type, self._class, rr.ttl, dnslib.RD(rr.rdata)).pack(buffer)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import IO, NamedTuple
 
 # Requests sent before their replies are read: fast, and far below what socket buffers hold.
@@ -62,3 +64,25 @@ def read_reply(replies: IO[bytes]) -> bytes:
             length = int(line.split(b":")[1])
     body: bytes = replies.read(length)
     return body
+
+
+def register_until(port: int, members: Iterable[Instance], end: float) -> int:
+    """Registers all, each with what is then left until `end` (monotonic seconds): all the leases run out in that one moment."""
+
+    def requests() -> Iterator[bytes]:
+        for member in members:
+            body = {**member._asdict(), "ttl": end - time.monotonic()}
+            yield post("/register", json.dumps(body).encode())
+
+    return len(pipelined(port, requests()))
+
+
+def pipelined(port: int, requests: Iterable[bytes], size: int = _PIPELINE) -> list[bytes]:
+    """The bodies of the replies, in order; `size` requests are sent before their replies are read."""
+    bodies: list[bytes] = []
+    rest = iter(requests)
+    with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as replies:
+        while batch := list(islice(rest, size)):
+            sock.sendall(b"".join(batch))
+            bodies += (read_reply(replies) for _ in batch)
+    return bodies

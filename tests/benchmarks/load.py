@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -54,6 +54,7 @@ def loading(port: int, members: Sequence[Instance], heartbeats: float, churn: fl
     stop = _fork.Event()
     process = _fork.Process(target=_run, args=(port, members, heartbeats, churn, stop, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that its end is noticed, should it fail
     ours.recv()  # it sends
     try:
         yield load
@@ -129,7 +130,7 @@ class _Stream:
 
 
 class _Connection(asyncio.Protocol):
-    transport: asyncio.WriteTransport
+    transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.answered = 0
@@ -137,8 +138,7 @@ class _Connection(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Counts status lines, also those that come in two parts: what is left is too short to hold a whole one."""

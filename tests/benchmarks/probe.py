@@ -65,6 +65,7 @@ def probing(port: int, names: Sequence[str], rate: float) -> Iterator[Probe]:
     stop = _fork.Event()
     process = _fork.Process(target=_ask, args=(port, names, rate, stop, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that its end is noticed, should it fail
     ours.recv()  # it asks
     try:
         yield probe
