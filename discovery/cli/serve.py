@@ -8,7 +8,7 @@ import signal
 import sys
 
 from discovery.app import Server
-from discovery.cli import logs
+from discovery.cli import collector, logs
 from discovery.settings import Settings
 
 _log = logging.getLogger("discovery")
@@ -47,6 +47,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
     for line in await server.start():
         print(line, flush=True)
+    collector.tune()
     try:
         await stop.wait()
         _log.info("stopping")
