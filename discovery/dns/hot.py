@@ -22,6 +22,7 @@ from discovery.dns.edns import MAX_UDP, MIN_UDP, Option
 from discovery.dns.message import Answer, Lifetime, Question, Type
 from discovery.dns.query import RA, RD
 from discovery.dns.responder import Responder, Transport
+from discovery.dns.spellings import NAMESPACE
 from discovery.dns.wire import MAX_TCP, Template, nxdomain
 from discovery.dns.zone import Zone
 
@@ -118,6 +119,8 @@ class HotPath:
 
     def changed(self, change: Change) -> None:
         """A listener to the registry: what was made of this service is made anew when somebody asks."""
+        if change.instance.spec.key.service == NAMESPACE:  # it changes what other services' names mean
+            self.clear()
         for key in self._keys.pop(change.instance.spec.key.service, ()):
             self._kept.pop(key, None)
 

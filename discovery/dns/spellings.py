@@ -12,7 +12,8 @@ from collections.abc import Callable
 from discovery.dns.names import Name
 
 _DATACENTER = b"dc1"
-_NAMESPACE = b"default"
+NAMESPACE = "default"
+_NAMESPACE = NAMESPACE.encode("ascii")
 
 
 # Right below an origin: not services, and not nothing.

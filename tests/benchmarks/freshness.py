@@ -8,7 +8,6 @@ the instance; answers that arrived before the earliest must have it. python -m t
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 from typing import IO, NamedTuple
@@ -18,7 +17,8 @@ import dns.message
 from tests.benchmarks import report
 from tests.benchmarks.fleet import Instance, post, read_reply
 from tests.benchmarks.isolation import enter
-from tests.benchmarks.rivals import CLIENT_CORE, SERVER_CORE
+from tests.benchmarks.probe import come_first
+from tests.benchmarks.rivals import SERVER_CORE
 from tests.stories.process import running
 
 REGISTRATIONS = 500
@@ -81,9 +81,9 @@ class Client:
 
 def main() -> None:
     enter()
-    os.sched_setaffinity(0, {int(CLIENT_CORE)})
     report.machine()
     with running(prefix=["taskset", "-c", SERVER_CORE], LOG_LEVEL="error") as server:
+        come_first()
         client = Client(server.port, server.dns_port)
         _served(client)
         for renewed in (False, True):
@@ -127,9 +127,10 @@ def _ended(client: Client, renewed: bool) -> None:
             late += sum(each.has_it and each.asked >= lease.latest for each in seen)
             early += sum(not each.has_it and each.received < lease.earliest for each in seen)
             outlived += sum(each.has_it and each.received + each.ttl > lease.latest for each in seen)
-            gaps.append((lease.latest - max(each.asked for each in seen if each.has_it)) * 1000)
+            gaps += [(lease.latest - max(had)) * 1000] if (had := [each.asked for each in seen if each.has_it]) else []
     how = "renewed lease" if renewed else "lease"
-    print(f"{LEASES * TURNS} {how}s, {sights:,} answers around their ends", flush=True)
+    watched = f"{len(gaps)} of {LEASES * TURNS} ends were seen coming"
+    print(f"{how}s: {watched}, {sights:,} answers around them", flush=True)
     report.at_most(f"{how}: answers that had it, asked for after its end", late, 0)
     report.at_most(f"{how}: answers without it, received before its end", early, 0)
     report.at_most(f"{how}: answers whose TTL would outlive it", outlived, 0)

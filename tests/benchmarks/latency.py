@@ -47,7 +47,7 @@ def main() -> None:
 def _round(server: Discovery, heartbeats: float, churn: float) -> Round:
     names = [f"s{number}.svc.local" for number in range(SERVICES)]
     members = list(fleet(SERVICES, INSTANCES))
-    with loading(server.port, members, heartbeats, churn) as load, probing(server.dns_port, names, QUERIES) as probe:
+    with probing(server.dns_port, names, QUERIES) as probe, loading(server.port, members, heartbeats, churn) as load:
         time.sleep(SECONDS)
     return Round(probe.latencies, load.done)
 

@@ -76,7 +76,7 @@ def probing(port: int, names: Sequence[str], rate: float) -> Iterator[Probe]:
 
 
 def _ask(port: int, names: Sequence[str], rate: float, stop: Event, result: Connection) -> None:
-    _come_first()
+    come_first()
     queries = [bytes(dns.message.make_query(name, kind).to_wire())[2:] for name in names for kind in ("A", "SRV")]
     random.Random(1).shuffle(queries)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -104,7 +104,8 @@ def _ask(port: int, names: Sequence[str], rate: float, stop: Event, result: Conn
     result.send(Latencies(values, len(asked), late * 1000, end - start))
 
 
-def _come_first() -> None:
+def come_first() -> None:
+    """Puts this process on the clients' core, ahead of everything else there."""
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))

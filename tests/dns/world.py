@@ -22,6 +22,7 @@ from discovery.core.instance import Key, Registration
 from discovery.dns import names, zonefile
 from discovery.dns.catalog import Catalog
 from discovery.dns.cookies import Cookies
+from discovery.dns.hot import HotPath
 from discovery.dns.message import Answer, Elsewhere
 from discovery.dns.responder import UDP, Responder, Transport
 from discovery.dns.service_zone import ServiceZone
@@ -52,7 +53,8 @@ class Record(NamedTuple):
 class World:
     """`records` are zone-file lines of `origin`, whose live names are the registry's. `fixed`: more zones, without live names.
 
-    `file=False`: no zone file, so SOA and NS are made up. `asked` counts the questions that reached the catalog.
+    `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a HotPath, as in the server; `plain`
+    answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class World:
         negative_ttl: int = 2,
         lease: float = 10.0,
         seed: int = 1,
+        hot: bool = False,
+        require_cookies: bool = False,
     ) -> None:
         ids = itertools.count()
         self.registry = Registry(
@@ -78,19 +82,35 @@ class World:
         )
         self.asked = 0
         at = names.from_text(origin)
-        live = ServiceZone(at, self.registry, ttl)
+        self._live = ServiceZone(at, self.registry, ttl)
+        self._negative_ttl = negative_ttl
         statics = load({origin: records} if file else {}) or [zonefile.made_up(at, ["192.0.2.53", "::"], negative_ttl)]
-        zones = [Zone(statics[0], live, self._serial, negative_ttl)]
+        zones = [Zone(statics[0], self._live, self._serial, negative_ttl)]
         zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl) for zone in load(fixed or {})]
-        self._catalog = Catalog(zones)
-        self.responder = Responder(self._lookup, Cookies(bytes(16)), b"world", Random(seed))
+        self.catalog = Catalog(zones)
+        cookies = Cookies(bytes(16))
+        said = (cookies, b"world", Random(seed), lambda client: False, require_cookies)
+        self.plain = Responder(self.catalog.lookup, *said)
+        self.responder: Responder | HotPath = Responder(self._lookup, *said)
+        if hot:
+            self.responder = HotPath(self.responder, cookies, lambda client: False, self._serial)
+            self.responder.follow(zones)
+            self.registry.subscribe(self.responder.changed)
 
     def _serial(self) -> int:
         return self.registry.index
 
+    def reload(self, fixed: StaticZone) -> None:
+        """The zone with the services has these records from now on; the other zones are gone."""
+        zones = [Zone(fixed, self._live, self._serial, self._negative_ttl)]
+        self.registry.reserve(fixed.reserved)
+        self.catalog.replace(zones)
+        if isinstance(self.responder, HotPath):
+            self.responder.follow(zones)
+
     def _lookup(self, *question: Any) -> Answer | Elsewhere | None:
         self.asked += 1
-        return self._catalog.lookup(*question)
+        return self.catalog.lookup(*question)
 
     def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
@@ -98,10 +118,9 @@ class World:
     def remove(self, name: str, ip: str, port: int = 3001) -> None:
         self.registry.deregister(Key.of(name, ip, port), "test")
 
-    def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True) -> bytes | None:
-        reply: bytes | Awaitable[bytes] | None = self.responder.respond(
-            packet, now, CLIENT, UDP if udp else Transport()
-        )
+    def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False) -> bytes | None:
+        responder = self.plain if plain else self.responder
+        reply: bytes | Awaitable[bytes] | None = responder.respond(packet, now, CLIENT, UDP if udp else Transport())
         assert reply is None or isinstance(reply, bytes)
         return reply
 
