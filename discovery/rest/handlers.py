@@ -5,12 +5,12 @@ and shows the result; rules and errors are others' work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from discovery import __version__
 from discovery.core.errors import InvalidField
@@ -19,6 +19,7 @@ from discovery.core.name import fold, label
 from discovery.rest import views
 from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
+from discovery.rest.listing import Listing
 from discovery.rest.requests import parameter, read
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody
 from discovery.rest.times import Times
@@ -32,10 +33,8 @@ Check = Callable[[], "str | None"]
 
 _JSON = "application/json"
 _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
-# Services for one turn of the event loop when the whole table is listed or cleared: ten instances each is about 3 ms.
+# Services for one turn of the event loop when all are cleared: ten instances each are about 3 ms.
 _PER_TURN = 50
-# Services in a page, when none is asked for and at the most: 100 with ten instances each take 6 ms.
-_PAGE, _MAX_PAGE = 100, 100
 
 
 class Handlers:
@@ -57,6 +56,7 @@ class Handlers:
         self._random = random
         self._checks = checks
         self._started_at = clock()
+        self._listing = Listing(registry, clock, times)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -65,7 +65,7 @@ class Handlers:
             web.post("/heartbeats", self.heartbeats),
             web.get("/resolve/{name}", self.resolve),
             web.get("/instances/{id}", self.instance),
-            web.get("/services", self.services),
+            web.get("/services", self._listing.services),
             web.delete("/services/{name}", self.deregister_service),
             web.delete("/services/{name}/instances", self.deregister),
             web.post("/admin/clear", self.clear),
@@ -180,57 +180,6 @@ class Handlers:
     async def instance(self, request: web.Request) -> web.Response:
         entry = self._registry.by_id(request.match_info["id"])
         return self._reply(views.listed(entry, self._clock(), self._times))
-
-    async def services(self, request: web.Request) -> web.StreamResponse:
-        """All, streamed, or with `limit` (and `after`, a name) a page."""
-        if "limit" in request.query or "after" in request.query:
-            return self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
-        response = web.StreamResponse()
-        response.content_type = _JSON
-        await response.prepare(request)
-        if request.method == hdrs.METH_HEAD:
-            return response
-        async for piece in self._listing():
-            await response.write(piece)
-        await response.write_eof()
-        return response
-
-    def _page(self, after: str, limit: str) -> web.Response:
-        """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
-        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _MAX_PAGE:
-            raise InvalidField("limit", f"must be a whole number from 1 to {_MAX_PAGE}")
-        registry, size = self._registry, int(limit)
-        services = registry.page(after, size + 1)
-        now = self._clock()
-        content = {
-            "totalServices": len(registry.services),
-            "totalInstances": len(registry),
-            "totalHealthyInstances": len(registry) - registry.unhealthy,
-            "services": {each.name: views.service(each, now, self._times) for each in services[:size]},
-            "next": services[size - 1].name if len(services) > size else None,
-        }
-        return self._reply(content)
-
-    async def _listing(self) -> AsyncIterator[bytes]:
-        """The list in pieces; the totals come last, counted from what was listed."""
-        services = instances = healthy = 0
-        piece = [b'{"services":{']
-        for number, key in enumerate(list(self._registry.services)):
-            service = self._registry.services.get(key)
-            if service is None:
-                continue
-            view = views.service(service, self._clock(), self._times)
-            piece += (b"," if services else b"", orjson.dumps(service.name), b":", orjson.dumps(view))
-            services += 1
-            instances += view["instanceCount"]
-            healthy += view["healthyCount"]
-            if number % _PER_TURN == _PER_TURN - 1:
-                yield b"".join(piece)
-                piece = []
-                await asyncio.sleep(0)
-        totals = {"totalServices": services, "totalInstances": instances, "totalHealthyInstances": healthy}
-        piece += (b"},", orjson.dumps(totals | {"timestamp": self._times.now()})[1:])
-        yield b"".join(piece)
 
     async def stats(self, request: web.Request) -> web.Response:
         registry = self._registry

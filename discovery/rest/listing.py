@@ -1,0 +1,96 @@
+"""GET /services: everything, streamed in pieces with the event loop free between them, or a page of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import orjson
+from aiohttp import hdrs, web
+
+from discovery.core.errors import InvalidField
+from discovery.rest import views
+from discovery.rest.times import Times
+from discovery.store.registry import Registry
+from discovery.store.service import Service
+
+_JSON = "application/json"
+# Instances for one turn of the event loop: 10 µs each.
+_PER_TURN = 250
+# Services in a page, when none is asked for and at the most: 100 with ten instances each take 10 ms.
+_PAGE = 100
+
+
+class Listing:
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._times = times
+
+    async def services(self, request: web.Request) -> web.StreamResponse:
+        """All, streamed, or with `limit` (and `after`, a name) a page."""
+        if "limit" in request.query or "after" in request.query:
+            return self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
+        response = web.StreamResponse()
+        response.content_type = _JSON
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        gathered, work = bytearray(), 0
+        for piece, cost in self._pieces():
+            gathered += piece
+            work += cost
+            if work >= _PER_TURN:
+                await response.write(bytes(gathered))
+                await asyncio.sleep(0)
+                gathered, work = bytearray(), 0
+        await response.write(bytes(gathered))
+        await response.write_eof()
+        return response
+
+    def _page(self, after: str, limit: str) -> web.Response:
+        """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
+        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _PAGE:
+            raise InvalidField("limit", f"must be a whole number from 1 to {_PAGE}")
+        registry, size = self._registry, int(limit)
+        services = registry.page(after, size + 1)
+        now = self._clock()
+        content = {
+            "totalServices": len(registry.services),
+            "totalInstances": len(registry),
+            "totalHealthyInstances": len(registry) - registry.unhealthy,
+            "services": {each.name: views.service(each, now, self._times) for each in services[:size]},
+            "next": services[size - 1].name if len(services) > size else None,
+            "timestamp": self._times.now(),
+        }
+        return web.Response(body=orjson.dumps(content), content_type=_JSON)
+
+    def _pieces(self) -> Iterator[tuple[bytes, int]]:
+        """The list, each piece with the work that it was, counted in instances.
+
+        Totals and counts come after what they count. Services that go or come meanwhile may be in it or not.
+        """
+        services = instances = healthy = 0
+        yield b'{"services":{', 0
+        for key in list(self._registry.services):
+            service = self._registry.services.get(key)
+            if service is None:
+                continue
+            yield (b"," if services else b"") + orjson.dumps(service.name) + b':{"instances":[', 1
+            listed = alive = 0
+            for some in self._instances(service):
+                yield (b"," if listed else b"") + orjson.dumps(some)[1:-1], len(some)
+                listed += len(some)
+                alive += sum(view["isHealthy"] for view in some)
+            yield b"]," + orjson.dumps({"instanceCount": listed, "healthyCount": alive})[1:], 0
+            services, instances, healthy = services + 1, instances + listed, healthy + alive
+        totals = {"totalServices": services, "totalInstances": instances, "totalHealthyInstances": healthy}
+        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:], 0
+
+    def _instances(self, service: Service) -> Iterator[list[views.Json]]:
+        entries = list(service.entries.values())
+        for start in range(0, len(entries), _PER_TURN):
+            now = self._clock()
+            yield [views.listed(entry, now, self._times) for entry in entries[start : start + _PER_TURN]]
