@@ -5,6 +5,7 @@ Plain values go into the rooms; only this file and `cli` see the Settings. A ser
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -44,6 +45,8 @@ from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
 from discovery.zones import Zones
 
+_log = logging.getLogger("discovery")
+
 # A feature is one line here.
 PLUGINS: tuple[Factory, ...] = (forward.make,)
 
@@ -59,8 +62,9 @@ class Server:
             max_instances=settings.max_instances_per_service,
             new_id=lambda: str(uuid.uuid4()),
             started_at=self._clock(),
-            # Nothing is remembered across a restart, yet neither the index nor the DNS serial may go back: start where
-            # one change a second since the epoch would have led. Fits the serial's 32 bits until 2106.
+            # Nothing is remembered across a restart, yet neither the index nor the DNS serial should go back: start where
+            # one change a second since the epoch would have led (after more changes than that they do go back, by
+            # as many as there were too many). Fits the serial's 32 bits until 2106.
             index=int(time.time()),
         )
         self._registry.loaded = False
@@ -84,8 +88,8 @@ class Server:
             settings.dns_max_answers,
             settings.dns_addresses,
         )
-        self._responder = self._make_responder()
-        self._zones.loaded = self._responder.follow
+        self._hot, self._responder = self._make_responder()
+        self._zones.on_change = self._hot.follow
         self._tls = _tls_context(settings)
         self._runner: Runner | None = None
         self._later = Later()
@@ -96,7 +100,7 @@ class Server:
         self._zones.load()
         self._registry.subscribe(narrate)
         self._registry.subscribe(self._reverse.changed)
-        self._registry.subscribe(self._responder.changed)
+        self._registry.subscribe(self._hot.changed)
         try:
             for plugin in self._plugins:
                 self._registry.subscribe(plugin.changed)
@@ -110,20 +114,22 @@ class Server:
             raise
 
     async def stop(self) -> None:
-        self._later.cancel()
-        for server in self._dns:
-            await server.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        await self._zones.close()
+        """Also after a start that failed halfway. One part that fails to close keeps no other from it."""
         self._reaper.stop()
-        await self._engine.close()
-        for plugin in reversed(self._plugins):
-            await plugin.close()
+        closing = [server.close for server in self._dns]
+        if self._runner is not None:
+            closing.append(self._runner.cleanup)
+        closing += [self._later.close, self._zones.close, self._engine.close]
+        closing += [plugin.close for plugin in reversed(self._plugins)]
+        for close in closing:
+            try:
+                await close()
+            except Exception:
+                _log.exception("%s failed; the rest is closed all the same", close.__qualname__)
 
     def reload(self) -> None:
         """What SIGHUP asks for: the zone files, read again."""
-        self._zones.reload()
+        self._reload = asyncio.get_running_loop().create_task(self._zones.reload())
 
     async def _open_http(self) -> list[str]:
         times = Times(self._clock, time.time)
@@ -144,7 +150,7 @@ class Server:
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
-    def _make_responder(self) -> HotPath:
+    def _make_responder(self) -> tuple[HotPath, HotPath | Responder]:
         said = ServerNames(f"discovery {__version__}", self._settings.dns_server_id)
         lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
         for plugin in reversed(self._plugins):
@@ -154,7 +160,9 @@ class Server:
         recurses = _any_of([one.recurses for one in self._plugins if type(one).recurses is not Plugin.recurses])
         require_cookies = self._settings.dns_require_cookies
         responder = Responder(lookup, cookies, server_id, self._random, recurses, require_cookies)
-        return HotPath(responder, cookies, recurses, lambda: self._registry.index)
+        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index)
+        alike = all(type(one).lookup is Plugin.lookup or one.same_for_all for one in self._plugins)
+        return hot, hot if alike else responder
 
     async def _open_dns(self) -> list[str]:
         settings = self._settings

@@ -79,7 +79,7 @@ class Settings(EnvSettings):
     dns_ttl_seconds: DnsSeconds = 5
     dns_negative_ttl_seconds: DnsSeconds = 2
     dns_max_answers: MostAnswers = Field({})  # empty: all
-    dns_server_id: str = Field(default_factory=socket.gethostname)
+    dns_server_id: str = Field(default_factory=socket.gethostname, max_length=255)
     dns_require_cookies: bool = False
     dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no DNS over TLS
     tls_cert: Path | None = None
@@ -87,7 +87,7 @@ class Settings(EnvSettings):
     zones_dir: Path = Path("zones")
     heartbeat_timeout_seconds: Seconds = 10
     cleanup_interval_seconds: Seconds = 5
-    max_instances_per_service: int = Field(10, ge=1, le=100_000)
+    max_instances_per_service: int = Field(10, ge=1, le=1000)
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
     environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))
     allow_anonymous: bool = False
@@ -110,6 +110,13 @@ class Settings(EnvSettings):
             raise ValueError("TLS_CERT, TLS_KEY: only one of them is set; a certificate needs its key")
         if self.dot_port is not None and self.tls_cert is None:
             raise ValueError("DOT_PORT: DNS over TLS needs a certificate; set TLS_CERT and TLS_KEY")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_of_zones_that_are_served(self) -> Settings:
+        unknown = self.dns_max_answers.keys() - {"", *self.dns_domain}
+        if unknown:
+            raise ValueError(f"DNS_MAX_ANSWERS: {', '.join(sorted(unknown))} is not in DNS_DOMAIN")
         return self
 
     @property

@@ -26,6 +26,8 @@ from discovery.store.registry import Registry
 _log = logging.getLogger("discovery.zones")
 
 _ARPA = (b"arpa",)
+# A folder that is not there cannot be watched; this is how often it is looked for.
+_FOLDER_SECONDS = 2.0
 
 
 class Zones:
@@ -56,33 +58,30 @@ class Zones:
             origin: ServiceZone(origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")))
             for origin in origins
         }
-        self.loaded: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
+        self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
+        self._reloading = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
 
     def load(self) -> None:
-        """ZoneFileError when a file is bad; nothing has changed then."""
-        files = {zone.origin: zone for zone in zonefile.load_all(self._folder)}
-        fixed = {origin: files.get(origin) or self._made_up(origin) for origin in self._live}
-        zones = [self._zone(zone) for zone in (files | fixed).values()]
-        self._registry.reserve(_reserved(fixed.values()))
-        self._catalog.replace(zones)
-        self.loaded(zones)
+        """ZoneFileError when a file is bad; nothing has changed then. Reads files: at start, before anybody waits."""
+        self._serve(zonefile.load_all(self._folder))
 
-    def reload(self) -> None:
-        """Loads again; a bad file is logged and nothing changes."""
-        try:
-            self.load()
-        except zonefile.ZoneFileError as error:
-            _log.error("%s; the zones stay as they were", error)
-        else:
-            _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
+    async def reload(self) -> None:
+        """Loads again, the files in a thread; a bad one is logged and nothing changes."""
+        if not self._folder.is_dir():
+            _log.warning("there is no folder %s any more; the zones stay as they are", self._folder)
+            return
+        async with self._reloading:
+            try:
+                self._serve(await asyncio.to_thread(zonefile.load_all, self._folder))
+            except zonefile.ZoneFileError as error:
+                _log.error("%s; the zones stay as they were", error)
+            else:
+                _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
 
     def watch(self) -> None:
         """Reloads whenever a zone file changes, until `close`."""
-        if self._folder.is_dir():
-            self._watcher = asyncio.get_running_loop().create_task(self._watch())
-        else:
-            _log.warning("there is no folder %s: zones are made up, and no zone file is waited for", self._folder)
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def close(self) -> None:
         if self._watcher is not None:
@@ -91,14 +90,37 @@ class Zones:
                 await self._watcher
 
     async def _watch(self) -> None:
-        async for _ in watchfiles.awatch(self._folder):
-            self.reload()
+        """The folder may be missing, and may be replaced by another one: then it is looked for again."""
+        missed = False
+        while True:
+            if self._folder.is_dir():
+                if missed:
+                    await self.reload()
+                with contextlib.suppress(OSError):
+                    async for _ in watchfiles.awatch(self._folder):
+                        await self.reload()
+                        if not self._folder.is_dir():
+                            break
+            elif not missed:
+                _log.warning("there is no folder %s; zone files are read when there is one", self._folder)
+            missed = True
+            await asyncio.sleep(_FOLDER_SECONDS)
+
+    def _serve(self, files: Iterable[StaticZone]) -> None:
+        """Swaps all zones in at once."""
+        by_origin = {zone.origin: zone for zone in files}
+        fixed = {origin: by_origin.get(origin) or self._made_up(origin) for origin in self._live}
+        every = by_origin | fixed
+        zones = [self._zone(zone, every) for zone in every.values()]
+        self._registry.reserve(_reserved(fixed.values()))
+        self._catalog.replace(zones)
+        self.on_change(zones)
 
     def _made_up(self, origin: Name) -> StaticZone:
         return zonefile.made_up(origin, self._addresses, self._negative_ttl)
 
-    def _zone(self, fixed: StaticZone) -> Zone:
-        return Zone(fixed, self._live_names(fixed.origin), self._serial, self._negative_ttl)
+    def _zone(self, fixed: StaticZone, origins: Iterable[Name]) -> Zone:
+        return Zone(fixed, self._live_names(fixed.origin), self._serial, self._negative_ttl, origins)
 
     def _live_names(self, origin: Name) -> LiveNames:
         if origin in self._live:

@@ -1,20 +1,65 @@
-"""The log: text for people, or JSON lines for machines, on standard error."""
+"""The log: text for people, or JSON lines for machines, on standard error, written in the background."""
 
 from __future__ import annotations
 
 import json
 import logging
+import queue
 import re
+import threading
+import time
 from datetime import UTC, datetime
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+# Lines that may wait to be written. Beyond, whoever reads the log is too slow, and lines are dropped rather than the server stopped.
+MAX_WAITING = 10_000
+
+
 def configure(level: str, format: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    stream = logging.StreamHandler()
+    stream.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[Background(stream)], force=True)
     logging.getLogger("watchfiles").setLevel("WARNING")  # it tells of every change; `zones` says what came of it
+
+
+class Background(logging.Handler):
+    """Hands records to `handler` in a thread of its own: formatting takes time, and a pipe that nobody reads takes for ever."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+        self._waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Waits a second at the most."""
+        deadline = time.monotonic() + 1
+        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self._handler.flush()
+
+    def close(self) -> None:
+        self.flush()
+        super().close()
+
+    def _write(self) -> None:
+        while True:
+            record = self._waiting.get()
+            self._handler.handle(record)
+            if self._dropped and self._waiting.qsize() < MAX_WAITING // 2:
+                dropped, self._dropped = self._dropped, 0
+                logging.getLogger("discovery.log").warning("%d lines were dropped: the log is read too slowly", dropped)
+            self._waiting.task_done()
 
 
 class _TextFormatter(logging.Formatter):

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 
+from discovery import __version__
 from discovery.app import Server
 from discovery.cli import collector, logs
 from discovery.settings import Settings
@@ -38,6 +39,7 @@ _MAX_FILES = 65536
 
 
 async def _serve(settings: Settings) -> None:
+    _log.info("discovery %s starts, environment %s", __version__, settings.environment)
     server = Server(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -54,6 +54,8 @@ def _check_tree(root: dict[str, Any], field: str) -> None:
             raise InvalidField(field, _too_large(f"more than {MAX_BYTES} octets"))
         if depth > MAX_DEPTH and isinstance(node, dict | list):
             raise InvalidField(field, f"is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(node, dict | list) and len(node) > MAX_BYTES:
+            raise InvalidField(field, _too_large(f"more than {MAX_BYTES} octets"))
         if isinstance(node, dict):
             todo += ((key, depth) for key in node)
             todo += ((value, depth + 1) for value in node.values())

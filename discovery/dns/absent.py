@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from discovery.dns.message import Type
-from discovery.dns.names import to_wire
+from discovery.dns.names import MAX_LABEL, to_wire
 from discovery.dns.wire import Section, packed_soa
 from discovery.dns.zone import Zone
 
@@ -34,6 +34,8 @@ class Absences:
         origin = question[at:-4]
         zone = self._zones.get(origin)
         if zone is None or question[-2:] != _IN or not self._is_for_records(question[-4:-2]):
+            return None
+        if at > MAX_LABEL + 1 or question[:-4] in self._zones:  # no label; or a zone of its own
             return None
         return self._soa(zone, origin, at) if zone.surely_lacks(question[1:at]) else None
 

@@ -26,7 +26,7 @@ from discovery.dns.spellings import NAMESPACE
 from discovery.dns.wire import MAX_TCP, Template, nxdomain
 from discovery.dns.zone import Zone
 
-# Names that exist, times the types below; 1 to 2 KB each. When they are full all go: the next queries bring back what is used.
+# Names that exist, times the types below; 2 KB each, 8 KB at the most. When they are full all go: the next queries bring back what is used.
 MAX_KEPT = 65536
 # Types that clients ask for: the others could be asked for by the ten thousand about one name.
 _KEPT_TYPES = frozenset((Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS))
@@ -149,7 +149,9 @@ class HotPath:
 
     def _keep(self, question: Question, wire: bytes, answer: Answer, template: Template, now: float) -> None:
         lifetime = answer.lifetime
-        if lifetime is None or question.type not in _KEPT_TYPES or not template.few:
+        if lifetime is None or question.type not in _KEPT_TYPES or not template.small:
+            return
+        if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
         if len(self._kept) >= MAX_KEPT:
             self.clear()

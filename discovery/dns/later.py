@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-# In the process; each holds a socket of its own. Beyond, a query gets no answer and its client asks again.
+# On all sockets together. Beyond, a query gets no answer and its client asks again.
 MAX_LATER = 500
 
 
@@ -25,7 +25,8 @@ class Later:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def cancel(self) -> None:
+    async def close(self) -> None:
+        """What is not there yet comes too late."""
         for task in self._tasks:
             task.cancel()
 

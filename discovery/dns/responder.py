@@ -111,7 +111,8 @@ class Responder:
     async def _later(
         self, query: Query, elsewhere: Elsewhere, client: str, options: bytes, transport: Transport
     ) -> bytes:
-        return self._encode(query, await elsewhere.ask(), 0.0, client, options, transport)
+        answer = (await elsewhere.ask())._replace(lifetime=None)  # what another server said is not ours to keep
+        return self._encode(query, answer, 0.0, client, options, transport)
 
     def _encode(
         self, query: Query, answer: Answer, now: float, client: str, options: bytes, transport: Transport

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from itertools import islice
 
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance
@@ -18,6 +19,9 @@ from discovery.dns.names import Name
 from discovery.dns.selector import instance_label
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
+
+# Instances of one address that are looked at, which takes 5 ms. Behind a proxy that has more, reverse look-ups say little.
+MAX_POINTERS = 700
 
 _GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
 _V4, _V6 = (b"in-addr", b"arpa"), (b"ip6", b"arpa")
@@ -71,8 +75,11 @@ class ReverseNames:
         if qtype == Type.SOA:
             return Answer.of([self._soa(name)])
         known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
-        entries = [entry for entry in known if entry.lease.alive(now)]
-        return self._pointers(name, entries, now) if entries and qtype == Type.PTR else Answer.nodata()
+        entries = [entry for entry in islice(known, MAX_POINTERS) if entry.lease.alive(now)]
+        if not entries or qtype != Type.PTR:
+            return Answer.nodata()
+        complete = isinstance(ids, str) or len(ids) <= MAX_POINTERS
+        return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
         ttl = max(0, min(self._ttl, math.floor(min(entry.lease.left(now) for entry in entries))))

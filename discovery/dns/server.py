@@ -148,10 +148,13 @@ class TcpServer:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, ssl=self._tls)
+        handshake: dict[str, Any] = {} if self._tls is None else {"ssl_handshake_timeout": TCP_IDLE_SECONDS / 2}
+        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, ssl=self._tls, **handshake)
 
     async def close(self) -> None:
-        assert self._server is not None
+        if self._server is None:  # never started
+            self._sock.close()
+            return
         self._server.close()
         for connection in list(self._connections):
             connection.close()

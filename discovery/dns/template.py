@@ -70,7 +70,7 @@ class Alternatives:
         self._most = most
         self._random = random
         self._pieces = [piece(index) for index in range(len(ranks))] if few else []
-        self._size = sum(each.size for each in self._pieces)
+        self.size = sum(each.size for each in self._pieces)
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
         self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
         self._has_ring = equal and not self._permuted and bool(self._pieces)
@@ -82,7 +82,7 @@ class Alternatives:
         return self._piece is None
 
     def lay(self, room: int) -> Laid:
-        if self._permuted and self._size <= room:
+        if self._permuted and self.size <= room:
             return self._permuted[int(self._random.random() * len(self._permuted))]
         if self._has_ring:
             return self._from_ring(room)
@@ -98,9 +98,9 @@ class Alternatives:
         self._rounds_left -= 1
         count = len(self._ranks)
         first = int(self._random.random() * count)
-        last, complete = first + count, self._size <= room
+        last, complete = first + count, self.size <= room
         if not complete:
-            last = bisect_right(self._size_at, self._size_at[first] + room) - 1
+            last = max(first, bisect_right(self._size_at, self._size_at[first] + room) - 1)
         record_at, beside_at, count_at = self._record_at, self._beside_at, self._count_at
         return (
             self._records[record_at[first] : record_at[last]],

@@ -7,7 +7,7 @@ together or not at all, and TC is set when any had to be left out (RFC 2181 §9)
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from random import Random
 
 import dnslib
@@ -25,6 +25,8 @@ _POINTER = 0xC000  # RFC 1035 §4.1.4
 _FIXED = struct.Struct("!HHHIH")  # a pointer for the owner; type, class, ttl, rdlength
 # RFC 1035 §4.2.2: the length prefix has two octets.
 MAX_TCP = 65535
+# Octets of a template that is kept. More do not fit a datagram, and whoever asks for so many can wait a millisecond.
+_MAX_KEPT = 4096
 
 
 class Template:
@@ -38,19 +40,16 @@ class Template:
         self._complete = answer.complete
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
-        self._lay: Callable[[int], Laid] = self._lay_all
-        if self._alternatives is not None and not self._in_order:
-            self._lay = self._alternatives.lay
-        elif not answer.answer:
-            self._lay = _lay_nothing
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
 
     @property
-    def few(self) -> bool:
-        """So few records that the template is worth keeping."""
-        return self._alternatives is None or self._alternatives.few
+    def small(self) -> bool:
+        """Worth keeping."""
+        size = self._whole + sum(piece.size for piece in self._in_order)
+        others = self._alternatives
+        return size + (others.size if others else 0) <= _MAX_KEPT and (others is None or others.few)
 
     def reply(self, id: bytes, flags: int, question: bytes, opt: bytes, limit: int) -> bytes:
         """At most `limit` octets. `flags` come on top of the answer's own; `question` as the client spelt it."""
@@ -61,7 +60,7 @@ class Template:
             complete = False
         elif self._whole:
             room -= self._whole
-        answer, answers, beside, besides, all_laid = self._lay(room)
+        answer, answers, beside, besides, all_laid = self._lay(max(0, room))
         if not (complete and all_laid):
             flags |= _TC
         additional = glue.count + besides + (1 if opt else 0)
@@ -77,8 +76,10 @@ class Template:
         room -= HEADER.size + self._whole
         return explained if len(explained) <= room else bare
 
-    def _lay_all(self, room: int) -> Laid:
+    def _lay(self, room: int) -> Laid:
         """Aliases in their order, then alternatives in a drawn one."""
+        if not self._in_order:
+            return _EMPTY if self._alternatives is None else self._alternatives.lay(room)
         first = lay_in_order(self._in_order, room)
         if self._alternatives is None or not first[4]:
             return first
@@ -112,10 +113,6 @@ class Section:
 
 _NOTHING = Section()
 _EMPTY = lay_in_order((), 0)
-
-
-def _lay_nothing(room: int) -> Laid:
-    return _EMPTY
 
 
 def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece]:

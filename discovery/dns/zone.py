@@ -5,7 +5,7 @@ Fixed records win over live names; wildcards of the file come last, for names th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from discovery.dns import records
@@ -45,12 +45,23 @@ class NoLiveNames:
 
 
 class Zone:
-    """`serial`: the SOA's serial at the moment. `negative_ttl`: the upper bound of a negative answer's TTL, seconds."""
+    """`serial`: the SOA's serial at the moment. `negative_ttl`: the upper bound of a negative answer's TTL, seconds.
 
-    def __init__(self, fixed: StaticZone, live: LiveNames, serial: Callable[[], int], negative_ttl: int) -> None:
+    `others`: origins of the other zones here; those below this one make the names on the way to them exist (RFC 8020).
+    """
+
+    def __init__(
+        self,
+        fixed: StaticZone,
+        live: LiveNames,
+        serial: Callable[[], int],
+        negative_ttl: int,
+        others: Iterable[Name] = (),
+    ) -> None:
         self.fixed = fixed
         self._live = live
         self._serial = serial
+        self._on_the_way = frozenset(_between(fixed.origin, others))
         # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
         self._in_negatives = min(fixed.soa.ttl, records.soa_minimum(fixed.soa.rdata), negative_ttl)
         self._made: tuple[int, RR, RR] | None = None  # serial; the SOA as an answer and in negatives
@@ -69,6 +80,8 @@ class Zone:
 
     def surely_lacks(self, label: bytes) -> bool:
         """Whether the name `label` (in lower case) right below the origin is NXDOMAIN; False when it takes more than a look."""
+        if (label, *self.origin) in self._on_the_way:
+            return False
         return self.fixed.surely_lacks(label) and self._live.surely_lacks(label)
 
     def lookup(self, question: Question, now: float) -> Answer:
@@ -118,6 +131,10 @@ class Zone:
                 return Answer.of(chain)
 
     def _find(self, name: Name, qtype: int, now: float) -> Answer:
+        answer = self._find_here(name, qtype, now)
+        return Answer.nodata() if answer.rcode == Rcode.NXDOMAIN and name in self._on_the_way else answer
+
+    def _find_here(self, name: Name, qtype: int, now: float) -> Answer:
         first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
         if first is not None:
             return first
@@ -140,6 +157,13 @@ class Zone:
             soa = rr._replace(rdata=records.soa_with_serial(rr.rdata, serial))
             self._made = (serial, soa, soa._replace(ttl=self._in_negatives))
         return self._made
+
+
+def _between(origin: Name, others: Iterable[Name]) -> Iterable[Name]:
+    """The names below `origin` and at or above those of `others` that are below it."""
+    for other in others:
+        if len(other) > len(origin) and other[len(other) - len(origin) :] == origin:
+            yield from (other[start:] for start in range(len(other) - len(origin)))
 
 
 def _alias(answer: Answer, qtype: int) -> Name | None:

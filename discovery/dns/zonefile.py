@@ -106,8 +106,8 @@ def _one_alias(transaction: dns.transaction.Transaction, name: dns.name.Name, rd
 
 
 def load_all(folder: Path) -> list[StaticZone]:
-    """Every `*.zone` in the folder; none when there is no such folder."""
-    return [load(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    """Every `*.zone` in the folder but hidden ones (editors' locks); none when there is no such folder."""
+    return [load(path) for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))]
 
 
 def made_up(origin: Name, addresses: Iterable[str], negative_ttl: int) -> StaticZone:

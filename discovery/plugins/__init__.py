@@ -18,6 +18,10 @@ from discovery.store.registry import Registry
 
 
 class Plugin:
+    # Whether `lookup` answers every client alike about names in our zones. Only then may those answers be kept ready and given
+    # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off.
+    same_for_all = False
+
     def changed(self, change: Change) -> None:
         """Every visible change, in order, in the middle of the write: never blocks, raises or writes."""
 

@@ -9,10 +9,8 @@ from aiohttp.typedefs import Middleware
 
 from discovery.rest import cors, errors
 from discovery.rest.handlers import Handlers
+from discovery.rest.requests import MAX_BODY
 from discovery.rest.times import Times
-
-# Room for a batch of 10,000 heartbeats of 200 octets each; nothing else comes near it.
-MAX_BODY = 2 * 1024 * 1024
 
 
 def make_app(

@@ -107,6 +107,7 @@ def body(status: int, code: str, message: str, times: Times, facts: Facts | None
 
 def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times, max_body: int) -> web.Response:
     """aiohttp's own errors, and those that a plugin raises, with the headers that belong to them (Allow, …)."""
+    error.__traceback__ = None  # its frames hold it in turn, and would be left to the collector
     allowed = ", ".join(sorted(getattr(error, "allowed_methods", ())))
     facts = {"method": request.method, "path": request.rel_url.raw_path, "allowed": allowed, "limit": max_body}
     code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", ""))

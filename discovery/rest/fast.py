@@ -18,8 +18,9 @@ Answer = Callable[[bytes], "bytes | None"]
 
 # Heads remembered: every client has one or a few. All are forgotten when they are too many.
 _MAX_HEADS = 4096
-# aiohttp's own limits for a line and a field.
+# aiohttp's own limits, for a line or a field there and for all of them here.
 _MAX_HEAD = 8190
+_MAX_FIELDS = 100
 _MAX_BODY = 4096
 
 # Header fields that change what has to be done, with the value that does not.
@@ -30,6 +31,7 @@ _SPECIAL = {
     b"content-type": b"application/json",
     b"origin": None,
 }
+_CONNECTION = (b"keep-alive", b"close")
 # Those after which the end of a request is not where Content-Length says, or a request is not all that comes.
 _UNBOUNDED = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 
@@ -39,6 +41,9 @@ class Head(NamedTuple):
 
     length: int | None
     plain: bool
+
+
+_NOT_PLAIN = Head(None, False)
 
 
 class Taken(NamedTuple):
@@ -92,6 +97,8 @@ class FastLane:
     def head(self, fields: bytes) -> Head:
         known = self._heads.get(fields)
         if known is None:
+            if len(fields) > _MAX_HEAD:
+                return _NOT_PLAIN
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
             known = self._heads[fields] = _read(fields)
@@ -116,19 +123,15 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*
 
 def _read(fields: bytes) -> Head:
     """RFC 9112 §6.3, as far as it is plain."""
-    length: int | None = None
-    plain = True
-    for line in fields.split(b"\r\n")[1:]:
-        match = _FIELD.fullmatch(line)
-        if match is None:
-            return Head(None, False)
-        name, value = match[1].lower(), match[2].lower()
-        if name == b"content-length":
-            if length is not None or not re.fullmatch(rb"[0-9]{1,9}", value):
-                return Head(None, False)
-            length = int(value)
-        elif name in _UNBOUNDED or (name == b"connection" and value not in (b"keep-alive", b"close")):
-            return Head(None, False)
-        elif name in _SPECIAL and value != _SPECIAL[name]:
-            plain = False
-    return Head(length or 0, plain)
+    matches = [_FIELD.fullmatch(line) for line in fields.split(b"\r\n")[1:]]
+    pairs = [(match[1].lower(), match[2].lower()) for match in matches if match is not None]
+    values = dict(pairs)
+    length = values.get(b"content-length", b"0")
+    if len(pairs) < len(matches) or not re.fullmatch(rb"[0-9]{1,9}", length) or not _UNBOUNDED.isdisjoint(values):
+        return _NOT_PLAIN
+    for name, value in pairs:  # `values` has the last of a name that came twice
+        if (name == b"content-length" and value is not length) or (name == b"connection" and value not in _CONNECTION):
+            return _NOT_PLAIN
+    once = len(values) == len(pairs) <= _MAX_FIELDS and b"host" in values
+    usual = all(values.get(name, value) == value for name, value in _SPECIAL.items())
+    return Head(int(length), once and usual)

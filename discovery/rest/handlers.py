@@ -15,13 +15,13 @@ from aiohttp import web
 from discovery import __version__
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Key
-from discovery.core.name import fold, label
+from discovery.core.name import label
 from discovery.rest import views
 from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
 from discovery.rest.listing import Listing
-from discovery.rest.requests import parameter, read
-from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody
+from discovery.rest.requests import MAX_BODY, parameter, read
+from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry, UnknownInstance, UnknownService
@@ -91,7 +91,7 @@ class Handlers:
         return self._reply(self._renewed(self._engine.renew(key)))
 
     async def heartbeats(self, request: web.Request) -> web.Response:
-        items = (await read(request, HeartbeatsBody)).instances
+        items = (await read(request, HeartbeatsBody, MAX_BODY)).instances
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
         renewed = await renew_all(self._engine, items)
@@ -105,9 +105,7 @@ class Handlers:
     def heartbeat_at_once(self, body: bytes) -> bytes | None:
         """The answer to a heartbeat of a known instance in its usual spelling; None for all others."""
         try:
-            sent = orjson.loads(body)
-            key = Key(fold(sent["name"]), sent["ip"], sent["port"])
-            entry = self._engine.renew(key)
+            entry = self._engine.renew(usual_key(orjson.loads(body)))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UnknownInstance):
             return None
         return self._json(self._renewed(entry))
@@ -164,7 +162,7 @@ class Handlers:
 
     def resolve_at_once(self, name: bytes) -> bytes | None:
         """The answer for a service with healthy instances; None for all others."""
-        service = self._registry.service(name.decode("latin-1"))
+        service = self._registry.service(name.decode("ascii")) if name.isascii() else None
         now = self._clock()
         healthy = service.healthy(now) if service else []
         return self._json(self._resolved(service, healthy, now)) if service and healthy else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 
 import orjson
@@ -52,7 +53,7 @@ class Listing:
 
     def _page(self, after: str, limit: str) -> web.Response:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
-        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _PAGE:
+        if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= _PAGE:
             raise InvalidField("limit", f"must be a whole number from 1 to {_PAGE}")
         registry, size = self._registry, int(limit)
         services = registry.page(after, size + 1)

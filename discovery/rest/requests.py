@@ -12,10 +12,15 @@ from discovery.rest.schemas import Body
 
 _JSON = "application/json"
 
+# Octets of any body: room for a batch of 10,000 heartbeats of 200 each.
+MAX_BODY = 2 * 1024 * 1024
+# Octets of a body about one instance: 16 KiB of metadata in a wordy spelling, and the rest.
+MAX_SINGLE = 128 * 1024
+
 B = TypeVar("B", bound=Body)
 
 
-async def read(request: web.Request, schema: type[B]) -> B:
+async def read(request: web.Request, schema: type[B], most: int = MAX_SINGLE) -> B:
     """HttpError 400 for no JSON, 415 for another content type; pydantic's ValidationError for another shape."""
     sent = request.headers.get(hdrs.CONTENT_TYPE, _JSON)
     if not _is_json(request.content_type if hdrs.CONTENT_TYPE in request.headers else _JSON):
@@ -23,6 +28,8 @@ async def read(request: web.Request, schema: type[B]) -> B:
     if coding := request.headers.get(hdrs.CONTENT_ENCODING):
         raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
     octets = await request.read()
+    if len(octets) > most:
+        raise HttpError(413, "BODY_TOO_LARGE", f"The body has {len(octets)} octets, at most {most} are read here")
     if not octets:
         raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
     try:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJso
 
 from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Key, Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.name import fold
 
 # A whole number, or a decimal string as clients have it that read it from their environment. `core` tells good from bad.
 Port = Annotated[
@@ -54,6 +55,17 @@ class HeartbeatBody(Body):
 
     def key(self) -> Key:
         return Key.of(self.name, self.ip, self.port)
+
+
+def usual_key(item: Any) -> Key:
+    """The key of an instance in its usual spelling, unchecked but for what would pass for another: it is looked up, no more.
+
+    KeyError, TypeError or AttributeError for every other spelling, and for nonsense.
+    """
+    name, port = item["name"], item["port"]
+    if type(port) is not int or not name.isascii():
+        raise TypeError
+    return Key(fold(name), item["ip"], port)
 
 
 # About 1 MB of JSON, and 20 ms of work in pieces.

@@ -126,14 +126,14 @@ def _ended(client: Client, renewed: bool) -> None:
             sights += len(seen)
             late += sum(each.has_it and each.asked >= lease.latest for each in seen)
             early += sum(not each.has_it and each.received < lease.earliest for each in seen)
-            outlived += sum(each.has_it and each.received + each.ttl > lease.latest for each in seen)
+            outlived += sum(each.has_it and each.asked + each.ttl > lease.latest for each in seen)
             gaps += [(lease.latest - max(had)) * 1000] if (had := [each.asked for each in seen if each.has_it]) else []
     how = "renewed lease" if renewed else "lease"
     watched = f"{len(gaps)} of {LEASES * TURNS} ends were seen coming"
     print(f"{how}s: {watched}, {sights:,} answers around them", flush=True)
     report.at_most(f"{how}: answers that had it, asked for after its end", late, 0)
     report.at_most(f"{how}: answers without it, received before its end", early, 0)
-    report.at_most(f"{how}: answers whose TTL would outlive it", outlived, 0)
+    report.at_most(f"{how}: answers whose TTL, from the asking on, outlives it", outlived, 0)
     report.fact(f"{how}: from the last answer with it to its latest end, median", report.percentile(gaps, 50), "ms")
 
 

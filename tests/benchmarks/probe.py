@@ -76,9 +76,9 @@ def probing(port: int, names: Sequence[str], rate: float) -> Iterator[Probe]:
 
 
 def _ask(port: int, names: Sequence[str], rate: float, stop: Event, result: Connection) -> None:
-    come_first()
     queries = [bytes(dns.message.make_query(name, kind).to_wire())[2:] for name in names for kind in ("A", "SRV")]
     random.Random(1).shuffle(queries)
+    come_first()  # not before: what reads the server's log must not wait for the above
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1", port))
     clock = time.perf_counter

@@ -27,6 +27,7 @@ def _put_back() -> Iterator[None]:
 def written(capsys: pytest.CaptureFixture[str], format: str, *message: object, error: Exception | None = None) -> str:
     logs.configure("info", format)
     logging.getLogger("discovery.test").error(*message, exc_info=error)
+    logging.getLogger().handlers[0].flush()
     captured = capsys.readouterr()
     assert captured.out == "", "standard output is for the lines that say where it listens"
     return captured.err
@@ -85,6 +86,7 @@ def test_the_level_is_the_least_that_is_shown(capsys: pytest.CaptureFixture[str]
     log = logging.getLogger("discovery.test")
     for each in (log.debug, log.info, log.warning, log.error):
         each("x")
+    logging.getLogger().handlers[0].flush()
     lines = capsys.readouterr().err.splitlines()
     assert "".join(json.loads(line)["level"][0] for line in lines) == shown
 

@@ -28,10 +28,10 @@ REQUIRED = (
 )
 BAD_OPTIONS: dict[str, list[Any]] = {
     "metadata": [
-        "", "text", 7, True, [], [{}], {"a": "\0"}, {"\0": 1}, {"k": ["x\0y"]}, {"k": "x" * 1_000_000},
-        {str(number): number for number in range(50_000)},
+        "", "text", 7, True, [], [{}], {"a": "\0"}, {"\0": 1}, {"k": ["x\0y"]}, {"k": "x" * 100_000},
+        {str(number): number for number in range(8_000)},
     ],
-    "tags": ["a", {}, 7, [7], [None], ["a b"], ["ä"], ["-"], ["a\0"], ["a"] * 100_000],
+    "tags": ["a", {}, 7, [7], [None], ["a b"], ["ä"], ["-"], ["a\0"], ["a"] * 20_000],
     "ports": [
         "a", [], 7, {"a": 0}, {"a": None}, {"a": True}, {"a b": 80}, {"a": "80x"},
         {f"p{number}": 80 for number in range(1000)},
@@ -65,7 +65,7 @@ NO_BODY = {
     "number": b"7",
     "true": b"true",
     "deep-list": b"[" * 100_000,
-    "deep-object": b'{"a":' * 100_000,
+    "deep-object": b'{"a":' * 20_000,
 }
 
 
@@ -105,6 +105,13 @@ async def test_a_missing_field_is_named(api: Api, path: str, field: str) -> None
 async def test_a_bad_optional_field_is_named(api: Api, field: str, value: Any) -> None:
     await api.register()
     await refused(api, "POST", "/register", USER | {field: value}, field)
+
+
+async def test_metadata_of_1_mb_is_a_body_too_large(api: Api) -> None:
+    before = api.state()
+    body = json.dumps({"name": "web", "ip": "10.0.0.1", "port": 80, "metadata": {"k": "x" * 1_000_000}})
+    assert_error(await api.post("/register", body.encode()), 413)
+    assert api.state() == before
 
 
 async def test_metadata_nested_1000_deep_is_named(api: Api) -> None:

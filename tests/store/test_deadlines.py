@@ -116,6 +116,11 @@ def test_instances_that_come_and_go_are_not_kept_by_the_queue() -> None:
         registry.deregister(registry.register(spec(ttl=3600), START, 0.0).instance.spec.key, "test")
     gc.collect()
     assert _entries() - before <= MOST_STALE
+    for _ in range(
+        MOST_STALE
+    ):  # a call drops some of the stale rows, and until they are gone tells a time before the next
+        if registry.next_deadline() is None:
+            break
     assert registry.next_deadline() is None
 
 

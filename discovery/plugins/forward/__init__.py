@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from discovery.dns.catalog import Lookup
-from discovery.dns.message import Answer, Class, Elsewhere, Question, Type
+from discovery.dns.message import OTHER, Answer, Class, Elsewhere, Explanation, Question, Type
 from discovery.dns.names import Name, from_wire
 from discovery.plugins import Plugin
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
@@ -18,12 +18,18 @@ from discovery.plugins.forward.upstream import ask_first
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
+# At a time; each holds a socket of its own.
+MAX_IN_HAND = 500
+
 
 class Forward(Plugin):
+    same_for_all = True  # it adds to the answers about our zones, and for some clients only, but changes none of them
+
     def __init__(self, upstreams: Sequence[Upstream], clients: Sequence[Network], timeout: float) -> None:
         self._upstreams = upstreams
         self._clients = clients
         self._timeout = timeout
+        self._in_hand = 0
         self._is_served = lru_cache(maxsize=4096)(self._is_in_networks)
 
     def recurses(self, client: str) -> bool:
@@ -42,7 +48,13 @@ class Forward(Plugin):
         return lookup
 
     async def _ask(self, question: Question) -> Answer:
-        return await ask_first(self._upstreams, question, self._timeout)
+        if self._in_hand >= MAX_IN_HAND:
+            return Answer.failed(Explanation(OTHER, f"{MAX_IN_HAND} forwarded queries are in hand already; ask again"))
+        self._in_hand += 1
+        try:
+            return await ask_first(self._upstreams, question, self._timeout)
+        finally:
+            self._in_hand -= 1
 
     async def _follow(self, aliases: Answer, question: Question, target: Name) -> Answer:
         """What a stub resolver needs: the aliases and what the last one leads to."""

@@ -1,0 +1,299 @@
+"""The fast lane says what aiohttp says: the same requests to a server with it and to one where everything is watched.
+
+Clocks stand still and both servers hold the same, so whole bodies are compared. What differs and may: Date, Server, the jitter.
+aiohttp gets its requests one by one: of several in one packet it forgets the good ones before one that it refuses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.rest.harness import ORIGIN
+from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses, talk
+
+USER = b'{"name":"user-service","ip":"127.0.0.1","port":3001}'
+JSON = "Content-Type: application/json"
+
+
+def beat(body: bytes, *fields: str) -> bytes:
+    return request("POST /heartbeat", *(fields or (JSON,)), body=body)
+
+
+def raw(text: str) -> bytes:
+    """Lines as they stand, each ended by CRLF; the body, if any, behind an empty line."""
+    return text.replace("\n", "\r\n").encode("latin-1")
+
+
+CHUNKED = raw("POST /heartbeat HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n34\n") + USER + b"\r\n0\r\n\r\n"
+
+USUAL = {
+    "heartbeat": heartbeat(),
+    "no content type": request("POST /heartbeat", body=USER),
+    "header names in lower case": beat(USER, "content-type: application/json"),
+    "header names in upper case": beat(USER, "CONTENT-TYPE:APPLICATION/JSON"),
+    "extra headers": heartbeat("User-Agent: axios/1.7", "Accept: */*", "X-Request-Id: 1", "Accept-Encoding: gzip"),
+    "keep-alive": heartbeat("Connection: keep-alive"),
+    "keep-alive with capitals": heartbeat("connection:Keep-Alive", "Keep-Alive: timeout=5"),
+    "charset": beat(USER, "Content-Type: application/json; charset=utf-8"),
+    "blanks around the JSON": beat(b"  " + USER + b"\r\n"),
+    "more fields than it reads": heartbeat(metadata={"a": 1}, id="user-1", extra=None),
+    "the name in upper case": heartbeat(name="USER-Service"),
+    "blanks around the name": heartbeat(name="  user-service "),
+    "port as a string": heartbeat(port="3001"),
+    "port with a fraction of zero": beat(USER.replace(b"3001", b"3001.0")),
+    "port with an exponent": beat(USER.replace(b"3001", b"3.001e3")),
+    "IPv6": heartbeat(ip="2001:db8::1"),
+    "IPv6 spelt out": heartbeat(ip="2001:0db8:0:0:0:0:0:1"),
+    "IPv4 in IPv6": heartbeat(ip="::ffff:127.0.0.1"),
+    "the last of two equal keys counts": beat(USER.replace(b"{", b'{"port":1,', 1)),
+    "escapes in the JSON": beat(USER.replace(b"user", b"\\u0075ser")),
+    "resolve": RESOLVE,
+    "resolve in upper case": request("GET /resolve/USER-SERVICE"),
+    "resolve with a content type": request("GET /resolve/user-service", JSON),
+    "resolve with a body": request("GET /resolve/user-service", body=b"ignored"),
+    "resolve with an empty body": request("GET /resolve/user-service", "Content-Length: 0"),
+    "other letters": request("GET /resolve/a_b-c"),
+    "accept": request("GET /resolve/user-service", "Accept: text/html", "If-None-Match: *", "Range: bytes=0-1"),
+}
+
+VALUES: list[Any] = [None, True, False, 1, 1.0, 1.5, -1, "", " ", [], {}, [1], "1", "x" * 64, 1e300, 2**64, "127.1"]
+
+UNUSUAL = {
+    "HTTP/1.0": USER.join([b"POST /heartbeat HTTP/1.0\r\nContent-Length: 52\r\n\r\n", b""]),
+    "HTTP/1.0 keep-alive": b"GET /resolve/user-service HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "HTTP/1.2": b"GET /resolve/user-service HTTP/1.2\r\nHost: a\r\n\r\n",
+    "HTTP/2.0": b"GET /resolve/user-service HTTP/2.0\r\nHost: a\r\n\r\n",
+    "close": heartbeat("Connection: close"),
+    "close and keep-alive": heartbeat("Connection: keep-alive", "Connection: close"),
+    "an allowed origin": heartbeat(f"Origin: {ORIGIN}"),
+    "another origin": heartbeat("Origin: http://evil.example"),
+    "an empty origin": heartbeat("Origin:"),
+    "resolve from an allowed origin": request("GET /resolve/user-service", f"Origin: {ORIGIN}"),
+    "authorization": heartbeat("Authorization: Bearer x"),
+    "expect": heartbeat("Expect: 100-continue"),
+    "expect what nobody knows": heartbeat("Expect: the unexpected"),
+    "upgrade": request("GET /resolve/user-service", "Connection: Upgrade", "Upgrade: websocket"),
+    "content encoding": heartbeat("Content-Encoding: gzip"),
+    "identity": heartbeat("Content-Encoding: identity"),
+    "text": beat(USER, "Content-Type: text/plain"),
+    "empty content type": beat(USER, "Content-Type:"),
+    "json of another kind": beat(USER, "Content-Type: application/problem+json"),
+    "chunked": CHUNKED,
+    "chunked in capitals": CHUNKED.replace(b"chunked", b"Chunked"),
+    "chunked and a length": CHUNKED.replace(b"Host: a", b"Content-Length: 5"),
+    "chunked twice": CHUNKED.replace(b"chunked", b"chunked, chunked"),
+    "transfer encoding unknown": CHUNKED.replace(b"chunked", b"identity"),
+    "two equal lengths": beat(USER, "Content-Length: 52"),
+    "two lengths": beat(USER, "Content-Length: 5"),
+    "lengths in a list": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: 52, 52\n\n") + USER,
+    "length with a plus": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: +52\n\n") + USER,
+    "length with zeros": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: 00052\n\n") + USER,
+    "negative length": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: -1\n\n") + USER,
+    "hexadecimal length": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: 0x34\n\n") + USER,
+    "empty length": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length:\n\n") + USER,
+    "blank before the colon": raw("POST /heartbeat HTTP/1.1\nHost: a\nContent-Length : 52\n\n") + USER,
+    "blank before the name": raw("POST /heartbeat HTTP/1.1\nHost: a\n Content-Length: 52\n\n") + USER,
+    "folded": raw("POST /heartbeat HTTP/1.1\nHost: a\nX-Y: 1\n 2\nContent-Length: 52\n\n") + USER,
+    "folded with a tab": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y: 1\n\t2\n\n"),
+    "no colon": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y\n\n"),
+    "no name": raw("GET /resolve/user-service HTTP/1.1\nHost: a\n: x\n\n"),
+    "a tab in a value": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y: a\tb\n\n"),
+    "octets above ASCII in a value": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y: \xe9\n\n"),
+    "NUL in a value": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y: a\0b\n\n"),
+    "CR in a value": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nX-Y: a\rb\n\n"),
+    "underscore in a name": heartbeat("Content_Length: 5", "X_Y: 1"),
+    "no host": request("POST /heartbeat", JSON, body=USER, host=None),
+    "two hosts": raw("GET /resolve/user-service HTTP/1.1\nHost: a\nHost: b\n\n"),
+    "two content types": heartbeat(JSON),
+    "a field of 9,000 octets": heartbeat(f"X-Pad: {'x' * 9000}"),
+    "a field name of 9,000 octets": heartbeat(f"{'x' * 9000}: 1"),
+    "200 fields": heartbeat(*(f"X-{number}: 1" for number in range(200))),
+    "bare LF": b"GET /resolve/user-service HTTP/1.1\nHost: a\n\n",
+    "bare LF in the head": b"GET /resolve/user-service HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+    "bare LF behind the first line": b"GET /resolve/user-service HTTP/1.1\nHost: a\r\n\r\n",
+    "bare LF before the end": b"GET /resolve/user-service HTTP/1.1\r\nHost: a\n\r\n",
+    "empty line first": b"\r\n" + heartbeat(),
+    "two empty lines first": b"\r\n\r\n" + RESOLVE,
+    "absolute form": request("POST http://registry/heartbeat", JSON, body=USER),
+    "absolute form of resolve": request("GET http://registry/resolve/user-service"),
+    "a query": request("POST /heartbeat?x=1", JSON, body=USER),
+    "a query to resolve": request("GET /resolve/user-service?x=1"),
+    "an empty query": request("GET /resolve/user-service?"),
+    "a fragment": request("GET /resolve/user-service#x"),
+    "percent-encoded": request("GET /resolve/user%2Dservice"),
+    "percent-encoded slash": request("GET /resolve/user-service%2F"),
+    "percent-encoded route": request("GET /%72esolve/user-service"),
+    "percent-encoded blanks": request("GET /resolve/%20user-service%20"),
+    "percent-encoded NUL": request("GET /resolve/user-service%00"),
+    "trailing slash": request("GET /resolve/user-service/"),
+    "two slashes": request("GET //resolve/user-service"),
+    "dots": request("GET /resolve/../resolve/user-service"),
+    "a blank in the target": request("GET /resolve/user service"),
+    "two blanks before the version": raw("GET /resolve/user-service  HTTP/1.1\nHost: a\n\n"),
+    "tabs": raw("GET\t/resolve/user-service\tHTTP/1.1\nHost: a\n\n"),
+    "no name to resolve": request("GET /resolve/"),
+    "octets above ASCII in the target": request("GET /resolve/user-s\xe9rvice"),
+    "unknown service": request("GET /resolve/nobody"),
+    "no label": request("GET /resolve/-x-"),
+    "HEAD": request("HEAD /resolve/user-service"),
+    "HEAD of a heartbeat": request("HEAD /heartbeat"),
+    "GET of a heartbeat": request("GET /heartbeat"),
+    "POST to resolve": request("POST /resolve/user-service", JSON, body=b"{}"),
+    "method in lower case": request("get /resolve/user-service"),
+    "method unknown": request("BREW /resolve/user-service"),
+    "preflight": request("OPTIONS /heartbeat", f"Origin: {ORIGIN}", "Access-Control-Request-Method: POST"),
+    "CONNECT": request("CONNECT registry:80"),
+    "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n",
+    "unknown instance": heartbeat(ip="10.9.9.9"),
+    "unknown port": heartbeat(port=3002),
+    "no JSON": beat(b"name=user-service"),
+    "a BOM": beat(b"\xef\xbb\xbf" + USER),
+    "UTF-16": beat(USER.decode().encode("utf-16")),
+    "broken JSON": beat(USER[:-1]),
+    "JSON and more": beat(USER + b"x"),
+    "no body": request("POST /heartbeat", JSON),
+    "an empty body": request("POST /heartbeat", JSON, "Content-Length: 0"),
+    "a body over 4 KiB": heartbeat(extra="x" * 5000),
+    "a body over 2 MiB": heartbeat(extra="x" * (2 << 20)),
+    "a kelvin sign for a K": heartbeat(name="\u212aafka", port=1),
+    **{
+        f"body {body!r}": beat(body) for body in (b"null", b"[]", b"[1]", b'"id"', b"7", b"{}", b'["name","ip","port"]')
+    },
+    **{
+        f"{field} {value!r}": heartbeat(**{"name": "kafka", "port": 1} | {field: value})
+        for field in ("name", "ip", "port")
+        for value in VALUES
+    },
+}
+
+
+async def both(fast_pieces: Sequence[bytes], slow_pieces: Sequence[bytes]) -> tuple[list[Got], list[Got]]:
+    async with filled(lane=True) as fast, filled(lane=False) as slow:
+        one, two = await talk(fast.port, *fast_pieces), await talk(slow.port, *slow_pieces)
+        assert replies(one) == replies(two)
+        assert fast.state() == slow.state(), "the same was written"
+        return replies(one), replies(two)
+
+
+@pytest.mark.parametrize("sent", USUAL.values(), ids=USUAL)
+async def test_usual_requests_are_answered_alike(sent: bytes) -> None:
+    pieces = [sent, sent, LAST]
+    for sending in (pieces, [b"".join(pieces)]):
+        one, _ = await both(sending, pieces)
+        assert statuses(one) == [200, 200, 200]
+
+
+@pytest.mark.parametrize("sent", UNUSUAL.values(), ids=[name[:60] for name in UNUSUAL])
+async def test_unusual_requests_are_answered_alike(sent: bytes) -> None:
+    """Between others, so that whoever loses his place answers them wrong."""
+    pieces = [heartbeat(), sent, RESOLVE, LAST]
+    for sending in (pieces, [b"".join(pieces)]):
+        one, _ = await both(sending, pieces)
+        assert one[0].status == 200
+
+
+INNER = heartbeat(name="kafka", port=1)
+SMUGGLED = {
+    "in a body": request("POST /register", JSON, body=INNER),
+    "in a heartbeat's body": beat(INNER),
+    "in a resolve's body": request("GET /resolve/user-service", body=INNER),
+    "behind a length of 0": request("POST /heartbeat", "Content-Length: 0") + INNER,
+    "behind two lengths": raw(f"POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: {len(INNER)}\n\n")
+    + INNER,
+    "length and chunked": raw(
+        f"POST /heartbeat HTTP/1.1\nHost: a\nContent-Length: {len(INNER)}\nTransfer-Encoding: chunked\n\n0\n\n"
+    )
+    + INNER,
+    "chunked and length": raw(
+        "POST /heartbeat HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nContent-Length: 4\n\n0\n\n"
+    )
+    + INNER,
+    "a length behind a bare LF": f"GET /health HTTP/1.1\nContent-Length: {len(INNER)}\r\nHost: a\r\n\r\n".encode()
+    + INNER,
+    "a length in a folded line": raw(f"GET /health HTTP/1.1\nX: y\n Content-Length: {len(INNER)}\n\n") + INNER,
+    "a length with a vertical tab": raw(f"GET /health HTTP/1.1\nContent-Length: \x0b{len(INNER)}\n\n") + INNER,
+    "a length with a blank before the colon": raw(f"GET /health HTTP/1.1\nContent-Length : {len(INNER)}\n\n") + INNER,
+    "chunked with a blank before the colon": raw("GET /health HTTP/1.1\nTransfer-Encoding : chunked\n\n0\n\n") + INNER,
+    "chunked with a tab": raw("POST /heartbeat HTTP/1.1\nTransfer-Encoding:\tchunked\n\n0\n\n") + INNER,
+    "xchunked": raw("POST /heartbeat HTTP/1.1\nTransfer-Encoding: xchunked\n\n0\n\n") + INNER,
+    "chunk extensions": raw("POST /heartbeat HTTP/1.1\nTransfer-Encoding: chunked\n\n1;a=b\nx\n0\n\n") + INNER,
+    "trailers": raw("POST /heartbeat HTTP/1.1\nTransfer-Encoding: chunked\n\n0\nContent-Length: 9\n\n") + INNER,
+    "behind CONNECT": request("CONNECT registry:80") + INNER,
+    "behind a close": request("GET /health", "Connection: close") + INNER,
+    "behind HTTP/1.0": b"GET /health HTTP/1.0\r\n\r\n" + INNER,
+    "behind a refused request": b"GET / HTTP/9.9\r\n\r\n" + INNER,
+    "behind a refused header": raw("GET /health HTTP/1.1\nX Y: 1\n\n") + INNER,
+    "behind HEAD": request("HEAD /health", f"Content-Length: {len(INNER)}") + INNER,
+    "behind an expectation": request("POST /heartbeat", JSON, "Expect: 100-continue", body=INNER),
+    "behind a refused expectation": request("POST /heartbeat", JSON, "Expect: x", body=INNER),
+}
+
+
+@pytest.mark.parametrize("sent", SMUGGLED.values(), ids=SMUGGLED)
+async def test_what_is_hidden_in_a_request_is_seen_by_both_or_by_neither(sent: bytes) -> None:
+    at = sent.rindex(INNER)
+    slowly = [HEALTH, sent[:at], sent[at:], RESOLVE, LAST]
+    for sending in (
+        slowly,
+        [b"".join(slowly)],
+        [HEALTH, sent, RESOLVE, LAST],
+        [HEALTH + sent[:at], sent[at:] + RESOLVE + LAST],
+    ):
+        await both(sending, slowly)
+
+
+MIXED = {
+    "fast": [heartbeat(), RESOLVE, heartbeat(port="3001"), LAST],
+    "slow between fast": [heartbeat(), HEALTH, RESOLVE, request("GET /resolve/nobody"), heartbeat(), LAST],
+    "slow first": [beat(b"{"), heartbeat(), request("GET /services"), RESOLVE, LAST],
+    "chunked between": [RESOLVE, CHUNKED, heartbeat(), HEALTH, LAST],
+    "bodies": [
+        request("GET /resolve/user-service", body=b"POST /heartbeat HTTP/1.1\r\n\r\n"),
+        beat(b" " * 60),
+        RESOLVE,
+        LAST,
+    ],
+}
+
+
+@pytest.mark.parametrize("pieces", MIXED.values(), ids=MIXED)
+async def test_requests_in_a_row_cut_anywhere_give_the_same_replies(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    async with filled(lane=True) as fast, filled(lane=False) as slow:
+        expected = replies(await talk(slow.port, *pieces))
+        assert len(expected) == len(pieces)
+        for at in range(len(whole)):
+            assert replies(await talk(fast.port, whole[:at], whole[at:])) == expected, (whole[:at], whole[at:])
+
+
+@pytest.mark.parametrize("pieces", MIXED.values(), ids=MIXED)
+async def test_requests_that_come_octet_by_octet_give_the_same_replies(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    await both([whole[at : at + 1] for at in range(len(whole))], pieces)
+
+
+def shown(got: Got) -> dict[str, Any]:
+    return {name: value for name, value in got.headers if name.startswith("access-") or name == "vary"}
+
+
+@pytest.mark.parametrize("origin", [None, ORIGIN, "http://evil.example", "null"])
+async def test_cors_headers_are_the_same(origin: str | None) -> None:
+    fields = [f"Origin: {origin}"] if origin else []
+    pieces = [heartbeat(*fields), request("GET /resolve/user-service", *fields), LAST]
+    one, two = await both(pieces, pieces)
+    assert [shown(got) for got in one] == [shown(got) for got in two]
+    for got in one[:2]:
+        assert shown(got).get("access-control-allow-origin") == (origin if origin == ORIGIN else None)
+        assert "Origin" in shown(got)["vary"]
+
+
+async def test_a_resolve_shows_the_same_in_octets_but_for_the_head() -> None:
+    async with filled(lane=True) as fast, filled(lane=False) as slow:
+        bodies = [(await talk(api.port, RESOLVE + LAST)).split(b"\r\n\r\n")[1] for api in (fast, slow)]
+        assert bodies[0].partition(b"HTTP/1.1")[0] == bodies[1].partition(b"HTTP/1.1")[0]
+        assert json.loads(bodies[0].partition(b"HTTP/1.1")[0])["instanceCount"] == 2
