@@ -13,7 +13,7 @@ from discovery.core.instance import Key
 from discovery.rest.schemas import usual_key
 from discovery.rest.views import Json
 from discovery.store.engine import Engine
-from discovery.store.registry import UnknownInstance
+from discovery.store.errors import UnknownInstance
 
 # Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
 _PER_TURN = 250

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.rest.times import Times
-from discovery.store.registry import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 
 _log = logging.getLogger("discovery.rest")
 

@@ -24,7 +24,8 @@ from discovery.rest.requests import MAX_BODY, parameter, read
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
-from discovery.store.registry import Registry, UnknownInstance, UnknownService
+from discovery.store.errors import UnknownInstance, UnknownService
+from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.store.writes import Deregister, DeregisterService, Register
 

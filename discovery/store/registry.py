@@ -14,54 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from discovery.core.change import Change, Kind
-from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.name import fold
 from discovery.store.deadlines import Deadlines
+from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.service import Entry, Service
 
 Listener = Callable[[Change], None]
-
-
-class UnknownInstance(DiscoveryError):
-    def __init__(self, what: str) -> None:
-        super().__init__(f"No instance {what} is registered")
-        self.what = what
-
-    @classmethod
-    def at(cls, key: Key) -> UnknownInstance:
-        return cls(f"{key.ip} port {key.port} of service {key.service}")
-
-
-class UnknownService(DiscoveryError):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"No service {name} is registered")
-        self.name = name
-
-
-class ServiceFull(DiscoveryError):
-    def __init__(self, name: str, limit: int) -> None:
-        super().__init__(
-            f"Service {name} has {limit} healthy instances, the most that MAX_INSTANCES_PER_SERVICE allows; "
-            "deregister one or raise the limit"
-        )
-        self.name = name
-        self.limit = limit
-
-
-class NameReserved(DiscoveryError):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The name {name} has fixed records in a zone file; register under another name")
-        self.name = name
-
-
-class IdTaken(DiscoveryError):
-    def __init__(self, id: str, holder: Instance) -> None:
-        super().__init__(
-            f"The id {id} belongs to {holder.spec.name} at {holder.address}; deregister that one or choose another id"
-        )
-        self.id = id
 
 
 class Registry:
@@ -120,6 +80,13 @@ class Registry:
             raise UnknownInstance(id)
         return entry
 
+    def _at(self, key: Key) -> Entry:
+        service = self._services.get(key.service)
+        entry = service.entries.get((key.ip, key.port)) if service else None
+        if entry is None:
+            raise UnknownInstance.at(key)
+        return entry
+
     def __len__(self) -> int:
         """Instances, those included whose lease has run out and that were not removed yet."""
         return len(self._by_id)
@@ -162,17 +129,10 @@ class Registry:
         """A heartbeat, by key or id. UnknownInstance when it is not registered, or no longer."""
         if isinstance(which, str):
             return self._beat(self.by_id(which), now)
-        service = self._services.get(which.service)
-        entry = service.entries.get((which.ip, which.port)) if service else None
-        if entry is None:
-            raise UnknownInstance.at(which)
-        return self._beat(entry, now)
+        return self._beat(self._at(which), now)
 
     def deregister(self, key: Key, reason: str) -> Instance:
-        service = self._services.get(key.service)
-        entry = service.entries.get((key.ip, key.port)) if service else None
-        if entry is None:
-            raise UnknownInstance.at(key)
+        entry = self._at(key)
         self._remove(entry, Kind.DEREGISTERED, reason)
         return entry.instance
 

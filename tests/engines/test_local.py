@@ -8,7 +8,8 @@ from discovery.core.change import Kind
 from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
 from discovery.store.engine import Engine
-from discovery.store.registry import Registry, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import ServiceFull, UnknownInstance, UnknownService
+from discovery.store.registry import Registry
 from discovery.store.writes import Deregister, DeregisterService, Register, Write
 from tests.store.making import START, TTL, WALL, Log, a_registry, spec
 

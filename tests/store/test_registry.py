@@ -7,7 +7,8 @@ import pytest
 from discovery.core.change import Kind
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
-from discovery.store.registry import IdTaken, NameReserved, Registry, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.registry import Registry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, spec
 
 

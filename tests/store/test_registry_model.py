@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from discovery.core.change import Change, Kind
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
-from discovery.store.registry import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.service import Entry
 from tests.store.drawing import EIGHTHS, IPS, LEASE_TTL, MAX_INSTANCES, NAMES, PORTS, SPECS, STEPS, Row
 from tests.store.making import ALL, Log, Replica, a_registry

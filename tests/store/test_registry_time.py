@@ -12,7 +12,8 @@ import pytest
 
 from discovery.core.change import Kind
 from discovery.core.instance import Key
-from discovery.store.registry import Registry, UnknownInstance
+from discovery.store.errors import UnknownInstance
+from discovery.store.registry import Registry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)
