@@ -127,9 +127,10 @@ class Server:
             except Exception:
                 _log.exception("%s failed; the rest is closed all the same", close.__qualname__)
 
-    def reload(self) -> None:
-        """What SIGHUP asks for: the zone files, read again."""
+    def reload(self) -> asyncio.Task[None]:
+        """What SIGHUP asks for: the zone files, read again. The task never fails."""
         self._reload = asyncio.get_running_loop().create_task(self._zones.reload())
+        return self._reload
 
     async def _open_http(self) -> list[str]:
         times = Times(self._clock, time.time)

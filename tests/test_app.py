@@ -121,7 +121,7 @@ async def test_reload_serves_the_new_file(zones: Path) -> None:
         assert await it.ask("fixed.svc.local") == (dns.rcode.NOERROR, {"10.0.0.1"})
         assert await it.register(name="fixed") == 409
         (zones / "svc.local.zone").write_text(ZONE.format(ip="10.0.0.2").replace("fixed", "other"))
-        it.server.reload()
+        await it.server.reload()
         assert await it.ask("other.svc.local") == (dns.rcode.NOERROR, {"10.0.0.2"})
         assert await it.register(name="fixed") == 201
         assert await it.register(name="other") == 409
@@ -136,7 +136,7 @@ async def test_a_bad_file_at_reload_keeps_every_zone(zones: Path, caplog: pytest
     async with running(settings(zones)) as it:
         (zones / "a.example.zone").write_text(ZONE.format(ip="10.0.0.9").replace("svc.local", "a.example"))
         (zones / "svc.local.zone").write_bytes(bad)
-        it.server.reload()
+        await it.server.reload()
         assert [record for record in caplog.records if record.levelno >= logging.ERROR]
         assert "svc.local.zone" in caplog.text
         assert await it.ask("fixed.svc.local") == (dns.rcode.NOERROR, {"10.0.0.1"})

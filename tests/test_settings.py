@@ -47,7 +47,7 @@ BAD = [
     *(("DNS_NEGATIVE_TTL_SECONDS", value) for value in ("soon", "-1", "3601")),
     *(("HEARTBEAT_TIMEOUT_SECONDS", value) for value in ("10s", "0", "-5", "0.5", "3601", "nan", "inf")),
     *(("CLEANUP_INTERVAL_SECONDS", value) for value in ("5s", "0", "3601", "nan", "inf")),
-    *(("MAX_INSTANCES_PER_SERVICE", value) for value in ("many", "0", "-1", "1.5", "100001")),
+    *(("MAX_INSTANCES_PER_SERVICE", value) for value in ("many", "0", "-1", "1.5", "1001")),
     *(
         ("ALLOWED_ORIGINS", value)
         for value in (
