@@ -41,14 +41,14 @@ class Cookies:
     def check(self, data: bytes, client: str, now: int) -> Cookie | None:
         """What to make of a COOKIE option's data; None when it is malformed."""
         if len(data) == CLIENT_SIZE:
-            return Cookie(data + self._make(data, client, now), False)
+            return Cookie(data + self.make(data, client, now), False)
         if len(data) not in _SIZES:
             return None
         nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
         age = self._age(nonce, shown, client, now)
         if age is not None and age < _RENEW:
             return Cookie(data, True)
-        return Cookie(nonce + self._make(nonce, client, now), age is not None)
+        return Cookie(nonce + self.make(nonce, client, now), age is not None)
 
     def _age(self, nonce: bytes, shown: bytes, client: str, now: int) -> int | None:
         """Seconds since it was made; None when it is not ours, or too old."""
@@ -56,11 +56,12 @@ class Cookies:
             return None
         made_at: int = _HEAD.unpack_from(shown)[1]
         age = (now - made_at + 0x80000000) % 0x100000000 - 0x80000000  # serial arithmetic, RFC 1982
-        if not -_AHEAD <= age <= _VALID or shown != self._make(nonce, client, made_at):
+        if not -_AHEAD <= age <= _VALID or shown != self.make(nonce, client, made_at):
             return None
         return age
 
-    def _make(self, nonce: bytes, client: str, made_at: int) -> bytes:
+    def make(self, nonce: bytes, client: str, made_at: int) -> bytes:
+        """The server's cookie for a client's."""
         if made_at != self._head[0]:
             self._head = (made_at, _HEAD.pack(1, made_at & 0xFFFFFFFF))
         head = self._head[1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from discovery.core.change import Change
 from discovery.dns.absent import Absences
@@ -40,7 +40,21 @@ _COOKIE = Option.COOKIE.to_bytes(2, "big")
 _EMPTY = b"\0\0"
 _CLIENT_COOKIE = b"\0\x0c" + _COOKIE + CLIENT_SIZE.to_bytes(2, "big")
 _BOTH_COOKIES = b"\0\x1c" + _COOKIE + (CLIENT_SIZE + SERVER_SIZE).to_bytes(2, "big")
-_HEAD = _OPT + MAX_UDP.to_bytes(2, "big") + b"\0\0"  # of a reply's
+
+
+class _Heads(NamedTuple):
+    """How a reply's OPT begins: with no options, and before a cookie."""
+
+    empty: bytes
+    cookie: bytes
+
+    @classmethod
+    def of(cls, flags: bytes) -> _Heads:
+        head = _OPT + MAX_UDP.to_bytes(2, "big") + b"\0\0" + flags
+        return cls(head + _EMPTY, head + _BOTH_COOKIES)
+
+
+_HEADS = (_Heads.of(b"\0\0"), _Heads.of(b"\x80\0"))  # without and with DO
 
 
 class _Kept:
@@ -138,13 +152,16 @@ class HotPath:
         size = len(opt)
         if size < 11 or opt[:3] != _OPT or opt[6] or kept.template.explanation is not None:
             return None
-        head = _HEAD + (b"\x80\0" if opt[7] & 0x80 else _EMPTY)
+        heads = _HEADS[1 if opt[7] & 0x80 else 0]
         if size == 11 and opt[9:] == _EMPTY:
-            return head + _EMPTY
-        if (size == 23 and opt[9:15] == _CLIENT_COOKIE) or (size == 39 and opt[9:15] == _BOTH_COOKIES):
+            return heads.empty
+        if size == 23 and opt[9:15] == _CLIENT_COOKIE and not self._responder.require_cookies:
+            nonce = opt[15:]
+            return heads.cookie + nonce + self._cookies.make(nonce, client, int(now))
+        if size == 39 and opt[9:15] == _BOTH_COOKIES:
             cookie = self._cookies.check(opt[15:], client, int(now))
             if cookie is not None and (cookie.valid or not self._responder.require_cookies):
-                return head + _BOTH_COOKIES + cookie.reply
+                return heads.cookie + cookie.reply
         return None
 
     def _keep(self, question: Question, wire: bytes, answer: Answer, template: Template, now: float) -> None:

@@ -40,6 +40,7 @@ class Template:
         self._complete = answer.complete
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
+        self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
@@ -60,7 +61,9 @@ class Template:
             complete = False
         elif self._whole:
             room -= self._whole
-        answer, answers, beside, besides, all_laid = self._lay(max(0, room))
+        only = self._only
+        laid = self._lay(max(0, room)) if only is None else only.lay(max(0, room))
+        answer, answers, beside, besides, all_laid = laid
         if not (complete and all_laid):
             flags |= _TC
         additional = glue.count + besides + (1 if opt else 0)
