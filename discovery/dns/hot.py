@@ -57,6 +57,23 @@ class _Heads(NamedTuple):
 _HEADS = (_Heads.of(b"\0\0"), _Heads.of(b"\x80\0"))  # without and with DO
 
 
+class _Shape(NamedTuple):
+    """What follows from an OPT that ends with a client's cookie, but for the cookie: nearly all clients send one of a few."""
+
+    head: bytes
+    limit: int
+
+
+# Octets of such an OPT, and of what stands before the cookie; shapes remembered.
+_WITH_COOKIE, _BEFORE_COOKIE = 23, 15
+_MAX_SHAPES = 1024
+
+
+def _limit(opt: bytes) -> int:
+    """As edns.udp_limit."""
+    return min(max(opt[3] << 8 | opt[4], MIN_UDP), MAX_UDP)
+
+
 class _Kept:
     """`until`: monotonic seconds. `tail`: type and class, which lower-casing the key may have made another's.
 
@@ -92,6 +109,7 @@ class HotPath:
         self._cookies = cookies
         self._recurses = recurses
         self.absences = Absences()
+        self._shapes: dict[bytes, _Shape] = {}
         self._kept: dict[bytes, _Kept] = {}
         self._keys: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
         responder.keep = self._keep
@@ -120,12 +138,19 @@ class HotPath:
             return self._responder.respond(packet, now, client, transport)
         limit = MIN_UDP if transport.datagram else MAX_TCP
         if opt:
-            reply_opt = self._opt(opt, kept, client, now)
-            if reply_opt is None:
-                return self._responder.respond(packet, now, client, transport)
+            shape = self._shapes.get(opt[:_BEFORE_COOKIE])
+            if shape is not None and len(opt) == _WITH_COOKIE and kept.template.explanation is None:
+                nonce = opt[_BEFORE_COOKIE:]
+                opt = shape.head + nonce + self._cookies.make(nonce, client, int(now))
+                edns_limit = shape.limit
+            else:
+                reply_opt = self._opt(opt, kept, client, now)
+                if reply_opt is None:
+                    return self._responder.respond(packet, now, client, transport)
+                edns_limit = _limit(opt)
+                opt = reply_opt
             if transport.datagram:
-                limit = min(max(opt[3] << 8 | opt[4], MIN_UDP), MAX_UDP)
-            opt = reply_opt
+                limit = edns_limit
         return kept.template.reply(packet[:2], self._flags(packet, client), question, opt, limit)
 
     def _flags(self, packet: bytes, client: str) -> int:
@@ -155,8 +180,11 @@ class HotPath:
         heads = _HEADS[1 if opt[7] & 0x80 else 0]
         if size == 11 and opt[9:] == _EMPTY:
             return heads.empty
-        if size == 23 and opt[9:15] == _CLIENT_COOKIE and not self._responder.require_cookies:
-            nonce = opt[15:]
+        if size == _WITH_COOKIE and opt[9:15] == _CLIENT_COOKIE and not self._responder.require_cookies:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[opt[:_BEFORE_COOKIE]] = _Shape(heads.cookie, _limit(opt))
+            nonce = opt[_BEFORE_COOKIE:]
             return heads.cookie + nonce + self._cookies.make(nonce, client, int(now))
         if size == 39 and opt[9:15] == _BOTH_COOKIES:
             cookie = self._cookies.check(opt[15:], client, int(now))

@@ -141,7 +141,7 @@ def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
 
 
 def _places(sizes: Iterable[int]) -> array[int]:
-    return array("L", (0, *accumulate(sizes)))
+    return array("I", (0, *accumulate(sizes)))
 
 
 def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:
