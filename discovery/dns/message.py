@@ -44,7 +44,6 @@ class Type(IntEnum):
 class Class(IntEnum):
     IN = 1
     CH = 3
-    ANY = 255
 
 
 class Rcode(IntEnum):

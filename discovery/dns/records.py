@@ -9,7 +9,6 @@ import orjson
 
 from discovery.core import metadata as metadata_text
 from discovery.core.instance import Instance
-from discovery.core.name import fold
 from discovery.dns.message import Type
 from discovery.dns.names import Name, from_wire, to_wire
 
@@ -74,7 +73,7 @@ def browsed_txt(instance: Instance) -> bytes:
 
 def http_port(instance: Instance, tls_only: bool) -> int | None:
     """Where the instance speaks HTTPS, or failing that HTTP: a port of that name, or a `scheme` or `protocol` in its metadata."""
-    ports = {fold(name): port for name, port in instance.spec.ports}
+    ports = dict(instance.spec.ports)
     said = metadata_text.unpack(instance.spec.metadata)
     for scheme in ("https",) if tls_only else ("https", "http"):
         if scheme in ports:

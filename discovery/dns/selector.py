@@ -147,7 +147,7 @@ def _with_named_port(name: str, protocol: str) -> Match:
     def match(instance: Instance) -> int | None:
         if instance.spec.protocol != protocol:
             return None
-        return next((port for own, port in instance.spec.ports if fold(own) == name), None)
+        return next((port for own, port in instance.spec.ports if own == name), None)
 
     return match
 

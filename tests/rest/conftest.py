@@ -1,3 +1,5 @@
+"""What every test of the HTTP side has."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator

@@ -1,3 +1,5 @@
+"""A server for the stories that need no settings of their own."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
