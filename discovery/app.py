@@ -30,16 +30,21 @@ from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
-from discovery.plugins import Factory, Plugin, forward
+from discovery.plugins import Factory, Plugin, forward, journal
 from discovery.rest.access_log import logger as request_log
 from discovery.rest.app import make_app
 from discovery.rest.doh import DnsOverHttps
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
+from discovery.rest.operations import Operations
 from discovery.rest.protocol import Runner
 from discovery.rest.times import Times
 from discovery.settings import Settings
 from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
+from discovery.store.brake import Brake
+from discovery.store.clock import Clock
+from discovery.store.damping import Damping
+from discovery.store.engine import Engine
 from discovery.store.narrator import narrate
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
@@ -48,13 +53,13 @@ from discovery.zones import Zones
 _log = logging.getLogger("discovery")
 
 # A feature is one line here.
-PLUGINS: tuple[Factory, ...] = (forward.make,)
+PLUGINS: tuple[Factory, ...] = (journal.make, forward.make)
 
 
 class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clock = time.monotonic
+        self._clock = Clock()
         self._random = Random()  # orders answers, guards nothing
         self._registry = Registry(
             lease_ttl=settings.heartbeat_timeout_seconds,
@@ -62,16 +67,27 @@ class Server:
             max_instances=settings.max_instances_per_service,
             new_id=lambda: str(uuid.uuid4()),
             started_at=self._clock(),
-            # Nothing is remembered across a restart, yet neither the index nor the DNS serial should go back: start where
-            # one change a second since the epoch would have led (after more changes than that they do go back, by
-            # as many as there were too many). Fits the serial's 32 bits until 2106.
+            # Without a memory of it, neither the index nor the DNS serial should go back: start where one change a second
+            # since the epoch would have led (after more changes than that they do go back, by as many as there were too
+            # many). Fits the serial's 32 bits until 2106. The journal knows better.
             index=int(time.time()),
+            brake=Brake(
+                settings.brake_percent,
+                settings.brake_max_seconds,
+                settings.cleanup_interval_seconds,
+                settings.heartbeat_timeout_seconds,
+                self._random,
+            ),
+            damping=Damping(settings.flap_max_changes, settings.flap_window_seconds),
         )
         self._registry.loaded = False
-        self._engine = LocalEngine(self._registry, self._clock)
+        self._clock.on_pause = self._registry.resume
         self._reaper = Reaper(self._registry, self._clock)
-        made = [factory(self._registry, self._engine, self._clock) for factory in PLUGINS]
+        made = [factory(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
+        self._engine: Engine = LocalEngine(self._registry, self._clock)
+        for plugin in reversed(self._plugins):
+            self._engine = plugin.engine(self._engine)
         self._catalog = Catalog(())
         origins = [names.from_text(domain) for domain in settings.dns_domain]
         self._reverse = ReverseNames(
@@ -104,8 +120,9 @@ class Server:
         try:
             for plugin in self._plugins:
                 self._registry.subscribe(plugin.changed)
-                await plugin.open()
+                await plugin.open(self._engine)
             await self._engine.open()
+            self._clock.start()
             self._reaper.start()
             self._zones.watch()
             return [*await self._open_http(), *await self._open_dns(), "ready"]
@@ -116,6 +133,7 @@ class Server:
     async def stop(self) -> None:
         """Also after a start that failed halfway. One part that fails to close keeps no other from it."""
         self._reaper.stop()
+        self._clock.stop()
         closing = [server.close for server in self._dns]
         if self._runner is not None:
             closing.append(self._runner.cleanup)
@@ -135,9 +153,14 @@ class Server:
     async def _open_http(self) -> list[str]:
         times = Times(self._clock, time.time)
         checks = {"registry": self._registry_not_loaded}
-        handlers = Handlers(self._registry, self._engine, self._clock, times, self._random, checks)
+        handlers = Handlers(self._registry, self._engine, self._clock, times, self._random, checks, self._more_stats)
+        operations = Operations(self._registry, self._engine, self._clock, times, self._settings.dns_ttl_seconds)
         doh = DnsOverHttps(self._respond_over_https, fresh_for)
-        routes = [*doh.routes(), *(route for plugin in self._plugins for route in plugin.routes())]
+        routes = [
+            *operations.routes(),
+            *doh.routes(),
+            *(route for plugin in self._plugins for route in plugin.routes()),
+        ]
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
         app = make_app(handlers, times, self._settings.allowed_origins, routes, middlewares)
         # Somebody who wants to see every request sees every request.
@@ -182,6 +205,9 @@ class Server:
 
     def _respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._responder.respond(packet, self._clock(), client, HTTPS)
+
+    def _more_stats(self) -> dict[str, Any]:
+        return {name: value for plugin in self._plugins for name, value in plugin.stats().items()}
 
     def _registry_not_loaded(self) -> str | None:
         return None if self._registry.loaded else "it is still being filled"

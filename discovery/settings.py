@@ -88,6 +88,10 @@ class Settings(EnvSettings):
     heartbeat_timeout_seconds: Seconds = 10
     cleanup_interval_seconds: Seconds = 5
     max_instances_per_service: int = Field(10, ge=1, le=1000)
+    brake_percent: int = Field(30, ge=0, le=100)
+    brake_max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
+    flap_max_changes: int = Field(6, ge=0, le=100)
+    flap_window_seconds: Seconds = 60
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
     environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))
     allow_anonymous: bool = False

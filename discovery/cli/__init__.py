@@ -5,23 +5,34 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from discovery import __version__
-from discovery.cli import serve
+from discovery.cli import backup, serve
 from discovery.core.errors import DiscoveryError
 from discovery.env import SettingsError
 
-# name → what it does, in one line; how.
-COMMANDS: dict[str, tuple[str, Callable[[], int]]] = {
-    "serve": ("run the registry: HTTP and DNS, until SIGTERM or SIGINT", serve.run),
+
+class Command(NamedTuple):
+    """`text`: what it does, in one line. `run` gives the exit status."""
+
+    text: str
+    run: Callable[[argparse.Namespace], int]
+    add_arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+
+
+COMMANDS: dict[str, Command] = {
+    "serve": Command("run the registry: HTTP and DNS, until SIGTERM or SIGINT", lambda arguments: serve.run()),
+    "backup": Command(backup.BACKUP, backup.back_up, backup.add_file),
+    "restore": Command(backup.RESTORE, backup.restore, backup.add_file),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 1 for what went wrong while running, 2 for wrong arguments or settings."""
-    command = _parser().parse_args(arguments).command or "serve"
+    given = _parser().parse_args(arguments)
     try:
-        return COMMANDS[command][1]()
+        return COMMANDS[given.command or "serve"].run(given)
     except DiscoveryError as error:
         print(f"discovery: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
@@ -35,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"discovery {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, (text, _) in COMMANDS.items():
-        commands.add_parser(name, help=text, description=text)
+    for name, command in COMMANDS.items():
+        command.add_arguments(commands.add_parser(name, help=command.text, description=command.text))
     return parser

@@ -6,15 +6,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from discovery.core.instance import Instance
+from discovery.core.status import Status
 
 
 class Kind(StrEnum):
+    """What happened to its place in the table, or the status it has from now on (`Status`, of the same names)."""
+
     REGISTERED = "registered"
-    UPDATED = "updated"  # registered again with other contents
-    UNHEALTHY = "unhealthy"  # its lease ran out: listed, never resolved
-    HEALTHY = "healthy"  # a heartbeat came before the cleanup did
+    RESTORED = "restored"  # known from before this process; the only kind that does not move the index
+    UPDATED = "updated"  # other contents (registered again, drained), and the same status
     DEREGISTERED = "deregistered"  # somebody asked for it
     EXPIRED = "expired"  # removed because its lease had run out
+
+    HEALTHY = Status.HEALTHY.value
+    UNHEALTHY = Status.UNHEALTHY.value
+    SUSPECT = Status.SUSPECT.value
+    MAINTENANCE = Status.MAINTENANCE.value
+    DRAINING = Status.DRAINING.value
+    FAILING = Status.FAILING.value
+    FLAPPING = Status.FLAPPING.value
 
 
 @dataclass(frozen=True, slots=True)

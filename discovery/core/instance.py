@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from discovery.core import metadata as metadata_text
 from discovery.core.address import parse_ip, parse_port
+from discovery.core.check import Check
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
@@ -58,6 +59,7 @@ class Registration:
     zone: str | None = None
     ttl: float | None = None
     max_answers: int | None = None
+    check: Check | None = None
     id: str | None = None
 
     @classmethod
@@ -76,6 +78,7 @@ class Registration:
         zone: object = None,
         ttl: object = None,
         max_answers: object = None,
+        check: object = None,
         id: object = None,
     ) -> Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault."""
@@ -92,6 +95,7 @@ class Registration:
             zone=None if zone is None else label(zone, "zone"),
             ttl=_ttl(ttl),
             max_answers=_max_answers(max_answers),
+            check=None if check is None else Check.of(check),
             id=_own_id(id),
         )
 
@@ -102,11 +106,15 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A registered process. `registered_at` is wall-clock seconds since the epoch, for people."""
+    """A registered process. `registered_at` is wall-clock seconds since the epoch, for people.
+
+    `draining`: somebody asked for it to be left out of answers.
+    """
 
     id: str
     registered_at: float
     spec: Registration
+    draining: bool = False
 
     @property
     def address(self) -> str:

@@ -8,13 +8,24 @@ MAX_TTL = 3600.0
 
 
 class Lease:
-    """Mutable on purpose: renewing it is the hottest write there is."""
+    """Mutable on purpose: renewing it is the hottest write there is.
 
-    __slots__ = ("renewed_at", "ttl")
+    `longest_gap`: the most seconds between two renewals so far, which tells a late one from one that is missing.
+    """
+
+    __slots__ = ("longest_gap", "renewed_at", "ttl")
 
     def __init__(self, ttl: float, renewed_at: float) -> None:
         self.ttl = ttl
         self.renewed_at = renewed_at
+        self.longest_gap = 0.0
+
+    def renew(self, now: float) -> None:
+        """Of a lease that runs; one that ran out is begun again with a new `renewed_at`."""
+        gap = now - self.renewed_at
+        if gap > self.longest_gap:
+            self.longest_gap = gap
+        self.renewed_at = now
 
     @property
     def expires_at(self) -> float:
@@ -23,6 +34,12 @@ class Lease:
     def left(self, now: float) -> float:
         """Seconds that remain; zero or less when it has run out."""
         return self.renewed_at + self.ttl - now
+
+    def overdue(self, now: float) -> bool:
+        """Whether it should have been renewed by now: after half of the ttl (one renewal of three is missing), or for those that
+        renew more seldom, when it is a quarter later than it ever was.
+        """
+        return now - self.renewed_at > max(self.ttl / 2, self.longest_gap * 1.25)
 
     def alive(self, now: float) -> bool:
         """False from the very instant of expiry on."""

@@ -1,6 +1,6 @@
 """DNS-SD's way in (RFC 6763): which types of service there are (§9), and which domains to browse (§11).
 
-`_services._dns-sd._udp` lists `_SERVICE._tcp` for every service with a healthy instance; `b`, `db` and `lb` below `_dns-sd._udp`
+`_services._dns-sd._udp` lists `_SERVICE._tcp` for every service that has an answer; `b`, `db` and `lb` below `_dns-sd._udp`
 name the zone itself.
 """
 
@@ -44,16 +44,16 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
     for number, service in enumerate(services):
         if number == MAX_LOOKED_AT:
             return _pointers(origin, relative, types, ttl, complete=False)
-        healthy = service.healthy(now)
-        if not healthy:
+        entries = service.served(now)
+        if not entries:
             continue
         if len(types) >= MAX_TYPES:
             return _pointers(origin, relative, types, ttl, complete=False)
         # A type is there as long as its last instance.
-        ttl = min(ttl, max(entry.lease.left(now) for entry in healthy))
+        ttl = min(ttl, max(entry.term.left(now) for entry in entries))
         if len(service.key) >= MAX_LABEL:  # with the `_` in front it is no label
             continue
-        protocols = sorted({entry.instance.spec.protocol for entry in healthy})
+        protocols = sorted({entry.instance.spec.protocol for entry in entries})
         types += ((b"_" + service.key, b"_" + protocol.encode("ascii")) for protocol in protocols)
     return _pointers(origin, relative, types, ttl, complete=True)
 

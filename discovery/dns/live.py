@@ -1,10 +1,10 @@
-"""The records that healthy instances give, by form of name and type. Which instances and for how long is `service_zone`'s
+"""The records that instances give, by form of name and type. Which instances and for how long is `service_zone`'s
 business; here they become records, with the ranks by which a reply orders them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from discovery.core.instance import Instance
@@ -12,16 +12,16 @@ from discovery.dns import records
 from discovery.dns.message import RR, Answer, Rank, Type
 from discovery.dns.names import Name
 from discovery.dns.selector import Form, Match, instance_label
-from discovery.store.service import Entry, Service
+from discovery.store.service import Service
 
 
 class Live(NamedTuple):
-    """`owner`: the name asked. `entries`: the healthy instances it means. `ttl` of every record, seconds."""
+    """`owner`: the name asked. `instances`: those it means. `ttl` of every record, seconds."""
 
     origin: Name
     owner: Name
     service: Service
-    entries: list[Entry]
+    instances: list[Instance]
     match: Match
     ttl: int
 
@@ -36,9 +36,6 @@ class Live(NamedTuple):
         ip = instance.spec.ip
         return RR(self.host(instance), records.address_type(ip), self.ttl, records.address(ip))
 
-    def instances(self) -> Iterable[Instance]:
-        return (entry.instance for entry in self.entries)
-
 
 def answer(form: Form, qtype: int, live: Live) -> Answer | None:
     """None when names of that form, or these instances, have nothing of that type."""
@@ -50,7 +47,7 @@ def answer(form: Form, qtype: int, live: Live) -> Answer | None:
 def _addresses(live: Live, qtype: int) -> Answer:
     """Each address once; instances that share one add their weights."""
     ranks: dict[str, Rank] = {}
-    for instance in live.instances():
+    for instance in live.instances:
         spec = instance.spec
         if records.address_type(spec.ip) == qtype:
             rank = ranks.get(spec.ip, Rank(spec.priority, 0))
@@ -61,9 +58,9 @@ def _addresses(live: Live, qtype: int) -> Answer:
 
 def _srv(live: Live, qtype: int) -> Answer:
     return Answer(
-        answer=tuple(RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one)) for one in live.instances()),
-        companions=tuple((live.address(one),) for one in live.instances()),
-        ranks=tuple(map(_rank, live.instances())),
+        answer=tuple(RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one)) for one in live.instances),
+        companions=tuple((live.address(one),) for one in live.instances),
+        ranks=tuple(map(_rank, live.instances)),
     )
 
 
@@ -77,18 +74,18 @@ def _srv_rdata(live: Live, instance: Instance) -> bytes:
 
 
 def _txt(live: Live, qtype: int) -> Answer:
-    texts = dict.fromkeys(records.txt(instance) for instance in live.instances())
+    texts = dict.fromkeys(records.txt(instance) for instance in live.instances)
     return Answer.of(RR(live.owner, Type.TXT, live.ttl, text) for text in texts)
 
 
 def _browsed_txt(live: Live, qtype: int) -> Answer:
-    return Answer.of(RR(live.owner, Type.TXT, live.ttl, records.browsed_txt(one)) for one in live.instances())
+    return Answer.of(RR(live.owner, Type.TXT, live.ttl, records.browsed_txt(one)) for one in live.instances)
 
 
 def _pointers(live: Live, qtype: int) -> Answer:
     """PTR to each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
     pointers, companions = [], []
-    for instance in live.instances():
+    for instance in live.instances:
         protocol = b"_" + instance.spec.protocol.encode("ascii")
         label = instance_label(instance.spec.ip, instance.spec.port)
         name: Name = (label, b"_" + live.service.key, protocol, *live.origin)
@@ -104,7 +101,7 @@ def _bindings(live: Live, qtype: int) -> Answer:
 
     An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one.
     """
-    ports = {one: records.http_port(one, tls_only=qtype == Type.HTTPS) for one in live.instances()}
+    ports = {one: records.http_port(one, tls_only=qtype == Type.HTTPS) for one in live.instances}
     speakers = {one: port for one, port in ports.items() if port is not None}
     return Answer(
         answer=tuple(RR(live.owner, qtype, live.ttl, _svcb_rdata(live, one, port)) for one, port in speakers.items()),
@@ -118,8 +115,8 @@ def _svcb_rdata(live: Live, instance: Instance, port: int) -> bytes:
 
 
 def _https_at_port(live: Live, qtype: int) -> Answer:
-    speakers = [entry for entry in live.entries if _speaks_https_at(entry.instance, live.port(entry.instance))]
-    return _bindings(live._replace(entries=speakers), qtype)
+    speakers = [one for one in live.instances if _speaks_https_at(one, live.port(one))]
+    return _bindings(live._replace(instances=speakers), qtype)
 
 
 def _speaks_https_at(instance: Instance, port: int) -> bool:

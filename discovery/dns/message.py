@@ -77,6 +77,7 @@ class RR(NamedTuple):
 
 # Info-codes of RFC 8914 §4 that are used here.
 OTHER = 0
+STALE = 3
 NOT_READY = 14
 NOT_AUTHORITATIVE = 20
 

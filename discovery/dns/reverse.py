@@ -18,11 +18,12 @@ from discovery.dns.message import RR, Answer, Class, Question, Type
 from discovery.dns.names import Name
 from discovery.dns.selector import instance_label
 from discovery.store.registry import Registry
-from discovery.store.service import Entry
+from discovery.store.service import Entry, served
 
 # Instances of one address that are looked at, which takes 5 ms. Behind a proxy that has more, reverse look-ups say little.
 MAX_POINTERS = 700
 
+_COME = {Kind.REGISTERED, Kind.RESTORED}
 _GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
 _V4, _V6 = (b"in-addr", b"arpa"), (b"ip6", b"arpa")
 
@@ -40,7 +41,7 @@ class ReverseNames:
 
     def changed(self, change: Change) -> None:
         instance = change.instance
-        if change.kind is Kind.REGISTERED:
+        if change.kind in _COME:
             self._add(instance.spec.ip, instance.id)
         elif change.kind in _GONE:
             self._remove(instance.spec.ip, instance.id)
@@ -75,14 +76,14 @@ class ReverseNames:
         if qtype == Type.SOA:
             return Answer.of([self._soa(name)])
         known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
-        entries = [entry for entry in islice(known, MAX_POINTERS) if entry.lease.alive(now)]
+        entries = served(islice(known, MAX_POINTERS), now)
         if not entries or qtype != Type.PTR:
             return Answer.nodata()
         complete = isinstance(ids, str) or len(ids) <= MAX_POINTERS
         return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
-        ttl = max(0, min(self._ttl, math.floor(min(entry.lease.left(now) for entry in entries))))
+        ttl = max(0, min(self._ttl, math.floor(min(entry.term.left(now) for entry in entries))))
         instances = sorted((entry.instance for entry in entries), key=lambda one: one.spec.key)
         return Answer.of(RR(owner, Type.PTR, ttl, records.name(self._host(one))) for one in instances)
 

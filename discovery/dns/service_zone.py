@@ -1,20 +1,26 @@
 """The live names of a zone: services and their instances, read from the registry at the moment of the question.
 
-A name is turned into a selector, the selector into the instances it means, those that are healthy at `now` into records.
-The TTL is never longer than what is left of the shortest lease in the answer, so no cache keeps a dead instance.
+A name is turned into a selector, the selector into the instances it means, those that belong into answers at `now` into records.
+The TTL is never longer than what is left of the shortest lease in the answer, so no cache keeps a dead instance. An answer that
+is not made of healthy instances alone says so.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
+from discovery.core.instance import Instance
+from discovery.core.status import Status
 from discovery.dns import browse
 from discovery.dns.live import Live, answer
-from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
+from discovery.dns.message import NOT_READY, OTHER, STALE, Answer, Explanation, Lifetime, Type
 from discovery.dns.names import Name, to_text, to_wire
 from discovery.dns.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.spellings import BRANCHES, ours
 from discovery.dns.suggest import Suggester
 from discovery.store.registry import Registry
-from discovery.store.service import Entry, Service
+from discovery.store.service import Entry, Service, served
 
 _NOT_LOADED = Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
 
@@ -93,18 +99,24 @@ class ServiceZone:
         meant = [entry for entry in service.entries.values() if selector.match(entry.instance) is not None]
         if not meant:
             return Answer.nxdomain()
-        healthy = [entry for entry in meant if entry.lease.alive(now)]
-        if not healthy:
+        entries = served(meant, now)
+        if not entries:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
-        most = self._most_of(healthy)
-        chosen = _as_many_as_fit(healthy, qtype, now)
-        lifetime = Lifetime(service.key.decode(), tuple(entry.lease for entry in chosen), self._ttl)
+        doubt = _doubt(service.name, entries)
+        most = self._most_of(entries)
+        chosen = _as_many_as_fit(entries, qtype, now)
+        cap = self._ttl if doubt is None else min(self._ttl, DOUBTFUL_TTL)
+        lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
         owner = (*relative, *self._origin)
-        live = Live(self._origin, owner, service, chosen, selector.match, max(0, lifetime.ttl(now)))
+        live = Live(
+            self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
+        )
         made = answer(selector.form, qtype, live)
         if made is None:
             made = Answer.nodata(_no_such_type(service.name, qtype))
-        complete = most is not None or len(chosen) == len(healthy)
+        elif doubt is not None:
+            made = made._replace(explanation=doubt)
+        complete = most is not None or len(chosen) == len(entries)
         return made._replace(most=most, lifetime=lifetime, complete=complete)
 
     def _most_of(self, entries: list[Entry]) -> int | None:
@@ -114,6 +126,32 @@ class ServiceZone:
 
     def _is_service(self, key: bytes) -> bool:
         return self._registry.service(key.decode("ascii", "replace")) is not None
+
+
+# Seconds that an answer may be kept which holds instances that are not healthy: long enough for the client that asked.
+DOUBTFUL_TTL = 1
+
+
+# SRV's least preferred (RFC 2782).
+_LAST = 65535
+
+
+def _as_offered(entry: Entry) -> Instance:
+    """A suspect behind all others."""
+    instance = entry.instance
+    return replace(instance, spec=replace(instance.spec, priority=_LAST)) if entry.held else instance
+
+
+def _doubt(name: str, entries: list[Entry]) -> Explanation | None:
+    """What to tell of an answer that is not made of healthy instances alone."""
+    last = entries[-1].status  # the healthy ones come first
+    if last is Status.HEALTHY:
+        return None
+    count = sum(entry.status is last for entry in entries)
+    if last is Status.FLAPPING:
+        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping")
+    text = f"{name}: {count} of {len(entries)} answers are suspect: they fell silent together"
+    return Explanation(STALE, text)
 
 
 # Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
@@ -132,7 +170,9 @@ def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]
 
 def _none_healthy(name: str, entries: list[Entry], now: float) -> str:
     silent = min(now - entry.lease.renewed_at for entry in entries)
-    return f"{name} is known, 0 of {len(entries)} healthy, last heartbeat {silent:.0f} s ago"
+    kinds = Counter(entry.status_at(now) for entry in entries)
+    others = ", ".join(f"{count} {status}" for status, count in kinds.items() if status is not Status.UNHEALTHY)
+    return f"{name} is known, 0 of {len(entries)} healthy{f' ({others})' if others else ''}, last heartbeat {silent:.0f} s ago"
 
 
 def _no_such_type(name: str, qtype: int) -> Explanation | None:

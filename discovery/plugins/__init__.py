@@ -6,7 +6,8 @@ what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -21,6 +22,10 @@ class Plugin:
     # Whether `lookup` answers every client alike about names in our zones. Only then may those answers be kept ready and given
     # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off.
     same_for_all = False
+
+    def engine(self, inner: Engine) -> Engine:
+        """The engine with this feature in front of it."""
+        return inner
 
     def changed(self, change: Change) -> None:
         """Every visible change, in order, in the middle of the write: never blocks, raises or writes."""
@@ -39,12 +44,16 @@ class Plugin:
     def middlewares(self) -> Iterable[Middleware]:
         return ()
 
-    async def open(self) -> None:
-        """Before any socket opens."""
+    def stats(self) -> Mapping[str, Any]:
+        """What it adds to GET /stats, each under a name of its own, as plain JSON."""
+        return {}
+
+    async def open(self, engine: Engine) -> None:
+        """Before anything is restored, and before any socket opens. `engine`: for its writes, with all features in front."""
 
     async def close(self) -> None:
         """After every socket has closed."""
 
 
 # Reads its own settings; None when the feature is off. The clock is the registry's (monotonic seconds).
-Factory = Callable[[Registry, Engine, Callable[[], float]], "Plugin | None"]
+Factory = Callable[[Registry, Callable[[], float]], "Plugin | None"]

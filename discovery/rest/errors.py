@@ -18,7 +18,17 @@ from pydantic import ValidationError
 
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.rest.times import Times
-from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import (
+    Deregistered,
+    IdTaken,
+    NameReserved,
+    NotDurable,
+    NoWindow,
+    ServiceFull,
+    TooManyWindows,
+    UnknownInstance,
+    UnknownService,
+)
 
 _log = logging.getLogger("discovery.rest")
 
@@ -44,10 +54,19 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
         "INSTANCE_UNKNOWN",
         lambda error: {"suggestion": "Register the instance first: POST /register with name, ip and port"},
     ),
+    (
+        Deregistered,
+        404,
+        "INSTANCE_DEREGISTERED",
+        lambda error: {"suggestion": "Register the instance: POST /register", "retryAfterMs": round(error.left * 1000)},
+    ),
+    (NoWindow, 404, "NO_MAINTENANCE", lambda error: {}),
     (UnknownService, 404, "SERVICE_UNKNOWN", lambda error: {"serviceName": error.name}),
     (ServiceFull, 409, "SERVICE_FULL", lambda error: {"serviceName": error.name, "limit": error.limit}),
     (NameReserved, 409, "NAME_RESERVED", lambda error: {"serviceName": error.name}),
     (IdTaken, 409, "ID_TAKEN", lambda error: {"id": error.id}),
+    (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
+    (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]
 
 INTERNAL = "Something went wrong inside the registry; its log has the details"
@@ -100,8 +119,14 @@ def respond(error: DiscoveryError, times: Times) -> web.Response:
 
 def body(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> web.Response:
     content = {"error": HTTPStatus(status).phrase, "message": message, "code": code, **(facts or {})}
+    headers = (
+        {"Retry-After": str(content["retryAfter"])} if "retryAfter" in content else None
+    )  # seconds, RFC 9110 §10.2.3
     return web.Response(
-        body=orjson.dumps(content | {"timestamp": times.now()}), status=status, content_type="application/json"
+        body=orjson.dumps(content | {"timestamp": times.now()}),
+        status=status,
+        headers=headers,
+        content_type="application/json",
     )
 
 

@@ -5,7 +5,9 @@ and shows the result; rules and errors are others' work.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -20,14 +22,14 @@ from discovery.rest import views
 from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
 from discovery.rest.listing import Listing
-from discovery.rest.requests import MAX_BODY, parameter, read
+from discovery.rest.requests import MAX_BODY, asked_by, key_in_path, read
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
-from discovery.store.writes import Deregister, DeregisterService, Register
+from discovery.store.writes import Deregister, DeregisterService, Register, Upsert
 
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]
@@ -39,7 +41,10 @@ _PER_TURN = 50
 
 
 class Handlers:
-    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `random`: spreads the heartbeats."""
+    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `more_stats`: what others add to /stats.
+
+    `random`: spreads the heartbeats.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class Handlers:
         times: Times,
         random: Random,
         checks: Mapping[str, Check],
+        more_stats: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._registry = registry
         self._engine = engine
@@ -56,6 +62,7 @@ class Handlers:
         self._times = times
         self._random = random
         self._checks = checks
+        self._more_stats = more_stats
         self._started_at = clock()
         self._listing = Listing(registry, clock, times)
 
@@ -65,7 +72,9 @@ class Handlers:
             web.post("/heartbeat", self.heartbeat),
             web.post("/heartbeats", self.heartbeats),
             web.get("/resolve/{name}", self.resolve),
+            web.put("/instances", self.upsert),
             web.get("/instances/{id}", self.instance),
+            web.delete("/instances/{id}", self.deregister_by_id),
             web.get("/services", self._listing.services),
             web.delete("/services/{name}", self.deregister_service),
             web.delete("/services/{name}/instances", self.deregister),
@@ -88,8 +97,25 @@ class Handlers:
         return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
 
     async def heartbeat(self, request: web.Request) -> web.Response:
-        key = (await read(request, HeartbeatBody)).key()
-        return self._reply(self._renewed(self._engine.renew(key)))
+        body = await read(request, HeartbeatBody)
+        if body.with_registration:
+            return await self.upsert(request)
+        return self._reply(self._renewed(self._engine.renew(body.key())))
+
+    async def upsert(self, request: web.Request) -> web.Response:
+        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
+        spec = (await read(request, RegisterBody)).registration()
+        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
+        if known is not None and known.instance.spec == replace(spec, name=known.instance.spec.name, id=None):
+            entry = self._engine.renew(spec.key)
+        else:
+            entry = await self._engine.submit(Upsert(spec, self._times.wall()))
+        content = self._renewed(entry)
+        content["instance"] |= views.registered(entry, self._clock())
+        if known is not None:
+            return self._reply(content)
+        content["message"] = "Service registered successfully"
+        return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
 
     async def heartbeats(self, request: web.Request) -> web.Response:
         items = (await read(request, HeartbeatsBody, MAX_BODY)).instances
@@ -119,16 +145,20 @@ class Handlers:
         }
 
     async def deregister(self, request: web.Request) -> web.Response:
-        ip = parameter(request, "ip", _DELETE_EXAMPLE)
-        port = parameter(request, "port", _DELETE_EXAMPLE)
-        key = Key.of(request.match_info["name"], ip, port)
-        instance = await self._engine.submit(Deregister(key, _asked_by(request)))
+        key = key_in_path(request, _DELETE_EXAMPLE)
+        return await self._deregister(key, request)
+
+    async def deregister_by_id(self, request: web.Request) -> web.Response:
+        return await self._deregister(request.match_info["id"], request)
+
+    async def _deregister(self, which: Key | str, request: web.Request) -> web.Response:
+        instance = await self._engine.submit(Deregister(which, asked_by(request)))
         content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
         return self._reply(content)
 
     async def deregister_service(self, request: web.Request) -> web.Response:
         name = label(request.match_info["name"], "name")
-        removed = await self._engine.submit(DeregisterService(name, _asked_by(request)))
+        removed = await self._engine.submit(DeregisterService(name, asked_by(request)))
         content = {
             "message": "Service deregistered successfully",
             "serviceName": removed[0].spec.name if removed else name,
@@ -141,7 +171,7 @@ class Handlers:
         services = instances = 0
         for number, name in enumerate(list(self._registry.services), 1):
             try:
-                removed = await self._engine.submit(DeregisterService(name, f"cleared, {_asked_by(request)}"))
+                removed = await self._engine.submit(DeregisterService(name, f"cleared, {asked_by(request)}"))
             except UnknownService:  # it went by itself in between
                 continue
             services, instances = services + 1, instances + len(removed)
@@ -156,29 +186,31 @@ class Handlers:
         name = label(request.match_info["name"], "name")
         now = self._clock()
         service = self._registry.service(name)
-        healthy = service.healthy(now) if service else []
-        if service is None or not healthy:
-            raise _nobody(name, 0 if service is None else len(service.entries))
-        return self._reply(self._resolved(service, healthy, now))
+        served = service.served(now) if service else []
+        if service is None or not served:
+            raise _nobody(name, service, now)
+        return self._reply(self._resolved(service, served, now))
 
     def resolve_at_once(self, name: bytes) -> bytes | None:
-        """The answer for a service with healthy instances; None for all others."""
+        """The answer for a service that has one; None for all others."""
         service = self._registry.service(name.decode("ascii")) if name.isascii() else None
         now = self._clock()
-        healthy = service.healthy(now) if service else []
-        return self._json(self._resolved(service, healthy, now)) if service and healthy else None
+        served = service.served(now) if service else []
+        return self._json(self._resolved(service, served, now)) if service and served else None
 
-    def _resolved(self, service: Service, healthy: list[Entry], now: float) -> views.Json:
-        healthy.sort(key=lambda entry: entry.lease.renewed_at, reverse=True)
+    def _resolved(self, service: Service, served: list[Entry], now: float) -> views.Json:
+        """Suspects last, then by the latest heartbeat."""
+        served.sort(key=lambda entry: (entry.held, -entry.lease.renewed_at))
         return {
             "serviceName": service.name,
-            "instanceCount": len(healthy),
-            "instances": [views.resolved(entry, now, self._times) for entry in healthy],
+            "instanceCount": len(served),
+            "instances": [views.resolved(entry, now, self._times) for entry in served],
         }
 
     async def instance(self, request: web.Request) -> web.Response:
         entry = self._registry.by_id(request.match_info["id"])
-        return self._reply(views.listed(entry, self._clock(), self._times))
+        window = self._registry.window(entry.instance)
+        return self._reply(views.listed(entry, self._clock(), self._times, window))
 
     async def stats(self, request: web.Request) -> web.Response:
         registry = self._registry
@@ -192,6 +224,9 @@ class Handlers:
             "uptime": self._uptime(),
             "heartbeatTimeout": f"{registry.lease_ttl:g}s",
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
+            "instancesByStatus": {status.value: count for status, count in registry.counts.items()},
+            "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
+            **self._more_stats(),
         }
         return self._reply(content)
 
@@ -231,13 +266,13 @@ class Handlers:
         return orjson.dumps(content)
 
 
-def _asked_by(request: web.Request) -> str:
-    return f"asked for by {request.remote}"
-
-
-def _nobody(name: str, known: int) -> HttpError:
-    if known:
-        message = f"Service {name} is known, but none of its {known} instances is healthy; see GET /services"
+def _nobody(name: str, service: Service | None, now: float) -> HttpError:
+    if service is not None:
+        known = Counter(entry.status_at(now) for entry in service.entries.values())
+        each = ", ".join(f"{count} {status}" for status, count in known.items())
+        message = (
+            f"Service {name} is known, but none of its {known.total()} instances is healthy ({each}); see GET /services"
+        )
         return HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
     message = f"No service {name} is registered; GET /services lists those that are"
     return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])

@@ -10,10 +10,11 @@ import orjson
 from aiohttp import hdrs, web
 
 from discovery.core.errors import InvalidField
+from discovery.core.status import Status
 from discovery.rest import views
 from discovery.rest.times import Times
 from discovery.store.registry import Registry
-from discovery.store.service import Service
+from discovery.store.service import Entry, Service
 
 _JSON = "application/json"
 # Instances for one turn of the event loop: 10 µs each.
@@ -61,12 +62,22 @@ class Listing:
         content = {
             "totalServices": len(registry.services),
             "totalInstances": len(registry),
-            "totalHealthyInstances": len(registry) - registry.unhealthy,
-            "services": {each.name: views.service(each, now, self._times) for each in services[:size]},
+            "totalHealthyInstances": registry.counts[Status.HEALTHY],
+            "services": {each.name: self._service(each, now) for each in services[:size]},
             "next": services[size - 1].name if len(services) > size else None,
             "timestamp": self._times.now(),
         }
         return web.Response(body=orjson.dumps(content), content_type=_JSON)
+
+    def _service(self, service: Service, now: float) -> views.Json:
+        return {
+            "instanceCount": len(service.entries),
+            "healthyCount": len(service.healthy(now)),
+            "instances": [self._listed(entry, now) for entry in service.entries.values()],
+        }
+
+    def _listed(self, entry: Entry, now: float) -> views.Json:
+        return views.listed(entry, now, self._times, self._registry.window(entry.instance))
 
     def _pieces(self) -> Iterator[tuple[bytes, int]]:
         """The list, each piece with the work that it was, counted in instances.
@@ -94,4 +105,4 @@ class Listing:
         entries = list(service.entries.values())
         for start in range(0, len(entries), _PER_TURN):
             now = self._clock()
-            yield [views.listed(entry, now, self._times) for entry in entries[start : start + _PER_TURN]]
+            yield [self._listed(entry, now) for entry in entries[start : start + _PER_TURN]]

@@ -7,6 +7,7 @@ from typing import TypeVar
 import orjson
 from aiohttp import hdrs, web
 
+from discovery.core.instance import Key
 from discovery.rest.errors import HttpError
 from discovery.rest.schemas import Body
 
@@ -53,3 +54,14 @@ def parameter(request: web.Request, name: str, example: str) -> str:
             400, "PARAMETER_MISSING", f"{name}: the query parameter is required", field=name, example=example
         )
     return value
+
+
+def key_in_path(request: web.Request, example: str) -> Key:
+    """Of `/services/NAME/…?ip=&port=`; InvalidField, or HttpError 400 with an example."""
+    ip, port = parameter(request, "ip", example), parameter(request, "port", example)
+    return Key.of(request.match_info["name"], ip, port)
+
+
+def asked_by(request: web.Request) -> str:
+    """The reason of a change that somebody asked for."""
+    return f"asked for by {request.remote}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
 from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Key, Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.maintenance import MAX_SECONDS, Window
 from discovery.core.name import fold
 
 # A whole number, or a decimal string as clients have it that read it from their environment. `core` tells good from bad.
@@ -25,7 +26,7 @@ class Body(BaseModel):
 
 
 class RegisterBody(Body):
-    """POST /register."""
+    """POST /register, PUT /instances, and POST /heartbeat with `register`."""
 
     name: StrictStr
     ip: StrictStr
@@ -39,6 +40,7 @@ class RegisterBody(Body):
     zone: StrictStr | None = None
     ttl: Seconds = None
     max_answers: StrictInt | None = Field(None, alias="maxAnswers")
+    check: dict[str, Any] | None = None
     id: StrictStr | None = None
 
     def registration(self) -> Registration:
@@ -47,11 +49,12 @@ class RegisterBody(Body):
 
 
 class HeartbeatBody(Body):
-    """POST /heartbeat."""
+    """POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten."""
 
     name: StrictStr
     ip: StrictStr
     port: Port
+    with_registration: StrictBool = Field(False, alias="register")
 
     def key(self) -> Key:
         return Key.of(self.name, self.ip, self.port)
@@ -60,16 +63,28 @@ class HeartbeatBody(Body):
 def usual_key(item: Any) -> Key:
     """The key of an instance in its usual spelling, unchecked but for what would pass for another: it is looked up, no more.
 
-    KeyError, TypeError or AttributeError for every other spelling, and for nonsense.
+    KeyError, TypeError or AttributeError for every other spelling, for what carries a registration, and for nonsense.
     """
     name, port = item["name"], item["port"]
-    if type(port) is not int or not name.isascii():
+    if type(port) is not int or not name.isascii() or "register" in item:
         raise TypeError
     return Key(fold(name), item["ip"], port)
 
 
 # About 1 MB of JSON, and 20 ms of work in pieces.
 MAX_BATCH = 10_000
+
+
+class MaintenanceBody(Body):
+    """PUT …/maintenance: why, and until when (ISO 8601) or for how many seconds."""
+
+    reason: StrictStr
+    until: StrictStr | None = None
+    seconds: Annotated[Any, WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS})] = None
+
+    def window(self, wall: float) -> Window:
+        """InvalidField when a value breaks a rule."""
+        return Window.of(self.reason, self.until, self.seconds, wall)
 
 
 class HeartbeatsBody(Body):

@@ -44,3 +44,36 @@ class IdTaken(DiscoveryError):
             f"The id {id} belongs to {holder.spec.name} at {holder.address}; deregister that one or choose another id"
         )
         self.id = id
+
+
+class Deregistered(DiscoveryError):
+    """A heartbeat that carries a registration, too soon after the instance was deregistered. `left`: seconds."""
+
+    def __init__(self, key: Key, left: float) -> None:
+        super().__init__(
+            f"{key.ip} port {key.port} of service {key.service} was deregistered, and a heartbeat does not bring it back for "
+            f"another {left:.1f} s; POST /register does"
+        )
+        self.left = left
+
+
+class NoWindow(DiscoveryError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no maintenance window for {what}; GET /maintenance lists those there are")
+
+
+class TooManyWindows(DiscoveryError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"There are {limit} maintenance windows, and there cannot be more; end some (GET /maintenance)"
+        )
+
+
+class NotDurable(DiscoveryError):
+    """A write that cannot be made safe now. Heartbeats and reads go on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The registry cannot write to its disk, so nothing can change: {reason}; try again in a moment"
+        )
+        self.reason = reason

@@ -8,10 +8,12 @@ from discovery.core.change import Change, Kind
 
 _log = logging.getLogger("discovery.registry")
 
-_WARN = {Kind.UNHEALTHY, Kind.EXPIRED}
+_WARN = {Kind.UNHEALTHY, Kind.EXPIRED, Kind.SUSPECT, Kind.FAILING, Kind.FLAPPING}
 
 
 def narrate(change: Change) -> None:
+    if change.kind is Kind.RESTORED:  # the engine says how many in one line
+        return
     level = logging.WARNING if change.kind in _WARN else logging.INFO
     instance = change.instance
     _log.log(

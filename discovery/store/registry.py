@@ -8,20 +8,37 @@ is called in the middle of the write, so it never blocks, never raises and never
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from random import Random
 
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.lease import Lease
+from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.store.deadlines import Deadlines
-from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.core.status import Status
+from discovery.store.brake import Brake
+from discovery.store.damping import NO_DAMPING, Damping
+from discovery.store.errors import (
+    Deregistered,
+    IdTaken,
+    NameReserved,
+    NoWindow,
+    ServiceFull,
+    UnknownInstance,
+    UnknownService,
+)
+from discovery.store.liveness import Liveness
 from discovery.store.service import Entry, Service
+from discovery.store.tombstones import MAX_SECONDS, Tombstones
+from discovery.store.windows import Windows
 
 Listener = Callable[[Change], None]
+
+# A pause that took at least this part of a lease may have swallowed the heartbeat that was due in it.
+_SWALLOWED = 1 / 3
 
 
 class Registry:
@@ -39,6 +56,8 @@ class Registry:
         new_id: Callable[[], str],
         started_at: float,
         index: int = 0,
+        brake: Brake | None = None,
+        damping: Damping = NO_DAMPING,
     ) -> None:
         self.lease_ttl = lease_ttl
         self.cleanup_interval = cleanup_interval
@@ -48,14 +67,17 @@ class Registry:
         self.registrations = 0  # accepted calls to register, renew and removals by cleanup, since the start
         self.renewals = 0
         self.cleanups = 0
-        self.unhealthy = 0  # instances that are listed and were published as unhealthy
         self._new_id = new_id
-        self._started_at = started_at
         self._services: dict[str, Service] = {}
         self._names: list[str] = []  # their keys, sorted, for paging: moving 10,000 of them takes 4 µs, once a service
         self._by_id: dict[str, Entry] = {}
         self._reserved: frozenset[str] = frozenset()
-        self._deadlines = Deadlines()
+        self._tombstones = Tombstones()
+        self._windows = Windows()
+        no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
+        self._liveness = Liveness(
+            self._publish, self._windows, brake or no_brake, damping, started_at, cleanup_interval
+        )
         self._listeners: list[Listener] = []
 
     # -- reading
@@ -64,6 +86,20 @@ class Registry:
     def services(self) -> Mapping[str, Service]:
         """By folded name. Read only; changes under the reader's feet when it awaits."""
         return self._services
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """Instances by the status that was published of them."""
+        return self._liveness.counts
+
+    @property
+    def windows(self) -> Mapping[Scope, Window]:
+        """The maintenance windows; another mapping after each change."""
+        return self._windows.all
+
+    def window(self, instance: Instance) -> Window | None:
+        """The one that keeps the instance out of answers."""
+        return self._windows.of(instance)
 
     def service(self, name: str) -> Service | None:
         return self._services.get(fold(name))
@@ -80,12 +116,19 @@ class Registry:
             raise UnknownInstance(id)
         return entry
 
-    def _at(self, key: Key) -> Entry:
-        service = self._services.get(key.service)
-        entry = service.entries.get((key.ip, key.port)) if service else None
+    def at(self, which: Key | str) -> Entry:
+        """By key or id; UnknownInstance."""
+        if isinstance(which, str):
+            return self.by_id(which)
+        service = self._services.get(which.service)
+        entry = service.entries.get((which.ip, which.port)) if service else None
         if entry is None:
-            raise UnknownInstance.at(key)
+            raise UnknownInstance.at(which)
         return entry
+
+    def knows(self, key: Key) -> bool:
+        service = self._services.get(key.service)
+        return service is not None and (key.ip, key.port) in service.entries
 
     def __len__(self) -> int:
         """Instances, those included whose lease has run out and that were not removed yet."""
@@ -107,6 +150,17 @@ class Registry:
         self._reserved = names
         self.index += 1
 
+    def restore(self, instance: Instance, now: float) -> Entry:
+        """An instance from before this process, as it was then, with a full lease from `now` on. The index stays."""
+        spec = instance.spec
+        key = spec.key
+        service = self._service_for(key.service, spec.name)
+        entry = Entry(instance, Lease(self._ttl(spec), now))
+        self._insert(entry, service)
+        self._tell(Change(self.index, Kind.RESTORED, instance, "known from before the start"))
+        self._liveness.show(entry, "as before the start", now)
+        return entry
+
     def register(self, spec: Registration, now: float, wall: float) -> Entry:
         """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
 
@@ -118,65 +172,127 @@ class Registry:
         name = spec.name if service is None else service.name  # shown as first registered
         own_id, spec = spec.id, replace(spec, name=name, id=None)
         entry = service.entries.get((spec.ip, spec.port)) if service else None
-        if entry is None:
+        if entry is None or service is None:
             entry = self._add(spec, own_id, now, wall)
         else:
-            self._register_again(entry, spec, now)
+            self._register_again(entry, service, spec, now)
         self.registrations += 1
         return entry
 
+    def upsert(self, spec: Registration, now: float, wall: float) -> Entry:
+        """A heartbeat that carries the whole registration: as `register`, but Deregistered where that was too short ago."""
+        left = self._tombstones.left(spec.key, now)
+        if left > 0 and not self.knows(spec.key):
+            raise Deregistered(spec.key, left)
+        return self.register(spec, now, wall)
+
     def renew(self, which: Key | str, now: float) -> Entry:
         """A heartbeat, by key or id. UnknownInstance when it is not registered, or no longer."""
-        if isinstance(which, str):
-            return self._beat(self.by_id(which), now)
-        return self._beat(self._at(which), now)
+        entry = self.at(which)
+        self.renewals += 1
+        if entry.gone or entry.held or not entry.lease.alive(now):
+            self._liveness.renew(entry, self._service_of(entry), now, "heartbeat received")
+        else:
+            entry.lease.renew(now)
+        return entry
 
-    def deregister(self, key: Key, reason: str) -> Instance:
-        entry = self._at(key)
-        self._remove(entry, Kind.DEREGISTERED, reason)
+    def checked(self, id: str, failing: str | None, now: float) -> Entry:
+        """What the checks of an instance say from now on: why they fail, or None when they pass. UnknownInstance."""
+        entry = self.by_id(id)
+        entry.failing = failing
+        service = self._service_of(entry)
+        self._liveness.catch_up(entry, service, now)
+        self._liveness.take_out(entry, service, failing or "its checks pass again", now)
+        return entry
+
+    def drain(self, which: Key | str, draining: bool, reason: str, now: float) -> Entry:
+        """Leaves the instance out of answers until that is undone. UnknownInstance."""
+        entry = self.at(which)
+        if entry.instance.draining != draining:
+            service = self._service_of(entry)
+            self._liveness.catch_up(entry, service, now)
+            entry.instance = replace(entry.instance, draining=draining)
+            if not self._liveness.take_out(entry, service, reason, now):
+                self._publish(Kind.UPDATED, entry.instance, reason)
+        return entry
+
+    def maintain(self, scope: Scope, window: Window, now: float, wall: float) -> None:
+        """Opens a maintenance window, in place of one of the same scope.
+
+        UnknownService or UnknownInstance when there is nothing of the kind now; TooManyWindows.
+        """
+        self._affected(scope, known=True)
+        self._windows.set(scope, window, now + window.until - wall)
+        self._show(scope, f"maintenance: {window.reason}", now)
+
+    def restore_window(self, scope: Scope, window: Window, now: float, wall: float) -> None:
+        """One from before this process, before any instance is restored."""
+        self._windows.set(scope, window, now + window.until - wall)
+
+    def end_maintenance(self, scope: Scope, reason: str, now: float) -> None:
+        """NoWindow."""
+        if not self._windows.end(scope):
+            raise NoWindow(scope.service if scope.ip is None else f"{scope.ip} port {scope.port} of {scope.service}")
+        self._show(scope, reason, now)
+
+    def deregister(self, which: Key | str, reason: str, now: float) -> Instance:
+        """UnknownInstance."""
+        entry = self.at(which)
+        self._deregister(entry, reason, now)
         return entry.instance
 
-    def deregister_service(self, name: str, reason: str) -> list[Instance]:
+    def deregister_service(self, name: str, reason: str, now: float) -> list[Instance]:
         """Removes the whole service; UnknownService when there is none."""
         service = self.service(name)
         if service is None:
             raise UnknownService(name)
         entries = list(service.entries.values())
         for entry in entries:
-            self._remove(entry, Kind.DEREGISTERED, reason)
+            self._deregister(entry, reason, now)
         return [entry.instance for entry in entries]
+
+    def bury(self, key: Key, until: float, now: float) -> None:
+        """Until then no heartbeat brings it back, whatever it carries."""
+        self._tombstones.bury(key, until, now)
+
+    def buried(self, key: Key, now: float) -> float:
+        """Seconds for which no heartbeat brings it back; 0 when there was no deregistration lately."""
+        return self._tombstones.left(key, now)
 
     # -- the passing of time
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do; None when nothing is registered."""
-        return self._deadlines.next
+        entries, windows = self._liveness.next, self._windows.next
+        if windows is None:
+            return entries
+        return windows if entries is None else min(entries, windows)
 
     def advance(self, now: float, limit: int) -> None:
-        """Publishes at most `limit` of what has become due by `now`: leases run out, cleanups of what stayed unhealthy."""
+        """Publishes at most `limit` of what has become due by `now`: leases run out, cleanups of what stayed unhealthy.
+
+        The end of a window counts as one, whatever it is for.
+        """
+        for scope in self._windows.over(now)[:limit]:
+            self.end_maintenance(scope, "the maintenance window is over", now)
+            limit -= 1
         for _ in range(limit):
-            entry = self._deadlines.pop(now)
+            entry = self._liveness.pop(now)
             if entry is None:
                 return
-            self._settle(entry, now)
+            reason = self._liveness.settle(entry, self._service_of(entry), now)
+            if reason is not None:
+                self.cleanups += 1
+                self._remove(entry, Kind.EXPIRED, reason)
 
-    def _settle(self, entry: Entry, now: float) -> None:
-        """The one state machine of an entry against time, called whenever its deadline is up."""
-        if entry.lease.alive(now):
-            self._deadlines.push(entry, entry.lease.expires_at)
-        elif not entry.unhealthy:
-            entry.unhealthy = True
-            self.unhealthy += 1
-            self._publish(Kind.UNHEALTHY, entry.instance, f"no heartbeat for {entry.lease.ttl:g} s")
-            self._deadlines.push(entry, self._cleanup_after(entry.lease.expires_at + self.cleanup_interval))
-        else:
-            self.cleanups += 1
-            self._remove(entry, Kind.EXPIRED, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
-
-    def _cleanup_after(self, time: float) -> float:
-        """The first cleanup at or after `time`; cleanups run every `cleanup_interval` from the start on."""
-        ticks = math.ceil((time - self._started_at) / self.cleanup_interval)
-        return max(time, self._started_at + ticks * self.cleanup_interval)
+    def resume(self, pause: float, now: float) -> None:
+        """The process stood still for `pause` seconds, which are not in `now`: whose heartbeat may have come to grief meanwhile
+        gets a full lease.
+        """
+        for entry in self._by_id.values():
+            lease = entry.lease
+            if lease.alive(now) and pause >= lease.ttl * _SWALLOWED:
+                lease.renewed_at = now
 
     # -- the writes' parts
 
@@ -187,52 +303,25 @@ class Registry:
         if own_id is not None and own_id in self._by_id:
             raise IdTaken(own_id, self._by_id[own_id].instance)
         self._make_room(spec, now)
-        service = self._services.get(key.service)
-        if service is None:
-            service = self._services[key.service] = Service(spec.name)
-            insort(self._names, key.service)
+        self._tombstones.lift(key)
+        service = self._service_for(key.service, spec.name)
         entry = Entry(Instance(own_id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
-        service.entries[(spec.ip, spec.port)] = entry
-        self._by_id[entry.instance.id] = entry
-        self._deadlines.push(entry, entry.lease.expires_at)
+        self._insert(entry, service)
         self._publish(Kind.REGISTERED, entry.instance, "new instance")
+        window = self._windows.of(entry.instance)
+        if window is not None:
+            self._liveness.show(entry, f"maintenance: {window.reason}", now)
         return entry
 
-    def _register_again(self, entry: Entry, spec: Registration, now: float) -> None:
+    def _register_again(self, entry: Entry, service: Service, spec: Registration, now: float) -> None:
         old = entry.instance
-        self._mark_if_lapsed(entry, now)
-        entry.lease.ttl = self._ttl(spec)
-        self._renew_lease(entry, now)
+        self._liveness.catch_up(entry, service, now)
+        if spec.check != old.spec.check:
+            entry.failing = None
+        entry.instance = replace(old, spec=spec)
+        self._liveness.registered_again(entry, service, self._ttl(spec), now)
         if spec != old.spec:
-            entry.instance = Instance(old.id, old.registered_at, spec)
             self._publish(Kind.UPDATED, entry.instance, "registered again")
-        self._mark_if_healthy_again(entry)
-
-    def _beat(self, entry: Entry, now: float) -> Entry:
-        self.renewals += 1
-        if not entry.unhealthy and entry.lease.alive(now):
-            entry.lease.renewed_at = now  # the common case, and nothing else: its deadline is looked at when it is up
-        else:
-            self._mark_if_lapsed(entry, now)
-            self._renew_lease(entry, now)
-            self._mark_if_healthy_again(entry)
-        return entry
-
-    def _mark_if_lapsed(self, entry: Entry, now: float) -> None:
-        """Publishes a lapse that the reaper has not come round to, so that listeners see every state in order."""
-        if not entry.unhealthy and not entry.lease.alive(now):
-            self._deadlines.discard(entry)
-            self._settle(entry, now)
-
-    def _renew_lease(self, entry: Entry, now: float) -> None:
-        entry.lease.renewed_at = now
-        self._deadlines.push(entry, entry.lease.expires_at)
-
-    def _mark_if_healthy_again(self, entry: Entry) -> None:
-        if entry.unhealthy:
-            entry.unhealthy = False
-            self.unhealthy -= 1
-            self._publish(Kind.HEALTHY, entry.instance, "heartbeat received")
 
     def _make_room(self, spec: Registration, now: float) -> None:
         """At the limit the instance that has been unhealthy longest makes way."""
@@ -243,26 +332,65 @@ class Registry:
         if not lapsed:
             raise ServiceFull(service.name, self.max_instances)
         oldest = min(lapsed, key=lambda entry: entry.lease.expires_at)
-        self._mark_if_lapsed(oldest, now)
+        self._liveness.catch_up(oldest, service, now)
         self._remove(oldest, Kind.EXPIRED, "made way for a new instance at the service's limit")
+
+    def _service_for(self, key: str, name: str) -> Service:
+        service = self._services.get(key)
+        if service is None:
+            service = self._services[key] = Service(name)
+            insort(self._names, key)
+        return service
+
+    def _insert(self, entry: Entry, service: Service) -> None:
+        instance = entry.instance
+        service.entries[(instance.spec.ip, instance.spec.port)] = entry
+        self._by_id[instance.id] = entry
+        self._liveness.begin(entry)
+
+    def _deregister(self, entry: Entry, reason: str, now: float) -> None:
+        self._tombstones.bury(entry.instance.spec.key, now + min(entry.lease.ttl, MAX_SECONDS), now)
+        self._remove(entry, Kind.DEREGISTERED, reason)
 
     def _remove(self, entry: Entry, kind: Kind, reason: str) -> None:
         key = entry.instance.spec.key
         service = self._services[key.service]
+        self._liveness.end(entry, service)
         del service.entries[(key.ip, key.port)]
         if not service.entries:
             del self._services[key.service]
             del self._names[bisect_left(self._names, key.service)]
         del self._by_id[entry.instance.id]
-        self.unhealthy -= entry.unhealthy
-        self._deadlines.discard(entry)
         self._publish(kind, entry.instance, reason)
+
+    def _affected(self, scope: Scope, known: bool) -> list[Entry]:
+        """Those registered now. `known`: none is UnknownService or UnknownInstance."""
+        service = self._services.get(scope.service)
+        if scope.ip is not None and scope.port is not None:
+            entry = service.entries.get((scope.ip, scope.port)) if service else None
+            if entry is None and known:
+                raise UnknownInstance.at(Key(scope.service, scope.ip, scope.port))
+            return [] if entry is None else [entry]
+        if service is None and known:
+            raise UnknownService(scope.service)
+        return [] if service is None else list(service.entries.values())
+
+    def _show(self, scope: Scope, reason: str, now: float) -> None:
+        for entry in self._affected(scope, known=False):
+            service = self._service_of(entry)
+            self._liveness.catch_up(entry, service, now)
+            self._liveness.take_out(entry, service, reason, now)
+
+    def _service_of(self, entry: Entry) -> Service:
+        return self._services[fold(entry.instance.spec.name)]
 
     def _ttl(self, spec: Registration) -> float:
         return self.lease_ttl if spec.ttl is None else spec.ttl
 
     def _publish(self, kind: Kind, instance: Instance, reason: str) -> None:
         self.index += 1
-        change = Change(self.index, kind, instance, reason)
+        self._tell(Change(self.index, kind, instance, reason))
+
+    def _tell(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)

@@ -2,41 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.name import fold
+from discovery.core.status import Status
+from discovery.store.brake import Hold
+from discovery.store.damping import Flaps
 
 Address = tuple[str, int]  # (ip, port): the key of an instance within its service
 
+# What stands for the lease of a suspect: it is in answers until a Change says otherwise.
+_HELD = Lease(1e9, 0.0)
+
 
 class Entry:
-    """An instance and its lease. `unhealthy`: the registry has published that the lease ran out.
+    """An instance, its lease, and what the registry has published of it: its `status`, which follows from the rest.
 
-    `due` is the deadline under which the entry waits in the registry's queue, None once it is removed.
+    `gone`: the lease has run out. `held`: by the brake. `spared`: the brake has let go of it since it last beat. `failing`: why its
+    checks fail. `flaps`: its latest changes for the worse and back; None before the first. `then`: when one that is gone is
+    removed, or the brake is asked again. `due`: the deadline under which it waits in the registry's queue, None once it is removed.
     """
 
-    __slots__ = ("due", "instance", "lease", "unhealthy")
+    __slots__ = ("due", "failing", "flaps", "gone", "held", "instance", "lease", "spared", "status", "then")
 
     def __init__(self, instance: Instance, lease: Lease) -> None:
         self.instance = instance
         self.lease = lease
-        self.unhealthy = False
+        self.status = Status.HEALTHY
+        self.gone = False
+        self.held = False
+        self.spared = False
+        self.failing: str | None = None
+        self.flaps: Flaps | None = None
+        self.then = 0.0
         self.due: float | None = None
+
+    def healthy(self, now: float) -> bool:
+        """Expiry is tested here, at the read, not when a sweep comes by."""
+        return self.status is Status.HEALTHY and self.lease.alive(now)
+
+    def status_at(self, now: float) -> Status:
+        return self.status if self.held or self.lease.alive(now) else Status.UNHEALTHY
+
+    @property
+    def term(self) -> Lease:
+        """How long it stays in answers unless there is a Change."""
+        return _HELD if self.held else self.lease
 
 
 class Service:
-    """`name` as first registered, `key` its folded octets, as DNS wants them.
+    """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects.
 
     `entries` in the order of registration, those included whose lease has run out.
     """
 
-    __slots__ = ("entries", "key", "name")
+    __slots__ = ("entries", "hold", "key", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.key = fold(name).encode("ascii")
         self.entries: dict[Address, Entry] = {}
+        self.hold: Hold | None = None
 
     def healthy(self, now: float) -> list[Entry]:
-        """Those whose lease still runs at `now`: expiry is tested here, at the read, not when a sweep comes by."""
-        return [entry for entry in self.entries.values() if entry.lease.alive(now)]
+        """Those whose lease still runs at `now` and that nothing keeps out of answers."""
+        return [entry for entry in self.entries.values() if entry.healthy(now)]
+
+    def served(self, now: float) -> list[Entry]:
+        return served(self.entries.values(), now)
+
+
+def served(entries: Iterable[Entry], now: float) -> list[Entry]:
+    """Those of `entries` that belong into an answer: the healthy ones, then the suspects; where there are neither, those that flap."""
+    entries = list(entries)
+    healthy = [entry for entry in entries if entry.healthy(now)]
+    if len(healthy) == len(entries):  # nearly always
+        return healthy
+    found = healthy + [entry for entry in entries if entry.status is Status.SUSPECT]
+    return found or [entry for entry in entries if entry.status is Status.FLAPPING and entry.lease.alive(now)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -31,12 +32,65 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsert:
+    """A heartbeat that carries the whole registration."""
+
+    spec: Registration
+    wall: float  # as Register's
+
+    def apply(self, registry: Registry, now: float) -> Entry:
+        return registry.upsert(self.spec, now, self.wall)
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """`draining` False: it is undone."""
+
+    which: Key | str
+    draining: bool
+    reason: str
+
+    def apply(self, registry: Registry, now: float) -> Entry:
+        return registry.drain(self.which, self.draining, self.reason, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    scope: Scope
+    window: Window
+    wall: float  # epoch seconds now
+
+    def apply(self, registry: Registry, now: float) -> None:
+        registry.maintain(self.scope, self.window, now, self.wall)
+
+
+@dataclass(frozen=True, slots=True)
+class EndMaintenance:
+    scope: Scope
+    reason: str
+
+    def apply(self, registry: Registry, now: float) -> None:
+        registry.end_maintenance(self.scope, self.reason, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the active checks of an instance say from now on. `failing`: why they fail, None when they pass."""
+
+    id: str
+    failing: str | None
+
+    def apply(self, registry: Registry, now: float) -> Entry:
+        return registry.checked(self.id, self.failing, now)
+
+
+@dataclass(frozen=True, slots=True)
 class Deregister:
-    key: Key
+    which: Key | str
     reason: str
 
     def apply(self, registry: Registry, now: float) -> Instance:
-        return registry.deregister(self.key, self.reason)
+        return registry.deregister(self.which, self.reason, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +99,4 @@ class DeregisterService:
     reason: str
 
     def apply(self, registry: Registry, now: float) -> list[Instance]:
-        return registry.deregister_service(self.name, self.reason)
+        return registry.deregister_service(self.name, self.reason, now)

@@ -26,7 +26,7 @@ def test_without_a_command_it_serves(monkeypatch: pytest.MonkeyPatch, started: l
         started.append("serve")
         return 0
 
-    monkeypatch.setitem(cli.COMMANDS, "serve", ("", run))
+    monkeypatch.setitem(cli.COMMANDS, "serve", cli.Command("", lambda arguments: run()))
     assert cli.main([]) == 0
     assert cli.main(["serve"]) == 0
     assert started == ["serve", "serve"]
@@ -38,7 +38,7 @@ def test_what_goes_wrong_while_running_is_said_without_a_traceback(
     def run() -> int:
         raise DiscoveryError("The disk is full")
 
-    monkeypatch.setitem(cli.COMMANDS, "serve", ("", run))
+    monkeypatch.setitem(cli.COMMANDS, "serve", cli.Command("", lambda arguments: run()))
     assert cli.main([]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -120,7 +120,7 @@ CHANGES = {
     "another weight": lambda world: world.add("web", "10.0.0.1", weight=7),
     "another ttl": lambda world: world.add("web", "10.0.0.1", ttl=3600),
     "an instance less": lambda world: world.remove("web", "10.0.0.1"),
-    "the service gone": lambda world: world.registry.deregister_service("WEB", "test"),
+    "the service gone": lambda world: world.registry.deregister_service("WEB", "test", 0.0),
     "spelt otherwise": lambda world: world.add("WEB", "10.0.0.4"),
 }
 
@@ -177,7 +177,7 @@ def test_the_namespace_default_gives_way_to_a_service_of_that_name() -> None:
         assert len(world.ask("web.default.svc.local").answer) == 2
     world.add("default", "10.0.0.9")
     assert outcome(world.ask("web.default.svc.local")) == "NXDOMAIN"
-    world.registry.deregister_service("default", "test")
+    world.registry.deregister_service("default", "test", 0.0)
     assert len(world.ask("web.default.svc.local").answer) == 2
 
 
@@ -214,7 +214,7 @@ def test_kept_templates_are_bounded_and_everything_still_answers(
         number = random.randrange(50)
         assert data(world.ask(f"s{number}.svc.local").answer) == [f"10.0.0.{number + 1}"]
         assert len(packed.alive) <= 8 + 1
-    world.registry.deregister_service("s3", "test")
+    world.registry.deregister_service("s3", "test", 0.0)
     assert outcome(world.ask("s3.svc.local")) == "NXDOMAIN"
 
 

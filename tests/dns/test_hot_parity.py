@@ -136,12 +136,12 @@ class HotPathBesideResponder(RuleBasedStateMachine):
     @precondition(lambda self: self.entries())
     @rule(data=st.data())
     def deregister(self, data: st.DataObject) -> None:
-        self.world.registry.deregister(self.an_entry(data).instance.spec.key, "test")
+        self.world.registry.deregister(self.an_entry(data).instance.spec.key, "test", self.now)
 
     @rule(name=st.sampled_from(SERVICES))
     def deregister_service(self, name: str) -> None:
         try:
-            self.world.registry.deregister_service(name, "test")
+            self.world.registry.deregister_service(name, "test", self.now)
         except DiscoveryError:
             assert self.world.registry.service(name) is None
 

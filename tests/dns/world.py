@@ -115,8 +115,8 @@ class World:
     def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
 
-    def remove(self, name: str, ip: str, port: int = 3001) -> None:
-        self.registry.deregister(Key.of(name, ip, port), "test")
+    def remove(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0) -> None:
+        self.registry.deregister(Key.of(name, ip, port), "test", now)
 
     def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False) -> bytes | None:
         responder = self.plain if plain else self.responder

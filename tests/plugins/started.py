@@ -23,6 +23,7 @@ from discovery.dns.catalog import Lookup
 from discovery.dns.message import Answer, Elsewhere, Question
 from discovery.plugins import Factory, Plugin
 from discovery.settings import Settings
+from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
 LIMIT = 10.0
@@ -88,7 +89,7 @@ class Recorder(Plugin):
     async def answer(self, request: web.Request) -> web.Response:
         return web.json_response({"plugin": self.name, "instances": len(self.registry)})
 
-    async def open(self) -> None:
+    async def open(self, engine: Engine) -> None:
         self.events.append(f"{self.name} open")
         if self.failing:
             raise DiscoveryError(f"{self.name} cannot open")
@@ -99,7 +100,7 @@ class Recorder(Plugin):
 
 def recorders(events: list[str], *names: str, failing: str = "") -> tuple[Factory, ...]:
     def factory(name: str) -> Factory:
-        return lambda registry, engine, clock: Recorder(name, events, registry, name == failing)
+        return lambda registry, clock: Recorder(name, events, registry, name == failing)
 
     return tuple(factory(name) for name in names)
 

@@ -214,7 +214,7 @@ async def test_an_instance_that_leaves_in_between_is_unknown_then(api: Api) -> N
     async def leave() -> None:
         while not api.registry.renewals:  # noqa: ASYNC110 - the registry has no event to wait for
             await asyncio.sleep(0)
-        api.registry.deregister_service("service-2999", "test")
+        api.registry.deregister_service("service-2999", "test", api.clock.now)
 
     leaving = asyncio.create_task(leave())
     body = await beat(api, *items)

@@ -88,7 +88,7 @@ async def test_services_that_stay_are_listed_once_whatever_comes_and_goes_betwee
     def between(number: int) -> None:
         for name in (f"go-{number:02}", f"then-{number - 1:02}"):
             if api.registry.service(name):
-                api.registry.deregister_service(name, "test")
+                api.registry.deregister_service(name, "test", api.clock.now)
         add(api, f"a-new-{number:02}", f"stay-{number:02}-b", f"zz-{number:02}" if number < 5 else "zz")
 
     found = await pages(api, 3, between)
@@ -100,7 +100,7 @@ async def test_services_that_stay_are_listed_once_whatever_comes_and_goes_betwee
 async def test_the_one_that_a_page_ended_with_may_go(api: Api) -> None:
     add(api, *"abcdef")
     assert (await page(api, "limit=3"))["next"] == "c"
-    api.registry.deregister_service("c", "test")
+    api.registry.deregister_service("c", "test", api.clock.now)
     assert list((await page(api, "limit=3&after=c"))["services"]) == ["d", "e", "f"]
 
 
@@ -112,7 +112,7 @@ async def test_totals_are_the_whole_registrys_on_every_page(api: Api) -> None:
     for query in ("limit=1", "limit=4&after=service-5", "after=zzz"):
         body = await page(api, query)
         assert (body["totalServices"], body["totalInstances"], body["totalHealthyInstances"]) == (10, 31, 30)
-    api.registry.deregister(Key.of("service-0", "10.0.0.2", 80), "test")
+    api.registry.deregister(Key.of("service-0", "10.0.0.2", 80), "test", api.clock.now)
     assert (await page(api, "limit=1"))["totalHealthyInstances"] == 30
 
 

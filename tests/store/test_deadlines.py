@@ -113,7 +113,7 @@ def test_instances_that_come_and_go_are_not_kept_by_the_queue() -> None:
     before = _entries()
     registry = a_registry()
     for _ in range(20_000):
-        registry.deregister(registry.register(spec(ttl=3600), START, 0.0).instance.spec.key, "test")
+        registry.deregister(registry.register(spec(ttl=3600), START, 0.0).instance.spec.key, "test", START)
     gc.collect()
     assert _entries() - before <= MOST_STALE
     for _ in range(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.status import Status
 from tests.store.making import ALL, START, a_registry, spec
 
 NAMES = st.sampled_from(["a", "A", "b", "B-1", "b_1", "b1", "c", "Zebra", "z", "0", "10", "9", "a-a", "aa"])
@@ -38,14 +39,14 @@ class Pages(RuleBasedStateMachine):
     @rule(name=NAMES, port=PORTS)
     def deregister(self, name: str, port: int) -> None:
         try:
-            self.registry.deregister(spec(name, port=port).key, "test")
+            self.registry.deregister(spec(name, port=port).key, "test", self.now)
         except DiscoveryError:
             self.assert_absent(name, port)
 
     @rule(name=NAMES)
     def deregister_service(self, name: str) -> None:
         try:
-            self.registry.deregister_service(name, "test")
+            self.registry.deregister_service(name, "test", self.now)
         except DiscoveryError:
             assert name.lower() not in self.registry.services
 
@@ -60,12 +61,12 @@ class Pages(RuleBasedStateMachine):
 
     @invariant()
     def the_unhealthy_are_as_many_as_are_marked(self) -> None:
-        assert self.registry.unhealthy == sum(entry.unhealthy for entry in self.registry)
+        assert self.registry.counts[Status.UNHEALTHY] == sum(entry.gone for entry in self.registry)
 
     @invariant()
     def after_the_reaper_those_marked_are_those_whose_lease_ran_out(self) -> None:
         self.registry.advance(self.now, ALL)
-        assert self.registry.unhealthy == sum(not entry.lease.alive(self.now) for entry in self.registry)
+        assert self.registry.counts[Status.UNHEALTHY] == sum(not entry.lease.alive(self.now) for entry in self.registry)
 
     @invariant()
     def pages_follow_the_sorted_names(self) -> None:

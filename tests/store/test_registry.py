@@ -72,7 +72,7 @@ def test_another_spelling_alone_is_no_change() -> None:
 def test_a_service_that_is_gone_takes_its_spelling_along() -> None:
     registry = a_registry()
     registry.register(spec("Web"), START, WALL)
-    registry.deregister(Key("web", "10.0.0.1", 80), "test")
+    registry.deregister(Key("web", "10.0.0.1", 80), "test", START)
     registry.register(spec("WEB"), START, WALL)
     assert [service.name for service in registry.services.values()] == ["WEB"]
 
@@ -81,7 +81,7 @@ def test_an_instance_leaves_when_asked_to() -> None:
     registry = a_registry()
     log = Log.of(registry)
     entry = registry.register(spec(), START, WALL)
-    assert registry.deregister(Key("web", "10.0.0.1", 80), "asked for by 10.9.9.9") == entry.instance
+    assert registry.deregister(Key("web", "10.0.0.1", 80), "asked for by 10.9.9.9", START) == entry.instance
     assert log.kinds() == [Kind.REGISTERED, Kind.DEREGISTERED]
     assert log.changes[-1].reason == "asked for by 10.9.9.9"
     assert (registry.service("web"), len(registry), registry.next_deadline()) == (None, 0, None)
@@ -92,7 +92,7 @@ def test_an_instance_leaves_when_asked_to() -> None:
 def test_an_instance_that_comes_back_is_a_new_one() -> None:
     registry = a_registry()
     first = registry.register(spec(), START, WALL).instance
-    registry.deregister(first.spec.key, "test")
+    registry.deregister(first.spec.key, "test", START)
     second = registry.register(spec(), START + 1, WALL + 1).instance
     assert second.id != first.id
     assert second.registered_at == WALL + 1
@@ -108,7 +108,7 @@ def test_a_whole_service_leaves_at_once_and_no_other() -> None:
     for port in (80, 81):
         registry.register(spec("Web", port=port), START, WALL)
     registry.register(spec("web2"), START, WALL)
-    removed = registry.deregister_service("wEb", "test")
+    removed = registry.deregister_service("wEb", "test", START)
     assert [instance.spec.port for instance in removed] == [80, 81]
     assert log.kinds()[3:] == [Kind.DEREGISTERED] * 2
     assert list(registry.services) == ["web2"]
@@ -167,7 +167,7 @@ def test_an_instance_that_was_there_before_its_name_was_reserved_may_go_on() -> 
     registry.reserve(frozenset({"web"}))
     assert registry.register(spec(), START + 1, WALL) is first
     assert registry.renew(first.instance.spec.key, START + 2) is first
-    assert registry.deregister(first.instance.spec.key, "test") == first.instance
+    assert registry.deregister(first.instance.spec.key, "test", START) == first.instance
 
 
 def test_an_id_of_ones_own_is_kept_while_registered_and_free_after() -> None:
@@ -176,7 +176,7 @@ def test_an_id_of_ones_own_is_kept_while_registered_and_free_after() -> None:
     with pytest.raises(IdTaken, match=r"mine.*web.*10\.0\.0\.1:80"):
         registry.register(spec("api", id="mine"), START, WALL)
     assert registry.register(spec(), START, WALL).instance.id == "mine"
-    registry.deregister(Key("web", "10.0.0.1", 80), "test")
+    registry.deregister(Key("web", "10.0.0.1", 80), "test", START)
     assert registry.register(spec("api", id="mine"), START, WALL).instance.id == "mine"
 
 
@@ -198,9 +198,9 @@ def test_what_is_not_there_cannot_be_renewed_or_removed() -> None:
         with pytest.raises(UnknownInstance, match=f"{key.ip}.*{key.port}.*{key.service}"):
             registry.renew(key, START)
         with pytest.raises(UnknownInstance):
-            registry.deregister(key, "test")
+            registry.deregister(key, "test", START)
     with pytest.raises(UnknownService, match="api"):
-        registry.deregister_service("api", "test")
+        registry.deregister_service("api", "test", START)
     with pytest.raises(UnknownInstance, match="nobody"):
         registry.renew("nobody", START)
     assert (log.changes, registry.renewals) == ([], 0)
@@ -217,5 +217,5 @@ def test_listeners_hear_every_change_in_order_and_find_it_done() -> None:
     registry.subscribe(lambda change: heard.append(("first", change.index, len(registry))))
     registry.subscribe(lambda change: heard.append(("second", change.index, len(registry))))
     registry.register(spec(), START, WALL)
-    registry.deregister(Key("web", "10.0.0.1", 80), "test")
+    registry.deregister(Key("web", "10.0.0.1", 80), "test", START)
     assert heard == [("first", 1, 1), ("second", 1, 1), ("first", 2, 0), ("second", 2, 0)]

@@ -170,9 +170,9 @@ class RegistryModel(RuleBasedStateMachine):
     def deregister(self, name: str, ip: str, port: int) -> None:
         key = Key.of(name, ip, port)
         if key not in self.rows:
-            self.refused({UnknownInstance}, lambda: self.registry.deregister(key, "asked"))
+            self.refused({UnknownInstance}, lambda: self.registry.deregister(key, "asked", self.now))
             return
-        instance = self.registry.deregister(key, "asked")
+        instance = self.registry.deregister(key, "asked", self.now)
         assert self.published() == [(Kind.DEREGISTERED, key)]
         assert instance.id == self.drop(key).id
 
@@ -180,9 +180,9 @@ class RegistryModel(RuleBasedStateMachine):
     def deregister_service(self, name: str) -> None:
         keys = [key for key in self.rows if key.service == name.lower()]
         if not keys:
-            self.refused({UnknownService}, lambda: self.registry.deregister_service(name, "asked"))
+            self.refused({UnknownService}, lambda: self.registry.deregister_service(name, "asked", self.now))
             return
-        removed = self.registry.deregister_service(name, "asked")
+        removed = self.registry.deregister_service(name, "asked", self.now)
         assert [instance.spec.key for instance in removed] == keys
         assert self.published() == [(Kind.DEREGISTERED, key) for key in keys]
         for key in keys:

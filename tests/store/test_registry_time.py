@@ -193,6 +193,6 @@ def test_a_heartbeat_is_no_change_and_leaves_the_queue_alone() -> None:
     assert registry.next_deadline() == RUNS_OUT  # looked at when it is up, not before
     registry.advance(RUNS_OUT, ALL)
     assert [change.instance for change in log.changes] == [entries[2].instance]
-    registry.deregister(entries[2].instance.spec.key, "test")
+    registry.deregister(entries[2].instance.spec.key, "test", START + TTL)
     assert registry.next_deadline() == entries[0].lease.expires_at == START + 9_999 / 1024 + TTL
     assert registry.renewals == 2 * 9_999

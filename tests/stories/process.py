@@ -128,7 +128,14 @@ def running(cwd: Path = ROOT, prefix: Sequence[str] = (), **settings: str | int 
 
 def environment(**settings: str | int | float) -> dict[str, str]:
     """For a server of the tests: free ports, the given settings, nothing else but what Python needs."""
-    own = {"PORT": 0, "DNS_PORT": 0, "ZONES_DIR": str(ROOT / "zones"), "PYTHONWARNINGS": "error", **settings}
+    own = {
+        "PORT": 0,
+        "DNS_PORT": 0,
+        "ZONES_DIR": str(ROOT / "zones"),
+        "DATA_DIR": "",
+        "PYTHONWARNINGS": "error",
+        **settings,
+    }
     kept = {name: value for name, value in os.environ.items() if re.match("PATH$|HOME$|LANG|LC_|PYTHON", name)}
     return kept | {name: str(value) for name, value in own.items()}
 

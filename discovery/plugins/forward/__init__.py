@@ -15,7 +15,6 @@ from discovery.dns.names import Name, from_wire
 from discovery.plugins import Plugin
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
 from discovery.plugins.forward.upstream import ask_first
-from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
 # At a time; each holds a socket of its own.
@@ -72,7 +71,7 @@ def _alias_out_of_our_zones(answer: Answer, question: Question) -> Name | None:
     return from_wire(last.rdata) if last is not None and ends else None
 
 
-def make(registry: Registry, engine: Engine, clock: Callable[[], float]) -> Forward | None:
+def make(registry: Registry, clock: Callable[[], float]) -> Forward | None:
     settings = ForwardSettings.read()
     if not settings.forward_to:
         return None

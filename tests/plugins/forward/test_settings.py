@@ -108,6 +108,6 @@ def test_by_default_loopback_and_private_networks_are_served(
 
 def test_without_an_upstream_the_plugin_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: object = None
-    assert make(nothing, nothing, lambda: 0.0) is None  # type: ignore[arg-type]
+    assert make(nothing, lambda: 0.0) is None  # type: ignore[arg-type]
     monkeypatch.setenv("FORWARD_TO", "10.0.0.53")
-    assert make(nothing, nothing, lambda: 0.0) is not None  # type: ignore[arg-type]
+    assert make(nothing, lambda: 0.0) is not None  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""An active check: how the registry itself finds out whether an instance works, as the instance asked for at registration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from discovery.core.errors import InvalidField
+
+# Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
+MIN_INTERVAL, MAX_INTERVAL = 1.0, 3600.0
+MAX_TIMEOUT = 60.0
+MAX_COUNT = 100
+MAX_PATH = 1024
+
+DEFAULT_INTERVAL, DEFAULT_TIMEOUT = 10.0, 2.0
+DEFAULT_FAILURES, DEFAULT_SUCCESSES = 3, 1
+
+# RFC 3986 §3.3 and §3.4: a path and a query, as they stand in a request line.
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
+_FIELDS = ("http", "tcp", "interval", "timeout", "failures", "successes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`path` of an HTTP GET that must answer 2xx; None: a TCP connection must open. Always to the instance's own ip and port.
+
+    `interval` and `timeout` in seconds. After `failures` in a row the instance is failing, after `successes` in a row it is not.
+    """
+
+    path: str | None = None
+    interval: float = DEFAULT_INTERVAL
+    timeout: float = DEFAULT_TIMEOUT
+    failures: int = DEFAULT_FAILURES
+    successes: int = DEFAULT_SUCCESSES
+
+    @classmethod
+    def of(cls, value: object) -> Check:
+        """From `{http: PATH | tcp: true, interval?, timeout?, failures?, successes?}`; InvalidField names the part at fault."""
+        if not isinstance(value, Mapping):
+            raise InvalidField("check", "must be an object with http (a path) or tcp (true)")
+        for name in value:
+            if name not in _FIELDS:
+                raise InvalidField("check", f"has a field {name!r:.40}; it may have {', '.join(_FIELDS)}")
+        http, tcp = value.get("http"), value.get("tcp")
+        if (http is None) == (tcp is None) or tcp not in (None, True):
+            raise InvalidField("check", 'must have either "http": a path, or "tcp": true')
+        return cls(
+            path=None if http is None else _path(http),
+            interval=_between(value, "interval", MIN_INTERVAL, MAX_INTERVAL, DEFAULT_INTERVAL),
+            timeout=_between(value, "timeout", 0.1, MAX_TIMEOUT, DEFAULT_TIMEOUT),
+            failures=_count(value, "failures", DEFAULT_FAILURES),
+            successes=_count(value, "successes", DEFAULT_SUCCESSES),
+        )
+
+    def shown(self) -> dict[str, object]:
+        """As it is registered."""
+        what: dict[str, object] = {"tcp": True} if self.path is None else {"http": self.path}
+        numbers = {"interval": self.interval, "timeout": self.timeout}
+        return what | numbers | {"failures": self.failures, "successes": self.successes}
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_PATH or not _PATH.fullmatch(value):
+        raise InvalidField("check.http", f"must be a path such as /health, at most {MAX_PATH} characters of a URL")
+    return value
+
+
+def _between(value: Mapping[str, object], name: str, least: float, most: float, default: float) -> float:
+    number = value.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number <= most:
+        raise InvalidField(f"check.{name}", f"must be a number of seconds from {least:g} to {most:g}")
+    return float(number)
+
+
+def _count(value: Mapping[str, object], name: str, default: int) -> int:
+    number = value.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_COUNT:
+        raise InvalidField(f"check.{name}", f"must be a whole number from 1 to {MAX_COUNT}")
+    return number

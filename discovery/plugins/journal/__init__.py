@@ -1,0 +1,189 @@
+"""Nothing acknowledged is lost: every change that must survive is on disk before its request is answered. README.md beside this file.
+
+It stands in front of the engine: a write is applied, its changes come past as they do for every listener and are added to the next
+commit, and the write returns when that is through. Heartbeats pass untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from discovery.core.change import Change, Kind
+from discovery.core.instance import Key
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins import Plugin
+from discovery.plugins.journal import database, rows
+from discovery.plugins.journal.database import Content, Database
+from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.lock import Lock
+from discovery.plugins.journal.settings import JournalSettings
+from discovery.plugins.journal.writer import Writer
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.store.writes import Checked, Write
+
+_log = logging.getLogger("discovery.journal")
+
+# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed. It is
+# moved on when half of this is used up.
+_AHEAD = 4096
+# Seconds between two removals of old tombstones from the file.
+_TOMBSTONE_SWEEP = 60.0
+
+T = TypeVar("T")
+
+
+class Journal(Plugin):
+    """`clock`: the registry's, monotonic seconds; `wall`: seconds since the epoch."""
+
+    def __init__(
+        self, folder: Path, registry: Registry, clock: Callable[[], float], wall: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._clock = clock
+        self._wall = wall
+        self._lock: Lock | None = None
+        self.writer: Writer | None = None
+        self._windows: Mapping[Scope, Window] = registry.windows
+        self._draining: set[str] = set()  # ids that are stored as draining
+        self._reserved_index = 0
+        self._next_sweep = 0.0
+
+    def engine(self, inner: Engine) -> Engine:
+        return DurableEngine(inner, self)
+
+    def stats(self) -> Mapping[str, Any]:
+        writer = self.writer
+        if writer is None:
+            return {}
+        waiting = writer.added - writer.committed
+        return {"journal": {"writable": writer.failing is None, "reason": writer.failing, "waiting": waiting}}
+
+    async def restore(self) -> None:
+        """Fills the registry from the file. DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite."""
+        self._lock = await asyncio.to_thread(Lock, self._folder)
+        started = time.perf_counter()
+        opened, content = await asyncio.to_thread(_read, self._folder / FILE)
+        self.writer = Writer(opened)
+        self._fill(content)
+        self.writer.start()
+        self.writer.add(database.DELETE_OLD_TOMBSTONES, self._wall())
+        self._reserve_index()
+        await self.writer.flushed()
+        _log.info(
+            "%d instances of %d services restored from %s in %.2f s",
+            len(self._registry), len(self._registry.services), opened.file, time.perf_counter() - started,
+        )  # fmt: skip
+
+    def _fill(self, content: Content) -> None:
+        registry, now, wall = self._registry, self._clock(), self._wall()
+        registry.index = max(registry.index, content.reserved_index)
+        for scope, window in content.windows:
+            registry.restore_window(scope, window, now, wall)
+        self._windows = registry.windows
+        for instance in content.instances:
+            registry.restore(instance, now)
+            if instance.draining:
+                self._draining.add(instance.id)
+        for key, until in content.tombstones:
+            if until > wall and not registry.knows(key):
+                registry.bury(key, now + until - wall, now)
+
+    def changed(self, change: Change) -> None:
+        if change.kind is Kind.RESTORED or self.writer is None:
+            return
+        instance = change.instance
+        if change.kind in (Kind.DEREGISTERED, Kind.EXPIRED):
+            self._draining.discard(instance.id)
+            self.writer.add(database.DELETE_INSTANCE, instance.id)
+            if change.kind is Kind.DEREGISTERED:
+                self._bury(instance.spec.key)
+        elif change.kind in (Kind.REGISTERED, Kind.UPDATED) or instance.draining != (instance.id in self._draining):
+            (self._draining.add if instance.draining else self._draining.discard)(instance.id)
+            self.writer.add(database.PUT_INSTANCE, *rows.of_instance(instance))
+        if change.index > self._reserved_index - _AHEAD // 2:
+            self._reserve_index()
+
+    def note_windows(self) -> None:
+        """The windows are few: they are written whole when they changed."""
+        if self._registry.windows is self._windows or self.writer is None:
+            return
+        self._windows = self._registry.windows
+        self.writer.add(database.DELETE_WINDOWS)
+        for scope, window in self._windows.items():
+            self.writer.add(database.PUT_WINDOW, *rows.of_window(scope, window))
+
+    def _bury(self, key: Key) -> None:
+        assert self.writer is not None
+        wall = self._wall()
+        self.writer.add(
+            database.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock()))
+        )
+        if wall > self._next_sweep:
+            self._next_sweep = wall + _TOMBSTONE_SWEEP
+            self.writer.add(database.DELETE_OLD_TOMBSTONES, wall)
+
+    def _reserve_index(self) -> None:
+        assert self.writer is not None
+        self._reserved_index = self._registry.index + _AHEAD
+        self.writer.add(database.PUT_INDEX, self._reserved_index)
+
+    async def close(self) -> None:
+        if self.writer is not None:
+            self.note_windows()
+            if self.writer.failing is None:
+                self.writer.add(database.PUT_INDEX, self._registry.index)
+            await self.writer.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+class DurableEngine:
+    def __init__(self, inner: Engine, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def open(self) -> None:
+        await self._journal.restore()
+        await self._inner.open()
+
+    async def submit(self, write: Write[T]) -> T:
+        """As the inner engine, and NotDurable: before the write when the disk is known to refuse, after it when it just began to."""
+        writer = self._journal.writer
+        # What checks say is an observation, like a heartbeat: there is nothing to keep.
+        if writer is None or isinstance(cast("object", write), Checked):
+            return await self._inner.submit(write)
+        writer.check()
+        before = writer.added
+        result = await self._inner.submit(write)
+        self._journal.note_windows()
+        if writer.added != before:
+            await writer.flushed()
+        return result
+
+    def renew(self, which: Key | str) -> Entry:
+        return self._inner.renew(which)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _read(file: Path) -> tuple[Database, Content]:
+    opened = Database(file)
+    try:
+        return opened, opened.load()
+    except BaseException:
+        opened.close()
+        raise
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:
+    folder = JournalSettings.read().data_dir
+    return None if folder is None else Journal(folder, registry, clock)

@@ -1,0 +1,196 @@
+"""The file: SQLite with a write-ahead log, every commit synced. Used by one thread at a time.
+
+    instance   id, registered_at, draining, name, ip, port, metadata, options, checksum    in the order of registration
+    window     service, ip, port, reason, until, checksum
+    tombstone  service, ip, port, until, checksum
+    meta       'index': a number that the registry's index has not reached yet
+
+`PRAGMA user_version` is the format; a file of an older one is migrated when it is opened, step by step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.journal import rows, wal
+from discovery.plugins.journal.errors import CannotWrite, Damaged, NewerFormat
+
+# "disc" in the file's header says whose it is (`file` shows it).
+APPLICATION_ID = 0x64697363
+# What leads from each format to the next; the first makes the first.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining INTEGER, name TEXT, ip TEXT, port INTEGER, "
+        "metadata BLOB, options TEXT, checksum INTEGER)",
+        "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER)",
+    ),
+    (
+        "CREATE TABLE window(service TEXT, ip TEXT, port INTEGER, reason TEXT, until REAL, checksum INTEGER)",
+        "CREATE TABLE tombstone(service TEXT, ip TEXT, port INTEGER, until REAL, checksum INTEGER, "
+        "PRIMARY KEY(service, ip, port))",
+    ),
+)
+FORMAT = len(MIGRATIONS)
+
+# A statement and what goes into it.
+Op = tuple[str, tuple[Any, ...]]
+
+PUT_INSTANCE = (
+    "INSERT INTO instance VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET registered_at=excluded.registered_at, "
+    "draining=excluded.draining, name=excluded.name, ip=excluded.ip, port=excluded.port, metadata=excluded.metadata, "
+    "options=excluded.options, checksum=excluded.checksum"
+)
+DELETE_INSTANCE = "DELETE FROM instance WHERE id=?"
+DELETE_WINDOWS = "DELETE FROM window"
+PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
+PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
+DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
+PUT_INDEX = "INSERT OR REPLACE INTO meta VALUES('index',?)"
+
+
+class Content(NamedTuple):
+    """`reserved_index` is one that the registry has not reached."""
+
+    reserved_index: int
+    instances: list[Instance]
+    windows: list[tuple[Scope, Window]]
+    tombstones: list[tuple[Key, float]]
+
+
+class Database:
+    """Opens `file`, and makes it when it is missing. Damaged, NewerFormat, CannotWrite; the file is as it was then."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        if not file.exists():
+            _create(file)
+        if file.stat().st_size == 0:
+            raise Damaged(file, "it is empty")
+        if wal.is_torn_in_the_middle(file.with_name(file.name + "-wal")):
+            raise Damaged(file, "its write-ahead log is broken in the middle")
+        with _told(file):
+            self._sql = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self._sql.close()
+                raise
+
+    def _prepare(self) -> None:
+        sql = self._sql
+        if sql.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise Damaged(self.file, "it is no registry of this program")
+        format = sql.execute("PRAGMA user_version").fetchone()[0]
+        if format > FORMAT:
+            raise NewerFormat(self.file, format, FORMAT)
+        verdict = sql.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise Damaged(self.file, verdict.splitlines()[-1])
+        sql.execute("PRAGMA journal_mode=WAL")
+        sql.execute("PRAGMA synchronous=FULL")  # every commit, not only every checkpoint
+        _migrate(sql, format)
+
+    def load(self) -> Content:
+        """All there is; Damaged when a row is not what was written."""
+        with _told(self.file):
+            try:
+                index = self._sql.execute("SELECT value FROM meta WHERE key='index'").fetchone()
+                return Content(
+                    index[0] if index else 0,
+                    [rows.instance(row) for row in self._sql.execute("SELECT * FROM instance ORDER BY rowid")],
+                    [rows.window(row) for row in self._sql.execute("SELECT * FROM window")],
+                    [rows.tombstone(row) for row in self._sql.execute("SELECT * FROM tombstone")],
+                )
+            except rows.BadRow as bad:
+                raise Damaged(self.file, str(bad)) from None
+
+    def commit(self, ops: Iterable[Op]) -> None:
+        """All of them or none, on disk when it returns. CannotWrite."""
+        sql = self._sql
+        try:
+            sql.execute("BEGIN IMMEDIATE")
+            for statement, values in ops:
+                sql.execute(statement, values)
+            sql.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
+                sql.execute("ROLLBACK")
+            raise CannotWrite(self.file, str(error)) from None
+
+    def copy_to(self, file: Path) -> None:
+        """A consistent copy, in one file; writers may go on. CannotWrite."""
+        file.unlink(missing_ok=True)
+        try:
+            target = sqlite3.connect(file)
+            with contextlib.closing(target):
+                self._sql.backup(target)
+        except (sqlite3.Error, OSError) as error:
+            raise CannotWrite(file, str(error)) from None
+
+    def make_single(self) -> None:
+        """Nothing is left in a write-ahead log. CannotWrite."""
+        with _told(self.file):
+            self._sql.execute("PRAGMA journal_mode=DELETE")
+
+    def close(self) -> None:
+        self._sql.close()
+
+
+def _create(file: Path) -> None:
+    """Aside, and moved to its place when it is whole: a half-made file would look damaged."""
+    if file.with_name(file.name + "-wal").exists():
+        raise Damaged(file, "it is missing, and its write-ahead log is there")
+    new = file.with_name(file.name + ".new")
+    try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as sql:
+            sql.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            _migrate(sql, 0)
+        put_in_place(new, file)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotWrite(file, str(error)) from None
+
+
+def put_in_place(new: Path, file: Path) -> None:
+    """Moves `new` over `file`, and is sure of it when it returns."""
+    _sync(new)
+    new.replace(file)
+    _sync(file.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _migrate(sql: sqlite3.Connection, format: int) -> None:
+    if format == FORMAT:
+        return
+    sql.execute("BEGIN IMMEDIATE")
+    for statements in MIGRATIONS[format:]:
+        for statement in statements:
+            sql.execute(statement)
+    sql.execute(f"PRAGMA user_version={FORMAT}")
+    sql.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """SQLite's errors while reading, in our words."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # what surrounds the file: rights, space, locks
+        raise CannotWrite(file, str(error)) from None
+    except sqlite3.DatabaseError as error:  # the file itself
+        raise Damaged(file, str(error)) from None

@@ -1,0 +1,48 @@
+"""What is wrong with a data directory or a file in it, and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from discovery.core.errors import DiscoveryError
+
+
+class DataDirUnusable(DiscoveryError):
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"DATA_DIR: {folder} cannot be used: {reason}; make it writable for this user, or set DATA_DIR= to keep everything in "
+            "memory"
+        )
+
+
+class DataDirInUse(DiscoveryError):
+    def __init__(self, folder: Path, pid: str) -> None:
+        super().__init__(
+            f"DATA_DIR: {folder} is in use by the process with pid {pid}; stop that one first, or give each its own folder"
+        )
+
+
+class Damaged(DiscoveryError):
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(
+            f"{file} is damaged ({reason}) and was left as it is; bring a backup back with `discovery restore FILE`, or move it away "
+            "to begin with an empty registry"
+        )
+
+
+class NewerFormat(DiscoveryError):
+    def __init__(self, file: Path, format: int, known: int) -> None:
+        super().__init__(
+            f"{file} was written by a newer version (format {format}, this one knows {known}) and was left as it is; run that version, "
+            "or bring back a backup of before with `discovery restore FILE`"
+        )
+
+
+class CannotWrite(DiscoveryError):
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file} cannot be written: {reason}")
+
+
+class NoFile(DiscoveryError):
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"There is no file {file}")

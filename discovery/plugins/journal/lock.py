@@ -1,0 +1,49 @@
+"""One process for each data directory: an advisory lock that ends with its holder, whose pid is in the file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
+
+
+class Lock:
+    """DataDirUnusable; DataDirInUse while another process holds it. The folder is made when it is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DataDirUnusable(folder, error.strerror or str(error)) from None
+        try:
+            _lock(self._file)
+        except OSError:
+            pid = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise DataDirInUse(folder, pid or "unknown") from None
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:  # no room for seven octets: the lock holds all the same, but nothing else will
+            os.close(self._file)
+            raise DataDirUnusable(folder, error.strerror or str(error)) from None
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        os.lseek(file, 1024, os.SEEK_SET)  # not where the pid is, which others must be able to read
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,39 @@
+"""Flap damping: an instance that went down and came back too often in a while has to hold still for as long before it is
+taken for healthy again (the idea of RFC 2439).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+
+class Damping(NamedTuple):
+    """More than `changes` of health within `window` seconds are too many; 0 is no damping."""
+
+    changes: int = 0
+    window: float = 60.0
+
+
+NO_DAMPING = Damping()
+
+
+class Flaps:
+    """The latest changes of one instance, as many as the damping needs to remember. `until`: held that long."""
+
+    __slots__ = ("_times", "until")
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+        self.until = 0.0
+
+    def note(self, now: float, damping: Damping) -> None:
+        """A change of health at `now`."""
+        self._times.append(now)
+        while len(self._times) > damping.changes + 1 or self._times[0] <= now - damping.window:
+            self._times.popleft()
+        if len(self._times) > damping.changes:
+            self.until = now + damping.window
+
+    def held(self, now: float) -> bool:
+        return now < self.until
