@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 import time
 import uuid
@@ -32,7 +33,9 @@ from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
 from discovery.plugins import Factory, Plugin, forward, journal
 from discovery.rest.access_log import logger as request_log
+from discovery.rest.admission import Admit, anyone
 from discovery.rest.app import make_app
+from discovery.rest.browsers import hosts
 from discovery.rest.doh import DnsOverHttps
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
@@ -85,6 +88,7 @@ class Server:
         self._reaper = Reaper(self._registry, self._clock)
         made = [factory(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
+        self._check_exposure()
         self._engine: Engine = LocalEngine(self._registry, self._clock)
         for plugin in reversed(self._plugins):
             self._engine = plugin.engine(self._engine)
@@ -110,6 +114,15 @@ class Server:
         self._runner: Runner | None = None
         self._later = Later()
         self._dns: list[UdpServer | TcpServer] = []
+
+    def _check_exposure(self) -> None:
+        settings = self._settings
+        if settings.wide is None or settings.allow_anonymous or any(plugin.guards for plugin in self._plugins):
+            return
+        raise SettingsError(
+            f"HOST, DNS_HOST: {settings.wide} can be reached from other machines and anybody there could register; set API_TOKEN or "
+            "TOKENS_FILE, listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
+        )
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""
@@ -162,10 +175,16 @@ class Server:
             *(route for plugin in self._plugins for route in plugin.routes()),
         ]
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
-        app = make_app(handlers, times, self._settings.allowed_origins, routes, middlewares)
+        settings = self._settings
+        admit: Admit = anyone
+        for plugin in reversed(self._plugins):
+            admit = plugin.admit(admit)
+        is_host = hosts((*settings.allowed_hosts, socket.gethostname()), settings.dns_domain)
+        only_local = settings.wide is None
+        app = make_app(handlers, times, settings.allowed_origins, admit, is_host, only_local, routes, middlewares)
         # Somebody who wants to see every request sees every request.
         watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
-        lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once)
+        lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once, admit, is_host)
         self._runner = Runner(app, times, lane)
         await self._runner.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")

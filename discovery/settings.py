@@ -92,21 +92,12 @@ class Settings(EnvSettings):
     brake_max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
     flap_max_changes: int = Field(6, ge=0, le=100)
     flap_window_seconds: Seconds = 60
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = ()
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
     environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))
     allow_anonymous: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
-
-    @model_validator(mode="after")
-    def _wide_open_only_when_meant(self) -> Settings:
-        wide = [ip for ip in (*self.host, *self.dns_addresses) if not ipaddress.ip_address(ip).is_loopback]
-        if wide and not self.allow_anonymous:
-            raise ValueError(
-                f"HOST, DNS_HOST: {wide[0]} can be reached from other machines and anybody there could register; "
-                "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
-            )
-        return self
 
     @model_validator(mode="after")
     def _tls_whole_or_not_at_all(self) -> Settings:
@@ -122,6 +113,12 @@ class Settings(EnvSettings):
         if unknown:
             raise ValueError(f"DNS_MAX_ANSWERS: {', '.join(sorted(unknown))} is not in DNS_DOMAIN")
         return self
+
+    @property
+    def wide(self) -> str | None:
+        """An address that it listens on and other machines can reach; None when there is none."""
+        wide = [ip for ip in (*self.host, *self.dns_addresses) if not ipaddress.ip_address(ip).is_loopback]
+        return wide[0] if wide else None
 
     @property
     def dns_addresses(self) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
     take = FastLane.take
 
-    def counted(self: FastLane, octets: bytes) -> Taken:
-        answer = take(self, octets)
+    def counted(self: FastLane, octets: bytes, address: str) -> Taken:
+        answer = take(self, octets, address)
         taken.extend([answer.size] * (answer.reply is not None))
         return answer
 

@@ -47,9 +47,9 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         loop.add_signal_handler(signal.SIGINT, stop.set)
         loop.add_signal_handler(signal.SIGHUP, server.reload)
+    collector.tune()  # before a large table is restored
     for line in await server.start():
         print(line, flush=True)
-    collector.tune()
     try:
         await stop.wait()
         _log.info("stopping")

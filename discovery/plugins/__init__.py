@@ -14,11 +14,14 @@ from aiohttp.typedefs import Middleware
 
 from discovery.core.change import Change
 from discovery.dns.catalog import Lookup
+from discovery.rest.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
 
 class Plugin:
+    # Whether nobody can write over HTTP without a right to it; then the server may listen where strangers are.
+    guards = False
     # Whether `lookup` answers every client alike about names in our zones. Only then may those answers be kept ready and given
     # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off.
     same_for_all = False
@@ -37,6 +40,10 @@ class Plugin:
     def recurses(self, client: str) -> bool:
         """Whether names outside our zones are answered for this client, so that its replies have RA set."""
         return False
+
+    def admit(self, inner: Admit) -> Admit:
+        """Who is let in over HTTP, with this feature in front of it."""
+        return inner
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         return ()

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from discovery.rest import cors, errors
+from discovery.rest import admission, browsers, cors, errors
+from discovery.rest.admission import Admit, anyone
+from discovery.rest.browsers import IsHost
 from discovery.rest.handlers import Handlers
 from discovery.rest.requests import MAX_BODY
 from discovery.rest.times import Times
@@ -17,12 +19,33 @@ def make_app(
     handlers: Handlers,
     times: Times,
     origins: Collection[str],
+    admit: Admit = anyone,
+    is_host: IsHost = lambda host: True,
+    only_local: bool = False,
     routes: Iterable[web.AbstractRouteDef] = (),
     middlewares: Iterable[Middleware] = (),
 ) -> web.Application:
-    """`routes` and `middlewares` are those of the plugins; theirs run inside the error table and CORS."""
+    """`routes` and `middlewares` are those of the plugins; theirs run inside the error table, CORS and admission.
+
+    `is_host`, `only_local`: as `browsers` has them.
+    """
     app = web.Application(client_max_size=MAX_BODY)
     cors.install(app, origins)
-    app.middlewares.extend([errors.middleware(times, MAX_BODY), *middlewares])
+    app.middlewares.append(errors.middleware(times, MAX_BODY))
+    app.middlewares.append(browsers.middleware(origins, is_host, only_local))
+    app.middlewares.extend([admission.middleware(admit), *middlewares])
+    app.on_response_prepare.append(_harden)
     app.add_routes([*handlers.routes(), *routes])
     return app
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    """For browsers that are led here: nothing we send is a page, a script or a frame, unless a plugin's page says otherwise."""
+    for name, value in _HARD.items():
+        response.headers.setdefault(name, value)
+
+
+_HARD = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.instance import Key
 from discovery.rest.schemas import usual_key
@@ -33,25 +34,25 @@ class Renewed:
         self.shortest = 0.0
 
 
-async def renew_all(engine: Engine, items: Sequence[Any]) -> Renewed:
+async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewed:
     result = Renewed()
     for start in range(0, len(items), _PER_TURN):
         if start:
             await asyncio.sleep(0)
-        _renew(engine, items[start : start + _PER_TURN], start, result)
+        _renew(engine, items[start : start + _PER_TURN], start, result, by)
     return result
 
 
-def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed) -> None:
+def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by: Caller) -> None:
     shortest = result.shortest or float("inf")
     for number, item in enumerate(items, start):
         try:
             # The usual spelling, found as it is; what is not is looked at again below.
             which = item["id"] if "id" in item else usual_key(item)
-            lease = engine.renew(which).lease
+            lease = engine.renew(which, by).lease
         except (UnknownInstance, KeyError, TypeError, AttributeError):
             try:
-                lease = engine.renew(_which(item, number)).lease
+                lease = engine.renew(_which(item, number), by).lease
             except DiscoveryError as error:
                 result.unknown.append({**_shown(item), "message": str(error)})
                 continue

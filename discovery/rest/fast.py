@@ -13,8 +13,12 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import NamedTuple
 
-# A body in octets, or a name, in; the JSON answer out, None when it takes more than the fast lane knows.
-Answer = Callable[[bytes], "bytes | None"]
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError
+from discovery.rest.admission import Admit, anyone
+
+# A body in octets, or a name, and who sent it, in; the JSON answer out, None when it takes more than the fast lane knows.
+Answer = Callable[[bytes, Caller], "bytes | None"]
 
 # Heads remembered: every client has one or a few. All are forgotten when they are too many.
 _MAX_HEADS = 4096
@@ -25,11 +29,11 @@ _MAX_BODY = 4096
 
 # Header fields that change what has to be done, with the value that does not.
 _SPECIAL = {
-    b"authorization": None,
     b"connection": b"keep-alive",
     b"content-encoding": None,
     b"content-type": b"application/json",
     b"origin": None,
+    b"sec-fetch-site": None,
 }
 _CONNECTION = (b"keep-alive", b"close")
 # Those after which the end of a request is not where Content-Length says, or a request is not all that comes.
@@ -41,6 +45,7 @@ class Head(NamedTuple):
 
     length: int | None
     plain: bool
+    authorization: str | None = None
 
 
 _NOT_PLAIN = Head(None, False)
@@ -58,14 +63,24 @@ _MORE = Taken(None, 0)
 
 
 class FastLane:
-    def __init__(self, heartbeat: Answer, resolve: Answer) -> None:
+    """`is_host`: whether a Host header, in lower case, means this server."""
+
+    def __init__(
+        self,
+        heartbeat: Answer,
+        resolve: Answer,
+        admit: Admit = anyone,
+        is_host: Callable[[str], bool] = lambda host: True,
+    ) -> None:
         self._heartbeat = heartbeat
         self._resolve = resolve
+        self._admit = admit
+        self._is_host = is_host
         self._heads: dict[bytes, Head] = {}
         self._date = (0, b"")
 
-    def take(self, octets: bytes) -> Taken:
-        """What to do with a connection's octets, from the first of a request on."""
+    def take(self, octets: bytes, address: str) -> Taken:
+        """What to do with a connection's octets, from the first of a request on. `address`: the client's."""
         if octets.startswith(b"POST /heartbeat HTTP/1.1\r\n"):
             name, fields_at = b"", 24
         elif octets.startswith(b"GET /resolve/"):
@@ -85,8 +100,16 @@ class FastLane:
             return _NOT_MINE
         if len(octets) < size:
             return _MORE
-        content = self._resolve(name) if name else self._heartbeat(octets[end + 4 : size])
+        content = self._answer(name, octets[end + 4 : size], head, address)
         return _NOT_MINE if content is None else Taken(self._response(content), size)
+
+    def _answer(self, name: bytes, body: bytes, head: Head, address: str) -> bytes | None:
+        try:
+            if name:
+                return self._resolve(name, self._admit("GET", "/resolve", head.authorization, address))
+            return self._heartbeat(body, self._admit("POST", "/heartbeat", head.authorization, address))
+        except DiscoveryError:  # aiohttp's lane says why
+            return None
 
     def size(self, octets: bytes) -> int | None:
         """Of the request that begins here; None when its head is not whole or does not say."""
@@ -101,18 +124,21 @@ class FastLane:
                 return _NOT_PLAIN
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
-            known = self._heads[fields] = _read(fields)
+            known = self._heads[fields] = _read(fields, self._is_host)
         return known
 
     def _response(self, content: bytes) -> bytes:
         return b"%b%d\r\n\r\n%b" % (self._fields(), len(content), content)
 
     def _fields(self) -> bytes:
-        """As aiohttp and `cors` have them; the date counts in seconds."""
+        """As aiohttp, `cors` and `app` have them; the date counts in seconds."""
         now = int(time.time())
         if self._date[0] != now:
             date = formatdate(now, usegmt=True).encode()
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nVary: Origin\r\nDate: %b\r\nContent-Length: "
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nVary: Origin\r\n"
+            head += b"X-Content-Type-Options: nosniff\r\n"
+            head += b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+            head += b"Date: %b\r\nContent-Length: "
             self._date = (now, head % date)
         return self._date[1]
 
@@ -121,7 +147,7 @@ class FastLane:
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
 
 
-def _read(fields: bytes) -> Head:
+def _read(fields: bytes, is_host: Callable[[str], bool]) -> Head:
     """RFC 9112 §6.3, as far as it is plain."""
     matches = [_FIELD.fullmatch(line) for line in fields.split(b"\r\n")[1:]]
     pairs = [(match[1].lower(), match[2].lower()) for match in matches if match is not None]
@@ -132,6 +158,11 @@ def _read(fields: bytes) -> Head:
     for name, value in pairs:  # `values` has the last of a name that came twice
         if (name == b"content-length" and value is not length) or (name == b"connection" and value not in _CONNECTION):
             return _NOT_PLAIN
-    once = len(values) == len(pairs) <= _MAX_FIELDS and b"host" in values
+    once = len(values) == len(pairs) <= _MAX_FIELDS and is_host(values.get(b"host", b"").decode("ascii"))
     usual = all(values.get(name, value) == value for name, value in _SPECIAL.items())
-    return Head(int(length), once and usual)
+    return Head(int(length), once and usual, _authorization(matches))
+
+
+def _authorization(matches: list[re.Match[bytes] | None]) -> str | None:
+    found = [match[2] for match in matches if match is not None and match[1].lower() == b"authorization"]
+    return found[0].decode("ascii") if found else None

@@ -15,6 +15,7 @@ import orjson
 from aiohttp import web
 
 from discovery import __version__
+from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Key
 from discovery.core.name import label
@@ -22,7 +23,7 @@ from discovery.rest import views
 from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
 from discovery.rest.listing import Listing
-from discovery.rest.requests import MAX_BODY, asked_by, key_in_path, read
+from discovery.rest.requests import MAX_BODY, asked_by, caller_of, key_in_path, read
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
@@ -88,7 +89,7 @@ class Handlers:
 
     async def register(self, request: web.Request) -> web.Response:
         spec = (await read(request, RegisterBody)).registration()
-        entry = await self._engine.submit(Register(spec, self._times.wall()))
+        entry = await self._engine.submit(Register(spec, self._times.wall()), caller_of(request))
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(entry, self._clock()),
@@ -100,16 +101,16 @@ class Handlers:
         body = await read(request, HeartbeatBody)
         if body.with_registration:
             return await self.upsert(request)
-        return self._reply(self._renewed(self._engine.renew(body.key())))
+        return self._reply(self._renewed(self._engine.renew(body.key(), caller_of(request))))
 
     async def upsert(self, request: web.Request) -> web.Response:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
         spec = (await read(request, RegisterBody)).registration()
         known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
         if known is not None and known.instance.spec == replace(spec, name=known.instance.spec.name, id=None):
-            entry = self._engine.renew(spec.key)
+            entry = self._engine.renew(spec.key, caller_of(request))
         else:
-            entry = await self._engine.submit(Upsert(spec, self._times.wall()))
+            entry = await self._engine.submit(Upsert(spec, self._times.wall()), caller_of(request))
         content = self._renewed(entry)
         content["instance"] |= views.registered(entry, self._clock())
         if known is not None:
@@ -121,7 +122,7 @@ class Handlers:
         items = (await read(request, HeartbeatsBody, MAX_BODY)).instances
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
-        renewed = await renew_all(self._engine, items)
+        renewed = await renew_all(self._engine, items, caller_of(request))
         content = {
             "updated": renewed.updated,
             "unknown": renewed.unknown,
@@ -129,10 +130,10 @@ class Handlers:
         }
         return self._reply(content)
 
-    def heartbeat_at_once(self, body: bytes) -> bytes | None:
+    def heartbeat_at_once(self, body: bytes, caller: Caller) -> bytes | None:
         """The answer to a heartbeat of a known instance in its usual spelling; None for all others."""
         try:
-            entry = self._engine.renew(usual_key(orjson.loads(body)))
+            entry = self._engine.renew(usual_key(orjson.loads(body)), caller)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UnknownInstance):
             return None
         return self._json(self._renewed(entry))
@@ -152,13 +153,13 @@ class Handlers:
         return await self._deregister(request.match_info["id"], request)
 
     async def _deregister(self, which: Key | str, request: web.Request) -> web.Response:
-        instance = await self._engine.submit(Deregister(which, asked_by(request)))
+        instance = await self._engine.submit(Deregister(which, asked_by(request)), caller_of(request))
         content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
         return self._reply(content)
 
     async def deregister_service(self, request: web.Request) -> web.Response:
         name = label(request.match_info["name"], "name")
-        removed = await self._engine.submit(DeregisterService(name, asked_by(request)))
+        removed = await self._engine.submit(DeregisterService(name, asked_by(request)), caller_of(request))
         content = {
             "message": "Service deregistered successfully",
             "serviceName": removed[0].spec.name if removed else name,
@@ -171,7 +172,9 @@ class Handlers:
         services = instances = 0
         for number, name in enumerate(list(self._registry.services), 1):
             try:
-                removed = await self._engine.submit(DeregisterService(name, f"cleared, {asked_by(request)}"))
+                removed = await self._engine.submit(
+                    DeregisterService(name, f"cleared, {asked_by(request)}"), caller_of(request)
+                )
             except UnknownService:  # it went by itself in between
                 continue
             services, instances = services + 1, instances + len(removed)
@@ -191,7 +194,7 @@ class Handlers:
             raise _nobody(name, service, now)
         return self._reply(self._resolved(service, served, now))
 
-    def resolve_at_once(self, name: bytes) -> bytes | None:
+    def resolve_at_once(self, name: bytes, caller: Caller) -> bytes | None:
         """The answer for a service that has one; None for all others."""
         service = self._registry.service(name.decode("ascii")) if name.isascii() else None
         now = self._clock()

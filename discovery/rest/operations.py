@@ -13,7 +13,7 @@ from discovery.core.instance import Key
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold, label
 from discovery.rest import views
-from discovery.rest.requests import asked_by, key_in_path, read
+from discovery.rest.requests import asked_by, caller_of, key_in_path, read
 from discovery.rest.schemas import MaintenanceBody
 from discovery.rest.times import Times, iso
 from discovery.store.engine import Engine
@@ -56,7 +56,9 @@ class Operations:
         async def handle(request: web.Request) -> web.Response:
             named = which(request)
             safe_after = self._safe_after(self._registry.at(named))
-            entry = await self._engine.submit(Drain(named, draining, f"{_DRAIN[draining]}, {asked_by(request)}"))
+            entry = await self._engine.submit(
+                Drain(named, draining, f"{_DRAIN[draining]}, {asked_by(request)}"), caller_of(request)
+            )
             content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(entry)}
             return self._reply(content | ({"safeAfter": safe_after} if draining else {}))
 
@@ -71,7 +73,7 @@ class Operations:
         async def handle(request: web.Request) -> web.Response:
             scope, wall = scope_of(request), self._times.wall()
             window = (await read(request, MaintenanceBody)).window(wall)
-            await self._engine.submit(Maintain(scope, window, wall))
+            await self._engine.submit(Maintain(scope, window, wall), caller_of(request))
             return self._reply({"message": "Maintenance begins", **_named(scope), **views.maintenance(window)})
 
         return handle
@@ -79,7 +81,9 @@ class Operations:
     def _end(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             scope = scope_of(request)
-            await self._engine.submit(EndMaintenance(scope, f"maintenance ended, {asked_by(request)}"))
+            await self._engine.submit(
+                EndMaintenance(scope, f"maintenance ended, {asked_by(request)}"), caller_of(request)
+            )
             return self._reply({"message": "Maintenance has ended", **_named(scope)})
 
         return handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -68,7 +69,7 @@ class _Protocol(RequestHandler):
     `_waiting`: `_held` is for a later turn. `_foreign`: where requests end on this connection is only known to aiohttp from now on.
     """
 
-    __slots__ = ("_foreign", "_held", "_lane", "_owed", "_waiting")
+    __slots__ = ("_address", "_foreign", "_held", "_lane", "_owed", "_waiting")
 
     def __init__(self, manager: _Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -77,6 +78,12 @@ class _Protocol(RequestHandler):
         self._held = b""
         self._owed = 0
         self._waiting = False
+        self._address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
 
     def data_received(self, data: bytes) -> None:
         if not data:  # aiohttp goes on with what it has
@@ -104,7 +111,7 @@ class _Protocol(RequestHandler):
                 break
             if not self._owed:
                 if self._is_idle():
-                    reply, size = self._lane.take(data)
+                    reply, size = self._lane.take(data, self._address)
                     if reply is not None:
                         self._answer(reply)
                         data = data[size:]

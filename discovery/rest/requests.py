@@ -7,6 +7,7 @@ from typing import TypeVar
 import orjson
 from aiohttp import hdrs, web
 
+from discovery.core.caller import Caller
 from discovery.core.instance import Key
 from discovery.rest.errors import HttpError
 from discovery.rest.schemas import Body
@@ -17,6 +18,9 @@ _JSON = "application/json"
 MAX_BODY = 2 * 1024 * 1024
 # Octets of a body about one instance: 16 KiB of metadata in a wordy spelling, and the rest.
 MAX_SINGLE = 128 * 1024
+
+# Where a request keeps who sent it.
+CALLER = web.RequestKey("caller", Caller)
 
 B = TypeVar("B", bound=Body)
 
@@ -64,4 +68,9 @@ def key_in_path(request: web.Request, example: str) -> Key:
 
 def asked_by(request: web.Request) -> str:
     """The reason of a change that somebody asked for."""
-    return f"asked for by {request.remote}"
+    return f"asked for by {caller_of(request)}"
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Who was let in; see `admission`."""
+    return request[CALLER]

@@ -28,11 +28,17 @@ from discovery.rest.access_log import logger as request_log
 from discovery.rest.app import make_app
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
+from discovery.rest.operations import Operations
 from discovery.rest.protocol import Runner
 from discovery.rest.times import Times
+from discovery.store.brake import Brake
+from discovery.store.damping import NO_DAMPING, Damping
+from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
 LIMIT = 5.0  # seconds that an answer may take before the test fails
+LEASE, SWEEP = 10, 5  # seconds
+DNS_TTL = 5  # seconds, the upper bound of TTLs in DNS answers
 ORIGIN = "http://localhost:3000"
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -92,6 +98,9 @@ class Api:
     async def post(self, path: str, body: Any = None) -> Reply:
         return await self.request("POST", path, body)
 
+    async def put(self, path: str, body: Any = None) -> Reply:
+        return await self.request("PUT", path, body)
+
     async def delete(self, path: str) -> Reply:
         return await self.request("DELETE", path)
 
@@ -143,8 +152,8 @@ class Api:
     def state(self) -> object:
         """Everything a write could change."""
         table = self.registry
-        entries = [(entry.instance, entry.lease.renewed_at, entry.lease.ttl) for entry in table]
-        return table.index, table.registrations, table.renewals, table.cleanups, entries
+        entries = [(entry.instance, entry.lease.renewed_at, entry.lease.ttl, entry.status) for entry in table]
+        return table.index, table.registrations, table.renewals, table.cleanups, dict(table.windows), entries
 
 
 @asynccontextmanager
@@ -155,21 +164,30 @@ async def serving(
     routes: Iterable[web.AbstractRouteDef] = (),
     middlewares: Iterable[Middleware] = (),
     checks: Mapping[str, Callable[[], str | None]] | None = None,
+    brake_percent: float = 0,
+    brake_max_seconds: float = 60,
+    damping: Damping = NO_DAMPING,
+    engine: Callable[[Engine], Engine] = lambda inner: inner,
 ) -> AsyncIterator[Api]:
+    """Put together as `discovery.app` does. `engine` wraps the local one."""
     clock = Clock()
     numbers = count(1)
     registry = Registry(
-        lease_ttl=10,
-        cleanup_interval=5,
+        lease_ttl=LEASE,
+        cleanup_interval=SWEEP,
         max_instances=max_instances,
         new_id=lambda: f"id-{next(numbers)}",
         started_at=clock.now,
+        brake=Brake(brake_percent, brake_max_seconds, SWEEP, LEASE, Random(1)),
+        damping=damping,
     )
     times = Times(clock, clock.wall)
-    handlers = Handlers(registry, LocalEngine(registry, clock), clock, times, Random(1), checks or {})
+    outer = engine(LocalEngine(registry, clock))
+    handlers = Handlers(registry, outer, clock, times, Random(1), checks or {})
+    routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
     watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
     lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once)
-    runner = Runner(make_app(handlers, times, origins, routes, middlewares), times, lane)
+    runner = Runner(make_app(handlers, times, origins, routes=routes, middlewares=middlewares), times, lane)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 from aiohttp import web
 
+from discovery.core.caller import Caller
 from discovery.core.instance import Registration
 from discovery.rest import views
 from discovery.rest.fast import FastLane
@@ -24,13 +25,13 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     taken: list[str] = []
     heartbeat_at_once, resolve_at_once = Handlers.heartbeat_at_once, Handlers.resolve_at_once
 
-    def heartbeat(self: Handlers, body: bytes) -> bytes | None:
-        answer = heartbeat_at_once(self, body)
+    def heartbeat(self: Handlers, body: bytes, caller: Caller) -> bytes | None:
+        answer = heartbeat_at_once(self, body, caller)
         taken.extend(["heartbeat"] * (answer is not None))
         return answer
 
-    def resolve(self: Handlers, name: bytes) -> bytes | None:
-        answer = resolve_at_once(self, name)
+    def resolve(self: Handlers, name: bytes, caller: Caller) -> bytes | None:
+        answer = resolve_at_once(self, name, caller)
         taken.extend(["resolve"] * (answer is not None))
         return answer
 
@@ -59,7 +60,7 @@ async def test_usual_requests_are_taken_and_others_are_not(taken: list[str]) -> 
     async with filled(lane=True) as api:
         await talk(api.port, heartbeat() + RESOLVE + HEALTH + heartbeat(port="3001") + RESOLVE + LAST)
         assert taken[:2] == ["heartbeat", "resolve"]
-        await talk(api.port, heartbeat(f"Origin: {ORIGIN}"), heartbeat("Authorization: x"), LAST)
+        await talk(api.port, heartbeat(f"Origin: {ORIGIN}"), heartbeat("Sec-Fetch-Site: none"), LAST)
         assert "heartbeat" not in taken[1:]
 
 
@@ -155,7 +156,8 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody(sent: bytes) -> N
 
 def a_lane() -> FastLane:
     return FastLane(
-        lambda body: b'{"beat":true}', lambda name: None if name == b"nobody" else b'{"name":"' + name + b'"}'
+        lambda body, caller: b'{"beat":true}',
+        lambda name, caller: None if name == b"nobody" else b'{"name":"' + name + b'"}',
     )
 
 
@@ -164,9 +166,9 @@ def test_it_asks_for_more_until_the_request_is_whole_and_takes_no_octet_of_the_n
     lane = a_lane()
     first_line = sent.index(b"\r\n") + 2
     for size in range(first_line, len(sent)):
-        assert lane.take(sent[:size]) == (None, 0)
+        assert lane.take(sent[:size], "127.0.0.1") == (None, 0)
     for more in (b"", b"\r\n", b"GET", sent):
-        reply, size = lane.take(sent + more)
+        reply, size = lane.take(sent + more, "127.0.0.1")
         assert reply is not None
         assert size == len(sent)
         assert lane.size(sent + more) == len(sent)
@@ -175,7 +177,7 @@ def test_it_asks_for_more_until_the_request_is_whole_and_takes_no_octet_of_the_n
 def test_what_it_does_not_take_it_can_still_measure() -> None:
     lane = a_lane()
     for sent in (HEALTH, request("GET /resolve/nobody"), request("POST /register", body=b"{}"), heartbeat("Origin: x")):
-        assert lane.take(sent)[0] is None
+        assert lane.take(sent, "127.0.0.1")[0] is None
         assert lane.size(sent + b"more") == len(sent)
     assert lane.size(CHUNKED) is None
     assert lane.size(HEALTH[:-1]) is None
@@ -183,9 +185,9 @@ def test_what_it_does_not_take_it_can_still_measure() -> None:
 
 def test_what_never_ends_is_not_held_for_ever() -> None:
     endless = b"POST /heartbeat HTTP/1.1\r\nX-Pad: " + b"x" * 20_000
-    assert a_lane().take(endless) != (None, 0)
+    assert a_lane().take(endless, "127.0.0.1") != (None, 0)
     large = request("POST /heartbeat", "Content-Length: 999999999")
-    assert a_lane().take(large) != (None, 0)
+    assert a_lane().take(large, "127.0.0.1") != (None, 0)
 
 
 @pytest.mark.parametrize("pad", [100, 60_000])
@@ -196,7 +198,7 @@ def test_the_heads_that_are_remembered_are_bounded_in_number_and_size(pad: int) 
     try:
         for number in range(20_000 if pad == 100 else 400):
             sent = request("GET /resolve/user-service", f"X-Pad: {number:x}{'x' * pad}")
-            lane.take(sent)
+            lane.take(sent, "127.0.0.1")
             lane.size(sent)
         kept = tracemalloc.get_traced_memory()[0]
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.instance import Key
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -23,10 +24,10 @@ class LocalEngine:
     async def open(self) -> None:
         self._registry.loaded = True
 
-    async def submit(self, write: Write[T]) -> T:
+    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
         return write.apply(self._registry, self._clock())
 
-    def renew(self, which: Key | str) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         return self._registry.renew(which, self._clock())
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
@@ -154,22 +155,22 @@ class DurableEngine:
         await self._journal.restore()
         await self._inner.open()
 
-    async def submit(self, write: Write[T]) -> T:
+    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
         """As the inner engine, and NotDurable: before the write when the disk is known to refuse, after it when it just began to."""
         writer = self._journal.writer
         # What checks say is an observation, like a heartbeat: there is nothing to keep.
         if writer is None or isinstance(cast("object", write), Checked):
-            return await self._inner.submit(write)
+            return await self._inner.submit(write, by)
         writer.check()
         before = writer.added
-        result = await self._inner.submit(write)
+        result = await self._inner.submit(write, by)
         self._journal.note_windows()
         if writer.added != before:
             await writer.flushed()
         return result
 
-    def renew(self, which: Key | str) -> Entry:
-        return self._inner.renew(which)
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+        return self._inner.renew(which, by)
 
     async def close(self) -> None:
         await self._inner.close()

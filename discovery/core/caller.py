@@ -1,0 +1,44 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Grants(NamedTuple):
+    """`register`: patterns of folded service names (`user-*`) that may be registered, renewed, drained and deregistered."""
+
+    register: tuple[str, ...] = ()
+    read: bool = False
+    admin: bool = False
+
+    def may_write(self, service: str) -> bool:
+        """`service`: a folded name."""
+        return self.admin or _is_one_of(self.register, service)
+
+    @property
+    def may_read(self) -> bool:
+        return self.admin or self.read
+
+
+@lru_cache(maxsize=65536)
+def _is_one_of(patterns: tuple[str, ...], service: str) -> bool:
+    return any(fnmatchcase(service, pattern) for pattern in patterns)
+
+
+class Caller(NamedTuple):
+    """`address`: the client's. `name`: of the token that was shown, "" without one."""
+
+    address: str
+    name: str = ""
+    grants: Grants = Grants()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.address}" if self.name else self.address
+
+
+NOBODY = Caller("")
+# For what the server does of itself.
+SERVER = Caller("", "the server", Grants(admin=True))

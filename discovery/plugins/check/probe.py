@@ -1,0 +1,93 @@
+"""One probe: a TCP connection to an address and, for HTTP, one GET whose status line is all that counts.
+
+On a bare socket and not with an HTTP client: this way the kernel is never asked for more than the 4 KiB, and there is nothing that
+could look up a name, follow a redirect, unpack a body, keep a connection or read a proxy from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import socket
+
+from discovery.core.check import Check
+from discovery.core.errors import DiscoveryError
+
+# Octets of an answer that are read: any status line and, of an honest health page, usually all, so that its server sees no reset.
+MAX_ANSWER = 4096
+
+_REQUEST = (
+    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: discovery-check\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+)
+# RFC 9112 §4, and HTTP/1.0's.
+_STATUS = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})[ \r\n]")
+
+# Nothing here says anything of the instance: this process or host has run out of something.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+
+
+class CannotProbe(DiscoveryError):
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"An active check could not be made: {_text(error)}")
+
+
+async def probe(ip: str, port: int, check: Check) -> str | None:
+    """None when it passes, else why not. CannotProbe when that is no fault of the instance."""
+    answer = bytearray()
+    trouble = None
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            async with asyncio.timeout(check.timeout):
+                await _connect(sock, ip, port)
+                if check.path is not None:
+                    await _get(sock, ip, port, check.path, answer)
+    except TimeoutError:
+        trouble = f"no answer within {check.timeout:g} s"
+    except OSError as error:
+        if error.errno in _OURS:
+            raise CannotProbe(error) from None
+        trouble = _text(error)
+    return trouble if check.path is None else _judge(bytes(answer), trouble)
+
+
+async def _connect(sock: socket.socket, ip: str, port: int) -> None:
+    await asyncio.get_running_loop().sock_connect(sock, (ip, port))
+    # A port of this host where nobody listens may be chosen for our own end, and TCP then connects a socket to itself.
+    if sock.getsockname() == sock.getpeername():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "")
+
+
+async def _get(sock: socket.socket, ip: str, port: int, path: str, answer: bytearray) -> None:
+    """Adds to `answer` until its end, or as much of it as we read."""
+    loop = asyncio.get_running_loop()
+    host = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    await loop.sock_sendall(sock, _REQUEST.format(path=path, host=host).encode("ascii"))
+    while chunk := await loop.sock_recv(sock, MAX_ANSWER - len(answer)):
+        answer += chunk
+        if len(answer) == MAX_ANSWER:
+            return
+
+
+def _judge(answer: bytes, trouble: str | None) -> str | None:
+    """By the status as soon as there is one: what befell the rest of the answer does not matter."""
+    status = _status(answer)
+    if status is not None:
+        return None if 200 <= status <= 299 else f"answered {status}"
+    return trouble or ("no HTTP status in its answer" if answer else "closed the connection without an answer")
+
+
+def _status(answer: bytes) -> int | None:
+    """The final one: interim answers come before it (RFC 9110 §15.2)."""
+    while found := _STATUS.match(answer):
+        status = int(found[1])
+        if status >= 200:
+            return status
+        answer = answer.partition(b"\r\n\r\n")[2]
+    return None
+
+
+def _text(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__

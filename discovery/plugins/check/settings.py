@@ -1,0 +1,9 @@
+"""The plugin's own settings, read like the server's."""
+
+from __future__ import annotations
+
+from discovery.env import EnvSettings
+
+
+class CheckSettings(EnvSettings):
+    check_enabled: bool = True

@@ -1,0 +1,47 @@
+"""One instance under watch: what to probe, when, and what came of it so far. Pure; monotonic seconds come from the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from discovery.core.check import Check
+from discovery.core.lease import Lease
+from discovery.plugins.check.verdict import Verdict
+
+# Of the lease, without a sign of life: probed then, whatever the interval, or one that cannot beat would expire between two probes
+# of 10 s. Above the third in which heartbeats come with their jitter; below a half, so that one lost probe ends nothing.
+SILENT = 0.4
+
+
+class Watch:
+    """`told`: what the registry knows of the verdict. `slow`: so was its last probe, or there was none. `started`: that probe's time.
+
+    `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn.
+    """
+
+    __slots__ = ("check", "id", "ip", "lease", "port", "probing", "slow", "started", "timer", "told", "verdict")
+
+    def __init__(self, id: str, ip: str, port: int, check: Check, lease: Lease) -> None:
+        self.id = id
+        self.ip = ip
+        self.port = port
+        self.check = check
+        self.lease = lease
+        self.verdict = Verdict()
+        self.told: str | None = None
+        self.slow = True
+        self.started = -math.inf
+        self.timer: asyncio.TimerHandle | None = None
+        self.probing: asyncio.Task[None] | None = None
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two probes when nothing else keeps it alive."""
+        return min(self.check.interval, SILENT * self.lease.ttl)
+
+    @property
+    def due(self) -> float:
+        """When to probe next, as things stand: a heartbeat may put it off until the interval is over."""
+        silent_since = max(self.started, self.lease.renewed_at)
+        return min(self.started + self.check.interval, silent_since + SILENT * self.lease.ttl)
