@@ -9,14 +9,11 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
-
-from aiohttp import web
 
 from discovery import __version__
 from discovery.dns import names
@@ -25,17 +22,20 @@ from discovery.dns.chaos import ServerNames
 from discovery.dns.cookies import SECRET_SIZE, Cookies
 from discovery.dns.hot import HotPath
 from discovery.dns.later import Later
+from discovery.dns.limited import Limited
 from discovery.dns.query import fresh_for
+from discovery.dns.rate_limit import RateLimiter
 from discovery.dns.responder import HTTPS, Responder
 from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
-from discovery.plugins import Factory, Plugin, forward, journal
+from discovery.plugins import Factory, Plugin, auth, check, forward, journal
 from discovery.rest.access_log import logger as request_log
 from discovery.rest.admission import Admit, anyone
 from discovery.rest.app import make_app
 from discovery.rest.browsers import hosts
+from discovery.rest.connections import Connections
 from discovery.rest.doh import DnsOverHttps
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
@@ -51,12 +51,14 @@ from discovery.store.engine import Engine
 from discovery.store.narrator import narrate
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
+from discovery.tls import Tls, TlsError
+from discovery.watch import FileWatch
 from discovery.zones import Zones
 
 _log = logging.getLogger("discovery")
 
 # A feature is one line here.
-PLUGINS: tuple[Factory, ...] = (journal.make, forward.make)
+PLUGINS: tuple[Factory, ...] = (auth.make, journal.make, check.make, forward.make)
 
 
 class Server:
@@ -68,6 +70,8 @@ class Server:
             lease_ttl=settings.heartbeat_timeout_seconds,
             cleanup_interval=settings.cleanup_interval_seconds,
             max_instances=settings.max_instances_per_service,
+            max_services=settings.max_services,
+            max_in_all=settings.max_instances,
             new_id=lambda: str(uuid.uuid4()),
             started_at=self._clock(),
             # Without a memory of it, neither the index nor the DNS serial should go back: start where one change a second
@@ -108,9 +112,15 @@ class Server:
             settings.dns_max_answers,
             settings.dns_addresses,
         )
+        self._cookies = Cookies(os.urandom(SECRET_SIZE))
         self._hot, self._responder = self._make_responder()
+        limiter = RateLimiter(
+            settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
+        )
+        self._limited = Limited(self._responder, limiter, self._cookies)
         self._zones.on_change = self._hot.follow
-        self._tls = _tls_context(settings)
+        self._tls = _tls(settings)
+        self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
         self._runner: Runner | None = None
         self._later = Later()
         self._dns: list[UdpServer | TcpServer] = []
@@ -138,6 +148,8 @@ class Server:
             self._clock.start()
             self._reaper.start()
             self._zones.watch()
+            if self._certificates is not None:
+                self._certificates.start()
             return [*await self._open_http(), *await self._open_dns(), "ready"]
         except BaseException:
             await self.stop()
@@ -150,6 +162,8 @@ class Server:
         closing = [server.close for server in self._dns]
         if self._runner is not None:
             closing.append(self._runner.cleanup)
+        if self._certificates is not None:
+            closing.append(self._certificates.close)
         closing += [self._later.close, self._zones.close, self._engine.close]
         closing += [plugin.close for plugin in reversed(self._plugins)]
         for close in closing:
@@ -159,14 +173,30 @@ class Server:
                 _log.exception("%s failed; the rest is closed all the same", close.__qualname__)
 
     def reload(self) -> asyncio.Task[None]:
-        """What SIGHUP asks for: the zone files, read again. The task never fails."""
-        self._reload = asyncio.get_running_loop().create_task(self._zones.reload())
+        """What SIGHUP asks for: zone files, tokens and certificates, read again. The task never fails."""
+        self._reload = asyncio.get_running_loop().create_task(self._read_again())
         return self._reload
+
+    async def _read_again(self) -> None:
+        await self._zones.reload()
+        if self._tls is not None:
+            await self._tls.reload()
+        for plugin in self._plugins:
+            await plugin.reload()
 
     async def _open_http(self) -> list[str]:
         times = Times(self._clock, time.time)
         checks = {"registry": self._registry_not_loaded}
-        handlers = Handlers(self._registry, self._engine, self._clock, times, self._random, checks, self._more_stats)
+        handlers = Handlers(
+            self._registry,
+            self._engine,
+            self._clock,
+            times,
+            self._random,
+            checks,
+            self._more_stats,
+            self._settings.registers_per_second,
+        )
         operations = Operations(self._registry, self._engine, self._clock, times, self._settings.dns_ttl_seconds)
         doh = DnsOverHttps(self._respond_over_https, fresh_for)
         routes = [
@@ -185,11 +215,12 @@ class Server:
         # Somebody who wants to see every request sees every request.
         watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
         lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once, admit, is_host)
-        self._runner = Runner(app, times, lane)
+        self._connections = Connections(settings.http_max_connections, settings.http_max_connections_per_address)
+        self._runner = Runner(app, times, lane, self._connections)
         await self._runner.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
-            await web.SockSite(self._runner, sock, ssl_context=self._tls).start()
+            await self._runner.listen(sock, self._tls)
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
@@ -198,12 +229,11 @@ class Server:
         lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
         for plugin in reversed(self._plugins):
             lookup = plugin.lookup(lookup)
-        cookies = Cookies(os.urandom(SECRET_SIZE))
         server_id = self._settings.dns_server_id.encode()
         recurses = _any_of([one.recurses for one in self._plugins if type(one).recurses is not Plugin.recurses])
         require_cookies = self._settings.dns_require_cookies
-        responder = Responder(lookup, cookies, server_id, self._random, recurses, require_cookies)
-        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index)
+        responder = Responder(lookup, self._cookies, server_id, self._random, recurses, require_cookies)
+        hot = HotPath(responder, self._cookies, recurses, lambda: self._registry.index)
         alike = all(type(one).lookup is Plugin.lookup or one.same_for_all for one in self._plugins)
         return hot, hot if alike else responder
 
@@ -212,7 +242,8 @@ class Server:
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
         for sock in socks:
             make = UdpServer if sock.type == DATAGRAM else TcpServer
-            self._dns.append(make(sock, self._responder, self._clock, self._later))
+            responder = self._limited if sock.type == DATAGRAM else self._responder
+            self._dns.append(make(sock, responder, self._clock, self._later))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
@@ -226,7 +257,18 @@ class Server:
         return self._responder.respond(packet, self._clock(), client, HTTPS)
 
     def _more_stats(self) -> dict[str, Any]:
-        return {name: value for plugin in self._plugins for name, value in plugin.stats().items()}
+        connections, limited = self._connections, self._limited
+        shed = sum(server.shed() for server in self._dns if isinstance(server, UdpServer))
+        own = {
+            "http": {
+                "connections": len(connections),
+                "connectionsMadeWay": connections.made_way,
+                "connectionsRefused": connections.refused,
+            },
+            "dns": {"shed": shed, "rateLimited": {"slipped": limited.slipped, "dropped": limited.dropped}},
+            "pausedSeconds": round(self._clock.paused, 3),
+        }
+        return own | {name: value for plugin in self._plugins for name, value in plugin.stats().items()}
 
     def _registry_not_loaded(self) -> str | None:
         return None if self._registry.loaded else "it is still being filled"
@@ -239,16 +281,11 @@ def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:
     return tests[0] if len(tests) == 1 else lambda client: any(test(client) for test in tests)
 
 
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+def _tls(settings: Settings) -> Tls | None:
     """None without a certificate. SettingsError when it cannot be used."""
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"TLS_CERT, TLS_KEY: {settings.tls_cert} with {settings.tls_key} cannot be used: {error.strerror or error}"
-        ) from None
-    return context
+        return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    except TlsError as error:
+        raise SettingsError(str(error)) from None

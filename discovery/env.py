@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery.core.errors import DiscoveryError
@@ -27,18 +27,21 @@ class EnvSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            raise SettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
+            raise SettingsError("\n".join(map(cls._line, error.errors(include_url=False)))) from None
         except UnicodeDecodeError as error:
             raise SettingsError(f".env: is not UTF-8 text: {error}") from None
+
+    @classmethod
+    def _line(cls, error: Any) -> str:
+        text = str(error["msg"]).removeprefix("Value error, ")
+        if not error["loc"]:
+            return text
+        name = str(error["loc"][0])
+        field = cls.model_fields.get(name)
+        is_secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
+        return f"{name.upper()}: {text}" + ("" if is_secret else f" (it is {error['input']!r})")
 
 
 def split(value: object) -> object:
     """A comma separated list; what is no string is left to the field's own check."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _line(error: Any) -> str:
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return text
-    return f"{str(error['loc'][0]).upper()}: {text} (it is {error['input']!r})"

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 from pydantic_settings import NoDecode
 
 from discovery.dns import names
+from discovery.dns.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP, Network
 from discovery.dns.service_zone import MAX_ORIGIN
 from discovery.env import EnvSettings, split
 
@@ -81,13 +82,23 @@ class Settings(EnvSettings):
     dns_max_answers: MostAnswers = Field({})  # empty: all
     dns_server_id: str = Field(default_factory=socket.gethostname, max_length=255)
     dns_require_cookies: bool = False
+    dns_rate_per_answer: int = Field(PER_ANSWER, ge=0, le=1_000_000)
+    dns_rate_per_prefix: int = Field(PER_PREFIX, ge=0, le=1_000_000)
+    dns_rate_slip: int = Field(SLIP, ge=0, le=255)
+    dns_rate_exempt: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = EXEMPT
     dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no DNS over TLS
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    http_max_connections: int = Field(8192, ge=16, le=60000)
+    http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
     zones_dir: Path = Path("zones")
     heartbeat_timeout_seconds: Seconds = 10
     cleanup_interval_seconds: Seconds = 5
     max_instances_per_service: int = Field(10, ge=1, le=1000)
+    max_services: int = Field(10_000, ge=1, le=1_000_000)
+    max_instances: int = Field(1_000_000, ge=1, le=10_000_000)
+    registers_per_second: int = Field(500, ge=0, le=1_000_000)
     brake_percent: int = Field(30, ge=0, le=100)
     brake_max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
     flap_max_changes: int = Field(6, ge=0, le=100)
@@ -103,6 +114,10 @@ class Settings(EnvSettings):
     def _tls_whole_or_not_at_all(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS_CERT, TLS_KEY: only one of them is set; a certificate needs its key")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError(
+                "TLS_CLIENT_CA: clients can only be asked for certificates over TLS; set TLS_CERT and TLS_KEY"
+            )
         if self.dot_port is not None and self.tls_cert is None:
             raise ValueError("DOT_PORT: DNS over TLS needs a certificate; set TLS_CERT and TLS_KEY")
         return self

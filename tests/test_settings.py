@@ -12,7 +12,9 @@ import pytest
 from dotenv import dotenv_values
 
 import discovery
+from discovery.app import Server
 from discovery.env import EnvSettings, SettingsError
+from discovery.plugins.auth.settings import AuthSettings
 from discovery.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -191,10 +193,20 @@ def test_a_file_that_is_no_text_is_an_error_that_names_it(folder: Path) -> None:
 @pytest.mark.parametrize("ip", ["0.0.0.0", "::", "10.0.0.1", "2001:db8::1"])
 def test_an_address_others_can_reach_needs_a_word(monkeypatch: pytest.MonkeyPatch, name: str, ip: str) -> None:
     monkeypatch.setenv(name, f"127.0.0.1,{ip}")
-    with pytest.raises(SettingsError, match=rf"{name}.*ALLOW_ANONYMOUS=true"):
-        Settings.read()
-    monkeypatch.setenv("ALLOW_ANONYMOUS", "true")
-    assert ip in getattr(Settings.read(), name.lower())
+    with pytest.raises(SettingsError, match=rf"{name}.*API_TOKEN.*ALLOW_ANONYMOUS=true"):
+        Server(Settings.read())
+    for word, value in (("ALLOW_ANONYMOUS", "true"), ("API_TOKEN", "a secret of some length")):
+        with monkeypatch.context() as also:
+            also.setenv(word, value)
+            assert ip in getattr(Settings.read(), name.lower())
+            Server(Settings.read())
+
+
+def test_a_secret_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_TOKEN", "hunter2")
+    with pytest.raises(SettingsError, match=r"API_TOKEN.*too short") as caught:
+        AuthSettings.read()
+    assert "hunter2" not in str(caught.value)
 
 
 # -- .env.example

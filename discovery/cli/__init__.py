@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from discovery import __version__
-from discovery.cli import backup, serve
+from discovery.cli import backup, serve, token
 from discovery.core.errors import DiscoveryError
 from discovery.env import SettingsError
 
@@ -24,6 +24,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "serve": Command("run the registry: HTTP and DNS, until SIGTERM or SIGINT", lambda arguments: serve.run()),
     "backup": Command(backup.BACKUP, backup.back_up, backup.add_file),
+    "token": Command(token.TEXT, token.run, token.add_arguments),
     "restore": Command(backup.RESTORE, backup.restore, backup.add_file),
 }
 

@@ -9,14 +9,15 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-import ssl
 import struct
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, cast
 
 from discovery.dns.later import Later
 from discovery.dns.responder import UDP, Transport
+from discovery.tls import Tls, TlsListener
 
 Clock = Callable[[], float]
 
@@ -32,6 +33,9 @@ class Responds(Protocol):
 # answer: a flood of queries must not starve HTTP.
 BURST = 64
 TURN_SECONDS = 0.002
+# Octets of queries that may wait, as the kernel counts them (0.8 KB for a small one, and twice of this is granted): some 650, which
+# take 15 ms. More would only be answered when nobody waits any more; the newest are shed instead.
+RECEIVE_BUFFER = 256 * 1024
 # The largest query that is read whole; longer ones are cut and thus malformed. Real queries have under 512 octets.
 MAX_DATAGRAM = 4096
 # RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
@@ -43,6 +47,8 @@ _LENGTH = struct.Struct("!H")
 
 # socket has no name for Linux's IP_PKTINFO before Python 3.13; struct in_pktinfo is index, local address, header address.
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+# Linux: socket(7) has it as SO_MEMINFO; the ninth number is the count of drops.
+_SO_MEMINFO = 55 if sys.platform == "linux" else None
 _ANCILLARY = socket.CMSG_SPACE(64)
 
 
@@ -58,7 +64,14 @@ class UdpServer:
         if self._wildcard:
             _ask_for_destination(sock)
 
+    def shed(self) -> int:
+        """Queries that came while the socket's buffer was full: the newest, dropped by the kernel before anybody read them."""
+        if _SO_MEMINFO is None:
+            return 0
+        return int(struct.unpack_from("=I", self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36), 32)[0])
+
     async def start(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         asyncio.get_running_loop().add_reader(self._sock, self._on_readable)
 
     async def close(self) -> None:
@@ -124,7 +137,7 @@ def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
 
 
 class TcpServer:
-    """Serves one listening socket, DNS over TLS (RFC 7858) with a `tls` context.
+    """Serves one listening socket, DNS over TLS (RFC 7858) with `tls`.
 
     Idle connections are closed after `TCP_IDLE_SECONDS`.
     """
@@ -135,7 +148,7 @@ class TcpServer:
         responder: Responds,
         clock: Clock,
         later: Later | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._sock = sock
         self.later = later or Later()
@@ -144,12 +157,14 @@ class TcpServer:
         self._responder = responder
         self._clock = clock
         self._connections: dict[_Connection, None] = {}  # longest idle first
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsListener | None = None
 
     async def start(self) -> None:
+        if self._tls is not None:
+            self._server = TlsListener(self._sock, self._tls, lambda: _Connection(self))
+            return
         loop = asyncio.get_running_loop()
-        handshake: dict[str, Any] = {} if self._tls is None else {"ssl_handshake_timeout": TCP_IDLE_SECONDS / 2}
-        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, ssl=self._tls, **handshake)
+        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock)
 
     async def close(self) -> None:
         if self._server is None:  # never started

@@ -58,6 +58,9 @@ class Plugin:
     async def open(self, engine: Engine) -> None:
         """Before anything is restored, and before any socket opens. `engine`: for its writes, with all features in front."""
 
+    async def reload(self) -> None:
+        """What SIGHUP asks for: files read again. Never raises; what is bad is logged and stays as it was."""
+
     async def close(self) -> None:
         """After every socket has closed."""
 

@@ -24,6 +24,7 @@ from discovery.store.errors import (
     NameReserved,
     NotDurable,
     NoWindow,
+    RegistryFull,
     ServiceFull,
     TooManyWindows,
     UnknownInstance,
@@ -36,13 +37,14 @@ Facts = Mapping[str, Any]
 
 
 class HttpError(DiscoveryError):
-    """An error that only HTTP has. `facts` go into the body."""
+    """An error that only HTTP has. `facts` go into the body, `headers` onto the response."""
 
     def __init__(self, status: int, code: str, message: str, **facts: Any) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.facts = facts
+        self.headers: Mapping[str, str] = {}
 
 
 # error → status, code, facts. The first class that fits.
@@ -63,6 +65,7 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (NoWindow, 404, "NO_MAINTENANCE", lambda error: {}),
     (UnknownService, 404, "SERVICE_UNKNOWN", lambda error: {"serviceName": error.name}),
     (ServiceFull, 409, "SERVICE_FULL", lambda error: {"serviceName": error.name, "limit": error.limit}),
+    (RegistryFull, 507, "REGISTRY_FULL", lambda error: {"limit": error.limit, "of": error.what}),
     (NameReserved, 409, "NAME_RESERVED", lambda error: {"serviceName": error.name}),
     (IdTaken, 409, "ID_TAKEN", lambda error: {"id": error.id}),
     (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
@@ -110,7 +113,9 @@ def middleware(times: Times, max_body: int) -> Middleware:
 
 def respond(error: DiscoveryError, times: Times) -> web.Response:
     if isinstance(error, HttpError):
-        return body(error.status, error.code, str(error), times, error.facts)
+        response = body(error.status, error.code, str(error), times, error.facts)
+        response.headers.extend(error.headers)
+        return response
     for kind, status, code, facts in _TABLE:
         if isinstance(error, kind):
             return body(status, code, str(error), times, facts(error))
@@ -118,16 +123,15 @@ def respond(error: DiscoveryError, times: Times) -> web.Response:
 
 
 def body(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> web.Response:
-    content = {"error": HTTPStatus(status).phrase, "message": message, "code": code, **(facts or {})}
-    headers = (
-        {"Retry-After": str(content["retryAfter"])} if "retryAfter" in content else None
-    )  # seconds, RFC 9110 §10.2.3
-    return web.Response(
-        body=orjson.dumps(content | {"timestamp": times.now()}),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
+    after = (facts or {}).get("retryAfter")
+    headers = None if after is None else {"Retry-After": str(after)}  # seconds, RFC 9110 §10.2.3
+    text = content(status, code, message, times, facts)
+    return web.Response(body=text, status=status, headers=headers, content_type="application/json")
+
+
+def content(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> bytes:
+    said = {"error": HTTPStatus(status).phrase, "message": message, "code": code, **(facts or {})}
+    return orjson.dumps(said | {"timestamp": times.now()})
 
 
 def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times, max_body: int) -> web.Response:

@@ -158,7 +158,8 @@ def _read(fields: bytes, is_host: Callable[[str], bool]) -> Head:
     for name, value in pairs:  # `values` has the last of a name that came twice
         if (name == b"content-length" and value is not length) or (name == b"connection" and value not in _CONNECTION):
             return _NOT_PLAIN
-    once = len(values) == len(pairs) <= _MAX_FIELDS and is_host(values.get(b"host", b"").decode("ascii"))
+    host = values.get(b"host")
+    once = len(values) == len(pairs) <= _MAX_FIELDS and host is not None and is_host(host.decode("ascii"))
     usual = all(values.get(name, value) == value for name, value in _SPECIAL.items())
     return Head(int(length), once and usual, _authorization(matches))
 

@@ -23,6 +23,7 @@ from discovery.rest import views
 from discovery.rest.batch import renew_all
 from discovery.rest.errors import HttpError
 from discovery.rest.listing import Listing
+from discovery.rest.rate import RegisterRate
 from discovery.rest.requests import MAX_BODY, asked_by, caller_of, key_in_path, read
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
@@ -44,7 +45,7 @@ _PER_TURN = 50
 class Handlers:
     """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `more_stats`: what others add to /stats.
 
-    `random`: spreads the heartbeats.
+    `random`: spreads the heartbeats. `registers_per_second`: of one address, 0 is no limit.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Handlers:
         random: Random,
         checks: Mapping[str, Check],
         more_stats: Callable[[], Mapping[str, Any]] = dict,
+        registers_per_second: int = 0,
     ) -> None:
         self._registry = registry
         self._engine = engine
@@ -64,6 +66,7 @@ class Handlers:
         self._random = random
         self._checks = checks
         self._more_stats = more_stats
+        self._rate = RegisterRate(registers_per_second)
         self._started_at = clock()
         self._listing = Listing(registry, clock, times)
 
@@ -88,6 +91,7 @@ class Handlers:
     # -- what services say
 
     async def register(self, request: web.Request) -> web.Response:
+        self._rate.take(caller_of(request).address, self._clock())
         spec = (await read(request, RegisterBody)).registration()
         entry = await self._engine.submit(Register(spec, self._times.wall()), caller_of(request))
         content = {
@@ -110,6 +114,7 @@ class Handlers:
         if known is not None and known.instance.spec == replace(spec, name=known.instance.spec.name, id=None):
             entry = self._engine.renew(spec.key, caller_of(request))
         else:
+            self._rate.take(caller_of(request).address, self._clock())
             entry = await self._engine.submit(Upsert(spec, self._times.wall()), caller_of(request))
         content = self._renewed(entry)
         content["instance"] |= views.registered(entry, self._clock())

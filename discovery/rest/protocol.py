@@ -1,21 +1,31 @@
-"""The HTTP server's connections: aiohttp's, with a fast lane in front, JSON for what is no HTTP, and a graceful end."""
+"""The HTTP server's connections: aiohttp's, with a fast lane in front, bounds on number and time, JSON for what is no HTTP, and a
+graceful end.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import socket
+import sys
+from http import HTTPStatus
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from discovery.rest import errors
 from discovery.rest.access_log import AccessLogger, logger
+from discovery.rest.connections import Connections
 from discovery.rest.fast import FastLane
+from discovery.rest.patience import Patience, Phase
 from discovery.rest.requests import MAX_BODY
 from discovery.rest.times import Times
+from discovery.tls import Tls, TlsListener
 
 # Seconds for requests in hand when the process is asked to stop. aiohttp may wait twice as long, and five are all there are.
 SHUTDOWN_SECONDS = 2.0
+# An idle connection is kept so long. Clients beat every few seconds; Node keeps its side for 5, browsers for minutes.
+KEEPALIVE_SECONDS = 60.0
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
 _PER_TURN = 64
 
@@ -26,16 +36,25 @@ class Runner(web.AppRunner):
     `lane` None: every request goes through the application, because somebody wants to see each.
     """
 
-    def __init__(self, app: web.Application, times: Times, lane: FastLane | None) -> None:
+    def __init__(
+        self, app: web.Application, times: Times, lane: FastLane | None, connections: Connections | None = None
+    ) -> None:
         super().__init__(
             app,
             access_log_class=AccessLogger,
             access_log=logger,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
             auto_decompress=False,  # no JSON bombs
         )
         self._times = times
         self._lane = lane
+        self._connections = Connections(sys.maxsize, sys.maxsize) if connections is None else connections
+
+    async def listen(self, sock: socket.socket, tls: Tls | None) -> None:
+        """On a bound socket. `setup` first."""
+        site = web.SockSite(self, sock) if tls is None else _TlsSite(self, sock, tls)
+        await site.start()
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -50,14 +69,37 @@ class Runner(web.AppRunner):
                     raise
                 return errors.of_framework(request, error, self._times, MAX_BODY)
 
-        return _Server(self._times, self._lane, as_json, request_factory=made.request_factory, **made._kwargs)
+        return _Server(
+            self._times, self._lane, self._connections, as_json, request_factory=made.request_factory, **made._kwargs
+        )
+
+
+class _TlsSite(web.BaseSite):
+    def __init__(self, runner: Runner, sock: socket.socket, tls: Tls) -> None:
+        super().__init__(runner)
+        self._sock = sock
+        self._tls = tls
+
+    @property
+    def name(self) -> str:
+        return f"https://{self._sock.getsockname()}"
+
+    async def start(self) -> None:
+        await super().start()
+        assert self._runner.server is not None
+        self._server = cast(
+            asyncio.AbstractServer, TlsListener(self._sock, self._tls, self._runner.server)
+        )  # it is closed, no more
 
 
 class _Server(web.Server):
-    def __init__(self, times: Times, lane: FastLane | None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, times: Times, lane: FastLane | None, connections: Connections, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.times = times
         self.lane = lane
+        self.limits = connections
 
     def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
@@ -67,9 +109,12 @@ class _Protocol(RequestHandler):
     """`_held`: the beginning of a request for the fast lane. `_owed`: octets that aiohttp still has to get of its request.
 
     `_waiting`: `_held` is for a later turn. `_foreign`: where requests end on this connection is only known to aiohttp from now on.
+    `_begun`: aiohttp has octets of a request whose head is not whole. `_used`: a whole request has come.
     """
 
-    __slots__ = ("_address", "_foreign", "_held", "_lane", "_owed", "_waiting")
+    __slots__ = (
+        "_begun", "_connections", "_foreign", "_held", "_lane", "_owed", "_patience", "_used", "_waiting", "address",
+    )  # fmt: skip
 
     def __init__(self, manager: _Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -78,23 +123,96 @@ class _Protocol(RequestHandler):
         self._held = b""
         self._owed = 0
         self._waiting = False
-        self._address = ""
+        self._begun = False
+        self._used = False
+        self._connections = manager.limits
+        self._patience = Patience(self._loop, self._too_slow)
+        self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
         peer = transport.get_extra_info("peername")
-        self._address = str(peer[0]) if peer else ""
+        self.address = str(peer[0]) if peer else ""
+        super().connection_made(transport)
+        if self._connections.opened(self):
+            self._patience.wait_for(Phase.HEAD)
+        else:
+            self._refuse(
+                503, "TOO_MANY_CONNECTIONS", "There are too many connections; try again in a moment", retryAfter=1
+            )
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.closed(self)
+        self._patience.wait_for(Phase.NOTHING)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if not data:  # aiohttp goes on with what it has
             super().data_received(b"")
-        elif self._waiting:
+            return
+        if self._waiting:
             self._held += data
         else:
             self._deal(self._held + data)
+        if not self._paused:
+            self._patience.wait_for(self._phase())
+
+    # -- bounds
+
+    def is_idle(self) -> bool:
+        return not self._messages and self._current_request is None and not self._waiting
+
+    def make_way(self) -> None:
+        self.force_close()
+
+    def _phase(self) -> Phase:
+        """What the client still owes of its request."""
+        if self._held and not self._waiting:
+            return Phase.HEAD
+        if self._owed:
+            return Phase.BODY
+        if self._messages:
+            payload = self._messages[-1][1]
+        elif self._current_request is not None:
+            payload = self._current_request._payload
+        elif self._begun:
+            return Phase.HEAD
+        else:
+            return Phase.NOTHING
+        self._begun = False
+        if not payload.is_eof():
+            return Phase.BODY
+        self._note_use()
+        return Phase.NOTHING
+
+    def _note_use(self) -> None:
+        if not self._used:
+            self._used = True
+            self._connections.used(self)
+
+    def _too_slow(self, phase: Phase) -> None:
+        if phase is Phase.READ:
+            if self.transport is not None:
+                self.transport.abort()
+        elif self.is_idle() or phase is Phase.BODY:
+            text = f"The {phase.name.lower()} of a request took longer than {phase.value:g} s"
+            self._refuse(408, "REQUEST_TIMEOUT", text)
+
+    def _refuse(self, status: int, code: str, message: str, **facts: Any) -> None:
+        """Says why, if that can be said at once, and closes."""
+        assert isinstance(self._manager, _Server)
+        if self.transport is not None and not self.transport.is_closing():
+            content = errors.content(status, code, message, self._manager.times, facts)
+            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            self.transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        self.force_close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.wait_for(Phase.READ)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._patience.wait_for(self._phase())
         if self._waiting:
             self._go_on()
 
@@ -111,7 +229,7 @@ class _Protocol(RequestHandler):
                 break
             if not self._owed:
                 if self._is_idle():
-                    reply, size = self._lane.take(data, self._address)
+                    reply, size = self._lane.take(data, self.address)
                     if reply is not None:
                         self._answer(reply)
                         data = data[size:]
@@ -154,11 +272,13 @@ class _Protocol(RequestHandler):
 
     def _answer(self, reply: bytes) -> None:
         assert self.transport is not None
+        self._note_use()
         self.transport.write(reply)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
     def _feed(self, data: bytes) -> None:
         """While it stops, aiohttp drops what arrives. The rest of a request in hand is let through."""
+        self._begun = True
         stopping = self._close, self._force_close
         if self._request_in_progress:
             self._close = self._force_close = False

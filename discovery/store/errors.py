@@ -32,6 +32,17 @@ class ServiceFull(DiscoveryError):
         self.limit = limit
 
 
+class RegistryFull(DiscoveryError):
+    """`what`: services or instances."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(
+            f"The registry has {limit} {what}, the most that MAX_{what.upper()} allows; deregister some or raise the limit"
+        )
+        self.what = what
+        self.limit = limit
+
+
 class NameReserved(DiscoveryError):
     def __init__(self, name: str) -> None:
         super().__init__(f"The name {name} has fixed records in a zone file; register under another name")

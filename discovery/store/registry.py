@@ -26,6 +26,7 @@ from discovery.store.errors import (
     IdTaken,
     NameReserved,
     NoWindow,
+    RegistryFull,
     ServiceFull,
     UnknownInstance,
     UnknownService,
@@ -42,7 +43,9 @@ _SWALLOWED = 1 / 3
 
 
 class Registry:
-    """Services by folded name, instances by id. `index` is the number of the last change, or of the last `reserve`.
+    """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
+
+    `index` is the number of the last change, or of the last `reserve`.
 
     `loaded` is False while the table is still being filled at start: a name that is missing then proves nothing.
     """
@@ -53,6 +56,8 @@ class Registry:
         lease_ttl: float,
         cleanup_interval: float,
         max_instances: int,
+        max_services: int = 1_000_000,
+        max_in_all: int = 10_000_000,
         new_id: Callable[[], str],
         started_at: float,
         index: int = 0,
@@ -62,6 +67,8 @@ class Registry:
         self.lease_ttl = lease_ttl
         self.cleanup_interval = cleanup_interval
         self.max_instances = max_instances
+        self._max_services = max_services
+        self._max_in_all = max_in_all
         self.index = index
         self.loaded = True
         self.registrations = 0  # accepted calls to register, renew and removals by cleanup, since the start
@@ -166,7 +173,7 @@ class Registry:
 
         An id that the client chose counts when the instance is added, and is not part of the stored `spec`.
 
-        NameReserved; IdTaken; ServiceFull when the service is at its limit and all its instances are healthy.
+        NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are healthy.
         """
         service = self._services.get(spec.key.service)
         name = spec.name if service is None else service.name  # shown as first registered
@@ -302,6 +309,10 @@ class Registry:
             raise NameReserved(spec.name)
         if own_id is not None and own_id in self._by_id:
             raise IdTaken(own_id, self._by_id[own_id].instance)
+        if key.service not in self._services and len(self._services) >= self._max_services:
+            raise RegistryFull("services", self._max_services)
+        if len(self) >= self._max_in_all:
+            raise RegistryFull("instances", self._max_in_all)
         self._make_room(spec, now)
         self._tombstones.lift(key)
         service = self._service_for(key.service, spec.name)

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.name import fold
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -21,6 +22,9 @@ class Write(Protocol[T_co]):
     def apply(self, registry: Registry, now: float) -> T_co:
         """Carries the write out at `now` (monotonic seconds)."""
 
+    def owner(self, registry: Registry) -> str | None:
+        """The folded name of the service whose owner may do this; None: that takes an admin. UnknownInstance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Register:
@@ -29,6 +33,9 @@ class Register:
 
     def apply(self, registry: Registry, now: float) -> Entry:
         return registry.register(self.spec, now, self.wall)
+
+    def owner(self, registry: Registry) -> str | None:
+        return self.spec.key.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class Upsert:
 
     def apply(self, registry: Registry, now: float) -> Entry:
         return registry.upsert(self.spec, now, self.wall)
+
+    def owner(self, registry: Registry) -> str | None:
+        return self.spec.key.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,9 @@ class Drain:
     def apply(self, registry: Registry, now: float) -> Entry:
         return registry.drain(self.which, self.draining, self.reason, now)
 
+    def owner(self, registry: Registry) -> str | None:
+        return _service_of(self.which, registry)
+
 
 @dataclass(frozen=True, slots=True)
 class Maintain:
@@ -63,6 +76,9 @@ class Maintain:
     def apply(self, registry: Registry, now: float) -> None:
         registry.maintain(self.scope, self.window, now, self.wall)
 
+    def owner(self, registry: Registry) -> str | None:
+        return _owner_of(self.scope)
+
 
 @dataclass(frozen=True, slots=True)
 class EndMaintenance:
@@ -71,6 +87,9 @@ class EndMaintenance:
 
     def apply(self, registry: Registry, now: float) -> None:
         registry.end_maintenance(self.scope, self.reason, now)
+
+    def owner(self, registry: Registry) -> str | None:
+        return _owner_of(self.scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,9 @@ class Checked:
     def apply(self, registry: Registry, now: float) -> Entry:
         return registry.checked(self.id, self.failing, now)
 
+    def owner(self, registry: Registry) -> str | None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Deregister:
@@ -92,6 +114,9 @@ class Deregister:
     def apply(self, registry: Registry, now: float) -> Instance:
         return registry.deregister(self.which, self.reason, now)
 
+    def owner(self, registry: Registry) -> str | None:
+        return _service_of(self.which, registry)
+
 
 @dataclass(frozen=True, slots=True)
 class DeregisterService:
@@ -100,3 +125,15 @@ class DeregisterService:
 
     def apply(self, registry: Registry, now: float) -> list[Instance]:
         return registry.deregister_service(self.name, self.reason, now)
+
+    def owner(self, registry: Registry) -> str | None:
+        return fold(self.name)
+
+
+def _service_of(which: Key | str, registry: Registry) -> str:
+    return which.service if isinstance(which, Key) else registry.by_id(which).instance.spec.key.service
+
+
+def _owner_of(scope: Scope) -> str | None:
+    """A whole service is taken out by an admin only."""
+    return None if scope.ip is None else scope.service

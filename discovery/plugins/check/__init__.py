@@ -1,24 +1,22 @@
 """Active checks: the registry itself probes the instances that asked for it when they registered. README.md beside this file.
 
-One loop timer an instance until it is due, then a place in a lane, then a task for the one probe. Instances whose probes are slow
-have a lane of their own: waiting for the dead must not keep anybody else's checks from being made.
+`rounds` says when, `probe` asks, `verdict` counts; here is whom, and what follows: a heartbeat, or a write through the engine.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from random import Random
 from typing import Any
 
+from discovery.core.caller import SERVER
 from discovery.core.change import Change, Kind
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance
 from discovery.plugins import Plugin
-from discovery.plugins.check.lane import Lane
 from discovery.plugins.check.probe import CannotProbe, probe
+from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
@@ -28,13 +26,8 @@ from discovery.store.writes import Checked
 
 _log = logging.getLogger("discovery.check")
 
-# Probes at a time in each of the two lanes; each holds a file and about 8 KB. When a fifth of 10,000 instances fall silent at once,
-# each for 2 s, the quick lane is through with them within their leases of 10 s.
-MAX_IN_HAND = 500
 # Seconds that make a probe a slow one; a healthy answer from the same network takes a hundredth.
 SLOW = 0.5
-# Timers count in whole milliseconds and may fire that much early.
-TIMER_GRAIN = 0.001
 # Seconds between two complaints that probes cannot be made: there may be a thousand a second.
 COMPLAIN_EVERY = 60.0
 
@@ -43,27 +36,24 @@ _CONTENTS = (Kind.REGISTERED, Kind.RESTORED, Kind.UPDATED)
 
 
 class Checks(Plugin):
+    """`random` spreads the first probes."""
+
     def __init__(self, registry: Registry, clock: Callable[[], float], random: Random) -> None:
         self._registry = registry
         self._clock = clock
-        self._random = random  # spreads the first probes
+        self._random = random
         self._watched: dict[str, Watch] = {}  # by id
-        self._quick: Lane[Watch] = Lane(MAX_IN_HAND)
-        self._slow: Lane[Watch] = Lane(MAX_IN_HAND)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._rounds = Rounds(clock, self._check)
         self._complains_at = 0.0
 
     async def open(self, engine: Engine) -> None:
         self._engine = engine
-        self._loop = asyncio.get_running_loop()
+        self._rounds.open()
 
     async def close(self) -> None:
         for id in list(self._watched):
             self._stop(id)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rounds.close()
 
     def changed(self, change: Change) -> None:
         if change.kind in _CONTENTS:
@@ -73,7 +63,7 @@ class Checks(Plugin):
 
     def stats(self) -> Mapping[str, Any]:
         failing = sum(watch.told is not None for watch in self._watched.values())
-        return {"check": {"checked": len(self._watched), "failing": failing, "inHand": len(self._tasks)}}
+        return {"check": {"checked": len(self._watched), "failing": failing, "inHand": self._rounds.in_hand}}
 
     # -- whom to watch
 
@@ -87,51 +77,12 @@ class Checks(Plugin):
             lease = self._registry.by_id(instance.id).lease
             watch = Watch(instance.id, instance.spec.ip, instance.spec.port, check, lease)
             self._watched[instance.id] = watch
-            self._sleep(watch, self._random.uniform(0, watch.pace))
+            self._rounds.add(watch, self._random.uniform(0, watch.pace))
 
     def _stop(self, id: str) -> None:
         watch = self._watched.pop(id, None)
-        if watch is None:
-            return
-        if watch.timer is not None:
-            watch.timer.cancel()
-        if watch.probing is not None:
-            watch.probing.cancel()
-        self._lane(watch).drop(watch)
-
-    # -- when
-
-    def _sleep(self, watch: Watch, seconds: float) -> None:
-        watch.timer = self._loop.call_later(seconds, self._wake, watch)
-
-    def _wake(self, watch: Watch) -> None:
-        watch.timer = None
-        left = watch.due - self._clock()
-        if left > TIMER_GRAIN:  # it beat meanwhile, or the process stood still
-            self._sleep(watch, left)
-            return
-        lane = self._lane(watch)
-        lane.enter(watch)
-        self._start(lane)
-
-    def _lane(self, watch: Watch) -> Lane[Watch]:
-        return self._slow if watch.slow else self._quick
-
-    def _start(self, lane: Lane[Watch]) -> None:
-        while (watch := lane.next()) is not None:
-            watch.started = self._clock()
-            watch.probing = task = self._loop.create_task(self._check(watch))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._ended, watch, lane))
-
-    def _ended(self, watch: Watch, lane: Lane[Watch], task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        lane.leave()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the check of instance %s failed itself; it goes on", watch.id, exc_info=error)
-        if self._watched.get(watch.id) is watch:
-            self._sleep(watch, max(0.0, watch.due - self._clock()))
-        self._start(lane)
+        if watch is not None:
+            self._rounds.remove(watch)
 
     # -- a probe and what follows from it
 
@@ -155,19 +106,18 @@ class Checks(Plugin):
 
     async def _tell(self, watch: Watch, passed: bool) -> None:
         if passed:
-            self._engine.renew(watch.id)
+            self._engine.renew(watch.id, SERVER)
         failing = watch.verdict.failing
         if (failing is None) != (watch.told is None):
-            await self._engine.submit(Checked(watch.id, failing))
+            await self._engine.submit(Checked(watch.id, failing), SERVER)
             watch.told = failing
 
     def _complain(self, error: CannotProbe) -> None:
-        now = self._loop.time()
+        now = self._clock()
         if now >= self._complains_at:
             self._complains_at = now + COMPLAIN_EVERY
             _log.warning("%s; that counts against no instance", error)
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Checks | None:
-    # Spreads probes, guards nothing.
     return Checks(registry, clock, Random()) if CheckSettings.read().check_enabled else None

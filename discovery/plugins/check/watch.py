@@ -17,10 +17,10 @@ SILENT = 0.4
 class Watch:
     """`told`: what the registry knows of the verdict. `slow`: so was its last probe, or there was none. `started`: that probe's time.
 
-    `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn.
+    `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn. `over`: watched no longer.
     """
 
-    __slots__ = ("check", "id", "ip", "lease", "port", "probing", "slow", "started", "timer", "told", "verdict")
+    __slots__ = ("check", "id", "ip", "lease", "over", "port", "probing", "slow", "started", "timer", "told", "verdict")
 
     def __init__(self, id: str, ip: str, port: int, check: Check, lease: Lease) -> None:
         self.id = id
@@ -31,6 +31,7 @@ class Watch:
         self.verdict = Verdict()
         self.told: str | None = None
         self.slow = True
+        self.over = False
         self.started = -math.inf
         self.timer: asyncio.TimerHandle | None = None
         self.probing: asyncio.Task[None] | None = None

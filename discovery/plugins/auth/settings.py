@@ -1,0 +1,27 @@
+"""The plugin's own settings, read like the server's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr, field_validator
+
+from discovery.env import EnvSettings
+
+# Octets of a secret that people choose: as many as in 64 random bits of hex.
+MIN_SECRET = 16
+
+
+class AuthSettings(EnvSettings):
+    api_token: SecretStr | None = None
+    tokens_file: Path | None = None
+    require_read_token: bool = False
+
+    @field_validator("api_token")
+    @classmethod
+    def _hard_to_guess(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < MIN_SECRET:
+            raise ValueError(
+                f"is too short: take {MIN_SECRET} characters or more, such as `discovery token new NAME` makes"
+            )
+        return secret
