@@ -31,6 +31,7 @@ from discovery.dns.server import TcpServer, UdpServer
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
 from discovery.plugins import Factory, Plugin, auth, check, forward, journal
+from discovery.rest import openapi
 from discovery.rest.access_log import logger as request_log
 from discovery.rest.admission import Admit, anyone
 from discovery.rest.app import make_app
@@ -164,8 +165,9 @@ class Server:
             closing.append(self._runner.cleanup)
         if self._certificates is not None:
             closing.append(self._certificates.close)
-        closing += [self._later.close, self._zones.close, self._engine.close]
-        closing += [plugin.close for plugin in reversed(self._plugins)]
+        closing += [self._later.close, self._zones.close]
+        closing += [plugin.close for plugin in reversed(self._plugins)]  # some of them write until then
+        closing.append(self._engine.close)
         for close in closing:
             try:
                 await close()
@@ -202,6 +204,7 @@ class Server:
         routes = [
             *operations.routes(),
             *doh.routes(),
+            *openapi.routes(),
             *(route for plugin in self._plugins for route in plugin.routes()),
         ]
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]

@@ -86,15 +86,6 @@ class RateLimiter:
     def is_exempt(self, client: str) -> bool:
         return self._place(client) is None
 
-    def apply(self, reply: bytes, client: str, now: float) -> bytes | None:
-        """What to send to `client` instead of `reply`: the same, what slips of it, or nothing."""
-        if self._place(client) is None:
-            return reply
-        verdict = self.verdict(client, answer_key(reply), now)
-        if verdict is Verdict.PASS:
-            return reply
-        return truncated(reply) if verdict is Verdict.SLIP else None
-
     def verdict(self, client: str, answer: bytes, now: float) -> Verdict:
         """`client`: an address as the socket tells it. `answer`: its `answer_key`. `now`: monotonic seconds."""
         place = self._place(client)

@@ -1,0 +1,119 @@
+"""Active checks in the whole process: a legacy server that breaks and is mended, and one that never beats."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.stories.dig import dig
+from tests.stories.process import Discovery, running, until
+
+# Answers /health with the status that stands in a file, and prints its port.
+LEGACY = """
+import http.server, pathlib, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(int(pathlib.Path(sys.argv[1]).read_text()) if self.path == "/health" else 404)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+class Legacy:
+    def __init__(self, process: subprocess.Popen[str], status: Path) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.port = int(process.stdout.readline())
+        self._status = status
+
+    def answer(self, status: int) -> None:
+        """From now on."""
+        fresh = self._status.with_suffix(".new")
+        fresh.write_text(str(status))
+        fresh.replace(self._status)
+
+    def end(self) -> str:
+        """What it wrote to its log."""
+        self.process.terminate()
+        return self.process.communicate()[1]
+
+
+@contextmanager
+def legacy(folder: Path) -> Iterator[Legacy]:
+    status = folder / "status"
+    status.write_text("200")
+    with subprocess.Popen(
+        [sys.executable, "-c", LEGACY, str(status)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Legacy(process, status)
+        finally:
+            process.kill()
+
+
+def resolved(server: Discovery, name: str) -> int:
+    reply = server.request("GET", f"/resolve/{name}")
+    return int(reply.body["instanceCount"]) if reply.status == 200 else 0
+
+
+def shown(server: Discovery, id: str) -> Any:
+    return server.request("GET", f"/instances/{id}").body
+
+
+def test_one_whose_check_fails_leaves_answers_though_it_beats_and_comes_back(tmp_path: Path) -> None:
+    check = {"http": "/health", "interval": 1, "failures": 2}
+    with legacy(tmp_path) as old, running(HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+        id = server.register("old", port=old.port, check=check)["instance"]["id"]
+        server.register("old", "127.0.0.2", old.port)
+        assert dig(server, "old.svc.local").rdata == {"127.0.0.1", "127.0.0.2"}
+
+        old.answer(500)
+        until(lambda: dig(server, "old.svc.local").rdata == {"127.0.0.2"})
+        assert server.heartbeat("old", port=old.port).status == 200
+        assert resolved(server, "old") == 1
+        assert (shown(server, id)["status"], shown(server, id)["checkFailure"]) == ("failing", "answered 500")
+        assert server.request("GET", "/stats").body["check"]["failing"] == 1
+        until(lambda: any("failing old 127.0.0.1" in line and "answered 500" in line for line in server.log))
+
+        old.answer(200)
+        until(lambda: dig(server, "old.svc.local").rdata == {"127.0.0.1", "127.0.0.2"})
+        assert resolved(server, "old") == 2
+        assert shown(server, id)["status"] == "healthy"
+        assert server.stop() == 0
+        assert "Traceback" not in "\n".join(server.log)
+        assert "Traceback" not in (log := old.end()), log
+
+
+def test_one_that_never_beats_lives_by_its_check_and_not_longer(tmp_path: Path) -> None:
+    with legacy(tmp_path) as old, running(HEARTBEAT_TIMEOUT_SECONDS=2, CLEANUP_INTERVAL_SECONDS=1) as server:
+        id = server.register("old", port=old.port, check={"http": "/health"})["instance"]["id"]
+
+        def lived() -> timedelta:
+            assert resolved(server, "old") == 1
+            instance = shown(server, id)
+            return datetime.fromisoformat(instance["lastHeartbeat"]) - datetime.fromisoformat(instance["registeredAt"])
+
+        until(lambda: lived() > timedelta(seconds=5))
+        old.end()
+        until(lambda: server.request("GET", f"/instances/{id}").status == 404)
+
+
+def test_where_checks_are_turned_off_nobody_is_probed(tmp_path: Path) -> None:
+    with legacy(tmp_path) as old, running(HEARTBEAT_TIMEOUT_SECONDS=1, CHECK_ENABLED="false") as server:
+        id = server.register("old", port=old.port, check={"http": "/health"})["instance"]["id"]
+        assert "check" not in server.request("GET", "/stats").body
+        until(lambda: shown(server, id)["status"] == "unhealthy")
+        assert "/health" not in old.end()
