@@ -28,7 +28,7 @@ def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_plugins_are_reached_through_every_seam_in_order(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     first, second = recorders(events, "first", "second")
-    monkeypatch.setattr(app, "PLUGINS", (first, lambda registry, engine, clock: None, second))
+    monkeypatch.setattr(app, "PLUGINS", (first, lambda registry, clock: None, second))
     async with running(settings(zones)) as it:
         assert events == ["first open", "second open"]
         events.clear()
@@ -62,7 +62,7 @@ async def test_a_plugin_can_answer_in_the_registrys_stead(zones: Path, monkeypat
 
             return [refuse]
 
-    monkeypatch.setattr(app, "PLUGINS", (lambda registry, engine, clock: Silent(),))
+    monkeypatch.setattr(app, "PLUGINS", (lambda registry, clock: Silent(),))
     async with running(settings(zones)) as it:
         assert await it.register() == 403
         assert await it.ask("user-service.svc.local") == (dns.rcode.REFUSED, set())

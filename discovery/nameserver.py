@@ -1,0 +1,122 @@
+"""The DNS face, put together: the zones, the look-up with the plugins in front, the responder, and its sockets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any
+
+from discovery import __version__
+from discovery.dns import names
+from discovery.dns.catalog import Catalog, Lookup, first_of
+from discovery.dns.chaos import ServerNames
+from discovery.dns.cookies import SECRET_SIZE, Cookies
+from discovery.dns.hot import HotPath
+from discovery.dns.later import Later
+from discovery.dns.limited import Limited
+from discovery.dns.rate_limit import RateLimiter
+from discovery.dns.responder import HTTPS, Responder
+from discovery.dns.reverse import ReverseNames
+from discovery.dns.server import TcpServer, UdpServer
+from discovery.plugins import Plugin
+from discovery.settings import Settings
+from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
+from discovery.store.registry import Registry
+from discovery.tls import Tls
+from discovery.zones import Zones
+
+
+class NameServer:
+    """Opened once, closed once. `zones` are to be loaded before."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        clock: Callable[[], float],
+        random: Random,
+        plugins: Sequence[Plugin],
+        tls: Tls | None,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+        self._plugins = plugins
+        self._tls = tls
+        self._catalog = Catalog(())
+        origins = [names.from_text(domain) for domain in settings.dns_domain]
+        ttl, negative_ttl = settings.dns_ttl_seconds, settings.dns_negative_ttl_seconds
+        self._reverse = ReverseNames(registry, origins[0], ttl, negative_ttl)
+        self.zones = Zones(
+            registry,
+            self._catalog,
+            self._reverse,
+            settings.zones_dir,
+            origins,
+            ttl,
+            negative_ttl,
+            settings.dns_max_answers,
+            settings.dns_addresses,
+        )
+        cookies = Cookies(os.urandom(SECRET_SIZE))
+        self._hot, self._responder = self._make_responder(cookies, random)
+        limiter = RateLimiter(
+            settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
+        )
+        self._limited = Limited(self._responder, limiter, cookies)
+        self.zones.on_change = self._hot.follow
+        self._later = Later()
+        self._servers: list[UdpServer | TcpServer] = []
+        registry.subscribe(self._reverse.changed)
+        registry.subscribe(self._hot.changed)
+
+    async def open(self) -> list[str]:
+        """The lines that tell where it listens."""
+        settings = self._settings
+        socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
+        for sock in socks:
+            if sock.type == DATAGRAM:
+                self._servers.append(UdpServer(sock, self._limited, self._clock, self._later))
+            else:
+                self._servers.append(TcpServer(sock, self._responder, self._clock, self._later))
+        lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
+        if settings.dot_port is not None:
+            socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
+            self._servers += (TcpServer(sock, self._responder, self._clock, self._later, self._tls) for sock in socks)
+            lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
+        for server in self._servers:
+            await server.start()
+        return lines
+
+    def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What closes it, in this order."""
+        return [*(server.close for server in self._servers), self._later.close, self.zones.close]
+
+    def respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
+        return self._responder.respond(packet, self._clock(), client, HTTPS)
+
+    def stats(self) -> dict[str, Any]:
+        shed = sum(server.shed() for server in self._servers if isinstance(server, UdpServer))
+        limited = {"slipped": self._limited.slipped, "dropped": self._limited.dropped}
+        return {"dns": {"shed": shed, "rateLimited": limited}}
+
+    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[HotPath, HotPath | Responder]:
+        settings, plugins = self._settings, self._plugins
+        said = ServerNames(f"discovery {__version__}", settings.dns_server_id)
+        lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
+        for plugin in reversed(plugins):
+            lookup = plugin.lookup(lookup)
+        server_id = settings.dns_server_id.encode()
+        recurses = _any_of([one.recurses for one in plugins if type(one).recurses is not Plugin.recurses])
+        responder = Responder(lookup, cookies, server_id, random, recurses, settings.dns_require_cookies)
+        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index)
+        alike = all(type(one).lookup is Plugin.lookup or one.same_for_all for one in plugins)
+        return hot, hot if alike else responder
+
+
+def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:
+    """On the hot path, so the usual none and one cost no more than they must."""
+    if not tests:
+        return lambda client: False
+    return tests[0] if len(tests) == 1 else lambda client: any(test(client) for test in tests)
