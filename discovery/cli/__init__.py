@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from discovery import __version__
-from discovery.cli import backup, serve, token
+from discovery.cli import audit, backup, serve, token, unit
 from discovery.core.errors import DiscoveryError
 from discovery.env import SettingsError
 
@@ -24,6 +24,8 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "serve": Command("run the registry: HTTP and DNS, until SIGTERM or SIGINT", lambda arguments: serve.run()),
     "backup": Command(backup.BACKUP, backup.back_up, backup.add_file),
+    "audit": Command(audit.TEXT, audit.run, audit.add_arguments),
+    "unit": Command(unit.TEXT, unit.run),
     "token": Command(token.TEXT, token.run, token.add_arguments),
     "restore": Command(backup.RESTORE, backup.restore, backup.add_file),
 }

@@ -10,7 +10,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# What a terminal may take as an order: C0, delete, C1, line separators, changes of direction.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 # Lines that may wait to be written. Beyond, whoever reads the log is too slow, and lines are dropped rather than the server stopped.
@@ -66,14 +67,15 @@ class _TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO discovery.registry: message`. No stranger's text can start a line or move a cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_time(record)} {record.levelname} {record.name}: {_escaped(record.getMessage())}"
+        line = f"{_time(record)} {record.levelname} {record.name}: {escaped(record.getMessage())}"
         if not record.exc_info:
             return line
         trace = self.formatException(record.exc_info).split("\n")
-        return "\n    ".join([line, *map(_escaped, trace)])
+        return "\n    ".join([line, *map(escaped, trace)])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that starts no line and moves no cursor, whoever wrote it."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

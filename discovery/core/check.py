@@ -42,9 +42,11 @@ class Check:
             raise InvalidField("check", "must be an object with http (a path) or tcp (true)")
         for name in value:
             if name not in _FIELDS:
-                raise InvalidField("check", f"has a field {name!r:.40}; it may have {', '.join(_FIELDS)}")
+                raise InvalidField(f"check.{name!s:.40}", f"is not known here; a check may have {', '.join(_FIELDS)}")
         http, tcp = value.get("http"), value.get("tcp")
-        if (http is None) == (tcp is None) or tcp not in (None, True):
+        if tcp is not None and tcp is not True:
+            raise InvalidField("check.tcp", "must be true")
+        if (http is None) == (tcp is None):
             raise InvalidField("check", 'must have either "http": a path, or "tcp": true')
         return cls(
             path=None if http is None else _path(http),

@@ -108,13 +108,17 @@ class Registration:
 class Instance:
     """A registered process. `registered_at` is wall-clock seconds since the epoch, for people.
 
-    `draining`: somebody asked for it to be left out of answers.
+    `draining_since`: when somebody asked for it to be left out of answers, as `registered_at`; None when nobody did.
     """
 
     id: str
     registered_at: float
     spec: Registration
-    draining: bool = False
+    draining_since: float | None = None
+
+    @property
+    def draining(self) -> bool:
+        return self.draining_since is not None
 
     @property
     def address(self) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 
 from discovery.dns import records
+from discovery.dns.doubt import longest_ttl
 from discovery.dns.message import RR, Answer, Type
 from discovery.dns.names import MAX_LABEL, Name
 from discovery.store.service import Service
@@ -50,7 +51,7 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
         if len(types) >= MAX_TYPES:
             return _pointers(origin, relative, types, ttl, complete=False)
         # A type is there as long as its last instance.
-        ttl = min(ttl, max(entry.term.left(now) for entry in entries))
+        ttl = min(ttl, max(min(longest_ttl(max_ttl, entry.held), entry.term.left(now)) for entry in entries))
         if len(service.key) >= MAX_LABEL:  # with the `_` in front it is no label
             continue
         protocols = sorted({entry.instance.spec.protocol for entry in entries})

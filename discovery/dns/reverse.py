@@ -14,7 +14,8 @@ from itertools import islice
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance
 from discovery.dns import records
-from discovery.dns.message import RR, Answer, Class, Question, Type
+from discovery.dns.doubt import doubt, longest_ttl
+from discovery.dns.message import OTHER, RR, Answer, Class, Explanation, Question, Type
 from discovery.dns.names import Name
 from discovery.dns.selector import instance_label
 from discovery.store.registry import Registry
@@ -77,15 +78,20 @@ class ReverseNames:
             return Answer.of([self._soa(name)])
         known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
         entries = served(islice(known, MAX_POINTERS), now)
-        if not entries or qtype != Type.PTR:
+        if not entries:
+            return Answer.nodata(Explanation(OTHER, f"{ip} is registered, and none of its instances is healthy"))
+        if qtype != Type.PTR:
             return Answer.nodata()
         complete = isinstance(ids, str) or len(ids) <= MAX_POINTERS
         return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
-        ttl = max(0, min(self._ttl, math.floor(min(entry.term.left(now) for entry in entries))))
-        instances = sorted((entry.instance for entry in entries), key=lambda one: one.spec.key)
-        return Answer.of(RR(owner, Type.PTR, ttl, records.name(self._host(one))) for one in instances)
+        doubtful = doubt("this address", entries)
+        left = math.floor(min(entry.term.left(now) for entry in entries))
+        ttl = max(0, min(longest_ttl(self._ttl, doubtful), left))
+        ordered = sorted(entries, key=lambda entry: (entry.held, entry.instance.spec.key))
+        answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self._host(entry.instance))) for entry in ordered)
+        return answer._replace(explanation=doubtful)
 
     def _host(self, instance: Instance) -> Name:
         key = instance.spec.key

@@ -13,8 +13,9 @@ from dataclasses import replace
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.dns import browse
+from discovery.dns.doubt import doubt, longest_ttl
 from discovery.dns.live import Live, answer
-from discovery.dns.message import NOT_READY, OTHER, STALE, Answer, Explanation, Lifetime, Type
+from discovery.dns.message import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
 from discovery.dns.names import Name, to_text, to_wire
 from discovery.dns.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.spellings import BRANCHES, ours
@@ -102,10 +103,10 @@ class ServiceZone:
         entries = served(meant, now)
         if not entries:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
-        doubt = _doubt(service.name, entries)
+        doubtful = doubt(service.name, entries)
         most = self._most_of(entries)
         chosen = _as_many_as_fit(entries, qtype, now)
-        cap = self._ttl if doubt is None else min(self._ttl, DOUBTFUL_TTL)
+        cap = longest_ttl(self._ttl, doubtful)
         lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
         owner = (*relative, *self._origin)
         live = Live(
@@ -114,8 +115,8 @@ class ServiceZone:
         made = answer(selector.form, qtype, live)
         if made is None:
             made = Answer.nodata(_no_such_type(service.name, qtype))
-        elif doubt is not None:
-            made = made._replace(explanation=doubt)
+        elif doubtful is not None:
+            made = made._replace(explanation=doubtful)
         complete = most is not None or len(chosen) == len(entries)
         return made._replace(most=most, lifetime=lifetime, complete=complete)
 
@@ -128,10 +129,6 @@ class ServiceZone:
         return self._registry.service(key.decode("ascii", "replace")) is not None
 
 
-# Seconds that an answer may be kept which holds instances that are not healthy: long enough for the client that asked.
-DOUBTFUL_TTL = 1
-
-
 # SRV's least preferred (RFC 2782).
 _LAST = 65535
 
@@ -142,30 +139,23 @@ def _as_offered(entry: Entry) -> Instance:
     return replace(instance, spec=replace(instance.spec, priority=_LAST)) if entry.held else instance
 
 
-def _doubt(name: str, entries: list[Entry]) -> Explanation | None:
-    """What to tell of an answer that is not made of healthy instances alone."""
-    last = entries[-1].status  # the healthy ones come first
-    if last is Status.HEALTHY:
-        return None
-    count = sum(entry.status is last for entry in entries)
-    if last is Status.FLAPPING:
-        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping")
-    text = f"{name}: {count} of {len(entries)} answers are suspect: they fell silent together"
-    return Explanation(STALE, text)
-
-
 # Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
 _MAX_ADDRESSES = 4096
 _MAX_OTHERS = 700
 
 
 def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
-    """Of a giant service a part, another one every millisecond."""
+    """Of a giant service a part, another one every millisecond; suspects only where there is room left."""
     limit = _MAX_ADDRESSES if qtype in (Type.A, Type.AAAA) else _MAX_OTHERS
     if len(entries) <= limit:
         return entries
-    start = int(now * 1000) % len(entries)
-    return (entries[start:] + entries[:start])[:limit]
+    first = sum(not entry.held for entry in entries)  # the suspects come after them
+    return [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
+
+
+def _rotated(entries: list[Entry], now: float) -> list[Entry]:
+    start = int(now * 1000) % len(entries) if entries else 0
+    return entries[start:] + entries[:start]
 
 
 def _none_healthy(name: str, entries: list[Entry], now: float) -> str:

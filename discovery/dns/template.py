@@ -26,6 +26,9 @@ _ROUNDS = 64
 _ALMOST_NEVER = 0.01
 
 
+_MORE_OR_LESS = 16
+
+
 class Piece(NamedTuple):
     """A record and those that go with it, in octets."""
 
@@ -70,7 +73,8 @@ class Alternatives:
         self._most = most
         self._random = random
         self._pieces = [piece(index) for index in range(len(ranks))] if few else []
-        self.size = sum(each.size for each in self._pieces)
+        # Of many about so much: they differ by a few octets of an instance's name.
+        self.size = sum(each.size for each in self._pieces) if few else (piece(0).size + _MORE_OR_LESS) * len(ranks)
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
         self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
         self._has_ring = equal and not self._permuted and bool(self._pieces)

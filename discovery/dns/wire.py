@@ -44,13 +44,14 @@ class Template:
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
+        others = self._alternatives.size if self._alternatives else 0
+        self._answers = sum(piece.size for piece in self._in_order) + others
 
     @property
     def small(self) -> bool:
         """Worth keeping."""
-        size = self._whole + sum(piece.size for piece in self._in_order)
         others = self._alternatives
-        return size + (others.size if others else 0) <= _MAX_KEPT and (others is None or others.few)
+        return self._whole + self._answers <= _MAX_KEPT and (others is None or others.few)
 
     def reply(self, id: bytes, flags: int, question: bytes, opt: bytes, limit: int) -> bytes:
         """At most `limit` octets. `flags` come on top of the answer's own; `question` as the client spelt it."""
@@ -71,12 +72,14 @@ class Template:
         return b"".join((id, header, question, answer, authority.octets, glue.octets, beside, opt))
 
     def opt(self, edns: Edns, options: bytes, room: int) -> bytes:
-        """The reply's OPT, with the explanation where it fits into `room` octets beside all the rest."""
+        """The reply's OPT, with the explanation where it fits into `room` octets beside all the rest: it is the first to go
+        (RFC 8914 §3).
+        """
         bare = opt_record(edns, self.rcode, options)
         if self.explanation is None:
             return bare
         explained = opt_record(edns, self.rcode, options + explanation_option(self.explanation))
-        room -= HEADER.size + self._whole
+        room -= HEADER.size + self._whole + self._answers
         return explained if len(explained) <= room else bare
 
     def _lay(self, room: int) -> Laid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import orjson
@@ -55,26 +54,24 @@ class Operations:
     def _drain(self, which: Which, draining: bool) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             named = which(request)
-            safe_after = self._safe_after(self._registry.at(named))
-            entry = await self._engine.submit(
-                Drain(named, draining, f"{_DRAIN[draining]}, {asked_by(request)}"), caller_of(request)
-            )
+            self._registry.at(named)  # what is not there needs no disk to say so
+            since = self._times.wall() if draining else None
+            write = Drain(named, since, f"{_DRAIN[draining]}, {asked_by(request)}")
+            entry = await self._engine.submit(write, caller_of(request))
             content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(entry)}
-            return self._reply(content | ({"safeAfter": safe_after} if draining else {}))
+            began = entry.instance.draining_since
+            # By then no cache can hold an answer with it: none was given since, and no TTL is longer.
+            safe_after = {} if began is None else {"safeAfter": iso(began + self._longest_ttl)}
+            return self._reply(content | safe_after)
 
         return handle
-
-    def _safe_after(self, entry: Entry) -> str:
-        """When no cache can hold an answer with it any more: as long from now as the TTL of one that is given now."""
-        ttl = max(0, min(self._longest_ttl, math.floor(entry.term.left(self._clock()))))
-        return iso(self._times.wall() + ttl)
 
     def _maintain(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             scope, wall = scope_of(request), self._times.wall()
             window = (await read(request, MaintenanceBody)).window(wall)
             await self._engine.submit(Maintain(scope, window, wall), caller_of(request))
-            return self._reply({"message": "Maintenance begins", **_named(scope), **views.maintenance(window)})
+            return self._reply({"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)})
 
         return handle
 
@@ -84,13 +81,15 @@ class Operations:
             await self._engine.submit(
                 EndMaintenance(scope, f"maintenance ended, {asked_by(request)}"), caller_of(request)
             )
-            return self._reply({"message": "Maintenance has ended", **_named(scope)})
+            return self._reply({"message": "Maintenance has ended", **self._named(scope)})
 
         return handle
 
     async def list(self, request: web.Request) -> web.Response:
         windows = self._registry.windows.items()
-        return self._reply({"windows": [{**_named(scope), **views.maintenance(window)} for scope, window in windows]})
+        return self._reply(
+            {"windows": [{**self._named(scope), **views.maintenance(window)} for scope, window in windows]}
+        )
 
     @staticmethod
     def _service(request: web.Request) -> Scope:
@@ -102,6 +101,11 @@ class Operations:
             return Scope.of(self._registry.at(named).instance.spec.key if isinstance(named, str) else named)
 
         return scope
+
+    def _named(self, scope: Scope) -> views.Json:
+        service = self._registry.service(scope.service)
+        instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port}
+        return {"serviceName": scope.service if service is None else service.name, **instance}
 
     def _shown(self, entry: Entry) -> views.Json:
         now = self._clock()
@@ -123,8 +127,3 @@ def _by_id(request: web.Request) -> str:
 
 def _at(operation: str) -> Which:
     return lambda request: key_in_path(request, _EXAMPLE.format(operation))
-
-
-def _named(scope: Scope) -> views.Json:
-    instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port}
-    return {"serviceName": scope.service, **instance}

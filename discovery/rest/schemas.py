@@ -9,16 +9,65 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
-from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Key, Registration
+from discovery.core import check, metadata
+from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS, Key, Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL
-from discovery.core.maintenance import MAX_SECONDS, Window
+from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Window
 from discovery.core.name import fold
 
-# A whole number, or a decimal string as clients have it that read it from their environment. `core` tells good from bad.
-Port = Annotated[
-    Any, WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]})
+# The JSON schemas below are for /openapi.json and check nothing; they repeat what `core` checks.
+LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
+ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["10.0.0.7"]}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+Name = Annotated[StrictStr, WithJsonSchema(LABEL)]
+Ip = Annotated[StrictStr, WithJsonSchema(ADDRESS)]
+# A whole number, or a decimal string as clients have it that read it from their environment.
+Port = Annotated[Any, WithJsonSchema({"anyOf": [PORT, {"type": "string", "pattern": "^[0-9]{1,5}$"}]})]
+Tags = Annotated[list[StrictStr], WithJsonSchema({"type": "array", "items": LABEL, "maxItems": MAX_TAGS})]
+Protocol = Annotated[StrictStr, WithJsonSchema({"enum": ["tcp", "udp"]})]
+Uint16 = Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535})]
+Seconds = Annotated[Any, WithJsonSchema({"type": ["number", "null"], "minimum": MIN_TTL, "maximum": MAX_TTL})]
+Metadata = Annotated[
+    dict[str, Any] | None,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "description": f"at most {metadata.MAX_BYTES} octets of JSON, {metadata.MAX_DEPTH} levels deep",
+        }
+    ),
 ]
-Seconds = Annotated[Any, WithJsonSchema({"type": "number", "minimum": MIN_TTL, "maximum": MAX_TTL})]
+Ports = Annotated[
+    dict[str, Port] | None,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": LABEL["pattern"]},
+            "additionalProperties": PORT,
+            "maxProperties": MAX_PORTS,
+        }
+    ),
+]
+Id = Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"})]
+_COUNT = {"type": "integer", "minimum": 1, "maximum": check.MAX_COUNT}
+Check = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/health"]},
+                "tcp": {"const": True},
+                "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
+                "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},
+                "failures": _COUNT,
+                "successes": _COUNT,
+            },
+            "oneOf": [{"required": ["http"]}, {"required": ["tcp"]}],
+            "additionalProperties": False,
+        }
+    ),
+]
 
 
 class Body(BaseModel):
@@ -28,20 +77,20 @@ class Body(BaseModel):
 class RegisterBody(Body):
     """POST /register, PUT /instances, and POST /heartbeat with `register`."""
 
-    name: StrictStr
-    ip: StrictStr
+    name: Name
+    ip: Ip
     port: Port
-    metadata: dict[str, Any] | None = None
-    tags: list[StrictStr] = []
-    ports: dict[str, Port] | None = None
-    protocol: StrictStr = "tcp"
-    weight: StrictInt = DEFAULT_WEIGHT
-    priority: StrictInt = DEFAULT_PRIORITY
-    zone: StrictStr | None = None
+    metadata: Metadata = None
+    tags: Tags = []
+    ports: Ports = None
+    protocol: Protocol = "tcp"
+    weight: Uint16 = DEFAULT_WEIGHT
+    priority: Uint16 = DEFAULT_PRIORITY
+    zone: Name | None = None
     ttl: Seconds = None
-    max_answers: StrictInt | None = Field(None, alias="maxAnswers")
-    check: dict[str, Any] | None = None
-    id: StrictStr | None = None
+    max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
+    check: Check | None = None
+    id: Id | None = None
 
     def registration(self) -> Registration:
         """InvalidField when a value breaks a rule."""
@@ -51,8 +100,8 @@ class RegisterBody(Body):
 class HeartbeatBody(Body):
     """POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten."""
 
-    name: StrictStr
-    ip: StrictStr
+    name: Name
+    ip: Ip
     port: Port
     with_registration: StrictBool = Field(False, alias="register")
 
@@ -78,9 +127,11 @@ MAX_BATCH = 10_000
 class MaintenanceBody(Body):
     """PUT …/maintenance: why, and until when (ISO 8601) or for how many seconds."""
 
-    reason: StrictStr
-    until: StrictStr | None = None
-    seconds: Annotated[Any, WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS})] = None
+    reason: Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "\\S", "maxLength": MAX_REASON})]
+    until: Annotated[StrictStr, WithJsonSchema({"type": "string", "format": "date-time"})] | None = None
+    seconds: Annotated[
+        Any, WithJsonSchema({"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS})
+    ] = None
 
     def window(self, wall: float) -> Window:
         """InvalidField when a value breaks a rule."""

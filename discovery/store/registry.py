@@ -212,13 +212,16 @@ class Registry:
         self._liveness.take_out(entry, service, failing or "its checks pass again", now)
         return entry
 
-    def drain(self, which: Key | str, draining: bool, reason: str, now: float) -> Entry:
-        """Leaves the instance out of answers until that is undone. UnknownInstance."""
+    def drain(self, which: Key | str, since: float | None, reason: str, now: float) -> Entry:
+        """Leaves the instance out of answers from now on, `since` in epoch seconds, until that is undone (None). UnknownInstance.
+
+        One that is draining already keeps its time.
+        """
         entry = self.at(which)
-        if entry.instance.draining != draining:
+        if entry.instance.draining != (since is not None):
             service = self._service_of(entry)
             self._liveness.catch_up(entry, service, now)
-            entry.instance = replace(entry.instance, draining=draining)
+            entry.instance = replace(entry.instance, draining_since=since)
             if not self._liveness.take_out(entry, service, reason, now):
                 self._publish(Kind.UPDATED, entry.instance, reason)
         return entry

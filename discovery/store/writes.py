@@ -54,14 +54,14 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """`draining` False: it is undone."""
+    """`since`: epoch seconds now; None: it is undone."""
 
     which: Key | str
-    draining: bool
+    since: float | None
     reason: str
 
     def apply(self, registry: Registry, now: float) -> Entry:
-        return registry.drain(self.which, self.draining, self.reason, now)
+        return registry.drain(self.which, self.since, self.reason, now)
 
     def owner(self, registry: Registry) -> str | None:
         return _service_of(self.which, registry)

@@ -1,6 +1,7 @@
 """The hot path is never stale: whatever happens to the table, time and the zones, it says what a responder without it says.
 
-Times are multiples of 1/8 s, and time is often moved to the very instant at which a lease ends or a TTL has to shrink.
+Times are multiples of 1/8 s, and time is often moved to the very instant at which a lease ends or a TTL has to shrink. The brake and
+the damping are on, with short times, so that suspects and flapping instances come and go.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.status import Status
 from discovery.dns.message import Answer, Question
-from discovery.dns.names import from_text
+from discovery.dns.names import from_text, to_text
+from discovery.store.damping import Damping
+from discovery.store.errors import NoWindow
 from discovery.store.service import Entry
 from tests.dns import compared
-from tests.dns.world import CLIENT, World, load
+from tests.dns.world import CLIENT, World, load, parsed
 
 LEASE, CAP = 4.0, 3
 SERVICES = ["web", "Web", "api", "default", "blue", "other"]
@@ -78,7 +82,9 @@ SHAPES = st.one_of(
 class HotPathBesideResponder(RuleBasedStateMachine):
     @initialize(origin=st.sampled_from(ORIGINS), file=st.integers(0, len(FILES) - 1))
     def start(self, origin: str, file: int) -> None:
-        self.world = World(origin=origin, ttl=CAP, lease=LEASE, hot=True)
+        self.world = World(
+            origin=origin, ttl=CAP, lease=LEASE, hot=True, brake_percent=30, brake_max_seconds=6, damping=Damping(2, 8)
+        )
         self.world.reload(ZONES[origin][file])
         self.origin = origin
         self.now = 0.0
@@ -88,11 +94,20 @@ class HotPathBesideResponder(RuleBasedStateMachine):
         self.world.add("web", "10.0.0.2", 80, ttl=2.5)
         self.world.add("web", "2001:db8::1", 80, ttl=10)
         self.world.add("api", "10.0.0.2", 80, ttl=6)
-        queries = [dns.message.make_query(f"{name}.{origin}", rtype, id=7) for name in USUAL for rtype in ("A", "SRV")]
+        shapes: list[dict[str, Any]] = [{}, {"use_edns": 0, "payload": 1232}]
+        queries = [
+            dns.message.make_query(f"{name}.{origin}", rtype, id=7, **shape)
+            for name in USUAL
+            for rtype in ("A", "SRV")
+            for shape in shapes[: 2 if name in ("web", "api") else 1]
+        ]
         self.usual = [(query.to_wire(), question_of(query)) for query in queries]
 
     def entries(self) -> list[Entry]:
         return list(self.world.registry)
+
+    def suspects(self) -> list[Entry]:
+        return [entry for entry in self.entries() if entry.status is Status.SUSPECT]
 
     def an_entry(self, data: st.DataObject) -> Entry:
         entries = self.entries()
@@ -144,6 +159,74 @@ class HotPathBesideResponder(RuleBasedStateMachine):
             self.world.registry.deregister_service(name, "test", self.now)
         except DiscoveryError:
             assert self.world.registry.service(name) is None
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data())
+    def drain(self, data: st.DataObject) -> None:
+        """Or back."""
+        instance = self.an_entry(data).instance
+        self.world.registry.drain(instance.id, not instance.draining, "test", self.now)
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data(), failing=st.sampled_from(["refused", "refused", None]))
+    def checks_say(self, data: st.DataObject, failing: str | None) -> None:
+        self.world.registry.checked(self.an_entry(data).instance.id, failing, self.now)
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data())
+    def one_flaps(self, data: st.DataObject) -> None:
+        entry = self.an_entry(data)
+        for failing in ("refused", None) * 2:
+            self.world.registry.checked(entry.instance.id, failing, self.now)
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data(), whole=st.booleans(), seconds=EIGHTHS)
+    def maintain(self, data: st.DataObject, whole: bool, seconds: float) -> None:
+        name, ip, port = self.an_entry(data).instance.spec.key
+        self.world.maintain(name, None if whole else ip, port, seconds=seconds, now=self.now)
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data(), whole=st.booleans())
+    def end_maintenance(self, data: st.DataObject, whole: bool) -> None:
+        key = self.an_entry(data).instance.spec.key
+        try:
+            self.world.end_maintenance(key.service, None if whole else key.ip, key.port, now=self.now)
+        except NoWindow:
+            assert not any(
+                scope.service == key.service
+                and (scope.ip is None) == whole
+                and scope.ip in (None, key.ip)
+                and scope.port in (None, key.port)
+                for scope in self.world.registry.windows
+            )
+
+    @rule(name=st.sampled_from(["web", "api"]), healthy=st.integers(0, 2), late=st.sampled_from([0, 0, 2.5]))
+    def a_crowd_falls_silent(self, name: str, healthy: int, late: float) -> None:
+        """All of a service but some, in one lease; the reaper notices, a while later perhaps."""
+        for number in range(4):
+            self.world.add(name, f"10.0.2.{number}", 80, now=self.now, tags=["blue"])
+        service = self.world.registry.service(name)
+        assert service is not None
+        for entry in list(service.entries.values())[:healthy]:
+            self.world.registry.renew(entry.instance.id, self.now + LEASE - 1)
+        self.now += LEASE + late
+        self.renewed_at = self.now - 1
+        self.world.settle(self.now)
+
+    @precondition(lambda self: self.suspects())
+    @rule(data=st.data())
+    def a_suspect_beats(self, data: st.DataObject) -> None:
+        suspects = self.suspects()
+        entry = suspects[data.draw(st.integers(0, len(suspects) - 1))]
+        self.world.registry.renew(entry.instance.id, self.now)
+        self.renewed_at = self.now
+        assert entry.status is not Status.SUSPECT
+
+    @precondition(lambda self: self.suspects())
+    @rule(seconds=st.sampled_from([5.875, 6.0, 6.125, 11.0, 16.0]))
+    def the_brake_lets_go_of_some(self, seconds: float) -> None:
+        self.now += seconds
+        self.world.settle(self.now)
 
     @rule(seconds=st.sampled_from([0.125, 0.5, 0.875, 1.0]))
     def a_moment_passes(self, seconds: float) -> None:
@@ -204,6 +287,20 @@ class HotPathBesideResponder(RuleBasedStateMachine):
         answer = self.world.catalog.lookup(question, self.now, CLIENT)
         universe = compared.of(answer.answer) if isinstance(answer, Answer) else set()
         compared.assert_same(first, second, universe, self.now >= self.renewed_at + 1)
+        if isinstance(answer, Answer):
+            for reply in (first, second):
+                assert_best_first(reply, answer)
+
+
+def assert_best_first(reply: bytes | None, answer: Answer) -> None:
+    """Lower priorities before higher ones, so suspects behind all others."""
+    alternatives = answer.answer[answer.aliases :]
+    ranks = {
+        compared.Said(to_text(rr.name), int(rr.type), rr.rdata): rank.priority
+        for rr, rank in zip(alternatives, answer.ranks, strict=bool(answer.ranks))
+    }
+    laid = [ranks[said] for said in compared.said(parsed(reply).answer) if said in ranks]
+    assert laid == sorted(laid)
 
 
 def question_of(query: dns.message.QueryMessage) -> Question:

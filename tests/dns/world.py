@@ -19,20 +19,25 @@ import dns.rdatatype
 import dns.rrset
 
 from discovery.core.instance import Key, Registration
+from discovery.core.maintenance import Scope, Window
 from discovery.dns import names, zonefile
-from discovery.dns.catalog import Catalog
+from discovery.dns.catalog import Catalog, first_of
 from discovery.dns.cookies import Cookies
 from discovery.dns.hot import HotPath
 from discovery.dns.message import Answer, Elsewhere
 from discovery.dns.responder import UDP, Responder, Transport
+from discovery.dns.reverse import ReverseNames
 from discovery.dns.service_zone import ServiceZone
 from discovery.dns.static_zone import StaticZone
 from discovery.dns.zone import NoLiveNames, Zone
+from discovery.store.brake import Brake
+from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.registry import Registry
 
 ORIGIN = "svc.local"
 INDEX = 1000
 CLIENT = "192.0.2.200"
+SWEEP = 5.0  # seconds from one cleanup to the next
 # The head of every zone file here; the serial 7 must never be seen.
 HEAD = """$TTL 60
 @   IN SOA ns hostmaster 7 60 10 604800 2
@@ -54,7 +59,8 @@ class World:
     """`records` are zone-file lines of `origin`, whose live names are the registry's. `fixed`: more zones, without live names.
 
     `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a HotPath, as in the server; `plain`
-    answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog.
+    answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog. The brake is
+    off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone.
     """
 
     def __init__(
@@ -70,15 +76,20 @@ class World:
         seed: int = 1,
         hot: bool = False,
         require_cookies: bool = False,
+        brake_percent: float = 0,
+        brake_max_seconds: float = 60,
+        damping: Damping = NO_DAMPING,
     ) -> None:
         ids = itertools.count()
         self.registry = Registry(
             lease_ttl=lease,
-            cleanup_interval=5.0,
+            cleanup_interval=SWEEP,
             max_instances=100_000,
             new_id=lambda: f"id-{next(ids)}",
             started_at=0.0,
             index=INDEX,
+            brake=Brake(brake_percent, brake_max_seconds, SWEEP, lease, Random(seed)),
+            damping=damping,
         )
         self.asked = 0
         at = names.from_text(origin)
@@ -88,9 +99,12 @@ class World:
         zones = [Zone(statics[0], self._live, self._serial, negative_ttl)]
         zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl) for zone in load(fixed or {})]
         self.catalog = Catalog(zones)
+        reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
+        self.registry.subscribe(reverse.changed)
+        self._known = first_of(self.catalog.lookup, reverse.lookup)
         cookies = Cookies(bytes(16))
         said = (cookies, b"world", Random(seed), lambda client: False, require_cookies)
-        self.plain = Responder(self.catalog.lookup, *said)
+        self.plain = Responder(self._known, *said)
         self.responder: Responder | HotPath = Responder(self._lookup, *said)
         if hot:
             self.responder = HotPath(self.responder, cookies, lambda client: False, self._serial)
@@ -110,13 +124,34 @@ class World:
 
     def _lookup(self, *question: Any) -> Answer | Elsewhere | None:
         self.asked += 1
-        return self.catalog.lookup(*question)
+        return self._known(*question)
 
     def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
 
     def remove(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0) -> None:
         self.registry.deregister(Key.of(name, ip, port), "test", now)
+
+    def beat(self, name: str, ip: str, port: int = 3001, *, now: float) -> None:
+        self.registry.renew(Key.of(name, ip, port), now)
+
+    def drain(self, name: str, ip: str, port: int = 3001, *, draining: bool = True, now: float = 0.0) -> None:
+        self.registry.drain(Key.of(name, ip, port), now if draining else None, "test", now)
+
+    def maintain(self, name: str, ip: str | None = None, port: int = 3001, *, seconds: float, now: float = 0.0) -> None:
+        """The whole service without `ip`. The wall clock shows the same as the other."""
+        self.registry.maintain(scope(name, ip, port), Window("test", now + seconds), now, now)
+
+    def end_maintenance(self, name: str, ip: str | None = None, port: int = 3001, *, now: float = 0.0) -> None:
+        self.registry.end_maintenance(scope(name, ip, port), "test", now)
+
+    def check(self, name: str, ip: str, port: int = 3001, *, failing: str | None, now: float = 0.0) -> None:
+        """What its checks say."""
+        self.registry.checked(self.registry.at(Key.of(name, ip, port)).instance.id, failing, now)
+
+    def settle(self, now: float) -> None:
+        """All that has become due by `now` happens."""
+        self.registry.advance(now, 1_000_000)
 
     def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False) -> bytes | None:
         responder = self.plain if plain else self.responder
@@ -130,6 +165,10 @@ class World:
         """`edns`: the UDP payload size; None sends no OPT. `more` are dnspython's make_query's."""
         query = make_query(name, rtype, edns=edns, **more)
         return parsed(self.send(query.to_wire(), now=now, udp=udp))
+
+
+def scope(name: str, ip: str | None = None, port: int = 3001) -> Scope:
+    return Scope(name.lower()) if ip is None else Scope.of(Key.of(name, ip, port))
 
 
 def load(files: Mapping[str, str]) -> list[StaticZone]:

@@ -7,12 +7,17 @@ aiohttp gets its requests one by one: of several in one packet it forgets the go
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from tests.rest.harness import ORIGIN
+from discovery.core.instance import Registration
+from discovery.store.damping import Damping
+from tests.rest.harness import ORIGIN, Api, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses, talk
 
 USER = b'{"name":"user-service","ip":"127.0.0.1","port":3001}'
@@ -51,6 +56,14 @@ USUAL = {
     "IPv4 in IPv6": heartbeat(ip="::ffff:127.0.0.1"),
     "the last of two equal keys counts": beat(USER.replace(b"{", b'{"port":1,', 1)),
     "escapes in the JSON": beat(USER.replace(b"user", b"\\u0075ser")),
+    "not to register": heartbeat(register=False, metadata={"a": 2}),
+    "to register": heartbeat(register=True),
+    "to register as it is": heartbeat(register=True, metadata={"a": [1, {"b": None}]}),
+    "to register with other contents": heartbeat(register=True, metadata={"a": 2}, weight=7, ttl=20, tags=["v2"]),
+    "to register, spelt with an escape": beat(USER.replace(b"{", b'{"\\u0072egister":true,"weight":7,')),
+    "to register, the last of two": beat(USER.replace(b"{", b'{"register":false,"register":true,"weight":7,')),
+    "not to register, the last of two": beat(USER.replace(b"{", b'{"register":true,"register":false,"weight":7,')),
+    "a whole registration": request("PUT /instances", JSON, body=USER.replace(b"{", b'{"weight":7,')),
     "resolve": RESOLVE,
     "resolve in upper case": request("GET /resolve/USER-SERVICE"),
     "resolve with a content type": request("GET /resolve/user-service", JSON),
@@ -60,6 +73,7 @@ USUAL = {
     "accept": request("GET /resolve/user-service", "Accept: text/html", "If-None-Match: *", "Range: bytes=0-1"),
 }
 
+NO_FLAG: list[Any] = [None, 0, 1, "yes", "", [], {}, [True]]
 VALUES: list[Any] = [None, True, False, 1, 1.0, 1.5, -1, "", " ", [], {}, [1], "1", "x" * 64, 1e300, 2**64, "127.1"]
 
 UNUSUAL = {
@@ -150,6 +164,14 @@ UNUSUAL = {
     "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n",
     "unknown instance": heartbeat(ip="10.9.9.9"),
+    "to register a new one": heartbeat(port=3002, register=True, metadata={"a": 1}),
+    "to register another spelling": heartbeat(name="USER-service", register=True, weight=7),
+    "to register what is none": heartbeat(register=True, weight=-1),
+    "a whole registration of a new one": request("PUT /instances", JSON, body=USER.replace(b"3001", b"3002")),
+    "a drain": request("PUT /instances/user-1/drain"),
+    "a maintenance": request("PUT /services/user-service/maintenance", JSON, body=b'{"reason":"x","seconds":60}'),
+    "a deregistration": request("DELETE /instances/user-2"),
+    **{f"register {value!r}": heartbeat(register=value, weight=7) for value in NO_FLAG},
     "unknown port": heartbeat(port=3002),
     "no JSON": beat(b"name=user-service"),
     "a BOM": beat(b"\xef\xbb\xbf" + USER),
@@ -290,6 +312,94 @@ async def test_cors_headers_are_the_same(origin: str | None) -> None:
     for got in one[:2]:
         assert shown(got).get("access-control-allow-origin") == (origin if origin == ORIGIN else None)
         assert "Origin" in shown(got)["vary"]
+
+
+async def test_a_registration_in_a_heartbeat_is_applied_by_the_lane_that_has_no_registrations() -> None:
+    fields = {"register": True, "metadata": {"version": "2"}, "weight": 7}
+    async with filled(lane=True) as api:
+        index = api.registry.index
+        sent = [heartbeat(), heartbeat(**fields), heartbeat(), heartbeat(**fields), heartbeat(register=False), LAST]
+        got = replies(await talk(api.port, *sent))
+        assert statuses(got) == [200] * 6
+        assert (got[-1].body["metadata"], got[-1].body["weight"]) == ({"version": "2"}, 7)
+        assert [one.body["index"] for one in got[:-1]] == [index, *[index + 1] * 4]
+
+
+DEREGISTERED = {
+    "first": [request("DELETE /instances/user-2"), heartbeat(ip="2001:db8::1"), RESOLVE, LAST],
+    "then whole": [
+        request("DELETE /services/user-service/instances?ip=2001:db8::1&port=3001"),
+        heartbeat(ip="2001:db8::1", register=True),
+        heartbeat(ip="2001:db8::1"),
+        request("PUT /instances", JSON, body=USER.replace(b"127.0.0.1", b"2001:db8::1")),
+        request("POST /register", JSON, body=USER.replace(b"127.0.0.1", b"2001:db8::1")),
+        heartbeat(ip="2001:db8::1", register=True, weight=7),
+        RESOLVE,
+        LAST,
+    ],
+}
+
+
+@pytest.mark.parametrize("pieces", DEREGISTERED.values(), ids=DEREGISTERED)
+async def test_a_deregistered_one_is_gone_on_both_lanes(pieces: list[bytes]) -> None:
+    one, _ = await both(pieces, pieces)
+    assert one[1].status == 404
+
+
+@web.middleware
+async def _watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await handler(request)
+
+
+@asynccontextmanager
+async def silent(lane: bool) -> AsyncIterator[Api]:
+    """user-service with two that beat, three suspects, and one each that flaps, is drained, in maintenance, and failing."""
+    watching = () if lane else (_watch,)
+    async with serving(middlewares=watching, brake_percent=29, damping=Damping(3, 60)) as api:
+        table, clock = api.registry, api.clock
+        for port in range(3001, 3010):
+            spec = Registration.of("user-service", "127.0.0.1", port, id=f"user-{port - 3000}")
+            table.register(spec, clock.now, clock.wall())
+        for failing in ("no", None) * 2:
+            table.checked("user-6", failing, clock.now)
+        await api.put("/instances/user-7/drain")
+        await api.put("/instances/user-8/maintenance", {"reason": "new disks", "seconds": 600})
+        table.checked("user-9", "connection refused", clock.now)
+        api.forward(9)
+        for number in (1, 2, 6, 7, 8, 9):
+            table.renew(f"user-{number}", clock.now)
+        api.forward(1)
+        api.settle()
+        yield api
+
+
+@pytest.mark.parametrize("port", range(3001, 3010))
+@pytest.mark.parametrize("fields", [{}, {"register": True}, {"register": True, "weight": 7}], ids=str)
+async def test_whatever_an_instance_is_its_heartbeats_are_answered_alike(port: int, fields: dict[str, Any]) -> None:
+    pieces = [RESOLVE, heartbeat(port=port, **fields), RESOLVE, heartbeat(port=port), LAST]
+    async with silent(lane=True) as fast, silent(lane=False) as slow:
+        one, two = replies(await talk(fast.port, *pieces)), replies(await talk(slow.port, *pieces))
+        assert one == two
+        assert fast.state() == slow.state()
+        assert statuses(one) == [200] * 5
+        words = ["healthy"] * 2 + ["suspect"] * 3
+        assert [each["status"] for each in one[0].body["instances"]] == words
+        back = 1 if port in (3003, 3004, 3005) else 0
+        words = ["healthy"] * (2 + back) + ["suspect"] * (3 - back)
+        assert [each["status"] for each in one[2].body["instances"]] == words
+
+
+async def test_where_nothing_healthy_is_left_both_lanes_say_so_alike() -> None:
+    gone = [request(f"DELETE /instances/user-{number}") for number in (1, 2, 3, 4, 5, 6)]
+    pieces = [each for one in gone for each in (one, RESOLVE)] + [request("GET /health", "Connection: close")]
+    async with silent(lane=True) as fast, silent(lane=False) as slow:
+        one, two = replies(await talk(fast.port, *pieces)), replies(await talk(slow.port, *pieces))
+        assert one == two
+        assert fast.state() == slow.state()
+        assert [[each["status"] for each in got.body["instances"]] for got in one[1:-1:2]] == [
+            ["healthy", *["suspect"] * 3], ["suspect"] * 3, ["suspect"] * 2, ["suspect"], ["flapping"], [],
+        ]  # fmt: skip
+        assert one[-2].status == 404
 
 
 async def test_a_resolve_shows_the_same_in_octets_but_for_the_head() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 import discovery
+from discovery.core.status import Status
 from tests.rest.harness import USER, Api, assert_error, serving, time_of
 
 RESOLVED = {"id", "ip", "port", "status", "lastHeartbeat", "registeredAt", "metadata"}
@@ -132,6 +133,8 @@ async def test_stats_counts_what_happened(api: Api) -> None:
         "activeServices": 2,
         "activeInstances": 2,
         "services": ["user-service", "task-service"],
+        "instancesByStatus": dict.fromkeys(Status, 0) | {Status.HEALTHY: 2},
+        "servicesHeldByTheBrake": [],
         "uptime": 61,
         "heartbeatTimeout": "10s",
         "cleanupInterval": "5s",

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from discovery.core.change import Change, Kind
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
+from discovery.core.status import Status
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.service import Entry
 from tests.store.drawing import EIGHTHS, IPS, LEASE_TTL, MAX_INSTANCES, NAMES, PORTS, SPECS, STEPS, Row
@@ -265,8 +266,10 @@ class RegistryModel(RuleBasedStateMachine):
         assert {key: instance.spec for key, instance in self.replica.instances.items()} == {
             key: row.spec for key, row in self.rows.items()
         }
-        assert self.replica.unhealthy == {key for key, row in self.rows.items() if row.lapsed}
-        assert all(self.now >= self.rows[key].ends for key in self.replica.unhealthy)
+        unhealthy = self.replica.of(Status.UNHEALTHY)
+        assert unhealthy == {key for key, row in self.rows.items() if row.lapsed}
+        assert all(self.now >= self.rows[key].ends for key in unhealthy)
+        assert self.replica.statuses == {entry.instance.spec.key: entry.status for entry in self.registry}
 
     @invariant()
     def the_next_deadline_is_never_late(self) -> None:

@@ -1,6 +1,6 @@
 """The file: SQLite with a write-ahead log, every commit synced. Used by one thread at a time.
 
-    instance   id, registered_at, draining, name, ip, port, metadata, options, checksum    in the order of registration
+    instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
     window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
     meta       'index': a number that the registry's index has not reached yet
@@ -27,7 +27,7 @@ APPLICATION_ID = 0x64697363
 # What leads from each format to the next; the first makes the first.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining INTEGER, name TEXT, ip TEXT, port INTEGER, "
+        "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
         "metadata BLOB, options TEXT, checksum INTEGER)",
         "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER)",
     ),
@@ -44,7 +44,7 @@ Op = tuple[str, tuple[Any, ...]]
 
 PUT_INSTANCE = (
     "INSERT INTO instance VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET registered_at=excluded.registered_at, "
-    "draining=excluded.draining, name=excluded.name, ip=excluded.ip, port=excluded.port, metadata=excluded.metadata, "
+    "draining_since=excluded.draining_since, name=excluded.name, ip=excluded.ip, port=excluded.port, metadata=excluded.metadata, "
     "options=excluded.options, checksum=excluded.checksum"
 )
 DELETE_INSTANCE = "DELETE FROM instance WHERE id=?"

@@ -43,17 +43,17 @@ def opened(row: Row) -> Row:
 def of_instance(instance: Instance) -> Row:
     spec = instance.spec
     return sealed(
-        instance.id, instance.registered_at, int(instance.draining), spec.name, spec.ip, spec.port, spec.metadata, _options(spec)
+        instance.id, instance.registered_at, instance.draining_since, spec.name, spec.ip, spec.port, spec.metadata, _options(spec)
     )  # fmt: skip
 
 
 def instance(row: Row) -> Instance:
-    id, registered_at, draining, name, ip, port, metadata, options = opened(row)
+    id, registered_at, draining_since, name, ip, port, metadata, options = opened(row)
     if options == _NO_OPTIONS:
         spec = Registration(name=name, ip=ip, port=port, metadata=metadata)
     else:
         spec = Registration(name=name, ip=ip, port=port, metadata=metadata, **_from_options(options))
-    return Instance(id, registered_at, spec, bool(draining))
+    return Instance(id, registered_at, spec, draining_since)
 
 
 def of_window(scope: Scope, window: Window) -> Row:

@@ -1,0 +1,134 @@
+"""The file: lines are appended, and when it is full it becomes FILE.1, FILE.1 becomes FILE.2, and so on. Used by one thread at a time.
+
+A line is whole or not there: what a full disk took only a part of is cut off again. After a crash the last one may be cut; the next
+line begins on a line of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from discovery.core.errors import DiscoveryError
+
+
+class AuditFileUnusable(DiscoveryError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"AUDIT_FILE: {path} cannot be written: {reason}; name a file in a folder that this user may write to, or leave AUDIT_FILE "
+            "empty for no audit"
+        )
+
+
+class CannotAppend(Exception):
+    """`written`: how many of the lines are in the file all the same, the first ones."""
+
+    def __init__(self, reason: str, written: int) -> None:
+        super().__init__(reason)
+        self.written = written
+
+
+class AuditFile:
+    """At most `max_octets` long (but for a single line that is longer), with `keep` predecessors. AuditFileUnusable when it cannot be
+    opened; its folder is made when it is missing. Only its owner may read a file that is made here.
+    """
+
+    def __init__(self, path: Path, max_octets: int, keep: int) -> None:
+        self.path = path
+        self._max = max_octets
+        self._keep = keep
+        self._open_as = -1
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a rotation of /dev/stdout is no rotation
+                raise AuditFileUnusable(path, "it is no regular file")
+            self._open()
+        except OSError as error:
+            raise AuditFileUnusable(path, _text(error)) from None
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Each ends with a newline, and is handed to the system when this returns. CannotAppend."""
+        written = 0
+        try:
+            self._follow()
+            for part in self._parts(lines):
+                self._write(b"".join(part))
+                written += len(part)
+        except OSError as error:
+            raise CannotAppend(_text(error), written) from None
+
+    def sync(self) -> None:
+        """What was appended survives the machine's end from here on. CannotAppend."""
+        try:
+            os.fsync(self._open_as)
+        except OSError as error:
+            raise CannotAppend(_text(error), 0) from None
+
+    def close(self) -> None:
+        if self._open_as >= 0:
+            os.close(self._open_as)
+            self._open_as = -1
+
+    def _parts(self, lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+        """As many as still fit at a time; the file is another one after each, but for the last."""
+        part: list[bytes] = []
+        size = os.fstat(self._open_as).st_size
+        for line in lines:
+            if size and size + len(line) > self._max:
+                if part:
+                    yield part
+                self._rotate()
+                part, size = [], 0
+            part.append(line)
+            size += len(line)
+        if part:
+            yield part
+
+    def _write(self, octets: bytes) -> None:
+        before = os.fstat(self._open_as).st_size
+        left = memoryview(octets)
+        try:
+            while left:
+                left = left[os.write(self._open_as, left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._open_as, before)
+            raise
+
+    def _rotate(self) -> None:
+        """Each rename is whole; where one is missing because a crash came between two, its place is filled and nothing dropped."""
+        os.fsync(self._open_as)
+        self.close()
+        free = next((number for number in range(1, self._keep) if not self._old(number).exists()), self._keep)
+        for number in range(free - 1, 0, -1):
+            os.replace(self._old(number), self._old(number + 1))
+        os.replace(self.path, self._old(1))
+        self._open()
+
+    def _old(self, number: int) -> Path:
+        return predecessor(self.path, number)
+
+    def _follow(self) -> None:
+        """Opens it anew when it was moved or deleted behind our back, or could not be opened the last time."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._open_as >= 0 and os.path.samestat(os.fstat(self._open_as), os.stat(self.path)):
+                return
+        self.close()
+        self._open()
+
+    def _open(self) -> None:
+        self._open_as = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        size = os.fstat(self._open_as).st_size
+        if size and os.pread(self._open_as, 1, size - 1) != b"\n":
+            os.write(self._open_as, b"\n")
+
+
+def predecessor(path: Path, number: int) -> Path:
+    """FILE.1 is the youngest."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+def _text(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,89 @@
+"""The file and its predecessors, read back: lines in the order in which they were written. While the server writes, too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from discovery.core.errors import DiscoveryError
+from discovery.plugins.audit.file import predecessor
+
+
+class NoAuditFile(DiscoveryError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}; AUDIT_FILE or --file names the file that the server writes")
+
+
+class Reading:
+    """The lines of `path` and its predecessors, the oldest first. NoAuditFile. `broken`: lines so far that are none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self.broken = 0
+        self._stack = contextlib.ExitStack()
+        self._files = self._opened(path)
+        if not self._files:
+            raise NoAuditFile(path, "there is no such file")
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for file in self._files:
+            for octets in file:
+                content = _content(octets)
+                if content is None:
+                    self.broken += 1
+                else:
+                    yield content
+
+    def _opened(self, path: Path) -> list[BinaryIO]:
+        """All before any is read, and the youngest first: so a rotation that comes between can make nothing disappear, only appear
+        again, and what is the same file is read once.
+        """
+        files: list[BinaryIO] = []
+        known = set()
+        for each in [path, *_predecessors(path)]:
+            try:
+                file = self._stack.enter_context(each.open("rb"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.close()
+                raise NoAuditFile(each, error.strerror or str(error)) from None
+            status = os.fstat(file.fileno())
+            if (status.st_dev, status.st_ino) not in known:
+                known.add((status.st_dev, status.st_ino))
+                files.append(file)
+        return files[::-1]
+
+
+def _predecessors(path: Path) -> list[Path]:
+    """Youngest first, whatever AUDIT_KEEP was when they were made."""
+    with contextlib.suppress(OSError):
+        suffixes = (each.name.removeprefix(path.name + ".") for each in path.parent.iterdir())
+        numbers = sorted(int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdigit())
+        return [predecessor(path, number) for number in numbers]
+    return []
+
+
+# What a line of ours has, and what it may have, with its type.
+_NEEDED = {"time": str, "action": str, "by": dict}
+_OPTIONAL = {"instance": dict, "before": dict, "after": dict, "service": str, "outcome": str, "error": str}
+
+
+def _content(octets: bytes) -> dict[str, Any] | None:
+    """None for a line that was cut, or that somebody else wrote."""
+    try:
+        content = orjson.loads(octets)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(content, dict) or not octets.endswith(b"\n"):
+        return None
+    needed = all(isinstance(content.get(name), kind) for name, kind in _NEEDED.items())
+    optional = all(content.get(name) is None or isinstance(content[name], kind) for name, kind in _OPTIONAL.items())
+    return content if needed and optional else None

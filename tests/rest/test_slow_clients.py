@@ -1,0 +1,449 @@
+"""Clients that take their time, and too many of them: who is cut off, who is not, and what they are told.
+
+The times are shortened; whoever is to be cut off is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from aiohttp import web
+
+from discovery.rest import protocol
+from discovery.rest.connections import Connections
+from discovery.rest.patience import Phase
+from tests.rest.harness import LIMIT, Api, serving
+from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
+
+# Seconds, instead of 10, 30 and 31.
+HEAD, BODY, READ = 0.15, 0.3, 0.4
+# The address space of loopback is wide enough for more than one client.
+ELSEWHERE = "127.0.0.2"
+
+REGISTER = request(
+    "POST /register", "Content-Type: application/json", body=b'{"name": "late", "ip": "10.0.0.9", "port": 80}'
+)
+BEAT = heartbeat()
+# What has come of a request when the client stops, and which part of it is then late.
+UNFINISHED = {
+    "nothing": (b"", "head"),
+    "a method": (b"PO", "head"),
+    "half a heartbeat's head": (BEAT[:60], "head"),
+    "half a resolve's": (RESOLVE[:30], "head"),
+    "half of another head": (HEALTH[:20], "head"),
+    "a head without its empty line": (REGISTER[: REGISTER.index(b"\r\n\r\n") + 2], "head"),
+    "no octet of a body": (REGISTER[: REGISTER.index(b"{")], "body"),
+    "half a body": (REGISTER[:-9], "body"),
+    "half a chunk": (b"POST /register HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{", "body"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for phase, seconds in ((Phase.HEAD, HEAD), (Phase.BODY, BODY), (Phase.READ, READ)):
+        monkeypatch.setattr(phase, "_value_", seconds)
+
+
+@pytest.fixture(name="limits", params=[3])
+def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Connections:
+    """Of every server that the test starts: so many connections for each address."""
+    limits = Connections(1000, request.param)
+    monkeypatch.setattr(protocol, "Connections", lambda *_: limits)
+    return limits
+
+
+@pytest.fixture(name="served", params=[True, False], ids=["fast lane", "aiohttp"])
+async def _served(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+    async with filled(request.param) as api:
+        yield api
+
+
+class Client:
+    """One connection; `received` is all that came, `closed` is true when the server has ended it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.received = bytearray()
+        self._reading = asyncio.ensure_future(self._read(reader))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while octets := await reader.read(65536):
+                self.received += octets
+
+    def send(self, octets: bytes) -> None:
+        self._writer.write(octets)
+
+    @property
+    def closed(self) -> bool:
+        return self._reading.done()
+
+    def replies(self) -> list[Got]:
+        return replies(bytes(self.received))
+
+    async def answered(self, count: int) -> list[Got]:
+        """Once so many answers have come."""
+        async with asyncio.timeout(LIMIT):
+            while bytes(self.received).count(b"HTTP/1.1 ") < count or not self.received.endswith(b"}"):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        return self.replies()
+
+    async def ended(self) -> list[Got]:
+        """Once the server has closed the connection."""
+        await asyncio.wait_for(asyncio.shield(self._reading), LIMIT)
+        return self.replies()
+
+    def leave(self) -> None:
+        self._reading.cancel()
+        self._writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def connected(api: Api, sent: bytes = b"", address: str = "127.0.0.1") -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", api.port, local_addr=(address, 0)))
+    try:
+        client.send(sent)
+        yield client
+    finally:
+        client.leave()
+
+
+def assert_too_slow(got: Got, part: str) -> None:
+    assert got.status == 408
+    assert dict(got.headers) | {"content-length": ""} == {
+        "connection": "close",
+        "content-type": "application/json",
+        "content-length": "",
+    }
+    assert got.body["code"] == "REQUEST_TIMEOUT"
+    assert got.body["error"] == "Request Timeout"
+    assert f"The {part} of a request" in got.body["message"]
+
+
+# -- slow to send
+
+
+@pytest.mark.parametrize(("sent", "part"), UNFINISHED.values(), ids=UNFINISHED)
+async def test_a_request_that_does_not_get_on_is_told_so_and_cut_off(served: Api, sent: bytes, part: str) -> None:
+    before, begun = served.state(), time.monotonic()
+    async with connected(served, sent) as client:
+        [got] = await client.ended()
+    assert time.monotonic() - begun > (HEAD if part == "head" else BODY) * 0.9
+    assert_too_slow(got, part)
+    assert served.state() == before
+
+
+@pytest.mark.parametrize(("sent", "part"), UNFINISHED.values(), ids=UNFINISHED)
+async def test_so_is_a_second_request_of_a_connection_that_was_quick_at_first(
+    served: Api, sent: bytes, part: str
+) -> None:
+    async with connected(served, BEAT + RESOLVE) as client:
+        await client.answered(2)
+        client.send(sent)
+        if sent:
+            *_, got = await client.ended()
+            assert_too_slow(got, part)
+        else:
+            await asyncio.sleep(2 * HEAD)
+            assert not client.closed, "a connection between two requests is idle, not slow"
+
+
+@pytest.mark.parametrize("whole", [BEAT, RESOLVE, HEALTH, REGISTER], ids=["beat", "resolve", "health", "register"])
+async def test_a_head_in_one_octet_at_a_time_wins_no_time(served: Api, whole: bytes) -> None:
+    """Slowloris: each octet is a sign of life, but of no request."""
+    async with connected(served) as client:
+        begun, sent = time.monotonic(), 0
+        head = whole.partition(b"\r\n\r\n")[0]
+        while not client.closed and time.monotonic() - begun < LIMIT:
+            client.send(head[sent : sent + 1] or b"x")
+            sent += 1
+            await asyncio.sleep(HEAD / 40)
+        assert HEAD * 0.9 < time.monotonic() - begun < HEAD * 3
+        [got] = client.replies()
+        assert_too_slow(got, "head")
+
+
+async def test_a_body_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
+    length = 100_000
+    async with connected(served, request("POST /register", f"Content-Length: {length}")) as client:
+        begun = time.monotonic()
+        while not client.closed and time.monotonic() - begun < LIMIT:
+            client.send(b" ")
+            await asyncio.sleep(BODY / 40)
+        assert BODY * 0.9 < time.monotonic() - begun < BODY * 3
+        [got] = client.replies()
+        assert_too_slow(got, "body")
+
+
+async def test_a_handler_that_waits_for_a_slow_body_ends_with_it() -> None:
+    ended = asyncio.Event()
+
+    async def reads(request: web.Request) -> web.Response:
+        try:
+            await request.read()
+        finally:
+            ended.set()
+        return web.Response()
+
+    async with serving(routes=[web.post("/reads", reads)]) as api, connected(api) as client:
+        client.send(request("POST /reads", "Content-Length: 100") + b"x" * 50)
+        [got] = await client.ended()
+        assert_too_slow(got, "body")
+        await asyncio.wait_for(ended.wait(), LIMIT)
+
+
+async def test_a_request_that_comes_in_time_is_answered_however_many_pieces_it_has(served: Api) -> None:
+    async with connected(served) as client:
+        for whole in (BEAT, RESOLVE, HEALTH, REGISTER):
+            for at in range(0, len(whole), 20):
+                client.send(whole[at : at + 20])
+                await asyncio.sleep(0)
+        got = await client.answered(4)
+        assert statuses(got) == [200, 200, 200, 201]
+
+
+async def test_a_body_may_take_longer_than_a_head(served: Api) -> None:
+    async with connected(served, REGISTER[:-5]) as client:
+        await asyncio.sleep(HEAD * 1.5)
+        client.send(REGISTER[-5:])
+        assert statuses(await client.answered(1)) == [201]
+
+
+async def test_what_the_server_takes_is_not_the_client_s_time() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.sleep(BODY * 1.3)
+        return web.json_response({})
+
+    async with serving(routes=[web.post("/slow", slow)]) as api, connected(api) as client:
+        client.send(request("POST /slow", body=b"{}"))
+        assert statuses(await client.answered(1)) == [200]
+        assert not client.closed
+
+
+# -- idle
+
+
+@pytest.mark.parametrize("first", [BEAT, HEALTH], ids=["beat", "health"])
+async def test_an_idle_connection_is_kept_for_as_long_as_clients_beat_and_longer(served: Api, first: bytes) -> None:
+    assert protocol.KEEPALIVE_SECONDS == 60
+    async with connected(served, first) as client:
+        await client.answered(1)
+        await asyncio.sleep(BODY + READ)
+        assert not client.closed
+        for number in range(3):
+            client.send(first)
+            await client.answered(2 + number)
+            await asyncio.sleep(HEAD)
+        assert not client.closed
+        client.send(LAST)
+        assert statuses(await client.ended()) == [200] * 5
+
+
+@pytest.mark.parametrize("behind", [b"", HEALTH[:9]], ids=["nothing", "part of a head"])
+async def test_it_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> None:
+    monkeypatch.setattr(protocol, "KEEPALIVE_SECONDS", 0.3)
+    for lane in (True, False):
+        async with filled(lane) as api, connected(api, HEALTH + behind) as client:
+            assert statuses(await client.ended())[0] == 200
+
+
+# -- pipelining
+
+
+async def test_pipelined_requests_that_take_longer_than_a_head_may_are_all_answered(served: Api) -> None:
+    async with connected(served) as client:
+        begun, sent = time.monotonic(), 0
+        while time.monotonic() - begun < 2 * HEAD:
+            client.send(BEAT + RESOLVE + HEALTH)
+            sent += 3
+            await asyncio.sleep(HEAD / 10)
+        client.send(LAST)
+        assert statuses(await client.ended()) == [200] * (sent + 1)
+
+
+async def test_a_thousand_at_once_are_all_answered(served: Api) -> None:
+    async with connected(served, (BEAT + RESOLVE + HEALTH) * 333 + LAST) as client:
+        assert statuses(await client.ended()) == [200] * 1000
+
+
+# -- slow to read
+
+SERVICES = request("GET /services")
+
+
+async def big() -> AsyncIterator[Api]:
+    """GET /services has 3 MB: more than the kernel's buffers take at once."""
+    async with serving() as api:
+        api.fill(10_000)
+        yield api
+
+
+@pytest.fixture(name="large")
+async def _large() -> AsyncIterator[Api]:
+    async for api in big():
+        yield api
+
+
+@contextlib.asynccontextmanager
+async def deaf(api: Api, sent: bytes) -> AsyncIterator[socket.socket]:
+    """A client that reads only when it is asked to, and whose kernel holds little for it."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", api.port))
+        await loop.sock_sendall(sock, sent)
+        yield sock
+
+
+@pytest.mark.parametrize("limits", [100], indirect=True)
+async def test_a_client_that_does_not_read_is_cut_off_and_what_it_asked_for_is_freed(limits: Connections) -> None:
+    async for api in big():
+        await api.get("/health")
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            async with contextlib.AsyncExitStack() as clients:
+                for _ in range(10):
+                    await clients.enter_async_context(deaf(api, SERVICES * 3))
+                await until(lambda: len(limits) == 11)
+                await until(lambda: len(limits) == 1)
+                gc.collect()
+                held, most = (size - before for size in tracemalloc.get_traced_memory())
+        finally:
+            tracemalloc.stop()
+        assert most < 10 * 2**20, "a megabyte each at the most, of 10"
+        assert held < 2**19
+
+
+async def test_answers_of_the_fast_lane_that_nobody_reads_end_the_same_way(limits: Connections) -> None:
+    async with serving() as api:
+        await api.register(metadata={"text": "x" * 15_000})
+        async with deaf(api, request("GET /resolve/user-service") * 1000):
+            await until(lambda: len(limits) == 2)
+            await until(lambda: len(limits) == 1)
+
+
+async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(large: Api) -> None:
+    loop, received, begun = asyncio.get_running_loop(), bytearray(), time.monotonic()
+    async with deaf(large, request("GET /services", "Connection: close")) as sock:
+        async with asyncio.timeout(LIMIT):
+            while octets := await loop.sock_recv(sock, 65536):
+                received += octets
+                if time.monotonic() - begun < 2 * READ:
+                    await asyncio.sleep(0.01)
+    [got] = replies(bytes(received))
+    assert got.status == 200
+    assert got.body["totalServices"] == 10_000
+    assert len(json.dumps(got.body)) > 2_000_000
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110  the condition is in the server
+            await asyncio.sleep(0.005)
+
+
+# -- too many
+
+
+async def test_the_newcomer_gets_in_and_the_longest_silent_goes(limits: Connections) -> None:
+    async with serving() as api, contextlib.AsyncExitStack() as stack:
+        first, second, third = [
+            await stack.enter_async_context(connected(api, sent, ELSEWHERE)) for sent in (HEALTH, b"", HEALTH)
+        ]
+        await first.answered(1)
+        await third.answered(1)
+        async with connected(api, HEALTH, ELSEWHERE) as newcomer:
+            await newcomer.answered(1)
+            assert await second.ended() == []
+            assert not (first.closed or third.closed)
+            async with connected(api, HEALTH, ELSEWHERE) as another:
+                await another.answered(1)
+                assert len(await first.ended()) == 1
+                assert not (third.closed or newcomer.closed)
+        assert (limits.made_way, limits.refused) == (2, 0)
+
+
+@pytest.fixture(name="held")
+def _held() -> Iterator[asyncio.Event]:
+    """Holds back the answers of GET /held."""
+    yield asyncio.Event()
+
+
+@contextlib.asynccontextmanager
+async def all_busy(held: asyncio.Event) -> AsyncIterator[tuple[Api, list[Client]]]:
+    asked = 0
+
+    async def hold(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        await held.wait()
+        return web.json_response({"held": True})
+
+    async with serving(routes=[web.get("/held", hold)]) as api, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(api, request("GET /held"), ELSEWHERE)) for _ in range(3)]
+        await until(lambda: asked == 3)
+        yield api, clients
+
+
+async def test_while_all_are_busy_the_newcomer_is_told_so_and_nobody_is_cut_off(
+    limits: Connections, held: asyncio.Event
+) -> None:
+    async with all_busy(held) as (api, clients):
+        async with connected(api, b"", ELSEWHERE) as newcomer:
+            [got] = await newcomer.ended()
+        assert got.status == 503
+        assert got.body["code"] == "TOO_MANY_CONNECTIONS"
+        assert got.body["retryAfter"] == 1
+        assert dict(got.headers)["connection"] == "close"
+        assert dict(got.headers)["content-type"] == "application/json"
+        assert (limits.made_way, limits.refused, len(limits)) == (0, 1, 3)
+        held.set()
+        for client in clients:
+            assert [one.body for one in await client.answered(1)] == [{"held": True}]
+
+
+async def test_others_have_their_own_allowance(limits: Connections, held: asyncio.Event) -> None:
+    async with all_busy(held) as (api, _):
+        for sent in (HEALTH, HEALTH, HEALTH):
+            async with connected(api, sent) as other:
+                assert statuses(await other.answered(1)) == [200]
+        assert limits.refused == 0
+        held.set()
+
+
+async def test_a_busy_one_that_has_been_answered_is_idle_again(limits: Connections, held: asyncio.Event) -> None:
+    async with all_busy(held) as (api, clients):
+        held.set()
+        for client in clients:
+            await client.answered(1)
+        async with connected(api, HEALTH, ELSEWHERE) as newcomer:
+            assert statuses(await newcomer.answered(1)) == [200]
+        assert (limits.made_way, limits.refused) == (1, 0)
+
+
+@pytest.mark.parametrize("lane", [True, False])
+@pytest.mark.parametrize("sent", [b"", BEAT[:40], HEALTH[:20], BEAT[:-3]], ids=["nothing", "beat", "health", "body"])
+async def test_a_hundred_slow_ones_of_an_address_keep_none_of_its_heartbeats_out(
+    limits: Connections, lane: bool, sent: bytes
+) -> None:
+    async with filled(lane) as api, contextlib.AsyncExitStack() as stack:
+        for _ in range(100):
+            await stack.enter_async_context(connected(api, sent, ELSEWHERE))
+            async with connected(api, BEAT, ELSEWHERE) as beating:
+                got = await beating.answered(1)
+                if lane or sent != BEAT[:-3]:
+                    assert statuses(got) == [200]
+        assert len(limits) <= 4

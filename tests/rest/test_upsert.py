@@ -1,0 +1,290 @@
+"""A heartbeat that carries the whole registration (PUT /instances, POST /heartbeat with `register`), and what it may not undo:
+a deregistration.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from discovery.core.change import Change
+from tests.rest.harness import USER, Api, Reply, assert_error, serving, time_of
+
+PUT, BEAT = ("PUT", "/instances"), ("POST", "/heartbeat")
+RESOLVE = "/resolve/user-service"
+BY_ADDRESS = "/services/user-service/instances?ip=127.0.0.1&port=3001"
+OPTIONS: dict[str, Any] = {
+    "metadata": {"version": "2", "nested": {"a": [1, None]}},
+    "tags": ["v2"],
+    "ports": {"grpc": 9000},
+    "protocol": "udp",
+    "weight": 7,
+    "priority": 3,
+    "zone": "eu-west",
+    "ttl": 30,
+    "maxAnswers": 2,
+    "check": {"http": "/health", "interval": 5, "timeout": 1, "failures": 2, "successes": 2},
+}
+
+
+class Way(NamedTuple):
+    """Of saying it."""
+
+    method: str
+    path: str
+
+    async def __call__(self, api: Api, **fields: Any) -> Reply:
+        more = {"register": True} if self.path == "/heartbeat" else {}
+        return await api.request(self.method, self.path, USER | more | fields)
+
+
+every_way = pytest.mark.parametrize("say", [Way(*PUT), Way(*BEAT)], ids=["put", "heartbeat"])
+
+
+def watched(api: Api) -> list[Change]:
+    changes: list[Change] = []
+    api.registry.subscribe(changes.append)
+    return changes
+
+
+@every_way
+async def test_a_new_instance_is_a_201_with_its_place(api: Api, say: Way) -> None:
+    reply = await say(api, **OPTIONS)
+    assert reply.status == 201
+    assert reply.headers["Location"] == f"/instances/{reply.body['instance']['id']}"
+    assert reply.body.keys() == {"message", "instance", "heartbeatIntervalMs", "index", "timestamp"}
+    instance = reply.body["instance"]
+    assert instance.items() >= (USER | {"status": "healthy"}).items()
+    assert time_of(instance["registeredAt"]) == time_of(instance["lastHeartbeat"]) == api.time()
+    assert 8_000 <= reply.body["heartbeatIntervalMs"] <= 12_000, "a third of the ttl it asked for"
+    assert (await api.get(reply.headers["Location"])).body.items() >= OPTIONS.items()
+
+
+@every_way
+async def test_one_that_says_nothing_new_is_a_heartbeat_and_nothing_else(api: Api, say: Way) -> None:
+    first = await say(api, **OPTIONS)
+    changes, registrations, renewals = watched(api), api.registry.registrations, api.registry.renewals
+    for _ in range(3):
+        api.forward(29)
+        reply = await say(api, **OPTIONS)
+        assert reply.status == 200
+        assert "Location" not in reply.headers
+        assert reply.body["instance"] == first.body["instance"] | {"lastHeartbeat": reply.body["timestamp"]}
+        assert reply.body["index"] == first.body["index"]
+    assert not changes
+    assert (api.registry.registrations, api.registry.renewals) == (registrations, renewals + 3)
+
+
+@every_way
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"name": "USER-Service"},
+        {"name": " user-service "},
+        {"port": "3001"},
+        {"ip": "::ffff:127.0.0.1"},
+        {"id": "mine"},
+    ],
+    ids=str,
+)
+async def test_another_spelling_says_nothing_new(api: Api, say: Way, spelling: dict[str, Any]) -> None:
+    await api.register()
+    changes = watched(api)
+    reply = await say(api, **spelling)
+    assert (reply.status, reply.body["instance"]["id"], reply.body["instance"]["name"]) == (200, "id-1", "user-service")
+    assert not changes
+
+
+@every_way
+@pytest.mark.parametrize("field", OPTIONS)
+async def test_other_contents_are_taken_over(api: Api, say: Way, field: str) -> None:
+    first = await api.register()
+    changes = watched(api)
+    api.forward(3)
+    reply = await say(api, **{field: OPTIONS[field]})
+    assert reply.status == 200
+    assert reply.body["index"] == first["index"] + 1
+    assert [change.kind.value for change in changes] == ["updated"]
+    shown = (await api.get("/instances/id-1")).body
+    assert shown[field] == OPTIONS[field]
+    assert time_of(shown["registeredAt"]) == api.time()
+    assert time_of(shown["lastHeartbeat"]) == api.time(3)
+    again = await say(api)
+    assert again.body["index"] == first["index"] + 2, "what is not said any more is the default again"
+    assert (await api.get("/instances/id-1")).body.get(field) != OPTIONS[field]
+
+
+@every_way
+async def test_it_brings_back_one_that_was_forgotten_or_ran_out(api: Api, say: Way) -> None:
+    await say(api)
+    api.forward(12)
+    assert (await api.get(RESOLVE)).status == 404
+    assert (await say(api)).status == 200, "it was still listed"
+    assert (await api.get(RESOLVE)).status == 200
+    api.forward(30)
+    api.settle()
+    assert (await api.get("/instances/id-1")).status == 404
+    reply = await say(api)
+    assert (reply.status, reply.body["instance"]["id"]) == (201, "id-2")
+
+
+@every_way
+@pytest.mark.parametrize(
+    "path", [BY_ADDRESS, "/instances/id-1", "/services/user-service"], ids=["address", "id", "service"]
+)
+async def test_no_heartbeat_brings_a_deregistered_one_back_until_its_lease_would_be_over(
+    api: Api, say: Way, path: str
+) -> None:
+    await api.register()
+    await api.delete(path)
+    for left in (10, 6, 1):
+        before = api.state()
+        reply = await say(api)
+        assert_error(reply, 404, "deregistered", "POST /register")
+        assert reply.body["code"] == "INSTANCE_DEREGISTERED"
+        assert "POST /register" in reply.body["suggestion"]
+        assert reply.body["retryAfterMs"] == left * 1000
+        plain = await api.post("/heartbeat", USER)
+        assert_error(plain, 404)
+        assert api.state() == before
+        api.forward({10: 4, 6: 5, 1: 1}[left])
+    assert (await say(api)).status == 201
+
+
+@every_way
+async def test_a_cleared_table_is_deregistered_too(api: Api, say: Way) -> None:
+    await api.register()
+    await api.post("/admin/clear")
+    assert_error(await say(api), 404)
+
+
+@every_way
+@pytest.mark.parametrize(("ttl", "seconds"), [(2, 2), (3600, 60)])
+async def test_a_tombstone_lasts_as_long_as_the_lease_and_a_minute_at_the_most(
+    api: Api, say: Way, ttl: int, seconds: int
+) -> None:
+    await api.register(ttl=ttl)
+    await api.delete(BY_ADDRESS)
+    api.forward(seconds - 0.001)
+    assert (await say(api)).body["retryAfterMs"] == 1
+    api.forward(0.001)
+    assert (await say(api)).status == 201
+
+
+@every_way
+async def test_a_registration_lifts_it(api: Api, say: Way) -> None:
+    await api.register()
+    await api.delete(BY_ADDRESS)
+    assert (await say(api)).status == 404
+    assert (await api.register())["instance"]["id"] == "id-2"
+    assert (await say(api)).status == 200
+    assert (await api.post("/heartbeat", USER)).status == 200
+
+
+@every_way
+async def test_it_is_about_that_address_and_service_alone(api: Api, say: Way) -> None:
+    await api.register()
+    await api.delete(BY_ADDRESS)
+    for other in ({"port": 3002}, {"ip": "127.0.0.2"}, {"name": "other"}):
+        assert (await say(api, **other)).status == 201
+
+
+async def test_by_id_an_instance_leaves_for_good(api: Api) -> None:
+    await api.register()
+    await api.register(port=3002)
+    reply = await api.delete("/instances/id-1")
+    assert reply.status == 200
+    assert reply.body.keys() == {"message", "removedInstance", "timestamp"}
+    assert reply.body["removedInstance"] == USER | {"id": "id-1"}
+    before = api.state()
+    for late in (await api.post("/heartbeat", USER), await api.delete("/instances/id-1")):
+        assert_error(late, 404)
+        assert late.body["code"] == "INSTANCE_UNKNOWN"
+    [unknown] = (await api.post("/heartbeats", {"instances": [USER]})).body["unknown"]
+    assert unknown.items() >= USER.items()
+    assert api.state() == before
+    assert [one["port"] for one in (await api.get(RESOLVE)).body["instances"]] == [3002]
+
+
+async def test_a_removal_by_id_says_who_asked(api: Api) -> None:
+    await api.register()
+    changes = watched(api)
+    await api.delete("/instances/id-1")
+    assert [change.kind.value for change in changes] == ["deregistered"]
+    assert "127.0.0.1" in changes[0].reason
+
+
+@pytest.mark.parametrize("fields", [{}, {"register": False}], ids=["absent", "false"])
+async def test_without_register_a_heartbeat_is_as_ever(api: Api, fields: dict[str, Any]) -> None:
+    reply = await api.post("/heartbeat", USER | fields)
+    assert_error(reply, 404)
+    assert reply.body["code"] == "INSTANCE_UNKNOWN"
+    await api.register(metadata={"version": "1"})
+    changes = watched(api)
+    reply = await api.post("/heartbeat", USER | {"metadata": {"version": "2"}, "tags": 7} | fields)
+    assert reply.status == 200
+    assert reply.body["instance"].keys() == {"id", "name", "ip", "port", "status", "lastHeartbeat"}
+    assert not changes
+    assert (await api.get("/instances/id-1")).body["metadata"] == {"version": "1"}
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "", 1, 0, [], {}, [True]], ids=repr)
+async def test_register_is_true_or_false(api: Api, value: Any) -> None:
+    await api.register()
+    before = api.state()
+    reply = await api.post("/heartbeat", USER | {"register": value, "metadata": {"a": 1}})
+    assert_error(reply, 400, "register")
+    assert (reply.body["code"], reply.body["field"]) == ("INVALID_FIELD", "register")
+    assert api.state() == before
+
+
+BAD: dict[str, Any] = {
+    "name": "-",
+    "ip": "localhost",
+    "port": 0,
+    "metadata": [],
+    "tags": ["a b"],
+    "ports": {"a": 0},
+    "protocol": "sctp",
+    "weight": -1,
+    "priority": 65536,
+    "zone": "",
+    "ttl": 0,
+    "maxAnswers": 0,
+    "check": {"tcp": True, "interval": 0},
+    "id": "",
+}
+
+
+@every_way
+@pytest.mark.parametrize("field", BAD)
+async def test_a_bad_field_is_named_and_neither_registered_nor_renewed(api: Api, say: Way, field: str) -> None:
+    await api.register()
+    before = api.state()
+    reply = await say(api, **{field: BAD[field]})
+    assert_error(reply, 400, field)
+    assert reply.body["field"].startswith(field)
+    assert api.state() == before
+
+
+@every_way
+@pytest.mark.parametrize("field", USER)
+async def test_a_missing_field_is_named(api: Api, say: Way, field: str) -> None:
+    body = {name: value for name, value in USER.items() if name != field} | {"register": True}
+    reply = await api.request(say.method, say.path, body)
+    assert_error(reply, 400, field)
+    assert reply.body["field"] == field
+
+
+@every_way
+async def test_what_keeps_a_registration_out_keeps_it_out(say: Way) -> None:
+    async with serving(max_instances=2) as api:
+        await api.register(id="mine")
+        await api.register(port=3002)
+        api.registry.reserve(frozenset({"fixed"}))
+        before = api.state()
+        assert (await say(api, port=3003)).body["code"] == "SERVICE_FULL"
+        assert (await say(api, name="fixed")).body["code"] == "NAME_RESERVED"
+        assert (await say(api, name="other", id="mine")).body["code"] == "ID_TAKEN"
+        assert api.state() == before

@@ -1,0 +1,142 @@
+"""Deregistered is final: a heartbeat that was under way does not bring an instance back; only a registration does."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.core.change import Kind
+from discovery.core.errors import DiscoveryError
+from discovery.core.instance import Key
+from discovery.store import tombstones
+from discovery.store.errors import Deregistered, ServiceFull, UnknownInstance
+from discovery.store.registry import Registry
+from discovery.store.tombstones import Tombstones
+from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, spec
+
+KEY = spec().key
+
+
+def key(port: int) -> Key:
+    return spec(port=port).key
+
+
+def left_after(ttl: float | None) -> Registry:
+    registry = a_registry()
+    registry.register(spec(ttl=ttl), START, WALL)
+    registry.deregister(KEY, "asked", START + 1)
+    return registry
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [(None, TTL), (2.5, 2.5), (60, 60.0), (61, 60.0), (3600, 60.0)])
+def test_a_whole_heartbeat_is_refused_for_a_lease_and_at_most_a_minute(ttl: float | None, seconds: float) -> None:
+    registry = left_after(ttl)
+    log = Log.of(registry)
+    for after in (0.0, seconds - 0.125):
+        with pytest.raises(Deregistered) as caught:
+            registry.upsert(spec(ttl=ttl), START + 1 + after, WALL)
+        assert caught.value.left == seconds - after
+        assert f"{seconds - after:.1f} s" in str(caught.value)
+    assert (len(registry), log.changes, registry.registrations) == (0, [], 1)
+    registry.upsert(spec(ttl=ttl), START + 1 + seconds, WALL)
+    assert log.kinds() == [Kind.REGISTERED]
+
+
+def test_the_refusal_is_one_a_client_can_mend() -> None:
+    registry = left_after(None)
+    with pytest.raises(DiscoveryError, match=r"10\.0\.0\.1 port 80 of service web.*POST /register"):
+        registry.upsert(spec("WEB"), START + 2, WALL)
+
+
+def test_a_bare_heartbeat_is_of_an_unknown_instance_as_ever() -> None:
+    registry = left_after(None)
+    with pytest.raises(UnknownInstance):
+        registry.renew(KEY, START + 2)
+
+
+def test_a_registration_brings_it_back_and_its_heartbeats_count_again() -> None:
+    registry = left_after(None)
+    registry.register(spec(), START + 2, WALL)
+    entry = registry.upsert(spec(), START + 3, WALL)
+    assert entry.lease.expires_at == START + 3 + TTL
+    assert len(registry) == 1
+
+
+def test_a_registration_that_is_refused_does_not_open_the_door() -> None:
+    registry = a_registry(max_instances=2)
+    crowd(registry, 2)
+    registry.deregister(key(1), "asked", START)
+    registry.register(spec(port=3), START, WALL)
+    with pytest.raises(ServiceFull):
+        registry.register(spec(port=1), START + 1, WALL)
+    registry.deregister(key(3), "asked", START + 1)
+    with pytest.raises(Deregistered):
+        registry.upsert(spec(port=1), START + 2, WALL)
+
+
+def test_a_service_that_leaves_takes_all_its_instances_for_good() -> None:
+    registry = a_registry()
+    crowd(registry, 3)
+    registry.deregister_service("web", "asked", START)
+    for port in (1, 2, 3):
+        with pytest.raises(Deregistered):
+            registry.upsert(spec(port=port), START + 1, WALL)
+    registry.upsert(spec(port=4), START + 1, WALL)
+    registry.upsert(spec("api", port=1), START + 1, WALL)
+
+
+def test_whoever_expired_or_made_way_may_come_back_with_a_heartbeat() -> None:
+    registry = a_registry(max_instances=2)
+    crowd(registry, 2)
+    registry.register(spec(port=3), START + TTL, WALL)
+    registry.advance(START + TTL + 5, ALL)
+    assert [entry.instance.spec.port for entry in registry] == [3]
+    registry.upsert(spec(port=1), START + TTL + 5, WALL)
+    registry.deregister(key(3), "asked", START + TTL + 5)
+    registry.upsert(spec(port=2), START + TTL + 5, WALL)
+    assert len(registry) == 2
+
+
+def test_a_whole_heartbeat_of_whom_nobody_knows_registers_it() -> None:
+    registry = a_registry()
+    assert registry.upsert(spec(id="mine"), START, WALL).instance.id == "mine"
+    assert registry.registrations == 1
+
+
+def test_a_burial_from_before_the_start_counts() -> None:
+    registry = a_registry()
+    registry.bury(KEY, START + 7, START)
+    with pytest.raises(Deregistered):
+        registry.upsert(spec(), START + 6.75, WALL)
+    assert registry.upsert(spec(), START + 7, WALL).instance.spec.key == KEY
+
+
+def test_one_buried_twice_is_buried_for_the_second_time() -> None:
+    stones = Tombstones()
+    stones.bury(KEY, 10.0, 0.0)
+    stones.bury(KEY, 30.0, 9.0)
+    assert (stones.left(KEY, 9.0), len(stones)) == (21.0, 1)
+    stones.lift(KEY)
+    stones.lift(KEY)
+    assert (stones.left(KEY, 9.0), len(stones)) == (0.0, 0)
+
+
+def test_those_whose_time_is_over_are_forgotten_as_others_come() -> None:
+    stones = Tombstones()
+    for second in range(5_000):
+        stones.bury(key(second + 1), second + 60.0, float(second))
+        assert len(stones) <= 62
+    for port in range(1, 30_001):
+        stones.bury(key(port), 5_060.0, 5_000.0)
+    for second in range(20_000):
+        stones.bury(Key("web", "10.0.0.2", second + 1), 5_200.0 + second, 5_100.0 + second)
+    assert len(stones) < 10_000 + 200
+
+
+def test_however_many_leave_at_once_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tombstones, "MAX_KEPT", 100)
+    stones = Tombstones()
+    for port in range(1, 1001):
+        stones.bury(key(port), 60.0, 0.0)
+        assert len(stones) <= 100
+    assert stones.left(key(900), 0.0) == 0.0
+    assert stones.left(key(901), 0.0) == 60.0
