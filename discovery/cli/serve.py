@@ -10,6 +10,7 @@ import sys
 from discovery import __version__
 from discovery.app import Server
 from discovery.cli import collector, logs
+from discovery.cli.notify import notify
 from discovery.settings import Settings
 
 _log = logging.getLogger("discovery")
@@ -50,9 +51,11 @@ async def _serve(settings: Settings) -> None:
     collector.tune()  # before a large table is restored
     for line in await server.start():
         print(line, flush=True)
+    notify("READY=1")
     try:
         await stop.wait()
         _log.info("stopping")
+        notify("STOPPING=1")
     finally:
         await server.stop()
 

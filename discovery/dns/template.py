@@ -73,8 +73,7 @@ class Alternatives:
         self._most = most
         self._random = random
         self._pieces = [piece(index) for index in range(len(ranks))] if few else []
-        # Of many about so much: they differ by a few octets of an instance's name.
-        self.size = sum(each.size for each in self._pieces) if few else (piece(0).size + _MORE_OR_LESS) * len(ranks)
+        self.size = sum(each.size for each in self._pieces)  # 0 of many
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
         self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
         self._has_ring = equal and not self._permuted and bool(self._pieces)
@@ -84,6 +83,10 @@ class Alternatives:
     def few(self) -> bool:
         """Worth keeping."""
         return self._piece is None
+
+    def about(self) -> int:
+        """Octets of all; of many an upper bound, for they differ by a few octets of an instance's name."""
+        return self.size if self._piece is None else (self._piece(0).size + _MORE_OR_LESS) * len(self._ranks)
 
     def lay(self, room: int) -> Laid:
         if self._permuted and self.size <= room:

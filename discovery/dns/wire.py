@@ -44,14 +44,14 @@ class Template:
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
-        others = self._alternatives.size if self._alternatives else 0
-        self._answers = sum(piece.size for piece in self._in_order) + others
+        self._in_order_size = sum(piece.size for piece in self._in_order)
 
     @property
     def small(self) -> bool:
         """Worth keeping."""
         others = self._alternatives
-        return self._whole + self._answers <= _MAX_KEPT and (others is None or others.few)
+        size = self._whole + self._in_order_size + (others.size if others else 0)
+        return size <= _MAX_KEPT and (others is None or others.few)
 
     def reply(self, id: bytes, flags: int, question: bytes, opt: bytes, limit: int) -> bytes:
         """At most `limit` octets. `flags` come on top of the answer's own; `question` as the client spelt it."""
@@ -79,7 +79,8 @@ class Template:
         if self.explanation is None:
             return bare
         explained = opt_record(edns, self.rcode, options + explanation_option(self.explanation))
-        room -= HEADER.size + self._whole + self._answers
+        others = self._alternatives
+        room -= HEADER.size + self._whole + self._in_order_size + (others.about() if others else 0)
         return explained if len(explained) <= room else bare
 
     def _lay(self, room: int) -> Laid:

@@ -173,20 +173,24 @@ class Handlers:
         return self._reply(content)
 
     async def clear(self, request: web.Request) -> web.Response:
-        """All that is registered now. A service at a time, so a large table does not hold the event loop."""
+        """All that is registered now. Some services at a time, so a large table does not hold the event loop."""
+        names = list(self._registry.services)
         services = instances = 0
-        for number, name in enumerate(list(self._registry.services), 1):
-            try:
-                removed = await self._engine.submit(
-                    DeregisterService(name, f"cleared, {asked_by(request)}"), caller_of(request)
-                )
-            except UnknownService:  # it went by itself in between
-                continue
-            services, instances = services + 1, instances + len(removed)
-            if number % _PER_TURN == 0:
-                await asyncio.sleep(0)
+        for start in range(0, len(names), _PER_TURN):
+            # Together, so that they are made safe together; `gather` begins each in a turn of its own.
+            removed = await asyncio.gather(*(self._clear(name, request) for name in names[start : start + _PER_TURN]))
+            services += sum(count > 0 for count in removed)
+            instances += sum(removed)
         content = {"message": "Registry cleared", "servicesRemoved": services, "instancesRemoved": instances}
         return self._reply(content)
+
+    async def _clear(self, name: str, request: web.Request) -> int:
+        """How many instances there were."""
+        write = DeregisterService(name, f"cleared, {asked_by(request)}")
+        try:
+            return len(await self._engine.submit(write, caller_of(request)))
+        except UnknownService:  # it went by itself in between
+            return 0
 
     # -- what others ask
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -16,7 +16,7 @@ Port = Annotated[int, WithJsonSchema(PORT)]
 
 T = TypeVar("T")
 # A field that is only there when it has something to say; it is never null.
-Perhaps = T | SkipJsonSchema[None]
+Perhaps: TypeAlias = T | SkipJsonSchema[None]
 
 
 class Reply(BaseModel):

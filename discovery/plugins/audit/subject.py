@@ -5,18 +5,15 @@ it was then and tells the difference afterwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Protocol
-
-import orjson
+from typing import Protocol
 
 from discovery.core.change import Change, Kind
-from discovery.core.instance import Instance, Key, Registration
+from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
-from discovery.rest.times import iso
+from discovery.plugins.audit.shown import MAX_LISTED, Json, affected, contents, identity, several, window
 from discovery.store.errors import UnknownInstance
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -30,14 +27,11 @@ from discovery.store.writes import (
     Upsert,
 )
 
-Json = dict[str, Any]
 # Before and after; None where there was nothing.
 Difference = tuple[Json | None, Json | None]
 
-# Instances that one line lists; of a mass write the rest is a number.
-MAX_LISTED = 100
-
 _GONE = (Kind.DEREGISTERED, Kind.EXPIRED)
+_STATUS = {Kind(status.value): status for status in Status} | {Kind.REGISTERED: Status.HEALTHY}
 
 
 class Subject(Protocol):
@@ -114,7 +108,7 @@ class WholeService:
         if not changes:
             return None
         listed = [identity(instance) | contents(instance, status) for instance, status in self._listed]
-        return _several(listed, self._count), None
+        return several(listed, self._count), None
 
     def beside(self, changes: Sequence[Change]) -> Json:
         return {}
@@ -144,10 +138,10 @@ class AWindow:
         applied = done or self._registry.windows.get(self._scope) == self._after
         if not applied or self._before == self._after:
             return None
-        return _window(self._before), _window(self._after)
+        return window(self._before), window(self._after)
 
     def beside(self, changes: Sequence[Change]) -> Json:
-        return {"affected": _affected(changes)} if self._scope.ip is None and changes else {}
+        return {"affected": affected(changes)} if self._scope.ip is None and changes else {}
 
 
 class Unfamiliar:
@@ -164,7 +158,7 @@ class Unfamiliar:
         return None, None
 
     def beside(self, changes: Sequence[Change]) -> Json:
-        return {"affected": _affected(changes)}
+        return {"affected": affected(changes)}
 
 
 def subject_of(write: object, registry: Registry, now: float) -> Subject:
@@ -188,60 +182,5 @@ def subject_of(write: object, registry: Registry, now: float) -> Subject:
             return Unfamiliar(write)
 
 
-def identity(instance: Instance) -> Json:
-    return {"id": instance.id, "ip": instance.spec.ip, "port": instance.spec.port}
-
-
-def contents(instance: Instance, status: Status) -> Json:
-    """All of the registration but who it is; what is optional only where it is another than the default."""
-    spec = instance.spec
-    shown: Json = {
-        "name": spec.name,
-        "status": status.value,
-        "draining": instance.draining,
-        "registeredAt": iso(instance.registered_at),
-        "metadata": orjson.Fragment(spec.metadata),
-    }
-    for name, shown_as, default in _OPTIONAL:
-        if (value := getattr(spec, name)) != default:
-            shown[shown_as] = _SHOWN.get(name, _itself)(value)
-    return shown
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-_SHOWN = {"ports": dict, "check": lambda check: check.shown()}
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(map(str.capitalize, tail))
-
-
-# Field, as it is shown, default. A field that is new is in the log without anybody remembering it.
-_OPTIONAL = tuple(
-    (field.name, _camel(field.name), field.default)
-    for field in fields(Registration)
-    if field.name not in ("id", "name", "ip", "port", "metadata")
-)
-
-_STATUS = {Kind(status.value): status for status in Status} | {Kind.REGISTERED: Status.HEALTHY}
-
-
 def _seen(entry: Entry, now: float) -> tuple[Instance, Status]:
     return entry.instance, entry.status_at(now)
-
-
-def _window(window: Window | None) -> Json | None:
-    return None if window is None else {"reason": window.reason, "until": iso(window.until)}
-
-
-def _affected(changes: Iterable[Change]) -> Json:
-    ids = {change.instance.id: change.instance for change in changes}
-    return _several([identity(instance) for instance in islice(ids.values(), MAX_LISTED)], len(ids))
-
-
-def _several(listed: list[Json], count: int) -> Json:
-    return {"instances": count, "listed": listed, "more": count - len(listed)}

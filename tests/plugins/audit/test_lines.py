@@ -1,0 +1,291 @@
+"""Every kind of write, carried out and refused, and the line that there is of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discovery.core.caller import NOBODY, SERVER, Caller
+from discovery.core.errors import DiscoveryError
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.plugins.audit.line import MAX_TEXT
+from discovery.plugins.audit.shown import MAX_LISTED, contents
+from discovery.rest.errors import HttpError
+from discovery.rest.times import iso
+from discovery.store.registry import Registry
+from discovery.store.writes import (
+    Checked,
+    Deregister,
+    DeregisterService,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    Register,
+    Upsert,
+)
+from tests.plugins.audit.house import BY, House, a_house
+from tests.store.making import INTERVAL, START, TTL, WALL, spec
+
+KEY = Key("web", "10.0.0.1", 80)
+WINDOW = Window("disk swap", WALL + 60)
+PLAIN = {"name": "web", "status": "healthy", "draining": False, "registeredAt": iso(WALL), "metadata": {}}
+INSTANCE = {"id": "auto-0", "ip": "10.0.0.1", "port": 80}
+TELLS_WHO = {"time": iso(WALL), "by": {"name": "ci", "address": "10.9.9.9"}}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with a_house(tmp_path / "audit.jsonl", max_instances=2) as house:
+        yield house
+
+
+async def refused(house: House, write: Any, kind: type[Exception] = DiscoveryError) -> dict[str, Any]:
+    with pytest.raises(kind):
+        await house.submit(write)
+    return house.last
+
+
+async def test_a_registration_is_told_whole(house: House) -> None:
+    registration = spec(
+        metadata={"version": "1"}, tags=["blue"], ports={"admin": 81}, check={"tcp": True}, max_answers=3
+    )
+    await house.submit(Register(registration, WALL))
+    after = PLAIN | {"metadata": {"version": "1"}, "tags": ["blue"], "ports": {"admin": 81}, "maxAnswers": 3}
+    assert house.lines() == [
+        TELLS_WHO
+        | {
+            "action": "register",
+            "service": "web",
+            "instance": INSTANCE,
+            "outcome": "done",
+            "index": house.registry.index,
+            "before": None,
+            "after": after | {"check": registration.check and registration.check.shown()},
+        }
+    ]
+
+
+@pytest.mark.parametrize("kind", [Register, Upsert])
+async def test_another_registration_tells_before_and_after(house: House, kind: type[Register]) -> None:
+    await house.submit(kind(spec(weight=5), WALL))
+    await house.submit(kind(spec(name="WEB", zone="eu"), WALL + 9))
+    assert house.last["action"] == kind.__name__.lower()
+    assert (house.last["before"], house.last["after"]) == (PLAIN | {"weight": 5}, PLAIN | {"zone": "eu"})
+    assert house.last["instance"] == INSTANCE
+    assert house.last["index"] == house.lines()[0]["index"] + 1
+
+
+@pytest.mark.parametrize("kind", [Register, Upsert])
+async def test_a_registration_that_says_nothing_new_has_no_line(house: House, kind: type[Register]) -> None:
+    await house.submit(kind(spec(), WALL))
+    house.now += 3
+    entry = await house.submit(kind(spec(), WALL + 3))
+    assert entry.lease.renewed_at == START + 3
+    assert len(house.lines()) == 1
+
+
+async def test_one_that_brings_it_back_to_life_has(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    house.now += TTL
+    await house.submit(Register(spec(), WALL + TTL))
+    assert (house.last["before"], house.last["after"]) == (PLAIN | {"status": "unhealthy"}, PLAIN)
+
+
+async def test_drain_and_its_end_tell_the_status_and_why(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    drained = PLAIN | {"status": "draining", "draining": True}
+    for which, since, action, before, after in (
+        (KEY, WALL, "drain", PLAIN, drained),
+        ("auto-0", None, "undrain", drained, PLAIN),
+    ):
+        await house.submit(Drain(which, since, "because"))
+        line = house.last
+        assert (line["action"], line["before"], line["after"], line["reason"]) == (action, before, after, "because")
+        assert (line["service"], line["instance"]) == ("web", INSTANCE)
+    await house.submit(Drain(KEY, None, "again"))
+    assert len(house.lines()) == 3, "nothing was changed the last time"
+
+
+@pytest.mark.parametrize("which", [KEY, "auto-0"], ids=["by key", "by id"])
+async def test_a_deregistration_tells_what_was_there(house: House, which: Key | str) -> None:
+    await house.submit(Register(spec(weight=5), WALL))
+    await house.submit(Deregister(which, "because"))
+    line = house.last
+    assert (line["action"], line["instance"], line["reason"]) == ("deregister", INSTANCE, "because")
+    assert (line["before"], line["after"]) == (PLAIN | {"weight": 5}, None)
+
+
+async def test_a_service_that_leaves_is_one_line_with_all_of_it(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    await house.submit(Register(spec(port=81), WALL))
+    await house.submit(DeregisterService("WEB", "because"))
+    line = house.last
+    assert (line["action"], line["service"], line["instance"]) == ("deregister-service", "web", None)
+    listed = [INSTANCE | PLAIN, INSTANCE | {"id": "auto-1", "port": 81} | PLAIN]
+    assert (line["before"], line["after"]) == ({"instances": 2, "listed": listed, "more": 0}, None)
+
+
+async def test_of_a_large_service_a_part_is_listed_and_the_rest_counted(tmp_path: Path) -> None:
+    async with a_house(tmp_path / "audit.jsonl", max_instances=1000) as house:
+        for port in range(1, 251):
+            await house.submit(Register(spec(port=port), WALL))
+        await house.submit(Maintain(Scope("web"), WINDOW, WALL))
+        await house.submit(DeregisterService("web", "because"))
+        for several in (house.lines()[-2]["affected"], house.last["before"]):
+            assert (several["instances"], several["more"]) == (250, 250 - MAX_LISTED)
+            assert [each["port"] for each in several["listed"]] == list(range(1, MAX_LISTED + 1))
+        assert {each["status"] for each in house.last["before"]["listed"]} == {"maintenance"}
+
+
+async def test_a_window_of_a_service_tells_whom_it_takes_out(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    shown = {"reason": "disk swap", "until": iso(WALL + 60)}
+    affected = {"instances": 1, "listed": [INSTANCE], "more": 0}
+    for write, action, before, after in (
+        (Maintain(Scope("web"), WINDOW, WALL), "maintain", None, shown),
+        (EndMaintenance(Scope("web"), "because"), "end-maintenance", shown, None),
+    ):
+        await house.submit(write)
+        line = house.last
+        assert (line["action"], line["before"], line["after"], line["affected"]) == (action, before, after, affected)
+        assert (line["service"], line["instance"], line["index"]) == ("web", None, house.registry.index)
+
+
+async def test_a_window_of_an_instance_names_it_and_one_in_its_place_tells_both(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    await house.submit(Maintain(Scope.of(KEY), WINDOW, WALL))
+    await house.submit(Maintain(Scope.of(KEY), Window("longer", WALL + 90), WALL))
+    line = house.last
+    assert line["instance"] == INSTANCE
+    assert line["before"] == {"reason": "disk swap", "until": iso(WALL + 60)}
+    assert line["after"] == {"reason": "longer", "until": iso(WALL + 90)}
+    assert "affected" not in line
+
+
+async def test_who_makes_way_for_a_newcomer_is_named(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    house.now += TTL - 1
+    await house.submit(Register(spec(port=81), WALL))
+    house.now += 1
+    await house.submit(Register(spec(port=82), WALL))
+    assert house.last["instance"]["port"] == 82
+    assert (house.last["before"], house.last["after"]) == (None, PLAIN)
+    assert house.last["evicted"] == [INSTANCE]
+
+
+async def test_what_is_refused_is_told_with_the_reason(house: House) -> None:
+    unknown = {"before": None, "after": None, "index": 0}
+    gone = await refused(house, Deregister(KEY, "because"))
+    assert gone == TELLS_WHO | unknown | {
+        "action": "deregister", "service": "web", "instance": {"ip": "10.0.0.1", "port": 80}, "reason": "because",
+        "outcome": "UnknownInstance", "error": "No instance 10.0.0.1 port 80 of service web is registered",
+    }  # fmt: skip
+    assert (await refused(house, Drain("nobody", WALL, "because")))["instance"] == {"id": "nobody"}
+    assert (await refused(house, DeregisterService("web", "because")))["outcome"] == "UnknownService"
+    assert (await refused(house, Maintain(Scope("web"), WINDOW, WALL)))["outcome"] == "UnknownService"
+    assert (await refused(house, EndMaintenance(Scope("web"), "because")))["outcome"] == "NoWindow"
+    house.registry.reserve(frozenset({"fixed"}))
+    assert (await refused(house, Register(spec("fixed"), WALL)))["outcome"] == "NameReserved"
+    for port in (80, 81):
+        await house.submit(Register(spec(port=port, id=f"own-{port}"), WALL))
+    assert (await refused(house, Register(spec("other", id="own-80"), WALL)))["outcome"] == "IdTaken"
+    full = await refused(house, Register(spec(port=82), WALL))
+    assert (full["outcome"], full["service"], full["instance"]) == (
+        "ServiceFull",
+        "web",
+        {"ip": "10.0.0.1", "port": 82},
+    )
+    await house.submit(Deregister("own-80", "because"))
+    again = await refused(house, Upsert(spec(), WALL))
+    assert (again["outcome"], again["before"], again["after"]) == ("Deregistered", None, None)
+
+
+async def test_an_error_of_http_is_told_by_its_code_and_any_other_by_its_name(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Fails(Deregister):
+        error: Exception
+
+        def apply(self, registry: Registry, now: float) -> Instance:
+            raise self.error
+
+    async with a_house(tmp_path / "audit.jsonl") as house:
+        forbidden = await refused(house, Fails(KEY, "", HttpError(403, "FORBIDDEN", "register is missing")))
+        assert (forbidden["outcome"], forbidden["error"]) == ("FORBIDDEN", "register is missing")
+        broken = await refused(house, Fails(KEY, "", ZeroDivisionError("x" * 10_000)), ZeroDivisionError)
+        assert (broken["outcome"], broken["error"]) == ("ZeroDivisionError", "x" * MAX_TEXT)
+
+
+async def test_a_kind_of_write_that_is_not_known_is_told_by_its_name_and_by_what_it_did(house: House) -> None:
+    class MoveAway:
+        def apply(self, registry: Registry, now: float) -> None:
+            registry.drain(KEY, WALL, "moved", now)
+
+        def owner(self, registry: Registry) -> None:
+            return None
+
+    await house.submit(Register(spec(), WALL))
+    await house.submit(MoveAway())
+    assert (house.last["action"], house.last["affected"]["listed"]) == ("move-away", [INSTANCE])
+
+
+async def test_observations_heartbeats_and_what_time_does_have_no_line(house: House) -> None:
+    await house.submit(Register(spec(), WALL))
+    house.engine.renew(KEY, BY)
+    await house.submit(Checked("auto-0", "answered 503"))
+    house.now += TTL + 2 * INTERVAL
+    house.registry.advance(house.now, 100)
+    house.registry.advance(house.now + 2 * INTERVAL, 100)
+    assert len(house.registry) == 0
+    assert len(house.lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "shown"),
+    [
+        (Caller("10.1.1.1"), {"name": "", "address": "10.1.1.1"}),
+        (NOBODY, {"name": "", "address": ""}),
+        (SERVER, {"name": "the server", "address": ""}),
+    ],
+)
+async def test_who_is_the_caller(house: House, by: Caller, shown: dict[str, str]) -> None:
+    await house.submit(Register(spec(), WALL), by)
+    assert house.last["by"] == shown
+
+
+async def test_nothing_that_a_terminal_obeys_is_in_the_file_and_nothing_is_lost(house: House) -> None:
+    nasty = '\x1b[2J\x7f\x9b31m\u2028\u202e\r\n\\u0041"é'
+    await house.submit(Register(spec(metadata={nasty: nasty}), WALL), Caller("fe80::1%\x1b", nasty))
+    await refused(house, Deregister(f"\x9b{nasty}\udc9b", nasty))
+    text = house.path.read_text()
+    assert text.count("\n") == 2
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+    assert house.lines()[0]["after"]["metadata"] == {nasty: nasty}
+    assert house.lines()[0]["by"]["name"] == nasty
+    assert house.last["instance"]["id"] == f"\x9b{nasty}\\udc9b"
+
+
+async def test_an_id_that_nobody_has_is_not_kept_whole(house: House) -> None:
+    line = await refused(house, Deregister("x" * 8000, "because"))
+    assert line["instance"]["id"] == "x" * MAX_TEXT
+    assert len(house.path.read_bytes()) < 4 * MAX_TEXT
+
+
+def test_no_field_of_a_registration_is_left_out() -> None:
+    given = {
+        "name": "web", "ip": "10.0.0.1", "port": 80, "metadata": {"a": 1}, "tags": ["a"], "ports": {"b": 81},
+        "protocol": "udp", "weight": 1, "priority": 1, "zone": "eu", "ttl": 60, "max_answers": 3, "check": {"tcp": True}, "id": "own",
+    }  # fmt: skip
+    assert given.keys() >= {field.name for field in fields(Registration)}, (
+        "a field is new: give it another value than its default"
+    )
+    shown = contents(Instance("own", WALL, Registration.of(**given)), Status.HEALTHY)
+    camel = {"max_answers": "maxAnswers"}
+    assert shown.keys() == {camel.get(name, name) for name in given if name not in ("id", "ip", "port")} | {
+        "status", "draining", "registeredAt",
+    }  # fmt: skip
