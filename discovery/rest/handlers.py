@@ -17,7 +17,7 @@ from aiohttp import web
 from discovery import __version__
 from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
-from discovery.core.instance import Key
+from discovery.core.instance import Instance, Key, Registration
 from discovery.core.name import label
 from discovery.rest import views
 from discovery.rest.batch import renew_all
@@ -111,7 +111,7 @@ class Handlers:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
         spec = (await read(request, RegisterBody)).registration()
         known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
-        if known is not None and known.instance.spec == replace(spec, name=known.instance.spec.name, id=None):
+        if known is not None and self._says_nothing_new(known.instance, spec):
             entry = self._engine.renew(spec.key, caller_of(request))
         else:
             self._rate.take(caller_of(request).address, self._clock())
@@ -122,6 +122,10 @@ class Handlers:
             return self._reply(content)
         content["message"] = "Service registered successfully"
         return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
+
+    def _says_nothing_new(self, known: Instance, spec: Registration) -> bool:
+        same = known.spec == replace(spec, name=known.spec.name, id=None)
+        return same and self._engine.is_safe(known.id)  # what is not must not be acknowledged as if it were
 
     async def heartbeats(self, request: web.Request) -> web.Response:
         items = (await read(request, HeartbeatsBody, MAX_BODY)).instances

@@ -25,5 +25,8 @@ class Engine(Protocol):
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. Raises what the registry raises."""
 
+    def is_safe(self, id: str) -> bool:
+        """Whether all that is known of the instance is as safe as `submit` makes it."""
+
     async def close(self) -> None:
         """Flushes; no submit follows."""

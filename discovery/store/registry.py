@@ -299,6 +299,7 @@ class Registry:
         """The process stood still for `pause` seconds, which are not in `now`: whose heartbeat may have come to grief meanwhile
         gets a full lease.
         """
+        self._windows.shift(pause)
         for entry in self._by_id.values():
             lease = entry.lease
             if lease.alive(now) and pause >= lease.ttl * _SWALLOWED:

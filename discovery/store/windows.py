@@ -44,6 +44,11 @@ class Windows:
         self._replace({each: window for each, window in self.all.items() if each != scope})
         return True
 
+    def shift(self, seconds: float) -> None:
+        """The clock has fallen behind by so much: they end as much earlier by it, and when they should by the wall's."""
+        self._ends = {scope: ends - seconds for scope, ends in self._ends.items()}
+        self.next = min(self._ends.values(), default=None)
+
     def over(self, now: float) -> list[Scope]:
         """Those that have ended by themselves."""
         if self.next is None or now < self.next:

@@ -172,6 +172,9 @@ class GuardedEngine:
             _check_owner(service, by)
         return self._inner.renew(which, by)
 
+    def is_safe(self, id: str) -> bool:
+        return self._inner.is_safe(id)
+
     async def close(self) -> None:
         await self._inner.close()
 

@@ -25,6 +25,7 @@ from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.plugins.journal.writer import Writer
 from discovery.store.engine import Engine
+from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.writes import Checked, Write
@@ -54,6 +55,7 @@ class Journal(Plugin):
         self.writer: Writer | None = None
         self._windows: Mapping[Scope, Window] = registry.windows
         self._draining: set[str] = set()  # ids that are stored as draining
+        self._unsafe: dict[str, int] = {}  # id → the writer's count at its last change, in that order
         self._reserved_index = 0
         self._next_sweep = 0.0
 
@@ -77,7 +79,10 @@ class Journal(Plugin):
         self.writer.start()
         self.writer.add(database.DELETE_OLD_TOMBSTONES, self._wall())
         self._reserve_index()
-        await self.writer.flushed()
+        try:
+            await self.writer.flushed()
+        except NotDurable as error:
+            _log.error("it starts all the same, for reading and heartbeats: %s", error)
         _log.info(
             "%d instances of %d services restored from %s in %.2f s",
             len(self._registry), len(self._registry.services), opened.file, time.perf_counter() - started,
@@ -85,7 +90,8 @@ class Journal(Plugin):
 
     def _fill(self, content: Content) -> None:
         registry, now, wall = self._registry, self._clock(), self._wall()
-        registry.index = max(registry.index, content.reserved_index)
+        # One more, since all are healthy again, which is visible.
+        registry.index = max(registry.index, content.reserved_index) + 1
         for scope, window in content.windows:
             registry.restore_window(scope, window, now, wall)
         self._windows = registry.windows
@@ -109,8 +115,22 @@ class Journal(Plugin):
         elif change.kind in (Kind.REGISTERED, Kind.UPDATED) or instance.draining != (instance.id in self._draining):
             (self._draining.add if instance.draining else self._draining.discard)(instance.id)
             self.writer.add(database.PUT_INSTANCE, *rows.of_instance(instance))
+            self._forget_safe()
+            self._unsafe.pop(instance.id, None)
+            self._unsafe[instance.id] = self.writer.added
+        if change.kind is Kind.REGISTERED:
+            self.writer.add(database.DELETE_TOMBSTONE, *instance.spec.key)
         if change.index > self._reserved_index - _AHEAD // 2:
             self._reserve_index()
+
+    def is_committed(self, id: str) -> bool:
+        return self.writer is None or self._unsafe.get(id, 0) <= self.writer.committed
+
+    def _forget_safe(self) -> None:
+        """Those in front, the oldest, which are committed."""
+        assert self.writer is not None
+        while self._unsafe and self._unsafe[first := next(iter(self._unsafe))] <= self.writer.committed:
+            del self._unsafe[first]
 
     def note_windows(self) -> None:
         """The windows are few: they are written whole when they changed."""
@@ -134,13 +154,13 @@ class Journal(Plugin):
     def _reserve_index(self) -> None:
         assert self.writer is not None
         self._reserved_index = self._registry.index + _AHEAD
-        self.writer.add(database.PUT_INDEX, self._reserved_index)
+        self.writer.add(database.PUT_INDEX, *rows.sealed("index", self._reserved_index))
 
     async def close(self) -> None:
         if self.writer is not None:
             self.note_windows()
             if self.writer.failing is None:
-                self.writer.add(database.PUT_INDEX, self._registry.index)
+                self.writer.add(database.PUT_INDEX, *rows.sealed("index", self._registry.index))
             await self.writer.close()
         if self._lock is not None:
             self._lock.close()
@@ -162,15 +182,16 @@ class DurableEngine:
         if writer is None or isinstance(cast("object", write), Checked):
             return await self._inner.submit(write, by)
         writer.check()
-        before = writer.added
         result = await self._inner.submit(write, by)
         self._journal.note_windows()
-        if writer.added != before:
-            await writer.flushed()
+        await writer.flushed()  # also of a write that changed nothing: it may repeat one that is under way
         return result
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         return self._inner.renew(which, by)
+
+    def is_safe(self, id: str) -> bool:
+        return self._journal.is_committed(id) and self._inner.is_safe(id)
 
     async def close(self) -> None:
         await self._inner.close()

@@ -3,7 +3,7 @@
     instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
     window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
-    meta       'index': a number that the registry's index has not reached yet
+    meta       'index': a number that the registry's index has not reached yet, checksum
 
 `PRAGMA user_version` is the format; a file of an older one is migrated when it is opened, step by step.
 """
@@ -29,7 +29,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
         "metadata BLOB, options TEXT, checksum INTEGER)",
-        "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER)",
+        "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER, checksum INTEGER)",
     ),
     (
         "CREATE TABLE window(service TEXT, ip TEXT, port INTEGER, reason TEXT, until REAL, checksum INTEGER)",
@@ -52,7 +52,8 @@ DELETE_WINDOWS = "DELETE FROM window"
 PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
 PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
 DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
-PUT_INDEX = "INSERT OR REPLACE INTO meta VALUES('index',?)"
+DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
+PUT_INDEX = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 
 class Content(NamedTuple):
@@ -101,15 +102,24 @@ class Database:
         """All there is; Damaged when a row is not what was written."""
         with _told(self.file):
             try:
-                index = self._sql.execute("SELECT value FROM meta WHERE key='index'").fetchone()
+                meta: dict[str, int] = dict(map(rows.opened, self._all("meta")))
                 return Content(
-                    index[0] if index else 0,
-                    [rows.instance(row) for row in self._sql.execute("SELECT * FROM instance ORDER BY rowid")],
-                    [rows.window(row) for row in self._sql.execute("SELECT * FROM window")],
-                    [rows.tombstone(row) for row in self._sql.execute("SELECT * FROM tombstone")],
+                    meta.get("index", 0),
+                    list(map(rows.instance, self._all("instance"))),
+                    list(map(rows.window, self._all("window"))),
+                    list(map(rows.tombstone, self._all("tombstone"))),
                 )
             except rows.BadRow as bad:
                 raise Damaged(self.file, str(bad)) from None
+
+    def _all(self, table: str) -> list[rows.Row]:
+        """Read to its end, so that nothing is held open."""
+        return self._sql.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()  # noqa: S608 - names of ours
+
+    def make_room(self) -> None:
+        """What the write-ahead log holds is moved to where it belongs, and the log gives its space back; if that can be done."""
+        with contextlib.suppress(sqlite3.Error):
+            self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def commit(self, ops: Iterable[Op]) -> None:
         """All of them or none, on disk when it returns. CannotWrite."""
@@ -145,8 +155,9 @@ class Database:
 
 def _create(file: Path) -> None:
     """Aside, and moved to its place when it is whole: a half-made file would look damaged."""
-    if file.with_name(file.name + "-wal").exists():
-        raise Damaged(file, "it is missing, and its write-ahead log is there")
+    log = file.with_name(file.name + "-wal")
+    if log.exists() and log.stat().st_size > 0:
+        raise Damaged(file, f"it is missing, and its write-ahead log {log.name} is there")
     new = file.with_name(file.name + ".new")
     try:
         new.unlink(missing_ok=True)

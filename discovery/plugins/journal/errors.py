@@ -10,8 +10,8 @@ from discovery.core.errors import DiscoveryError
 class DataDirUnusable(DiscoveryError):
     def __init__(self, folder: Path, reason: str) -> None:
         super().__init__(
-            f"DATA_DIR: {folder} cannot be used: {reason}; make it writable for this user, or set DATA_DIR= to keep everything in "
-            "memory"
+            f"DATA_DIR: {folder} cannot be used: {reason}; it must be a folder that this user can write to, or empty (DATA_DIR=) to keep "
+            "everything in memory"
         )
 
 
@@ -25,8 +25,8 @@ class DataDirInUse(DiscoveryError):
 class Damaged(DiscoveryError):
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(
-            f"{file} is damaged ({reason}) and was left as it is; bring a backup back with `discovery restore FILE`, or move it away "
-            "to begin with an empty registry"
+            f"{file} is damaged ({reason}) and was left as it is; bring a backup back with `discovery restore FILE`, or move it (and what is "
+            "beside it, -wal and -shm) away to begin with an empty registry"
         )
 
 
@@ -40,7 +40,8 @@ class NewerFormat(DiscoveryError):
 
 class CannotWrite(DiscoveryError):
     def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(f"{file} cannot be written: {reason}")
+        super().__init__(f"{file} cannot be written: {reason}; make room on its disk, or let this user write there")
+        self.reason = reason
 
 
 class NoFile(DiscoveryError):

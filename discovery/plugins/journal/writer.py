@@ -18,9 +18,8 @@ from discovery.store.errors import NotDurable
 
 _log = logging.getLogger("discovery.journal")
 
-# Seconds between tries of a commit that failed; statements in one commit.
+# Seconds between tries of a commit that failed.
 RETRY_SECONDS = 1.0
-MAX_GROUP = 10_000
 
 
 class Writer:
@@ -82,14 +81,18 @@ class Writer:
                 self._there_is_work.clear()
 
     async def _commit(self) -> None:
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
+        group = list(self._waiting)  # all: what belongs to one write must not be parted
+        self._waiting.clear()
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._database.commit, group)
+            if self.failing is not None:
+                await loop.run_in_executor(self._thread, self._database.make_room)
+            await loop.run_in_executor(self._thread, self._database.commit, group)
         except CannotWrite as error:
             self._waiting.extendleft(reversed(group))
             if self.failing is None:
                 _log.error("%s; register, deregister, drain and maintenance get 503 until it can be", error)
-            self.failing = str(error)
+            self.failing = error.reason  # without the path, which is not for strangers
             self._tell(self.added, NotDurable(self.failing))
             return
         if self.failing is not None:

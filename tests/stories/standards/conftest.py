@@ -26,6 +26,7 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
     settings: dict[str, Any] = {
         "HEARTBEAT_TIMEOUT_SECONDS": 3600,
         "CLEANUP_INTERVAL_SECONDS": 3600,
+        "BRAKE_PERCENT": 0,  # `gone` is gone, not suspect
         "DNS_SERVER_ID": "node-7",
     }
     with running(ZONES_DIR=str(folder), DNS_DOMAIN="svc.local,legacy.example,consul", **settings) as server:

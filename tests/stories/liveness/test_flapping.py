@@ -1,0 +1,64 @@
+"""An instance that goes and comes too often is held, says so, and is not served where there is something better."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.stories.dig import dig
+from tests.stories.liveness.beating import beating
+from tests.stories.process import Discovery, running, until
+
+STEADY: dict[str, Any] = {"name": "pair", "ip": "10.0.0.1", "port": 80}
+FLAPPY: dict[str, Any] = {"name": "pair", "ip": "10.0.0.2", "port": 80}
+WINDOW = 4
+SETTINGS: dict[str, Any] = {
+    "HEARTBEAT_TIMEOUT_SECONDS": 1,
+    "CLEANUP_INTERVAL_SECONDS": 60,
+    "FLAP_MAX_CHANGES": 2,
+    "FLAP_WINDOW_SECONDS": WINDOW,
+}
+
+
+def _status(server: Discovery, id: str) -> str:
+    status: str = server.request("GET", f"/instances/{id}").body["status"]
+    return status
+
+
+def _resolved(server: Discovery) -> list[tuple[str, str]]:
+    return [(one["ip"], one["status"]) for one in server.request("GET", "/resolve/pair").body["instances"]]
+
+
+def test_it_flaps_is_held_and_is_healthy_again_after_a_quiet_while() -> None:
+    with running(**SETTINGS) as server, beating(server.port, [STEADY, FLAPPY]) as clients:
+        id = clients.registered[1].id
+        for _ in range(2):
+            clients.cut = frozenset({1})
+            until(lambda: _status(server, id) == "unhealthy")
+            clients.cut = frozenset()
+            until(lambda: _status(server, id) != "unhealthy")
+        came_back = time.monotonic()
+        assert _status(server, id) == "flapping"
+        assert _resolved(server) == [(STEADY["ip"], "healthy")]
+        assert dig(server, "pair.svc.local", "A").rdata == {STEADY["ip"]}
+        assert server.request("GET", "/stats").body["instancesByStatus"]["flapping"] == 1
+        assert any("flapping pair 10.0.0.2:80" in line and "more than 2 times in 4 s" in line for line in server.log)
+
+        server.request("PUT", "/services/pair/instances/drain?ip=10.0.0.1&port=80")
+        assert _resolved(server) == [(FLAPPY["ip"], "flapping")], "alone it is better than nothing"
+        dug = dig(server, "pair.svc.local", "A")
+        assert dug.rdata == {FLAPPY["ip"]}
+        [line] = [line for line in dug.edns or [] if "EDE" in line]
+        assert "flapping" in line
+        print(line)
+        server.request("DELETE", "/services/pair/instances/drain?ip=10.0.0.1&port=80")
+
+        until(lambda: _status(server, id) == "healthy")
+        quiet = time.monotonic() - came_back
+        print(
+            f"4 changes with 2 allowed: flapping, and healthy again after {quiet:.2f} s of quiet, the window has {WINDOW} s"
+        )
+        assert WINDOW - 0.5 < quiet < WINDOW + 2
+        assert not clients.refused()
+        assert {beat.id for beat in clients.beats if beat.client == 1 and beat.status} == {id}
+        assert dig(server, "pair.svc.local", "A").rdata == {STEADY["ip"], FLAPPY["ip"]}
