@@ -16,7 +16,7 @@ from typing import Any
 from discovery.engines.local import LocalEngine
 from discovery.env import SettingsError
 from discovery.nameserver import NameServer
-from discovery.plugins import Factory, audit, auth, check, forward, journal
+from discovery.plugins import Factory, allow, audit, auth, check, forward, journal, transfer
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.clock import Clock
@@ -32,7 +32,15 @@ from discovery.web import Web
 _log = logging.getLogger("discovery")
 
 # A feature is one line here. The first is outermost: it sees a request, a question or a write before the others.
-PLUGINS: tuple[Factory, ...] = (audit.make, auth.make, journal.make, check.make, forward.make)
+PLUGINS: tuple[Factory, ...] = (
+    audit.make,
+    auth.make,
+    journal.make,
+    check.make,
+    allow.make,
+    transfer.make,
+    forward.make,
+)
 
 
 class Server:

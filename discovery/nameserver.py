@@ -13,12 +13,14 @@ from discovery.dns.catalog import Catalog, Lookup, first_of
 from discovery.dns.chaos import ServerNames
 from discovery.dns.cookies import SECRET_SIZE, Cookies
 from discovery.dns.hot import HotPath
+from discovery.dns.lanes import Lanes
 from discovery.dns.later import Later
-from discovery.dns.limited import Limited
+from discovery.dns.limited import Limited, Responds
 from discovery.dns.rate_limit import RateLimiter
-from discovery.dns.responder import HTTPS, Responder
+from discovery.dns.responder import HTTPS, Respond, Responder
 from discovery.dns.reverse import ReverseNames
 from discovery.dns.server import TcpServer, UdpServer
+from discovery.dns.zone import Zone
 from discovery.plugins import Plugin
 from discovery.settings import Settings
 from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
@@ -65,7 +67,7 @@ class NameServer:
             settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
         )
         self._limited = Limited(self._responder, limiter, cookies)
-        self.zones.on_change = self._hot.follow
+        self.zones.on_change = self._follow
         self._later = Later()
         self._servers: list[UdpServer | TcpServer] = []
         registry.subscribe(self._reverse.changed)
@@ -101,7 +103,12 @@ class NameServer:
         limited = {"slipped": self._limited.slipped, "dropped": self._limited.dropped}
         return {"dns": {"shed": shed, "rateLimited": limited}}
 
-    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[HotPath, HotPath | Responder]:
+    def _follow(self, zones: Sequence[Zone]) -> None:
+        self._hot.follow(zones)
+        for plugin in self._plugins:
+            plugin.follow(zones)
+
+    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[HotPath, Responds]:
         settings, plugins = self._settings, self._plugins
         said = ServerNames(f"discovery {__version__}", settings.dns_server_id)
         lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
@@ -110,9 +117,14 @@ class NameServer:
         server_id = settings.dns_server_id.encode()
         recurses = _any_of([one.recurses for one in plugins if type(one).recurses is not Plugin.recurses])
         responder = Responder(lookup, cookies, server_id, random, recurses, settings.dns_require_cookies)
-        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index)
-        alike = all(type(one).lookup is Plugin.lookup or one.same_for_all for one in plugins)
-        return hot, hot if alike else responder
+        rest: Respond = responder.respond
+        for plugin in reversed(plugins):
+            rest = plugin.respond(rest)
+        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index, rest)
+        differing = [one for one in plugins if type(one).lookup is not Plugin.lookup and not one.same_for_all]
+        if not differing:
+            return hot, hot
+        return hot, Lanes(lambda client: all(one.same_for(client) for one in differing), hot.respond, rest)
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:

@@ -20,8 +20,8 @@ _log = logging.getLogger("discovery.tls")
 # A handshake is two round trips and a millisecond of work.
 HANDSHAKE_SECONDS = 5.0
 # In hand at a time, in all and from one address: whoever connects and says nothing holds a place for HANDSHAKE_SECONDS.
-MAX_HANDSHAKES = 1024
-MAX_HANDSHAKES_PER_ADDRESS = 128
+MAX_HANDSHAKES = 2048
+MAX_HANDSHAKES_PER_ADDRESS = 1024
 # Connections taken from the backlog in one turn of the event loop.
 _PER_TURN = 32
 
@@ -51,6 +51,7 @@ class Tls:
     def _make(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["dot", "http/1.1"])  # RFC 9103 §7.1 insists on the former
         try:
             context.load_cert_chain(self._cert, self._key)
         except (OSError, ssl.SSLError) as error:

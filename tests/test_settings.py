@@ -15,6 +15,7 @@ import discovery
 from discovery.app import Server
 from discovery.env import EnvSettings, SettingsError
 from discovery.plugins.auth.settings import AuthSettings
+from discovery.plugins.journal.settings import JournalSettings
 from discovery.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -32,6 +33,10 @@ DEFAULTS: dict[str, Any] = {
     "heartbeat_timeout_seconds": 10,
     "cleanup_interval_seconds": 5,
     "max_instances_per_service": 10,
+    "brake_percent": 30,
+    "brake_max_seconds": 60,
+    "flap_max_changes": 6,
+    "flap_window_seconds": 60,
     "allowed_origins": ("http://localhost:3000", "http://localhost:8080"),
     "environment": "development",
     "allow_anonymous": False,
@@ -85,6 +90,17 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_the_defaults_are_the_documented_ones() -> None:
     settings = Settings.read()
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+
+
+def test_data_is_kept_unless_data_dir_is_empty(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The one variable that is a choice when it is empty: everything in memory."""
+    assert JournalSettings.read().data_dir == Path("data")
+    for text, value in (("/var/lib/discovery", Path("/var/lib/discovery")), ("", None)):
+        monkeypatch.setenv("DATA_DIR", text)
+        assert JournalSettings.read().data_dir == value
+        monkeypatch.delenv("DATA_DIR")
+        (folder / ".env").write_text(f"DATA_DIR={text}\n")
+        assert JournalSettings.read().data_dir == value
 
 
 def test_dns_listens_where_http_does_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ class Window:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidField("seconds", "must be a number")
+    if not 0 < value <= MAX_SECONDS:  # before the conversion, which a long whole number overflows
+        raise InvalidField("seconds", "must lie ahead, at most 30 days")
     return float(value)
 
 

@@ -16,7 +16,8 @@ from discovery.dns.names import MAX_LABEL, Name
 from discovery.store.service import Service
 
 _ROOT = (b"_dns-sd", b"_udp")
-_DOMAINS = (b"b", b"db", b"lb")
+TYPES: Name = (b"_services", *_ROOT)
+DOMAINS: tuple[Name, ...] = tuple((label, *_ROOT) for label in (b"b", b"db", b"lb"))
 # A list that does not end holds the loop: these take about 5 ms. More services than that are for HTTP.
 MAX_TYPES = 500
 MAX_LOOKED_AT = 5000
@@ -30,11 +31,10 @@ def lookup(
         return Answer.nodata()
     if relative[1:] != _ROOT:
         return None
-    label = relative[0]
-    if label in _DOMAINS:
+    if relative in DOMAINS:
         rr = RR((*relative, *origin), Type.PTR, max_ttl, records.name(origin))
         return Answer.of([rr]) if qtype == Type.PTR else Answer.nodata()
-    if label != b"_services":
+    if relative != TYPES:
         return Answer.nxdomain()
     return _types(origin, relative, services, max_ttl, now) if qtype == Type.PTR else Answer.nodata()
 

@@ -21,7 +21,7 @@ from discovery.dns.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
 from discovery.dns.edns import MAX_UDP, MIN_UDP, Option
 from discovery.dns.message import Answer, Lifetime, Question, Type
 from discovery.dns.query import RA, RD
-from discovery.dns.responder import Responder, Transport
+from discovery.dns.responder import Respond, Responder, Transport
 from discovery.dns.spellings import NAMESPACE
 from discovery.dns.wire import MAX_TCP, Template, nxdomain
 from discovery.dns.zone import Zone
@@ -99,12 +99,21 @@ class _Kept:
 
 
 class HotPath:
-    """In front of `responder`, with the same contract. `cookies` and `recurses` are the responder's, `index` the registry's."""
+    """In front of `responder`, with the same contract. `cookies` and `recurses` are the responder's, `index` the registry's.
+
+    `rest` answers what is not answered here: the responder, with features in front of it or not.
+    """
 
     def __init__(
-        self, responder: Responder, cookies: Cookies, recurses: Callable[[str], bool], index: Callable[[], int]
+        self,
+        responder: Responder,
+        cookies: Cookies,
+        recurses: Callable[[str], bool],
+        index: Callable[[], int],
+        rest: Respond | None = None,
     ) -> None:
         self._index = index
+        self._rest = rest or responder.respond
         self._responder = responder
         self._cookies = cookies
         self._recurses = recurses
@@ -121,7 +130,7 @@ class HotPath:
         end = packet.find(0, 12) + 5
         question, opt = packet[12:end], packet[end:]
         if counts != (_WITH_OPT if opt else _BARE):
-            return self._responder.respond(packet, now, client, transport)
+            return self._rest(packet, now, client, transport)
         key = question.lower()
         kept = self._kept.get(key)
         if kept is None and question and not opt and packet[2] <= 1:
@@ -135,7 +144,7 @@ class HotPath:
             or (now >= kept.until and not kept.renewed(now))
             or (kept.index is not None and kept.index != self._index())
         ):
-            return self._responder.respond(packet, now, client, transport)
+            return self._rest(packet, now, client, transport)
         limit = MIN_UDP if transport.datagram else MAX_TCP
         if opt:
             shape = self._shapes.get(opt[:_BEFORE_COOKIE])
@@ -146,7 +155,7 @@ class HotPath:
             else:
                 reply_opt = self._opt(opt, kept, client, now)
                 if reply_opt is None:
-                    return self._responder.respond(packet, now, client, transport)
+                    return self._rest(packet, now, client, transport)
                 edns_limit = _limit(opt)
                 opt = reply_opt
             if transport.datagram:

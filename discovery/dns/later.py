@@ -21,16 +21,27 @@ class Later:
         if len(self._tasks) >= MAX_LATER:
             reply.close()
             return
-        task = asyncio.get_running_loop().create_task(self._send(reply, send))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(_send(reply, send))
+
+    def stream(self, sending: Coroutine[Any, Any, None]) -> None:
+        """A reply of several messages, which takes care of sending them."""
+        if len(self._tasks) >= MAX_LATER:
+            sending.close()
+            return
+        self._start(sending)
 
     async def close(self) -> None:
         """What is not there yet comes too late."""
         for task in self._tasks:
             task.cancel()
 
-    async def _send(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
-        late = await reply
-        with contextlib.suppress(OSError):  # the client or its connection is gone
-            send(late)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _send(reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
+    late = await reply
+    with contextlib.suppress(OSError):  # the client or its connection is gone
+        send(late)

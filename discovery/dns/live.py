@@ -4,7 +4,7 @@ business; here they become records, with the ranks by which a reply orders them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from discovery.core.instance import Instance
@@ -35,6 +35,11 @@ class Live(NamedTuple):
     def address(self, instance: Instance) -> RR:
         ip = instance.spec.ip
         return RR(self.host(instance), records.address_type(ip), self.ttl, records.address(ip))
+
+
+def types(form: Form) -> Iterable[int]:
+    """The record types that names of that form may have."""
+    return _MAKERS[form]
 
 
 def answer(form: Form, qtype: int, live: Live) -> Answer | None:

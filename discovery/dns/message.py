@@ -47,7 +47,7 @@ class Class(IntEnum):
 
 
 class Rcode(IntEnum):
-    """RFC 1035 §4.1.1; BADVERS is RFC 6891 §9, BADCOOKIE RFC 7873 §8."""
+    """RFC 1035 §4.1.1; YXDOMAIN and NOTAUTH are RFC 2136 §2.2, BADVERS is RFC 6891 §9, BADCOOKIE RFC 7873 §8."""
 
     NOERROR = 0
     FORMERR = 1
@@ -56,6 +56,7 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     YXDOMAIN = 6
+    NOTAUTH = 9
     BADVERS = 16
     BADCOOKIE = 23
 
@@ -79,6 +80,7 @@ class RR(NamedTuple):
 OTHER = 0
 STALE = 3
 NOT_READY = 14
+PROHIBITED = 18
 NOT_AUTHORITATIVE = 20
 
 

@@ -5,7 +5,7 @@ Only an answer that is elsewhere takes time: then what comes back is an awaitabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -19,18 +19,28 @@ from discovery.dns.query import OPCODE_NOTIFY, RA, RD, Malformed, Query, has_rep
 from discovery.dns.wire import MAX_TCP, Template, error, padded
 
 
+class CutShort(Exception):
+    """Raised by a stream of messages that cannot go on: a reply without its end must not look like one that is whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """What the way a query came means for its reply.
 
     `keepalive`: seconds that an idle connection is kept, told to clients that ask (RFC 7828). `private`: encrypted, so
-    that padding hides something (RFC 7830).
+    that padding hides something (RFC 7830). `stream` takes a reply of several messages, as zone transfers have them; None
+    where a query has one reply.
     """
 
     datagram: bool = False
     keepalive: float | None = None
     private: bool = False
+    stream: Callable[[AsyncGenerator[bytes]], object] | None = None
 
+
+# One message, the time and the client's address in; its reply out, at once or later, or None when there is nothing (more) to say.
+# A feature may wrap one Respond in another.
+Respond = Callable[[bytes, float, str, Transport], "bytes | Coroutine[Any, Any, bytes] | None"]
 
 UDP = Transport(datagram=True)
 HTTPS = Transport(private=True)

@@ -35,7 +35,7 @@ class ReverseNames:
     def __init__(self, registry: Registry, origin: Name, ttl: int, negative_ttl: int) -> None:
         self._registry = registry
         self._origin = origin
-        self._ttl = ttl
+        self.ttl = ttl
         self._negative_ttl = negative_ttl
         # ip → id of its instance, or ids when it has several: nearly all have one, and a set takes 216 octets.
         self._ids: dict[str, str | set[str]] = {}
@@ -88,12 +88,13 @@ class ReverseNames:
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
         doubtful = doubt("this address", entries)
         left = math.floor(min(entry.term.left(now) for entry in entries))
-        ttl = max(0, min(longest_ttl(self._ttl, doubtful), left))
+        ttl = max(0, min(longest_ttl(self.ttl, doubtful), left))
         ordered = sorted(entries, key=lambda entry: (entry.held, entry.instance.spec.key))
-        answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self._host(entry.instance))) for entry in ordered)
+        answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self.host(entry.instance))) for entry in ordered)
         return answer._replace(explanation=doubtful)
 
-    def _host(self, instance: Instance) -> Name:
+    def host(self, instance: Instance) -> Name:
+        """The name that is told of it."""
         key = instance.spec.key
         return (instance_label(key.ip, key.port), key.service.encode("ascii"), *self._origin)
 
@@ -108,10 +109,10 @@ class ReverseZoneNames:
 
     def __init__(self, origin: Name, reverse: ReverseNames) -> None:
         self._origin = origin
-        self._reverse = reverse
+        self.reverse = reverse
 
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
-        return self._reverse.answer((*relative, *self._origin), qtype, now)
+        return self.reverse.answer((*relative, *self._origin), qtype, now)
 
     def surely_lacks(self, label: bytes) -> bool:
         return False

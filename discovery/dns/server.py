@@ -11,12 +11,13 @@ import ipaddress
 import socket
 import struct
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, cast
 
 from discovery.dns.later import Later
-from discovery.dns.responder import UDP, Transport
+from discovery.dns.responder import UDP, CutShort, Transport
 from discovery.tls import Tls, TlsListener
 
 Clock = Callable[[], float]
@@ -153,7 +154,7 @@ class TcpServer:
         self._sock = sock
         self.later = later or Later()
         self._tls = tls
-        self._transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
+        self.transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
         self._responder = responder
         self._clock = clock
         self._connections: dict[_Connection, None] = {}  # longest idle first
@@ -175,8 +176,8 @@ class TcpServer:
             connection.close()
         await self._server.wait_closed()
 
-    def respond(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
-        return self._responder.respond(packet, self._clock(), client, self._transport)
+    def respond(self, packet: bytes, client: str, transport: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
+        return self._responder.respond(packet, self._clock(), client, transport)
 
     def now(self) -> float:
         return self._clock()
@@ -204,6 +205,9 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._received = bytearray()
         self._paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._way = replace(server.transport, stream=self._stream)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
@@ -217,15 +221,19 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._writable.clear()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._writable.set()
         self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._idle.cancel()
         self._server.closed(self)
+        self._writable.set()
+        self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
 
     def close(self) -> None:
         # A client that never reads would keep its unsent answers, and so the connection, for ever.
@@ -240,7 +248,7 @@ class _Connection(asyncio.Protocol):
             if self._paused or (packet := self._next_message()) is None:
                 return
             self._restart_idle_timer()
-            reply = self._server.respond(packet, self._client)
+            reply = self._server.respond(packet, self._client, self._way)
             if isinstance(reply, bytes):
                 self._write(reply)
             elif reply is not None:
@@ -254,6 +262,22 @@ class _Connection(asyncio.Protocol):
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
             self._answer_whole_messages()
+
+    def _stream(self, messages: AsyncGenerator[bytes]) -> None:
+        self._server.later.stream(self._send_all(messages))
+
+    async def _send_all(self, messages: AsyncGenerator[bytes]) -> None:
+        """Each message when there is room for it, which counts as a sign of life; one that cannot be made ends the connection."""
+        async with contextlib.aclosing(messages):
+            try:
+                async for message in messages:
+                    await self._writable.wait()
+                    if self._transport.is_closing():
+                        return
+                    self._restart_idle_timer()
+                    self._write(message)
+            except CutShort:
+                self._transport.abort()
 
     def _write(self, reply: bytes) -> None:
         if not self._transport.is_closing():

@@ -7,8 +7,10 @@ is not made of healthy instances alone says so.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
+from typing import NamedTuple
 
 from discovery.core.instance import Instance
 from discovery.core.status import Status
@@ -41,7 +43,7 @@ class ServiceZone:
             raise ValueError(f"{to_text(origin)} is too long for a zone of services, {MAX_ORIGIN} octets is the limit")
         self._origin = origin
         self._registry = registry
-        self._ttl = ttl
+        self.ttl = ttl
         self._most = most
         self._consul = origin[:1] == (b"consul",)
         self._suggester = Suggester(lambda name: self._registry.service(name) is not None)
@@ -55,7 +57,7 @@ class ServiceZone:
             return Answer.nodata()
         if relative[-1:] == (b"_udp",):
             services = self._registry.services.values()
-            browsed = browse.lookup(self._origin, relative, qtype, services, self._ttl, now)
+            browsed = browse.lookup(self._origin, relative, qtype, services, self.ttl, now)
             if browsed is not None:
                 return browsed
         return self._select(relative, meant, qtype, now)
@@ -106,7 +108,7 @@ class ServiceZone:
         doubtful = doubt(service.name, entries)
         most = self._most_of(entries)
         chosen = _as_many_as_fit(entries, qtype, now)
-        cap = longest_ttl(self._ttl, doubtful)
+        cap = longest_ttl(self.ttl, doubtful)
         lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
         owner = (*relative, *self._origin)
         live = Live(
@@ -127,6 +129,28 @@ class ServiceZone:
 
     def _is_service(self, key: bytes) -> bool:
         return self._registry.service(key.decode("ascii", "replace")) is not None
+
+
+class Offered(NamedTuple):
+    """All that a service has in answers at a moment: `ttls[i]`, in seconds, is that of an answer about `instances[i]` alone."""
+
+    service: bytes
+    instances: tuple[Instance, ...]
+    ttls: tuple[int, ...]
+
+
+def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
+    """None when that is nothing."""
+    entries = served(service.entries.values(), now)
+    if not entries:
+        return None
+    ttls = tuple(_ttl(entry, max_ttl, now) for entry in entries)
+    return Offered(service.key, tuple(map(_as_offered, entries)), ttls)
+
+
+def _ttl(entry: Entry, max_ttl: int, now: float) -> int:
+    longest = longest_ttl(max_ttl, entry.status is not Status.HEALTHY)
+    return max(0, min(longest, math.floor(entry.term.left(now))))
 
 
 # SRV's least preferred (RFC 2782).

@@ -37,6 +37,11 @@ class StaticZone:
         depth = len(self.origin) + 1
         return frozenset(name[0].decode("ascii", "replace") for name in self._nodes if len(name) == depth)
 
+    @property
+    def records(self) -> Iterable[RR]:
+        """All of them, those below delegations too; the SOA as the file has it."""
+        return (rr for rrsets in self._nodes.values() for rrset in rrsets.values() for rr in rrset)
+
     def exact(self, name: Name, qtype: int) -> Answer | None:
         """A referral, or what the file has at exactly this name; None when it has no records there."""
         cut = self._highest(self._cuts, name)

@@ -59,7 +59,7 @@ class Zone:
         others: Iterable[Name] = (),
     ) -> None:
         self.fixed = fixed
-        self._live = live
+        self.live = live
         self._serial = serial
         self._on_the_way = frozenset(_between(fixed.origin, others))
         # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
@@ -82,7 +82,7 @@ class Zone:
         """Whether the name `label` (in lower case) right below the origin is NXDOMAIN; False when it takes more than a look."""
         if (label, *self.origin) in self._on_the_way:
             return False
-        return self.fixed.surely_lacks(label) and self._live.surely_lacks(label)
+        return self.fixed.surely_lacks(label) and self.live.surely_lacks(label)
 
     def lookup(self, question: Question, now: float) -> Answer:
         """`question.name` is at or below the origin."""
@@ -99,8 +99,7 @@ class Zone:
 
     def _why_not(self, name: Name, now: float) -> str:
         return (
-            self._live.why_not(self._relative(name), now)
-            or f"{to_text(name)} is not in the zone {to_text(self.origin)}"
+            self.live.why_not(self._relative(name), now) or f"{to_text(name)} is not in the zone {to_text(self.origin)}"
         )
 
     def _relative(self, name: Name) -> Name:
@@ -138,7 +137,7 @@ class Zone:
         first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
         if first is not None:
             return first
-        live = self._live.lookup(self._relative(name), qtype, now)
+        live = self.live.lookup(self._relative(name), qtype, now)
         if live is None:
             return self.fixed.otherwise(name, qtype, len(self.origin))
         if live.rcode == Rcode.NXDOMAIN:  # the service above exists, so only what stands below it in the file counts

@@ -6,7 +6,7 @@ what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +14,8 @@ from aiohttp.typedefs import Middleware
 
 from discovery.core.change import Change
 from discovery.dns.catalog import Lookup
+from discovery.dns.responder import Respond
+from discovery.dns.zone import Zone
 from discovery.rest.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -23,7 +25,8 @@ class Plugin:
     # Whether nobody can write over HTTP without a right to it; then the server may listen where strangers are.
     guards = False
     # Whether `lookup` answers every client alike about names in our zones. Only then may those answers be kept ready and given
-    # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off.
+    # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off, for
+    # all clients or, if it overrides `same_for`, for those.
     same_for_all = False
 
     def engine(self, inner: Engine) -> Engine:
@@ -36,6 +39,17 @@ class Plugin:
     def lookup(self, inner: Lookup) -> Lookup:
         """The look-up with this feature in front of it."""
         return inner
+
+    def same_for(self, client: str) -> bool:
+        """Whether `lookup` answers this client, always, as it answers nearly all. Asked once for a client, and remembered."""
+        return self.same_for_all
+
+    def respond(self, inner: Respond) -> Respond:
+        """What is done with the messages that are not on the hot path, with this feature in front of it."""
+        return inner
+
+    def follow(self, zones: Sequence[Zone]) -> None:
+        """The zones that are served from now on: before `open`, and whenever they are read anew."""
 
     def recurses(self, client: str) -> bool:
         """Whether names outside our zones are answered for this client, so that its replies have RA set."""

@@ -61,9 +61,12 @@ class Brake:
         """Whether so many `silent` ones of a service's `instances`, with `everywhere` as many in all services, are too many."""
         if self.percent == 0 or instances < MIN_SILENT:
             return False
+        return self.engages_everywhere(everywhere) or (silent >= MIN_SILENT and silent * 100 > self.percent * instances)
+
+    def engages_everywhere(self, instances: int) -> bool:
+        """Whether so many of all `instances` have fallen silent that any more are too many, whatever their service."""
         lapses = len(self._lapses)
-        of_all = lapses >= MIN_SILENT and lapses * 100 > OF_ALL_PERCENT * everywhere
-        return of_all or (silent >= MIN_SILENT and silent * 100 > self.percent * instances)
+        return lapses >= MIN_SILENT and lapses * 100 > OF_ALL_PERCENT * instances
 
     def hold(self, now: float) -> Hold:
         return Hold(now + self.max_seconds)

@@ -54,6 +54,7 @@ class Clock:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._too_late = float("inf")  # nobody ticks any more
 
     def _notice(self, now: float) -> None:
         pause = now - (self._too_late - LATE)

@@ -32,7 +32,7 @@ class Flaps:
         self._times.append(now)
         while len(self._times) > damping.changes + 1 or self._times[0] <= now - damping.window:
             self._times.popleft()
-        if len(self._times) > damping.changes:
+        if len(self._times) > damping.changes or now < self.until:
             self.until = now + damping.window
 
     def held(self, now: float) -> bool:

@@ -85,8 +85,11 @@ class Liveness:
             return
         self.catch_up(entry, service, now)
         self._unhold(entry, service)
-        entry.gone = entry.spared = False
-        entry.lease.renewed_at = now
+        entry.gone = False
+        if entry.lease.alive(now):
+            entry.lease.renew(now)  # a suspect that is only late
+        else:
+            entry.lease.renewed_at = now
         if not self.show(entry, reason, now):
             self._wait(entry)
 
@@ -98,9 +101,9 @@ class Liveness:
 
     def registered_again(self, entry: Entry, service: Service, ttl: float, now: float) -> None:
         """A renewal, with another ttl perhaps."""
-        entry.lease.ttl = ttl
         reason = "registered again"
         self.renew(entry, service, now, reason)
+        entry.lease.ttl = ttl  # only now: a shorter one must not make out that the old one had run out
         self.show(entry, reason, now)
         self._wait(entry)
 
@@ -145,7 +148,8 @@ class Liveness:
     # -- silence
 
     def _lapse(self, entry: Entry, service: Service, now: float) -> None:
-        self._brake.counts(now)
+        if entry.status in _TRUSTED:
+            self._brake.counts(now)
         if not self._brake_takes(entry, service, now):
             self._go(entry, entry.lease.expires_at)
             self.show(entry, f"no heartbeat for {entry.lease.ttl:g} s", now)
@@ -155,15 +159,19 @@ class Liveness:
         entry.then = self._cleanup_after(since + self._cleanup_interval)
 
     def _brake_takes(self, entry: Entry, service: Service, now: float) -> bool:
-        if entry.spared or entry.status not in _TRUSTED:
+        if self._brake.percent == 0 or entry.status not in _TRUSTED or not self._is_silent(entry, now):
             return False
         if service.hold is not None:
             if now >= service.hold.until:  # it is letting go already
                 return False
             silent = [entry]
         else:
+            everywhere = sum(self.counts.values())
+            if service.calm_at == now and not self._brake.engages_everywhere(everywhere):
+                return False  # a mass of lapses is counted once, not once for each
             silent = [each for each in service.entries.values() if self._is_silent(each, now)]
-            if not self._brake.engages(len(silent), len(service.entries), sum(self.counts.values())):
+            if not self._brake.engages(len(silent), len(service.entries), everywhere):
+                service.calm_at = now
                 return False
             service.hold = self._brake.hold(now)
         share = f"as {service.hold.suspects + len(silent)} of {len(service.entries)} are"
@@ -189,7 +197,7 @@ class Liveness:
             entry.then = again
             return
         self._unhold(entry, service)
-        entry.spared = True
+        entry.let_go_at = now
         if not entry.lease.alive(now):
             self._go(entry, now)
         self.show(entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s, the brake lets go", now)

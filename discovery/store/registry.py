@@ -206,9 +206,11 @@ class Registry:
     def checked(self, id: str, failing: str | None, now: float) -> Entry:
         """What the checks of an instance say from now on: why they fail, or None when they pass. UnknownInstance."""
         entry = self.by_id(id)
-        entry.failing = failing
         service = self._service_of(entry)
         self._liveness.catch_up(entry, service, now)
+        if entry.failing is None and failing is None:
+            return entry  # no news, and no reason to stop believing in a suspect
+        entry.failing = failing
         self._liveness.take_out(entry, service, failing or "its checks pass again", now)
         return entry
 
@@ -233,7 +235,10 @@ class Registry:
         """
         self._affected(scope, known=True)
         self._windows.set(scope, window, now + window.until - wall)
-        self._show(scope, f"maintenance: {window.reason}", now)
+        reason = f"maintenance: {window.reason}"
+        for entry in self._affected(scope, known=False):
+            if not self._take_out(entry, reason, now):
+                self._publish(Kind.UPDATED, entry.instance, reason)  # so the reaper learns when this window ends
 
     def restore_window(self, scope: Scope, window: Window, now: float, wall: float) -> None:
         """One from before this process, before any instance is restored."""
@@ -315,9 +320,10 @@ class Registry:
             raise IdTaken(own_id, self._by_id[own_id].instance)
         if key.service not in self._services and len(self._services) >= self._max_services:
             raise RegistryFull("services", self._max_services)
-        if len(self) >= self._max_in_all:
+        service = self._services.get(key.service)
+        if len(self) >= self._max_in_all and (service is None or len(service.entries) < self.max_instances):
             raise RegistryFull("instances", self._max_in_all)
-        self._make_room(spec, now)
+        self._make_room(spec, now)  # where the service is full, one goes for one that comes
         self._tombstones.lift(key)
         service = self._service_for(key.service, spec.name)
         entry = Entry(Instance(own_id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
@@ -346,7 +352,7 @@ class Registry:
         lapsed = [entry for entry in service.entries.values() if not entry.lease.alive(now)]
         if not lapsed:
             raise ServiceFull(service.name, self.max_instances)
-        oldest = min(lapsed, key=lambda entry: entry.lease.expires_at)
+        oldest = min(lapsed, key=lambda entry: (entry.held, entry.lease.expires_at))
         self._liveness.catch_up(oldest, service, now)
         self._remove(oldest, Kind.EXPIRED, "made way for a new instance at the service's limit")
 
@@ -392,9 +398,12 @@ class Registry:
 
     def _show(self, scope: Scope, reason: str, now: float) -> None:
         for entry in self._affected(scope, known=False):
-            service = self._service_of(entry)
-            self._liveness.catch_up(entry, service, now)
-            self._liveness.take_out(entry, service, reason, now)
+            self._take_out(entry, reason, now)
+
+    def _take_out(self, entry: Entry, reason: str, now: float) -> bool:
+        service = self._service_of(entry)
+        self._liveness.catch_up(entry, service, now)
+        return self._liveness.take_out(entry, service, reason, now)
 
     def _service_of(self, entry: Entry) -> Service:
         return self._services[fold(entry.instance.spec.name)]

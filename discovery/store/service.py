@@ -20,12 +20,12 @@ _HELD = Lease(1e9, 0.0)
 class Entry:
     """An instance, its lease, and what the registry has published of it: its `status`, which follows from the rest.
 
-    `gone`: the lease has run out. `held`: by the brake. `spared`: the brake has let go of it since it last beat. `failing`: why its
+    `gone`: the lease has run out. `held`: by the brake. `let_go_at`: when the brake last let go of it. `failing`: why its
     checks fail. `flaps`: its latest changes for the worse and back; None before the first. `then`: when one that is gone is
     removed, or the brake is asked again. `due`: the deadline under which it waits in the registry's queue, None once it is removed.
     """
 
-    __slots__ = ("due", "failing", "flaps", "gone", "held", "instance", "lease", "spared", "status", "then")
+    __slots__ = ("due", "failing", "flaps", "gone", "held", "instance", "lease", "let_go_at", "status", "then")
 
     def __init__(self, instance: Instance, lease: Lease) -> None:
         self.instance = instance
@@ -33,7 +33,7 @@ class Entry:
         self.status = Status.HEALTHY
         self.gone = False
         self.held = False
-        self.spared = False
+        self.let_go_at = float("-inf")
         self.failing: str | None = None
         self.flaps: Flaps | None = None
         self.then = 0.0
@@ -42,6 +42,11 @@ class Entry:
     def healthy(self, now: float) -> bool:
         """Expiry is tested here, at the read, not when a sweep comes by."""
         return self.status is Status.HEALTHY and self.lease.alive(now)
+
+    @property
+    def spared(self) -> bool:
+        """The brake has let go of it since it last beat."""
+        return self.let_go_at > self.lease.renewed_at
 
     def status_at(self, now: float) -> Status:
         return self.status if self.held or self.lease.alive(now) else Status.UNHEALTHY
@@ -53,18 +58,20 @@ class Entry:
 
 
 class Service:
-    """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects.
+    """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects. `calm_at`:
+    when the silent ones were last counted and were not too many.
 
     `entries` in the order of registration, those included whose lease has run out.
     """
 
-    __slots__ = ("entries", "hold", "key", "name")
+    __slots__ = ("calm_at", "entries", "hold", "key", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.key = fold(name).encode("ascii")
         self.entries: dict[Address, Entry] = {}
         self.hold: Hold | None = None
+        self.calm_at: float | None = None
 
     def healthy(self, now: float) -> list[Entry]:
         """Those whose lease still runs at `now` and that nothing keeps out of answers."""

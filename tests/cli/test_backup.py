@@ -183,3 +183,17 @@ def test_a_server_does_not_start_on_a_damaged_file(folder: Path) -> None:
     assert "discovery restore" in done.stderr
     assert "Traceback" not in done.stderr
     assert file.exists()
+
+
+def test_a_damaged_file_that_is_moved_away_makes_room_for_a_new_one(folder: Path) -> None:
+    """As the message says. Here one character of a row is another one, which SQLite does not see."""
+    file = a_file(folder, 20)
+    octets = bytearray(file.read_bytes())
+    octets[octets.rindex(b"service-3")] ^= 1
+    file.write_bytes(octets)
+    done = discovery("serve", DATA_DIR=str(folder))
+    assert done.returncode == 1
+    assert "move it" in done.stderr
+    file.rename(folder / "away")
+    with running(DATA_DIR=str(folder)) as server:
+        assert server.register("web")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import socket
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import web
 
+from discovery.core.instance import Registration
 from discovery.rest import protocol
 from discovery.rest.connections import Connections
 from discovery.rest.patience import Phase
@@ -24,7 +24,7 @@ from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
 
 # Seconds, instead of 10, 30 and 31.
-HEAD, BODY, READ = 0.15, 0.3, 0.4
+HEAD, BODY, READ = 0.1, 0.5, 0.3
 # The address space of loopback is wide enough for more than one client.
 ELSEWHERE = "127.0.0.2"
 
@@ -33,17 +33,17 @@ REGISTER = request(
 )
 BEAT = heartbeat()
 # What has come of a request when the client stops, and which part of it is then late.
-UNFINISHED = {
-    "nothing": (b"", "head"),
-    "a method": (b"PO", "head"),
-    "half a heartbeat's head": (BEAT[:60], "head"),
-    "half a resolve's": (RESOLVE[:30], "head"),
-    "half of another head": (HEALTH[:20], "head"),
-    "a head without its empty line": (REGISTER[: REGISTER.index(b"\r\n\r\n") + 2], "head"),
-    "no octet of a body": (REGISTER[: REGISTER.index(b"{")], "body"),
-    "half a body": (REGISTER[:-9], "body"),
-    "half a chunk": (b"POST /register HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{", "body"),
-}
+UNFINISHED = [
+    (b"", "head"),
+    (b"PO", "head"),
+    (BEAT[:60], "head"),
+    (RESOLVE[:30], "head"),
+    (HEALTH[:20], "head"),
+    (REGISTER[: REGISTER.index(b"\r\n\r\n") + 2], "head"),
+    (REGISTER[: REGISTER.index(b"{")], "body"),
+    (REGISTER[:-9], "body"),
+    (b"POST /register HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{", "body"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -131,44 +131,47 @@ def assert_too_slow(got: Got, part: str) -> None:
 # -- slow to send
 
 
-@pytest.mark.parametrize(("sent", "part"), UNFINISHED.values(), ids=UNFINISHED)
-async def test_a_request_that_does_not_get_on_is_told_so_and_cut_off(served: Api, sent: bytes, part: str) -> None:
-    before, begun = served.state(), time.monotonic()
-    async with connected(served, sent) as client:
-        [got] = await client.ended()
-    assert time.monotonic() - begun > (HEAD if part == "head" else BODY) * 0.9
-    assert_too_slow(got, part)
+async def test_a_request_that_does_not_get_on_is_told_so_and_cut_off(served: Api) -> None:
+    before = served.state()
+
+    async def unfinished(sent: bytes, part: str) -> None:
+        begun = time.monotonic()
+        async with connected(served, sent) as client:
+            [got] = await client.ended()
+        assert time.monotonic() - begun > (HEAD if part == "head" else BODY) * 0.9, sent
+        assert_too_slow(got, part)
+
+    await asyncio.gather(*(unfinished(*row) for row in UNFINISHED))
     assert served.state() == before
 
 
-@pytest.mark.parametrize(("sent", "part"), UNFINISHED.values(), ids=UNFINISHED)
-async def test_so_is_a_second_request_of_a_connection_that_was_quick_at_first(
-    served: Api, sent: bytes, part: str
-) -> None:
-    async with connected(served, BEAT + RESOLVE) as client:
-        await client.answered(2)
-        client.send(sent)
-        if sent:
+async def test_so_is_a_second_request_of_a_connection_that_was_quick_at_first(served: Api) -> None:
+    async def unfinished(sent: bytes, part: str) -> None:
+        async with connected(served, BEAT + RESOLVE) as client:
+            await client.answered(2)
+            client.send(sent)
             *_, got = await client.ended()
             assert_too_slow(got, part)
-        else:
-            await asyncio.sleep(2 * HEAD)
-            assert not client.closed, "a connection between two requests is idle, not slow"
+
+    await asyncio.gather(*(unfinished(*row) for row in UNFINISHED if row[0]))
 
 
-@pytest.mark.parametrize("whole", [BEAT, RESOLVE, HEALTH, REGISTER], ids=["beat", "resolve", "health", "register"])
-async def test_a_head_in_one_octet_at_a_time_wins_no_time(served: Api, whole: bytes) -> None:
+async def test_a_head_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
     """Slowloris: each octet is a sign of life, but of no request."""
-    async with connected(served) as client:
-        begun, sent = time.monotonic(), 0
-        head = whole.partition(b"\r\n\r\n")[0]
-        while not client.closed and time.monotonic() - begun < LIMIT:
-            client.send(head[sent : sent + 1] or b"x")
-            sent += 1
-            await asyncio.sleep(HEAD / 40)
-        assert HEAD * 0.9 < time.monotonic() - begun < HEAD * 3
-        [got] = client.replies()
-        assert_too_slow(got, "head")
+
+    async def drip(whole: bytes) -> None:
+        async with connected(served) as client:
+            begun, head = time.monotonic(), whole.partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * 1000
+            for octet in head:
+                client.send(bytes((octet,)))
+                await asyncio.sleep(HEAD / 20)
+                if client.closed:
+                    break
+            assert HEAD * 0.9 < time.monotonic() - begun < HEAD * 5
+            [got] = client.replies()
+            assert_too_slow(got, "head")
+
+    await asyncio.gather(*map(drip, (BEAT, RESOLVE, HEALTH, REGISTER)))
 
 
 async def test_a_body_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
@@ -177,8 +180,8 @@ async def test_a_body_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
         begun = time.monotonic()
         while not client.closed and time.monotonic() - begun < LIMIT:
             client.send(b" ")
-            await asyncio.sleep(BODY / 40)
-        assert BODY * 0.9 < time.monotonic() - begun < BODY * 3
+            await asyncio.sleep(BODY / 20)
+        assert BODY * 0.9 < time.monotonic() - begun < BODY * 5
         [got] = client.replies()
         assert_too_slow(got, "body")
 
@@ -212,7 +215,7 @@ async def test_a_request_that_comes_in_time_is_answered_however_many_pieces_it_h
 
 async def test_a_body_may_take_longer_than_a_head(served: Api) -> None:
     async with connected(served, REGISTER[:-5]) as client:
-        await asyncio.sleep(HEAD * 1.5)
+        await asyncio.sleep(HEAD * 2)
         client.send(REGISTER[-5:])
         assert statuses(await client.answered(1)) == [201]
 
@@ -220,7 +223,7 @@ async def test_a_body_may_take_longer_than_a_head(served: Api) -> None:
 async def test_what_the_server_takes_is_not_the_client_s_time() -> None:
     async def slow(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(BODY * 1.3)
+        await asyncio.sleep(BODY * 1.2)
         return web.json_response({})
 
     async with serving(routes=[web.post("/slow", slow)]) as api, connected(api) as client:
@@ -237,7 +240,7 @@ async def test_an_idle_connection_is_kept_for_as_long_as_clients_beat_and_longer
     assert protocol.KEEPALIVE_SECONDS == 60
     async with connected(served, first) as client:
         await client.answered(1)
-        await asyncio.sleep(BODY + READ)
+        await asyncio.sleep(BODY)
         assert not client.closed
         for number in range(3):
             client.send(first)
@@ -278,27 +281,23 @@ async def test_a_thousand_at_once_are_all_answered(served: Api) -> None:
 # -- slow to read
 
 SERVICES = request("GET /services")
+SIZE = 6000
 
 
-async def big() -> AsyncIterator[Api]:
-    """GET /services has 3 MB: more than the kernel's buffers take at once."""
-    async with serving() as api:
-        api.fill(10_000)
-        yield api
-
-
-@pytest.fixture(name="large")
-async def _large() -> AsyncIterator[Api]:
-    async for api in big():
-        yield api
+def fill(api: Api) -> None:
+    """GET /services has 8 MB. The kernel's buffers take 4 at the most."""
+    for number in range(SIZE):
+        spec = Registration.of(f"big-{number}", "10.0.0.1", 80, metadata={"text": "x" * 1000})
+        api.registry.register(spec, api.clock.now, api.clock.wall())
 
 
 @contextlib.asynccontextmanager
-async def deaf(api: Api, sent: bytes) -> AsyncIterator[socket.socket]:
-    """A client that reads only when it is asked to, and whose kernel holds little for it."""
+async def deaf(api: Api, sent: bytes, buffer: int | None = 4096) -> AsyncIterator[socket.socket]:
+    """A client that reads only when it is asked to. `buffer`: octets that its kernel holds for it."""
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         sock.setblocking(False)
         await loop.sock_connect(sock, ("127.0.0.1", api.port))
         await loop.sock_sendall(sock, sent)
@@ -307,22 +306,23 @@ async def deaf(api: Api, sent: bytes) -> AsyncIterator[socket.socket]:
 
 @pytest.mark.parametrize("limits", [100], indirect=True)
 async def test_a_client_that_does_not_read_is_cut_off_and_what_it_asked_for_is_freed(limits: Connections) -> None:
-    async for api in big():
+    async with serving() as api:
+        fill(api)
         await api.get("/health")
         gc.collect()
         tracemalloc.start()
         try:
             before = tracemalloc.get_traced_memory()[0]
             async with contextlib.AsyncExitStack() as clients:
-                for _ in range(10):
-                    await clients.enter_async_context(deaf(api, SERVICES * 3))
-                await until(lambda: len(limits) == 11)
+                for _ in range(4):
+                    await clients.enter_async_context(deaf(api, SERVICES))
+                await until(lambda: len(limits) == 5)
                 await until(lambda: len(limits) == 1)
                 gc.collect()
                 held, most = (size - before for size in tracemalloc.get_traced_memory())
         finally:
             tracemalloc.stop()
-        assert most < 10 * 2**20, "a megabyte each at the most, of 10"
+        assert most < 4 * 2**20, "a megabyte each at the most, of 8"
         assert held < 2**19
 
 
@@ -334,22 +334,22 @@ async def test_answers_of_the_fast_lane_that_nobody_reads_end_the_same_way(limit
             await until(lambda: len(limits) == 1)
 
 
-async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(large: Api) -> None:
+async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it() -> None:
+    """The kernel asks for more when a third of what it holds has gone."""
     loop, received, begun = asyncio.get_running_loop(), bytearray(), time.monotonic()
-    async with deaf(large, request("GET /services", "Connection: close")) as sock:
-        async with asyncio.timeout(LIMIT):
-            while octets := await loop.sock_recv(sock, 65536):
-                received += octets
-                if time.monotonic() - begun < 2 * READ:
-                    await asyncio.sleep(0.01)
+    async with serving() as api:
+        fill(api)
+        async with deaf(api, request("GET /services", "Connection: close"), None) as sock:
+            async with asyncio.timeout(LIMIT):
+                while octets := await loop.sock_recv(sock, 65536):
+                    received += octets
+                    await asyncio.sleep(READ / 60)
+    assert time.monotonic() - begun > 1.2 * READ
     [got] = replies(bytes(received))
-    assert got.status == 200
-    assert got.body["totalServices"] == 10_000
-    assert len(json.dumps(got.body)) > 2_000_000
+    assert (got.status, got.body["totalServices"], len(got.body["services"])) == (200, SIZE, SIZE)
 
 
-async def until(condition: object) -> None:
-    assert callable(condition)
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110  the condition is in the server
             await asyncio.sleep(0.005)
@@ -368,18 +368,18 @@ async def test_the_newcomer_gets_in_and_the_longest_silent_goes(limits: Connecti
         async with connected(api, HEALTH, ELSEWHERE) as newcomer:
             await newcomer.answered(1)
             assert await second.ended() == []
-            assert not (first.closed or third.closed)
+            assert not any((first.closed, third.closed))
             async with connected(api, HEALTH, ELSEWHERE) as another:
                 await another.answered(1)
                 assert len(await first.ended()) == 1
-                assert not (third.closed or newcomer.closed)
+                assert not any((third.closed, newcomer.closed))
         assert (limits.made_way, limits.refused) == (2, 0)
 
 
 @pytest.fixture(name="held")
-def _held() -> Iterator[asyncio.Event]:
+def _held() -> asyncio.Event:
     """Holds back the answers of GET /held."""
-    yield asyncio.Event()
+    return asyncio.Event()
 
 
 @contextlib.asynccontextmanager
@@ -435,7 +435,7 @@ async def test_a_busy_one_that_has_been_answered_is_idle_again(limits: Connectio
 
 
 @pytest.mark.parametrize("lane", [True, False])
-@pytest.mark.parametrize("sent", [b"", BEAT[:40], HEALTH[:20], BEAT[:-3]], ids=["nothing", "beat", "health", "body"])
+@pytest.mark.parametrize("sent", [b"", BEAT[:40], HEALTH[:20]], ids=["nothing", "beat", "health"])
 async def test_a_hundred_slow_ones_of_an_address_keep_none_of_its_heartbeats_out(
     limits: Connections, lane: bool, sent: bytes
 ) -> None:
@@ -443,7 +443,5 @@ async def test_a_hundred_slow_ones_of_an_address_keep_none_of_its_heartbeats_out
         for _ in range(100):
             await stack.enter_async_context(connected(api, sent, ELSEWHERE))
             async with connected(api, BEAT, ELSEWHERE) as beating:
-                got = await beating.answered(1)
-                if lane or sent != BEAT[:-3]:
-                    assert statuses(got) == [200]
+                assert statuses(await beating.answered(1)) == [200]
         assert len(limits) <= 4

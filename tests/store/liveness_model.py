@@ -146,7 +146,8 @@ class Judge:
             assert now >= row.ends, "called unhealthy though its lease runs"
             row.gone_since = now if before is Status.SUSPECT else row.ends
             if before is not Status.SUSPECT:
-                self.lapses.append(now)
+                if before in (Status.HEALTHY, Status.FLAPPING):  # of others it is known why they may be silent
+                    self.lapses.append(now)
                 self._not_braked(key, before, now, told)
         row.status = status
         if before is Status.SUSPECT:

@@ -66,6 +66,11 @@ def crowd(registry: Registry, count: int, name: str = "web", now: float = START,
     return [registry.register(spec(name, port=port, **fields), now, WALL) for port in range(1, count + 1)]
 
 
+def status_of(entry: Entry) -> Status:
+    """As it is now: a function, so that the type checker does not take it for what it was two lines before."""
+    return entry.status
+
+
 def words(registry: Registry, name: str = "web") -> str:
     """The statuses of a service's instances, in the order of registration."""
     service = registry.service(name)

@@ -155,3 +155,11 @@ def test_a_pause_brings_nobody_back() -> None:
     (entry,) = crowd(registry, 1)
     registry.resume(60.0, START + TTL)
     assert entry.lease.left(START + TTL) == 0
+
+
+def test_once_stopped_it_takes_nothing_for_a_pause() -> None:
+    story = Story()
+    story.clock.tick()
+    story.clock.stop()
+    story.stop(5)
+    assert (story.clock(), story.pauses) == (START + 5, [])

@@ -10,7 +10,7 @@ from discovery.core.status import Status
 from discovery.store.damping import Damping, Flaps
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from tests.store.making import ALL, START, WALL, Log, a_registry, ports, spec, words
+from tests.store.making import ALL, START, WALL, Log, a_registry, ports, spec, status_of, words
 
 DAMPING = Damping(changes=4, window=60.0)
 
@@ -30,16 +30,16 @@ def toggle(registry: Registry, entry: Entry, *times: float) -> None:
 def test_as_many_changes_as_are_allowed_are_not_too_many() -> None:
     registry, entry = damped()
     toggle(registry, entry, 101, 102, 103, 104)
-    assert entry.status is Status.HEALTHY
+    assert status_of(entry) is Status.HEALTHY
 
 
 def test_one_more_and_it_is_flapping_when_it_comes_back() -> None:
     registry, entry = damped()
     log = Log.of(registry)
     toggle(registry, entry, 101, 102, 103, 104, 105)
-    assert entry.status is Status.FAILING
+    assert status_of(entry) is Status.FAILING
     toggle(registry, entry, 106)
-    assert entry.status is Status.FLAPPING
+    assert status_of(entry) is Status.FLAPPING
     assert log.kinds()[-1] is Kind.FLAPPING
     assert "more than 4 times in 60 s" in log.changes[-1].reason
 
@@ -50,18 +50,18 @@ def test_it_is_healthy_again_after_a_quiet_window_and_not_before() -> None:
     toggle(registry, entry, 101, 102, 103, 104, 105, 106)
     assert registry.next_deadline() == 166
     registry.advance(165.75, ALL)
-    assert entry.status is Status.FLAPPING
+    assert status_of(entry) is Status.FLAPPING
     registry.advance(166, ALL)
-    assert entry.status is Status.HEALTHY
+    assert status_of(entry) is Status.HEALTHY
     assert (log.kinds()[-1], log.changes[-1].reason) == (Kind.HEALTHY, "quiet for 60 s")
 
 
 def test_changes_further_apart_than_the_window_are_no_flapping() -> None:
     registry, entry = damped()
     toggle(registry, entry, *[101 + 15.0 * number for number in range(20)])
-    assert entry.status is Status.HEALTHY
+    assert status_of(entry) is Status.HEALTHY
     toggle(registry, entry, *[500 + 14.5 * number for number in range(6)])
-    assert entry.status is Status.FLAPPING
+    assert status_of(entry) is Status.FLAPPING
 
 
 def test_lapses_and_heartbeats_that_end_them_are_changes_and_others_are_not() -> None:
@@ -69,14 +69,14 @@ def test_lapses_and_heartbeats_that_end_them_are_changes_and_others_are_not() ->
     entry = registry.register(spec(ttl=1), START, WALL)
     for tick in range(200):
         registry.renew(entry.instance.id, START + tick / 4)
-    assert entry.status is Status.HEALTHY
+    assert status_of(entry) is Status.HEALTHY
     now = START + 50
     for lapses, expected in ((1, Status.HEALTHY), (2, Status.HEALTHY), (3, Status.FLAPPING)):
         now += 2 * bool(lapses)
         registry.advance(now, ALL)
-        assert entry.status is Status.UNHEALTHY
+        assert status_of(entry) is Status.UNHEALTHY
         registry.renew(entry.instance.id, now)
-        assert entry.status is expected
+        assert status_of(entry) is expected
 
 
 def test_one_that_flaps_and_goes_silent_is_unhealthy() -> None:
@@ -84,10 +84,10 @@ def test_one_that_flaps_and_goes_silent_is_unhealthy() -> None:
     entry = registry.register(spec(), START, WALL)
     toggle(registry, entry, 101, 102, 103, 104, 105, 106)
     registry.advance(110, ALL)
-    assert entry.status is Status.UNHEALTHY
+    assert status_of(entry) is Status.UNHEALTHY
     assert ports(registry, 110) == []
     registry.renew(entry.instance.id, 111)
-    assert entry.status is Status.FLAPPING
+    assert status_of(entry) is Status.FLAPPING
 
 
 def test_it_is_served_only_where_nothing_better_is_left() -> None:
@@ -115,7 +115,7 @@ def test_what_people_do_is_no_flapping(change: str) -> None:
             registry.maintain(Scope("web"), Window("x", WALL + 1000), now, WALL)
         else:
             registry.end_maintenance(Scope("web"), "asked", now)
-    assert entry.status is Status.HEALTHY
+    assert status_of(entry) is Status.HEALTHY
 
 
 def test_without_damping_nothing_flaps() -> None:
@@ -140,3 +140,14 @@ def test_of_an_endless_row_of_changes_only_the_latest_are_kept() -> None:
     assert len(flaps._times) <= DAMPING.changes + 1
     assert flaps.held(9.999 + 59.9)
     assert not flaps.held(9.999 + 60.0)
+
+
+def test_a_change_while_it_flaps_begins_the_quiet_anew() -> None:
+    """Only five changes in the last minute again, but the last of them half a second ago."""
+    registry, entry = damped()
+    toggle(registry, entry, 101, 102, 103, 104, 105, 106)
+    toggle(registry, entry, 165, 165.5)
+    registry.advance(166, ALL)
+    assert status_of(entry) is Status.FLAPPING
+    registry.advance(225.5, ALL)
+    assert status_of(entry) is Status.HEALTHY

@@ -9,7 +9,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.errors import UnknownInstance
 from discovery.store.registry import Registry
-from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, ports, spec, words
+from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, ports, spec, status_of, words
 
 KEY = spec(port=2).key
 
@@ -36,7 +36,7 @@ def test_it_goes_on_beating_and_is_not_removed() -> None:
     for second in range(60):
         registry.advance(START + second, ALL)
         registry.renew(KEY, START + second)
-    assert registry.at(KEY).status is Status.DRAINING
+    assert status_of(registry.at(KEY)) is Status.DRAINING
     assert [change.instance.spec.port for change in log.changes if change.kind is Kind.EXPIRED] == [1, 3]
 
 
@@ -97,7 +97,7 @@ def test_one_that_is_unhealthy_can_be_drained_and_is_told_to_be_when_it_beats() 
     registry.drain(KEY, WALL, "asked", START + TTL)
     assert (log.kinds(), registry.at(KEY).status) == ([Kind.UPDATED], Status.UNHEALTHY)
     registry.renew(KEY, START + 11)
-    assert registry.at(KEY).status is Status.DRAINING
+    assert status_of(registry.at(KEY)) is Status.DRAINING
     assert ports(registry, START + 11) == []
 
 
@@ -125,7 +125,7 @@ def test_one_whose_checks_fail_is_out_until_they_pass() -> None:
     assert (registry.at(KEY).status, registry.at(KEY).failing) == (Status.FAILING, "HTTP 503")
     registry.renew(KEY, START + 1)
     registry.register(spec(port=2), START + 2, WALL)
-    assert registry.at(KEY).status is Status.FAILING
+    assert status_of(registry.at(KEY)) is Status.FAILING
     registry.checked(id, None, START + 3)
     assert ports(registry, START + 3) == [1, 2, 3]
     assert [(change.kind, change.reason) for change in log.changes] == [
@@ -146,9 +146,9 @@ def test_maintenance_is_told_before_drain_and_drain_before_failing_checks() -> N
     entry = registry.at(KEY)
     registry.checked(entry.instance.id, "HTTP 503", START)
     registry.drain(KEY, WALL, "asked", START)
-    assert entry.status is Status.DRAINING
+    assert status_of(entry) is Status.DRAINING
     registry.maintain(Scope("web"), Window("upgrade", WALL + 60), START, WALL)
-    assert entry.status is Status.MAINTENANCE
+    assert status_of(entry) is Status.MAINTENANCE
     registry.end_maintenance(Scope("web"), "asked", START)
     registry.drain(KEY, None, "asked", START)
-    assert entry.status is Status.FAILING
+    assert status_of(entry) is Status.FAILING

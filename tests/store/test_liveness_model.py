@@ -213,7 +213,10 @@ class Liveness(RuleBasedStateMachine):
     def maintain(self, which: int | Key, all: bool, seconds: float) -> None:
         scope = self.scope(which, all)
         window = Window("upgrade", self.wall + seconds)
-        write = lambda: self.registry.maintain(scope, window, self.now, self.wall)  # noqa: E731
+
+        def write() -> None:
+            self.registry.maintain(scope, window, self.now, self.wall)
+
         if not any(scope in (Scope.of(key), Scope(key.service)) for key in self.rows):
             self.refused(UnknownService if scope.ip is None else UnknownInstance, write)
             return
@@ -228,7 +231,10 @@ class Liveness(RuleBasedStateMachine):
     @rule(which=KEYS, all=st.booleans())
     def end_maintenance(self, which: int | Key, all: bool) -> None:
         scope = self.scope(which, all)
-        write = lambda: self.registry.end_maintenance(scope, "asked", self.now)  # noqa: E731
+
+        def write() -> None:
+            self.registry.end_maintenance(scope, "asked", self.now)
+
         if scope not in self.judge.windows:
             self.refused(NoWindow, write)
             return
@@ -293,6 +299,8 @@ class Liveness(RuleBasedStateMachine):
     def the_process_stands_still(self, seconds: float) -> None:
         self.wall += seconds
         self.registry.resume(seconds, self.now)
+        windows = self.judge.windows  # they end by the wall's clock, which has not stood still
+        self.judge.windows = {scope: (window, ends - seconds) for scope, (window, ends) in windows.items()}
         for row in self.rows.values():
             if self.now < row.ends and seconds >= row.ttl / 3:
                 row.renewed_at = self.now
@@ -318,6 +326,7 @@ class Liveness(RuleBasedStateMachine):
             restored = self.registry.restore(entry.instance, self.now)
             assert restored.instance == entry.instance
             assert self.hear()[0] is Kind.RESTORED
+        self.settled_at = -math.inf  # a window may have ended meanwhile
 
     # -- after every step
 

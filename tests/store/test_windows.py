@@ -28,9 +28,9 @@ def a_window(seconds: float = 60.0, reason: str = "upgrade") -> Window:
     return Window(reason, WALL + seconds)
 
 
-def of_three(**fields: object) -> tuple[Registry, Log]:
+def of_three() -> tuple[Registry, Log]:
     registry = a_registry()
-    crowd(registry, 3, ttl=3600, **fields)
+    crowd(registry, 3, ttl=3600)
     return registry, Log.of(registry)
 
 
@@ -236,3 +236,17 @@ def test_case_makes_no_other_service() -> None:
     entry = registry.register(spec("WEB"), START, WALL)
     registry.maintain(SERVICE, a_window(), START, WALL)
     assert entry.status is Status.MAINTENANCE
+
+
+def test_the_reaper_is_there_when_a_shorter_one_ends_that_took_its_place() -> None:
+    async def story() -> None:
+        registry, log = of_three()
+        reaper = Reaper(registry, asyncio.get_running_loop().time)
+        reaper.start()
+        registry.maintain(one(2), a_window(1800), START, WALL)
+        registry.maintain(one(2), a_window(60), START, WALL)
+        await asyncio.sleep(61)
+        assert log.kinds()[-1] is Kind.HEALTHY
+        reaper.stop()
+
+    travel(story())

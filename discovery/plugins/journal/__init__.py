@@ -20,7 +20,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.plugins import Plugin
 from discovery.plugins.journal import database, rows
 from discovery.plugins.journal.database import Content, Database
-from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.plugins.journal.writer import Writer
@@ -32,9 +32,9 @@ from discovery.store.writes import Checked, Write
 
 _log = logging.getLogger("discovery.journal")
 
-# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed. It is
-# moved on when half of this is used up.
-_AHEAD = 4096
+# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed: more
+# than all that can happen while the disk is slow. It is moved on when half of this is used up.
+_AHEAD = 1 << 18
 # Seconds between two removals of old tombstones from the file.
 _TOMBSTONE_SWEEP = 60.0
 
@@ -73,7 +73,7 @@ class Journal(Plugin):
         """Fills the registry from the file. DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started = time.perf_counter()
-        opened, content = await asyncio.to_thread(_read, self._folder / FILE)
+        opened, content = await asyncio.to_thread(_read, self._folder)
         self.writer = Writer(opened)
         self._fill(content)
         self.writer.start()
@@ -93,6 +93,8 @@ class Journal(Plugin):
         # One more, since all are healthy again, which is visible.
         registry.index = max(registry.index, content.reserved_index) + 1
         for scope, window in content.windows:
+            if window.until <= wall:
+                continue
             registry.restore_window(scope, window, now, wall)
         self._windows = registry.windows
         for instance in content.instances:
@@ -197,8 +199,8 @@ class DurableEngine:
         await self._inner.close()
 
 
-def _read(file: Path) -> tuple[Database, Content]:
-    opened = Database(file)
+def _read(folder: Path) -> tuple[Database, Content]:
+    opened = open_for_service(folder)
     try:
         return opened, opened.load()
     except BaseException:

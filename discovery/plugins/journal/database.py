@@ -39,6 +39,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 FORMAT = len(MIGRATIONS)
 
+# SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
+_AROUND = (
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+)  # fmt: skip
 # A statement and what goes into it.
 Op = tuple[str, tuple[Any, ...]]
 
@@ -66,23 +71,37 @@ class Content(NamedTuple):
 
 
 class Database:
-    """Opens `file`, and makes it when it is missing. Damaged, NewerFormat, CannotWrite; the file is as it was then."""
+    """Opens `file`, and makes it when it is missing. Damaged, NewerFormat, CannotWrite; the file is as it was then.
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        if not file.exists():
-            _create(file)
-        if file.stat().st_size == 0:
-            raise Damaged(file, "it is empty")
-        if wal.is_torn_in_the_middle(file.with_name(file.name + "-wal")):
-            raise Damaged(file, "its write-ahead log is broken in the middle")
-        with _told(file):
+    `called`: the file that errors name, when that is another one.
+    """
+
+    def __init__(self, file: Path, called: Path | None = None) -> None:
+        self.file = called or file
+        try:
+            if not file.exists():
+                _create(file)
+            self._look_at(file)
+        except OSError as error:
+            raise CannotWrite(self.file, error.strerror or str(error)) from None
+        with told(self.file):
             self._sql = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
             try:
                 self._prepare()
             except BaseException:
                 self._sql.close()
                 raise
+
+    def _look_at(self, file: Path) -> None:
+        """What SQLite would not say."""
+        with file.open("rb") as octets:
+            header = octets.read(19)
+        if not header:
+            raise Damaged(self.file, "it is empty")
+        if header[18:] > b"\2":  # SQLite would read it and refuse every write
+            raise Damaged(self.file, "its header is not what was written")
+        if wal.is_torn_in_the_middle(file.with_name(file.name + "-wal")):
+            raise Damaged(self.file, "its write-ahead log is broken in the middle")
 
     def _prepare(self) -> None:
         sql = self._sql
@@ -91,16 +110,21 @@ class Database:
         format = sql.execute("PRAGMA user_version").fetchone()[0]
         if format > FORMAT:
             raise NewerFormat(self.file, format, FORMAT)
+        if format < 1:
+            raise Damaged(self.file, f"its format is {format}")
         verdict = sql.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise Damaged(self.file, verdict.splitlines()[-1])
+        made = [row[0] for row in sql.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")]
+        if made != [statement for step in MIGRATIONS[:format] for statement in step]:
+            raise Damaged(self.file, "its tables are not those that were made")
         sql.execute("PRAGMA journal_mode=WAL")
         sql.execute("PRAGMA synchronous=FULL")  # every commit, not only every checkpoint
         _migrate(sql, format)
 
     def load(self) -> Content:
         """All there is; Damaged when a row is not what was written."""
-        with _told(self.file):
+        with told(self.file):
             try:
                 meta: dict[str, int] = dict(map(rows.opened, self._all("meta")))
                 return Content(
@@ -129,24 +153,14 @@ class Database:
             for statement, values in ops:
                 sql.execute(statement, values)
             sql.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
             with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
                 sql.execute("ROLLBACK")
             raise CannotWrite(self.file, str(error)) from None
 
-    def copy_to(self, file: Path) -> None:
-        """A consistent copy, in one file; writers may go on. CannotWrite."""
-        file.unlink(missing_ok=True)
-        try:
-            target = sqlite3.connect(file)
-            with contextlib.closing(target):
-                self._sql.backup(target)
-        except (sqlite3.Error, OSError) as error:
-            raise CannotWrite(file, str(error)) from None
-
     def make_single(self) -> None:
         """Nothing is left in a write-ahead log. CannotWrite."""
-        with _told(self.file):
+        with told(self.file):
             self._sql.execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
@@ -197,11 +211,13 @@ def _migrate(sql: sqlite3.Connection, format: int) -> None:
 
 
 @contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
+def told(file: Path) -> Iterator[None]:
     """SQLite's errors while reading, in our words."""
     try:
         yield
-    except sqlite3.OperationalError as error:  # what surrounds the file: rights, space, locks
-        raise CannotWrite(file, str(error)) from None
-    except sqlite3.DatabaseError as error:  # the file itself
-        raise Damaged(file, str(error)) from None
+    except UnicodeDecodeError:  # what SQLite says of broken text quotes it
+        raise Damaged(file, "its text is not what was written") from None
+    except sqlite3.Error as error:
+        # The low octet is the primary code; errors of the module itself (text that is no UTF-8) have none.
+        around = getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
+        raise (CannotWrite if around else Damaged)(file, str(error)) from None

@@ -1,14 +1,22 @@
-"""Backups of the data directory's file: made beside it and moved to their place when they are whole and checked."""
+"""Backups of the data directory's file: copied through SQLite, checked, and moved to their place when they are whole.
+
+A restore that is cut off leaves `registry.db.restoring`, and the server does not start until it was done again.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import itertools
+import os
+import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
-from discovery.plugins.journal.database import Content, Database, put_in_place
-from discovery.plugins.journal.errors import CannotWrite, NoFile
+from discovery.plugins.journal import wal
+from discovery.plugins.journal.database import Content, Database, put_in_place, told
+from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
 from discovery.plugins.journal.lock import Lock
 
 FILE = "registry.db"
@@ -16,58 +24,110 @@ FILE = "registry.db"
 _BESIDE = ("-wal", "-shm")
 
 
+def open_for_service(folder: Path) -> Database:
+    """The file of `folder`, made when it is missing. Interrupted, Damaged, NewerFormat, CannotWrite."""
+    if _restoring(folder).exists():
+        raise Interrupted(folder / FILE)
+    return Database(folder / FILE)
+
+
 def back_up(folder: Path, target: Path) -> Content:
-    """The file of `folder` into `target`, replacing it; what is in it. NoFile, Damaged, NewerFormat, CannotWrite."""
-    source = folder / FILE
-    if not source.exists():
-        raise NoFile(source)
+    """The file of `folder` into `target`, replacing it; what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
+    if not target.name or target.is_dir():
+        raise CannotWrite(target, "it is a folder")
     part = _beside(target, ".part")
-    with contextlib.closing(Database(source)) as opened:
-        opened.copy_to(part)
-    try:
-        content = _content(part)
+    with _or_cannot_write(target), _gone_at_the_end(part):
+        content = _copy(folder / FILE, part)
         put_in_place(part, target)
-    except OSError as error:
-        raise CannotWrite(target, error.strerror or str(error)) from None
     return content
 
 
 def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
     """`source` in the place of the file of `folder`; what is in it, and where the file is now that was there before.
 
-    NoFile, DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite; then nothing has changed.
+    NoFile, CannotRead, DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite; then nothing has changed.
     """
-    if not source.exists():
-        raise NoFile(source)
+    _look_at(source)
     with contextlib.closing(Lock(folder)):
-        new = folder / f"{FILE}.new"
-        try:
-            shutil.copyfile(source, new)
-            content = _content(new)
-            replaced = _move_away(folder / FILE)
-            put_in_place(new, folder / FILE)
-        except OSError as error:
-            raise CannotWrite(folder / FILE, error.strerror or str(error)) from None
+        file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
+        with _or_cannot_write(file), _gone_at_the_end(new):
+            content = _copy(source, new)
+            new.replace(restoring)
+            replaced = _move_away(file)
+            put_in_place(restoring, file)
     return content, replaced
 
 
-def _content(file: Path) -> Content:
-    """Read and checked; afterwards it is a single file."""
-    with contextlib.closing(Database(file)) as opened:
+def _restoring(folder: Path) -> Path:
+    return _beside(folder / FILE, ".restoring")
+
+
+def _copy(source: Path, copy: Path) -> Content:
+    """What is in `source`, its write-ahead log included; `copy` is a single file, only its owner's, checked and of today's format."""
+    _look_at(source)
+    _remove(copy)
+    os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
+    with (
+        told(source),
+        contextlib.closing(_reader(source)) as read,
+        contextlib.closing(sqlite3.connect(copy)) as written,
+    ):
+        read.backup(written)
+    with contextlib.closing(Database(copy, called=source)) as opened:
         content = opened.load()
         opened.make_single()
-        return content
+    return content
+
+
+def _look_at(source: Path) -> None:
+    try:
+        source.open("rb").close()
+        if wal.is_torn_in_the_middle(_beside(source, "-wal")):
+            raise Damaged(source, "its write-ahead log is broken in the middle")
+    except FileNotFoundError:
+        raise NoFile(source) from None
+    except OSError as error:
+        raise CannotRead(source, error.strerror or str(error)) from None
+
+
+def _reader(source: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True)
 
 
 def _move_away(file: Path) -> Path | None:
     """With its write-ahead log, which may hold what a damaged file has not."""
     if not file.exists():
         return None
-    away = _beside(file, time.strftime(".before-%Y%m%dT%H%M%S"))
+    stem = time.strftime(".before-%Y%m%dT%H%M%S")
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    away = next(path for name in names if not (path := _beside(file, name)).exists())
     for suffix in ("", *_BESIDE):
         with contextlib.suppress(FileNotFoundError):
             _beside(file, suffix).rename(_beside(away, suffix))
     return away
+
+
+@contextlib.contextmanager
+def _gone_at_the_end(file: Path) -> Iterator[None]:
+    """Whatever came of it: what is of use was moved to its place."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(file)
+
+
+@contextlib.contextmanager
+def _or_cannot_write(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(file, error.strerror or str(error)) from None
+
+
+def _remove(file: Path) -> None:
+    for suffix in ("", *_BESIDE):
+        _beside(file, suffix).unlink(missing_ok=True)
 
 
 def _beside(file: Path, suffix: str) -> Path:

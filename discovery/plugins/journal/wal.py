@@ -32,9 +32,9 @@ def is_torn_in_the_middle(file: Path) -> bool:
     commits_behind, broken = 0, False  # from the broken frame on
     for at in range(_HEADER, len(log) - _FRAME - page_size + 1, _FRAME + page_size):
         _, commit, *rest = _FRAME_HEAD.unpack_from(log, at)
+        if rest[:2] != salts and not _salt_nearly(rest[:2], salts):
+            break  # frames of an earlier round of the log: the end, be the frame before whole or half written
         if not broken:
-            if rest[:2] != salts and not _salt_nearly(rest[:2], salts):
-                return False  # frames of an earlier round of the log: the end
             summed = _checksum(log[at : at + 8] + log[at + _FRAME : at + _FRAME + page_size], magic & 1, sums)
             if rest[:2] == salts and summed == tuple(rest[2:]):
                 sums = summed

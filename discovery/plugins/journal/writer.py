@@ -30,6 +30,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "journal")
         self._waiting: deque[Op] = deque()
         self._there_is_work = asyncio.Event()
+        self._closing = asyncio.Event()
         self._flushes: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self.added = 0
@@ -59,13 +60,10 @@ class Writer:
 
     async def close(self) -> None:
         """Once more what is left, then the file."""
+        self._closing.set()
+        self._there_is_work.set()
         if self._task is not None:
-            with contextlib.suppress(NotDurable):
-                self.check()
-                await self.flushed()
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         if self._waiting:
             _log.error("%d changes could not be written before the end: %s", len(self._waiting), self.failing)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
@@ -74,9 +72,13 @@ class Writer:
     async def _run(self) -> None:
         while True:
             await self._there_is_work.wait()
-            await self._commit()
+            if self._waiting:
+                await self._commit()
+            if self._closing.is_set() and (self.failing is not None or not self._waiting):
+                return
             if self.failing is not None:
-                await asyncio.sleep(RETRY_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), RETRY_SECONDS)
             elif not self._waiting:
                 self._there_is_work.clear()
 

@@ -47,6 +47,9 @@ class Slow:
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         return self._inner.renew(which, by)
 
+    def is_safe(self, id: str) -> bool:
+        return self._inner.is_safe(id)
+
     async def close(self) -> None:
         await self._inner.close()
 

@@ -1,0 +1,102 @@
+"""Who may ask about which zone: networks by zone, REFUSED for everybody else. README.md beside this file.
+
+A rule is about its zone and all names below it. Clients that no rule keeps out of anything are answered as if this feature were not
+there, hot path included; the others' every look-up comes past here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+
+from discovery.dns.catalog import Lookup
+from discovery.dns.message import PROHIBITED, Answer, Class, Elsewhere, Explanation, Question, Type
+from discovery.dns.names import ROOT, Name, from_wire, to_text
+from discovery.dns.zone import Zone
+from discovery.env import SettingsError
+from discovery.plugins import Plugin
+from discovery.plugins.allow.settings import AllowSettings, Network
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+
+# Clients of restricted zones whose rules are remembered, at 0.3 KB each.
+MAX_CLIENTS = 4096
+
+_ARPA = (b"arpa",)
+
+
+class Allow(Plugin):
+    """`rules`: the networks that may ask about each name and what is below it. The rule of the longest name counts; ROOT is for all."""
+
+    def __init__(self, rules: Mapping[Name, Sequence[Network]]) -> None:
+        self._rules = rules
+        self._closed_to = lru_cache(maxsize=MAX_CLIENTS)(self._find_closed_to)
+        self._origins: frozenset[Name] = frozenset()
+
+    def follow(self, zones: Sequence[Zone]) -> None:
+        self._origins = frozenset(zone.origin for zone in zones)
+
+    async def open(self, engine: Engine) -> None:
+        """SettingsError when a rule is about no zone: with a misspelt one, the zone that was meant would be open."""
+        for name in self._rules:
+            if name != ROOT and name not in self._origins:
+                served = ", ".join(sorted(map(to_text, self._origins)))
+                raise SettingsError(f"DNS_ALLOW: {to_text(name)} is no zone of this server, which has {served}")
+
+    def same_for(self, client: str) -> bool:
+        return not self._find_closed_to(client)
+
+    def lookup(self, inner: Lookup) -> Lookup:
+        def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+            closed = self._closed_to(client)
+            if question.klass != Class.IN or not closed:
+                return inner(question, now, client)
+            if (rule := self._rule_of(question.name)) is not None:
+                return _refused(rule, client) if rule in closed else inner(question, now, client)
+            if question.name[-1:] == _ARPA:
+                return self._reversed(inner, question, now, client)
+            return inner(question, now, client)
+
+        return lookup
+
+    def _reversed(self, inner: Lookup, question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+        """A reverse name tells of names, so it is for those who may ask about these."""
+        closed = self._closed_to(client)
+        for asked in {question._replace(type=Type.PTR), question}:
+            answer = inner(asked, now, client)
+            for name in _names_in(answer) if isinstance(answer, Answer) else ():
+                if (rule := self._rule_of(name)) is not None and rule in closed:
+                    return _refused(rule, client)
+        return inner(question, now, client)
+
+    def _rule_of(self, name: Name) -> Name | None:
+        for start in range(len(name) + 1):
+            if name[start:] in self._rules:
+                return name[start:]
+        return None
+
+    def _find_closed_to(self, client: str) -> frozenset[Name]:
+        """The names of the rules that keep this client out."""
+        try:
+            ip = ip_address(client.partition("%")[0])
+        except ValueError:  # no address is known, as behind a Unix socket
+            return frozenset(self._rules)
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        return frozenset(name for name, nets in self._rules.items() if not any(ip in net for net in nets))
+
+
+def _names_in(answer: Answer) -> list[Name]:
+    """What the records of a reverse name point to; in a negative one, the zone that its SOA names."""
+    return [from_wire(rr.rdata) for rr in (*answer.answer, *answer.authority) if rr.type in (Type.PTR, Type.SOA)]
+
+
+def _refused(rule: Name, client: str) -> Answer:
+    what = to_text(rule) if rule else "this server"
+    return Answer.refused(Explanation(PROHIBITED, f"{what} does not answer {client}: it is in no network of DNS_ALLOW"))
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Allow | None:
+    settings = AllowSettings.read()
+    return Allow(settings.dns_allow) if settings.dns_allow else None

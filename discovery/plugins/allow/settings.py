@@ -1,0 +1,55 @@
+"""The plugin's own settings, read like the server's."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from discovery.dns.names import ROOT, Name, from_text
+from discovery.env import EnvSettings
+
+Network = IPv4Network | IPv6Network
+
+
+def _rules(value: object) -> object:
+    """`NETWORK|NETWORK,ZONE=NETWORK|NETWORK`: for all zones that are not named, and by zone."""
+    if not isinstance(value, str):
+        return value
+    rules: dict[Name, tuple[Network, ...]] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        zone, has_zone, networks = part.rpartition("=")
+        name = _zone(zone.strip()) if has_zone else ROOT
+        if has_zone and name in rules:
+            raise ValueError(f"{zone} is there twice; write all its networks in one, with | between them")
+        rules[name] = (*rules.get(name, ()), *map(_network, networks.split("|")))
+    return rules
+
+
+def _zone(text: str) -> Name:
+    try:
+        name = from_text(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no zone; write ZONE=NETWORK|NETWORK, or NETWORK for all zones") from None
+    if name == ROOT:
+        raise ValueError("there is no zone before the =; write ZONE=NETWORK|NETWORK, or NETWORK for all zones")
+    return name
+
+
+def _network(text: str) -> Network:
+    """IPv4 inside IPv6 is IPv4, as clients are."""
+    try:
+        network = ip_network(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text.strip()!r} is no network such as 10.0.0.0/8, 127.0.0.1 or fd00::/8: {error}") from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= 96:
+        return IPv4Network((int(mapped), network.prefixlen - 96))
+    return network
+
+
+class AllowSettings(EnvSettings):
+    # By zone, ROOT for all others; empty: everybody may ask about everything.
+    dns_allow: Annotated[dict[Name, tuple[Network, ...]], NoDecode, BeforeValidator(_rules)] = Field({})

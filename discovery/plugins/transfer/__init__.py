@@ -1,0 +1,86 @@
+"""Zone transfer to secondaries: AXFR (RFC 5936) and IXFR (RFC 1995) for clients of listed networks that sign with a TSIG key
+(RFC 8945), and NOTIFY (RFC 1996) when something has changed. README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from discovery.core.change import Change
+from discovery.dns.responder import Respond
+from discovery.dns.zone import Zone
+from discovery.plugins import Plugin
+from discovery.plugins.transfer import keys
+from discovery.plugins.transfer.notify import Notifier
+from discovery.plugins.transfer.responder import TransferResponder
+from discovery.plugins.transfer.sending import Sending
+from discovery.plugins.transfer.settings import Network, Secondary, TransferSettings
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.transfer")
+
+
+class Transfer(Plugin):
+    """`clock`: monotonic seconds; `wall`: seconds since the epoch, which TSIG is about. KeysUnusable."""
+
+    def __init__(
+        self,
+        keys_file: Path,
+        networks: Sequence[Network],
+        secondaries: Sequence[Secondary],
+        registry: Registry,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys_file = keys_file
+        self._keys = keys.load(keys_file)
+        self._networks = networks
+        self._wall = wall
+        self.sending = Sending(registry, clock, wall)
+        self._notifiers = [Notifier(one, lambda: next(iter(self._keys.values())), wall) for one in secondaries]
+
+    def respond(self, inner: Respond) -> Respond:
+        return TransferResponder(inner, self.sending, lambda: self._keys, self._networks, self._wall).respond
+
+    def follow(self, zones: Sequence[Zone]) -> None:
+        self.sending.follow(zones)
+        for notifier in self._notifiers:
+            notifier.follow(zones)
+
+    def changed(self, change: Change) -> None:
+        self.sending.changed(change.instance.spec.key.service)
+        for notifier in self._notifiers:
+            notifier.moved()
+
+    def stats(self) -> Mapping[str, Any]:
+        sending = self.sending
+        return {"transfers": {"sent": sending.sent, "cutShort": sending.cut_short, "underWay": sending.under_way}}
+
+    async def open(self, engine: Engine) -> None:
+        for notifier in self._notifiers:
+            notifier.start()
+
+    async def reload(self) -> None:
+        try:
+            self._keys = await asyncio.to_thread(keys.load, self._keys_file)
+        except keys.KeysUnusable as error:
+            _log.error("%s; the keys stay as they were", error)
+        else:
+            _log.info("keys read again from %s", self._keys_file)
+
+    async def close(self) -> None:
+        for notifier in self._notifiers:
+            await notifier.close()
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Transfer | None:
+    settings = TransferSettings.read()
+    if settings.transfer_keys_file is None:
+        return None
+    return Transfer(settings.transfer_keys_file, settings.transfer_allow, settings.transfer_notify, registry, clock)

@@ -1,0 +1,149 @@
+"""The records of a zone, one after the other: its fixed ones, and what the live names say in a snapshot of the services.
+
+A name that is here is here whole: it says the same for every type as it does to a question. README.md has which names those are.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from discovery.core.instance import Instance
+from discovery.dns import browse, live, records
+from discovery.dns.live import Live
+from discovery.dns.message import RR, Type
+from discovery.dns.names import MAX_LABEL, Name, from_text
+from discovery.dns.reverse import ReverseNames, ReverseZoneNames
+from discovery.dns.selector import Form, instance_label, select
+from discovery.dns.service_zone import Offered, ServiceZone
+from discovery.dns.spellings import ours
+from discovery.dns.zone import Zone
+from discovery.store.service import Service
+
+# Octets of the records of one name and type. More do not fit one message, so that no server could answer with them.
+MAX_RRSET = 60_000
+# Octets of a record but for its data, its owner compressed (RFC 1035 §4.1.4).
+_FIXED = 12
+# Instances of which records are made at once: a fraction of a millisecond.
+_AT_ONCE = 64
+
+# A place where the reader may let others work, and no record.
+Pause = None
+
+
+def contents(zone: Zone, others: Iterable[Name], taken: Collection[Offered]) -> Iterator[RR | None]:
+    """All records but the SOA. `others`: the origins of the other zones here, which answer for what is below theirs."""
+    yield from (rr for rr in zone.fixed.records if rr.type != Type.SOA or rr.name != zone.origin)
+    size = len(zone.origin)
+    below = [other for other in others if len(other) > size and other[-size:] == zone.origin]
+    for rr in _live(zone, taken):
+        if rr is None or not any(rr.name[-len(other) :] == other for other in below):
+            yield rr
+
+
+def _live(zone: Zone, taken: Collection[Offered]) -> Iterator[RR | None]:
+    if isinstance(zone.live, ServiceZone):
+        yield from _browsing(zone, zone.live.ttl, taken)
+        for one in taken:
+            yield from _service(zone, one)
+    elif isinstance(zone.live, ReverseZoneNames):
+        yield from _pointers(zone, zone.live.reverse, taken)
+
+
+def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
+    if (
+        ours((one.service,), zone.origin[:1] == (b"consul",), lambda key: True) is None
+    ):  # Consul's spelling has taken its name
+        return
+    for relative, chosen in _names(one):
+        owner = (*relative, *zone.origin)
+        selector = select(relative)
+        if selector is None or zone.fixed.exact(owner, Type.A) is not None:
+            continue
+        ttl = min(one.ttls[index] for index in chosen)
+        instances = [one.instances[index] for index in chosen]
+        view = Live(zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
+        for rtype in live.types(selector.form):
+            yield from _rrset(view, selector.form, rtype)
+
+
+def _rrset(view: Live, form: Form, rtype: int) -> Iterator[RR | None]:
+    """As much of it as fits a message."""
+    seen: set[bytes] = set()
+    room = MAX_RRSET
+    for start in range(0, len(view.instances), _AT_ONCE):
+        yield Pause
+        made = live.answer(form, rtype, view._replace(instances=view.instances[start : start + _AT_ONCE]))
+        for rr in made.answer if made else ():
+            if rr.rdata not in seen:
+                seen.add(rr.rdata)
+                room -= _FIXED + len(rr.rdata)
+                if room < 0:
+                    return
+                yield rr
+
+
+def _names(one: Offered) -> Iterator[tuple[Name, Sequence[int]]]:
+    """The names of a service, without the origin, and the indices of the instances that each means."""
+    service = one.service
+    yield (service,), range(len(one.instances))
+    protocols: defaultdict[bytes, list[int]] = defaultdict(list)
+    ports: defaultdict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+    browsed = b"_" + service
+    for index, instance in enumerate(one.instances):
+        spec = instance.spec
+        label = instance_label(spec.ip, spec.port)
+        protocol = b"_" + spec.protocol.encode("ascii")
+        yield (label, service), (index,)
+        if len(browsed) <= MAX_LABEL:
+            protocols[protocol].append(index)
+            yield (label, browsed, protocol), (index,)
+        for name, _ in spec.ports:
+            if len(name) < MAX_LABEL:
+                ports[b"_" + name.encode("ascii"), protocol].append(index)
+    for protocol, indices in protocols.items():
+        yield (browsed, protocol), indices
+    for (port, protocol), indices in ports.items():
+        yield (port, protocol, service), indices
+
+
+def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR | None]:
+    """What DNS-SD asks first (RFC 6763 §9, §11): the first types as `browse` has them, and the domains."""
+    types: list[Name] = []
+    shortest = ttl
+    for one in taken:
+        yield Pause
+        if len(types) >= browse.MAX_TYPES:
+            break
+        if len(one.service) < MAX_LABEL:
+            shortest = min(shortest, max(one.ttls))
+            protocols = sorted({instance.spec.protocol for instance in one.instances})
+            types += ((b"_" + one.service, b"_" + protocol.encode("ascii")) for protocol in protocols)
+    pointers = [(relative, ttl, ()) for relative in browse.DOMAINS] + [(browse.TYPES, shortest, name) for name in types]
+    for relative, seconds, target in pointers:
+        owner = (*relative, *zone.origin)
+        if zone.fixed.exact(owner, Type.PTR) is None:
+            yield RR(owner, Type.PTR, seconds, records.name((*target, *zone.origin)))
+
+
+def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> Iterator[RR | None]:
+    """Reverse look-up's, in a zone file's zone below arpa."""
+    found: defaultdict[Name, list[tuple[int, Instance]]] = defaultdict(list)
+    for one in taken:
+        for instance, ttl in zip(one.instances, one.ttls, strict=True):
+            yield Pause
+            owner = from_text(ipaddress.ip_address(instance.spec.ip).reverse_pointer)
+            if owner[-len(zone.origin) :] == zone.origin:
+                found[owner].append((ttl, instance))
+    for owner, here in found.items():
+        if zone.fixed.exact(owner, Type.PTR) is not None:
+            continue
+        ttl = min(ttl for ttl, _ in here)
+        room = MAX_RRSET
+        for _, instance in here:
+            rr = RR(owner, Type.PTR, ttl, records.name(reverse.host(instance)))
+            room -= _FIXED + len(rr.rdata)
+            if room < 0:
+                break
+            yield rr

@@ -1,0 +1,101 @@
+"""TSIG keys as BIND writes them (`tsig-keygen NAME`), which `dig -k` and `named` read too:
+
+key "secondary-1" {
+    algorithm hmac-sha256;
+    secret "base64";
+};
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from discovery.core.errors import DiscoveryError
+from discovery.dns.names import Name, from_text
+from discovery.plugins.transfer.tsig import ALGORITHMS, Key
+
+# Octets of a secret. RFC 8945 §8 wants as many as the hash has, which is what tsig-keygen gives; below 128 bits it can be guessed.
+MIN_SECRET = 16
+# Of a file; a key takes a hundred.
+_MAX_OCTETS = 1 << 20
+
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|#[^\n]*", re.DOTALL)
+_VALUE = r'(?:"([^"\n]*)"|([^\s"{};]+))'
+_KEY = re.compile(rf"\s*key\s+{_VALUE}\s*\{{([^{{}}]*)\}}\s*;\s*")
+_STATEMENT = re.compile(rf"\s*(algorithm|secret)\s+{_VALUE}\s*;\s*")
+# A `//` may stand in a secret: only what is outside quotes is a comment.
+_QUOTED_OR_COMMENT = re.compile(rf'("[^"\n]*")|{_COMMENT.pattern}', re.DOTALL)
+
+
+class KeysUnusable(DiscoveryError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"TRANSFER_KEYS_FILE: {path}: {reason}")
+
+
+def load(path: Path) -> Mapping[Name, Key]:
+    """By name, at least one. KeysUnusable says why not, and never shows a secret."""
+    try:
+        with path.open(encoding="ascii") as file:
+            text = file.read(_MAX_OCTETS)
+        return parse(text)
+    except OSError as error:
+        raise KeysUnusable(path, error.strerror or str(error)) from None
+    except ValueError as error:
+        reason = "is not ASCII text" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise KeysUnusable(path, reason) from None
+
+
+def parse(text: str) -> Mapping[Name, Key]:
+    """ValueError says what is wrong, without the secret."""
+    text = _QUOTED_OR_COMMENT.sub(lambda match: match[1] or " ", text)
+    keys: dict[Name, Key] = {}
+    at = 0
+    while text[at:].strip():
+        match = _KEY.match(text, at)
+        if match is None:
+            line = text.count("\n", 0, at + len(text[at:]) - len(text[at:].lstrip())) + 1
+            raise ValueError(f'line {line}: no key; write key "NAME" {{ algorithm hmac-sha256; secret "BASE64"; }};')
+        key = _key(match[1] or match[2], match[3])
+        if key.name in keys:
+            raise ValueError(f"the key {match[1] or match[2]} is there twice")
+        keys[key.name] = key
+        at = match.end()
+    if not keys:
+        raise ValueError("there is no key in it")
+    return keys
+
+
+def _key(text: str, body: str) -> Key:
+    try:
+        name = from_text(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no name for a key; it is a domain name") from None
+    values: dict[str, str] = {}
+    at = 0
+    while at < len(body) and body[at:].strip():
+        match = _STATEMENT.match(body, at)
+        if match is None or match[1] in values:
+            raise ValueError(f"key {text}: it has one algorithm and one secret, each ends with a semicolon")
+        values[match[1]] = match[2] if match[2] is not None else match[3]
+        at = match.end()
+    if values.keys() != {"algorithm", "secret"}:
+        raise ValueError(f"key {text}: it needs an algorithm and a secret")
+    algorithm: Name = (values["algorithm"].lower().rstrip(".").encode("ascii"),)
+    if algorithm not in ALGORITHMS:
+        known = ", ".join(name[0].decode() for name in ALGORITHMS)
+        raise ValueError(f"key {text}: the algorithm {values['algorithm']!r} is not known here; write one of {known}")
+    return Key(name, algorithm, _secret(text, values["secret"]))
+
+
+def _secret(name: str, text: str) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"key {name}: the secret is not base64") from None
+    if len(secret) < MIN_SECRET:
+        raise ValueError(f"key {name}: the secret has {len(secret)} octets, {MIN_SECRET} is the least")
+    return secret

@@ -1,0 +1,122 @@
+"""NOTIFY (RFC 1996) to one secondary: told of changes soon, but not of each, and asked again while it does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import struct
+from collections.abc import Callable, Sequence
+
+from discovery.dns.message import Class, Type
+from discovery.dns.names import to_wire
+from discovery.dns.query import HEADER, OPCODE_NOTIFY
+from discovery.dns.zone import Zone
+from discovery.plugins.transfer.settings import Secondary
+from discovery.plugins.transfer.tsig import Key, Signer
+
+_log = logging.getLogger("discovery.transfer")
+
+# Changes of so many seconds are told together, so that a secondary has at most two transfers a second.
+GATHER_SECONDS = 0.5
+# RFC 1996 §3.6 wants retries; its 60 seconds are for primaries that change once a day. A secondary that misses all asks by itself.
+TRIES, RETRY_SECONDS = 3, 2.0
+
+_AA = 0x0400
+_FIXED_RR = struct.Struct("!HHIH")
+_TO_QUESTION = (0xC000 | HEADER.size).to_bytes(2, "big")
+
+
+class Notifier:
+    """`key` gives the one to sign with; `wall` seconds since the epoch."""
+
+    def __init__(self, secondary: Secondary, key: Callable[[], Key], wall: Callable[[], float]) -> None:
+        self._secondary = secondary
+        self._key = key
+        self._wall = wall
+        self._zones: Sequence[Zone] = ()
+        self._moved = asyncio.Event()
+        self._silent = False
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, zones: Sequence[Zone]) -> None:
+        self._zones = zones
+        self._moved.set()
+
+    def moved(self) -> None:
+        """A zone has changed, so all serials have."""
+        self._moved.set()
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await self._moved.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._moved.clear()
+            silent = False
+            try:
+                silent = not await self._tell()
+            except OSError as error:
+                silent = True
+                _log.debug("NOTIFY to %s: %s", self._secondary, error)
+            if silent and not self._silent:
+                _log.warning(
+                    "secondary %s does not answer NOTIFY; it will ask when its refresh time comes", self._secondary
+                )
+            self._silent = silent
+
+    async def _tell(self) -> bool:
+        """Whether all was answered."""
+        loop = asyncio.get_running_loop()
+        transport, replies = await loop.create_datagram_endpoint(
+            _Replies, remote_addr=(self._secondary.ip, self._secondary.port)
+        )
+        try:
+            messages = {id: self._message(zone, id) for id, zone in _numbered(self._zones)}
+            replies.missing = set(messages)
+            for _ in range(TRIES):
+                for id in tuple(replies.missing):
+                    transport.sendto(messages[id])
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(replies.complete.wait(), RETRY_SECONDS)
+                if not replies.missing:
+                    return True
+            return False
+        finally:
+            transport.close()
+
+    def _message(self, zone: Zone, id: int) -> bytes:
+        """§3.7: with the SOA as a hint."""
+        soa = zone.soa()
+        head = HEADER.pack(id, OPCODE_NOTIFY << 11 | _AA, 1, 1, 0, 0)
+        question = to_wire(zone.origin) + struct.pack("!HH", Type.SOA, Class.IN)
+        answer = _TO_QUESTION + _FIXED_RR.pack(Type.SOA, Class.IN, soa.ttl, len(soa.rdata)) + soa.rdata
+        return Signer(self._key()).sign(head + question + answer, int(self._wall()))
+
+
+class _Replies(asyncio.DatagramProtocol):
+    """`missing`: the ids that were not answered yet. A forged answer saves a repetition and does nothing else."""
+
+    def __init__(self) -> None:
+        self.missing: set[int] = set()
+        self.complete = asyncio.Event()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if len(data) >= HEADER.size and data[2] & 0x80:
+            self.missing.discard(int.from_bytes(data[:2], "big"))
+            if not self.missing:
+                self.complete.set()
+
+
+def _numbered(zones: Sequence[Zone]) -> list[tuple[int, Zone]]:
+    """With an id each, not to be guessed from outside."""
+    return list(zip(random.SystemRandom().sample(range(65536), len(zones)), zones, strict=True))

@@ -1,0 +1,197 @@
+"""In front of the responder: who asks for a transfer is let in or told why not, and whoever signs gets a signed reply.
+
+All other messages pass with one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from random import Random
+from typing import Any
+
+from discovery.dns.edns import udp_limit
+from discovery.dns.message import (
+    NOT_AUTHORITATIVE,
+    NOT_READY,
+    OTHER,
+    PROHIBITED,
+    Answer,
+    Class,
+    Explanation,
+    Rcode,
+    Type,
+)
+from discovery.dns.names import Name, to_text
+from discovery.dns.query import OPCODE_QUERY, RD, Malformed, Query, has_reply, parse
+from discovery.dns.responder import Respond, Transport
+from discovery.dns.wire import MAX_TCP, Template, error
+from discovery.plugins.transfer import tsig
+from discovery.plugins.transfer.sending import Sending
+from discovery.plugins.transfer.settings import Network
+from discovery.plugins.transfer.tsig import Key, Signer, Tsig, Unverified
+from discovery.plugins.transfer.walk import records
+
+# Clients whose right is remembered, at 0.2 KB each.
+MAX_CLIENTS = 1024
+
+_TYPES = (Type.AXFR, Type.IXFR)
+_ON_THE_WIRE = tuple(rtype.to_bytes(2, "big") for rtype in _TYPES)
+# Type, class and the first half of the TTL of a TSIG record. What has these octets by chance is looked at more closely, and passes.
+_TSIG_MARK = tsig.TYPE.to_bytes(2, "big") + b"\0\xff\0\0"
+_TC = 0x02  # in the header's third octet
+_SERIAL = slice(-20, -16)  # in an SOA's data
+
+_FORMERR = Answer(rcode=Rcode.FORMERR, authoritative=False)
+_NOT_LOADED = Answer.failed(
+    Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
+)
+_NEEDS_STREAM = Answer.refused(Explanation(OTHER, "a transfer has several messages: ask over TCP or TLS"))
+
+
+class TransferResponder:
+    """`keys` gives those that are valid at the moment, by name; `wall` seconds since the epoch."""
+
+    def __init__(
+        self,
+        inner: Respond,
+        sending: Sending,
+        keys: Callable[[], Mapping[Name, Key]],
+        networks: Sequence[Network],
+        wall: Callable[[], float],
+    ) -> None:
+        self._inner = inner
+        self._sending = sending
+        self._keys = keys
+        self._networks = networks
+        self._wall = wall
+        self._is_allowed = lru_cache(maxsize=MAX_CLIENTS)(self._is_in_networks)
+
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        if not _concerns(packet) or not has_reply(packet):
+            return self._inner(packet, now, client, transport)
+        try:
+            query = parse(packet)
+            signed = tsig.find(packet)
+            checked = None if signed is None else tsig.check(packet, signed, self._keys(), int(self._wall()))
+        except Malformed:
+            return self._inner(packet, now, client, transport)  # which says so
+        except tsig.Malformed:
+            return error(packet, Rcode.FORMERR)
+        if isinstance(checked, Unverified):
+            return self._unverified(query, checked, transport)
+        if query.question is not None and query.opcode == OPCODE_QUERY and query.question.type in _TYPES:
+            return self._transfer(packet, query, signed, checked, client, transport)
+        if signed is None or checked is None:
+            return self._inner(packet, now, client, transport)
+        reply = self._inner(tsig.without(packet, signed, packet[:2]), now, client, transport)
+        if isinstance(reply, bytes):
+            return self._signed(reply, query, signed, checked, transport)
+        return None if reply is None else self._signed_later(reply, query, signed, checked, transport)
+
+    def _transfer(
+        self, packet: bytes, query: Query, signed: Tsig | None, signer: Signer | None, client: str, transport: Transport
+    ) -> bytes | None:
+        answer = self._refusal(signer, client) or self._at_once(packet, query, transport)
+        if answer is not None:
+            reply = _reply(query, answer, transport)
+            return self._signed(reply, query, signed, signer, transport) if signed and signer else reply
+        assert signer is not None
+        assert transport.stream is not None
+        busy = _reply(query, self._sending.busy, transport)
+        transport.stream(self._sending.messages(query, signer, client, busy))
+        return None
+
+    def _refusal(self, signer: Signer | None, client: str) -> Answer | None:
+        missing = []
+        if signer is None:
+            missing.append("it must be signed with a TSIG key")
+        if not self._is_allowed(client):
+            missing.append(f"{client} is in no network of TRANSFER_ALLOW")
+        return Answer.refused(Explanation(PROHIBITED, f"no transfer: {', and '.join(missing)}")) if missing else None
+
+    def _at_once(self, packet: bytes, query: Query, transport: Transport) -> Answer | None:
+        """What there is to say to somebody who may transfer, if it is not the whole zone."""
+        question = query.question
+        assert question is not None
+        zone = self._sending.zones.get(question.name)
+        if zone is None or question.klass != Class.IN:  # RFC 5936 §2.2.1
+            text = f"{to_text(question.name)} is no zone of this server"
+            return Answer(rcode=Rcode.NOTAUTH, authoritative=False, explanation=Explanation(NOT_AUTHORITATIVE, text))
+        if not self._sending.loaded:
+            return _NOT_LOADED
+        if question.type == Type.AXFR:
+            return None if transport.stream is not None else _NEEDS_STREAM
+        serial = _serial_of(packet)
+        if serial is None:
+            return _FORMERR
+        soa = zone.soa()
+        ours = int.from_bytes(soa.rdata[_SERIAL], "big")
+        # RFC 1995 §2: the SOA alone when there is nothing newer, and when more does not fit a datagram.
+        return Answer.of([soa]) if transport.stream is None or not _is_newer(ours, serial) else None
+
+    def _unverified(self, query: Query, unverified: Unverified, transport: Transport) -> bytes:
+        """RFC 8945 §5.3.2."""
+        explanation = Explanation(PROHIBITED, unverified.text)
+        reply = _reply(query, Answer(rcode=Rcode.NOTAUTH, authoritative=False, explanation=explanation), transport)
+        if unverified.signer is None:
+            return unverified.unsigned(reply)
+        other = int(self._wall()).to_bytes(6, "big") if unverified.error == tsig.BADTIME else b""
+        at = unverified.tsig.time if unverified.error == tsig.BADTIME else int(self._wall())  # §5.2.3
+        return unverified.signer.sign(reply, at, unverified.error, other)
+
+    def _signed(self, reply: bytes, query: Query, request: Tsig, signer: Signer, transport: Transport) -> bytes:
+        now = int(self._wall())
+        signed = signer.sign(reply, now)
+        if len(signed) <= (udp_limit(query.edns) if transport.datagram else MAX_TCP):
+            return signed
+        signer.restart(request)  # RFC 8945 §5.3: question and signature only, TC
+        cut = reply[:2] + bytes((reply[2] | _TC, reply[3] & 0xF0)) + b"\0\1" + bytes(6) + query.question_wire
+        return signer.sign(cut, now)
+
+    async def _signed_later(
+        self, reply: Coroutine[Any, Any, bytes], query: Query, request: Tsig, signer: Signer, transport: Transport
+    ) -> bytes:
+        return self._signed(await reply, query, request, signer, transport)
+
+    def _is_in_networks(self, client: str) -> bool:
+        try:
+            ip = ip_address(client.partition("%")[0])
+        except ValueError:  # no address is known, as behind a Unix socket
+            return False
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        return any(ip in network for network in self._networks)
+
+
+def _concerns(packet: bytes) -> bool:
+    end = packet.find(0, 12) + 1
+    return packet[end : end + 2] in _ON_THE_WIRE or _TSIG_MARK in packet
+
+
+def _reply(query: Query, answer: Answer, transport: Transport) -> bytes:
+    template = Template(query.question, answer, _NO_RANDOM)
+    flags = query.opcode << 11 | (RD if query.recursion_desired else 0)
+    limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
+    opt = b"" if query.edns is None else template.opt(query.edns, b"", limit - len(query.question_wire))
+    return template.reply(query.id, flags, query.question_wire, opt, limit)
+
+
+_NO_RANDOM = Random(0)  # there is nothing to shuffle in these answers
+
+
+def _serial_of(packet: bytes) -> int | None:
+    """The client's, in the SOA of the authority section (RFC 1995 §3); None when there is none."""
+    answers, authorities = int.from_bytes(packet[6:8], "big"), int.from_bytes(packet[8:10], "big")
+    for record in records(packet)[answers : answers + authorities]:
+        if record.type == Type.SOA and record.end - record.rdata >= 22:
+            return int.from_bytes(packet[record.rdata : record.end][_SERIAL], "big")
+    return None
+
+
+def _is_newer(one: int, other: int) -> bool:
+    """RFC 1982 §3.2."""
+    return 0 < (one - other & 0xFFFFFFFF) < 1 << 31

@@ -1,0 +1,110 @@
+"""Transfers on their way: few at a time, each of one consistent state of its zone, in pieces that hold nobody up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+
+from discovery.dns.message import OTHER, Answer, Explanation
+from discovery.dns.names import Name, to_text
+from discovery.dns.query import Query
+from discovery.dns.responder import CutShort
+from discovery.dns.reverse import ReverseZoneNames
+from discovery.dns.service_zone import ServiceZone
+from discovery.dns.zone import Zone
+from discovery.plugins.transfer.contents import contents
+from discovery.plugins.transfer.messages import Totals, messages
+from discovery.plugins.transfer.snapshot import Snapshot, TooLively, Turns
+from discovery.plugins.transfer.tsig import Signer
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.transfer")
+
+# At a time. Each takes half of the processor's time, and holds what the services offered when it began.
+MAX_TRANSFERS = 2
+# A secondary that reads so slowly holds up the others; the whole of 10,000 instances takes a second.
+MAX_SECONDS = 300.0
+
+
+class Sending:
+    """`clock`: monotonic seconds; `wall`: seconds since the epoch."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._wall = wall
+        self._snapshots: set[Snapshot] = set()  # being taken
+        self.zones: dict[Name, Zone] = {}
+        self.under_way = 0
+        self.sent = 0
+        self.cut_short = 0
+        self.busy = Answer.failed(Explanation(OTHER, f"{MAX_TRANSFERS} transfers are under way; ask again later"))
+
+    @property
+    def loaded(self) -> bool:
+        return self._registry.loaded
+
+    def follow(self, zones: Iterable[Zone]) -> None:
+        self.zones = {zone.origin: zone for zone in zones}
+
+    def changed(self, service: str) -> None:
+        for snapshot in self._snapshots:
+            snapshot.changed(service)
+
+    async def messages(self, query: Query, signer: Signer, client: str, busy: bytes) -> AsyncGenerator[bytes]:
+        """The reply to a query for a zone that is here. `busy`: what to say when too many are under way. CutShort."""
+        if self.under_way >= MAX_TRANSFERS:
+            yield signer.sign(busy, int(self._wall()))
+            return
+        self.under_way += 1
+        whole = False
+        try:
+            started = self._clock()
+            totals = Totals()
+            async with aclosing(self._zone(query, signer, totals)) as parts:
+                async for message in parts:
+                    if self._clock() - started > MAX_SECONDS:
+                        raise CutShort
+                    yield message
+            whole = True
+            _tell(query, signer, client, totals, self._clock() - started)
+        finally:
+            self.under_way -= 1
+            self.sent += whole
+            self.cut_short += not whole
+
+    async def _zone(self, query: Query, signer: Signer, totals: Totals) -> AsyncGenerator[bytes]:
+        question = query.question
+        assert question is not None
+        snapshot = Snapshot(self._registry, _max_ttl(self.zones[question.name]))
+        self._snapshots.add(snapshot)
+        try:
+            await snapshot.take(self._clock)
+        except TooLively:
+            raise CutShort from None
+        finally:
+            self._snapshots.discard(snapshot)
+        zone = self.zones.get(question.name)  # perhaps another by now: all that follows is of this moment
+        if zone is None:
+            raise CutShort
+        rest = contents(zone, tuple(self.zones), snapshot.offered.values())
+        parts = messages(query, question, zone.soa(), rest, signer, self._wall, Turns(self._clock), totals)
+        async with aclosing(parts):
+            async for message in parts:
+                yield message
+
+
+def _max_ttl(zone: Zone) -> int:
+    if isinstance(zone.live, ServiceZone):
+        return zone.live.ttl
+    return zone.live.reverse.ttl if isinstance(zone.live, ReverseZoneNames) else 0
+
+
+def _tell(query: Query, signer: Signer, client: str, totals: Totals, seconds: float) -> None:
+    assert query.question is not None
+    _log.info(
+        "%s went to %s (key %s): %d records in %d messages, %d octets, %.2f s",
+        to_text(query.question.name), client, to_text(signer.key.name),
+        totals.records, totals.messages, totals.octets, seconds,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""What all services offer at one moment, taken in pieces with the loop free in between.
+
+Every service is read once; those that changed meanwhile are read again, and so on, until a round was so short that nothing could
+change. What is there then is true at that very moment, however long it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from discovery.dns.service_zone import Offered, offered
+from discovery.store.registry import Registry
+
+# Of the event loop at a time: what a burst of queries may take as well.
+SLICE_SECONDS = 0.002
+# Each is shorter than the one before, unless more changes in a slice than can be read in one.
+MAX_ROUNDS = 100
+
+
+class Turns:
+    """Lets others have the event loop, after SLICE_SECONDS of work."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock() + SLICE_SECONDS
+
+    async def over(self) -> None:
+        if self._clock() >= self._until:
+            await asyncio.sleep(0)
+            self._until = self._clock() + SLICE_SECONDS
+
+
+class TooLively(Exception):
+    """The registry changes faster than it can be read."""
+
+
+class Snapshot:
+    """`offered`: by folded name of the service, those that offer nothing left out. `max_ttl` in seconds."""
+
+    def __init__(self, registry: Registry, max_ttl: int) -> None:
+        self.offered: dict[str, Offered] = {}
+        self._registry = registry
+        self._max_ttl = max_ttl
+        self._changed: set[str] = set()
+
+    def changed(self, service: str) -> None:
+        """Something about the service (its folded name) has changed."""
+        self._changed.add(service)
+
+    async def take(self, clock: Callable[[], float]) -> None:
+        """When it returns, `offered` is as the registry is, until somebody awaits. TooLively."""
+        turns = Turns(clock)
+        names: Collection[str] = tuple(self._registry.services)
+        for _ in range(MAX_ROUNDS):
+            self._changed = set()
+            for name in names:
+                await turns.over()
+                self._read(name, clock())
+            if not self._changed:
+                return
+            names = self._changed
+        raise TooLively
+
+    def _read(self, name: str, now: float) -> None:
+        service = self._registry.service(name)
+        found = None if service is None else offered(service, self._max_ttl, now)
+        if found is None:
+            self.offered.pop(name, None)
+        else:
+            self.offered[name] = found

@@ -1,0 +1,124 @@
+"""`discovery token new`: a secret that is shown once, and the block by which the server knows it again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from discovery import cli
+from discovery.core.caller import Grants
+from discovery.plugins.auth.settings import MIN_SECRET
+from discovery.plugins.auth.tokens import Token, Tokens, read
+
+
+def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
+    """The secret and the block."""
+    assert cli.main(["token", "new", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    secret = re.search(r"^The secret, shown only now: (\S+)$", captured.out, re.MULTILINE)
+    assert secret
+    return secret[1], captured.out.partition("For TOKENS_FILE:\n\n")[2]
+
+
+def kept(tmp_path: Path, *blocks: str) -> list[Token]:
+    """What the server reads of a file with these blocks, pasted one below the other."""
+    file = tmp_path / "tokens.toml"
+    file.write_text("\n".join(blocks))
+    return read(file)
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What it says; no secret is shown."""
+    assert cli.main(["token", "new", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_the_secret_opens_what_the_block_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    secret, block = made(capsys, "deploy", "--register", "user-*", "--register", "billing", "--expires", "2027-01-31T00:00:00Z")
+    [token] = tokens = kept(tmp_path, block)
+    assert Tokens(tokens).find(secret) == token
+    assert (token.name, token.grants) == ("deploy", Grants(("user-*", "billing")))
+    assert token.expires == datetime(2027, 1, 31, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "grants"),
+    [
+        ([], Grants()),
+        (["--read"], Grants(read=True)),
+        (["--admin"], Grants(admin=True)),
+        (["--register", "*", "--read", "--admin"], Grants(("*",), read=True, admin=True)),
+    ],
+)
+def test_a_token_has_the_rights_that_were_asked_for_and_no_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], grants: Grants
+) -> None:
+    [token] = kept(tmp_path, made(capsys, "a", *arguments)[1])
+    assert token == Token("a", token.digest, grants, None)
+
+
+def test_the_block_has_the_hash_and_not_the_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    secret, block = made(capsys, "a")
+    assert hashlib.sha256(secret.encode()).hexdigest() in block
+    assert secret not in block
+    assert secret.removeprefix("dsc_") not in block
+
+
+def test_no_two_secrets_are_alike_and_each_has_256_bits(capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = {made(capsys, "a")[0] for _ in range(50)}
+    assert len(secrets) == 50
+    for secret in secrets:
+        assert re.fullmatch(r"dsc_[A-Za-z0-9_-]{43}", secret), "43 characters of base64 are 256 bits"
+        assert len(secret) >= MIN_SECRET
+
+
+def test_blocks_of_many_make_one_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pairs = [made(capsys, f"t{number}", "--register", f"service-{number}") for number in range(20)]
+    tokens = Tokens(kept(tmp_path, *(block for _, block in pairs)))
+    for number, (secret, _) in enumerate(pairs):
+        token = tokens.find(secret)
+        assert token is not None
+        assert token.name == f"t{number}"
+
+
+@pytest.mark.parametrize("expires", ["2027-01-31", "2027-01-31T00:00:00", "2027-01-31 00:00+00:00", "2027-01-31T02:00:00+02:00"])
+def test_an_end_may_be_a_day_or_a_time_in_any_zone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, expires: str
+) -> None:
+    [token] = kept(tmp_path, made(capsys, "a", "--expires", expires)[1])
+    assert token.expires == datetime(2027, 1, 31, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a b"], "name"),
+        ([""], "name"),
+        (["a" * 64], "name"),
+        (["a", "--register", "a.b"], "'a.b'"),
+        (["a", "--register", ""], "register"),
+        (["a", *["--register", "a"] * 101], "100"),
+        (["a", "--expires", "tomorrow"], "--expires: 'tomorrow'"),
+        (["a", "--expires", "2027-02-30T00:00:00Z"], "--expires"),
+    ],
+)
+def test_what_could_not_be_read_back_is_said_and_makes_no_secret(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in failing(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["token"], ["token", "new"], ["token", "old", "a"], ["token", "new", "a", "b"]])
+def test_wrong_arguments_end_it_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "dsc_" not in "".join(capsys.readouterr())

@@ -1,0 +1,61 @@
+"""An Auth with one token of each kind, a wall clock that stands still, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discovery.core.caller import Caller
+from discovery.plugins.auth import Auth
+from discovery.plugins.auth.tokens import digest
+from discovery.rest.admission import Admit, anyone
+from discovery.rest.errors import HttpError
+from tests.store.making import WALL, a_registry
+
+# Names of tokens; the secret of each is in SECRETS.
+OWNER, FOREIGN, READER, ADMIN, NONE, OLD = "owner", "foreign", "reader", "admin", "none", "old"
+SECRETS = {name: f"dsc_{name}-0123456789" for name in (OWNER, FOREIGN, READER, ADMIN, NONE, OLD)}
+RIGHTS = {
+    OWNER: 'register = ["web", "web-*"]',
+    FOREIGN: 'register = ["other-*"]',
+    READER: "read = true",
+    ADMIN: "admin = true",
+    NONE: "",
+    OLD: "admin = true\nexpires = 2023-11-14T22:13:30Z",  # ten seconds after WALL
+}
+ADDRESS = "10.9.9.9"
+
+
+def written(names: tuple[str, ...] = tuple(RIGHTS), **more: str) -> str:
+    """A file of these tokens; `more`: lines of theirs."""
+    return "\n".join(
+        f'[[token]]\nname = "{name}"\nsha256 = "{digest(SECRETS[name]).hex()}"\n{RIGHTS[name]}\n{more.get(name, "")}'
+        for name in names
+    )
+
+
+def bearer(name: str) -> str:
+    return f"Bearer {SECRETS[name]}"
+
+
+class House:
+    """`now`: epoch seconds."""
+
+    def __init__(self, file: Path, reads_need_token: bool = False, **registry: Any) -> None:
+        self.now = WALL
+        self.file = file
+        if not file.exists():
+            file.write_text(written())
+        self.registry = a_registry(**registry)
+        self.auth = Auth(self.registry, [], file, reads_need_token, lambda: self.now)
+        self.admit: Admit = self.auth.admit(anyone)
+
+    def let_in(self, method: str, path: str, authorization: str | None) -> Caller:
+        return self.admit(method, path, authorization, ADDRESS)
+
+    def turned_away(self, method: str, path: str, authorization: str | None) -> HttpError:
+        with pytest.raises(HttpError) as caught:
+            self.let_in(method, path, authorization)
+        return caught.value

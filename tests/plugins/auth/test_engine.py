@@ -1,0 +1,150 @@
+"""The gate in front of the engine: every kind of write and heartbeat, by the owner, by others and by an admin."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discovery.core.caller import NOBODY, SERVER, Caller
+from discovery.core.instance import Key
+from discovery.core.maintenance import Scope, Window
+from discovery.engines.local import LocalEngine
+from discovery.rest.errors import HttpError
+from discovery.store import writes
+from discovery.store.engine import Engine
+from discovery.store.errors import UnknownInstance, UnknownService
+from discovery.store.writes import (
+    Checked,
+    Deregister,
+    DeregisterService,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    Register,
+    Upsert,
+    Write,
+)
+from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
+from tests.store.making import START, WALL, spec
+
+KEY = Key("web", "10.0.0.1", 80)
+ID = "web-1"
+WINDOW = Window("a new disk", WALL + 60)
+PLACE, SERVICE = Scope.of(KEY), Scope("web")
+
+# By name: the write, and what one who does not own `web` lacks.
+OWNED = "register:web"
+KINDS: dict[str, tuple[Write[Any], str]] = {
+    "register": (Register(spec(port=81), WALL), OWNED),
+    "register again": (Register(spec(weight=1), WALL), OWNED),
+    "register by another case": (Register(spec("WEB", port=81), WALL), OWNED),
+    "upsert": (Upsert(spec(port=81), WALL), OWNED),
+    "drain": (Drain(KEY, WALL, "asked"), OWNED),
+    "drain by id": (Drain(ID, WALL, "asked"), OWNED),
+    "undrain": (Drain(KEY, None, "asked"), OWNED),
+    "deregister": (Deregister(KEY, "asked"), OWNED),
+    "deregister by id": (Deregister(ID, "asked"), OWNED),
+    "deregister all": (DeregisterService("web", "asked"), OWNED),
+    "deregister all by another case": (DeregisterService("Web", "asked"), OWNED),
+    "maintain": (Maintain(PLACE, WINDOW, WALL), OWNED),
+    "end": (EndMaintenance(PLACE, "asked"), OWNED),
+    "maintain all": (Maintain(SERVICE, WINDOW, WALL), "admin"),
+    "end all": (EndMaintenance(SERVICE, "asked"), "admin"),
+    "checked": (Checked(ID, "refused"), "admin"),
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """With `web` at KEY, in maintenance, so that each write has something to change."""
+    house = House(tmp_path / "tokens.toml")
+    house.registry.register(spec(id=ID), START, WALL)
+    for scope in (PLACE, SERVICE):
+        house.registry.maintain(scope, WINDOW, START, WALL)
+    return house
+
+
+def engine(house: House) -> Engine:
+    return house.auth.engine(LocalEngine(house.registry, lambda: START))
+
+
+def caller(house: House, name: str) -> Caller:
+    return house.let_in("GET", "/services", bearer(name))
+
+
+def test_the_table_has_every_kind_of_write() -> None:
+    kinds = {value for value in vars(writes).values() if inspect.isclass(value) and value.__module__ == writes.__name__}
+    assert {type(write) for write, _ in KINDS.values()} == kinds - {Write}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_write_is_its_owners_or_an_admins(house: House, kind: str) -> None:
+    write, missing = KINDS[kind]
+    before = house.registry.index, len(house.registry), dict(house.registry.windows)
+    strangers = [FOREIGN, READER, NONE, *([OWNER] if missing == "admin" else [])]
+    for by in (*(caller(house, name) for name in strangers), NOBODY, Caller("10.0.0.1")):
+        with pytest.raises(HttpError) as caught:
+            await engine(house).submit(write, by)
+        assert (caught.value.status, caught.value.code) == (403, "FORBIDDEN")
+        assert caught.value.facts == {"missing": missing}
+        assert missing in str(caught.value)
+    assert (house.registry.index, len(house.registry), dict(house.registry.windows)) == before
+    await engine(house).submit(write, caller(house, ADMIN if missing == "admin" else OWNER))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", [ADMIN, "the server"])
+async def test_an_admin_and_the_server_itself_may_do_all(house: House, kind: str, by: str) -> None:
+    await engine(house).submit(KINDS[kind][0], SERVER if by == "the server" else caller(house, by))
+
+
+@pytest.mark.parametrize(
+    "write", [Deregister(Key("gone", "10.0.0.1", 80), ""), Drain(Key("gone", "10.0.0.1", 80), None, "")]
+)
+async def test_a_missing_right_is_not_disguised_as_not_found(house: House, write: Write[Any]) -> None:
+    for name in (FOREIGN, OWNER):
+        with pytest.raises(HttpError) as caught:
+            await engine(house).submit(write, caller(house, name))
+        assert caught.value.facts == {"missing": "register:gone"}
+    with pytest.raises(UnknownInstance):
+        await engine(house).submit(write, caller(house, ADMIN))
+
+
+async def test_what_is_not_there_is_not_found_by_its_owner(house: House) -> None:
+    for write, error in (
+        (Deregister(Key("web-2", "10.0.0.1", 80), ""), UnknownInstance),
+        (DeregisterService("web-2", ""), UnknownService),
+        (Maintain(Scope("web", "10.0.0.1", 81), WINDOW, WALL), UnknownInstance),
+    ):
+        with pytest.raises(error):
+            await engine(house).submit(write, caller(house, OWNER))
+
+
+@pytest.mark.parametrize("name", [OWNER, FOREIGN, READER])
+async def test_an_id_that_is_nobodys_is_not_found_by_anybody(house: House, name: str) -> None:
+    for write in (Deregister("nobody", ""), Drain("nobody", WALL, "")):
+        with pytest.raises(UnknownInstance):
+            await engine(house).submit(write, caller(house, name))
+    with pytest.raises(UnknownInstance):
+        engine(house).renew("nobody", caller(house, name))
+
+
+@pytest.mark.parametrize("which", [KEY, ID])
+def test_a_heartbeat_is_the_owners_or_an_admins(house: House, which: Key | str) -> None:
+    for by in (*(caller(house, name) for name in (FOREIGN, READER, NONE)), NOBODY):
+        with pytest.raises(HttpError) as caught:
+            engine(house).renew(which, by)
+        assert (caught.value.status, caught.value.facts) == (403, {"missing": OWNED})
+    assert house.registry.renewals == 0
+    for name in (OWNER, ADMIN):
+        assert engine(house).renew(which, caller(house, name)).instance.id == ID
+    assert house.registry.renewals == 2
+
+
+def test_a_heartbeat_of_what_is_foreign_and_unknown_lacks_the_right(house: House) -> None:
+    with pytest.raises(HttpError) as caught:
+        engine(house).renew(Key("gone", "10.0.0.1", 80), caller(house, OWNER))
+    assert caught.value.facts == {"missing": "register:gone"}

@@ -1,0 +1,198 @@
+"""TOKENS_FILE read again: by SIGHUP's `reload`, and when it changes on disk, however editors and orchestrators change files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from discovery.engines.local import LocalEngine
+from discovery.plugins.auth import make
+from discovery.plugins.auth.tokens import TokensError
+from discovery.rest.admission import anyone
+from discovery.rest.errors import HttpError
+from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
+from tests.store.making import START, a_registry
+
+WRITE = ("POST", "/register")
+LIMIT = 10.0
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    (tmp_path / "tokens.toml").write_text(written((OWNER,)))
+    return House(tmp_path / "tokens.toml")
+
+
+def knows(house: House, name: str) -> bool:
+    try:
+        return house.let_in(*WRITE, bearer(name)).name == name
+    except HttpError:
+        return False
+
+
+@asynccontextmanager
+async def watching(house: House) -> AsyncIterator[None]:
+    await house.auth.open(LocalEngine(house.registry, lambda: START))
+    await asyncio.sleep(0)  # its task takes its first step, and the kernel is asked
+    try:
+        yield
+    finally:
+        await house.auth.close()
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 what changes is a file's effect; nothing could wake us
+            await asyncio.sleep(0.01)
+
+
+# -- asked for
+
+
+async def test_a_reload_lets_new_tokens_in_and_old_ones_out_at_once(house: House) -> None:
+    assert knows(house, OWNER)
+    assert not knows(house, FOREIGN)
+    house.file.write_text(written((FOREIGN,)))
+    assert knows(house, OWNER), "until it is read again"
+    await house.auth.reload()
+    assert not knows(house, OWNER), "what was remembered is forgotten"
+    assert knows(house, FOREIGN)
+
+
+async def test_rights_that_were_taken_away_are_gone(house: House) -> None:
+    assert house.let_in(*WRITE, bearer(OWNER)).grants.may_write("web")
+    house.file.write_text(written((OWNER,)).replace('"web", ', ""))
+    await house.auth.reload()
+    assert not house.let_in(*WRITE, bearer(OWNER)).grants.may_write("web")
+
+
+@pytest.mark.parametrize("bad", ["[[token", written((OWNER, OWNER)), written((FOREIGN,)) + "other = 1\n", None])
+async def test_a_bad_file_keeps_the_old_and_is_reported(
+    house: House, caplog: pytest.LogCaptureFixture, bad: str | None
+) -> None:
+    if bad is None:
+        house.file.unlink()
+    else:
+        house.file.write_text(bad)
+    await house.auth.reload()
+    assert knows(house, OWNER)
+    assert not knows(house, FOREIGN)
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert str(house.file) in record.getMessage()
+    assert "stay as they were" in record.getMessage()
+
+
+async def test_a_good_one_after_it_counts(house: House) -> None:
+    house.file.write_text("[[token")
+    await house.auth.reload()
+    house.file.write_text(written((OWNER, ADMIN)))
+    await house.auth.reload()
+    assert knows(house, ADMIN)
+
+
+# -- seen
+
+
+async def test_a_file_that_is_written_is_read_again(house: House) -> None:
+    async with watching(house):
+        house.file.write_text(written((OWNER, FOREIGN)))
+        await comes_true(lambda: knows(house, FOREIGN))
+        house.file.write_text(written((FOREIGN,)))
+        await comes_true(lambda: not knows(house, OWNER))
+
+
+async def test_one_that_is_replaced_by_another_name_too(house: House) -> None:
+    """As editors do, and `mv`."""
+    async with watching(house):
+        for names in ((FOREIGN,), (OWNER, FOREIGN), (ADMIN,)):
+            fresh = house.file.with_name("tokens.new")
+            fresh.write_text(written(names))
+            fresh.rename(house.file)
+            await comes_true(lambda names=names: all(knows(house, name) for name in names))  # type: ignore[misc]
+        assert not knows(house, OWNER)
+
+
+async def test_and_one_that_is_behind_a_link_which_is_swapped(tmp_path: Path) -> None:
+    """As Kubernetes mounts secrets: tokens.toml → ..data/tokens.toml, ..data → a folder that is exchanged."""
+    for number, names in enumerate([(OWNER,), (FOREIGN,)]):
+        folder = tmp_path / f"..{number}"
+        folder.mkdir()
+        (folder / "tokens.toml").write_text(written(names))
+    (tmp_path / "..data").symlink_to("..0")
+    (tmp_path / "tokens.toml").symlink_to("..data/tokens.toml")
+    house = House(tmp_path / "tokens.toml")
+    async with watching(house):
+        assert knows(house, OWNER)
+        (tmp_path / "..next").symlink_to("..1")
+        (tmp_path / "..next").rename(tmp_path / "..data")
+        await comes_true(lambda: knows(house, FOREIGN))
+        assert not knows(house, OWNER)
+
+
+async def test_one_that_went_away_and_comes_back_is_read_then(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    async with watching(house):
+        house.file.unlink()
+        await comes_true(lambda: any("stay as they were" in record.getMessage() for record in caplog.records))
+        assert knows(house, OWNER)
+        house.file.write_text(written((FOREIGN,)))
+        await comes_true(lambda: knows(house, FOREIGN))
+
+
+async def test_after_close_nothing_is_read(house: House) -> None:
+    async with watching(house):
+        pass
+    house.file.write_text(written((FOREIGN,)))
+    assert len(asyncio.all_tasks()) == 1, "the watch has ended"
+    assert knows(house, OWNER)
+
+
+# -- at start
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("API_TOKEN", "TOKENS_FILE", "REQUIRE_READ_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_a_token_it_is_off_whatever_reading_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUIRE_READ_TOKEN", "true")
+    assert make(a_registry(), lambda: START) is None
+
+
+@pytest.mark.usefixtures("bare")
+def test_api_token_is_an_admin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_TOKEN", "0123456789abcdef")
+    auth = make(a_registry(), lambda: START)
+    assert auth is not None
+    assert auth.guards
+    caller = auth.admit(anyone)("POST", "/admin/clear", "Bearer 0123456789abcdef", "")
+    assert (caller.name, caller.grants.admin) == ("API_TOKEN", True)
+
+
+@pytest.mark.usefixtures("bare")
+def test_both_kinds_count_and_a_reload_keeps_the_short_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tokens.toml").write_text(written((OWNER,)))
+    monkeypatch.setenv("API_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
+    auth = make(a_registry(), lambda: START)
+    assert auth is not None
+    asyncio.run(auth.reload())
+    admit = auth.admit(anyone)
+    assert admit(*WRITE, "Bearer 0123456789abcdef", "").name == "API_TOKEN"
+    assert admit(*WRITE, f"Bearer {SECRETS[OWNER]}", "").name == OWNER
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_bad_file_is_an_error_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tokens.toml").write_text("[[token")
+    monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
+    with pytest.raises(TokensError, match=r"tokens\.toml"):
+        make(a_registry(), lambda: START)

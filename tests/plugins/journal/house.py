@@ -1,0 +1,109 @@
+"""A registry with the journal in front of its engine, opened on a folder; closed as a server would, or left as if it was killed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discovery.core.change import Change
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.engines.local import LocalEngine
+from discovery.plugins import journal
+from discovery.plugins.journal import Journal
+from discovery.plugins.journal.writer import Writer
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.store.writes import Deregister, Drain, EndMaintenance, Maintain, Register
+from tests.plugins.journal.recording import Recording
+from tests.store.making import START, WALL, Log, a_registry
+
+
+class Time:
+    """Both clocks, moved by hand."""
+
+    def __init__(self, now: float = START, wall: float = WALL) -> None:
+        self.now = now
+        self.wall = wall
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += seconds
+
+
+class House:
+    """`log`: every change, heard before the journal hears it."""
+
+    def __init__(self, folder: Path, time: Time, **settings: Any) -> None:
+        self.folder = folder
+        self.time = time
+        self.registry: Registry = a_registry(started_at=time.now, **{"max_instances": 1000, **settings})
+        self.registry.loaded = False
+        self.log = Log.of(self.registry)
+        self.journal = Journal(folder, self.registry, lambda: time.now, lambda: time.wall)
+        self.registry.subscribe(self.journal.changed)
+        self.engine = self.journal.engine(LocalEngine(self.registry, lambda: time.now))
+
+    @property
+    def writer(self) -> Writer:
+        assert self.journal.writer is not None
+        return self.journal.writer
+
+    @property
+    def database(self) -> Recording:
+        """Of a house with `recorded` files."""
+        database = self.writer._database
+        assert isinstance(database, Recording)
+        return database
+
+    async def register(self, spec: Registration) -> Entry:
+        return await self.engine.submit(Register(spec, self.time.wall))
+
+    async def deregister(self, which: Key | str) -> Instance:
+        return await self.engine.submit(Deregister(which, "asked for"))
+
+    async def drain(self, which: Key | str, draining: bool = True) -> Entry:
+        return await self.engine.submit(Drain(which, self.time.wall if draining else None, "asked for"))
+
+    async def maintain(self, scope: Scope, window: Window) -> None:
+        await self.engine.submit(Maintain(scope, window, self.time.wall))
+
+    async def end_maintenance(self, scope: Scope) -> None:
+        await self.engine.submit(EndMaintenance(scope, "done"))
+
+    async def settled(self) -> None:
+        await self.writer.flushed()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        await self.journal.close()
+
+
+@asynccontextmanager
+async def living(folder: Path, time: Time | None = None, **settings: Any) -> AsyncIterator[House]:
+    """Opened, and closed at the end."""
+    house = House(folder, time or Time(), **settings)
+    try:
+        await house.engine.open()
+        yield house
+    finally:
+        await house.close()
+
+
+def record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the houses to come are Recordings; what failed is tried again soon."""
+    monkeypatch.setattr(journal.files, "Database", Recording)
+    monkeypatch.setattr(journal.writer, "RETRY_SECONDS", 0.01)
+
+
+def known(registry: Registry) -> list[Instance]:
+    """In order."""
+    return [entry.instance for entry in registry]
+
+
+def last_index(changes: list[Change]) -> int:
+    return max((change.index for change in changes), default=0)

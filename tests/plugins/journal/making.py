@@ -1,0 +1,134 @@
+"""What the tests of this folder make again and again: instances, files with something in them, their copies, other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from discovery.core.errors import DiscoveryError
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.journal import database, rows
+from discovery.plugins.journal.database import Content, Database, Op
+from discovery.plugins.journal.files import FILE
+from tests.store.making import WALL
+from tests.stories.process import ROOT
+
+LIMIT = 20.0
+SUFFIXES = ("", "-wal")
+
+
+def an_instance(number: int, version: int = 0) -> Instance:
+    """Different numbers, different instances; the `version` is in the metadata."""
+    spec = Registration.of(
+        f"service-{number % 40}",
+        f"10.0.{number >> 8}.{number & 255}",
+        3000 + number,
+        metadata={"version": version},
+        tags=["blue", "eu"][: number % 3],
+        zone="rack-1" if number % 2 else None,
+    )
+    return Instance(f"id-{number}", WALL + number / 8, spec, draining_since=WALL if number % 7 == 0 else None)
+
+
+WINDOWS = [
+    (Scope("service-1"), Window("moving house", WALL + 600)),
+    (Scope("service-2", "10.0.0.2", 3002), Window("a new disk", WALL + 60.5)),
+]
+TOMBSTONES = [(Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.2", 81), WALL + 11)]
+
+
+def puts(instances: Iterable[Instance]) -> list[Op]:
+    return [(database.PUT_INSTANCE, rows.of_instance(instance)) for instance in instances]
+
+
+def put_index(index: int) -> Op:
+    return (database.PUT_INDEX, rows.sealed("index", index))
+
+
+def others() -> list[Op]:
+    """The windows and the tombstones."""
+    windows = [(database.PUT_WINDOW, rows.of_window(*each)) for each in WINDOWS]
+    return windows + [(database.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
+
+
+def a_file(folder: Path, instances: int, index: int = 4711) -> Path:
+    """A closed file with that many instances, all windows and all tombstones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(Database(folder / FILE)) as opened:
+        opened.commit([*puts(map(an_instance, range(instances))), *others(), put_index(index)])
+    return folder / FILE
+
+
+def an_old_file(folder: Path, instances: int, index: int = 4711) -> Path:
+    """The same in format 1, which had neither windows nor tombstones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as sql:
+        for statement in database.MIGRATIONS[0]:
+            sql.execute(statement)
+        for statement, values in [*puts(map(an_instance, range(instances))), put_index(index)]:
+            sql.execute(statement, values)
+        sql.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
+        sql.execute("PRAGMA user_version=1")
+    return folder / FILE
+
+
+def content(file: Path) -> Content:
+    """Whatever opening or reading raises comes through."""
+    with contextlib.closing(Database(file)) as opened:
+        return opened.load()
+
+
+def octets(folder: Path) -> dict[str, bytes]:
+    """Of all files, by name."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def copy(folder: Path, to: Path) -> Path:
+    """What a process that is killed now leaves behind."""
+    to.mkdir(parents=True)
+    for suffix in SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(folder / (FILE + suffix), to / (FILE + suffix))
+    return to
+
+
+def refusal(opening: Callable[[], object]) -> DiscoveryError | None:
+    """Why it was refused, in our own words; any other exception is let through."""
+    try:
+        opening()
+    except DiscoveryError as error:
+        return error
+    return None
+
+
+@contextmanager
+def child(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs `code`, with `arguments` in sys.argv; it is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait(LIMIT)
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """The next line that it prints; its errors when it ends without."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return line.rstrip("\n")

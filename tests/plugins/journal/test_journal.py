@@ -1,0 +1,274 @@
+"""The journal in front of a real registry and engine: what must be on disk when a write returns, and what is never written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from discovery.core.change import Kind
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
+from discovery.plugins.journal.files import FILE
+from discovery.store.errors import NotDurable, UnknownInstance
+from discovery.store.writes import Checked, DeregisterService, Upsert
+from tests.plugins.journal.house import House, Time, known, living, record
+from tests.plugins.journal.making import a_file, content, copy, octets
+from tests.plugins.journal.recording import when
+from tests.store.making import START, TTL, WALL, spec
+
+KEY = spec().key
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    record(monkeypatch)
+    return tmp_path / "data"
+
+
+async def test_the_registry_is_loaded_when_the_engine_is_open(folder: Path) -> None:
+    async with living(folder) as house:
+        assert house.registry.loaded
+        assert len(house.registry) == 0
+        assert set(octets(folder)) == {"lock", FILE, f"{FILE}-wal", f"{FILE}-shm"}
+
+
+# -- a write that returned is on disk
+
+
+async def test_every_kind_of_write_is_on_disk_when_it_returns(folder: Path, tmp_path: Path) -> None:
+    step = 0
+
+    def on_disk() -> Path:
+        """As it is after a kill, now."""
+        nonlocal step
+        step += 1
+        return copy(folder, tmp_path / f"step-{step}") / FILE
+
+    async with living(folder) as house:
+        entry = await house.register(spec(metadata={"v": 1}))
+        assert content(on_disk()).instances == [entry.instance]
+        await house.register(spec(metadata={"v": 2}, tags=["a"]))
+        assert content(on_disk()).instances == [entry.instance]
+        assert entry.instance.spec.tags == ("a",)
+        await house.engine.submit(Upsert(spec(metadata={"v": 3}), WALL))
+        assert content(on_disk()).instances == [entry.instance]
+        await house.drain(KEY)
+        assert [each.draining_since for each in content(on_disk()).instances] == [WALL]
+        await house.drain(KEY, False)
+        assert [each.draining_since for each in content(on_disk()).instances] == [None]
+        await house.maintain(Scope("web"), Window("because", WALL + 60))
+        assert content(on_disk()).windows == [(Scope("web"), Window("because", WALL + 60))]
+        await house.end_maintenance(Scope("web"))
+        assert content(on_disk()).windows == []
+        await house.deregister(KEY)
+        found = content(on_disk())
+        assert found.instances == []
+        assert found.tombstones == [(KEY, WALL + TTL)]
+        for port in (81, 82):
+            await house.register(spec(port=port))
+        await house.engine.submit(DeregisterService("web", "asked for"))
+        found = content(on_disk())
+        assert found.instances == []
+        assert {key.port for key, _ in found.tombstones} == {80, 81, 82}
+
+
+async def test_a_write_returns_only_when_its_commit_is_through(folder: Path) -> None:
+    async with living(folder) as house:
+        house.database.may_go.clear()
+        writing = asyncio.create_task(house.register(spec()))
+        await when(lambda: len(house.database.groups) > len(house.database.done))
+        await asyncio.sleep(0.02)
+        assert not writing.done()
+        assert house.registry.knows(KEY), "it is applied at once"
+        house.database.may_go.set()
+        await writing
+
+
+async def test_a_write_that_changes_nothing_waits_for_what_it_repeats(folder: Path) -> None:
+    """Registered again while the first registration is on its way to the disk: its reply is no promise earlier than that one's."""
+    async with living(folder) as house:
+        house.database.may_go.clear()
+        first = asyncio.create_task(house.register(spec()))
+        await when(lambda: len(house.database.groups) > len(house.database.done))
+        again = asyncio.create_task(house.register(spec()))
+        await asyncio.sleep(0.02)
+        assert not first.done()
+        assert not again.done()
+        house.database.may_go.set()
+        await asyncio.gather(first, again)
+
+
+async def test_writes_at_the_same_time_share_a_commit(folder: Path) -> None:
+    async with living(folder) as house:
+        before = house.writer.commits
+        await asyncio.gather(*(house.register(spec(port=port)) for port in range(1, 501)))
+        assert house.writer.commits == before + 1
+        for turn in range(1, 11):
+            await asyncio.gather(*(house.deregister(spec(port=turn * 10 + port).key) for port in range(10)))
+        assert house.writer.commits == before + 11
+
+
+async def test_what_expires_is_removed_from_the_disk(folder: Path) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+        house.time.pass_by(100)
+        house.registry.advance(house.time.now, 100)
+        house.registry.advance(house.time.now + 10, 100)
+        assert house.log.kinds()[-1] is Kind.EXPIRED
+        await house.settled()
+        found = content(copy(folder, folder / "copy") / FILE)
+        assert (found.instances, found.tombstones) == ([], [])
+
+
+# -- what is not written
+
+
+async def test_heartbeats_are_not_written(folder: Path) -> None:
+    async with living(folder) as house:
+        entry = await house.register(spec())
+        added, commits = house.writer.added, house.writer.commits
+        for _ in range(1000):
+            house.time.pass_by(1)
+            assert house.engine.renew(KEY) is entry
+            house.engine.renew(entry.instance.id)
+        house.time.pass_by(11)
+        house.engine.renew(KEY)
+        assert house.log.kinds()[-2:] == [Kind.UNHEALTHY, Kind.HEALTHY]
+        await house.settled()
+        assert (house.writer.added, house.writer.commits) == (added, commits)
+        assert entry.lease.expires_at == house.time.now + TTL
+
+
+async def test_what_checks_say_is_not_written(folder: Path) -> None:
+    async with living(folder) as house:
+        entry = await house.register(spec())
+        added = house.writer.added
+        for failing in ("refused", None, "timed out"):
+            await house.engine.submit(Checked(entry.instance.id, failing))
+        await house.settled()
+        assert house.writer.added == added
+        assert entry.status is Status.FAILING
+
+
+async def test_a_write_that_changes_nothing_does_not_wait_when_all_is_on_disk(folder: Path) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+        house.database.may_go.clear()
+        async with asyncio.timeout(5):
+            await house.register(spec())
+            await house.drain(KEY, False)
+        house.database.may_go.set()
+        assert house.writer.added == house.writer.committed
+
+
+async def test_a_write_that_is_refused_writes_nothing(folder: Path) -> None:
+    async with living(folder) as house:
+        added = house.writer.added
+        with pytest.raises(UnknownInstance):
+            await house.deregister(KEY)
+        assert house.writer.added == added
+
+
+# -- a disk that refuses
+
+
+async def refused(house: House, reason: str = "the disk is full") -> None:
+    """From now on."""
+    house.database.refuses = reason
+    with pytest.raises(NotDurable, match=reason):
+        await house.register(spec("first"))
+
+
+async def test_writes_are_refused_before_they_are_applied_once_the_disk_is_known_to_refuse(folder: Path) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+        await refused(house)
+        changes = len(house.log.changes)
+        with pytest.raises(NotDurable, match="the disk is full"):
+            await house.register(spec(port=81))
+        with pytest.raises(NotDurable):
+            await house.deregister(KEY)
+        with pytest.raises(NotDurable):
+            await house.drain(KEY)
+        with pytest.raises(NotDurable):
+            await house.maintain(Scope("web"), Window("because", WALL + 60))
+        assert len(house.log.changes) == changes
+        assert not house.registry.windows
+        assert house.registry.knows(KEY)
+
+
+async def test_heartbeats_and_checks_go_on_while_the_disk_refuses(folder: Path) -> None:
+    async with living(folder) as house:
+        entry = await house.register(spec())
+        await refused(house)
+        house.time.pass_by(3)
+        house.engine.renew(KEY)
+        assert entry.lease.expires_at == house.time.now + TTL
+        await house.engine.submit(Checked(entry.instance.id, "refused"))
+        assert entry.status is Status.FAILING
+
+
+async def test_it_heals_by_itself_and_nothing_that_was_applied_is_lost(folder: Path) -> None:
+    async with living(folder) as house:
+        await refused(house)
+        assert house.journal.stats()["journal"]["writable"] is False
+        assert "the disk is full" in house.journal.stats()["journal"]["reason"]
+        house.time.pass_by(100)
+        house.registry.advance(house.time.now, 100)
+        house.database.refuses = ""
+        await when(lambda: house.writer.failing is None)
+        await house.register(spec(port=81))
+        assert house.journal.stats()["journal"] == {"writable": True, "reason": None, "waiting": 0}
+        assert content(copy(folder, folder / "copy") / FILE).instances == known(house.registry)
+
+
+# -- starting
+
+
+async def test_one_process_for_each_folder(folder: Path) -> None:
+    async with living(folder):
+        second = House(folder, Time())
+        with pytest.raises(DataDirInUse, match=str(folder)):
+            await second.engine.open()
+        await second.close()
+        assert not second.registry.loaded
+    async with living(folder) as third:
+        assert third.registry.loaded
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "newer"])
+async def test_what_cannot_be_read_keeps_it_from_starting_and_is_left_alone(folder: Path, damage: str) -> None:
+    file = a_file(folder, 50)
+    whole = file.read_bytes()
+    newer = whole[:60] + (99).to_bytes(4, "big") + whole[64:]
+    file.write_bytes({"cut": whole[:-5000], "empty": b"", "text": b"hello", "newer": newer}[damage])
+    before = octets(folder)[FILE]
+    house = House(folder, Time())
+    with pytest.raises(NewerFormat if damage == "newer" else Damaged) as error:
+        await house.engine.open()
+    await house.close()
+    assert not house.registry.loaded
+    assert str(file) in str(error.value)
+    assert "discovery restore" in str(error.value)
+    assert octets(folder)[FILE] == before
+    file.write_bytes(whole)
+    for suffix in ("-wal", "-shm"):
+        file.with_name(FILE + suffix).unlink(missing_ok=True)
+    async with living(folder) as again:
+        assert len(again.registry) == 50
+
+
+async def test_close_after_a_start_that_failed_halfway_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    house = House(tmp_path / "data", Time())
+    with contextlib.suppress(Exception):
+        await house.engine.open()
+    await house.close()
+    never = House(tmp_path / "other", Time(START))
+    await never.close()
+    assert not (tmp_path / "other").exists()
+    assert never.journal.stats() == {}

@@ -1,0 +1,277 @@
+"""Restart: what is restored is what was, with full leases and an index that never goes back, after a close and after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from discovery.core.change import Kind
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.store.errors import Deregistered, UnknownInstance
+from discovery.store.writes import Upsert
+from tests.plugins.journal.house import House, Time, known, last_index, living
+from tests.plugins.journal.making import an_instance, an_old_file, copy
+from tests.store.making import START, TTL, WALL, spec
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+async def test_what_is_restored_is_what_was(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        for number in range(60):
+            time.pass_by(0.125)
+            name = f"Service-{number % 7}"
+            await house.register(spec(name, port=number + 1, tags=["a"], zone="z", ttl=5, metadata={"n": number}))
+        await house.register(spec("own", id="my-own-id"))
+        for number in (3, 30, 59):
+            await house.deregister(spec(f"service-{number % 7}", port=number + 1).key)
+        await house.drain(spec("service-1", port=2).key)
+        await house.drain(spec("service-2", port=3).key)
+        await house.drain(spec("service-2", port=3).key, False)
+        await house.register(spec("SERVICE-4", port=5, metadata={"n": "new"}))
+        await house.maintain(Scope("service-5"), Window("because", time.wall + 600))
+        before = known(house.registry)
+        windows, index = dict(house.registry.windows), house.registry.index
+    assert sum(instance.draining for instance in before) == 1
+    time.pass_by(2)
+    async with living(folder, time) as house:
+        assert known(house.registry) == before
+        assert dict(house.registry.windows) == windows
+        assert house.registry.index >= index
+        for entry in house.registry:
+            assert entry.lease.renewed_at == time.now
+            assert entry.lease.ttl == (TTL if entry.instance.spec.ttl is None else 5)
+            wanted = Status.DRAINING if entry.instance.draining else Status.HEALTHY
+            wanted = Status.MAINTENANCE if house.registry.window(entry.instance) else wanted
+            assert entry.status is wanted
+        for service in house.registry.services.values():
+            assert all(entry.instance.spec.name == service.name for entry in service.entries.values())
+        assert house.registry.by_id("my-own-id").instance.spec.name == "own"
+        assert {change.kind for change in house.log.changes} <= {Kind.RESTORED, Kind.DRAINING, Kind.MAINTENANCE}
+
+
+async def test_a_tombstone_outlives_the_restart_for_what_is_left_of_it(folder: Path) -> None:
+    time = Time()
+    key = spec().key
+    async with living(folder, time) as house:
+        await house.register(spec())
+        await house.deregister(key)
+    time.pass_by(4)
+    async with living(folder, time) as house:
+        assert house.registry.buried(key, time.now) == TTL - 4
+        with pytest.raises(UnknownInstance):
+            house.engine.renew(key)
+        with pytest.raises(Deregistered):
+            await house.engine.submit(Upsert(spec(), time.wall))
+    time.pass_by(7)
+    async with living(folder, time) as house:
+        assert house.registry.buried(key, time.now) == 0
+        await house.engine.submit(Upsert(spec(), time.wall))
+
+
+async def test_who_registered_again_is_not_buried(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        await house.register(spec())
+        await house.deregister(spec().key)
+        await house.register(spec())
+    async with living(folder, time) as house:
+        assert house.registry.buried(spec().key, time.now) == 0
+        assert len(house.registry) == 1
+        house.engine.renew(spec().key)
+
+
+async def test_who_registered_again_and_expired_is_not_buried(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        await house.register(spec(ttl=60))
+        await house.deregister(spec().key)
+        await house.register(spec(ttl=1))
+        for _ in range(2):
+            time.pass_by(7)
+            house.registry.advance(time.now, 100)
+        assert len(house.registry) == 0
+        assert house.registry.buried(spec().key, time.now) == 0
+    async with living(folder, time) as house:
+        assert house.registry.buried(spec().key, time.now) == 0
+
+
+async def test_old_tombstones_do_not_pile_up(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        for turn in range(300):
+            time.pass_by(5)
+            await house.register(spec(port=turn + 1))
+            await house.deregister(spec(port=turn + 1).key)
+        kept = len(house.writer._database.load().tombstones)
+    assert kept <= 100
+
+
+async def test_a_window_ends_at_its_time_whatever_happened_between(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        await house.register(spec(ttl=3600))
+        await house.maintain(Scope("web"), Window("because", time.wall + 100))
+    time.pass_by(60)
+    async with living(folder, time) as house:
+        assert next(iter(house.registry)).status is Status.MAINTENANCE
+        time.pass_by(39)
+        house.registry.advance(time.now, 100)
+        assert next(iter(house.registry)).status is Status.MAINTENANCE
+        time.pass_by(1)
+        house.registry.advance(time.now, 100)
+        assert next(iter(house.registry)).status is Status.HEALTHY
+    async with living(folder, time) as house:
+        assert not house.registry.windows
+
+
+async def test_a_window_outlives_the_instance_and_a_restart(folder: Path) -> None:
+    time = Time()
+    scope = Scope.of(spec().key)
+    async with living(folder, time) as house:
+        await house.register(spec())
+        await house.maintain(scope, Window("because", time.wall + 600))
+        await house.deregister(spec().key)
+    async with living(folder, time) as house:
+        entry = await house.register(spec())
+        assert entry.status is Status.MAINTENANCE
+
+
+async def test_a_drain_that_is_undone_after_a_restart_stays_undone(folder: Path) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+        await house.drain(spec().key)
+    for wanted in (True, False):
+        async with living(folder) as house:
+            assert next(iter(house.registry)).instance.draining is wanted
+            await house.drain(spec().key, False)
+
+
+async def test_the_index_goes_on_where_it_was_after_a_close(folder: Path) -> None:
+    index = 0
+    for _ in range(4):
+        async with living(folder) as house:
+            assert index <= house.registry.index <= index + 1
+            await house.register(spec("web"))
+            await house.deregister(spec("web").key)
+            index = house.registry.index
+
+
+async def test_an_index_that_began_higher_stays(folder: Path) -> None:
+    async with living(folder, index=1000) as house:
+        await house.register(spec())
+    async with living(folder, index=5_000_000) as house:
+        index = house.registry.index
+        assert index >= 5_000_000
+    async with living(folder, index=1000) as house:
+        assert index <= house.registry.index <= index + 1
+
+
+async def test_the_index_is_not_lower_after_a_kill_than_any_that_was_told(folder: Path, tmp_path: Path) -> None:
+    async with living(folder, index=1000) as house:
+        for turn in range(40):
+            await asyncio.gather(*(house.register(spec(port=port, metadata={"t": turn})) for port in range(1, 200)))
+            if turn % 8 == 7:
+                told = last_index(house.log.changes)
+                async with living(copy(folder, tmp_path / f"killed-{turn}")) as after:
+                    assert after.registry.index >= told
+    print(f"index {told}")
+    assert told > 1000 + 4096
+
+
+async def test_a_file_of_the_first_format_is_restored(folder: Path) -> None:
+    an_old_file(folder, 30)
+    instances = [an_instance(number) for number in range(30)]
+    async with living(folder) as house:
+        assert known(house.registry) == instances
+        assert house.registry.index >= 4711
+        await house.maintain(Scope("service-1"), Window("because", WALL + 60))
+    async with living(folder) as house:
+        assert known(house.registry) == instances
+        assert len(house.registry.windows) == 1
+
+
+# -- killed at any moment
+
+
+class Owner:
+    """Writes one instance's life, one step after another. `states[i]`: what the registry knew after step i, None for nothing."""
+
+    def __init__(self, number: int, chosen: random.Random) -> None:
+        self.key = Key(f"service-{number % 5}", "10.0.0.1", 3000 + number)
+        self.states: list[Instance | None] = [None]
+        self.acknowledged = 0
+        self._random = chosen
+
+    def spec(self) -> Registration:
+        key = self.key
+        return spec(key.service, key.ip, key.port, metadata={"step": len(self.states)}, ttl=60)
+
+    async def step(self, house: House) -> None:
+        alive = self.states[-1] is not None
+        choice = self._random.choice(["register", "deregister", "drain", "undrain"] if alive else ["register"])
+        if choice == "register":
+            writing = asyncio.create_task(house.register(self.spec()))
+        elif choice == "deregister":
+            writing = asyncio.create_task(house.deregister(self.key))  # type: ignore[arg-type]
+        else:
+            writing = asyncio.create_task(house.drain(self.key, choice == "drain"))
+        await asyncio.sleep(0)  # it is applied now, and waits for the disk
+        known = house.registry.at(self.key).instance if house.registry.knows(self.key) else None
+        self.states.append(known)
+        step = len(self.states) - 1
+        await writing
+        self.acknowledged = step
+
+
+async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(folder: Path, tmp_path: Path) -> None:
+    chosen = random.Random(12)
+    owners = [Owner(number, chosen) for number in range(20)]
+    killed: list[tuple[Path, int, list[tuple[int, int]]]] = []
+
+    async def live(house: House, owner: Owner, steps: int) -> None:
+        for _ in range(steps):
+            await owner.step(house)
+
+    async def kill(house: House, times: int) -> None:
+        for number in range(times):
+            for _ in range(chosen.randrange(12)):
+                await asyncio.sleep(0)
+            before = [owner.acknowledged for owner in owners]
+            told = last_index(house.log.changes)
+            left = copy(folder, tmp_path / f"killed-{number}")
+            killed.append(
+                (left, told, [(least, len(owner.states)) for least, owner in zip(before, owners, strict=True)])
+            )
+            await asyncio.sleep(0.002)
+
+    async with living(folder, index=1000) as house:
+        await asyncio.gather(kill(house, 40), *(live(house, owner, 25) for owner in owners))
+    print(
+        f"{len(killed)} kills within {sum(len(owner.states) for owner in owners)} writes, {house.writer.commits} commits"
+    )
+    half = 0
+    for left, told, spans in killed:
+        async with living(left, Time(START + 5)) as after:
+            assert after.registry.index >= told
+            half += sum(least + 1 < most for least, most in spans)
+            check(after, owners, spans)
+    assert half > 20, "hardly anything was under way"
+
+
+def check(after: House, owners: Sequence[Owner], spans: Sequence[tuple[int, int]]) -> None:
+    for owner, (least, most) in zip(owners, spans, strict=True):
+        found = after.registry.at(owner.key).instance if after.registry.knows(owner.key) else None
+        assert found in owner.states[least:most], owner.key
+        if found is not None:
+            assert after.registry.by_id(found.id).lease.renewed_at == after.time.now

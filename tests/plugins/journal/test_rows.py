@@ -1,0 +1,151 @@
+"""Rows: whatever can be registered comes back the same out of a real table, and a changed column is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import string
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from discovery.core.check import Check
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.journal import database, rows
+
+EDGES = string.ascii_letters + string.digits
+LABELS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", fullmatch=True, alphabet=EDGES + "-_")
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6
+)
+PORTS = st.integers(1, 65535)
+UINT16 = st.integers(0, 65535)
+NUMBERS = {"interval": st.floats(1, 3600), "timeout": st.floats(0.1, 60), "failures": st.integers(1, 100)}
+PATHS = st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,30}", fullmatch=True)
+CHECKS = st.fixed_dictionaries({"http": PATHS}, optional=NUMBERS) | st.fixed_dictionaries(
+    {"tcp": st.just(True)}, optional=NUMBERS | {"successes": st.integers(1, 100)}
+)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "metadata": st.dictionaries(TEXT, JSON, max_size=4),
+    "tags": st.lists(LABELS, max_size=5),
+    "ports": st.dictionaries(LABELS.map(str.lower), PORTS, max_size=5),
+    "protocol": st.sampled_from(["tcp", "udp"]),
+    "weight": UINT16,
+    "priority": UINT16,
+    "zone": LABELS,
+    "ttl": st.floats(1, 3600) | st.integers(1, 3600),
+    "max_answers": st.integers(1, 65535),
+    "check": CHECKS,
+}
+IPS = st.sampled_from(["10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fd00::1:2:3"])
+SPECS = st.builds(
+    lambda name, ip, port, fields: Registration.of(name, ip, port, **fields),
+    LABELS, IPS, PORTS, st.fixed_dictionaries({}, optional=FIELDS),
+)  # fmt: skip
+TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
+IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
+INSTANCES = st.builds(Instance, IDS, TIMES, SPECS, st.none() | TIMES)
+SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
+WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES))
+TOMBSTONES = st.tuples(st.builds(Key, LABELS.map(str.lower), IPS, PORTS), TIMES)
+
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def sql() -> Iterator[sqlite3.Connection]:
+    """The tables, in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for step in database.MIGRATIONS:
+        for statement in step:
+            connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+def stored(sql: sqlite3.Connection, table: str, put: str, row: rows.Row) -> rows.Row:
+    """The row as it is read again."""
+    sql.execute(f"DELETE FROM {table}")  # noqa: S608
+    sql.execute(put, row)
+    found: rows.Row = sql.execute(f"SELECT * FROM {table}").fetchone()  # noqa: S608
+    return found
+
+
+@QUICK
+@given(instance=INSTANCES)
+def test_an_instance_comes_back_with_every_field(sql: sqlite3.Connection, instance: Instance) -> None:
+    found = rows.instance(stored(sql, "instance", database.PUT_INSTANCE, rows.of_instance(instance)))
+    assert found == instance
+    for field in dataclasses.fields(Registration):
+        here, there = getattr(instance.spec, field.name), getattr(found.spec, field.name)
+        assert (type(here), here) == (type(there), there), field.name
+    assert type(found.registered_at) is float
+    assert type(found.draining_since) is type(instance.draining_since)
+
+
+@QUICK
+@given(each=WINDOWS)
+def test_a_window_comes_back(sql: sqlite3.Connection, each: tuple[Scope, Window]) -> None:
+    assert rows.window(stored(sql, "window", database.PUT_WINDOW, rows.of_window(*each))) == each
+
+
+@QUICK
+@given(each=TOMBSTONES)
+def test_a_tombstone_comes_back(sql: sqlite3.Connection, each: tuple[Key, float]) -> None:
+    assert rows.tombstone(stored(sql, "tombstone", database.PUT_TOMBSTONE, rows.of_tombstone(*each))) == each
+
+
+def test_every_field_of_a_registration_is_drawn_above() -> None:
+    """`id` counts when an instance is added and is not part of what is stored; a new field has to be drawn, too."""
+    assert {field.name for field in dataclasses.fields(Registration)} == {*FIELDS, "name", "ip", "port", "id"}
+
+
+def test_a_check_comes_back_with_every_field() -> None:
+    check = Check(path="/health?a=b", interval=1.5, timeout=0.25, failures=7, successes=9)
+    spec = Registration(name="web", ip="10.0.0.1", port=80, check=check)
+    assert rows.instance(rows.of_instance(Instance("a", 1.0, spec))).spec.check == check
+
+
+def other(value: Any) -> Any:
+    """Nearly the same."""
+    if isinstance(value, bytes):
+        return value + b" "
+    if isinstance(value, str):
+        return value[:-1] + chr(ord(value[-1]) ^ 1)
+    return 1 if value is None else value + 1
+
+
+ROWS = {
+    "instance": rows.of_instance(Instance("id", 5.5, Registration.of("web", "10.0.0.1", 80, tags=["a"]))),
+    "window": rows.of_window(Scope("web", "10.0.0.1", 80), Window("because", 7.5)),
+    "service window": rows.of_window(Scope("web"), Window("because", 7.5)),
+    "tombstone": rows.of_tombstone(Key("web", "10.0.0.1", 80), 7.5),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_changed_column_is_a_bad_row(kind: str) -> None:
+    row, read = ROWS[kind], getattr(rows, kind.split()[-1])
+    read(row)
+    for column, value in enumerate(row):
+        others: tuple[Any, ...] = (other(value), None if value is not None else "", b"", [], str(value).encode())
+        for changed in others:
+            with pytest.raises(rows.BadRow, match="is not what was written"):
+                read((*row[:column], changed, *row[column + 1 :]))
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_row_whose_columns_were_swapped_or_lost_is_a_bad_row(kind: str) -> None:
+    row, read = ROWS[kind], getattr(rows, kind.split()[-1])
+    for at in range(len(row) - 1):
+        with pytest.raises(rows.BadRow):
+            read(row[:at] + row[at + 1 :])
+        if row[at] != row[at + 1]:
+            with pytest.raises(rows.BadRow):
+                read((*row[:at], row[at + 1], row[at], *row[at + 2 :]))

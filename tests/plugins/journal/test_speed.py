@@ -1,0 +1,66 @@
+"""100,000 instances are restored within two seconds: the best of three processes, unless the first will do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.plugins.journal.making import child, line_of
+
+INSTANCES = 100_000
+SECONDS = 2.0
+TRIES = 3
+
+FILL = """
+import sys, contextlib, pathlib
+from discovery.core.instance import Instance, Registration
+from discovery.plugins.journal import files
+from discovery.plugins.journal.database import Database
+from tests.plugins.journal.making import puts
+
+def instance(service, number):
+    metadata = {"version": "1.2.3", "zone": "eu"}
+    spec = Registration.of(f"service-{service}", f"10.{service >> 8}.{service & 255}.{number + 1}", 3000, metadata=metadata)
+    return Instance(f"{service:08x}-87bb-40b9-ad9b-{number:012x}", 1.7e9 + number, spec)
+
+with contextlib.closing(Database(pathlib.Path(sys.argv[1]) / files.FILE)) as opened:
+    opened.commit(puts(instance(service, number) for service in range(int(sys.argv[2]) // 10) for number in range(10)))
+print("filled")
+"""
+RESTORE = """
+import sys, asyncio, pathlib, time
+from discovery.cli import collector
+from discovery.plugins.journal import Journal
+from tests.store.making import a_registry
+
+async def main():
+    registry = a_registry()
+    journal = Journal(pathlib.Path(sys.argv[1]), registry, time.monotonic)
+    registry.subscribe(journal.changed)
+    collector.tune()
+    started = time.perf_counter()
+    await journal.restore()
+    seconds = time.perf_counter() - started
+    await journal.close()
+    print(len(registry), seconds)
+
+asyncio.run(main())
+"""
+
+
+def restored(folder: Path) -> float:
+    """Seconds."""
+    with child(RESTORE, folder) as process:
+        count, seconds = line_of(process).split()
+    assert int(count) == INSTANCES
+    return float(seconds)
+
+
+def test_a_hundred_thousand_instances_are_restored_within_two_seconds(tmp_path: Path) -> None:
+    with child(FILL, tmp_path, INSTANCES) as process:
+        assert line_of(process) == "filled"
+    tries = [restored(tmp_path)]
+    while tries[-1] > SECONDS and len(tries) < TRIES:
+        tries.append(restored(tmp_path))
+    print(f"{INSTANCES:,} instances restored in {min(tries):.2f} s, load {os.getloadavg()[0]:.1f}")
+    assert min(tries) <= SECONDS

@@ -1,0 +1,154 @@
+"""NOTIFY to a socket that stands for a secondary: what is told, when, how often, and what is made of no answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rdatatype
+import pytest
+
+from discovery.plugins.transfer import Transfer, notify
+from discovery.plugins.transfer.settings import Secondary
+from tests.dns.sockets import LIMIT
+from tests.dns.world import World, load
+from tests.plugins.transfer.primary import FILE, key
+
+
+class Listening:
+    """A secondary's socket, and the primary's world and plugin."""
+
+    def __init__(self, world: World, plugin: Transfer, sock: socket.socket) -> None:
+        self.world = world
+        self.plugin = plugin
+        self._sock = sock
+
+    async def told(self, answer: bool = True) -> dns.message.Message:
+        """The next NOTIFY, its signature verified."""
+        loop = asyncio.get_running_loop()
+        packet, client = await asyncio.wait_for(loop.sock_recvfrom(self._sock, 4096), LIMIT)
+        message = dns.message.from_wire(packet, keyring=key())
+        assert message.had_tsig
+        if answer:
+            reply = dns.message.Message(message.id)
+            reply.flags = message.flags | dns.flags.QR
+            await loop.sock_sendto(self._sock, reply.to_wire(), client)
+        return message
+
+    def quiet(self) -> bool:
+        try:
+            self._sock.recv(4096)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@asynccontextmanager
+async def listening(folder: Path, fixed: dict[str, str] | None = None) -> AsyncIterator[Listening]:
+    world = World(fixed=fixed or {})
+    path = folder / "keys.conf"
+    path.write_text(FILE)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        plugin = Transfer(path, (), [Secondary(*sock.getsockname())], world.registry, lambda: 0.0, time.time)
+        world.registry.subscribe(plugin.changed)
+        plugin.follow(world.catalog.zones)
+        await plugin.open(None)  # type: ignore[arg-type]
+        try:
+            yield Listening(world, plugin, sock)
+        finally:
+            await plugin.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "GATHER_SECONDS", 0.02)
+    monkeypatch.setattr(notify, "RETRY_SECONDS", 0.05)
+
+
+def serial(message: dns.message.Message) -> int:
+    [soa] = message.answer
+    assert soa.rdtype == dns.rdatatype.SOA
+    value: int = soa[0].serial
+    return value
+
+
+async def test_rfc1996_3_7_every_zone_is_told_of_with_its_serial(tmp_path: Path) -> None:
+    async with listening(tmp_path, {"legacy.example": ""}) as secondary:
+        messages = [await secondary.told() for _ in range(2)]
+        assert {message.question[0].name.to_text() for message in messages} == {"svc.local.", "legacy.example."}
+        for message in messages:
+            assert message.opcode() == dns.opcode.NOTIFY
+            assert message.flags & dns.flags.AA
+            assert message.question[0].rdtype == dns.rdatatype.SOA
+            assert serial(message) == secondary.world.registry.index
+
+
+async def test_a_change_is_told_soon_and_many_are_told_together(tmp_path: Path) -> None:
+    async with listening(tmp_path) as secondary:
+        first = serial(await secondary.told())
+        for number in range(500):
+            secondary.world.add("web", "10.0.0.1", 1 + number)
+        told = [await secondary.told()]
+        while serial(told[-1]) < first + 500:
+            told.append(await secondary.told())
+        assert len(told) <= 2
+        await asyncio.sleep(0.1)
+        assert secondary.quiet()
+
+
+async def test_zones_read_anew_are_told(tmp_path: Path) -> None:
+    async with listening(tmp_path) as secondary:
+        await secondary.told()
+        await asyncio.sleep(0.1)
+        assert secondary.quiet(), "nothing has changed"
+        secondary.world.reload(load({"svc.local": "new IN A 192.0.2.2\n"})[0])
+        secondary.plugin.follow(secondary.world.catalog.zones)
+        assert serial(await secondary.told()) == secondary.world.registry.index
+
+
+async def test_who_does_not_answer_is_told_again_and_then_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "discovery.transfer"):
+        async with listening(tmp_path) as secondary:
+            told = [await secondary.told(answer=False) for _ in range(notify.TRIES)]
+            assert len({message.id for message in told}) == 1
+            await asyncio.sleep(0.2)
+            assert secondary.quiet()
+            assert len(caplog.records) == 1
+            assert "does not answer NOTIFY" in caplog.text
+            secondary.world.add("web", "10.0.0.1")
+            for _ in range(notify.TRIES):
+                await secondary.told(answer=False)
+            await asyncio.sleep(0.2)
+            assert len(caplog.records) == 1, "said once"
+            secondary.world.add("web", "10.0.0.2")
+            assert serial(await secondary.told()) == secondary.world.registry.index
+
+
+async def test_nobody_at_the_port_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        nobody = Secondary(*sock.getsockname())
+    path = tmp_path / "keys.conf"
+    path.write_text(FILE)
+    world = World()
+    plugin = Transfer(path, (), [nobody], world.registry, lambda: 0.0, time.time)
+    plugin.follow(world.catalog.zones)
+    with caplog.at_level(logging.WARNING, "discovery.transfer"):
+        await plugin.open(None)  # type: ignore[arg-type]
+        async with asyncio.timeout(LIMIT):
+            while not caplog.records:  # noqa: ASYNC110  what it says is the condition
+                await asyncio.sleep(0.01)
+        await plugin.close()
+    assert f"secondary {nobody} does not answer NOTIFY" in caplog.text

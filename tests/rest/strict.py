@@ -1,0 +1,68 @@
+"""`harness.serving` with what keeps people out: admission, the Host check, ceilings and the rate of registrations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from random import Random
+
+import aiohttp
+from aiohttp import web
+
+from discovery.engines.local import LocalEngine
+from discovery.rest.admission import Admit, anyone
+from discovery.rest.app import make_app
+from discovery.rest.browsers import IsHost
+from discovery.rest.fast import FastLane
+from discovery.rest.handlers import Handlers
+from discovery.rest.operations import Operations
+from discovery.rest.protocol import Runner
+from discovery.rest.times import Times
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+from tests.rest.harness import DNS_TTL, LEASE, LIMIT, ORIGIN, SWEEP, Api, Clock
+
+
+@asynccontextmanager
+async def serving_strictly(
+    *,
+    max_instances: int = 10,
+    max_services: int = 10_000,
+    max_in_all: int = 1_000_000,
+    registers_per_second: int = 0,
+    admit: Admit = anyone,
+    is_host: IsHost = lambda host: True,
+    only_local: bool = False,
+    lane: bool = True,
+    routes: Iterable[web.AbstractRouteDef] = (),
+    checks: Mapping[str, Callable[[], str | None]] | None = None,
+    engine: Callable[[Engine, Registry], Engine] = lambda inner, registry: inner,
+) -> AsyncIterator[Api]:
+    """`lane`: with the fast one in front."""
+    clock, numbers = Clock(), count(1)
+    registry = Registry(
+        lease_ttl=LEASE,
+        cleanup_interval=SWEEP,
+        max_instances=max_instances,
+        max_services=max_services,
+        max_in_all=max_in_all,
+        new_id=lambda: f"id-{next(numbers)}",
+        started_at=clock.now,
+    )
+    times = Times(clock, clock.wall)
+    outer = engine(LocalEngine(registry, clock), registry)
+    handlers = Handlers(
+        registry, outer, clock, times, Random(1), checks or {}, registers_per_second=registers_per_second
+    )
+    routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
+    app = make_app(handlers, times, [ORIGIN], admit, is_host, only_local, routes)
+    fast = FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once, admit, is_host) if lane else None
+    runner = Runner(app, times, fast)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
+            yield Api(clock, registry, runner.addresses[0][1], session)
+    finally:
+        await runner.cleanup()

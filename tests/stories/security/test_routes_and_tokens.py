@@ -1,0 +1,318 @@
+"""Every route of the whole server × (no token, wrong, expired, foreign scope, right, admin) → the status it must have, on both lanes.
+
+A route that is not in the table fails the test.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dns.message
+import pytest
+
+from discovery.app import Server
+from discovery.rest.openapi import codes_of
+from tests.plugins.started import settings
+from tests.rest.wire import request as octets
+from tests.stories.process import LIMIT, Discovery, running, until
+
+NO, WRONG, EXPIRED, FOREIGN, RIGHT, ADMIN = WHO = ("no token", "wrong", "expired", "foreign", "right", "admin")
+SECRETS = {who: f"dsc_{who}-{hashlib.sha256(who.encode()).hexdigest()[:20]}" for who in WHO[1:]}
+LINES = {
+    EXPIRED: 'register = ["*"]\nread = true\nadmin = true\nexpires = 2020-01-01T00:00:00Z',
+    FOREIGN: 'register = ["other-*"]',
+    RIGHT: 'register = ["web", "web-*"]\nread = true',
+    ADMIN: "admin = true",
+}
+QUERY = dns.message.make_query("web.svc.local", "A", id=0).to_wire()
+WEB = {"name": "web", "ip": "10.0.0.1", "port": 80}
+WINDOW = {"reason": "a new disk", "seconds": 60}
+AT = "?ip=10.0.0.1&port=80"
+
+
+class Row(NamedTuple):
+    """What is sent, what it gives who may, and who that is. `maintained`: web is in maintenance when it is sent."""
+
+    path: str
+    kind: str
+    body: Any = None
+    status: int = 200
+    maintained: str = ""
+
+
+OPEN, READ, WRITE, ADMINS, MANY = "open", "read", "write", "admins", "many"
+# Statuses in the order of WHO; 2 is the row's own.
+STATUSES = {
+    OPEN: (2, 2, 2, 2, 2, 2),
+    READ: (2, 401, 401, 2, 2, 2),
+    WRITE: (401, 401, 401, 403, 2, 2),
+    ADMINS: (401, 401, 401, 403, 403, 2),
+    MANY: (401, 401, 401, 2, 2, 2),  # a batch: what is foreign is told of in the answer
+}
+WITH_READ_TOKEN = STATUSES | {READ: (401, 401, 401, 403, 2, 2)}
+
+TABLE = {
+    "POST /register": Row("/register", WRITE, WEB, 201),
+    "PUT /instances": Row("/instances", WRITE, WEB),
+    "POST /heartbeat": Row("/heartbeat", WRITE, WEB),
+    "POST /heartbeats": Row("/heartbeats", MANY, {"instances": []}),
+    "GET /resolve/{name}": Row("/resolve/web", READ),
+    "GET /instances/{id}": Row("/instances/web-1", READ),
+    "DELETE /instances/{id}": Row("/instances/web-1", WRITE),
+    "PUT /instances/{id}/drain": Row("/instances/web-1/drain", WRITE),
+    "DELETE /instances/{id}/drain": Row("/instances/web-1/drain", WRITE),
+    "PUT /instances/{id}/maintenance": Row("/instances/web-1/maintenance", WRITE, WINDOW),
+    "DELETE /instances/{id}/maintenance": Row("/instances/web-1/maintenance", WRITE, maintained="/instances/web-1"),
+    "GET /services": Row("/services", READ),
+    "DELETE /services/{name}": Row("/services/web", WRITE),
+    "PUT /services/{name}/maintenance": Row("/services/web/maintenance", ADMINS, WINDOW),
+    "DELETE /services/{name}/maintenance": Row("/services/web/maintenance", ADMINS, maintained="/services/web"),
+    "DELETE /services/{name}/instances": Row(f"/services/web/instances{AT}", WRITE),
+    "PUT /services/{name}/instances/drain": Row(f"/services/web/instances/drain{AT}", WRITE),
+    "DELETE /services/{name}/instances/drain": Row(f"/services/web/instances/drain{AT}", WRITE),
+    "PUT /services/{name}/instances/maintenance": Row(f"/services/web/instances/maintenance{AT}", WRITE, WINDOW),
+    "DELETE /services/{name}/instances/maintenance": Row(
+        f"/services/web/instances/maintenance{AT}", WRITE, maintained="/instances/web-1"
+    ),
+    "GET /maintenance": Row("/maintenance", READ),
+    "POST /admin/clear": Row("/admin/clear", ADMINS),
+    "GET /stats": Row("/stats", READ),
+    "GET /health": Row("/health", OPEN),
+    "GET /ready": Row("/ready", OPEN),
+    "GET /dns-query": Row(f"/dns-query?dns={base64.urlsafe_b64encode(QUERY).decode().rstrip('=')}", READ),
+    "POST /dns-query": Row("/dns-query", READ, QUERY),
+    "GET /openapi.json": Row("/openapi.json", READ),
+}
+# Writes that name their service: whether anything is there, only those who may write it are told.
+BY_NAME = [line for line, row in TABLE.items() if row.kind == WRITE and "{id}" not in line and "drain" not in line]
+
+
+def write_tokens(file: Path, *who: str) -> None:
+    file.write_text(
+        "\n".join(
+            f'[[token]]\nname = "{one}"\nsha256 = "{hashlib.sha256(SECRETS[one].encode()).hexdigest()}"\n{LINES[one]}'
+            for one in who
+        )
+    )
+
+
+class Api:
+    """A client with the tokens of all. `said`: all that was ever answered."""
+
+    def __init__(self, server: Discovery) -> None:
+        self.server = server
+        self.said = bytearray()
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
+
+    def send(self, method: str, path: str, body: Any = None, who: str = ADMIN) -> tuple[int, Any]:
+        """The status and the JSON, None for what is none."""
+        headers = {} if who == NO else {"Authorization": f"Bearer {SECRETS[who]}"}
+        headers["Content-Type"] = "application/dns-message" if isinstance(body, bytes) else "application/json"
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        self._connection.request(method, path, sent, headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        self.said += str(response.headers).encode() + text
+        is_json = text and response.headers["Content-Type"].startswith("application/json")
+        return response.status, json.loads(text) if is_json else None
+
+    def prepare(self, row: Row) -> None:
+        """`web` alone is registered, beating and in answers, unless the row wants it in maintenance."""
+        assert self.send("POST", "/admin/clear")[0] == 200
+        assert self.send("POST", "/register", WEB | {"id": "web-1"})[0] == 201
+        for scope in ("/instances/web-1", "/services/web"):
+            assert self.send("DELETE", f"{scope}/maintenance")[0] in (200, 404)
+        if row.maintained:
+            assert self.send("PUT", f"{row.maintained}/maintenance", WINDOW)[0] == 200
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def guarded(folder: Path, **more: str) -> Iterator[Api]:
+    write_tokens(folder / "tokens.toml", *LINES)
+    with running(
+        TOKENS_FILE=str(folder / "tokens.toml"), DATA_DIR=str(folder / "data"), REGISTERS_PER_SECOND=0,
+        HEARTBEAT_TIMEOUT_SECONDS=3600, **more,
+    ) as server:  # fmt: skip
+        api = Api(server)
+        yield api
+        api.close()
+        assert "Traceback" not in "\n".join(server.log)
+
+
+@pytest.fixture(scope="module")
+def open_reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with guarded(tmp_path_factory.mktemp("open")) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def closed_reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with guarded(tmp_path_factory.mktemp("closed"), REQUIRE_READ_TOKEN="true") as api:
+        yield api
+
+
+# -- the table
+
+
+def test_every_route_of_the_server_is_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is put together with every plugin that could add one. HEAD stands for its GET."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"API_TOKEN": "0123456789abcdef", "DATA_DIR": "data", "FORWARD_TO": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    app = Server(settings(tmp_path))._web._runner.app
+    routes = {f"{route.method} {route.resource.canonical}" for route in app.router.routes() if route.resource}
+    assert {line for line in routes if not line.startswith("HEAD ")} == TABLE.keys()
+    assert {line.replace("HEAD ", "GET ") for line in routes if line.startswith("HEAD ")} <= TABLE.keys()
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("line", TABLE)
+def test_with_open_reads(open_reads: Api, line: str, who: str) -> None:
+    assert_row(open_reads, line, who, STATUSES)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("line", TABLE)
+def test_with_reads_that_take_a_token(closed_reads: Api, line: str, who: str) -> None:
+    assert_row(closed_reads, line, who, WITH_READ_TOKEN)
+
+
+def assert_row(api: Api, line: str, who: str, statuses: dict[str, tuple[int, ...]]) -> None:
+    method, template = line.split()
+    row = TABLE[line]
+    api.prepare(row)
+    must = statuses[row.kind][WHO.index(who)]
+    for spelt in (method, "HEAD") if method == "GET" else (method,):
+        status, said = api.send(spelt, row.path, row.body, who)
+        assert status == (row.status if must == 2 else must), said
+        if must != 2 and spelt != "HEAD":
+            assert said["code"] == {401: "UNAUTHORIZED", 403: "FORBIDDEN"}[must]
+            assert said["code"] in codes_of(method, template)
+            assert ("missing" in said) == (must == 403)
+
+
+@pytest.mark.parametrize("line", BY_NAME)
+def test_a_missing_right_is_not_disguised_as_not_found(open_reads: Api, line: str) -> None:
+    row = TABLE[line]
+    assert open_reads.send("POST", "/admin/clear")[0] == 200
+    status, said = open_reads.send(line.split()[0], row.path, row.body, FOREIGN)
+    assert (status, said["missing"]) == (403, "register:web")
+    assert open_reads.send(line.split()[0], row.path, row.body, RIGHT)[0] in (201, 404)
+
+
+def test_the_owner_of_some_names_is_a_stranger_to_others(open_reads: Api) -> None:
+    for name, status in {"web": 201, "WEB": 201, "web-2": 201, "other-1": 403, "webb": 403, "a-web": 403}.items():
+        assert open_reads.send("POST", "/register", WEB | {"name": name}, RIGHT)[0] == status, name
+
+
+# -- the fast lane
+
+
+def raw(api: Api, *requests: bytes) -> list[int]:
+    """Statuses, all on one connection, one after the other."""
+    found = []
+    with socket.create_connection(("127.0.0.1", api.server.port), LIMIT) as sock:
+        reader = sock.makefile("rb")
+        for one in requests:
+            sock.sendall(one)
+            found.append(int(reader.readline().split()[1]))
+            fields = dict(line.lower().split(b": ", 1) for line in iter(reader.readline, b"\r\n"))
+            api.said += reader.read(int(fields[b"content-length"]))
+    return found
+
+
+def shown(who: str) -> list[str]:
+    return [] if who == NO else [f"Authorization: Bearer {SECRETS[who]}"]
+
+
+def heartbeat(who: str) -> bytes:
+    body = json.dumps(WEB).encode()
+    return octets("POST /heartbeat", "Content-Type: application/json", *shown(who), body=body)
+
+
+def resolve(who: str) -> bytes:
+    return octets("GET /resolve/web", *shown(who))
+
+
+@pytest.mark.parametrize("fixture", ["open_reads", "closed_reads"])
+def test_the_fast_lane_says_the_same(fixture: str, request: pytest.FixtureRequest) -> None:
+    api: Api = request.getfixturevalue(fixture)
+    reads = {"open_reads": STATUSES, "closed_reads": WITH_READ_TOKEN}[fixture][READ]
+    api.prepare(TABLE["POST /heartbeat"])
+    for order in (WHO, WHO[::-1]):  # what came before on the connection grants nothing to what comes after
+        beats = raw(api, *(heartbeat(who) for who in order for _ in range(2)))
+        wanted = dict(zip(WHO, STATUSES[WRITE], strict=True))
+        assert beats == [200 if wanted[who] == 2 else wanted[who] for who in order for _ in range(2)]
+        resolves = raw(api, *(resolve(who) for who in order))
+        wanted = dict(zip(WHO, reads, strict=True))
+        assert resolves == [200 if wanted[who] == 2 else wanted[who] for who in order]
+
+
+def test_a_token_that_is_taken_away_ends_on_a_connection_that_goes_on(tmp_path: Path) -> None:
+    """Read again on SIGHUP: the file lies behind a link into another folder, where nobody watches."""
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "elsewhere" / "real.toml"
+    (tmp_path / "tokens.toml").symlink_to(file)
+    with guarded(tmp_path) as api:
+        api.prepare(TABLE["POST /heartbeat"])
+        with socket.create_connection(("127.0.0.1", api.server.port), LIMIT) as sock:
+
+            def beat() -> int:
+                sock.sendall(heartbeat(RIGHT))
+                return int(re.findall(rb"HTTP/1.1 (\d+)", sock.recv(65536))[0])
+
+            assert beat() == 200
+            for names, told, status in (([ADMIN], "1 tokens", 401), ([ADMIN, RIGHT], "2 tokens", 200)):
+                write_tokens(file, *names)
+                api.server.process.send_signal(signal.SIGHUP)
+                until(lambda told=told: any(told in line for line in api.server.log))  # type: ignore[misc]
+                assert beat() == status
+            file.write_text("[[token")
+            api.server.process.send_signal(signal.SIGHUP)
+            until(lambda: any("stay as they were" in line for line in api.server.log))
+            assert beat() == 200
+
+
+# -- secrets
+
+
+def test_a_secret_is_nowhere_but_in_its_requests(tmp_path: Path) -> None:
+    """Neither in what was printed, answered or kept on disk, at the wordiest of levels, nor in the process list."""
+    own = "the-short-form-0123456789"
+    with guarded(tmp_path, LOG_LEVEL="debug", API_TOKEN=own) as api:
+        SECRETS["own"] = own
+        for line, row in TABLE.items():
+            api.prepare(row)
+            for who in (*WHO, "own"):
+                api.send(line.split()[0], row.path, row.body, who)
+        for spelling in ("Basic {}", "{}", "Bearer {} {}", "Bearer x{}"):
+            fields = f"Authorization: {spelling.format(*[SECRETS[RIGHT]] * 2)}"
+            assert raw(api, octets("POST /register", fields, body=b"{}")) == [401]
+        assert raw(api, octets("GET /stats", *shown(RIGHT))) == [200]
+        raw_head = octets("GET /stats", *shown(RIGHT), "Broken Header: x")
+        with socket.create_connection(("127.0.0.1", api.server.port), LIMIT) as sock:
+            sock.sendall(raw_head)
+            api.said += sock.recv(65536)
+        command = Path(f"/proc/{api.server.process.pid}/cmdline").read_bytes()
+        assert api.server.stop() == 0
+        printed = "\n".join([*api.server.output, *api.server.log]).encode()
+        kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+        for secret in SECRETS.values():
+            for where in (printed, bytes(api.said), command, kept):
+                assert secret.encode() not in where
+                assert secret.encode()[4:] not in where
+        assert b"right" in printed, "names of tokens are"
+    del SECRETS["own"]

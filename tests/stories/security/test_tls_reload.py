@@ -1,0 +1,347 @@
+"""Certificates that are exchanged while connections go on, clients that must show one (mTLS), and strangers who never shake hands.
+
+That TLS below 1.2 is refused, standards/test_dot.py tells for both ports.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from tests.stories.process import LIMIT, running, until
+from tests.stories.standards.clients import run
+from tests.stories.standards.secure import Pair, Secure, make_certificate, running_secure
+
+# Of discovery.tls: what may pass between a connection and the end of its handshake.
+HANDSHAKE_SECONDS = 5.0
+SHOP = "shop.svc.local"
+
+
+def any_context() -> ssl.SSLContext:
+    """Of a client that looks at what it is shown by itself."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Web:
+    """One HTTPS connection that is kept."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=LIMIT)
+
+    def get(self, path: str = "/health") -> int:
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        response.read()
+        assert not response.will_close
+        return response.status
+
+    @property
+    def shown(self) -> str:
+        return fingerprint(self._connection.sock)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Names:
+    """One connection of DNS over TLS that is kept."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        sock = socket.create_connection(("127.0.0.1", port), LIMIT)
+        self._sock = context.wrap_socket(sock, server_hostname="127.0.0.1")
+
+    def ask(self) -> int:
+        """How many records."""
+        query = dns.message.make_query(SHOP, "A")
+        dns.query.send_tcp(self._sock, query)
+        reply, _ = dns.query.receive_tcp(self._sock, time.time() + LIMIT)
+        assert query.is_response(reply)
+        return len(reply.answer)
+
+    @property
+    def shown(self) -> str:
+        return fingerprint(self._sock)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def fingerprint(sock: ssl.SSLSocket) -> str:
+    shown = sock.getpeercert(binary_form=True)
+    assert shown is not None
+    return hashlib.sha256(shown).hexdigest()
+
+
+def of_file(cert: Path) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(cert.read_text())).hexdigest()
+
+
+def shown_to_newcomers(secure: Secure) -> set[str]:
+    found = set()
+    for port in (secure.https_port, secure.dot_port):
+        with socket.create_connection(("127.0.0.1", port), LIMIT) as sock, any_context().wrap_socket(sock) as wrapped:
+            found.add(fingerprint(wrapped))
+    return found
+
+
+def another(folder: Path) -> Pair:
+    folder.mkdir()
+    return make_certificate(folder)
+
+
+# -- exchanged
+
+
+def put(pair: Pair, secure: Secure) -> None:
+    """In place of the one there is: replaced, as tools that renew certificates do, the key first."""
+    for fresh, old in ((pair.key, secure.pair.key), (pair.cert, secure.pair.cert)):
+        aside = old.with_suffix(".new")
+        shutil.copy(fresh, aside)
+        aside.rename(old)
+
+
+def exchanged_on_change(secure: Secure, pair: Pair) -> None:
+    put(pair, secure)
+
+
+def exchanged_on_sighup(secure: Secure, pair: Pair) -> None:
+    put(pair, secure)
+    secure.server.process.send_signal(signal.SIGHUP)
+
+
+@pytest.fixture(params=["in its folder", "behind links"])
+def exchanging(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Secure, Callable[[Pair], None]]]:
+    """A server and how its certificate is exchanged: it sees the change itself, or, where it cannot, SIGHUP tells it."""
+    real = tmp_path / "real"
+    real.mkdir()
+    pair = make_certificate(real)
+    if request.param == "behind links":
+        links = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+        for link, file in zip(links, pair, strict=True):
+            link.symlink_to(file)
+        exchange, paths = exchanged_on_sighup, links
+    else:
+        exchange, paths = exchanged_on_change, pair
+    with running(
+        DOT_PORT=0, TLS_CERT=str(paths.cert), TLS_KEY=str(paths.key), HEARTBEAT_TIMEOUT_SECONDS=3600
+    ) as server:
+        secure = Secure(server, pair)
+        secure.register("shop", "10.0.0.1")
+        yield secure, lambda fresh: exchange(secure, fresh)
+        assert "Traceback" not in "\n".join(server.log)
+
+
+def test_open_connections_go_on_and_new_ones_see_the_new_certificate(
+    exchanging: tuple[Secure, Callable[[Pair], None]], tmp_path: Path
+) -> None:
+    secure, exchange = exchanging
+    first, second = of_file(secure.pair.cert), another(tmp_path / "second")
+    with ExitStack() as stack:
+        webs = [Web(secure.https_port, any_context()) for _ in range(10)]
+        names = [Names(secure.dot_port, any_context()) for _ in range(10)]
+        for one in (*webs, *names):
+            stack.callback(one.close)
+        assert {web.get() for web in webs} == {200}
+        assert {name.ask() for name in names} == {1}
+        exchange(second)
+        until(lambda: shown_to_newcomers(secure) == {of_file(second.cert)})
+        for _ in range(3):
+            assert {web.get() for web in webs} == {200}
+            assert {name.ask() for name in names} == {1}
+        assert {one.shown for one in (*webs, *names)} == {first}, "they were not connected anew"
+
+
+@pytest.mark.parametrize("bad", ["no certificate", "", "another's key"])
+def test_a_bad_certificate_is_reported_and_the_old_one_stays(tmp_path: Path, bad: str) -> None:
+    with running_secure(tmp_path) as secure:
+        good, other = of_file(secure.pair.cert), another(tmp_path / "other")
+        assert shown_to_newcomers(secure) == {good}
+        text = other.key.read_text() if bad == "another's key" else bad
+        (secure.pair.key if bad == "another's key" else secure.pair.cert).write_text(text)
+        until(lambda: any("stays as it was" in line for line in secure.server.log))
+        assert shown_to_newcomers(secure) == {good}
+        put(other, secure)
+        until(lambda: shown_to_newcomers(secure) == {of_file(other.cert)})
+        assert "Traceback" not in "\n".join(secure.server.log)
+        assert "PRIVATE KEY" not in "\n".join(secure.server.log)
+
+
+# -- clients that must show one
+
+
+class Authority:
+    """Signs certificates of clients."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.pair = make_certificate(folder)
+        self._folder = folder
+
+    def sign(self, name: str) -> Pair:
+        made = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        request = self._folder / f"{name}.csr"
+        run(
+            "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", str(made.key), "-out", str(request), "-subj", f"/CN={name}",
+        )  # fmt: skip
+        run(
+            "openssl", "x509", "-req", "-in", str(request), "-CA", str(self.pair.cert), "-CAkey", str(self.pair.key),
+            "-CAcreateserial", "-days", "1", "-out", str(made.cert),
+        )  # fmt: skip
+        return made
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ours") / "ca")
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Secure]:
+    folder = tmp_path_factory.mktemp("mutual")
+    shutil.copy(authority.pair.cert, folder / "clients.pem")
+    with running_secure(folder, TLS_CLIENT_CA=str(folder / "clients.pem"), HEARTBEAT_TIMEOUT_SECONDS=3600) as secure:
+        yield secure
+        assert "Traceback" not in "\n".join(secure.server.log)
+
+
+def showing(secure: Secure, pair: Pair | None, newest: bool = True) -> ssl.SSLContext:
+    """A client's context that verifies the server and shows this certificate."""
+    context = secure.context()
+    if not newest:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if pair is not None:
+        context.load_cert_chain(pair.cert, pair.key)
+    return context
+
+
+def ways_in(secure: Secure, context: ssl.SSLContext) -> list[Callable[[], int]]:
+    """REST, DNS over HTTPS and DNS over TLS; each gives what it got."""
+    query = base64.urlsafe_b64encode(dns.message.make_query(SHOP, "A", id=0).to_wire()).decode().rstrip("=")
+
+    def web(path: str) -> int:
+        client = Web(secure.https_port, context)
+        try:
+            return client.get(path)
+        finally:
+            client.close()
+
+    def names() -> int:
+        client = Names(secure.dot_port, context)
+        try:
+            return client.ask()
+        finally:
+            client.close()
+
+    return [lambda: web("/stats"), lambda: web(f"/dns-query?dns={query}"), names]
+
+
+@pytest.mark.parametrize("newest", [True, False], ids=["1.3", "1.2"])
+def test_without_a_certificate_of_ours_there_is_no_handshake(
+    mutual: Secure, authority: Authority, tmp_path: Path, newest: bool
+) -> None:
+    """TLS 1.3 tells the client with its first read (RFC 8446 §4.4.2.4)."""
+    strangers = Authority(tmp_path / "strangers")
+    for pair in (None, strangers.sign("somebody"), another(tmp_path / "self-signed")):
+        for way in ways_in(mutual, showing(mutual, pair, newest)):
+            with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+                way()
+
+
+@pytest.mark.parametrize("newest", [True, False], ids=["1.3", "1.2"])
+def test_with_one_of_ours_all_ways_are_open(mutual: Secure, authority: Authority, newest: bool) -> None:
+    context = showing(mutual, authority.sign("client"), newest)
+    connection = http.client.HTTPSConnection("127.0.0.1", mutual.https_port, context=context, timeout=LIMIT)
+    body = '{"name": "shop", "ip": "10.0.0.1", "port": 80}'
+    connection.request("POST", "/register", body, {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 201
+    connection.close()
+    assert [way() for way in ways_in(mutual, context)] == [200, 200, 1]
+
+
+def test_another_authority_is_trusted_from_when_its_file_is_there(
+    mutual: Secure, authority: Authority, tmp_path: Path
+) -> None:
+    file = mutual.pair.cert.with_name("clients.pem")
+    newcomers = Authority(tmp_path / "newcomers")
+    context = showing(mutual, newcomers.sign("client"))
+
+    def let_in() -> bool:
+        try:
+            return ways_in(mutual, context)[0]() == 200
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            return False
+
+    assert not let_in()
+    old = Web(mutual.https_port, showing(mutual, authority.sign("old")))
+    assert old.get() == 200
+    file.write_text(authority.pair.cert.read_text() + newcomers.pair.cert.read_text())
+    until(let_in)
+    assert old.get() == 200
+    old.close()
+    file.write_text(authority.pair.cert.read_text())
+    until(lambda: not let_in())
+
+
+# -- who never shakes hands
+
+
+@pytest.mark.parametrize("port", ["https_port", "dot_port"])
+def test_300_that_connect_and_say_nothing_keep_nobody_out_and_are_gone_after_5_s(tmp_path: Path, port: str) -> None:
+    with running_secure(tmp_path, HEARTBEAT_TIMEOUT_SECONDS=3600) as secure, ExitStack() as stack:
+        secure.register("shop", "10.0.0.1")
+        began = time.monotonic()
+        silent = [
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", getattr(secure, port)), LIMIT, (f"127.0.0.{10 + number % 3}", 0))
+            )
+            for number in range(300)
+        ]
+        until(lambda: len(os.listdir(f"/proc/{secure.server.process.pid}/fd")) >= 300)
+        for _ in range(5):
+            started = time.monotonic()
+            web, names = Web(secure.https_port, secure.context()), Names(secure.dot_port, secure.context())
+            assert (web.get(), names.ask()) == (200, 1)
+            web.close()
+            names.close()
+            assert time.monotonic() - started < 1
+        assert time.monotonic() - began < HANDSHAKE_SECONDS, "they were still there"
+        for sock in silent:
+            sock.settimeout(2 * HANDSHAKE_SECONDS)
+            assert ended(sock)
+        assert HANDSHAKE_SECONDS - 0.5 < time.monotonic() - began < HANDSHAKE_SECONDS + 3
+        assert "Traceback" not in "\n".join(secure.server.log)
+
+
+def ended(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_nor_do_those_of_one_address_keep_others_out(tmp_path: Path) -> None:
+    """Beyond its share a crowd is refused at once; other addresses have theirs."""
+    with running_secure(tmp_path) as secure, ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", secure.https_port), LIMIT, ("127.0.0.10", 0)))
+        web = Web(secure.https_port, secure.context())
+        stack.callback(web.close)
+        assert web.get() == 200

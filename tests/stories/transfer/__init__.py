@@ -1,0 +1,1 @@
+"""Zone transfer as others see it: dig, dnspython, Knot and BIND as secondaries."""
