@@ -113,11 +113,14 @@ class Server:
         return self._reload
 
     async def _read_again(self) -> None:
-        await self._names.zones.reload()
+        parts = [self._names.zones.reload, *(plugin.reload for plugin in self._plugins)]
         if self._tls is not None:
-            await self._tls.reload()
-        for plugin in self._plugins:
-            await plugin.reload()
+            parts.append(self._tls.reload)
+        for reload in parts:
+            try:
+                await reload()
+            except Exception:
+                _log.exception("%s failed; the rest is read again all the same", reload.__qualname__)
 
     def _check_exposure(self, settings: Settings) -> None:
         if settings.wide is None or settings.allow_anonymous or any(plugin.guards for plugin in self._plugins):

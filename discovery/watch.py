@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import watchfiles
+
+_log = logging.getLogger("discovery.watch")
 
 # A folder that is not there cannot be watched; this is how often it is looked for.
 _FOLDER_SECONDS = 2.0
@@ -22,10 +25,10 @@ class FileWatch:
     def __init__(self, files: Sequence[Path], on_change: Callable[[], Awaitable[None]]) -> None:
         self._files = files
         self._on_change = on_change
+        self._seen = self._look()  # before they are read, so that no change is missed
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._seen = self._look()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def close(self) -> None:
@@ -39,7 +42,8 @@ class FileWatch:
             folders = {file.parent for file in self._files if file.parent.is_dir()}
             with contextlib.suppress(OSError):
                 if folders:
-                    async for _ in watchfiles.awatch(*folders, recursive=False):
+                    # Also every few seconds: what happened before the watch stood is told by nobody.
+                    async for _ in watchfiles.awatch(*folders, recursive=False, yield_on_timeout=True):
                         await self._compare()
                         if not all(folder.is_dir() for folder in folders):
                             break
@@ -50,7 +54,10 @@ class FileWatch:
         seen = self._look()
         if seen != self._seen:
             self._seen = seen
-            await self._on_change()
+            try:
+                await self._on_change()
+            except Exception:
+                _log.exception("%s changed and could not be read again", self._files[0])
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_state(file) for file in self._files]

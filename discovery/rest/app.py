@@ -40,12 +40,5 @@ def make_app(
 
 
 async def _harden(request: web.Request, response: web.StreamResponse) -> None:
-    """For browsers that are led here: nothing we send is a page, a script or a frame, unless a plugin's page says otherwise."""
-    for name, value in _HARD.items():
+    for name, value in errors.HARD.items():
         response.headers.setdefault(name, value)
-
-
-_HARD = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}

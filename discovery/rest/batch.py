@@ -14,7 +14,6 @@ from discovery.core.instance import Key
 from discovery.rest.schemas import usual_key
 from discovery.rest.views import Json
 from discovery.store.engine import Engine
-from discovery.store.errors import UnknownInstance
 
 # Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
 _PER_TURN = 250
@@ -50,7 +49,7 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by
             # The usual spelling, found as it is; what is not is looked at again below.
             which = item["id"] if "id" in item else usual_key(item)
             lease = engine.renew(which, by).lease
-        except (UnknownInstance, KeyError, TypeError, AttributeError):
+        except (DiscoveryError, KeyError, TypeError, AttributeError):
             try:
                 lease = engine.renew(_which(item, number), by).lease
             except DiscoveryError as error:

@@ -28,9 +28,10 @@ def hosts(own: Collection[str], zones: Collection[str]) -> IsHost:
     """
     names = frozenset(name.lower() for name in own)
     ends = tuple(f".{zone.lower()}" for zone in (*zones, "localhost"))
+    names |= {zone.lower() for zone in zones}
 
     def is_host(host: str) -> bool:
-        name = _without_port(host)
+        name = _without_port(host).removesuffix(".")
         return bool(name) and ("." not in name or name in names or name.endswith(ends) or _is_address(name))
 
     return is_host

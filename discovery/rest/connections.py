@@ -56,11 +56,8 @@ class Connections:
     def opened(self, connection: Connection) -> bool:
         """False: there is no room, and it is not counted."""
         own = self._by_address[connection.address]
-        if len(own) >= self._most_per_address:
-            room = self._make_room(own)
-        else:
-            room = len(self._all) < self._most or self._make_room(self._all)
-        if not room:
+        crowded = own if len(own) >= self._most_per_address else self._all
+        if (crowded is own or len(self._all) >= self._most) and not self._make_room(crowded):
             self.refused += 1
             if not own:
                 del self._by_address[connection.address]

@@ -72,6 +72,12 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]
 
+# For browsers that are led here: nothing we send is a page, a script or a frame, unless a plugin's page says otherwise.
+HARD = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
 INTERNAL = "Something went wrong inside the registry; its log has the details"
 
 # What aiohttp raises of itself.
@@ -124,7 +130,7 @@ def respond(error: DiscoveryError, times: Times) -> web.Response:
 
 def body(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> web.Response:
     after = (facts or {}).get("retryAfter")
-    headers = None if after is None else {"Retry-After": str(after)}  # seconds, RFC 9110 §10.2.3
+    headers = HARD if after is None else HARD | {"Retry-After": str(after)}  # seconds, RFC 9110 §10.2.3
     text = content(status, code, message, times, facts)
     return web.Response(body=text, status=status, headers=headers, content_type="application/json")
 

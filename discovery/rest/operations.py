@@ -53,10 +53,8 @@ class Operations:
 
     def _drain(self, which: Which, draining: bool) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            named = which(request)
-            self._registry.at(named)  # what is not there needs no disk to say so
             since = self._times.wall() if draining else None
-            write = Drain(named, since, f"{_DRAIN[draining]}, {asked_by(request)}")
+            write = Drain(which(request), since, f"{_DRAIN[draining]}, {asked_by(request)}")
             entry = await self._engine.submit(write, caller_of(request))
             content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(entry)}
             began = entry.instance.draining_since

@@ -202,8 +202,13 @@ class _Protocol(RequestHandler):
         assert isinstance(self._manager, _Server)
         if self.transport is not None and not self.transport.is_closing():
             content = errors.content(status, code, message, self._manager.times, facts)
-            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            self.transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+            fields = errors.HARD | {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                "Connection": "close",
+            }
+            head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), "", ""]
+            self.transport.write("\r\n".join(head).encode() + content)
         self.force_close()
 
     def pause_writing(self) -> None:

@@ -42,7 +42,9 @@ def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_secret_opens_what_the_block_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    secret, block = made(capsys, "deploy", "--register", "user-*", "--register", "billing", "--expires", "2027-01-31T00:00:00Z")
+    secret, block = made(
+        capsys, "deploy", "--register", "user-*", "--register", "billing", "--expires", "2027-01-31T00:00:00Z"
+    )
     [token] = tokens = kept(tmp_path, block)
     assert Tokens(tokens).find(secret) == token
     assert (token.name, token.grants) == ("deploy", Grants(("user-*", "billing")))
@@ -89,7 +91,9 @@ def test_blocks_of_many_make_one_file(capsys: pytest.CaptureFixture[str], tmp_pa
         assert token.name == f"t{number}"
 
 
-@pytest.mark.parametrize("expires", ["2027-01-31", "2027-01-31T00:00:00", "2027-01-31 00:00+00:00", "2027-01-31T02:00:00+02:00"])
+@pytest.mark.parametrize(
+    "expires", ["2027-01-31", "2027-01-31T00:00:00", "2027-01-31 00:00+00:00", "2027-01-31T02:00:00+02:00"]
+)
 def test_an_end_may_be_a_day_or_a_time_in_any_zone(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, expires: str
 ) -> None:

@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.instance import Key
+from discovery.env import SettingsError
 from discovery.plugins import Plugin
 from discovery.plugins.auth.settings import AuthSettings
-from discovery.plugins.auth.tokens import Token, Tokens, TokensError, digest, read
+from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
 from discovery.rest.admission import Admit
 from discovery.rest.errors import HttpError
 from discovery.store.engine import Engine
@@ -75,9 +76,9 @@ class Auth(Plugin):
         self._file = file
         self._reads_need_token = reads_need_token
         self._wall = wall
+        self._watch = None if file is None else FileWatch([file], self.reload)
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
-        self._watch = None if file is None else FileWatch([file], self.reload)
 
     def engine(self, inner: Engine) -> Engine:
         return GuardedEngine(inner, self._registry)
@@ -202,5 +203,8 @@ def make(registry: Registry, clock: Callable[[], float]) -> Auth | None:
         return None
     own = []
     if settings.api_token is not None:
-        own.append(Token("API_TOKEN", digest(settings.api_token.get_secret_value()), Grants(admin=True)))
-    return Auth(registry, own, settings.tokens_file, settings.require_read_token)
+        own.append(Token(OWN_NAME, digest(settings.api_token.get_secret_value()), Grants(admin=True)))
+    try:
+        return Auth(registry, own, settings.tokens_file, settings.require_read_token)
+    except TokensError as error:
+        raise SettingsError(str(error)) from None

@@ -24,12 +24,15 @@ from discovery.core.caller import Grants
 from discovery.core.errors import DiscoveryError
 from discovery.core.name import fold
 
+# The name of the token that API_TOKEN is.
+OWN_NAME = "API_TOKEN"
 # Each request without a remembered token is compared with all of them, 0.3 µs each.
 MAX_TOKENS = 1000
 MAX_PATTERNS = 100
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _PATTERN = re.compile(r"[A-Za-z0-9_*?-]{1,63}")
+_FIRST_YEAR = 2000  # far earlier ones are no times in every zone
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _FIELDS = ("name", "sha256", "register", "read", "admin", "expires")
 
@@ -69,10 +72,13 @@ class Tokens:
 def read(file: Path) -> list[Token]:
     """TokensError says what is wrong with which token."""
     try:
-        content = tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        if not text:  # somebody is writing it, or has lost it: nobody means to lock all out
+            raise TokensError(file, "is empty")
+        content = tomllib.loads(text)
     except OSError as error:
         raise TokensError(file, error.strerror or str(error)) from None
-    except ValueError as error:  # no UTF-8, no TOML
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or nothing but brackets
         raise TokensError(file, f"is no TOML: {error}") from None
     blocks = content.pop("token", [])
     if content or not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
@@ -117,13 +123,13 @@ def _patterns(value: object, name: str) -> tuple[str, ...]:
 def _expires(value: object, name: str) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, datetime):
+    if not isinstance(value, datetime) or value.year < _FIRST_YEAR:
         raise ValueError(f"token {name}: expires must be a time such as 2027-01-31T00:00:00Z, without quotes")
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
 
 
 def _all_different(tokens: Sequence[Token]) -> None:
-    names: set[str] = set()
+    names = {OWN_NAME}
     digests: set[bytes] = set()
     for token in tokens:
         if token.name in names or token.digest in digests:
@@ -143,7 +149,10 @@ def block(name: str, sha256: bytes, register: Sequence[str], read: bool, admin: 
     )
     text = "\n".join(lines) + "\n"
     try:
-        _token(tomllib.loads(text)["token"][0], 1)
+        read_back = [_token(each, 1) for each in tomllib.loads(text)["token"]]
     except ValueError as error:
         raise DiscoveryError(str(error)) from None
+    grants = Grants(tuple(fold(pattern) for pattern in register), read, admin)
+    if [(token.name, token.digest, token.grants) for token in read_back] != [(name, sha256, grants)]:
+        raise DiscoveryError("The name or a pattern has characters that names and patterns do not have")
     return text

@@ -25,8 +25,8 @@ class DataDirInUse(DiscoveryError):
 class Damaged(DiscoveryError):
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(
-            f"{file} is damaged ({reason}) and was left as it is; bring a backup back with `discovery restore FILE`, or move it (and what is "
-            "beside it, -wal and -shm) away to begin with an empty registry"
+            f"{file} is damaged ({reason}) and was left as it is; bring a backup back with `discovery restore FILE`, or move it away "
+            "(with -wal and -shm beside it) to begin with an empty registry"
         )
 
 

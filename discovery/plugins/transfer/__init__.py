@@ -14,6 +14,7 @@ from typing import Any
 from discovery.core.change import Change
 from discovery.dns.responder import Respond
 from discovery.dns.zone import Zone
+from discovery.env import SettingsError
 from discovery.plugins import Plugin
 from discovery.plugins.transfer import keys
 from discovery.plugins.transfer.notify import Notifier
@@ -83,4 +84,7 @@ def make(registry: Registry, clock: Callable[[], float]) -> Transfer | None:
     settings = TransferSettings.read()
     if settings.transfer_keys_file is None:
         return None
-    return Transfer(settings.transfer_keys_file, settings.transfer_allow, settings.transfer_notify, registry, clock)
+    try:
+        return Transfer(settings.transfer_keys_file, settings.transfer_allow, settings.transfer_notify, registry, clock)
+    except keys.KeysUnusable as error:
+        raise SettingsError(str(error)) from None

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from discovery.engines.local import LocalEngine
+from discovery.env import SettingsError
 from discovery.plugins.auth import make
-from discovery.plugins.auth.tokens import TokensError
 from discovery.rest.admission import anyone
 from discovery.rest.errors import HttpError
 from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
@@ -194,5 +194,5 @@ def test_both_kinds_count_and_a_reload_keeps_the_short_form(monkeypatch: pytest.
 def test_a_bad_file_is_an_error_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "tokens.toml").write_text("[[token")
     monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
-    with pytest.raises(TokensError, match=r"tokens\.toml"):
+    with pytest.raises(SettingsError, match=r"tokens\.toml"):
         make(a_registry(), lambda: START)

@@ -50,9 +50,14 @@ def test_each_field_is_read(tmp_path: Path) -> None:
     assert token.expires == datetime(2027, 1, 31, tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "token = []\n"])
+@pytest.mark.parametrize("text", ["# nothing yet\n", "token = []\n"])
 def test_a_file_without_tokens_is_a_file(tmp_path: Path, text: str) -> None:
     assert tokens(tmp_path, text) == []
+
+
+def test_a_file_without_an_octet_is_one_that_is_being_written(tmp_path: Path) -> None:
+    with pytest.raises(TokensError, match="is empty"):
+        tokens(tmp_path, "")
 
 
 def test_the_hash_may_be_in_capitals(tmp_path: Path) -> None:

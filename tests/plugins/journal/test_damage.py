@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ def used(file: Path) -> tuple[Content, Content]:
         return found, opened.load()
 
 
+def _note(found: list[tuple[Content, Content]], file: Path) -> None:
+    found.append(used(file))
+
+
 def flip(folder: Path, whole: bytes, bits: Iterable[int]) -> Counter[str]:
     """What each flip led to; fails at the first that led to anything else."""
     reference = content(a_file(folder / "reference", INSTANCES))
@@ -44,7 +49,7 @@ def flip(folder: Path, whole: bytes, bits: Iterable[int]) -> Counter[str]:
             each.unlink()
         file.write_bytes(flipped)
         found: list[tuple[Content, Content]] = []
-        error = refusal(lambda: found.append(used(file)))
+        error = refusal(partial(_note, found, file))
         where = f"octet {bit >> 3}, bit {bit & 7}"
         if error is None:
             assert found == [(reference, later)], f"{where}: other content"

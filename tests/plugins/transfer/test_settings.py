@@ -9,7 +9,6 @@ import pytest
 
 from discovery.env import SettingsError
 from discovery.plugins.transfer import make
-from discovery.plugins.transfer.keys import KeysUnusable
 from discovery.plugins.transfer.settings import Secondary, TransferSettings
 from tests.plugins.transfer.primary import FILE
 from tests.store.making import a_registry
@@ -76,5 +75,5 @@ def test_what_is_wrong_is_an_error_at_start(
 def test_a_bad_file_of_keys_is_an_error_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFER_KEYS_FILE", "none.conf")
     monkeypatch.setenv("TRANSFER_ALLOW", "::1")
-    with pytest.raises(KeysUnusable, match=r"^TRANSFER_KEYS_FILE: none\.conf: No such file"):
+    with pytest.raises(SettingsError, match=r"^TRANSFER_KEYS_FILE: none\.conf: No such file"):
         make(a_registry(), lambda: 0.0)

