@@ -8,8 +8,7 @@ is called in the middle of the write, so it never blocks, never raises and never
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 
@@ -17,7 +16,6 @@ from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.maintenance import Scope, Window
-from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
@@ -28,11 +26,11 @@ from discovery.store.errors import (
     NoWindow,
     RegistryFull,
     ServiceFull,
-    UnknownInstance,
     UnknownService,
 )
 from discovery.store.liveness import Liveness
 from discovery.store.service import Entry, Service
+from discovery.store.table import Table
 from discovery.store.tombstones import MAX_SECONDS, Tombstones
 from discovery.store.windows import Windows
 
@@ -42,7 +40,7 @@ Listener = Callable[[Change], None]
 _SWALLOWED = 1 / 3
 
 
-class Registry:
+class Registry(Table):
     """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
 
     `index` is the number of the last change, or of the last `reserve`.
@@ -64,6 +62,7 @@ class Registry:
         brake: Brake | None = None,
         damping: Damping = NO_DAMPING,
     ) -> None:
+        super().__init__()
         self.lease_ttl = lease_ttl
         self.cleanup_interval = cleanup_interval
         self.max_instances = max_instances
@@ -75,9 +74,6 @@ class Registry:
         self.renewals = 0
         self.cleanups = 0
         self._new_id = new_id
-        self._services: dict[str, Service] = {}
-        self._names: list[str] = []  # their keys, sorted, for paging: moving 10,000 of them takes 4 µs, once a service
-        self._by_id: dict[str, Entry] = {}
         self._reserved: frozenset[str] = frozenset()
         self._tombstones = Tombstones()
         self._windows = Windows()
@@ -88,11 +84,6 @@ class Registry:
         self._listeners: list[Listener] = []
 
     # -- reading
-
-    @property
-    def services(self) -> Mapping[str, Service]:
-        """By folded name. Read only; changes under the reader's feet when it awaits."""
-        return self._services
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -107,42 +98,6 @@ class Registry:
     def window(self, instance: Instance) -> Window | None:
         """The one that keeps the instance out of answers."""
         return self._windows.of(instance)
-
-    def service(self, name: str) -> Service | None:
-        return self._services.get(fold(name))
-
-    def page(self, after: str, limit: int) -> list[Service]:
-        """At most `limit` services in the order of their folded names, from the first behind `after` on."""
-        start = bisect_right(self._names, fold(after))
-        return [self._services[name] for name in self._names[start : start + limit]]
-
-    def by_id(self, id: str) -> Entry:
-        """UnknownInstance when there is none. Listed, so possibly unhealthy."""
-        entry = self._by_id.get(id)
-        if entry is None:
-            raise UnknownInstance(id)
-        return entry
-
-    def at(self, which: Key | str) -> Entry:
-        """By key or id; UnknownInstance."""
-        if isinstance(which, str):
-            return self.by_id(which)
-        service = self._services.get(which.service)
-        entry = service.entries.get((which.ip, which.port)) if service else None
-        if entry is None:
-            raise UnknownInstance.at(which)
-        return entry
-
-    def knows(self, key: Key) -> bool:
-        service = self._services.get(key.service)
-        return service is not None and (key.ip, key.port) in service.entries
-
-    def __len__(self) -> int:
-        """Instances, those included whose lease has run out and that were not removed yet."""
-        return len(self._by_id)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._by_id.values())
 
     def subscribe(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -164,6 +119,7 @@ class Registry:
         service = self._service_for(key.service, spec.name)
         entry = Entry(instance, Lease(self._ttl(spec), now))
         self._insert(entry, service)
+        self._liveness.begin(entry)
         self._tell(Change(self.index, Kind.RESTORED, instance, "known from before the start"))
         self._liveness.show(entry, "as before the start", now)
         return entry
@@ -198,7 +154,7 @@ class Registry:
         entry = self.at(which)
         self.renewals += 1
         if entry.gone or entry.held or not entry.lease.alive(now):
-            self._liveness.renew(entry, self._service_of(entry), now, "heartbeat received")
+            self._liveness.renew(entry, self.service_of(entry), now, "heartbeat received")
         else:
             entry.lease.renew(now)
         return entry
@@ -206,7 +162,7 @@ class Registry:
     def checked(self, id: str, failing: str | None, now: float) -> Entry:
         """What the checks of an instance say from now on: why they fail, or None when they pass. UnknownInstance."""
         entry = self.by_id(id)
-        service = self._service_of(entry)
+        service = self.service_of(entry)
         self._liveness.catch_up(entry, service, now)
         if entry.failing is None and failing is None:
             return entry  # no news, and no reason to stop believing in a suspect
@@ -221,7 +177,7 @@ class Registry:
         """
         entry = self.at(which)
         if entry.instance.draining != (since is not None):
-            service = self._service_of(entry)
+            service = self.service_of(entry)
             self._liveness.catch_up(entry, service, now)
             entry.instance = replace(entry.instance, draining_since=since)
             if not self._liveness.take_out(entry, service, reason, now):
@@ -233,10 +189,10 @@ class Registry:
 
         UnknownService or UnknownInstance when there is nothing of the kind now; TooManyWindows.
         """
-        self._affected(scope, known=True)
+        self.affected(scope, known=True)
         self._windows.set(scope, window, now + window.until - wall)
         reason = f"maintenance: {window.reason}"
-        for entry in self._affected(scope, known=False):
+        for entry in self.affected(scope, known=False):
             if not self._take_out(entry, reason, now):
                 self._publish(Kind.UPDATED, entry.instance, reason)  # so the reaper learns when this window ends
 
@@ -295,7 +251,7 @@ class Registry:
             entry = self._liveness.pop(now)
             if entry is None:
                 return
-            reason = self._liveness.settle(entry, self._service_of(entry), now)
+            reason = self._liveness.settle(entry, self.service_of(entry), now)
             if reason is not None:
                 self.cleanups += 1
                 self._remove(entry, Kind.EXPIRED, reason)
@@ -328,6 +284,7 @@ class Registry:
         service = self._service_for(key.service, spec.name)
         entry = Entry(Instance(own_id or self._new_id(), wall, spec), Lease(self._ttl(spec), now))
         self._insert(entry, service)
+        self._liveness.begin(entry)
         self._publish(Kind.REGISTERED, entry.instance, "new instance")
         window = self._windows.of(entry.instance)
         if window is not None:
@@ -356,57 +313,23 @@ class Registry:
         self._liveness.catch_up(oldest, service, now)
         self._remove(oldest, Kind.EXPIRED, "made way for a new instance at the service's limit")
 
-    def _service_for(self, key: str, name: str) -> Service:
-        service = self._services.get(key)
-        if service is None:
-            service = self._services[key] = Service(name)
-            insort(self._names, key)
-        return service
-
-    def _insert(self, entry: Entry, service: Service) -> None:
-        instance = entry.instance
-        service.entries[(instance.spec.ip, instance.spec.port)] = entry
-        self._by_id[instance.id] = entry
-        self._liveness.begin(entry)
-
     def _deregister(self, entry: Entry, reason: str, now: float) -> None:
         self._tombstones.bury(entry.instance.spec.key, now + min(entry.lease.ttl, MAX_SECONDS), now)
         self._remove(entry, Kind.DEREGISTERED, reason)
 
     def _remove(self, entry: Entry, kind: Kind, reason: str) -> None:
-        key = entry.instance.spec.key
-        service = self._services[key.service]
-        self._liveness.end(entry, service)
-        del service.entries[(key.ip, key.port)]
-        if not service.entries:
-            del self._services[key.service]
-            del self._names[bisect_left(self._names, key.service)]
-        del self._by_id[entry.instance.id]
+        self._liveness.end(entry, self.service_of(entry))
+        self._take(entry)
         self._publish(kind, entry.instance, reason)
 
-    def _affected(self, scope: Scope, known: bool) -> list[Entry]:
-        """Those registered now. `known`: none is UnknownService or UnknownInstance."""
-        service = self._services.get(scope.service)
-        if scope.ip is not None and scope.port is not None:
-            entry = service.entries.get((scope.ip, scope.port)) if service else None
-            if entry is None and known:
-                raise UnknownInstance.at(Key(scope.service, scope.ip, scope.port))
-            return [] if entry is None else [entry]
-        if service is None and known:
-            raise UnknownService(scope.service)
-        return [] if service is None else list(service.entries.values())
-
     def _show(self, scope: Scope, reason: str, now: float) -> None:
-        for entry in self._affected(scope, known=False):
+        for entry in self.affected(scope, known=False):
             self._take_out(entry, reason, now)
 
     def _take_out(self, entry: Entry, reason: str, now: float) -> bool:
-        service = self._service_of(entry)
+        service = self.service_of(entry)
         self._liveness.catch_up(entry, service, now)
         return self._liveness.take_out(entry, service, reason, now)
-
-    def _service_of(self, entry: Entry) -> Service:
-        return self._services[fold(entry.instance.spec.name)]
 
     def _ttl(self, spec: Registration) -> float:
         return self.lease_ttl if spec.ttl is None else spec.ttl
