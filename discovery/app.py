@@ -82,6 +82,7 @@ class Server:
                 self._registry.subscribe(plugin.changed)
                 await plugin.open(self._engine)
             await self._engine.open()
+            self._registry.begin(self._clock())
             self._clock.start()
             self._reaper.start()
             self._names.zones.watch()

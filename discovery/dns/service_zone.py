@@ -105,9 +105,9 @@ class ServiceZone:
         entries = served(meant, now)
         if not entries:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
-        doubtful = doubt(service.name, entries)
         most = self._most_of(entries)
         chosen = _as_many_as_fit(entries, qtype, now)
+        doubtful = doubt(service.name, chosen)
         cap = longest_ttl(self.ttl, doubtful)
         lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
         owner = (*relative, *self._origin)

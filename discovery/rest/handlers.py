@@ -28,18 +28,18 @@ from discovery.rest.requests import MAX_BODY, asked_by, caller_of, key_in_path, 
 from discovery.rest.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
-from discovery.store.errors import UnknownInstance, UnknownService
+from discovery.store.errors import UnknownInstance
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
-from discovery.store.writes import Deregister, DeregisterService, Register, Upsert
+from discovery.store.writes import Deregister, DeregisterMany, DeregisterService, Register, Upsert
 
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]
 
 _JSON = "application/json"
 _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
-# Services for one turn of the event loop when all are cleared: ten instances each are about 3 ms.
-_PER_TURN = 50
+# Instances for one turn of the event loop when all are cleared: about 5 ms with the audit on.
+_PER_TURN = 100
 
 
 class Handlers:
@@ -114,6 +114,8 @@ class Handlers:
         if known is not None and self._says_nothing_new(known.instance, spec):
             entry = self._engine.renew(spec.key, caller_of(request))
         else:
+            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
+                self._engine.renew(spec.key, caller_of(request))
             self._rate.take(caller_of(request).address, self._clock())
             entry = await self._engine.submit(Upsert(spec, self._times.wall()), caller_of(request))
         content = self._renewed(entry)
@@ -177,24 +179,24 @@ class Handlers:
         return self._reply(content)
 
     async def clear(self, request: web.Request) -> web.Response:
-        """All that is registered now. Some services at a time, so a large table does not hold the event loop."""
-        names = list(self._registry.services)
-        services = instances = 0
-        for start in range(0, len(names), _PER_TURN):
-            # Together, so that they are made safe together; `gather` begins each in a turn of its own.
-            removed = await asyncio.gather(*(self._clear(name, request) for name in names[start : start + _PER_TURN]))
-            services += sum(count > 0 for count in removed)
-            instances += sum(removed)
-        content = {"message": "Registry cleared", "servicesRemoved": services, "instancesRemoved": instances}
+        """All that is registered now, some instances at a time, so a large table does not hold the event loop."""
+        keys = [entry.instance.spec.key for entry in self._registry]
+        reason, caller = f"cleared, {asked_by(request)}", caller_of(request)
+        writes = []
+        for start in range(0, len(keys), _PER_TURN):
+            write = DeregisterMany(tuple(keys[start : start + _PER_TURN]), reason)
+            writes.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+            await asyncio.sleep(0)  # they are applied in turns of their own, and made safe together
+        # The last one waits for what others may have begun to clear.
+        removed = await asyncio.gather(*writes, self._engine.submit(DeregisterMany((), reason), caller))
+        instances = [instance for part in removed for instance in part]
+        services = {instance.spec.key.service for instance in instances}
+        content = {
+            "message": "Registry cleared",
+            "servicesRemoved": len(services),
+            "instancesRemoved": len(instances),
+        }
         return self._reply(content)
-
-    async def _clear(self, name: str, request: web.Request) -> int:
-        """How many instances there were."""
-        write = DeregisterService(name, f"cleared, {asked_by(request)}")
-        try:
-            return len(await self._engine.submit(write, caller_of(request)))
-        except UnknownService:  # it went by itself in between
-            return 0
 
     # -- what others ask
 

@@ -66,8 +66,9 @@ class Operations:
 
     def _maintain(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
+            body = await read(request, MaintenanceBody)
             scope, wall = scope_of(request), self._times.wall()
-            window = (await read(request, MaintenanceBody)).window(wall)
+            window = body.window(wall)
             await self._engine.submit(Maintain(scope, window, wall), caller_of(request))
             return self._reply({"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)})
 

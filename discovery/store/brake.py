@@ -9,7 +9,6 @@ order, a fifth of them a sweep.
 from __future__ import annotations
 
 import math
-from collections import deque
 from random import Random
 
 # A service of one or two has no crowd to tell its neighbours' silence from its own.
@@ -49,13 +48,18 @@ class Brake:
         self._sweep = sweep
         self._timeout = timeout
         self._random = random
-        self._lapses: deque[float] = deque()  # when, of all services; no older than the timeout
+        self._lapses: dict[str, float] = {}  # id → when, of all services; in that order, and no older than the timeout
 
-    def counts(self, now: float) -> None:
-        """A lease has run out, whatever becomes of it."""
-        self._lapses.append(now)
-        while self._lapses[0] <= now - self._timeout:
-            self._lapses.popleft()
+    def counts(self, id: str, now: float) -> None:
+        """The lease of an instance has run out, whatever becomes of it."""
+        self._lapses.pop(id, None)
+        self._lapses[id] = now
+        while self._lapses[first := next(iter(self._lapses))] <= now - self._timeout:
+            del self._lapses[first]
+
+    def forgets(self, id: str) -> None:
+        """It beats again."""
+        self._lapses.pop(id, None)
 
     def engages(self, silent: int, instances: int, everywhere: int) -> bool:
         """Whether so many `silent` ones of a service's `instances`, with `everywhere` as many in all services, are too many."""

@@ -25,7 +25,7 @@ class UnknownService(DiscoveryError):
 class ServiceFull(DiscoveryError):
     def __init__(self, name: str, limit: int) -> None:
         super().__init__(
-            f"Service {name} has {limit} healthy instances, the most that MAX_INSTANCES_PER_SERVICE allows; "
+            f"Service {name} has {limit} instances, the most that MAX_INSTANCES_PER_SERVICE allows, and none that is unhealthy; "
             "deregister one or raise the limit"
         )
         self.name = name

@@ -85,6 +85,7 @@ class Liveness:
             return
         self.catch_up(entry, service, now)
         self._unhold(entry, service)
+        self._brake.forgets(entry.instance.id)
         entry.gone = False
         if entry.lease.alive(now):
             entry.lease.renew(now)  # a suspect that is only late
@@ -149,7 +150,7 @@ class Liveness:
 
     def _lapse(self, entry: Entry, service: Service, now: float) -> None:
         if entry.status in _TRUSTED:
-            self._brake.counts(now)
+            self._brake.counts(entry.instance.id, now)
         if not self._brake_takes(entry, service, now):
             self._go(entry, entry.lease.expires_at)
             self.show(entry, f"no heartbeat for {entry.lease.ttl:g} s", now)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from discovery.core.change import Change
 from discovery.store.registry import Registry
 
 # Entries between looks at the clock, and the seconds and entries for one turn of the event loop: what a change costs depends on
@@ -30,14 +29,15 @@ class Reaper:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._registry.subscribe(self._on_change)
+        self._registry.subscribe(lambda change: self._look())
+        self._registry.on_window = self._look
         self._schedule()
 
     def stop(self) -> None:
         self._sleep_until(None)
         self._wakes_at = float("-inf")  # nothing is earlier, so no change wakes it again
 
-    def _on_change(self, change: Change) -> None:
+    def _look(self) -> None:
         deadline = self._registry.next_deadline()
         if deadline is not None and deadline < self._wakes_at:
             self._sleep_until(deadline)

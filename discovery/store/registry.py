@@ -70,6 +70,9 @@ class Registry(Table):
         self._max_in_all = max_in_all
         self.index = index
         self.loaded = True
+        self.on_window: Callable[[], None] = lambda: (
+            None
+        )  # a window may end earlier than anything that was known to come
         self.registrations = 0  # accepted calls to register, renew and removals by cleanup, since the start
         self.renewals = 0
         self.cleanups = 0
@@ -113,16 +116,22 @@ class Registry(Table):
         self.index += 1
 
     def restore(self, instance: Instance, now: float) -> Entry:
-        """An instance from before this process, as it was then, with a full lease from `now` on. The index stays."""
+        """An instance from before this process, as it was then, with a full lease from `now` on. The index stays. `begin` follows."""
         spec = instance.spec
         key = spec.key
-        service = self._service_for(key.service, spec.name)
+        service = self._service_for(key.service, spec.name, sorted=False)
         entry = Entry(instance, Lease(self._ttl(spec), now))
         self._insert(entry, service)
         self._liveness.begin(entry)
         self._tell(Change(self.index, Kind.RESTORED, instance, "known from before the start"))
         self._liveness.show(entry, "as before the start", now)
         return entry
+
+    def begin(self, now: float) -> None:
+        """All is restored and can be asked from now on: what the start took counts against no lease."""
+        self._sort()
+        for entry in self:
+            entry.lease.renewed_at = now
 
     def register(self, spec: Registration, now: float, wall: float) -> Entry:
         """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
@@ -191,10 +200,8 @@ class Registry(Table):
         """
         self.affected(scope, known=True)
         self._windows.set(scope, window, now + window.until - wall)
-        reason = f"maintenance: {window.reason}"
-        for entry in self.affected(scope, known=False):
-            if not self._take_out(entry, reason, now):
-                self._publish(Kind.UPDATED, entry.instance, reason)  # so the reaper learns when this window ends
+        self.on_window()
+        self._show(scope, f"maintenance: {window.reason}", now)
 
     def restore_window(self, scope: Scope, window: Window, now: float, wall: float) -> None:
         """One from before this process, before any instance is restored."""
@@ -242,11 +249,13 @@ class Registry(Table):
     def advance(self, now: float, limit: int) -> None:
         """Publishes at most `limit` of what has become due by `now`: leases run out, cleanups of what stayed unhealthy.
 
-        The end of a window counts as one, whatever it is for.
+        The end of a window counts as the instances that it was for, and is not parted.
         """
-        for scope in self._windows.over(now)[:limit]:
+        for scope in self._windows.over(now):
+            if limit <= 0:
+                return
+            limit -= max(1, len(self.affected(scope, known=False)))
             self.end_maintenance(scope, "the maintenance window is over", now)
-            limit -= 1
         for _ in range(limit):
             entry = self._liveness.pop(now)
             if entry is None:

@@ -76,11 +76,19 @@ class Table:
 
     # -- for the registry alone
 
-    def _service_for(self, key: str, name: str) -> Service:
+    def _sort(self) -> None:
+        """After many services came in an order of their own."""
+        self._names.sort()
+
+    def _service_for(self, key: str, name: str, sorted: bool = True) -> Service:
+        """`sorted` False: `_sort` follows, before anybody pages."""
         service = self._services.get(key)
         if service is None:
             service = self._services[key] = Service(name)
-            insort(self._names, key)
+            if sorted:
+                insort(self._names, key)
+            else:
+                self._names.append(key)
         return service
 
     def _insert(self, entry: Entry, service: Service) -> None:

@@ -119,6 +119,20 @@ class Deregister:
 
 
 @dataclass(frozen=True, slots=True)
+class DeregisterMany:
+    """Of no service in particular; those that are gone already are passed over."""
+
+    keys: tuple[Key, ...]
+    reason: str
+
+    def apply(self, registry: Registry, now: float) -> list[Instance]:
+        return [registry.deregister(key, self.reason, now) for key in self.keys if registry.knows(key)]
+
+    def owner(self, registry: Registry) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class DeregisterService:
     name: str
     reason: str

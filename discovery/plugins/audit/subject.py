@@ -19,6 +19,7 @@ from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.writes import (
     Deregister,
+    DeregisterMany,
     DeregisterService,
     Drain,
     EndMaintenance,
@@ -114,6 +115,26 @@ class WholeService:
         return {}
 
 
+class Many:
+    def __init__(self, keys: Sequence[Key], registry: Registry, now: float) -> None:
+        self.action = "clear"
+        self.service: str | None = None
+        known = [registry.at(key) for key in keys if registry.knows(key)]
+        self._count = len(known)
+        self._listed = [_seen(entry, now) for entry in known[:MAX_LISTED]]
+
+    def instance(self, changes: Sequence[Change]) -> None:
+        return None
+
+    def difference(self, changes: Sequence[Change], done: bool) -> Difference | None:
+        if not changes:
+            return None
+        return several([identity(one) | contents(one, status) for one, status in self._listed], self._count), None
+
+    def beside(self, changes: Sequence[Change]) -> Json:
+        return {}
+
+
 class AWindow:
     """`after` None: it is ended."""
 
@@ -172,6 +193,8 @@ def subject_of(write: object, registry: Registry, now: float) -> Subject:
             return OneInstance("undrain" if since is None else "drain", which, registry, now)
         case Deregister(which=which):
             return OneInstance("deregister", which, registry, now)
+        case DeregisterMany(keys=keys):
+            return Many(keys, registry, now)
         case DeregisterService(name=name):
             return WholeService(name, registry, now)
         case Maintain(scope=scope, window=window):

@@ -16,10 +16,10 @@ from typing import Any, TypeVar, cast
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Key
-from discovery.core.maintenance import Scope, Window
+from discovery.core.maintenance import MAX_SECONDS, Scope, Window
 from discovery.plugins import Plugin
 from discovery.plugins.journal import database, rows
-from discovery.plugins.journal.database import Content, Database
+from discovery.plugins.journal.database import AHEAD, Content, Database
 from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
@@ -28,13 +28,11 @@ from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
+from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
 from discovery.store.writes import Checked, Write
 
 _log = logging.getLogger("discovery.journal")
 
-# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed: more
-# than all that can happen while the disk is slow. It is moved on when half of this is used up.
-_AHEAD = 1 << 18
 # Seconds between two removals of old tombstones from the file.
 _TOMBSTONE_SWEEP = 60.0
 
@@ -73,7 +71,7 @@ class Journal(Plugin):
         """Fills the registry from the file. DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started = time.perf_counter()
-        opened, content = await asyncio.to_thread(_read, self._folder)
+        opened, content = await asyncio.to_thread(_read, self._folder, self._wall())
         self.writer = Writer(opened)
         self._fill(content)
         self.writer.start()
@@ -93,17 +91,17 @@ class Journal(Plugin):
         # One more, since all are healthy again, which is visible.
         registry.index = max(registry.index, content.reserved_index) + 1
         for scope, window in content.windows:
-            if window.until <= wall:
+            if not wall < window.until <= wall + MAX_SECONDS:  # over, or from a clock that was wrong
                 continue
             registry.restore_window(scope, window, now, wall)
         self._windows = registry.windows
         for instance in content.instances:
-            registry.restore(instance, now)
             if instance.draining:
                 self._draining.add(instance.id)
+            registry.restore(instance, now)
         for key, until in content.tombstones:
             if until > wall and not registry.knows(key):
-                registry.bury(key, now + until - wall, now)
+                registry.bury(key, now + min(until - wall, MAX_BURIED), now)
 
     def changed(self, change: Change) -> None:
         if change.kind is Kind.RESTORED or self.writer is None:
@@ -122,7 +120,7 @@ class Journal(Plugin):
             self._unsafe[instance.id] = self.writer.added
         if change.kind is Kind.REGISTERED:
             self.writer.add(database.DELETE_TOMBSTONE, *instance.spec.key)
-        if change.index > self._reserved_index - _AHEAD // 2:
+        if change.index > self._reserved_index - AHEAD // 2:
             self._reserve_index()
 
     def is_committed(self, id: str) -> bool:
@@ -149,20 +147,25 @@ class Journal(Plugin):
         self.writer.add(
             database.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock()))
         )
-        if wall > self._next_sweep:
-            self._next_sweep = wall + _TOMBSTONE_SWEEP
+        if self._clock() > self._next_sweep:
+            self._next_sweep = self._clock() + _TOMBSTONE_SWEEP
             self.writer.add(database.DELETE_OLD_TOMBSTONES, wall)
 
     def _reserve_index(self) -> None:
         assert self.writer is not None
-        self._reserved_index = self._registry.index + _AHEAD
-        self.writer.add(database.PUT_INDEX, *rows.sealed("index", self._reserved_index))
+        self._reserved_index = self._registry.index + AHEAD
+        self._put_index(self._reserved_index, self._wall())
+
+    def _put_index(self, index: int, wall: float) -> None:
+        assert self.writer is not None
+        self.writer.add(database.PUT_META, *rows.sealed("index", index))
+        self.writer.add(database.PUT_META, *rows.sealed("wall", int(wall)))
 
     async def close(self) -> None:
         if self.writer is not None:
             self.note_windows()
             if self.writer.failing is None:
-                self.writer.add(database.PUT_INDEX, *rows.sealed("index", self._registry.index))
+                self._put_index(self._registry.index, 0)  # exactly
             await self.writer.close()
         if self._lock is not None:
             self._lock.close()
@@ -199,10 +202,10 @@ class DurableEngine:
         await self._inner.close()
 
 
-def _read(folder: Path) -> tuple[Database, Content]:
+def _read(folder: Path, wall: float) -> tuple[Database, Content]:
     opened = open_for_service(folder)
     try:
-        return opened, opened.load()
+        return opened, opened.load(wall)
     except BaseException:
         opened.close()
         raise

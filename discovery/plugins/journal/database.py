@@ -3,7 +3,7 @@
     instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
     window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
-    meta       'index': a number that the registry's index has not reached yet, checksum
+    meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
 
 `PRAGMA user_version` is the format; a file of an older one is migrated when it is opened, step by step.
 """
@@ -13,14 +13,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.errors import CannotWrite, Damaged, NewerFormat
+from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, NewerFormat
 
 # "disc" in the file's header says whose it is (`file` shows it).
 APPLICATION_ID = 0x64697363
@@ -44,6 +44,11 @@ _AROUND = (
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
 )  # fmt: skip
+# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed: more
+# than all that can happen while the disk is slow. It is moved on when half of this is used up.
+AHEAD = 1 << 18
+# More seconds than this are a clock that was wrong.
+MAX_USED_UP = 1 << 24
 # A statement and what goes into it.
 Op = tuple[str, tuple[Any, ...]]
 
@@ -58,7 +63,7 @@ PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
 PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
 DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
 DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
-PUT_INDEX = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
+PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 
 class Content(NamedTuple):
@@ -122,13 +127,13 @@ class Database:
         sql.execute("PRAGMA synchronous=FULL")  # every commit, not only every checkpoint
         _migrate(sql, format)
 
-    def load(self) -> Content:
-        """All there is; Damaged when a row is not what was written."""
+    def load(self, wall: float = 0.0) -> Content:
+        """All there is; Damaged when a row is not what was written. `wall`: epoch seconds now."""
         with told(self.file):
             try:
                 meta: dict[str, int] = dict(map(rows.opened, self._all("meta")))
                 return Content(
-                    meta.get("index", 0),
+                    meta.get("index", 0) + _used_up(meta, wall),
                     list(map(rows.instance, self._all("instance"))),
                     list(map(rows.window, self._all("window"))),
                     list(map(rows.tombstone, self._all("tombstone"))),
@@ -184,6 +189,12 @@ def _create(file: Path) -> None:
         raise CannotWrite(file, str(error)) from None
 
 
+def _used_up(meta: Mapping[str, int], wall: float) -> int:
+    """What a start on a full disk, which could reserve nothing, may have counted beyond what was reserved: one a second."""
+    since = int(wall) - meta.get("wall", 0) if meta.get("wall") else 0
+    return min(max(0, since), MAX_USED_UP)
+
+
 def put_in_place(new: Path, file: Path) -> None:
     """Moves `new` over `file`, and is sure of it when it returns."""
     _sync(new)
@@ -211,13 +222,13 @@ def _migrate(sql: sqlite3.Connection, format: int) -> None:
 
 
 @contextlib.contextmanager
-def told(file: Path) -> Iterator[None]:
-    """SQLite's errors while reading, in our words."""
+def told(file: Path, around: type[CannotWrite] | type[CannotRead] = CannotWrite) -> Iterator[None]:
+    """SQLite's errors in our words. `around`: for what surrounds the file."""
     try:
         yield
     except UnicodeDecodeError:  # what SQLite says of broken text quotes it
         raise Damaged(file, "its text is not what was written") from None
     except sqlite3.Error as error:
         # The low octet is the primary code; errors of the module itself (text that is no UTF-8) have none.
-        around = getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
-        raise (CannotWrite if around else Damaged)(file, str(error)) from None
+        surrounds = getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
+        raise (around if surrounds else Damaged)(file, str(error)) from None

@@ -40,13 +40,14 @@ class NewerFormat(DiscoveryError):
 
 class CannotWrite(DiscoveryError):
     def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(f"{file} cannot be written: {reason}; make room on its disk, or let this user write there")
+        way_out = "; make room on its disk" if "full" in reason or "space" in reason else ""
+        super().__init__(f"{file} cannot be written: {reason}{way_out}")
         self.reason = reason
 
 
 class NoFile(DiscoveryError):
     def __init__(self, file: Path) -> None:
-        super().__init__(f"There is no file {file}")
+        super().__init__(f"There is no file {file.absolute()} (DATA_DIR is looked for from the folder where this runs)")
 
 
 class CannotRead(DiscoveryError):

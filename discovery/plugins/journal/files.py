@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from discovery.plugins.journal import wal
-from discovery.plugins.journal.database import Content, Database, put_in_place, told
+from discovery.plugins.journal import rows, wal
+from discovery.plugins.journal.database import AHEAD, PUT_META, Content, Database, put_in_place, told
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
 from discovery.plugins.journal.lock import Lock
 
@@ -35,6 +35,8 @@ def back_up(folder: Path, target: Path) -> Content:
     """The file of `folder` into `target`, replacing it; what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
     if not target.name or target.is_dir():
         raise CannotWrite(target, "it is a folder")
+    if target.parent.resolve() == folder.resolve() and target.name.startswith(FILE):
+        raise CannotWrite(target, "this is where the registry itself writes")
     part = _beside(target, ".part")
     with _or_cannot_write(target), _gone_at_the_end(part):
         content = _copy(folder / FILE, part)
@@ -52,6 +54,7 @@ def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
         file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
         with _or_cannot_write(file), _gone_at_the_end(new):
             content = _copy(source, new)
+            _go_on_counting(file, new)
             new.replace(restoring)
             replaced = _move_away(file)
             put_in_place(restoring, file)
@@ -68,7 +71,7 @@ def _copy(source: Path, copy: Path) -> Content:
     _remove(copy)
     os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
     with (
-        told(source),
+        told(source, CannotRead),
         contextlib.closing(_reader(source)) as read,
         contextlib.closing(sqlite3.connect(copy)) as written,
     ):
@@ -96,15 +99,40 @@ def _reader(source: Path) -> sqlite3.Connection:
 
 def _move_away(file: Path) -> Path | None:
     """With its write-ahead log, which may hold what a damaged file has not."""
-    if not file.exists():
+    if not file.exists() and not _size(_beside(file, "-wal")):
+        _remove(file)
         return None
     stem = time.strftime(".before-%Y%m%dT%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     away = next(path for name in names if not (path := _beside(file, name)).exists())
-    for suffix in ("", *_BESIDE):
+    for suffix in (*_BESIDE, ""):  # a log must not be left for the file that comes
         with contextlib.suppress(FileNotFoundError):
             _beside(file, suffix).rename(_beside(away, suffix))
     return away
+
+
+def _go_on_counting(file: Path, new: Path) -> None:
+    """The index of `new` is not below that of `file`, which clients have seen, if that can still be read."""
+    seen = _index_of(file)
+    with contextlib.closing(Database(new)) as opened:
+        if seen > opened.load().reserved_index:
+            opened.commit([(PUT_META, rows.sealed("index", seen))])
+        opened.make_single()
+
+
+def _index_of(file: Path) -> int:
+    """Without touching it or its write-ahead log, in which a later one may stand; 0 when it cannot be read."""
+    uri = f"file:{quote(str(file.absolute()))}?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as sql:
+            (row,) = sql.execute("SELECT * FROM meta WHERE key='index'")
+        return int(rows.opened(row)[1]) + (AHEAD if _size(_beside(file, "-wal")) else 0)
+    except (sqlite3.Error, ValueError, rows.BadRow):
+        return 0
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from discovery.core.check import Check
+from discovery.core.errors import InvalidField
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 
@@ -89,5 +90,12 @@ def _from_options(text: str) -> dict[str, Any]:
     if "ports" in options:
         options["ports"] = tuple((name, port) for name, port in options["ports"])
     if "check" in options:
-        options["check"] = Check.of(options["check"])
+        options["check"] = _check(options["check"])
     return options
+
+
+def _check(value: object) -> Check:
+    try:
+        return Check.of(value)
+    except InvalidField as error:  # another version's, with other rules
+        raise BadRow(f"a check is not one: {error}") from None

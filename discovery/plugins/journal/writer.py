@@ -90,11 +90,14 @@ class Writer:
             if self.failing is not None:
                 await loop.run_in_executor(self._thread, self._database.make_room)
             await loop.run_in_executor(self._thread, self._database.commit, group)
-        except CannotWrite as error:
+        except Exception as error:
+            if not isinstance(error, CannotWrite):
+                _log.exception("a commit failed in a way that was not foreseen")
             self._waiting.extendleft(reversed(group))
             if self.failing is None:
                 _log.error("%s; register, deregister, drain and maintenance get 503 until it can be", error)
-            self.failing = error.reason  # without the path, which is not for strangers
+            # Without the path, which is not for strangers.
+            self.failing = error.reason if isinstance(error, CannotWrite) else "an error that the log tells of"
             self._tell(self.added, NotDurable(self.failing))
             return
         if self.failing is not None:

@@ -50,7 +50,7 @@ def puts(instances: Iterable[Instance]) -> list[Op]:
 
 
 def put_index(index: int) -> Op:
-    return (database.PUT_INDEX, rows.sealed("index", index))
+    return (database.PUT_META, rows.sealed("index", index))
 
 
 def others() -> list[Op]:
