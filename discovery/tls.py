@@ -9,19 +9,20 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from discovery.core.address import party
 from discovery.core.errors import DiscoveryError
 
 _log = logging.getLogger("discovery.tls")
 
 # A handshake is two round trips and a millisecond of work.
 HANDSHAKE_SECONDS = 5.0
-# In hand at a time, in all and from one address: whoever connects and says nothing holds a place for HANDSHAKE_SECONDS.
+# In hand at a time, in all and of one party; beyond, the oldest of that party, or of the one that has most, is given up, for whoever
+# connects and says nothing would hold its place for HANDSHAKE_SECONDS.
 MAX_HANDSHAKES = 2048
-MAX_HANDSHAKES_PER_ADDRESS = 1024
+MAX_HANDSHAKES_OF_PARTY = 1024
 # Connections taken from the backlog in one turn of the event loop.
 _PER_TURN = 32
 
@@ -38,15 +39,17 @@ class Tls:
         self.files = [file for file in (cert, key, client_ca) if file is not None]
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self.context = self._make()
+        self._reloading = asyncio.Lock()
 
     async def reload(self) -> None:
         """For handshakes from now on; a bad file is logged and what was stays."""
-        try:
-            self.context = await asyncio.to_thread(self._make)
-        except TlsError as error:
-            _log.error("%s; the certificate stays as it was", error)
-        else:
-            _log.info("certificate read again from %s", self._cert)
+        async with self._reloading:  # an older look must not undo a newer one
+            try:
+                self.context = await asyncio.to_thread(self._make)
+            except TlsError as error:
+                _log.error("%s; the certificate stays as it was", error)
+            else:
+                _log.info("certificate read again from %s", self._cert)
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -72,20 +75,23 @@ class TlsListener:
         self._sock = sock
         self._tls = tls
         self._factory = factory
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._by_address: Counter[str] = Counter()
-        self.refused = 0
+        self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}  # by party, the oldest first
+        self._count = 0
+        self.given_up = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
         self._loop.remove_reader(self._sock)
         self._sock.close()
-        for task in self._handshakes:
+        for task in self._tasks():
             task.cancel()
 
     async def wait_closed(self) -> None:
-        await asyncio.gather(*self._handshakes, return_exceptions=True)
+        await asyncio.gather(*self._tasks(), return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for tasks in self._handshakes.values() for task in tasks]
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # none left; or it was gone before it was taken; or there are no files left
@@ -95,15 +101,30 @@ class TlsListener:
                 self._begin(connection, address)
 
     def _begin(self, connection: socket.socket, address: str) -> None:
-        full = len(self._handshakes) >= MAX_HANDSHAKES
-        if full or self._by_address[address] >= MAX_HANDSHAKES_PER_ADDRESS:
-            self.refused += 1
-            connection.close()
-            return
-        self._by_address[address] += 1
+        name = party(address)
+        if len(self._handshakes.get(name, ())) >= MAX_HANDSHAKES_OF_PARTY:
+            self._give_up(name)
+        elif self._count >= MAX_HANDSHAKES:
+            self._give_up(max(self._handshakes, key=lambda each: len(self._handshakes[each])))
         task = self._loop.create_task(self._shake_hands(connection))
-        self._handshakes.add(task)
-        task.add_done_callback(lambda task: self._end(task, address))
+        self._handshakes.setdefault(name, {})[task] = None
+        self._count += 1
+        task.add_done_callback(lambda task: self._end(task, name))
+
+    def _give_up(self, name: str) -> None:
+        """On the oldest of a party."""
+        oldest = next(iter(self._handshakes[name]))
+        self._forget(oldest, name)
+        self.given_up += 1
+        oldest.cancel()
+
+    def _forget(self, task: asyncio.Task[None], name: str) -> None:
+        tasks = self._handshakes.get(name, {})
+        if task in tasks:
+            del tasks[task]
+            self._count -= 1
+            if not tasks:
+                del self._handshakes[name]
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         try:
@@ -112,11 +133,11 @@ class TlsListener:
             )
         except (OSError, ssl.SSLError):  # what strangers send
             connection.close()
+        except asyncio.CancelledError:
+            connection.close()
+            raise
 
-    def _end(self, task: asyncio.Task[None], address: str) -> None:
-        self._handshakes.discard(task)
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+    def _end(self, task: asyncio.Task[None], name: str) -> None:
+        self._forget(task, name)
         if not task.cancelled() and task.exception() is not None:
             _log.error("a TLS connection failed", exc_info=task.exception())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from discovery.core.errors import InvalidField
 
@@ -53,3 +54,21 @@ def _integer(value: object) -> int | None:
     if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
         return int(value)
     return None
+
+
+# What one party usually has of IPv6 (RFC 6177), in bits.
+_PARTY_BITS = 56
+
+
+@lru_cache(maxsize=4096)
+def party(address: str) -> str:
+    """Whom a limit counts: an IPv4 address, or the /56 of an IPv6 one, whose holder has all of it. Other text as it is."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            return str(ipaddress.ip_network((ip, _PARTY_BITS), strict=False))
+        ip = ip.ipv4_mapped
+    return str(ip)

@@ -18,9 +18,8 @@ class AccessLogger(AbstractAccessLogger):
         return self.logger.isEnabledFor(logging.INFO)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = (
-            request.rel_url.raw_path_qs
-        )  # percent-encoded: no line break or escape sequence of a stranger's gets here
+        # Percent-encoded: no line break or escape sequence of a stranger's gets here. Without the query: people put secrets there.
+        path = request.rel_url.raw_path
         level = logging.DEBUG if path.startswith(_DEBUG_ROUTES) else logging.INFO
         if self.logger.isEnabledFor(level):
             self.logger.log(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from discovery.rest import admission, browsers, cors, errors
 from discovery.rest.admission import Admit, anyone
 from discovery.rest.browsers import IsHost
 from discovery.rest.handlers import Handlers
-from discovery.rest.requests import MAX_BODY
+from discovery.rest.requests import IN_HAND, MAX_BODY, InHand
 from discovery.rest.times import Times
 
 
@@ -30,6 +30,7 @@ def make_app(
     `is_host`, `only_local`: as `browsers` has them.
     """
     app = web.Application(client_max_size=MAX_BODY)
+    app[IN_HAND] = InHand()
     cors.install(app, origins)
     app.middlewares.append(errors.middleware(times, MAX_BODY))
     app.middlewares.append(browsers.middleware(origins, is_host, only_local))
@@ -42,3 +43,4 @@ def make_app(
 async def _harden(request: web.Request, response: web.StreamResponse) -> None:
     for name, value in errors.HARD.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault(hdrs.SERVER, "discovery")  # and not what it is made of

@@ -9,6 +9,7 @@ browsers of the same machine are all that a stranger can use.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Collection
 
 from aiohttp import hdrs, web
@@ -18,6 +19,9 @@ from discovery.rest.errors import HttpError
 
 _SAFE = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
 _FETCH_SITE = "Sec-Fetch-Site"
+# Over plain HTTP a browser sends neither with a GET of a page to itself, but this it does, and no page can change it.
+_BROWSER = "Mozilla/"
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 IsHost = Callable[[str], bool]
 
@@ -31,7 +35,8 @@ def hosts(own: Collection[str], zones: Collection[str]) -> IsHost:
     names |= {zone.lower() for zone in zones}
 
     def is_host(host: str) -> bool:
-        name = _without_port(host).removesuffix(".")
+        match = _HOST.fullmatch(host)
+        name = (match[1] or match[2]).removesuffix(".") if match else ""
         return bool(name) and ("." not in name or name in names or name.endswith(ends) or _is_address(name))
 
     return is_host
@@ -44,7 +49,8 @@ def middleware(origins: Collection[str], is_host: IsHost, only_local: bool) -> M
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin, host = request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST, "").lower()
-        from_page = origin is not None or _FETCH_SITE in request.headers
+        agent = request.headers.get(hdrs.USER_AGENT, "")
+        from_page = origin is not None or _FETCH_SITE in request.headers or agent.startswith(_BROWSER)
         if (from_page or only_local) and not is_host(host):
             text = f"This server is not called {host!r:.100}; use its address, or add the name to ALLOWED_HOSTS"
             raise HttpError(421, "UNKNOWN_HOST", text)
@@ -60,13 +66,7 @@ def middleware(origins: Collection[str], is_host: IsHost, only_local: bool) -> M
 
 
 def _is_same(origin: str, host: str) -> bool:
-    return origin.lower().partition("://")[2] == host
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
+    return origin.lower() in (f"http://{host}", f"https://{host}")
 
 
 def _is_address(text: str) -> bool:

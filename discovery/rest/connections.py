@@ -1,17 +1,19 @@
-"""How many HTTP connections there may be, in all and from one address, and who makes way when there are too many.
+"""How many HTTP connections there may be, in all and from one party (`core.address.party`), and who makes way when there are too many.
 
-A connection that has not sent a request yet makes way first, the oldest of them, then the oldest that waits for the next one: a crowd of
-idle connections keeps nobody out. Only when all have a request in hand is the newcomer refused.
+First those that have not sent a whole request yet, then those that owe us the rest of one, the oldest of each; last those that wait between
+two requests. So a crowd that sends slowly, or nothing, keeps nobody out who beats. Only when all have a request in hand is the
+newcomer refused.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Protocol
 
-# Looked at for one that may go. Those in front are the oldest; in a crowd nearly all are idle.
+from discovery.core.address import party
+
+# Of those between two requests, looked at for one that may go: nearly all may.
 _LOOKED_AT = 64
 
 
@@ -26,27 +28,34 @@ class Connection(Protocol):
 
 
 class _Group:
-    """Oldest first: those that have sent nothing whole yet, and the others."""
+    """Each in the order in which they came to be so. `new`: no whole request yet. `owing`: in the middle of a later one."""
 
     def __init__(self) -> None:
         self.new: dict[Connection, None] = {}
+        self.owing: dict[Connection, None] = {}
         self.used: dict[Connection, None] = {}
 
     def __len__(self) -> int:
-        return len(self.new) + len(self.used)
+        return len(self.new) + len(self.owing) + len(self.used)
 
-    def oldest(self) -> Iterator[Connection]:
-        return chain(islice(self.new, _LOOKED_AT), islice(self.used, _LOOKED_AT))
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self.new or connection in self.owing or connection in self.used
+
+    def first_to_go(self) -> Connection | None:
+        for slow in (self.new, self.owing):
+            if slow:
+                return next(iter(slow))
+        return next((one for one in islice(self.used, _LOOKED_AT) if one.is_idle()), None)
 
 
 class Connections:
-    """`most`, `most_per_address`: at a time."""
+    """`most`, `most_of_party`: at a time."""
 
-    def __init__(self, most: int, most_per_address: int) -> None:
+    def __init__(self, most: int, most_of_party: int) -> None:
         self._most = most
-        self._most_per_address = most_per_address
+        self._most_of_party = most_of_party
         self._all = _Group()
-        self._by_address: defaultdict[str, _Group] = defaultdict(_Group)
+        self._parties: defaultdict[str, _Group] = defaultdict(_Group)
         self.made_way = 0
         self.refused = 0
 
@@ -55,40 +64,54 @@ class Connections:
 
     def opened(self, connection: Connection) -> bool:
         """False: there is no room, and it is not counted."""
-        own = self._by_address[connection.address]
-        crowded = own if len(own) >= self._most_per_address else self._all
+        name = party(connection.address)
+        own = self._parties[name]
+        crowded = own if len(own) >= self._most_of_party else self._all
         if (crowded is own or len(self._all) >= self._most) and not self._make_room(crowded):
             self.refused += 1
             if not own:
-                del self._by_address[connection.address]
+                del self._parties[name]
             return False
-        for group in (self._all, self._by_address[connection.address]):
+        for group in (self._all, self._parties[name]):
             group.new[connection] = None
         return True
 
     def used(self, connection: Connection) -> None:
-        """It has sent its first whole request."""
-        for group in (self._all, self._by_address[connection.address]):
-            if connection in group.new:
-                del group.new[connection]
-                group.used[connection] = None
+        """It has sent a whole request."""
+        for group in self._groups(connection):
+            if connection in group:
+                group.new.pop(connection, None)
+                group.owing.pop(connection, None)
+                group.used.setdefault(connection)
+
+    def owes(self, connection: Connection) -> None:
+        """It has begun another request and not sent the rest."""
+        for group in self._groups(connection):
+            if connection in group.used:
+                del group.used[connection]
+                group.owing[connection] = None
+
+    def _groups(self, connection: Connection) -> list[_Group]:
+        own = self._parties.get(party(connection.address))
+        return [] if own is None else [self._all, own]
 
     def closed(self, connection: Connection) -> None:
         """Also of one that is not counted, or no longer."""
-        own = self._by_address.get(connection.address)
+        name = party(connection.address)
+        own = self._parties.get(name)
         if own is None:
             return
         for group in (self._all, own):
-            group.new.pop(connection, None)
-            group.used.pop(connection, None)
+            for part in (group.new, group.owing, group.used):
+                part.pop(connection, None)
         if not own:
-            del self._by_address[connection.address]
+            del self._parties[name]
 
     def _make_room(self, group: _Group) -> bool:
-        for connection in group.oldest():
-            if connection.is_idle():
-                self.made_way += 1
-                self.closed(connection)
-                connection.make_way()
-                return True
-        return False
+        connection = group.first_to_go()
+        if connection is None:
+            return False
+        self.made_way += 1
+        self.closed(connection)
+        connection.make_way()
+        return True

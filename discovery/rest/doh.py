@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from discovery.rest.errors import HttpError
+from discovery.rest.requests import body
 
 # A message and the client's address in, the reply out: at once, later, or never.
 Respond = Callable[[bytes, str], "bytes | Coroutine[Any, Any, bytes] | None"]
@@ -50,7 +51,7 @@ class DnsOverHttps:
             raise HttpError(
                 415, "NOT_DNS", f"Content-Type is {request.content_type}; send a DNS message as {MEDIA_TYPE}"
             )
-        return await self._reply(await request.read(), request)
+        return await self._reply(await body(request, _MAX_MESSAGE), request)
 
     async def _reply(self, message: bytes, request: web.Request) -> web.Response:
         if len(message) > _MAX_MESSAGE:

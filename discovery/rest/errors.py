@@ -136,8 +136,13 @@ def body(status: int, code: str, message: str, times: Times, facts: Facts | None
 
 
 def content(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> bytes:
-    said = {"error": HTTPStatus(status).phrase, "message": message, "code": code, **(facts or {})}
+    said = {"error": HTTPStatus(status).phrase, "message": _printable(message), "code": code, **(facts or {})}
     return orjson.dumps(said | {"timestamp": times.now()})
+
+
+def _printable(text: str) -> str:
+    """What a client sent in a header may be no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times, max_body: int) -> web.Response:

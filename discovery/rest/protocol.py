@@ -26,6 +26,10 @@ from discovery.tls import Tls, TlsListener
 SHUTDOWN_SECONDS = 2.0
 # An idle connection is kept so long. Clients beat every few seconds; Node keeps its side for 5, browsers for minutes.
 KEEPALIVE_SECONDS = 60.0
+# How long a client may take for the last octets of a connection that we have closed.
+LAST_WORDS_SECONDS = 5.0
+# How long the rest of a body that nobody wants is read and dropped, so that the client gets to read why.
+LINGERING_SECONDS = 2.0
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
 _PER_TURN = 64
 
@@ -45,6 +49,7 @@ class Runner(web.AppRunner):
             access_log=logger,
             shutdown_timeout=SHUTDOWN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=LINGERING_SECONDS,
             auto_decompress=False,  # no JSON bombs
         )
         self._times = times
@@ -68,6 +73,8 @@ class Runner(web.AppRunner):
                 if error.status < 400:
                     raise
                 return errors.of_framework(request, error, self._times, MAX_BODY)
+            except UnicodeEncodeError:  # aiohttp cannot say which Expect it does not know
+                return errors.of_framework(request, web.HTTPExpectationFailed(), self._times, MAX_BODY)
 
         return _Server(
             self._times, self._lane, self._connections, as_json, request_factory=made.request_factory, **made._kwargs
@@ -109,11 +116,11 @@ class _Protocol(RequestHandler):
     """`_held`: the beginning of a request for the fast lane. `_owed`: octets that aiohttp still has to get of its request.
 
     `_waiting`: `_held` is for a later turn. `_foreign`: where requests end on this connection is only known to aiohttp from now on.
-    `_begun`: aiohttp has octets of a request whose head is not whole. `_used`: a whole request has come.
+    `_begun`: aiohttp has octets of a request whose head is not whole. `_owes`: the client, the rest of a request or its first.
     """
 
     __slots__ = (
-        "_begun", "_connections", "_foreign", "_held", "_lane", "_owed", "_patience", "_used", "_waiting", "address",
+        "_awaited", "_begun", "_connections", "_foreign", "_held", "_lane", "_owed", "_owes", "_patience", "_waiting", "address",
     )  # fmt: skip
 
     def __init__(self, manager: _Server, **kwargs: Any) -> None:
@@ -124,7 +131,8 @@ class _Protocol(RequestHandler):
         self._owed = 0
         self._waiting = False
         self._begun = False
-        self._used = False
+        self._awaited: object = None  # the body that BODY is about
+        self._owes = True  # its first request
         self._connections = manager.limits
         self._patience = Patience(self._loop, self._too_slow)
         self.address = ""
@@ -154,7 +162,7 @@ class _Protocol(RequestHandler):
         else:
             self._deal(self._held + data)
         if not self._paused:
-            self._patience.wait_for(self._phase())
+            self._look()
 
     # -- bounds
 
@@ -162,32 +170,45 @@ class _Protocol(RequestHandler):
         return not self._messages and self._current_request is None and not self._waiting
 
     def make_way(self) -> None:
-        self.force_close()
+        if self.transport is not None:
+            self.transport.abort()  # what is unsent would keep its descriptor, uncounted
+
+    def force_close(self) -> None:
+        """A client that never reads would keep what is unsent, and so the connection, for ever."""
+        transport = self.transport
+        super().force_close()
+        if transport is not None and transport.get_write_buffer_size():
+            self._loop.call_later(LAST_WORDS_SECONDS, transport.abort)
+
+    def _look(self) -> None:
+        """What the client still owes of its request decides how long it may take, and who makes way for others."""
+        phase = self._phase()
+        self._patience.wait_for(phase)
+        if phase is not Phase.NOTHING:
+            self._connections.owes(self)
+            self._owes = True
+        elif self._owes and not self._begun:
+            self._owes = False
+            self._connections.used(self)
 
     def _phase(self) -> Phase:
-        """What the client still owes of its request."""
         if self._held and not self._waiting:
-            return Phase.HEAD
+            return Phase.BODY if b"\r\n\r\n" in self._held else Phase.HEAD
         if self._owed:
             return Phase.BODY
         if self._messages:
             payload = self._messages[-1][1]
         elif self._current_request is not None:
             payload = self._current_request._payload
-        elif self._begun:
-            return Phase.HEAD
         else:
-            return Phase.NOTHING
+            return Phase.HEAD if self._begun else Phase.NOTHING
         self._begun = False
-        if not payload.is_eof():
-            return Phase.BODY
-        self._note_use()
-        return Phase.NOTHING
-
-    def _note_use(self) -> None:
-        if not self._used:
-            self._used = True
-            self._connections.used(self)
+        if payload.is_eof():
+            return Phase.NOTHING
+        if payload is not self._awaited:  # of another request than before: its time begins now
+            self._awaited = payload
+            self._patience.wait_for(Phase.NOTHING)
+        return Phase.BODY
 
     def _too_slow(self, phase: Phase) -> None:
         if phase is Phase.READ:
@@ -217,7 +238,7 @@ class _Protocol(RequestHandler):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._patience.wait_for(self._phase())
+        self._look()
         if self._waiting:
             self._go_on()
 
@@ -277,7 +298,10 @@ class _Protocol(RequestHandler):
 
     def _answer(self, reply: bytes) -> None:
         assert self.transport is not None
-        self._note_use()
+        if self._owes:
+            self._owes = False
+            self._connections.used(self)
+            self._patience.wait_for(Phase.NOTHING)
         self.transport.write(reply)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 

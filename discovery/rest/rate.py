@@ -1,7 +1,8 @@
-"""How often one address may register: a bucket of tokens each. Heartbeats are never counted."""
+"""How often one party (`core.address.party`) may register: a bucket of tokens each. Heartbeats are never counted."""
 
 from __future__ import annotations
 
+from discovery.core.address import party
 from discovery.rest.errors import HttpError
 
 # Seconds of the rate that may come at once: a host that starts all it has.
@@ -21,6 +22,7 @@ class RegisterRate:
         """HttpError 429 with Retry-After."""
         if not self._per_second:
             return
+        address = party(address)
         full_at = max(now, self._full_at.pop(address, now)) + 1 / self._per_second
         over = full_at - now - BURST_SECONDS
         if over <= 0:

@@ -19,6 +19,10 @@ MAX_BODY = 2 * 1024 * 1024
 # Octets of a body about one instance: 16 KiB of metadata in a wordy spelling, and the rest.
 MAX_SINGLE = 128 * 1024
 
+# Octets of all bodies that are being read at a time, but for those of at most SMALL.
+BODIES = 64 * 1024 * 1024
+SMALL = 8 * 1024
+
 # Where a request keeps who sent it.
 CALLER = web.RequestKey("caller", Caller)
 
@@ -32,9 +36,7 @@ async def read(request: web.Request, schema: type[B], most: int = MAX_SINGLE) ->
         raise HttpError(415, "NOT_JSON", f"Content-Type is {sent}; send the body as {_JSON}")
     if coding := request.headers.get(hdrs.CONTENT_ENCODING):
         raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
-    octets = await request.read()
-    if len(octets) > most:
-        raise HttpError(413, "BODY_TOO_LARGE", f"The body has {len(octets)} octets, at most {most} are read here")
+    octets = await body(request, most)
     if not octets:
         raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
     try:
@@ -44,6 +46,58 @@ async def read(request: web.Request, schema: type[B], most: int = MAX_SINGLE) ->
     if not isinstance(content, dict):
         raise HttpError(400, "NOT_AN_OBJECT", "The body must be a JSON object")
     return schema.model_validate(content)
+
+
+async def body(request: web.Request, most: int) -> bytes:
+    """The octets of the body, read as they come; asked again they are there still.
+
+    HttpError 413 when they are more than `most`, 503 when the bodies in hand are more than BODIES.
+    """
+    if _BODY in request:
+        return request[_BODY]
+    if (request.content_length or 0) > most:
+        raise _too_large(f"has {request.content_length} octets", most)
+    found, in_hand, counted = bytearray(), request.config_dict[IN_HAND], 0
+    try:
+        async for part in request.content.iter_any():
+            found += part
+            if len(found) > most:
+                raise _too_large("is longer", most)
+            counted = in_hand.grown(counted, len(found))
+    finally:
+        in_hand.done(counted)
+    octets = bytes(found)
+    request[_BODY] = octets
+    return octets
+
+
+def _too_large(what: str, most: int) -> HttpError:
+    error = HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {most} are read here")
+    error.headers = {"Connection": "close"}  # the rest of it is not waited for
+    return error
+
+
+class InHand:
+    """The octets of the bodies that are being read: small ones are not counted and always welcome, heartbeats among them."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def grown(self, counted: int, size: int) -> int:
+        """A body of which `counted` were counted has `size` now; what is counted of it from now on. HttpError 503."""
+        if size <= SMALL:
+            return 0
+        if self._sum + size - counted > BODIES:
+            raise HttpError(503, "TOO_BUSY", "Too many large bodies are being sent at once; try again", retryAfter=1)
+        self._sum += size - counted
+        return size
+
+    def done(self, counted: int) -> None:
+        self._sum -= counted
+
+
+IN_HAND = web.AppKey("in_hand", InHand)
+_BODY = web.RequestKey("body", bytes)
 
 
 def _is_json(content_type: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.core.address import parse_ip, parse_port
+from discovery.core.address import parse_ip, parse_port, party
 from discovery.core.errors import InvalidField
 
 IPS = {
@@ -173,3 +173,19 @@ def test_an_ipv6_address_is_spelt_as_the_system_spells_it(address: ipaddress.IPv
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidField):
         assert ipaddress.ip_address(parse_ip(text))
+
+
+@pytest.mark.parametrize(
+    ("address", "whom"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:0:1::7", "2001:db8::/56"),
+        ("2001:db8:0:ff::7", "2001:db8::/56"),
+        ("2001:db8:0:100::7", "2001:db8:0:100::/56"),
+        ("fe80::1%eth0", "fe80::/56"),
+        ("", ""),
+    ],
+)
+def test_a_limit_counts_parties(address: str, whom: str) -> None:
+    assert party(address) == whom

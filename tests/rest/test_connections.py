@@ -66,12 +66,29 @@ def test_among_those_that_have_sent_a_request_the_first_to_do_so_goes(limits: Co
 
 def test_a_busy_one_stays_and_the_next_goes(limits: Connections) -> None:
     fakes = opened(limits, Fake(busy=True), Fake(), Fake())
+    for fake in fakes:
+        limits.used(fake)
     opened(limits, Fake())
     assert gone(fakes) == [1]
 
 
+def test_one_that_owes_the_rest_of_a_request_goes_before_those_that_owe_nothing(limits: Connections) -> None:
+    fakes = opened(limits, Fake(), Fake(), Fake(busy=True))
+    for fake in fakes:
+        limits.used(fake)
+    limits.owes(fakes[2])
+    opened(limits, Fake())
+    assert gone(fakes) == [2]
+    limits.owes(fakes[1])
+    limits.used(fakes[1])
+    opened(limits, Fake(), Fake())
+    assert gone(fakes) == [2], "the newcomers, which have sent nothing, go first"
+
+
 def test_when_all_are_busy_the_newcomer_is_refused_and_not_counted(limits: Connections) -> None:
     fakes = opened(limits, *(Fake(busy=True) for _ in range(3)))
+    for fake in fakes:
+        limits.used(fake)
     late = Fake()
     assert not limits.opened(late)
     limits.closed(late)
@@ -104,6 +121,7 @@ def test_one_address_takes_nothing_from_another() -> None:
     opened(limits, Fake(), Fake())
     assert (gone(others), gone(mine)) == ([], [0, 1])
     for fake in others:
+        limits.used(fake)
         fake.busy = True
     assert not limits.opened(Fake(CAROL))
     opened(limits, Fake(BOB))
@@ -131,31 +149,32 @@ def test_a_crowd_of_idle_connections_keeps_nobody_out() -> None:
 
 
 OPS = st.tuples(
-    st.sampled_from(("open", "open", "open", "use", "busy", "idle", "close")),
+    st.sampled_from(("open", "open", "open", "use", "owe", "busy", "idle", "close")),
     st.sampled_from((ALICE, BOB, CAROL)),
     st.integers(0, 30),
 )
 
 
 class Model:
-    """Two lists: those that have sent no whole request, by age, and the others, by that request's age."""
+    """Lists: those that have sent no whole request, by age; those that owe the rest of one; the others, by their request's age."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self.most, self.most_per_address = most, most_per_address
         self.new: list[Fake] = []
+        self.owing: list[Fake] = []
         self.used: list[Fake] = []
         self.made_way: list[Fake] = []
         self.refused = 0
 
     @property
     def all(self) -> list[Fake]:
-        return self.new + self.used
+        return self.new + self.owing + self.used
 
     def open(self, fake: Fake) -> bool:
         own = [one for one in self.all if one.address == fake.address]
         crowd = own if len(own) >= self.most_per_address else self.all if len(self.all) >= self.most else None
         if crowd is not None:
-            idle = [one for one in crowd if not one.busy]
+            idle = [one for one in crowd if one not in self.used or not one.busy]
             if not idle:
                 self.refused += 1
                 return False
@@ -165,12 +184,17 @@ class Model:
         return True
 
     def use(self, fake: Fake) -> None:
-        if fake in self.new:
-            self.new.remove(fake)
+        if fake in self.all and fake not in self.used:
+            self.close(fake)
             self.used.append(fake)
 
+    def owe(self, fake: Fake) -> None:
+        if fake in self.used:
+            self.used.remove(fake)
+            self.owing.append(fake)
+
     def close(self, fake: Fake) -> None:
-        for group in (self.new, self.used):
+        for group in (self.new, self.owing, self.used):
             if fake in group:
                 group.remove(fake)
 
@@ -188,6 +212,9 @@ def test_it_does_what_a_list_would(most: int, most_per_address: int, ops: list[t
             if op == "use":
                 limits.used(fake)
                 model.use(fake)
+            elif op == "owe":
+                limits.owes(fake)
+                model.owe(fake)
             elif op == "close":
                 limits.closed(fake)
                 model.close(fake)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import tracemalloc
 
 import pytest
@@ -204,3 +205,13 @@ def test_the_heads_that_are_remembered_are_bounded_in_number_and_size(pad: int) 
     finally:
         tracemalloc.stop()
     assert kept < 4_000_000
+
+
+@pytest.mark.parametrize("filling", [b" ", b"\t", b"a", b" a"], ids=["blanks", "tabs", "letters", "both"])
+def test_no_head_takes_long_to_read(filling: bytes) -> None:
+    """A pattern that looks again and again at a stranger's octets held the whole process for seconds."""
+    head = b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nX:" + (filling * 8000)[:8000] + b"\x80\r\n\r\n"
+    lane, began = a_lane(), time.process_time()
+    lane.take(head, "127.0.0.1")
+    lane.size(head)
+    assert time.process_time() - began < 0.05

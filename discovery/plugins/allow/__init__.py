@@ -6,6 +6,7 @@ there, hot path included; the others' every look-up comes past here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -13,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from discovery.dns.catalog import Lookup
 from discovery.dns.message import PROHIBITED, Answer, Class, Elsewhere, Explanation, Question, Type
 from discovery.dns.names import ROOT, Name, from_wire, to_text
+from discovery.dns.service_zone import ServiceZone
 from discovery.dns.zone import Zone
 from discovery.env import SettingsError
 from discovery.plugins import Plugin
@@ -22,6 +24,8 @@ from discovery.store.registry import Registry
 
 # Clients of restricted zones whose rules are remembered, at 0.3 KB each.
 MAX_CLIENTS = 4096
+
+_log = logging.getLogger("discovery.allow")
 
 _ARPA = (b"arpa",)
 
@@ -33,9 +37,11 @@ class Allow(Plugin):
         self._rules = rules
         self._closed_to = lru_cache(maxsize=MAX_CLIENTS)(self._find_closed_to)
         self._origins: frozenset[Name] = frozenset()
+        self._live: list[Name] = []  # of zones with services
 
     def follow(self, zones: Sequence[Zone]) -> None:
         self._origins = frozenset(zone.origin for zone in zones)
+        self._live = [zone.origin for zone in zones if isinstance(zone.live, ServiceZone)]
 
     async def open(self, engine: Engine) -> None:
         """SettingsError when a rule is about no zone: with a misspelt one, the zone that was meant would be open."""
@@ -43,6 +49,12 @@ class Allow(Plugin):
             if name != ROOT and name not in self._origins:
                 served = ", ".join(sorted(map(to_text, self._origins)))
                 raise SettingsError(f"DNS_ALLOW: {to_text(name)} is no zone of this server, which has {served}")
+        live = [origin for origin in self._live if self._rule_of(origin) is None]
+        if live and len(live) < len(self._live):
+            names = ", ".join(map(to_text, live))
+            _log.warning(
+                "DNS_ALLOW: all zones of services show the same services, and %s has no rule: it is open", names
+            )
 
     def same_for(self, client: str) -> bool:
         return not self._find_closed_to(client)

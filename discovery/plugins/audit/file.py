@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
+
+_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
 
 
 class AuditFileUnusable(DiscoveryError):
@@ -119,7 +122,7 @@ class AuditFile:
         self._open()
 
     def _open(self) -> None:
-        self._open_as = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._open_as = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o600)
         size = os.fstat(self._open_as).st_size
         if size and os.pread(self._open_as, 1, size - 1) != b"\n":
             os.write(self._open_as, b"\n")

@@ -79,6 +79,7 @@ class Auth(Plugin):
         self._watch = None if file is None else FileWatch([file], self.reload)
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
+        self._reloading = asyncio.Lock()
 
     def engine(self, inner: Engine) -> Engine:
         return GuardedEngine(inner, self._registry)
@@ -107,14 +108,15 @@ class Auth(Plugin):
         """Reads the file again; a bad one is logged and the tokens stay as they were."""
         if self._file is None:
             return
-        try:
-            read_again = await asyncio.to_thread(read, self._file)
-        except TokensError as error:
-            _log.error("%s; the tokens stay as they were", error)
-            return
-        self._tokens = Tokens([*self._own, *read_again])
-        self._remembered.clear()
-        _log.info("%d tokens read again from %s", len(read_again), self._file)
+        async with self._reloading:  # an older look must not undo a newer one
+            try:
+                read_again = await asyncio.to_thread(read, self._file)
+            except TokensError as error:
+                _log.error("%s; the tokens stay as they were", error)
+                return
+            self._tokens = Tokens([*self._own, *read_again])
+            self._remembered.clear()
+            _log.info("%d tokens read again from %s", len(read_again), self._file)
 
     def _token(self, authorization: str) -> Token:
         token = self._remembered.get(authorization)

@@ -180,7 +180,7 @@ def _create(file: Path) -> None:
     new = file.with_name(file.name + ".new")
     try:
         new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as sql:
             sql.execute(f"PRAGMA application_id={APPLICATION_ID}")
             _migrate(sql, 0)

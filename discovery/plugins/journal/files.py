@@ -69,7 +69,7 @@ def _copy(source: Path, copy: Path) -> Content:
     """What is in `source`, its write-ahead log included; `copy` is a single file, only its owner's, checked and of today's format."""
     _look_at(source)
     _remove(copy)
-    os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with (
         told(source, CannotRead),
         contextlib.closing(_reader(source)) as read,

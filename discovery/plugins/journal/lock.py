@@ -8,6 +8,8 @@ from pathlib import Path
 
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
 
+_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
+
 
 class Lock:
     """DataDirUnusable; DataDirInUse while another process holds it. The folder is made when it is missing."""
@@ -15,7 +17,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
         except OSError as error:
             raise DataDirUnusable(folder, error.strerror or str(error)) from None
         try:

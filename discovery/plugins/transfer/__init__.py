@@ -40,6 +40,7 @@ class Transfer(Plugin):
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys_file = keys_file
+        self._reloading = asyncio.Lock()
         self._keys = keys.load(keys_file)
         self._networks = networks
         self._wall = wall
@@ -68,12 +69,13 @@ class Transfer(Plugin):
             notifier.start()
 
     async def reload(self) -> None:
-        try:
-            self._keys = await asyncio.to_thread(keys.load, self._keys_file)
-        except keys.KeysUnusable as error:
-            _log.error("%s; the keys stay as they were", error)
-        else:
-            _log.info("keys read again from %s", self._keys_file)
+        async with self._reloading:  # an older look must not undo a newer one
+            try:
+                self._keys = await asyncio.to_thread(keys.load, self._keys_file)
+            except keys.KeysUnusable as error:
+                _log.error("%s; the keys stay as they were", error)
+            else:
+                _log.info("keys read again from %s", self._keys_file)
 
     async def close(self) -> None:
         for notifier in self._notifiers:

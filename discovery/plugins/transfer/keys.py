@@ -87,7 +87,7 @@ def _key(text: str, body: str) -> Key:
     algorithm: Name = (values["algorithm"].lower().rstrip(".").encode("ascii"),)
     if algorithm not in ALGORITHMS:
         known = ", ".join(name[0].decode() for name in ALGORITHMS)
-        raise ValueError(f"key {text}: the algorithm {values['algorithm']!r} is not known here; write one of {known}")
+        raise ValueError(f"key {text}: the algorithm is not known here; write one of {known}")
     return Key(name, algorithm, _secret(text, values["secret"]))
 
 

@@ -19,6 +19,7 @@ from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.writes import (
     Checked,
     Deregister,
+    DeregisterMany,
     DeregisterService,
     Drain,
     EndMaintenance,
@@ -47,6 +48,7 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
     "undrain": (Drain(KEY, None, "asked"), OWNED),
     "deregister": (Deregister(KEY, "asked"), OWNED),
     "deregister by id": (Deregister(ID, "asked"), OWNED),
+    "deregister many": (DeregisterMany((KEY,), "asked"), "admin"),
     "deregister all": (DeregisterService("web", "asked"), OWNED),
     "deregister all by another case": (DeregisterService("Web", "asked"), OWNED),
     "maintain": (Maintain(PLACE, WINDOW, WALL), OWNED),

@@ -47,7 +47,7 @@ def test_there_may_be_several_in_their_order() -> None:
         (BLOCK.replace("};", "}"), "line 1: no key"),
         (BLOCK + BLOCK, "sec-1 is there twice"),
         (BLOCK.replace("sec-1", "sec..1"), "no name for a key"),
-        (BLOCK.replace("sha256", "md5"), "'hmac-md5' is not known here; write one of hmac-sha224"),
+        (BLOCK.replace("sha256", "md5"), "the algorithm is not known here; write one of hmac-sha224"),
         (BLOCK.replace("algorithm hmac-sha256;", ""), "it needs an algorithm and a secret"),
         (BLOCK.replace("algorithm", "secret"), "it has one algorithm and one secret"),
         (BLOCK.replace(BASE64, "?"), "the secret is not base64"),
