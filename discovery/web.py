@@ -21,7 +21,7 @@ from discovery.rest.doh import DnsOverHttps, Respond
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Check, Handlers
 from discovery.rest.operations import Operations
-from discovery.rest.protocol import Runner
+from discovery.rest.runner import Runner
 from discovery.rest.times import Times
 from discovery.settings import Settings
 from discovery.sockets import STREAM, authority_of, bind

@@ -1,105 +1,27 @@
-"""The HTTP server's connections: aiohttp's, with a fast lane in front, bounds on number and time, JSON for what is no HTTP, and a
-graceful end.
-"""
+"""The HTTP server's connections: aiohttp's, with a fast lane in front, bounds on number and time, and JSON for what is no HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import sys
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from discovery.rest import errors
-from discovery.rest.access_log import AccessLogger, logger
 from discovery.rest.connections import Connections
 from discovery.rest.fast import FastLane
 from discovery.rest.patience import Patience, Phase
-from discovery.rest.requests import MAX_BODY
 from discovery.rest.times import Times
-from discovery.tls import Tls, TlsListener
 
-# Seconds for requests in hand when the process is asked to stop. aiohttp may wait twice as long, and five are all there are.
-SHUTDOWN_SECONDS = 2.0
-# An idle connection is kept so long. Clients beat every few seconds; Node keeps its side for 5, browsers for minutes.
-KEEPALIVE_SECONDS = 60.0
 # How long a client may take for the last octets of a connection that we have closed.
 LAST_WORDS_SECONDS = 5.0
-# How long the rest of a body that nobody wants is read and dropped, so that the client gets to read why.
-LINGERING_SECONDS = 2.0
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
 _PER_TURN = 64
 
 
-class Runner(web.AppRunner):
-    """Serves the application; what is not even HTTP gets a JSON error like everything else.
-
-    `lane` None: every request goes through the application, because somebody wants to see each.
-    """
-
-    def __init__(
-        self, app: web.Application, times: Times, lane: FastLane | None, connections: Connections | None = None
-    ) -> None:
-        super().__init__(
-            app,
-            access_log_class=AccessLogger,
-            access_log=logger,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            lingering_time=LINGERING_SECONDS,
-            auto_decompress=False,  # no JSON bombs
-        )
-        self._times = times
-        self._lane = lane
-        self._connections = Connections(sys.maxsize, sys.maxsize) if connections is None else connections
-
-    async def listen(self, sock: socket.socket, tls: Tls | None) -> None:
-        """On a bound socket. `setup` first."""
-        site = web.SockSite(self, sock) if tls is None else _TlsSite(self, sock, tls)
-        await site.start()
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        handle = made.request_handler
-
-        async def as_json(request: web.BaseRequest) -> web.StreamResponse:
-            """For what aiohttp raises outside the middlewares: an Expect that it does not know."""
-            try:
-                return await handle(request)
-            except web.HTTPException as error:
-                if error.status < 400:
-                    raise
-                return errors.of_framework(request, error, self._times, MAX_BODY)
-            except UnicodeEncodeError:  # aiohttp cannot say which Expect it does not know
-                return errors.of_framework(request, web.HTTPExpectationFailed(), self._times, MAX_BODY)
-
-        return _Server(
-            self._times, self._lane, self._connections, as_json, request_factory=made.request_factory, **made._kwargs
-        )
-
-
-class _TlsSite(web.BaseSite):
-    def __init__(self, runner: Runner, sock: socket.socket, tls: Tls) -> None:
-        super().__init__(runner)
-        self._sock = sock
-        self._tls = tls
-
-    @property
-    def name(self) -> str:
-        return f"https://{self._sock.getsockname()}"
-
-    async def start(self) -> None:
-        await super().start()
-        assert self._runner.server is not None
-        self._server = cast(
-            asyncio.AbstractServer, TlsListener(self._sock, self._tls, self._runner.server)
-        )  # it is closed, no more
-
-
-class _Server(web.Server):
+class Server(web.Server):
     def __init__(
         self, times: Times, lane: FastLane | None, connections: Connections, *args: Any, **kwargs: Any
     ) -> None:
@@ -123,7 +45,7 @@ class _Protocol(RequestHandler):
         "_awaited", "_begun", "_connections", "_foreign", "_held", "_lane", "_owed", "_owes", "_patience", "_waiting", "address",
     )  # fmt: skip
 
-    def __init__(self, manager: _Server, **kwargs: Any) -> None:
+    def __init__(self, manager: Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._lane = manager.lane
         self._foreign = self._lane is None
@@ -220,7 +142,7 @@ class _Protocol(RequestHandler):
 
     def _refuse(self, status: int, code: str, message: str, **facts: Any) -> None:
         """Says why, if that can be said at once, and closes."""
-        assert isinstance(self._manager, _Server)
+        assert isinstance(self._manager, Server)
         if self.transport is not None and not self.transport.is_closing():
             content = errors.content(status, code, message, self._manager.times, facts)
             fields = errors.HARD | {
@@ -325,7 +247,7 @@ class _Protocol(RequestHandler):
         """aiohttp calls this for what its parser refused, and for what escaped the error table."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("The answer has begun, or the client has left: there is nobody to tell")
-        assert isinstance(self._manager, _Server)
+        assert isinstance(self._manager, Server)
         if status == 400:
             first_line = (message or "").strip().partition("\n")[0].rstrip(":")
             text = f"This is not an HTTP request that can be read: {first_line}"

@@ -29,7 +29,7 @@ from discovery.rest.app import make_app
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
 from discovery.rest.operations import Operations
-from discovery.rest.protocol import Runner
+from discovery.rest.runner import Runner
 from discovery.rest.times import Times
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping

@@ -17,7 +17,7 @@ from discovery.rest.browsers import IsHost
 from discovery.rest.fast import FastLane
 from discovery.rest.handlers import Handlers
 from discovery.rest.operations import Operations
-from discovery.rest.protocol import Runner
+from discovery.rest.runner import Runner
 from discovery.rest.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry

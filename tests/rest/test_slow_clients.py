@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from discovery.core.instance import Registration
-from discovery.rest import protocol
+from discovery.rest import protocol, runner
 from discovery.rest.connections import Connections
 from discovery.rest.patience import Phase
 from tests.rest.harness import LIMIT, Api, serving
@@ -237,7 +237,7 @@ async def test_what_the_server_takes_is_not_the_client_s_time() -> None:
 
 @pytest.mark.parametrize("first", [BEAT, HEALTH], ids=["beat", "health"])
 async def test_an_idle_connection_is_kept_for_as_long_as_clients_beat_and_longer(served: Api, first: bytes) -> None:
-    assert protocol.KEEPALIVE_SECONDS == 60
+    assert runner.KEEPALIVE_SECONDS == 60
     async with connected(served, first) as client:
         await client.answered(1)
         await asyncio.sleep(BODY)
