@@ -97,7 +97,7 @@ class Server:
         """Also after a start that failed halfway. One part that fails to close keeps no other from it."""
         self._reaper.stop()
         self._clock.stop()
-        closing = [*self._web.closing(), *self._names.closing()]
+        closing = [*self._names.closing(), *self._web.closing()]
         if self._certificates is not None:
             closing.append(self._certificates.close)
         closing += [plugin.close for plugin in reversed(self._plugins)]  # some of them write until then

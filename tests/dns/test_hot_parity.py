@@ -309,6 +309,6 @@ def question_of(query: dns.message.QueryMessage) -> Question:
 
 
 HotPathBesideResponder.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
+    max_examples=25, stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
 )
 TestHotPathBesideResponder = HotPathBesideResponder.TestCase

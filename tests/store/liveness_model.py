@@ -8,7 +8,7 @@ lets go first) or a write overtakes the reaper, more than one outcome is allowed
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 
 from discovery.core.change import Change, Kind
@@ -73,7 +73,7 @@ class Judge:
         self.rows: dict[Key, Row] = {}
         self.windows: dict[Scope, tuple[Window, float]] = {}
         self.holds: dict[str, Hold] = {}
-        self.lapses: deque[float] = deque()
+        self.lapses: dict[str, float] = {}  # of those that have not beaten since
         self.replica = Replica(index)
         self.cleanups = 0
 
@@ -107,8 +107,7 @@ class Judge:
         return now >= row.ends or now - row.renewed_at > max(row.ttl / 2, row.gap * 1.25)
 
     def too_many(self, service: str, silent: int, now: float) -> bool:
-        while self.lapses and self.lapses[0] <= now - LEASE_TTL:
-            self.lapses.popleft()
+        self.lapses = {id: when for id, when in self.lapses.items() if when > now - LEASE_TTL}
         peers, lapses = len(self.peers(service)), len(self.lapses)
         if not self.percent or peers < 3:
             return False
@@ -147,8 +146,10 @@ class Judge:
             row.gone_since = now if before is Status.SUSPECT else row.ends
             if before is not Status.SUSPECT:
                 if before in (Status.HEALTHY, Status.FLAPPING):  # of others it is known why they may be silent
-                    self.lapses.append(now)
+                    self.lapses[self.rows[key].id] = now
                 self._not_braked(key, before, now, told)
+        if before in (Status.UNHEALTHY, Status.SUSPECT) and row.renewed_at == now:
+            self.lapses.pop(row.id, None)
         row.status = status
         if before is Status.SUSPECT:
             self._no_suspect(key, now, told)
@@ -167,9 +168,9 @@ class Judge:
             # The first of a burst has begun the hold; whoever comes later has run out himself.
             assert self.silent(key, now)
             if hold.most:
-                self.lapses.append(now)
+                self.lapses[self.rows[key].id] = now
         else:
-            self.lapses.append(now)
+            self.lapses[self.rows[key].id] = now
             together = {each for each in burst if each.service == service}
             silent = {each for each in self.rows if each.service == service and self.silent(each, now)}
             assert key in together <= silent, "held though not silent"

@@ -1,21 +1,21 @@
-"""A server that stood still for 30 s (`pausing`, begun with the first story of this folder), and what must not have come of it."""
+"""A server that stood still for 30 s (`pausing`), and what must not have come of it."""
 
 from __future__ import annotations
 
 import re
-from concurrent.futures import Future
 
 import pytest
 
-from tests.stories.liveness.pausing import EACH, SERVICES, SILENT_LEASE, Paused
+from tests.stories.liveness.pausing import EACH, SERVICES, SILENT_LEASE, Paused, pause
 
 # What a busy machine may add, seconds.
 SLACK = 2
 
 
 @pytest.fixture(scope="module")
-def after(paused: Future[Paused]) -> Paused:
-    return paused.result()
+def after(tmp_path_factory: pytest.TempPathFactory) -> Paused:
+    """What came of one pause, for all claims."""
+    return pause(tmp_path_factory.mktemp("paused") / "data")
 
 
 def test_no_client_is_dropped_or_marked_and_every_answer_is_200(after: Paused) -> None:

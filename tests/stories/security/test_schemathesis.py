@@ -108,7 +108,7 @@ register = ["user-*", "a*"]
 
 @pytest.mark.parametrize(
     ("token", "reads_need_token", "examples"),
-    [(ADMIN, "true", 20), (SCOPED, "true", 5), ("", "false", 5)],
+    [(ADMIN, "true", 10), (SCOPED, "true", 3), ("", "false", 3)],
     ids=["admin", "scoped", "none"],
 )
 def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_need_token: str, examples: int) -> None:
