@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from discovery.core.instance import Registration
-from discovery.rest import protocol, runner
+from discovery.rest import runner
 from discovery.rest.connections import Connections
 from discovery.rest.patience import Phase
 from tests.rest.harness import LIMIT, Api, serving
@@ -56,7 +56,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Connections:
     """Of every server that the test starts: so many connections for each address."""
     limits = Connections(1000, request.param)
-    monkeypatch.setattr(protocol, "Connections", lambda *_: limits)
+    monkeypatch.setattr(runner, "Connections", lambda *_: limits)
     return limits
 
 
@@ -253,7 +253,7 @@ async def test_an_idle_connection_is_kept_for_as_long_as_clients_beat_and_longer
 
 @pytest.mark.parametrize("behind", [b"", HEALTH[:9]], ids=["nothing", "part of a head"])
 async def test_it_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> None:
-    monkeypatch.setattr(protocol, "KEEPALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(runner, "KEEPALIVE_SECONDS", 0.3)
     for lane in (True, False):
         async with filled(lane) as api, connected(api, HEALTH + behind) as client:
             assert statuses(await client.ended())[0] == 200
