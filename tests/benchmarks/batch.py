@@ -33,7 +33,7 @@ def main() -> None:
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     report.machine()
-    with running(prefix=["taskset", "-c", SERVER_CORE], LOG_LEVEL="warning") as server:
+    with running(prefix=["taskset", "-c", SERVER_CORE], LOG_LEVEL="warning", REGISTERS_PER_SECOND=0) as server:
         members = list(fleet(SERVICES, INSTANCES))
         ids = _register(server, members)
         forms = {

@@ -73,7 +73,7 @@ _RIVALS: list[tuple[str, Callable[..., AbstractContextManager[None]], int]] = [
 
 @contextmanager
 def _discovery(services: int, instances: int) -> Iterator[Discovery]:
-    with running(prefix=["taskset", "-c", rivals.SERVER_CORE], LOG_LEVEL="error") as server:
+    with running(prefix=["taskset", "-c", rivals.SERVER_CORE], LOG_LEVEL="error", REGISTERS_PER_SECOND=0) as server:
         register(server.port, fleet(services, instances))
         yield server
 

@@ -37,7 +37,7 @@ def main() -> None:
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     report.machine()
-    with running(prefix=["taskset", "-c", SERVER_CORE], LOG_LEVEL="warning") as server:
+    with running(prefix=["taskset", "-c", SERVER_CORE], LOG_LEVEL="warning", REGISTERS_PER_SECOND=0) as server:
         register(server.port, fleet(SERVICES, INSTANCES))
         _round(server, 0, 0)  # to warm up
         _print("Idle", [_round(server, 0, 0)])
