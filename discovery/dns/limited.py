@@ -5,7 +5,7 @@ A valid server cookie shows that the client's address is its own, and lifts the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from discovery.dns.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
@@ -33,7 +33,7 @@ class Limited:
     def __init__(self, inner: Responds, limiter: RateLimiter, cookies: Cookies) -> None:
         self._respond = inner.respond
         self._limiter = limiter
-        self._is_exempt: Callable[[str], bool] = limiter.is_exempt
+        self._place = limiter.place
         self._cookies = cookies
         self.slipped = 0
         self.dropped = 0
@@ -42,7 +42,7 @@ class Limited:
         self, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
         reply = self._respond(packet, now, client, transport)
-        if self._is_exempt(client) or not isinstance(reply, bytes):
+        if self._place(client) is None or not isinstance(reply, bytes):
             return reply
         verdict = self._limiter.verdict(client, answer_key(reply), now)
         if verdict is Verdict.PASS or self._is_proven(packet, client, now):

@@ -81,14 +81,12 @@ class RateLimiter:
         self._prefixes = _Buckets(per_prefix, PREFIX_BUCKETS, slip)
         self._exempt = _Networks(exempt)
         self._seed = seed or secrets.token_bytes(16)
-        self._place = lru_cache(maxsize=MAX_CLIENTS)(self._find_place)
-
-    def is_exempt(self, client: str) -> bool:
-        return self._place(client) is None
+        # A client's prefix and the number of its bucket; None: it is exempt.
+        self.place = lru_cache(maxsize=MAX_CLIENTS)(self._find_place)
 
     def verdict(self, client: str, answer: bytes, now: float) -> Verdict:
         """`client`: an address as the socket tells it. `answer`: its `answer_key`. `now`: monotonic seconds."""
-        place = self._place(client)
+        place = self.place(client)
         if place is None:
             return Verdict.PASS
         prefix, in_prefixes = place
