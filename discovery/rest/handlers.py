@@ -180,21 +180,22 @@ class Handlers:
 
     async def clear(self, request: web.Request) -> web.Response:
         """All that is registered now, some instances at a time, so a large table does not hold the event loop."""
-        keys = [entry.instance.spec.key for entry in self._registry]
+        entries = list(self._registry)
         reason, caller = f"cleared, {asked_by(request)}", caller_of(request)
+        services: set[str] = set()
         writes = []
-        for start in range(0, len(keys), _PER_TURN):
-            write = DeregisterMany(tuple(keys[start : start + _PER_TURN]), reason)
-            writes.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+        while entries:
+            keys = tuple(entry.instance.spec.key for entry in entries[-_PER_TURN:])
+            del entries[-_PER_TURN:]  # to free them all at the end would hold the loop
+            services.update(key.service for key in keys)
+            writes.append(asyncio.ensure_future(self._engine.submit(DeregisterMany(keys, reason), caller)))
             await asyncio.sleep(0)  # they are applied in turns of their own, and made safe together
         # The last one waits for what others may have begun to clear.
         removed = await asyncio.gather(*writes, self._engine.submit(DeregisterMany((), reason), caller))
-        instances = [instance for part in removed for instance in part]
-        services = {instance.spec.key.service for instance in instances}
         content = {
             "message": "Registry cleared",
-            "servicesRemoved": len(services),
-            "instancesRemoved": len(instances),
+            "servicesRemoved": sum(name not in self._registry.services for name in services),
+            "instancesRemoved": sum(removed),
         }
         return self._reply(content)
 

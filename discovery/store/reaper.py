@@ -14,7 +14,7 @@ from discovery.store.registry import Registry
 # Entries between looks at the clock, and the seconds and entries for one turn of the event loop: what a change costs depends on
 # who listens, 20 to 70 µs.
 STEP = 20
-TURN_SECONDS = 0.003
+TURN_SECONDS = 0.002
 BATCH = 200
 # The loop's timers count in whole milliseconds and may fire that much early.
 TIMER_GRAIN = 0.001

@@ -120,13 +120,16 @@ class Deregister:
 
 @dataclass(frozen=True, slots=True)
 class DeregisterMany:
-    """Of no service in particular; those that are gone already are passed over."""
+    """Of no service in particular; those that are gone already are passed over. The result is how many there were."""
 
     keys: tuple[Key, ...]
     reason: str
 
-    def apply(self, registry: Registry, now: float) -> list[Instance]:
-        return [registry.deregister(key, self.reason, now) for key in self.keys if registry.knows(key)]
+    def apply(self, registry: Registry, now: float) -> int:
+        known = [key for key in self.keys if registry.knows(key)]
+        for key in known:
+            registry.deregister(key, self.reason, now)
+        return len(known)
 
     def owner(self, registry: Registry) -> str | None:
         return None
