@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, get_args
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self, get_args
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,3 +48,39 @@ class EnvSettings(BaseSettings):
 def split(value: object) -> object:
     """A comma separated list; what is no string is left to the field's own check."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+DNS_PORT = 53
+_ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?|([0-9a-fA-F:.]+)")
+
+
+class Endpoint(NamedTuple):
+    """A name server."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+def endpoint(what: str, purpose: str) -> Callable[[object], object]:
+    """Reads `IP`, `IP:PORT` or `[IPv6]:PORT`; what is no string is left to the field's own check.
+
+    `what` it is, and the `purpose` that it can serve, are for the error.
+    """
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        match = _ENDPOINT.fullmatch(value)
+        try:
+            ip = ipaddress.ip_address((match[1] or match[2] or match[4]) if match else "")
+        except ValueError:
+            raise ValueError(f"{value!r} is no {what}; write IP, IP:PORT or [IPv6]:PORT") from None
+        port = int(match[3] or DNS_PORT) if match else DNS_PORT
+        if ip.is_unspecified or not 1 <= port <= 65535:
+            raise ValueError(f"{value!r} is no address and port that can be {purpose}")
+        return Endpoint(str(ip), port)
+
+    return read

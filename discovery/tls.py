@@ -77,7 +77,6 @@ class TlsListener:
         self._factory = factory
         self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}  # by party, the oldest first
         self._count = 0
-        self.given_up = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._accept)
 
@@ -115,7 +114,6 @@ class TlsListener:
         """On the oldest of a party."""
         oldest = next(iter(self._handshakes[name]))
         self._forget(oldest, name)
-        self.given_up += 1
         oldest.cancel()
 
     def _forget(self, task: asyncio.Task[None], name: str) -> None:
