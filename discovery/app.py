@@ -14,19 +14,19 @@ from random import Random
 from typing import Any
 
 from discovery.engines.local import LocalEngine
-from discovery.env import SettingsError
 from discovery.nameserver import NameServer
 from discovery.plugins import Factory, allow, audit, auth, check, forward, journal, transfer
 from discovery.settings import Settings
 from discovery.store.brake import Brake
+from discovery.store.change_log import narrate
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
 from discovery.store.engine import Engine
-from discovery.store.narrator import narrate
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
-from discovery.tls import Tls, TlsError
-from discovery.watch import FileWatch
+from discovery.system.env import SettingsError
+from discovery.system.files import FileWatch
+from discovery.system.tls import Tls, TlsError
 from discovery.web import Web
 
 _log = logging.getLogger("discovery")
@@ -124,11 +124,15 @@ class Server:
                 _log.exception("%s failed; the rest is read again all the same", reload.__qualname__)
 
     def _check_exposure(self, settings: Settings) -> None:
-        if settings.wide is None or settings.allow_anonymous or any(plugin.guards for plugin in self._plugins):
+        if (
+            settings.public_address is None
+            or settings.allow_anonymous
+            or any(plugin.guards for plugin in self._plugins)
+        ):
             return
         raise SettingsError(
-            f"HOST, DNS_HOST: {settings.wide} can be reached from other machines and anybody there could register; set API_TOKEN or "
-            "TOKENS_FILE, listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
+            f"HOST, DNS_HOST: {settings.public_address} can be reached from other machines and anybody there could register; set API_TOKEN "
+            "or TOKENS_FILE, listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
         )
 
     def _more_stats(self) -> dict[str, Any]:

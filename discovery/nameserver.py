@@ -8,24 +8,24 @@ from random import Random
 from typing import Any
 
 from discovery import __version__
-from discovery.dns import names
-from discovery.dns.catalog import Catalog, Lookup, first_of
-from discovery.dns.chaos import ServerNames
-from discovery.dns.cookies import SECRET_SIZE, Cookies
-from discovery.dns.hot import HotPath
-from discovery.dns.lanes import Lanes
-from discovery.dns.later import Later
-from discovery.dns.limited import Limited, Responds
-from discovery.dns.rate_limit import RateLimiter
-from discovery.dns.responder import HTTPS, Respond, Responder
-from discovery.dns.reverse import ReverseNames
-from discovery.dns.server import TcpServer, UdpServer
-from discovery.dns.zone import Zone
+from discovery.dns.message import names
+from discovery.dns.server.client_router import Lanes
+from discovery.dns.server.cookies import SECRET_SIZE, Cookies
+from discovery.dns.server.deferred import Later
+from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.limited import Limited, Responds
+from discovery.dns.server.rate_limit import RateLimiter
+from discovery.dns.server.responder import HTTPS, Respond, Responder
+from discovery.dns.server.sockets import TcpServer, UdpServer
+from discovery.dns.zones.catalog import Catalog, Lookup, first_of
+from discovery.dns.zones.chaos import ServerNames
+from discovery.dns.zones.reverse import ReverseNames
+from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin
 from discovery.settings import Settings
-from discovery.sockets import DATAGRAM, STREAM, authority_of, bind
 from discovery.store.registry import Registry
-from discovery.tls import Tls
+from discovery.system.sockets import DATAGRAM, STREAM, authority_of, bind
+from discovery.system.tls import Tls
 from discovery.zones import Zones
 
 

@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from discovery.dns import names
-from discovery.dns.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP, Network
-from discovery.dns.service_zone import MAX_ORIGIN
-from discovery.env import EnvSettings, split
+from discovery.dns.message import names
+from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP, Network
+from discovery.dns.zones.service_zone import MAX_ORIGIN
+from discovery.system.env import EnvSettings, split
 
 
 def _address(text: str) -> str:
@@ -130,7 +130,7 @@ class Settings(EnvSettings):
         return self
 
     @property
-    def wide(self) -> str | None:
+    def public_address(self) -> str | None:
         """An address that it listens on and other machines can reach; None when there is none."""
         wide = [ip for ip in (*self.host, *self.dns_addresses) if not ipaddress.ip_address(ip).is_loopback]
         return wide[0] if wide else None

@@ -9,25 +9,26 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from discovery.dns.query import fresh_for
+from discovery.dns.message.query import fresh_for
 from discovery.plugins import Plugin
-from discovery.rest import openapi
-from discovery.rest.access_log import logger as request_log
-from discovery.rest.admission import Admit, anyone
-from discovery.rest.app import make_app
-from discovery.rest.browsers import hosts
-from discovery.rest.connections import Connections
-from discovery.rest.doh import DnsOverHttps, Respond
-from discovery.rest.fast import FastLane
-from discovery.rest.handlers import Check, Handlers
-from discovery.rest.operations import Operations
-from discovery.rest.runner import Runner
-from discovery.rest.times import Times
+from discovery.rest.api import openapi
+from discovery.rest.api.doh import DnsOverHttps, Respond
+from discovery.rest.api.handlers import Check, Handlers
+from discovery.rest.api.operations import Operations
+from discovery.rest.api.times import Times
+from discovery.rest.guard.admission import Admit, anyone
+from discovery.rest.guard.browsers import hosts
+from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.http.access_log import logger as request_log
+from discovery.rest.http.app import make_app
+from discovery.rest.http.connections import Connections
+from discovery.rest.http.fast import FastLane
+from discovery.rest.http.runner import Runner
 from discovery.settings import Settings
-from discovery.sockets import STREAM, authority_of, bind
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.tls import Tls
+from discovery.system.sockets import STREAM, authority_of, bind
+from discovery.system.tls import Tls
 
 
 class Web:
@@ -50,8 +51,8 @@ class Web:
         self._plugins = plugins
         self._tls = tls
         times = Times(clock, time.time)
-        rate = settings.registers_per_second
-        handlers = Handlers(registry, engine, clock, times, random, checks, more_stats, rate)
+        rate = RegisterRate(settings.registers_per_second)
+        handlers = Handlers(registry, engine, clock, times, random, checks, more_stats, rate.take)
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
@@ -91,7 +92,7 @@ class Web:
             admit = plugin.admit(admit)
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
         is_host = hosts((*settings.allowed_hosts, socket.gethostname()), settings.dns_domain)
-        origins, only_local = settings.allowed_origins, settings.wide is None
+        origins, only_local = settings.allowed_origins, settings.public_address is None
         app = make_app(handlers, times, origins, admit, is_host, only_local, self._routes, middlewares)
         # Somebody who wants to see every request sees every request.
         watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import watchfiles
 
-from discovery.dns import zonefile
-from discovery.dns.catalog import Catalog
-from discovery.dns.names import Name, to_text
-from discovery.dns.reverse import ReverseNames, ReverseZoneNames
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.static_zone import StaticZone
-from discovery.dns.zone import LiveNames, NoLiveNames, Zone
+from discovery.dns.message.names import Name, to_text
+from discovery.dns.zones import zonefile
+from discovery.dns.zones.catalog import Catalog
+from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.static_zone import StaticZone
+from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.zones")

@@ -10,7 +10,7 @@ ALONE = (
     "stories/attack",
     "stories/test_freshness.py",
     "plugins/journal/test_speed.py",
-    "rest/test_slow_clients.py",
+    "rest/http/test_slow_clients.py",
 )
 
 

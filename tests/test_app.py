@@ -15,7 +15,7 @@ import pytest
 from discovery import app
 from discovery.app import Server
 from discovery.core.errors import DiscoveryError
-from discovery.sockets import BindError
+from discovery.system.sockets import BindError
 from tests.plugins.started import ZONE, open_sockets, recorders, running, settings
 
 

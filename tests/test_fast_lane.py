@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from discovery import app
-from discovery.rest.fast import FastLane, Taken
+from discovery.rest.http.fast import FastLane, Taken
 from tests.plugins.started import ZONE, Running, recorders, running, settings
 from tests.rest.wire import LAST, RESOLVE, heartbeat, talk
 

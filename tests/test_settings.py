@@ -13,10 +13,10 @@ from dotenv import dotenv_values
 
 import discovery
 from discovery.app import Server
-from discovery.env import EnvSettings, SettingsError
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.settings import Settings
+from discovery.system.env import EnvSettings, SettingsError
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from discovery import __version__
 from discovery.cli import audit, backup, serve, token, unit
 from discovery.core.errors import DiscoveryError
-from discovery.env import SettingsError
+from discovery.system.env import SettingsError
 
 
 class Command(NamedTuple):

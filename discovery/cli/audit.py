@@ -15,12 +15,12 @@ from typing import Any
 
 from discovery.cli.logs import escaped
 from discovery.core.name import fold
-from discovery.env import SettingsError
 from discovery.plugins.audit import text
 from discovery.plugins.audit.line import octets_of
 from discovery.plugins.audit.reading import Reading
 from discovery.plugins.audit.settings import AuditSettings
-from discovery.rest.times import iso
+from discovery.rest.api.times import iso
+from discovery.system.env import SettingsError
 
 TEXT = "show who changed what, and how it was before (AUDIT_FILE)"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from discovery.env import SettingsError
 from discovery.plugins.journal import files
 from discovery.plugins.journal.database import Content
 from discovery.plugins.journal.settings import JournalSettings
+from discovery.system.env import SettingsError
 
 BACKUP = "copy the registry's data (DATA_DIR) into FILE, from a running server too"
 RESTORE = "put a backup in the place of the registry's data (DATA_DIR); the server must not run"

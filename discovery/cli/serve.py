@@ -9,7 +9,7 @@ import sys
 
 from discovery import __version__
 from discovery.app import Server
-from discovery.cli import collector, logs
+from discovery.cli import gc_tuning, logs
 from discovery.cli.notify import notify
 from discovery.settings import Settings
 
@@ -48,7 +48,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         loop.add_signal_handler(signal.SIGINT, stop.set)
         loop.add_signal_handler(signal.SIGHUP, server.reload)
-    collector.tune()  # before a large table is restored
+    gc_tuning.tune()  # before a large table is restored
     for line in await server.start():
         print(line, flush=True)
     notify("READY=1")

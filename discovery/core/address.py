@@ -56,12 +56,12 @@ def _integer(value: object) -> int | None:
     return None
 
 
-# What one party usually has of IPv6 (RFC 6177), in bits.
-_PARTY_BITS = 56
+# What one client usually has of IPv6 (RFC 6177), in bits.
+_CLIENT_PREFIX_BITS = 56
 
 
 @lru_cache(maxsize=4096)
-def party(address: str) -> str:
+def client_prefix(address: str) -> str:
     """Whom a limit counts: an IPv4 address, or the /56 of an IPv6 one, whose holder has all of it. Other text as it is."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
@@ -69,6 +69,6 @@ def party(address: str) -> str:
         return address
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is None:
-            return str(ipaddress.ip_network((ip, _PARTY_BITS), strict=False))
+            return str(ipaddress.ip_network((ip, _CLIENT_PREFIX_BITS), strict=False))
         ip = ip.ipv4_mapped
     return str(ip)

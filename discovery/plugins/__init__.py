@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from discovery.core.change import Change
-from discovery.dns.catalog import Lookup
-from discovery.dns.responder import Respond
-from discovery.dns.zone import Zone
-from discovery.rest.admission import Admit
+from discovery.dns.server.responder import Respond
+from discovery.dns.zones.catalog import Lookup
+from discovery.dns.zones.zone import Zone
+from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 

@@ -17,9 +17,9 @@ from typing import NamedTuple, TypeVar
 import dns.message
 
 from discovery.core.instance import Key, Registration
-from discovery.dns import names
-from discovery.dns.responder import UDP
-from discovery.dns.reverse import ReverseNames
+from discovery.dns.message import names
+from discovery.dns.server.responder import UDP
+from discovery.dns.zones.reverse import ReverseNames
 from tests.benchmarks import report
 from tests.benchmarks.fleet import TTL, Instance, fleet
 from tests.benchmarks.rivals import CLIENT_CORE

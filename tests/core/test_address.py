@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.core.address import parse_ip, parse_port, party
+from discovery.core.address import client_prefix, parse_ip, parse_port
 from discovery.core.errors import InvalidField
 
 IPS = {
@@ -188,4 +188,4 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
     ],
 )
 def test_a_limit_counts_parties(address: str, whom: str) -> None:
-    assert party(address) == whom
+    assert client_prefix(address) == whom

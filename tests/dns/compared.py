@@ -14,8 +14,8 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
-from discovery.dns.message import RR
-from discovery.dns.names import to_text
+from discovery.dns.message.names import to_text
+from discovery.dns.message.values import RR
 from tests.dns.world import parsed
 
 

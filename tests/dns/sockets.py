@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import dns.message
 
-from discovery.dns.server import TcpServer, UdpServer
+from discovery.dns.server.sockets import TcpServer, UdpServer
 from tests.dns.world import World, make_query, parsed
 
 LIMIT = 20.0  # seconds for anything at all, far above what it takes

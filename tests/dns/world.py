@@ -20,16 +20,17 @@ import dns.rrset
 
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.dns import names, zonefile
-from discovery.dns.catalog import Catalog, first_of
-from discovery.dns.cookies import Cookies
-from discovery.dns.hot import HotPath
-from discovery.dns.message import Answer, Elsewhere
-from discovery.dns.responder import UDP, Responder, Transport
-from discovery.dns.reverse import ReverseNames
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.static_zone import StaticZone
-from discovery.dns.zone import NoLiveNames, Zone
+from discovery.dns.message import names
+from discovery.dns.message.values import Answer, Deferred
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.responder import UDP, Responder, Transport
+from discovery.dns.zones import zonefile
+from discovery.dns.zones.catalog import Catalog, first_of
+from discovery.dns.zones.reverse import ReverseNames
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.static_zone import StaticZone
+from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.registry import Registry
@@ -122,7 +123,7 @@ class World:
         if isinstance(self.responder, HotPath):
             self.responder.follow(zones)
 
-    def _lookup(self, *question: Any) -> Answer | Elsewhere | None:
+    def _lookup(self, *question: Any) -> Answer | Deferred | None:
         self.asked += 1
         return self._known(*question)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance, Registration
-from discovery.dns.catalog import Catalog, Lookup
+from discovery.dns.zones.catalog import Catalog, Lookup
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Plugin
 from discovery.store.engine import Engine

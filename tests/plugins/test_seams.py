@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from discovery import app
-from discovery.dns.catalog import Lookup
+from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import Plugin
 from tests.plugins.started import recorders, running, settings
 

@@ -24,13 +24,13 @@ from aiohttp.typedefs import Middleware
 
 from discovery.core.instance import Registration
 from discovery.engines.local import LocalEngine
-from discovery.rest.access_log import logger as request_log
-from discovery.rest.app import make_app
-from discovery.rest.fast import FastLane
-from discovery.rest.handlers import Handlers
-from discovery.rest.operations import Operations
-from discovery.rest.runner import Runner
-from discovery.rest.times import Times
+from discovery.rest.api.handlers import Handlers
+from discovery.rest.api.operations import Operations
+from discovery.rest.api.times import Times
+from discovery.rest.http.access_log import logger as request_log
+from discovery.rest.http.app import make_app
+from discovery.rest.http.fast import FastLane
+from discovery.rest.http.runner import Runner
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.engine import Engine

@@ -11,14 +11,15 @@ import aiohttp
 from aiohttp import web
 
 from discovery.engines.local import LocalEngine
-from discovery.rest.admission import Admit, anyone
-from discovery.rest.app import make_app
-from discovery.rest.browsers import IsHost
-from discovery.rest.fast import FastLane
-from discovery.rest.handlers import Handlers
-from discovery.rest.operations import Operations
-from discovery.rest.runner import Runner
-from discovery.rest.times import Times
+from discovery.rest.api.handlers import Handlers
+from discovery.rest.api.operations import Operations
+from discovery.rest.api.times import Times
+from discovery.rest.guard.admission import Admit, anyone
+from discovery.rest.guard.browsers import IsHost
+from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.http.app import make_app
+from discovery.rest.http.fast import FastLane
+from discovery.rest.http.runner import Runner
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from tests.rest.harness import DNS_TTL, LEASE, LIMIT, ORIGIN, SWEEP, Api, Clock
@@ -53,7 +54,13 @@ async def serving_strictly(
     times = Times(clock, clock.wall)
     outer = engine(LocalEngine(registry, clock), registry)
     handlers = Handlers(
-        registry, outer, clock, times, Random(1), checks or {}, registers_per_second=registers_per_second
+        registry,
+        outer,
+        clock,
+        times,
+        Random(1),
+        checks or {},
+        count_registration=RegisterRate(registers_per_second).take,
     )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
     app = make_app(handlers, times, [ORIGIN], admit, is_host, only_local, routes)

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from discovery.dns.catalog import Lookup
-from discovery.dns.message import PROHIBITED, Answer, Class, Elsewhere, Explanation, Question, Type
-from discovery.dns.names import ROOT, Name, from_wire, to_text
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.zone import Zone
-from discovery.env import SettingsError
+from discovery.dns.message.names import ROOT, Name, from_wire, to_text
+from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Question, Type
+from discovery.dns.zones.catalog import Lookup
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin
 from discovery.plugins.allow.settings import AllowSettings, Network
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.system.env import SettingsError
 
 # Clients of restricted zones whose rules are remembered, at 0.3 KB each.
 MAX_CLIENTS = 4096
@@ -60,7 +60,7 @@ class Allow(Plugin):
         return not self._find_closed_to(client)
 
     def lookup(self, inner: Lookup) -> Lookup:
-        def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+        def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
             closed = self._closed_to(client)
             if question.klass != Class.IN or not closed:
                 return inner(question, now, client)
@@ -72,7 +72,7 @@ class Allow(Plugin):
 
         return lookup
 
-    def _reversed(self, inner: Lookup, question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+    def _reversed(self, inner: Lookup, question: Question, now: float, client: str) -> Answer | Deferred | None:
         """A reverse name tells of names, so it is for those who may ask about these."""
         closed = self._closed_to(client)
         for asked in {question._replace(type=Type.PTR), question}:

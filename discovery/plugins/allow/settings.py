@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from discovery.dns.names import ROOT, Name, from_text
-from discovery.env import EnvSettings
+from discovery.dns.message.names import ROOT, Name, from_text
+from discovery.system.env import EnvSettings
 
 Network = IPv4Network | IPv6Network
 

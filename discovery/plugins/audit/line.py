@@ -15,7 +15,7 @@ from discovery.core.caller import SERVER, Caller
 from discovery.core.change import Change
 from discovery.plugins.audit.shown import Json
 from discovery.plugins.audit.subject import subject_of
-from discovery.rest.times import iso
+from discovery.rest.api.times import iso
 from discovery.store.registry import Registry
 
 DONE = "done"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from discovery.env import EnvSettings
+from discovery.system.env import EnvSettings
 
 
 class AuditSettings(EnvSettings):

@@ -14,7 +14,7 @@ from discovery.core.change import Change
 from discovery.core.instance import Instance, Registration
 from discovery.core.maintenance import Window
 from discovery.core.status import Status
-from discovery.rest.times import iso
+from discovery.rest.api.times import iso
 
 Json = dict[str, Any]
 

@@ -17,17 +17,17 @@ from typing import TypeVar
 
 from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.instance import Key
-from discovery.env import SettingsError
 from discovery.plugins import Plugin
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
-from discovery.rest.admission import Admit
-from discovery.rest.errors import HttpError
+from discovery.rest.api.errors import HttpError
+from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.writes import Write
-from discovery.watch import FileWatch
+from discovery.system.env import SettingsError
+from discovery.system.files import FileWatch
 
 _log = logging.getLogger("discovery.auth")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr, field_validator
 
-from discovery.env import EnvSettings
+from discovery.system.env import EnvSettings
 
 # Octets of a secret that people choose: as many as in 64 random bits of hex.
 MIN_SECRET = 16

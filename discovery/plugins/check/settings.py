@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discovery.env import EnvSettings
+from discovery.system.env import EnvSettings
 
 
 class CheckSettings(EnvSettings):

@@ -1,6 +1,6 @@
 """Names outside our zones, asked of other servers for clients of trusted networks. README.md beside this file.
 
-A look-up that nobody here answers becomes an Elsewhere; the DNS side waits for it and encodes it like any other Answer.
+A look-up that nobody here answers becomes a Deferred; the DNS side waits for it and encodes it like any other Answer.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from discovery.dns.catalog import Lookup
-from discovery.dns.message import OTHER, Answer, Class, Elsewhere, Explanation, Question, Type
-from discovery.dns.names import Name, from_wire
+from discovery.dns.message.names import Name, from_wire
+from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
+from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import Plugin
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
 from discovery.plugins.forward.upstream import ask_first
@@ -35,14 +35,14 @@ class Forward(Plugin):
         return self._is_served(client)
 
     def lookup(self, inner: Lookup) -> Lookup:
-        def lookup(question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+        def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
             answer = inner(question, now, client)
-            if question.klass != Class.IN or isinstance(answer, Elsewhere) or not self._is_served(client):
+            if question.klass != Class.IN or isinstance(answer, Deferred) or not self._is_served(client):
                 return answer
             if answer is None:
-                return Elsewhere(lambda: self._ask(question))
+                return Deferred(lambda: self._ask(question))
             target = _alias_out_of_our_zones(answer, question)
-            return answer if target is None else Elsewhere(lambda: self._follow(answer, question, target), answer)
+            return answer if target is None else Deferred(lambda: self._follow(answer, question, target), answer)
 
         return lookup
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from discovery.env import Endpoint, EnvSettings, endpoint, split
+from discovery.system.env import Endpoint, EnvSettings, endpoint, split
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

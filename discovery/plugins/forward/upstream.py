@@ -16,9 +16,9 @@ import dns.rrset
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
-from discovery.dns.edns import MAX_UDP
-from discovery.dns.message import RR, Answer, Explanation, Question
-from discovery.dns.names import from_wire, to_text, to_wire
+from discovery.dns.message.edns import MAX_UDP
+from discovery.dns.message.names import from_wire, to_text, to_wire
+from discovery.dns.message.values import RR, Answer, Explanation, Question
 from discovery.plugins.forward.settings import Upstream
 
 _log = logging.getLogger("discovery.forward")

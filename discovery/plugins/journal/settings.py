@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_settings import SettingsConfigDict
 
-from discovery.env import EnvSettings
+from discovery.system.env import EnvSettings
 
 
 def _empty_is_none(value: object) -> object:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from discovery.core.change import Change
-from discovery.dns.responder import Respond
-from discovery.dns.zone import Zone
-from discovery.env import SettingsError
+from discovery.dns.server.responder import Respond
+from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin
 from discovery.plugins.transfer import keys
 from discovery.plugins.transfer.notify import Notifier
@@ -23,6 +22,7 @@ from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Network, Secondary, TransferSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.system.env import SettingsError
 
 _log = logging.getLogger("discovery.transfer")
 

@@ -10,15 +10,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from discovery.core.instance import Instance
-from discovery.dns import browse, live, records
-from discovery.dns.live import Live
-from discovery.dns.message import RR, Type
-from discovery.dns.names import MAX_LABEL, Name, from_text
-from discovery.dns.reverse import ReverseNames, ReverseZoneNames
-from discovery.dns.selector import Form, instance_label, select
-from discovery.dns.service_zone import Offered, ServiceZone
-from discovery.dns.spellings import ours
-from discovery.dns.zone import Zone
+from discovery.dns.message.names import MAX_LABEL, Name, from_text
+from discovery.dns.message.values import RR, Type
+from discovery.dns.zones import browse, live, records
+from discovery.dns.zones.live import Live
+from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
+from discovery.dns.zones.selector import Form, instance_label, select
+from discovery.dns.zones.service_zone import Offered, ServiceZone
+from discovery.dns.zones.spellings import ours
+from discovery.dns.zones.zone import Zone
 from discovery.store.service import Service
 
 # Octets of the records of one name and type. More do not fit one message, so that no server could answer with them.

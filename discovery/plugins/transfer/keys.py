@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
-from discovery.dns.names import Name, from_text
+from discovery.dns.message.names import Name, from_text
 from discovery.plugins.transfer.tsig import ALGORITHMS, Key
 
 # Octets of a secret. RFC 8945 §8 wants as many as the hash has, which is what tsig-keygen gives; below 128 bits it can be guessed.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncGenerator, Callable, Iterator
 
-from discovery.dns.edns import opt_record
-from discovery.dns.message import RR, Class, Question
-from discovery.dns.names import to_labels
-from discovery.dns.query import HEADER, QR, RD, Query
-from discovery.dns.responder import CutShort
+from discovery.dns.message.edns import opt_record
+from discovery.dns.message.names import to_labels
+from discovery.dns.message.query import HEADER, QR, RD, Query
+from discovery.dns.message.values import RR, Class, Question
+from discovery.dns.server.responder import CutShort
 from discovery.plugins.transfer.snapshot import Turns
 from discovery.plugins.transfer.tsig import Signer
 

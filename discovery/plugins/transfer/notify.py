@@ -9,10 +9,10 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 
-from discovery.dns.message import Class, Type
-from discovery.dns.names import to_wire
-from discovery.dns.query import HEADER, OPCODE_NOTIFY
-from discovery.dns.zone import Zone
+from discovery.dns.message.names import to_wire
+from discovery.dns.message.query import HEADER, OPCODE_NOTIFY
+from discovery.dns.message.values import Class, Type
+from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.settings import Secondary
 from discovery.plugins.transfer.tsig import Key, Signer
 

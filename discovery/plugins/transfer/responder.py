@@ -11,8 +11,10 @@ from ipaddress import IPv6Address, ip_address
 from random import Random
 from typing import Any
 
-from discovery.dns.edns import udp_limit
-from discovery.dns.message import (
+from discovery.dns.message.edns import udp_limit
+from discovery.dns.message.names import Name, to_text
+from discovery.dns.message.query import OPCODE_QUERY, RD, Malformed, Query, has_reply, parse
+from discovery.dns.message.values import (
     NOT_AUTHORITATIVE,
     NOT_READY,
     OTHER,
@@ -23,10 +25,8 @@ from discovery.dns.message import (
     Rcode,
     Type,
 )
-from discovery.dns.names import Name, to_text
-from discovery.dns.query import OPCODE_QUERY, RD, Malformed, Query, has_reply, parse
-from discovery.dns.responder import Respond, Transport
-from discovery.dns.wire import MAX_TCP, Template, error
+from discovery.dns.message.wire import MAX_TCP, Template, error
+from discovery.dns.server.responder import Respond, Transport
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Network

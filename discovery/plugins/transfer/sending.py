@@ -6,13 +6,13 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
-from discovery.dns.message import OTHER, Answer, Explanation
-from discovery.dns.names import Name, to_text
-from discovery.dns.query import Query
-from discovery.dns.responder import CutShort
-from discovery.dns.reverse import ReverseZoneNames
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.zone import Zone
+from discovery.dns.message.names import Name, to_text
+from discovery.dns.message.query import Query
+from discovery.dns.message.values import OTHER, Answer, Explanation
+from discovery.dns.server.responder import CutShort
+from discovery.dns.zones.reverse import ReverseZoneNames
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.contents import contents
 from discovery.plugins.transfer.messages import Totals, messages
 from discovery.plugins.transfer.snapshot import Snapshot, TooLively, Turns

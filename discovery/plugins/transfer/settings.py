@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, model_validator
 from pydantic_settings import NoDecode
 
-from discovery.env import Endpoint, EnvSettings, endpoint, split
+from discovery.system.env import Endpoint, EnvSettings, endpoint, split
 
 Network = IPv4Network | IPv6Network
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from discovery.dns.service_zone import Offered, offered
+from discovery.dns.zones.service_zone import Offered, offered
 from discovery.store.registry import Registry
 
 # Of the event loop at a time: what a burst of queries may take as well.

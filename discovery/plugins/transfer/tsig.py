@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from discovery.dns.names import Name, to_text, to_wire
+from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.plugins.transfer.walk import Record, name_at, records
 
 TYPE, _ANY_CLASS = 250, 255

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from discovery.dns.names import MAX_NAME, Name
-from discovery.dns.query import HEADER
+from discovery.dns.message.names import MAX_NAME, Name
+from discovery.dns.message.query import HEADER
 
 _FIXED_RR = struct.Struct("!HHIH")
 _POINTER = 0xC0

@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 import dns.edns
 import dns.rcode
 
-from discovery.dns.catalog import Catalog, first_of
-from discovery.dns.chaos import ServerNames
-from discovery.dns.cookies import Cookies
-from discovery.dns.hot import HotPath
-from discovery.dns.lanes import Lanes
-from discovery.dns.message import Answer, Elsewhere, Question
-from discovery.dns.names import from_text
-from discovery.dns.responder import UDP, Responder, Transport
-from discovery.dns.reverse import ReverseNames
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.static_zone import StaticZone
-from discovery.dns.zone import NoLiveNames, Zone
+from discovery.dns.message.names import from_text
+from discovery.dns.message.values import Answer, Deferred, Question
+from discovery.dns.server.client_router import Lanes
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.responder import UDP, Responder, Transport
+from discovery.dns.zones.catalog import Catalog, first_of
+from discovery.dns.zones.chaos import ServerNames
+from discovery.dns.zones.reverse import ReverseNames
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.static_zone import StaticZone
+from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.plugins.allow import Allow
 from discovery.plugins.allow.settings import AllowSettings
 from tests.dns.world import World, load, make_query, parsed
@@ -83,7 +83,7 @@ class Asked:
             self.allow.follow(self.zones)
             self.respond = Lanes(self.allow.same_for, hot.respond, responder.respond).respond
 
-    def _count(self, question: Question, now: float, client: str) -> Answer | Elsewhere | None:
+    def _count(self, question: Question, now: float, client: str) -> Answer | Deferred | None:
         self.looked_up += 1
         return None
 

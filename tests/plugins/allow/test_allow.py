@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from discovery.dns.responder import HTTPS, UDP, Transport
-from discovery.env import SettingsError
+from discovery.dns.server.responder import HTTPS, UDP, Transport
+from discovery.system.env import SettingsError
 from tests.dns.compared import said as compared
 from tests.dns.world import make_query, parsed
 from tests.plugins.allow.asked import INSIDE, OUTSIDE, Asked, is_refused

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from discovery.dns.names import from_text
-from discovery.env import SettingsError
+from discovery.dns.message.names import from_text
 from discovery.plugins.allow import make
 from discovery.plugins.allow.settings import AllowSettings
+from discovery.system.env import SettingsError
 from tests.store.making import a_registry
 
 

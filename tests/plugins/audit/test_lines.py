@@ -16,8 +16,8 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.audit.line import MAX_TEXT
 from discovery.plugins.audit.shown import MAX_LISTED, contents
-from discovery.rest.errors import HttpError
-from discovery.rest.times import iso
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.times import iso
 from discovery.store.registry import Registry
 from discovery.store.writes import (
     Checked,

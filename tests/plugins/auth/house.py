@@ -10,8 +10,8 @@ import pytest
 from discovery.core.caller import Caller
 from discovery.plugins.auth import Auth
 from discovery.plugins.auth.tokens import digest
-from discovery.rest.admission import Admit, anyone
-from discovery.rest.errors import HttpError
+from discovery.rest.api.errors import HttpError
+from discovery.rest.guard.admission import Admit, anyone
 from tests.store.making import WALL, a_registry
 
 # Names of tokens; the secret of each is in SECRETS.

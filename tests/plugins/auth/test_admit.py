@@ -10,7 +10,7 @@ import pytest
 from discovery.core.caller import Caller
 from discovery.plugins import auth as plugin
 from discovery.plugins.auth import Right, right_for
-from discovery.rest.errors import HttpError
+from discovery.rest.api.errors import HttpError
 from tests.plugins.auth.house import ADDRESS, ADMIN, FOREIGN, NONE, OLD, OWNER, READER, SECRETS, House, bearer
 from tests.store.making import WALL
 

@@ -12,7 +12,7 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
 from discovery.engines.local import LocalEngine
-from discovery.rest.errors import HttpError
+from discovery.rest.api.errors import HttpError
 from discovery.store import writes
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance, UnknownService

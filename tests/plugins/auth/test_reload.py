@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from discovery.engines.local import LocalEngine
-from discovery.env import SettingsError
 from discovery.plugins.auth import make
-from discovery.rest.admission import anyone
-from discovery.rest.errors import HttpError
+from discovery.rest.api.errors import HttpError
+from discovery.rest.guard.admission import anyone
+from discovery.system.env import SettingsError
 from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
 from tests.store.making import START, a_registry
 

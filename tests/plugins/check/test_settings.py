@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from discovery.env import SettingsError
 from discovery.plugins.check import make
+from discovery.system.env import SettingsError
 from tests.store.making import a_registry
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from discovery.env import SettingsError
 from discovery.plugins.forward import make
 from discovery.plugins.forward.settings import ForwardSettings, Upstream
+from discovery.system.env import SettingsError
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from discovery.dns.message import Answer, Question, Type
-from discovery.dns.names import from_text
+from discovery.dns.message.names import from_text
+from discovery.dns.message.values import Answer, Question, Type
 from discovery.plugins.forward.upstream import ask_first
 from tests.plugins.forward.upstream import (
     Asked,

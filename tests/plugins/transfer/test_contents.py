@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from discovery.dns import browse
-from discovery.dns.message import RR, Question, Rcode, Type
-from discovery.dns.names import Name, from_text, to_text, to_wire
-from discovery.dns.reverse import ReverseNames, ReverseZoneNames
-from discovery.dns.service_zone import ServiceZone
-from discovery.dns.zone import NoLiveNames, Zone
+from discovery.dns.message.names import Name, from_text, to_text, to_wire
+from discovery.dns.message.values import RR, Question, Rcode, Type
+from discovery.dns.zones import browse
+from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
+from discovery.dns.zones.service_zone import ServiceZone
+from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.plugins.transfer import contents
 from tests.dns.world import INDEX, World, load
 from tests.plugins.transfer.primary import Primary

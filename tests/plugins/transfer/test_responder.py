@@ -15,9 +15,9 @@ import dns.rcode
 import dns.tsig
 import pytest
 
-from discovery.dns.cookies import Cookies
-from discovery.dns.message import Answer, Elsewhere, Question
-from discovery.dns.responder import HTTPS, UDP, Responder, Transport
+from discovery.dns.message.values import Answer, Deferred, Question
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.responder import HTTPS, UDP, Responder, Transport
 from discovery.plugins.transfer import sending, tsig
 from tests.dns.world import INDEX, ORIGIN, World, make_query, parsed
 from tests.plugins.transfer.primary import FILE, INSIDE, OUTSIDE, Primary, key, request, signed, verified
@@ -256,8 +256,8 @@ async def test_an_answer_that_is_elsewhere_is_signed_when_it_comes(tmp_path: Pat
     async def ask() -> Answer:
         return Answer.refused()
 
-    def lookup(question: Question, now: float, client: str) -> Elsewhere:
-        return Elsewhere(ask)
+    def lookup(question: Question, now: float, client: str) -> Deferred:
+        return Deferred(ask)
 
     primary = Primary(tmp_path)
     plain = Responder(lookup, Cookies(bytes(16)), b"me", Random(1))

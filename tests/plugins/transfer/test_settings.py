@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from discovery.env import SettingsError
 from discovery.plugins.transfer import make
 from discovery.plugins.transfer.settings import Secondary, TransferSettings
+from discovery.system.env import SettingsError
 from tests.plugins.transfer.primary import FILE
 from tests.store.making import a_registry
 

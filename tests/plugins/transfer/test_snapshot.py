@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from discovery.dns.message import Type
-from discovery.dns.names import from_text, to_text
-from discovery.dns.query import parse
-from discovery.dns.responder import CutShort
+from discovery.dns.message.names import from_text, to_text
+from discovery.dns.message.query import parse
+from discovery.dns.message.values import Type
+from discovery.dns.server.responder import CutShort
 from discovery.plugins.transfer import sending, snapshot
 from discovery.plugins.transfer.messages import MESSAGE
 from discovery.plugins.transfer.snapshot import Snapshot

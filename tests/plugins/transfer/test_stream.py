@@ -11,10 +11,10 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from discovery.dns import server
-from discovery.dns.message import Type
-from discovery.dns.responder import CutShort, Transport
-from discovery.dns.server import TcpServer
+from discovery.dns.message.values import Type
+from discovery.dns.server import sockets as server
+from discovery.dns.server.responder import CutShort, Transport
+from discovery.dns.server.sockets import TcpServer
 from tests.dns.sockets import LIMIT, connected, framed, until
 from tests.dns.world import World, make_query
 from tests.plugins.transfer.primary import INSIDE, Primary, request, rrs, signed, verified
@@ -193,7 +193,7 @@ async def test_a_server_that_stops_stops_its_transfers(primary: Primary, begun: 
 
 
 async def test_more_transfers_than_may_wait_are_not_begun(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discovery.dns.later.MAX_LATER", 0)
+    monkeypatch.setattr("discovery.dns.server.deferred.MAX_LATER", 0)
     async with serving(Behind(primary)) as tcp, asking(tcp) as (_, writer, _):
         query = make_query("s-1.svc.local", id=7)
         writer.write(framed(query.to_wire()))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.dns.query import Malformed as NoQuery
-from discovery.dns.query import parse
+from discovery.dns.message.query import Malformed as NoQuery
+from discovery.dns.message.query import parse
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.tsig import Key, Signer, Unverified
 from tests.plugins.transfer.primary import SECRET, key, request, signed

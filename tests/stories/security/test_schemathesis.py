@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from discovery.rest import openapi
-from discovery.rest.openapi import OPERATIONS
+from discovery.rest.api import openapi
+from discovery.rest.api.openapi import OPERATIONS
 from tests.stories.process import environment, running
 
 CHECKS = (

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 import dns.message
 import pytest
 
-from discovery.dns import server as module
-from discovery.dns.server import TcpServer
+from discovery.dns.server import sockets as module
+from discovery.dns.server.sockets import TcpServer
 
 # What a stub responder gives for each query.
 Respond = Callable[[bytes], bytes | Awaitable[bytes] | None]

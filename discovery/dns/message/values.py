@@ -1,0 +1,194 @@
+"""The values between a query and a reply: Question, RR, Answer.
+
+An Answer is made by one of its verbs (`of`, `nodata`, `nxdomain`, `referral`, `refused`, `failed`); whoever answers says
+what is true, the zone adds the SOA to negatives, the wire turns it into octets and cuts it to size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from discovery.core.lease import Lease
+from discovery.dns.message.names import Name
+
+
+class Type(IntEnum):
+    """The RR types that this server knows by name; any other number is an int (RFC 3597)."""
+
+    A = 1
+    NS = 2
+    CNAME = 5
+    SOA = 6
+    PTR = 12
+    HINFO = 13
+    MX = 15
+    TXT = 16
+    AAAA = 28
+    SRV = 33
+    DNAME = 39
+    OPT = 41
+    DS = 43
+    SVCB = 64
+    HTTPS = 65
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+
+
+class Class(IntEnum):
+    IN = 1
+    CH = 3
+
+
+class Rcode(IntEnum):
+    """RFC 1035 §4.1.1; YXDOMAIN and NOTAUTH are RFC 2136 §2.2, BADVERS is RFC 6891 §9, BADCOOKIE RFC 7873 §8."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    YXDOMAIN = 6
+    NOTAUTH = 9
+    BADVERS = 16
+    BADCOOKIE = 23
+
+
+class Question(NamedTuple):
+    name: Name
+    type: int
+    klass: int = Class.IN
+
+
+class RR(NamedTuple):
+    """`rdata` is in wire form, names in it uncompressed; `ttl` in seconds."""
+
+    name: Name
+    type: int
+    ttl: int
+    rdata: bytes
+
+
+# Info-codes of RFC 8914 §4 that are used here.
+OTHER = 0
+STALE = 3
+NOT_READY = 14
+PROHIBITED = 18
+NOT_AUTHORITATIVE = 20
+
+
+class Explanation(NamedTuple):
+    """An Extended DNS Error (RFC 8914): its info-code and a text for the person who looks.
+
+    A text that takes work is a function: it is called only for clients that can be told.
+    """
+
+    code: int
+    text: str | Callable[[], str]
+
+
+class Rank(NamedTuple):
+    """Of one of several alternatives: lower priorities first, within one by weight (RFC 2782)."""
+
+    priority: int
+    weight: int
+
+
+class Lifetime(NamedTuple):
+    """How long an answer about a service (its folded name) stays as it is: until the service changes, and not past a lease.
+
+    `cap`: the upper bound of its TTL, seconds.
+    """
+
+    service: str
+    leases: tuple[Lease, ...]
+    cap: int
+
+    def ttl(self, now: float) -> int:
+        """Whole seconds, rounded down: never past the end of the shortest lease. Negative when one has run out."""
+        return min(self.cap, math.floor(min(lease.left(now) for lease in self.leases)))
+
+    def until(self, ttl: int) -> float:
+        """When `ttl` becomes too long, or a lease runs out, unless it is renewed before."""
+        return min(lease.expires_at for lease in self.leases) - ttl
+
+
+class Answer(NamedTuple):
+    """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
+
+    When the answer is cut, an RR and its companions go together. `glue` goes with the authority section.
+    `complete` False: there is more than the answer lists. `ranks`: the answer's records are alternatives, laid down in an
+    order drawn anew for every reply, `most` of them at the most (None is all), with companions that no two share; the first
+    `aliases` records are none and stay in front.
+    `lifetime`: the answer is the same for every client and may be kept so long; None when it may not.
+    """
+
+    rcode: int = Rcode.NOERROR
+    answer: tuple[RR, ...] = ()
+    companions: tuple[tuple[RR, ...], ...] = ()
+    authority: tuple[RR, ...] = ()
+    glue: tuple[RR, ...] = ()
+    authoritative: bool = True
+    complete: bool = True
+    ranks: tuple[Rank, ...] = ()
+    most: int | None = None
+    aliases: int = 0
+    lifetime: Lifetime | None = None
+    explanation: Explanation | None = None
+
+    @classmethod
+    def of(cls, answer: Iterable[RR], companions: Iterable[tuple[RR, ...]] = ()) -> Answer:
+        return cls(answer=tuple(answer), companions=tuple(companions))
+
+    @classmethod
+    def nodata(cls, explanation: Explanation | None = None) -> Answer:
+        """The name exists, records of this type do not (RFC 2308 §2.2)."""
+        return cls(explanation=explanation)
+
+    @classmethod
+    def nxdomain(cls, explanation: Explanation | None = None) -> Answer:
+        """Nothing exists at or below the name (RFC 8020)."""
+        return cls(rcode=Rcode.NXDOMAIN, explanation=explanation)
+
+    @classmethod
+    def referral(cls, authority: Iterable[RR], glue: Iterable[RR]) -> Answer:
+        """Another server's (RFC 1034 §4.3.2, step 3b)."""
+        return cls(authority=tuple(authority), glue=tuple(glue), authoritative=False)
+
+    @classmethod
+    def refused(cls, explanation: Explanation | None = None) -> Answer:
+        return cls(rcode=Rcode.REFUSED, authoritative=False, explanation=explanation)
+
+    @classmethod
+    def failed(cls, explanation: Explanation | None = None) -> Answer:
+        """Cannot be answered now (SERVFAIL)."""
+        return cls(rcode=Rcode.SERVFAIL, authoritative=False, explanation=explanation)
+
+    @property
+    def negative(self) -> bool:
+        """Authoritative, and there is no such name or no such type: the SOA belongs to it (RFC 2308 §3)."""
+        return self.authoritative and not self.answer and self.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
+
+    def after(self, chain: tuple[RR, ...]) -> Answer:
+        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
+        companions = ((),) * len(chain) + (self.companions or ((),) * len(self.answer))
+        # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated.
+        return self._replace(answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not known here: `ask` gets the Answer from another server. Never raises; a failure is an Answer too.
+
+    `unasked`: the answer to a client that does not desire recursion; None is REFUSED.
+    """
+
+    ask: Callable[[], Awaitable[Answer]]
+    unasked: Answer | None = None

@@ -1,0 +1,195 @@
+"""The live names of a zone: services and their instances, read from the registry at the moment of the question.
+
+A name is turned into a selector, the selector into the instances it means, those that belong into answers at `now` into records.
+The TTL is never longer than what is left of the shortest lease in the answer, so no cache keeps a dead instance. An answer that
+is not made of healthy instances alone says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
+
+from discovery.core.instance import Instance
+from discovery.core.status import Status
+from discovery.dns.message.names import Name, to_text, to_wire
+from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
+from discovery.dns.zones import browse
+from discovery.dns.zones.live import Live, answer
+from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
+from discovery.dns.zones.spellings import BRANCHES, ours
+from discovery.dns.zones.staleness import doubt, longest_ttl
+from discovery.dns.zones.suggest import Suggester
+from discovery.store.registry import Registry
+from discovery.store.service import Entry, Service, served
+
+_NOT_LOADED = Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
+
+
+# Octets on the wire. The longest name of ours, ip-ADDRESS-pPORT._SERVICE._tcp, has 119 and a domain name ends at 255.
+MAX_ORIGIN = 136
+
+
+class ServiceZone:
+    """`origin`: at most MAX_ORIGIN octets, else ValueError. `ttl`: the upper bound of a live answer's TTL, seconds.
+
+    `most`: answers in one reply, None is all.
+    """
+
+    def __init__(self, origin: Name, registry: Registry, ttl: int, most: int | None = None) -> None:
+        if len(to_wire(origin)) > MAX_ORIGIN:
+            raise ValueError(f"{to_text(origin)} is too long for a zone of services, {MAX_ORIGIN} octets is the limit")
+        self._origin = origin
+        self._registry = registry
+        self.ttl = ttl
+        self._most = most
+        self._consul = origin[:1] == (b"consul",)
+        self._suggester = Suggester(lambda name: self._registry.service(name) is not None)
+
+    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+        """None when the name belongs to no service, so that fixed records may have it. `relative` has no origin."""
+        if not self._registry.loaded:
+            return Answer.failed(_NOT_LOADED)
+        meant = ours(relative, self._consul, self._is_service)
+        if meant is None:
+            return Answer.nodata()
+        if relative[-1:] == (b"_udp",):
+            services = self._registry.services.values()
+            browsed = browse.lookup(self._origin, relative, qtype, services, self.ttl, now)
+            if browsed is not None:
+                return browsed
+        return self._select(relative, meant, qtype, now)
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Only for plain names: those of branches have their own answers."""
+        plain = label not in BRANCHES and not label.startswith(b"_")
+        return plain and self._registry.loaded and not self._is_service(label)
+
+    def why_not(self, relative: Name, now: float) -> str:
+        """Why a name of this zone does not exist; "" for the zone's own name."""
+        meant = ours(relative, self._consul, self._is_service)
+        selector = select(meant) if meant else None
+        name = selector.service if selector and selector.service else service_below(meant or ())
+        if name is None:
+            return ""
+        service = self._registry.service(name)
+        if service is None:
+            near = self._suggester.suggest(name, now)
+            return f"no service {name}" + (f"; did you mean {near}?" if near else "")
+        return (
+            f"{service.name} is known, but none of its {len(service.entries)} instances is called {to_text(relative)}"
+        )
+
+    def _select(self, relative: Name, meant: Name, qtype: int, now: float) -> Answer | None:
+        selector = select(meant)
+        if selector is None:
+            below = service_below(meant)
+            exists = (meant[-1:] and meant[-1] in PROTOCOL_LABELS) or (below and self._registry.service(below))
+            return Answer.nxdomain() if exists else None
+        if selector.service is None:
+            return Answer.nodata()
+        service = self._registry.service(selector.service)
+        if service is not None:
+            return self._answer(relative, selector, service, qtype, now)
+        # `_tcp` and `_udp` exist, so a wildcard above them stays above (RFC 4592 §3.3.1).
+        return Answer.nxdomain() if meant[-1] in PROTOCOL_LABELS else None
+
+    def _answer(self, relative: Name, selector: Selector, service: Service, qtype: int, now: float) -> Answer:
+        if selector.form is Form.BRANCH:
+            return Answer.nodata()
+        meant = [entry for entry in service.entries.values() if selector.match(entry.instance) is not None]
+        if not meant:
+            return Answer.nxdomain()
+        entries = served(meant, now)
+        if not entries:
+            return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
+        most = self._most_of(entries)
+        chosen = _as_many_as_fit(entries, qtype, now)
+        doubtful = doubt(service.name, chosen)
+        cap = longest_ttl(self.ttl, doubtful)
+        lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
+        owner = (*relative, *self._origin)
+        live = Live(
+            self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
+        )
+        made = answer(selector.form, qtype, live)
+        if made is None:
+            made = Answer.nodata(_no_such_type(service.name, qtype))
+        elif doubtful is not None:
+            made = made._replace(explanation=doubtful)
+        complete = most is not None or len(chosen) == len(entries)
+        return made._replace(most=most, lifetime=lifetime, complete=complete)
+
+    def _most_of(self, entries: list[Entry]) -> int | None:
+        """The fewest that the zone or any instance asks for."""
+        asked = [most for entry in entries if (most := entry.instance.spec.max_answers) is not None]
+        return min(asked if self._most is None else [*asked, self._most], default=None)
+
+    def _is_service(self, key: bytes) -> bool:
+        return self._registry.service(key.decode("ascii", "replace")) is not None
+
+
+class Offered(NamedTuple):
+    """All that a service has in answers at a moment: `ttls[i]`, in seconds, is that of an answer about `instances[i]` alone."""
+
+    service: bytes
+    instances: tuple[Instance, ...]
+    ttls: tuple[int, ...]
+
+
+def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
+    """None when that is nothing."""
+    entries = served(service.entries.values(), now)
+    if not entries:
+        return None
+    ttls = tuple(_ttl(entry, max_ttl, now) for entry in entries)
+    return Offered(service.key, tuple(map(_as_offered, entries)), ttls)
+
+
+def _ttl(entry: Entry, max_ttl: int, now: float) -> int:
+    longest = longest_ttl(max_ttl, entry.status is not Status.HEALTHY)
+    return max(0, min(longest, math.floor(entry.term.left(now))))
+
+
+# SRV's least preferred (RFC 2782).
+_LAST = 65535
+
+
+def _as_offered(entry: Entry) -> Instance:
+    """A suspect behind all others."""
+    instance = entry.instance
+    return replace(instance, spec=replace(instance.spec, priority=_LAST)) if entry.held else instance
+
+
+# Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
+_MAX_ADDRESSES = 4096
+_MAX_OTHERS = 700
+
+
+def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
+    """Of a giant service a part, another one every millisecond; suspects only where there is room left."""
+    limit = _MAX_ADDRESSES if qtype in (Type.A, Type.AAAA) else _MAX_OTHERS
+    if len(entries) <= limit:
+        return entries
+    first = sum(not entry.held for entry in entries)  # the suspects come after them
+    return [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
+
+
+def _rotated(entries: list[Entry], now: float) -> list[Entry]:
+    start = int(now * 1000) % len(entries) if entries else 0
+    return entries[start:] + entries[:start]
+
+
+def _none_healthy(name: str, entries: list[Entry], now: float) -> str:
+    silent = min(now - entry.lease.renewed_at for entry in entries)
+    kinds = Counter(entry.status_at(now) for entry in entries)
+    others = ", ".join(f"{count} {status}" for status, count in kinds.items() if status is not Status.UNHEALTHY)
+    return f"{name} is known, 0 of {len(entries)} healthy{f' ({others})' if others else ''}, last heartbeat {silent:.0f} s ago"
+
+
+def _no_such_type(name: str, qtype: int) -> Explanation | None:
+    if qtype in (Type.A, Type.AAAA):
+        return Explanation(OTHER, f"{name} exists, no {'IPv6' if qtype == Type.AAAA else 'IPv4'} instance")
+    return None

@@ -1,0 +1,45 @@
+"""Other registries' spellings of the same names, turned into ours, so that their clients need no change.
+
+Consul, in a zone whose first label is `consul`: `SERVICE.service`, `TAG.SERVICE.service`, `_SERVICE._tcp.service`,
+`_SERVICE._TAG.service`, each with `dc1`, Consul's default datacenter, behind it or not.
+Kubernetes, everywhere: `SERVICE.default` and what stands before it; there is one namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from discovery.dns.message.names import Name
+
+_DATACENTER = b"dc1"
+NAMESPACE = "default"
+_NAMESPACE = NAMESPACE.encode("ascii")
+
+
+# Right below an origin: not services, and not nothing.
+BRANCHES = frozenset((b"service", _DATACENTER, _NAMESPACE))
+
+
+def ours(relative: Name, consul: bool, is_service: Callable[[bytes], bool]) -> Name | None:
+    """The name as `selector` reads it; None for a branch (`service.consul`) that exists without records."""
+    if consul:
+        relative = relative[:-1] if relative[-2:] == (b"service", _DATACENTER) else relative
+        if relative == (_DATACENTER,):
+            return None
+        if relative[-1:] == (b"service",):
+            return _consul(relative[:-1])
+    if relative[-1:] == (_NAMESPACE,) and not is_service(_NAMESPACE):
+        return relative[:-1] or None
+    return relative
+
+
+def _consul(rest: Name) -> Name | None:
+    match rest:
+        case ():
+            return None
+        case (tag,) if tag.startswith(b"_"):
+            return None
+        case (service, tag) if service.startswith(b"_") and tag.startswith(b"_") and tag not in (b"_tcp", b"_udp"):
+            return tag[1:], service[1:]
+        case _:
+            return rest

@@ -1,0 +1,29 @@
+"""Answers that are not made of healthy instances alone: they say so, and nobody may keep them for long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from discovery.core.status import Status
+from discovery.dns.message.values import OTHER, STALE, Explanation
+from discovery.store.service import Entry
+
+# Seconds that such an answer may be kept: long enough for the client that asked.
+DOUBTFUL_TTL = 1
+
+
+def doubt(name: str, entries: Sequence[Entry]) -> Explanation | None:
+    """What to tell of an answer about `name` with these entries, in the order of `served`; None of healthy ones."""
+    last = entries[-1].status  # the healthy ones come first
+    if last is Status.HEALTHY:
+        return None
+    count = sum(entry.status is last for entry in entries)
+    if last is Status.FLAPPING:
+        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping")
+    text = f"{name}: {count} of {len(entries)} answers are suspect: they fell silent together"
+    return Explanation(STALE, text)
+
+
+def longest_ttl(ttl: int, doubtful: object) -> int:
+    """`ttl`, or less when the answer is `doubtful`."""
+    return min(ttl, DOUBTFUL_TTL) if doubtful else ttl

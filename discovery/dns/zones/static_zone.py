@@ -1,0 +1,120 @@
+"""The fixed records of one zone, as a value: built whole from a zone file (or made up) and replaced whole, never edited.
+
+Look-up follows RFC 1034 §4.3.2, in two halves with room for live names between them: `exact` (delegations, DNAMEs and names
+that have records) before them, `otherwise` (empty non-terminals, wildcards by RFC 4592, NXDOMAIN) after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from discovery.dns.message.names import MAX_NAME, Name, from_wire, to_wire
+from discovery.dns.message.values import RR, Answer, Rcode, Type
+from discovery.dns.zones import records
+
+RRsets = Mapping[int, tuple[RR, ...]]
+
+
+class StaticZone:
+    """`nodes`: absolute lower-case owner names to their RRsets by type; the origin has an SOA and an NS RRset."""
+
+    def __init__(self, origin: Name, nodes: Mapping[Name, RRsets]) -> None:
+        self.origin = origin
+        self._nodes = nodes
+        self._branches = frozenset(_branches(origin, nodes))
+        self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
+        self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
+
+        self._has_wildcard = (b"*", *origin) in nodes or origin in self._dnames
+
+    @property
+    def soa(self) -> RR:
+        return self._nodes[self.origin][Type.SOA][0]
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """First labels below the origin that have records of their own: not for services."""
+        depth = len(self.origin) + 1
+        return frozenset(name[0].decode("ascii", "replace") for name in self._nodes if len(name) == depth)
+
+    @property
+    def records(self) -> Iterable[RR]:
+        """All of them, those below delegations too; the SOA as the file has it."""
+        return (rr for rrsets in self._nodes.values() for rrset in rrsets.values() for rr in rrset)
+
+    def exact(self, name: Name, qtype: int) -> Answer | None:
+        """A referral, or what the file has at exactly this name; None when it has no records there."""
+        cut = self._highest(self._cuts, name)
+        if cut is not None and not (cut == name and qtype == Type.DS):
+            return self._referral(cut)
+        dname = self._highest(self._dnames, name)
+        if dname is not None and dname != name:
+            return self._redirected(dname, name)
+        rrsets = self._nodes.get(name)
+        return None if rrsets is None else self._from(rrsets, name, qtype)
+
+    def otherwise(self, name: Name, qtype: int, depth: int) -> Answer:
+        """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN.
+
+        `depth`: labels of the longest ancestor that is known to exist for other reasons.
+        """
+        if name in self._branches:
+            return Answer.nodata()
+        rrsets = self._nodes.get((b"*", *self._closest_encloser(name, depth)))
+        return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether neither `label` right below the origin nor anything that could stand in for it is here."""
+        name = (label, *self.origin)
+        return not self._has_wildcard and name not in self._nodes and name not in self._branches
+
+    def addresses(self, name: Name) -> tuple[RR, ...]:
+        """A and AAAA at exactly this name, for the additional section."""
+        rrsets = self._nodes.get(name, {})
+        return (*rrsets.get(Type.A, ()), *rrsets.get(Type.AAAA, ()))
+
+    def _from(self, rrsets: RRsets, owner: Name, qtype: int) -> Answer:
+        rrset = rrsets.get(qtype) or rrsets.get(Type.CNAME)
+        if not rrset:
+            return Answer.nodata()
+        rrs = [rr._replace(name=owner) for rr in rrset]
+        return Answer.of(rrs, [self._companions(rr) for rr in rrs])
+
+    def _companions(self, rr: RR) -> tuple[RR, ...]:
+        target = records.target(rr.type, rr.rdata)
+        return () if target is None else self.addresses(target)
+
+    def _referral(self, cut: Name) -> Answer:
+        servers = self._nodes[cut][Type.NS]
+        glue = [address for rr in servers for address in self._companions(rr)]
+        return Answer.referral(servers, glue)
+
+    def _redirected(self, dname: Name, name: Name) -> Answer:
+        """RFC 6672 §3.2: the DNAME and the CNAME it means for this name; YXDOMAIN when that gets too long."""
+        rr = self._nodes[dname][Type.DNAME][0]
+        target = (*name[: -len(dname)], *from_wire(rr.rdata))
+        if len(to_wire(target)) > MAX_NAME:
+            return Answer(rcode=Rcode.YXDOMAIN, answer=(rr,))
+        return Answer.of([rr, RR(name, Type.CNAME, rr.ttl, records.name(target))])
+
+    def _highest(self, names: frozenset[Name], name: Name) -> Name | None:
+        """The one of `names` at or above the name that is nearest to the origin."""
+        if names:
+            for length in range(len(self.origin), len(name) + 1):
+                if (above := name[len(name) - length :]) in names:
+                    return above
+        return None
+
+    def _closest_encloser(self, name: Name, depth: int) -> Name:
+        """RFC 4592 §3.3.1: the longest existing ancestor."""
+        for start in range(1, len(name) - depth):
+            if name[start:] in self._nodes or name[start:] in self._branches:
+                return name[start:]
+        return name[len(name) - depth :]
+
+
+def _branches(origin: Name, names: Iterable[Name]) -> Iterable[Name]:
+    """Empty non-terminals and other ancestors of the names."""
+    for name in names:
+        for start in range(1, len(name) - len(origin)):
+            yield name[start:]

@@ -1,0 +1,170 @@
+"""A zone as it answers: its fixed records, its live names beside them, aliases followed, the SOA in every negative.
+
+Fixed records win over live names; wildcards of the file come last, for names that neither has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from discovery.dns.message.names import Name, from_wire, to_text
+from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Question, Rcode, Type
+from discovery.dns.zones import records
+from discovery.dns.zones.static_zone import StaticZone
+
+# RFC 8482 §4.2: what a name of any kind says to ANY.
+_HINFO = b"\x07RFC8482\x00"
+_HINFO_TTL = 3600
+# Aliases in one answer. Resolvers give up between 8 (older BIND) and 16.
+MAX_CHAIN = 8
+
+
+class LiveNames(Protocol):
+    """Names that come and go; `relative` is a name without the zone's origin."""
+
+    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+        """None: not mine."""
+
+    def why_not(self, relative: Name, now: float) -> str:
+        """What to tell the person who asked for a name that does not exist; "" for nothing more."""
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether there is nothing of that name right below the origin; False when it takes more than a look."""
+
+
+class NoLiveNames:
+    def surely_lacks(self, label: bytes) -> bool:
+        return True
+
+    def lookup(self, relative: Name, qtype: int, now: float) -> None:
+        return None
+
+    def why_not(self, relative: Name, now: float) -> str:
+        return ""
+
+
+class Zone:
+    """`serial`: the SOA's serial at the moment. `negative_ttl`: the upper bound of a negative answer's TTL, seconds.
+
+    `others`: origins of the other zones here; those below this one make the names on the way to them exist (RFC 8020).
+    """
+
+    def __init__(
+        self,
+        fixed: StaticZone,
+        live: LiveNames,
+        serial: Callable[[], int],
+        negative_ttl: int,
+        others: Iterable[Name] = (),
+    ) -> None:
+        self.fixed = fixed
+        self.live = live
+        self._serial = serial
+        self._on_the_way = frozenset(_between(fixed.origin, others))
+        # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
+        self._in_negatives = min(fixed.soa.ttl, records.soa_minimum(fixed.soa.rdata), negative_ttl)
+        self._made: tuple[int, RR, RR] | None = None  # serial; the SOA as an answer and in negatives
+
+    @property
+    def origin(self) -> Name:
+        return self.fixed.origin
+
+    def soa(self) -> RR:
+        return self._soas()[1]
+
+    def negative_soa(self) -> tuple[int, RR]:
+        """The serial, and the SOA as it stands in negative answers."""
+        serial, _, soa = self._soas()
+        return serial, soa
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether the name `label` (in lower case) right below the origin is NXDOMAIN; False when it takes more than a look."""
+        if (label, *self.origin) in self._on_the_way:
+            return False
+        return self.fixed.surely_lacks(label) and self.live.surely_lacks(label)
+
+    def lookup(self, question: Question, now: float) -> Answer:
+        """`question.name` is at or below the origin."""
+        return self._any(question, now) if question.type == Type.ANY else self._chase(question, now)
+
+    def _finished(self, answer: Answer, name: Name, now: float) -> Answer:
+        """With the SOA, if it says no to `name`."""
+        if not answer.negative:
+            return answer
+        explanation = answer.explanation
+        if explanation is None and answer.rcode == Rcode.NXDOMAIN:
+            explanation = Explanation(OTHER, lambda: self._why_not(name, now))
+        return answer._replace(authority=(self._soas()[2],), explanation=explanation)
+
+    def _why_not(self, name: Name, now: float) -> str:
+        return (
+            self.live.why_not(self._relative(name), now) or f"{to_text(name)} is not in the zone {to_text(self.origin)}"
+        )
+
+    def _relative(self, name: Name) -> Name:
+        return name[: len(name) - len(self.origin)]
+
+    def _any(self, question: Question, now: float) -> Answer:
+        """One small answer (RFC 8482), so that ANY is no amplifier."""
+        found = self._find(question.name, Type.HINFO, now)
+        if found.negative and found.rcode == Rcode.NOERROR:
+            return Answer.of([RR(question.name, Type.HINFO, _HINFO_TTL, _HINFO)])
+        return self._finished(found, question.name, now)
+
+    def _chase(self, question: Question, now: float) -> Answer:
+        """Follows aliases as far as this zone goes (RFC 1034 §4.3.2, step 3a)."""
+        chain: tuple[RR, ...] = ()
+        name = question.name
+        while True:
+            answer = self._find(name, question.type, now)
+            alias = _alias(answer, question.type)
+            if alias is None:
+                answer = self._finished(answer, name, now)
+                return answer.after(chain) if chain else answer
+            if len(chain) >= MAX_CHAIN or any(rr.name == alias for rr in chain):
+                return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
+            chain += answer.answer  # a CNAME, with the DNAME that it comes from before it
+            name = alias
+            if name[len(name) - len(self.origin) :] != self.origin:
+                return Answer.of(chain)
+
+    def _find(self, name: Name, qtype: int, now: float) -> Answer:
+        answer = self._find_here(name, qtype, now)
+        return Answer.nodata() if answer.rcode == Rcode.NXDOMAIN and name in self._on_the_way else answer
+
+    def _find_here(self, name: Name, qtype: int, now: float) -> Answer:
+        first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
+        if first is not None:
+            return first
+        live = self.live.lookup(self._relative(name), qtype, now)
+        if live is None:
+            return self.fixed.otherwise(name, qtype, len(self.origin))
+        if live.rcode == Rcode.NXDOMAIN:  # the service above exists, so only what stands below it in the file counts
+            fixed = self.fixed.otherwise(name, qtype, len(self.origin) + 1)
+            return live if fixed.rcode == Rcode.NXDOMAIN else fixed
+        return live
+
+    def _apex_soa(self, name: Name, qtype: int) -> Answer | None:
+        return Answer.of([self.soa()]) if qtype == Type.SOA and name == self.origin else None
+
+    def _soas(self) -> tuple[int, RR, RR]:
+        """Made anew when the serial has moved."""
+        serial = self._serial()
+        if self._made is None or self._made[0] != serial:
+            rr = self.fixed.soa
+            soa = rr._replace(rdata=records.soa_with_serial(rr.rdata, serial))
+            self._made = (serial, soa, soa._replace(ttl=self._in_negatives))
+        return self._made
+
+
+def _between(origin: Name, others: Iterable[Name]) -> Iterable[Name]:
+    """The names below `origin` and at or above those of `others` that are below it."""
+    for other in others:
+        if len(other) > len(origin) and other[len(other) - len(origin) :] == origin:
+            yield from (other[start:] for start in range(len(other) - len(origin)))
+
+
+def _alias(answer: Answer, qtype: int) -> Name | None:
+    last = answer.answer[-1] if answer.answer else None
+    return from_wire(last.rdata) if last and last.type == Type.CNAME and qtype != Type.CNAME else None

@@ -1,0 +1,184 @@
+"""Master files (RFC 1035 §5), read by dnspython, into StaticZones; and the zone made up where there is no file."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import dns.exception
+import dns.name
+import dns.rdataclass
+import dns.rdataset
+import dns.rdatatype
+import dns.tokenizer
+import dns.transaction
+import dns.zone
+import dns.zonefile
+
+from discovery.core.errors import DiscoveryError
+from discovery.dns.message.names import Name, from_wire, to_wire
+from discovery.dns.message.values import RR, Type
+from discovery.dns.zones import records
+from discovery.dns.zones.static_zone import StaticZone
+
+SUFFIX = ".zone"
+_MADE_UP_TTL = 60
+
+
+class ZoneFileError(DiscoveryError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"Zone file {path}: {reason}")
+        self.path = path
+
+
+def load(path: Path) -> StaticZone:
+    """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line."""
+    try:
+        zone = _new_zone(path)
+        text = _with_includes(path, path.read_text(encoding="utf-8"))
+        mistake = _read(zone, path, text)
+        if mistake is not None:
+            raise ZoneFileError(path, str(_at_its_line(mistake, path, text)))
+        zone.check_origin()
+    except (OSError, dns.exception.DNSException, ValueError) as error:
+        raise ZoneFileError(path, _text(error)) from None
+    origin = zone.origin
+    assert origin is not None
+    return StaticZone(_name(origin), {_name(name): _rrsets(_name(name), node) for name, node in zone.nodes.items()})
+
+
+class _Mistake(NamedTuple):
+    """`file` "" is the zone file itself, otherwise one that it includes."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file + ', ' if self.file else ''}line {self.line}: {self.reason}"
+
+
+# What dnspython puts in front of some of its messages.
+_PLACE = re.compile(r"^.*?:\d+: ")
+
+
+def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
+    """Fills the zone; the first mistake otherwise."""
+    with zone.writer(True) as transaction:
+        transaction.check_put_rdataset(_one_alias)
+        tokens = dns.tokenizer.Tokenizer(text, str(path))
+        reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, transaction, allow_include=True)
+        try:
+            reader.read()
+        except (dns.exception.DNSException, ValueError) as error:
+            file, line = reader.tok.where()
+            if reader.current_file is not None:
+                reader.current_file.close()
+            return _Mistake("" if file == str(path) else file, line, _PLACE.sub("", _text(error)))
+    return None
+
+
+def _at_its_line(mistake: _Mistake, path: Path, text: str) -> _Mistake:
+    """dnspython counts a line end as soon as it has read it, so a mistake found there is told for the line after."""
+    if mistake.file:
+        text = Path(mistake.file).read_text(encoding="utf-8")
+    before = "".join(text.splitlines(keepends=True)[: mistake.line - 1])
+    again = _read(_new_zone(path), path, "$TTL 0\n" + before)  # which an included file has from the one around it
+    return mistake._replace(line=mistake.line - 1) if again and again.reason == mistake.reason else mistake
+
+
+def _new_zone(path: Path) -> dns.zone.Zone:
+    return dns.zone.Zone(path.name.removesuffix(SUFFIX), relativize=False)
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _one_alias(transaction: dns.transaction.Transaction, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+    """RFC 2181 §10.1; dnspython would keep the last one."""
+    if rdataset.rdtype == dns.rdatatype.CNAME and transaction.get(name, dns.rdatatype.CNAME) not in (None, rdataset):
+        raise ValueError(f"{name} has more than one CNAME")
+
+
+def load_all(folder: Path) -> list[StaticZone]:
+    """Every `*.zone` in the folder but hidden ones (editors' locks); none when there is no such folder."""
+    return [load(path) for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))]
+
+
+def made_up(origin: Name, addresses: Iterable[str], negative_ttl: int) -> StaticZone:
+    """An SOA and an NS for a zone without a file. `addresses` are those that this server answers at."""
+    host = (b"ns", *origin)
+    soa = records.soa(host, (b"hostmaster", *origin), 0, negative_ttl)
+    nodes: dict[Name, dict[int, tuple[RR, ...]]] = {
+        origin: {
+            Type.SOA: (RR(origin, Type.SOA, _MADE_UP_TTL, soa),),
+            Type.NS: (RR(origin, Type.NS, _MADE_UP_TTL, to_wire(host)),),
+        },
+        host: {},
+    }
+    for ip in addresses:
+        if not ipaddress.ip_address(ip).is_unspecified:
+            rtype = records.address_type(ip)
+            rr = RR(host, rtype, _MADE_UP_TTL, records.address(ip))
+            nodes[host][rtype] = (*nodes[host].get(rtype, ()), rr)
+    return StaticZone(origin, nodes)
+
+
+# RFC 1035 §5.1: `$INCLUDE file [origin]`.
+_INCLUDE = re.compile(r"^(\s*\$INCLUDE\s+)(\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+def _with_includes(path: Path, text: str) -> str:
+    """The text with included files named in full, relative to the zone file; outside its folder they are refused."""
+    folder = path.parent.resolve()
+
+    def in_full(match: re.Match[str]) -> str:
+        line = text.count("\n", 0, match.end()) + 1
+        included = (folder / match[2].strip('"')).resolve()
+        if not included.is_relative_to(folder):
+            raise ZoneFileError(
+                path, f"line {line}: $INCLUDE {match[2]} lies outside {path.parent}, which is not allowed"
+            )
+        if not included.is_file():
+            raise ZoneFileError(path, f"line {line}: $INCLUDE {match[2]}: there is no such file")
+        if _directives(included.read_text(encoding="utf-8")):
+            raise ZoneFileError(
+                path, f"line {line}: {match[2]} has an $INCLUDE of its own, one level is all that is read"
+            )
+        return f'{match[1]}"{included}"'
+
+    written = {text.count("\n", 0, match.end()) + 1 for match in _INCLUDE.finditer(text)}
+    for line in _directives(text):
+        if line not in written:
+            raise ZoneFileError(path, f"line {line}: $INCLUDE must stand at the start of its line")
+    return _INCLUDE.sub(in_full, text)
+
+
+def _directives(text: str) -> list[int]:
+    """The lines of all tokens that dnspython might take for an $INCLUDE, wherever they stand."""
+    tokens = dns.tokenizer.Tokenizer(text)
+    lines: list[int] = []
+    with contextlib.suppress(dns.exception.DNSException):  # reading the file will say what is wrong with it
+        while not (token := tokens.get()).is_eof():
+            if str(token.value).upper() == "$INCLUDE":
+                lines.append(tokens.where()[1])
+    return lines
+
+
+def _name(name: dns.name.Name) -> Name:
+    return from_wire(name.to_digestable())
+
+
+def _rrsets(owner: Name, node: Iterable[dns.rdataset.Rdataset]) -> dict[int, tuple[RR, ...]]:
+    """By type; signatures over several types are several RRsets to dnspython and one to a question."""
+    rrsets: dict[int, tuple[RR, ...]] = {}
+    for rdataset in node:
+        rtype = int(rdataset.rdtype)
+        rrs = (RR(owner, rtype, rdataset.ttl, rdata.to_wire() or b"") for rdata in rdataset)
+        rrsets[rtype] = (*rrsets.get(rtype, ()), *rrs)
+    return rrsets

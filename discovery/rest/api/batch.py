@@ -1,0 +1,84 @@
+"""Many heartbeats in one request. One that is unknown or malformed is told of and fails nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.instance import Key
+from discovery.rest.api.schemas import usual_key
+from discovery.rest.api.views import Json
+from discovery.store.engine import Engine
+
+# Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
+_PER_TURN = 250
+
+
+# What is echoed of an item, and octets of JSON of each.
+_NAMING = ("name", "ip", "port", "id")
+_MAX_SHOWN = 128
+
+
+class Renewed:
+    """`shortest`: the ttl of the shortest lease that was renewed, seconds; 0.0 when none was."""
+
+    def __init__(self) -> None:
+        self.updated = 0
+        self.unknown: list[Json] = []
+        self.shortest = 0.0
+
+
+async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewed:
+    result = Renewed()
+    for start in range(0, len(items), _PER_TURN):
+        if start:
+            await asyncio.sleep(0)
+        _renew(engine, items[start : start + _PER_TURN], start, result, by)
+    return result
+
+
+def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by: Caller) -> None:
+    shortest = result.shortest or float("inf")
+    for number, item in enumerate(items, start):
+        try:
+            # The usual spelling, found as it is; what is not is looked at again below.
+            which = item["id"] if "id" in item else usual_key(item)
+            lease = engine.renew(which, by).lease
+        except (DiscoveryError, KeyError, TypeError, AttributeError):
+            try:
+                lease = engine.renew(_which(item, number), by).lease
+            except DiscoveryError as error:
+                result.unknown.append({**_shown(item), "message": str(error)})
+                continue
+        result.updated += 1
+        if lease.ttl < shortest:
+            shortest = lease.ttl
+    result.shortest = shortest if result.updated else 0.0
+
+
+def _shown(item: object) -> Json:
+    """What names the instance in a client's item, as it was sent; nothing that could be large or deep."""
+    sent = item if isinstance(item, dict) else {}
+    return {name: sent[name] for name in _NAMING if name in sent and _is_small(sent[name])}
+
+
+def _is_small(value: object) -> bool:
+    try:
+        return len(orjson.dumps(value)) <= _MAX_SHOWN
+    except TypeError:  # nested deeper than it goes
+        return False
+
+
+def _which(item: object, number: int) -> Key | str:
+    if not isinstance(item, dict):
+        raise InvalidField(f"instances[{number}]", "must be an object with name, ip and port, or with id")
+    if "id" in item:
+        if not isinstance(item["id"], str):
+            raise InvalidField(f"instances[{number}].id", "must be a string")
+        return item["id"]
+    return Key.of(item.get("name"), item.get("ip"), item.get("port"))

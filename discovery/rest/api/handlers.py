@@ -1,0 +1,296 @@
+"""The routes of the original registry and their closest kin, DESIGN's HTTP table. Each reads, asks the engine or the registry,
+and shows the result; rules and errors are others' work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from discovery import __version__
+from discovery.core.caller import Caller
+from discovery.core.errors import InvalidField
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.name import label
+from discovery.rest.api import views
+from discovery.rest.api.batch import renew_all
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.listing import Listing
+from discovery.rest.api.requests import MAX_BODY, asked_by, caller_of, key_in_path, read
+from discovery.rest.api.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
+from discovery.rest.api.times import Times
+from discovery.store.engine import Engine
+from discovery.store.errors import UnknownInstance
+from discovery.store.registry import Registry
+from discovery.store.service import Entry, Service
+from discovery.store.writes import Deregister, DeregisterMany, DeregisterService, Register, Upsert
+
+# What is not ready, and why; None when it is.
+Check = Callable[[], "str | None"]
+
+_JSON = "application/json"
+_DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
+# Instances for one turn of the event loop when all are cleared: about 5 ms with the audit on.
+_PER_TURN = 100
+
+
+class Handlers:
+    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `more_stats`: what others add to /stats.
+
+    `random`: spreads the heartbeats. `count_registration`: is told of each by address and time, and refuses one too many.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        engine: Engine,
+        clock: Callable[[], float],
+        times: Times,
+        random: Random,
+        checks: Mapping[str, Check],
+        more_stats: Callable[[], Mapping[str, Any]] = dict,
+        count_registration: Callable[[str, float], None] = lambda address, now: None,
+    ) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._clock = clock
+        self._times = times
+        self._random = random
+        self._checks = checks
+        self._more_stats = more_stats
+        self._count_registration = count_registration
+        self._started_at = clock()
+        self._listing = Listing(registry, clock, times)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/register", self.register),
+            web.post("/heartbeat", self.heartbeat),
+            web.post("/heartbeats", self.heartbeats),
+            web.get("/resolve/{name}", self.resolve),
+            web.put("/instances", self.upsert),
+            web.get("/instances/{id}", self.instance),
+            web.delete("/instances/{id}", self.deregister_by_id),
+            web.get("/services", self._listing.services),
+            web.delete("/services/{name}", self.deregister_service),
+            web.delete("/services/{name}/instances", self.deregister),
+            web.post("/admin/clear", self.clear),
+            web.get("/stats", self.stats),
+            web.get("/health", self.health),
+            web.get("/ready", self.ready),
+        ]
+
+    # -- what services say
+
+    async def register(self, request: web.Request) -> web.Response:
+        self._count_registration(caller_of(request).address, self._clock())
+        spec = (await read(request, RegisterBody)).registration()
+        entry = await self._engine.submit(Register(spec, self._times.wall()), caller_of(request))
+        content = {
+            "message": "Service registered successfully",
+            "instance": views.registered(entry, self._clock()),
+            **self._advice(entry.lease.ttl),
+        }
+        return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
+
+    async def heartbeat(self, request: web.Request) -> web.Response:
+        body = await read(request, HeartbeatBody)
+        if body.with_registration:
+            return await self.upsert(request)
+        return self._reply(self._renewed(self._engine.renew(body.key(), caller_of(request))))
+
+    async def upsert(self, request: web.Request) -> web.Response:
+        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
+        spec = (await read(request, RegisterBody)).registration()
+        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
+        if known is not None and self._says_nothing_new(known.instance, spec):
+            entry = self._engine.renew(spec.key, caller_of(request))
+        else:
+            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
+                self._engine.renew(spec.key, caller_of(request))
+            self._count_registration(caller_of(request).address, self._clock())
+            entry = await self._engine.submit(Upsert(spec, self._times.wall()), caller_of(request))
+        content = self._renewed(entry)
+        content["instance"] |= views.registered(entry, self._clock())
+        if known is not None:
+            return self._reply(content)
+        content["message"] = "Service registered successfully"
+        return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
+
+    def _says_nothing_new(self, known: Instance, spec: Registration) -> bool:
+        same = known.spec == replace(spec, name=known.spec.name, id=None)
+        return same and self._engine.is_safe(known.id)  # what is not must not be acknowledged as if it were
+
+    async def heartbeats(self, request: web.Request) -> web.Response:
+        items = (await read(request, HeartbeatsBody, MAX_BODY)).instances
+        if len(items) > MAX_BATCH:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
+        renewed = await renew_all(self._engine, items, caller_of(request))
+        content = {
+            "updated": renewed.updated,
+            "unknown": renewed.unknown,
+            **self._advice(renewed.shortest or self._registry.lease_ttl),
+        }
+        return self._reply(content)
+
+    def heartbeat_at_once(self, body: bytes, caller: Caller) -> bytes | None:
+        """The answer to a heartbeat of a known instance in its usual spelling; None for all others."""
+        try:
+            entry = self._engine.renew(usual_key(orjson.loads(body)), caller)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UnknownInstance):
+            return None
+        return self._json(self._renewed(entry))
+
+    def _renewed(self, entry: Entry) -> views.Json:
+        return {
+            "message": "Heartbeat updated",
+            "instance": views.renewed(entry, self._clock(), self._times),
+            **self._advice(entry.lease.ttl),
+        }
+
+    async def deregister(self, request: web.Request) -> web.Response:
+        key = key_in_path(request, _DELETE_EXAMPLE)
+        return await self._deregister(key, request)
+
+    async def deregister_by_id(self, request: web.Request) -> web.Response:
+        return await self._deregister(request.match_info["id"], request)
+
+    async def _deregister(self, which: Key | str, request: web.Request) -> web.Response:
+        instance = await self._engine.submit(Deregister(which, asked_by(request)), caller_of(request))
+        content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
+        return self._reply(content)
+
+    async def deregister_service(self, request: web.Request) -> web.Response:
+        name = label(request.match_info["name"], "name")
+        removed = await self._engine.submit(DeregisterService(name, asked_by(request)), caller_of(request))
+        content = {
+            "message": "Service deregistered successfully",
+            "serviceName": removed[0].spec.name if removed else name,
+            "instancesRemoved": len(removed),
+        }
+        return self._reply(content)
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """All that is registered now, some instances at a time, so a large table does not hold the event loop."""
+        entries = list(self._registry)
+        reason, caller = f"cleared, {asked_by(request)}", caller_of(request)
+        services: set[str] = set()
+        writes = []
+        while entries:
+            keys = tuple(entry.instance.spec.key for entry in entries[-_PER_TURN:])
+            del entries[-_PER_TURN:]  # to free them all at the end would hold the loop
+            services.update(key.service for key in keys)
+            writes.append(asyncio.ensure_future(self._engine.submit(DeregisterMany(keys, reason), caller)))
+            await asyncio.sleep(0)  # they are applied in turns of their own, and made safe together
+        # The last one waits for what others may have begun to clear.
+        removed = await asyncio.gather(*writes, self._engine.submit(DeregisterMany((), reason), caller))
+        content = {
+            "message": "Registry cleared",
+            "servicesRemoved": sum(name not in self._registry.services for name in services),
+            "instancesRemoved": sum(removed),
+        }
+        return self._reply(content)
+
+    # -- what others ask
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        name = label(request.match_info["name"], "name")
+        now = self._clock()
+        service = self._registry.service(name)
+        served = service.served(now) if service else []
+        if service is None or not served:
+            raise _nobody(name, service, now)
+        return self._reply(self._resolved(service, served, now))
+
+    def resolve_at_once(self, name: bytes, caller: Caller) -> bytes | None:
+        """The answer for a service that has one; None for all others."""
+        service = self._registry.service(name.decode("ascii")) if name.isascii() else None
+        now = self._clock()
+        served = service.served(now) if service else []
+        return self._json(self._resolved(service, served, now)) if service and served else None
+
+    def _resolved(self, service: Service, served: list[Entry], now: float) -> views.Json:
+        """Suspects last, then by the latest heartbeat."""
+        served.sort(key=lambda entry: (entry.held, -entry.lease.renewed_at))
+        return {
+            "serviceName": service.name,
+            "instanceCount": len(served),
+            "instances": [views.resolved(entry, now, self._times) for entry in served],
+        }
+
+    async def instance(self, request: web.Request) -> web.Response:
+        entry = self._registry.by_id(request.match_info["id"])
+        window = self._registry.window(entry.instance)
+        return self._reply(views.listed(entry, self._clock(), self._times, window))
+
+    async def stats(self, request: web.Request) -> web.Response:
+        registry = self._registry
+        content = {
+            "totalRegistrations": registry.registrations,
+            "totalHeartbeats": registry.renewals,
+            "totalCleanups": registry.cleanups,
+            "activeServices": len(registry.services),
+            "activeInstances": len(registry),
+            "services": [service.name for service in registry.services.values()],
+            "uptime": self._uptime(),
+            "heartbeatTimeout": f"{registry.lease_ttl:g}s",
+            "cleanupInterval": f"{registry.cleanup_interval:g}s",
+            "instancesByStatus": {status.value: count for status, count in registry.counts.items()},
+            "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
+            **self._more_stats(),
+        }
+        return self._reply(content)
+
+    async def health(self, request: web.Request) -> web.Response:
+        content = {
+            "status": "healthy",
+            "service": "service-registry",
+            "version": __version__,
+            "uptime": self._uptime(),
+        }
+        return self._reply(content)
+
+    async def ready(self, request: web.Request) -> web.Response:
+        reasons = {name: reason for name, check in self._checks.items() if (reason := check()) is not None}
+        if reasons:
+            raise HttpError(
+                503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons
+            )
+        return self._reply({"ready": True, "notReady": {}})
+
+    # -- common to several
+
+    def _advice(self, ttl: float) -> dict[str, Any]:
+        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
+        interval = ttl * 1000 / 3 * self._random.uniform(0.9, 1.1)
+        return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
+
+    def _uptime(self) -> int:
+        """Whole seconds."""
+        return int(self._clock() - self._started_at)
+
+    def _reply(self, content: views.Json, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+        return web.Response(body=self._json(content), status=status, headers=headers, content_type=_JSON)
+
+    def _json(self, content: views.Json) -> bytes:
+        content["timestamp"] = self._times.now()
+        return orjson.dumps(content)
+
+
+def _nobody(name: str, service: Service | None, now: float) -> HttpError:
+    if service is not None:
+        known = Counter(entry.status_at(now) for entry in service.entries.values())
+        each = ", ".join(f"{count} {status}" for status, count in known.items())
+        message = (
+            f"Service {name} is known, but none of its {known.total()} instances is healthy ({each}); see GET /services"
+        )
+        return HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
+    message = f"No service {name} is registered; GET /services lists those that are"
+    return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])

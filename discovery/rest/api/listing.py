@@ -1,0 +1,118 @@
+"""GET /services: everything, streamed in pieces with the event loop free between them, or a page of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+
+import orjson
+from aiohttp import hdrs, web
+
+from discovery.core.errors import InvalidField
+from discovery.core.status import Status
+from discovery.rest.api import views
+from discovery.rest.api.times import Times
+from discovery.store.registry import Registry
+from discovery.store.service import Entry, Service
+
+_JSON = "application/json"
+# Instances for one turn of the event loop, 10 µs each, whoever asks; and of those for one look at the clock.
+_PER_TURN = 100
+_AT_ONCE = 8
+# Octets that are made before they are sent: what a client that does not read costs, beside what the kernel holds.
+_PIECE = 16 * 1024
+# Services in a page, when none is asked for and at the most: 100 with ten instances each take 10 ms.
+_PAGE = 100
+
+
+class Listing:
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._times = times
+        self._turn = asyncio.Lock()
+
+    async def services(self, request: web.Request) -> web.StreamResponse:
+        """All, streamed, or with `limit` (and `after`, a name) a page."""
+        if "limit" in request.query or "after" in request.query:
+            return self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
+        response = web.StreamResponse()
+        response.content_type = _JSON
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        pieces = self._pieces()
+        while octets := await self._next(pieces):
+            await response.write(octets)
+        await response.write_eof()
+        return response
+
+    async def _next(self, pieces: Iterator[tuple[bytes, int]]) -> bytes:
+        """Some pieces together; empty at the end. One listing at a time: many must not take all turns of the loop."""
+        async with self._turn:
+            gathered, work = bytearray(), 0
+            for piece, cost in pieces:
+                gathered += piece
+                work += cost
+                if work >= _PER_TURN or len(gathered) > _PIECE:
+                    break
+            await asyncio.sleep(0)
+            return bytes(gathered)
+
+    def _page(self, after: str, limit: str) -> web.Response:
+        """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
+        if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= _PAGE:
+            raise InvalidField("limit", f"must be a whole number from 1 to {_PAGE}")
+        registry, size = self._registry, int(limit)
+        services = registry.page(after, size + 1)
+        now = self._clock()
+        content = {
+            "totalServices": len(registry.services),
+            "totalInstances": len(registry),
+            "totalHealthyInstances": registry.counts[Status.HEALTHY],
+            "services": {each.name: self._service(each, now) for each in services[:size]},
+            "next": services[size - 1].name if len(services) > size else None,
+            "timestamp": self._times.now(),
+        }
+        return web.Response(body=orjson.dumps(content), content_type=_JSON)
+
+    def _service(self, service: Service, now: float) -> views.Json:
+        return {
+            "instanceCount": len(service.entries),
+            "healthyCount": len(service.healthy(now)),
+            "instances": [self._listed(entry, now) for entry in service.entries.values()],
+        }
+
+    def _listed(self, entry: Entry, now: float) -> views.Json:
+        return views.listed(entry, now, self._times, self._registry.window(entry.instance))
+
+    def _pieces(self) -> Iterator[tuple[bytes, int]]:
+        """The list, each piece with the work that it was, counted in instances.
+
+        Totals and counts come after what they count. Services that go or come meanwhile may be in it or not.
+        """
+        services = instances = healthy = 0
+        yield b'{"services":{', 0
+        for key in list(self._registry.services):
+            service = self._registry.services.get(key)
+            if service is None:
+                continue
+            yield (b"," if services else b"") + orjson.dumps(service.name) + b':{"instances":[', 1
+            listed = alive = 0
+            for some in self._instances(service):
+                yield (b"," if listed else b"") + orjson.dumps(some)[1:-1], len(some)
+                listed += len(some)
+                alive += sum(view["isHealthy"] for view in some)
+            yield b"]," + orjson.dumps({"instanceCount": listed, "healthyCount": alive})[1:], 0
+            services, instances, healthy = services + 1, instances + listed, healthy + alive
+        totals = {"totalServices": services, "totalInstances": instances, "totalHealthyInstances": healthy}
+        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:], 0
+
+    def _instances(self, service: Service) -> Iterator[list[views.Json]]:
+        entries = list(service.entries.values())
+        for start in range(0, len(entries), _AT_ONCE):
+            now = self._clock()
+            yield [self._listed(entry, now) for entry in entries[start : start + _AT_ONCE]]

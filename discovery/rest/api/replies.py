@@ -1,0 +1,248 @@
+"""The bodies of answers, as /openapi.json describes them. The tests hold what is sent to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
+
+from discovery.core.status import Status
+from discovery.rest.api.schemas import ADDRESS, PORT, Check
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
+Ip = Annotated[str, WithJsonSchema(ADDRESS)]
+Port = Annotated[int, WithJsonSchema(PORT)]
+
+T = TypeVar("T")
+# A field that is only there when it has something to say; it is never null.
+Perhaps: TypeAlias = T | SkipJsonSchema[None]
+
+
+class Reply(BaseModel):
+    """Every answer says when it was made: ISO 8601, UTC."""
+
+    timestamp: Time
+
+
+class Identity(BaseModel):
+    id: str
+    name: str
+    ip: Ip
+    port: Port
+
+
+class Registered(Identity):
+    status: Status
+    registered_at: Time = Field(alias="registeredAt")
+
+
+class Renewed(Identity):
+    """`registeredAt`: where the heartbeat carried a registration."""
+
+    status: Status
+    last_heartbeat: Time = Field(alias="lastHeartbeat")
+    registered_at: Perhaps[Time] = Field(None, alias="registeredAt")
+
+
+class Window(BaseModel):
+    reason: str
+    until: Time
+
+
+class Resolved(BaseModel):
+    """From `protocol` on: where the registration has them, and they are not the default."""
+
+    id: str
+    ip: Ip
+    port: Port
+    status: Status
+    last_heartbeat: Time = Field(alias="lastHeartbeat")
+    registered_at: Time = Field(alias="registeredAt")
+    metadata: dict[str, Any]
+    protocol: Perhaps[str] = None
+    weight: Perhaps[int] = None
+    priority: Perhaps[int] = None
+    zone: Perhaps[str] = None
+    ttl: Perhaps[float] = None
+    check: Perhaps[Check] = None
+    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
+    tags: Perhaps[list[str]] = None
+    ports: Perhaps[dict[str, int]] = None
+
+
+class Listed(Resolved):
+    name: str
+    is_healthy: bool = Field(alias="isHealthy")
+    time_since_heartbeat: str = Field(alias="timeSinceHeartbeat", examples=["12s"])
+    draining: Perhaps[bool] = None
+    maintenance: Perhaps[Window] = None
+    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+
+
+class Advice(Reply):
+    message: str
+    heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
+    index: int
+
+
+class RegisterReply(Advice):
+    instance: Registered
+
+
+class HeartbeatReply(Advice):
+    instance: Renewed
+
+
+class Missed(BaseModel):
+    """An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why."""
+
+    message: str
+    name: Perhaps[Any] = None
+    ip: Perhaps[Any] = None
+    port: Perhaps[Any] = None
+    id: Perhaps[Any] = None
+
+
+class HeartbeatsReply(Reply):
+    updated: int
+    unknown: list[Missed]
+    heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
+    index: int
+
+
+class ResolveReply(Reply):
+    service_name: str = Field(alias="serviceName")
+    instance_count: int = Field(alias="instanceCount")
+    instances: list[Resolved]
+
+
+class InstanceReply(Listed):
+    timestamp: Time
+
+
+class ServiceView(BaseModel):
+    instance_count: int = Field(alias="instanceCount")
+    healthy_count: int = Field(alias="healthyCount")
+    instances: list[Listed]
+
+
+class ServicesReply(Reply):
+    """`next`: of a page; null at the end."""
+
+    total_services: int = Field(alias="totalServices")
+    total_instances: int = Field(alias="totalInstances")
+    total_healthy_instances: int = Field(alias="totalHealthyInstances")
+    services: dict[str, ServiceView]
+    next: str | None = None
+
+
+class DeregisterReply(Reply):
+    message: str
+    removed_instance: Identity = Field(alias="removedInstance")
+
+
+class DeregisterServiceReply(Reply):
+    message: str
+    service_name: str = Field(alias="serviceName")
+    instances_removed: int = Field(alias="instancesRemoved")
+
+
+class ClearReply(Reply):
+    message: str
+    services_removed: int = Field(alias="servicesRemoved")
+    instances_removed: int = Field(alias="instancesRemoved")
+
+
+class DrainReply(Reply):
+    """`safeAfter`: no cache holds it any more."""
+
+    message: str
+    instance: Listed
+    safe_after: Perhaps[Time] = Field(None, alias="safeAfter")
+
+
+class MaintenanceReply(Reply):
+    """`reason` and `until`: of one that begins. `ip` and `port`: of an instance's."""
+
+    message: str
+    service_name: str = Field(alias="serviceName")
+    ip: Perhaps[Ip] = None
+    port: Perhaps[Port] = None
+    reason: Perhaps[str] = None
+    until: Perhaps[Time] = None
+
+
+class NamedWindow(Window):
+    service_name: str = Field(alias="serviceName")
+    ip: Perhaps[Ip] = None
+    port: Perhaps[Port] = None
+
+
+class MaintenancesReply(Reply):
+    windows: list[NamedWindow]
+
+
+class StatsReply(Reply):
+    """More may be in it, an object for each part of the server that counts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    total_registrations: int = Field(alias="totalRegistrations")
+    total_heartbeats: int = Field(alias="totalHeartbeats")
+    total_cleanups: int = Field(alias="totalCleanups")
+    active_services: int = Field(alias="activeServices")
+    active_instances: int = Field(alias="activeInstances")
+    services: list[str]
+    uptime: int
+    heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
+    cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
+    instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
+    services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake")
+
+
+class HealthReply(Reply):
+    status: str
+    service: str
+    version: str
+    uptime: int
+
+
+class ReadyReply(Reply):
+    ready: bool
+    not_ready: dict[str, str] = Field(alias="notReady")
+
+
+class DocumentReply(BaseModel):
+    """OpenAPI 3.1."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
+class Error(Reply):
+    """`error`: the status in words. `message`: what happened, to what, and what to do next. `code`: for programs. The others are facts
+    of some codes.
+    """
+
+    error: str
+    message: str
+    code: str
+    field: Perhaps[str] = None
+    example: Perhaps[str] = None
+    missing: Perhaps[str] = Field(None, description="the right that the token lacks")
+    suggestion: Perhaps[str] = None
+    service_name: Perhaps[str] = Field(None, alias="serviceName")
+    instance_count: Perhaps[int] = Field(None, alias="instanceCount")
+    instances: Perhaps[list[Any]] = None
+    id: Perhaps[str] = None
+    limit: Perhaps[int] = None
+    of: Perhaps[str] = Field(None, description="what the limit is of: services or instances")
+    reason: Perhaps[str] = None
+    retry_after: Perhaps[int] = Field(None, alias="retryAfter", description="seconds, as in Retry-After")
+    retry_after_ms: Perhaps[int] = Field(None, alias="retryAfterMs")
+    ready: Perhaps[bool] = None
+    not_ready: Perhaps[dict[str, str]] = Field(None, alias="notReady")

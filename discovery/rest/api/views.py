@@ -1,0 +1,83 @@
+"""Instances as JSON: which fields each answer shows, in the original's camelCase."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from discovery.core.instance import Instance, Registration
+from discovery.core.maintenance import Window
+from discovery.rest.api.times import Times, iso
+from discovery.store.service import Entry
+
+Json = dict[str, Any]
+
+
+def identity(instance: Instance) -> Json:
+    return {"id": instance.id, "name": instance.spec.name, "ip": instance.spec.ip, "port": instance.spec.port}
+
+
+def registered(entry: Entry, now: float) -> Json:
+    return identity(entry.instance) | {
+        "status": entry.status_at(now),
+        "registeredAt": iso(entry.instance.registered_at),
+    }
+
+
+def renewed(entry: Entry, now: float, times: Times) -> Json:
+    return identity(entry.instance) | {
+        "status": entry.status_at(now),
+        "lastHeartbeat": times.of(entry.lease.renewed_at),
+    }
+
+
+def resolved(entry: Entry, now: float, times: Times) -> Json:
+    """What a client needs to choose and connect; the optional fields only where a registration set them."""
+    instance = entry.instance
+    return {
+        "id": instance.id,
+        "ip": instance.spec.ip,
+        "port": instance.spec.port,
+        "status": entry.status_at(now),
+        "lastHeartbeat": times.of(entry.lease.renewed_at),
+        "registeredAt": iso(instance.registered_at),
+        "metadata": orjson.Fragment(instance.spec.metadata),
+    } | _options(instance.spec)
+
+
+def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Json:
+    """What an operator wants to see. `window`: the maintenance that keeps it out of answers."""
+    shown = resolved(entry, now, times) | {
+        "name": entry.instance.spec.name,
+        "isHealthy": entry.healthy(now),
+        "timeSinceHeartbeat": f"{max(0.0, now - entry.lease.renewed_at):.0f}s",
+    }
+    if entry.instance.draining:
+        shown["draining"] = True
+    if window is not None:
+        shown["maintenance"] = maintenance(window)
+    if entry.failing is not None:
+        shown["checkFailure"] = entry.failing
+    return shown
+
+
+def maintenance(window: Window) -> Json:
+    return {"reason": window.reason, "until": iso(window.until)}
+
+
+_PLAIN = Registration(name="", ip="", port=0)
+_OPTIONAL = ("protocol", "weight", "priority", "zone", "ttl")
+
+
+def _options(spec: Registration) -> Json:
+    options: Json = {field: value for field in _OPTIONAL if (value := getattr(spec, field)) != getattr(_PLAIN, field)}
+    if spec.check is not None:
+        options["check"] = spec.check.shown()
+    if spec.max_answers is not None:
+        options["maxAnswers"] = spec.max_answers
+    if spec.tags:
+        options["tags"] = spec.tags
+    if spec.ports:
+        options["ports"] = dict(spec.ports)
+    return options

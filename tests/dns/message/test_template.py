@@ -1,0 +1,261 @@
+"""Orders of alternatives and what is cut from them: seeded draws, and sums that a plain list of pieces confirms."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, draw, lay_in_order
+from discovery.dns.message.values import RR, Answer, Question, Rank, Type
+from discovery.dns.message.wire import Template
+
+ROUNDS = 2000
+BIG = 1_000_000
+
+
+class Down(NamedTuple):
+    """What was laid down."""
+
+    answer: bytes
+    answer_count: int
+    additional: bytes
+    additional_count: int
+    complete: bool
+
+
+def piece(index: int, size: int = 4, beside: int = 0) -> Piece:
+    """Its record is `size` octets of its number; so is what goes with it."""
+    number = index.to_bytes(2, "big")
+    return Piece((number * size)[: max(size, 2)], (number * beside)[:beside], 1 if beside else 0)
+
+
+def alternatives(
+    ranks: Sequence[Rank], most: int | None = None, seed: int = 1, make: Callable[[int], Piece] = piece
+) -> Alternatives:
+    return Alternatives(make, ranks, most, Random(seed))
+
+
+def lay(drawn: Alternatives, room: int = BIG) -> Down:
+    return Down(*drawn.lay(room))
+
+
+def order(laid: Down, size: int = 4) -> tuple[int, ...]:
+    """Which pieces, of equal size, were laid down."""
+    return tuple(int.from_bytes(laid.answer[at : at + 2], "big") for at in range(0, len(laid.answer), size))
+
+
+def equal(count: int) -> list[Rank]:
+    return [Rank(10, 100)] * count
+
+
+# -- orders
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_up_to_four_equal_ones_come_in_every_order_equally_often(count: int) -> None:
+    drawn = alternatives(equal(count))
+    seen = Counter(order(lay(drawn)) for _ in range(ROUNDS))
+    assert seen.keys() == set(permutations(range(count)))
+    for times in seen.values():
+        assert times / ROUNDS == pytest.approx(1 / len(seen), abs=0.03)
+
+
+@pytest.mark.parametrize("count", [5, 10, MAX_KEPT, MAX_KEPT + 1, 200])
+def test_more_equal_ones_each_stand_at_each_place_equally_often(count: int) -> None:
+    drawn = alternatives(equal(count))
+    orders = [order(lay(drawn)) for _ in range(ROUNDS)]
+    assert all(sorted(one) == list(range(count)) for one in orders)
+    for place in (0, 1, count // 2, count - 1):
+        first_half = sum(one[place] < count // 2 for one in orders)
+        assert first_half / ROUNDS == pytest.approx(count // 2 / count, abs=0.05)
+    if count <= 10:
+        for times in Counter(one[0] for one in orders).values():
+            assert times / ROUNDS == pytest.approx(1 / count, abs=0.03)
+
+
+def test_a_ring_is_shuffled_again_so_that_neighbours_do_not_stay_neighbours() -> None:
+    """Were it only turned, who comes after 0 would always be the same, and would get all the load when 0 fails."""
+    drawn = alternatives(equal(8))
+    after = Counter[int]()
+    for _ in range(8 * ROUNDS):
+        one = order(lay(drawn))
+        after[one[(one.index(0) + 1) % 8]] += 1
+    assert after.keys() == set(range(1, 8))
+    for times in after.values():
+        assert times / (8 * ROUNDS) == pytest.approx(1 / 7, abs=0.06)
+
+
+@pytest.mark.parametrize("count", [2, 4, 10, 100])
+def test_the_same_seed_gives_the_same_orders(count: int) -> None:
+    one, two = alternatives(equal(count), seed=5), alternatives(equal(count), seed=5)
+    assert [lay(one) for _ in range(100)] == [lay(two) for _ in range(100)]
+
+
+def test_rfc2782_lower_priorities_first_and_within_one_by_weight() -> None:
+    ranks = [Rank(20, 65535), Rank(10, 10), Rank(10, 90), Rank(30, 0), Rank(10, 0)]
+    drawn = alternatives(ranks)
+    orders = [order(lay(drawn)) for _ in range(ROUNDS)]
+    assert all(set(one[:3]) == {1, 2, 4} and one[3:] == (0, 3) for one in orders)
+    first = Counter(one[0] for one in orders)
+    assert first[2] / ROUNDS == pytest.approx(0.9, abs=0.03)
+    assert 0 <= first[4] / ROUNDS < 0.02
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.builds(Rank, st.integers(0, 3), st.integers(0, 65535)), max_size=100), st.integers(0, 99))
+def test_a_draw_is_a_permutation_that_keeps_the_priorities(ranks: list[Rank], seed: int) -> None:
+    drawn = draw(ranks, Random(seed))
+    assert sorted(drawn) == list(range(len(ranks)))
+    priorities = [ranks[index].priority for index in drawn]
+    assert priorities == sorted(priorities)
+
+
+# -- cut
+
+
+SIZES = st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0, 0, 16, 28])), min_size=1, max_size=MAX_KEPT + 6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    SIZES,
+    st.booleans(),
+    st.one_of(st.none(), st.integers(1, 80)),
+    st.integers(0, 1500),
+    st.integers(0, 9),
+    st.integers(1, 3),
+)
+def test_what_is_laid_down_is_the_longest_beginning_of_an_order_that_fits(
+    sizes: list[tuple[int, int]], alike: bool, most: int | None, room: int, seed: int, rounds: int
+) -> None:
+    pieces = [piece(index, *size) for index, size in enumerate(sizes)]
+    ranks = equal(len(pieces)) if alike else [Rank(index % 2, index) for index in range(len(pieces))]
+    laying = alternatives(ranks, most, seed, pieces.__getitem__)
+    for _ in range(rounds):
+        laid = lay(laying, room)
+        laid_down = _pieces_of(laid, pieces)
+        assert len(set(laid_down)) == len(laid_down) == laid.answer_count
+        used = sum(pieces[index].size for index in laid_down)
+        assert used == len(laid.answer) + len(laid.additional) <= room
+        assert laid.additional == b"".join(pieces[index].beside for index in laid_down), "in step, in the same order"
+        assert laid.additional_count == sum(pieces[index].beside_count for index in laid_down)
+        wanted = min(len(pieces), most or len(pieces))
+        assert laid.complete == (len(laid_down) == wanted)
+        if not laid.complete:
+            left = [each.size for index, each in enumerate(pieces) if index not in laid_down]
+            assert used + max(left) > room, "greedy: some next one did not fit"
+        if not alike:
+            priorities = [ranks[index].priority for index in laid_down]
+            assert priorities == sorted(priorities)
+
+
+def _pieces_of(laid: Down, pieces: Sequence[Piece]) -> list[int]:
+    """Walks the records by the number that each begins with."""
+    found, at = [], 0
+    while at < len(laid.answer):
+        index = int.from_bytes(laid.answer[at : at + 2], "big")
+        assert laid.answer[at : at + len(pieces[index].record)] == pieces[index].record
+        found.append(index)
+        at += len(pieces[index].record)
+    return found
+
+
+@pytest.mark.parametrize("room", [-1, -500, 0, 3])
+@pytest.mark.parametrize("count", [1, 4, 5, 64, 65])
+def test_without_room_for_one_nothing_is_laid_down(count: int, room: int) -> None:
+    assert lay(alternatives(equal(count)), room) == Down(b"", 0, b"", 0, False)
+
+
+@pytest.mark.parametrize("count", [3, 10, 70])
+def test_room_for_exactly_all_is_enough_and_an_octet_less_is_not(count: int) -> None:
+    drawn = alternatives(equal(count))
+    for _ in range(10):
+        assert lay(drawn, 4 * count).complete
+        assert lay(drawn, 4 * count - 1).answer_count == count - 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 9, 10, 11])
+@pytest.mark.parametrize("count", [3, 10, 70])
+def test_most_is_no_cut_and_everyone_gets_a_turn(count: int, most: int) -> None:
+    drawn = alternatives(equal(count), most)
+    seen: Counter[int] = Counter()
+    for _ in range(ROUNDS):
+        laid = lay(drawn)
+        assert laid.complete
+        assert laid.answer_count == min(most, count)
+        seen.update(order(laid))
+    for index in range(count):
+        assert seen[index] / ROUNDS == pytest.approx(min(most, count) / count, abs=0.06)
+
+
+def test_of_more_than_are_kept_only_those_that_are_laid_are_packed() -> None:
+    packed: list[int] = []
+
+    def make(index: int) -> Piece:
+        packed.append(index)
+        return piece(index)
+
+    many = alternatives(equal(1000), make=make)
+    assert not packed
+    assert not many.few
+    assert lay(many, 40).answer_count == 10
+    assert len(packed) <= 11, "the one that did not fit too"
+    assert alternatives(equal(MAX_KEPT), make=make).few
+
+
+@given(SIZES, st.integers(-5, 800), st.one_of(st.none(), st.integers(0, 20)))
+def test_in_order_means_from_the_first_on(sizes: list[tuple[int, int]], room: int, most: int | None) -> None:
+    pieces = [piece(index, *size) for index, size in enumerate(sizes)]
+    laid = Down(*lay_in_order(pieces, room, most))
+    assert _pieces_of(laid, pieces) == list(range(laid.answer_count))
+    assert laid.complete == (laid.answer_count == min(len(pieces), len(pieces) if most is None else most))
+    assert len(laid.answer) + len(laid.additional) <= max(room, 0)
+
+
+# -- whole templates
+
+
+def template(answer: Answer) -> Template:
+    return Template(Question((b"web", b"svc"), Type.TXT), answer, Random(1))
+
+
+def test_small_is_said_of_small_templates_whether_of_alternatives_or_not() -> None:
+    """Only what is small is worth keeping."""
+    rrs = [RR((b"web", b"svc"), Type.TXT, 5, b"\1x") for _ in range(600)]
+    assert template(Answer.of(rrs[:3])).small
+    assert template(Answer.of(rrs[:3])._replace(ranks=tuple(equal(3)))).small
+    assert not template(Answer.of(rrs)._replace(ranks=tuple(equal(600)))).small
+    assert not template(Answer.of(rrs)).small
+
+
+ANSWERS = {
+    "in order": Answer.of([RR((b"web", b"svc"), Type.TXT, 5, b"\1x")]),
+    "alternatives": Answer.of([RR((b"web", b"svc"), Type.TXT, 5, b"\1x")])._replace(ranks=tuple(equal(1))),
+    "behind an alias": Answer.of([RR((b"web", b"svc"), Type.TXT, 5, b"\1x")] * 2)._replace(
+        ranks=tuple(equal(1)), aliases=1
+    ),
+    "nothing": Answer.nodata(),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_a_template_that_is_dropped_is_gone_without_the_collector(answer: Answer) -> None:
+    """The server's collector never looks at what is old (`cli.collector`), so a circle in a template is never freed."""
+    gc.disable()
+    try:
+        made = template(answer)
+        made.reply(b"id", 0, b"", b"", BIG)
+        gone = weakref.ref(made)
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()

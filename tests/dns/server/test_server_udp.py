@@ -1,0 +1,90 @@
+"""UDP on real sockets: answers, silence, bursts, clients that are gone, and the source address of a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import dns.flags
+import pytest
+
+from discovery.dns.server import sockets as server
+from tests.dns.sockets import LIMIT, ask_udp, serving, udp_client
+from tests.dns.world import World, data, make_query, parsed
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    world = World()
+    world.add("web", "10.0.0.1")
+    for number in range(100):
+        world.add("many", f"10.1.{number}.1")
+    return world
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_query_over_udp_is_answered(world: World, host: str) -> None:
+    async with serving(world, host) as served:
+        assert data((await ask_udp(served.udp)).answer) == ["10.0.0.1"]
+
+
+async def test_a_large_answer_over_udp_is_cut_to_512_octets(world: World) -> None:
+    async with serving(world) as served:
+        reply = await ask_udp(served.udp, "many.svc.local", "SRV")
+        assert len(reply.wire or b"") <= 512
+        assert reply.flags & dns.flags.TC
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("0.0.0.0", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("0.0.0.0", "127.1.2.3"), ("::", "::1")],
+)
+async def test_on_a_wildcard_address_the_reply_comes_from_the_address_that_was_asked(
+    world: World, host: str, asked: str
+) -> None:
+    async with serving(world, host) as served:
+        assert data((await ask_udp((asked, served.udp[1]))).answer) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("burst", [1, 2, server.BURST])
+async def test_every_query_of_a_flood_is_answered(world: World, burst: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent before the server gets its turn: more than one burst."""
+    monkeypatch.setattr(server, "BURST", burst)
+    async with serving(world) as served:
+        with udp_client(served.udp) as client:
+            for number in range(100):
+                client.send(make_query("web.svc.local", id=number).to_wire())
+            replies = [
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), LIMIT) for _ in range(100)
+            ]
+    assert sorted(parsed(reply).id for reply in replies) == list(range(100))
+
+
+async def test_garbage_and_empty_datagrams_do_not_stop_it(world: World) -> None:
+    async with serving(world) as served:
+        with udp_client(served.udp) as client:
+            for packet in (
+                b"",
+                b"x",
+                b"\0" * 12,
+                b"\xff" * 600,
+                bytes(60_000),
+                make_query("web.svc.local").to_wire()[:-1],
+            ):
+                client.send(packet)
+        assert data((await ask_udp(served.udp)).answer) == ["10.0.0.1"]
+
+
+async def test_a_client_that_is_gone_before_its_reply_does_not_stop_it(world: World) -> None:
+    async with serving(world) as served:
+        for _ in range(20):
+            with udp_client(served.udp) as client:
+                client.send(make_query("web.svc.local").to_wire())
+        assert data((await ask_udp(served.udp)).answer) == ["10.0.0.1"]
+
+
+async def test_closing_frees_the_port(world: World) -> None:
+    async with serving(world) as served:
+        await ask_udp(served.udp)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(served.udp)

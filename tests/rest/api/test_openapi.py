@@ -1,0 +1,376 @@
+"""/openapi.json against what there is: the routes of the whole server, the errors that the code can say, and the answers that it gives."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import jsonschema_rs
+import openapi_spec_validator
+import pytest
+from aiohttp import web
+
+import discovery
+from discovery.app import Server
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.instance import Key, Registration
+from discovery.rest.api import errors, openapi
+from discovery.rest.api.openapi import CODES, ELSEWHERE, OPERATIONS, codes_of
+from discovery.store.engine import Engine
+from discovery.store.errors import NotDurable
+from discovery.store.service import Entry
+from discovery.store.writes import Write
+from tests.plugins.started import settings
+from tests.rest.harness import USER, Api
+from tests.rest.strict import serving_strictly
+
+PACKAGE = Path(discovery.__file__).parent
+README = (PACKAGE.parent / "README.md").read_text()
+DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
+AT = "/services/user-service/instances"
+HERE = "?ip=127.0.0.1&port=3001"
+
+T = TypeVar("T")
+
+
+# -- the document itself
+
+
+def test_it_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_every_operation_has_an_id_and_a_summary_of_its_own() -> None:
+    described = [DOCUMENT["paths"][path][method.lower()] for method, path in OPERATIONS]
+    assert len({each["operationId"] for each in described}) == len(described)
+    assert all(each["summary"] for each in described)
+
+
+def test_every_route_of_the_whole_server_is_in_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every plugin turned on that could add some."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("API_TOKEN", "a secret of the tests")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FORWARD_TO", "127.0.0.1")
+    server = Server(settings(tmp_path))
+    app = server._web._runner.app  # nothing shows it from outside, and a copy of its making would prove nothing
+    assert set(_described(DOCUMENT)) == set(_routes(app))
+
+
+async def test_it_is_served_as_it_was_made() -> None:
+    async with serving_strictly(routes=openapi.routes()) as api:
+        assert (await api.get("/openapi.json")).body == DOCUMENT
+
+
+def _described(document: Any) -> Iterator[tuple[str, str]]:
+    """HEAD goes wherever GET does, and has no line of its own."""
+    for path, methods in document["paths"].items():
+        for method in methods:
+            yield method.upper(), path
+            if method == "get":
+                yield "HEAD", path
+
+
+def _routes(app: web.Application) -> Iterator[tuple[str, str]]:
+    for route in app.router.routes():
+        assert route.resource is not None
+        yield route.method, route.resource.canonical
+
+
+# -- errors: the code, the README and the document
+
+
+def test_every_code_that_the_source_can_say_is_in_the_document_and_in_no_other_status() -> None:
+    said = {code: {status} for _, status, code, _ in errors._TABLE}
+    said |= {code: {status} for status, (code, _) in errors._FRAMEWORK.items()}
+    for code, status in _codes_in_source():
+        said.setdefault(code, set()).update({status} if status else ())
+    assert said.keys() == CODES.keys()
+    assert {code: statuses for code, statuses in said.items() if statuses - {CODES[code]}} == {}
+
+
+def _codes_in_source() -> Iterator[tuple[str, int | None]]:
+    """`HttpError(400, "CODE", …)` and its like; the status is None where it is a variable."""
+    for folder in ("rest", "plugins"):
+        for file in (PACKAGE / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and len(node.args) > 2:
+                    status, code = (getattr(argument, "value", None) for argument in node.args[:2])
+                    if isinstance(code, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", code):
+                        yield code, status if isinstance(status, int) else None
+
+
+def test_every_code_is_in_the_readme_and_the_readme_has_no_other() -> None:
+    rows = README.partition("| status | `code` |")[2].partition("\n\n")[0]
+    words = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)`", rows))
+    assert words >= CODES.keys()
+    knobs = set(re.findall(r"`([A-Z_]+)`", README.partition("## Settings")[2]))
+    assert words - CODES.keys() <= knobs
+    for row in rows.splitlines()[2:]:
+        statuses = set(re.findall(r"\d{3}", row.split("|")[1]))
+        assert {str(CODES[code]) for code in re.findall(r"`([A-Z_]+)`", row) if code in CODES} == statuses, row
+
+
+def test_every_code_is_documented_for_some_operation() -> None:
+    documented = {code for method, path in OPERATIONS for code in codes_of(method, path)}
+    assert documented == CODES.keys() - set(ELSEWHERE)
+
+
+def test_each_operation_lists_its_codes_by_status_and_a_success() -> None:
+    for method, path in OPERATIONS:
+        listed = set()
+        for status, response in DOCUMENT["paths"][path][method.lower()]["responses"].items():
+            if int(status) >= 400:
+                codes = response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert {CODES[code] for code in codes} == {int(status)}
+                listed |= set(codes)
+            else:
+                assert int(status) in OPERATIONS[method, path].status
+        assert listed == codes_of(method, path)
+
+
+# -- answers
+
+
+class Asked(NamedTuple):
+    """`code`: of the error that it must be; "" for a success."""
+
+    method: str
+    path: str
+    template: str
+    body: Any = None
+    code: str = ""
+    headers: dict[str, str] = {}  # noqa: RUF012 a value, never written to
+
+
+def ask(line: str, body: Any = None, code: str = "", template: str = "", **headers: str) -> Asked:
+    method, path = line.split()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Asked(method, path, template or path.partition("?")[0], body, code, named)
+
+
+NAMED = "/services/{name}"
+PLACED = "/services/{name}/instances"
+BY_ID = "/instances/{id}"
+WINDOW = {"reason": "a new disk", "seconds": 60}
+RICH = USER | {
+    "metadata": {"a": [1, None]}, "tags": ["blue"], "ports": {"admin": 9000}, "protocol": "udp", "weight": 1, "priority": 2,
+    "zone": "eu-1", "ttl": 20.5, "maxAnswers": 3, "check": {"http": "/health", "interval": 5}, "id": "user-1",
+}  # fmt: skip
+
+# In this order: each is asked of what the ones before have left.
+TOUR = [
+    ask("GET /health"),
+    ask("GET /ready"),
+    ask("GET /stats"),
+    ask("GET /maintenance"),
+    ask("GET /services"),
+    ask("GET /openapi.json"),
+    ask("GET /resolve/user-service", None, "SERVICE_UNKNOWN", "/resolve/{name}"),
+    ask("GET /resolve/-", None, "INVALID_FIELD", "/resolve/{name}"),
+    ask("POST /register", RICH),
+    ask("POST /register", USER | {"port": 3002}),
+    ask("POST /register", USER | {"name": "other-service", "id": "user-1"}, "ID_TAKEN"),
+    ask("POST /register", USER | {"port": 3003}, "SERVICE_FULL"),
+    ask("POST /register", USER | {"name": "fixed"}, "NAME_RESERVED"),
+    ask("POST /register", USER | {"port": 0}, "INVALID_FIELD"),
+    ask("POST /register", [], "NOT_AN_OBJECT"),
+    ask("POST /register", b"{", "BROKEN_JSON", Content_Type="application/json"),
+    ask("POST /register", b"", "BODY_MISSING", Content_Type="application/json"),
+    ask("POST /register", b"{}", "NOT_JSON", Content_Type="text/plain"),
+    ask("POST /register", b"{}", "ENCODED_BODY", Content_Type="application/json", Content_Encoding="gzip"),
+    ask("POST /register", USER | {"metadata": {"a": "b" * 200_000}}, "BODY_TOO_LARGE"),
+    ask("POST /register", USER, "EXPECTATION_FAILED", Expect="the unexpected"),
+    ask("PUT /register", USER, "METHOD_NOT_ALLOWED"),
+    ask("GET /nothing", None, "ROUTE_UNKNOWN"),
+    ask("POST /register", USER, "FOREIGN_ORIGIN", Origin="http://evil.example"),
+    ask("GET /health", None, "UNKNOWN_HOST", Host="evil.example", Origin="http://evil.example"),
+    ask("PUT /instances", RICH),
+    ask("PUT /instances", USER | {"name": "new-service"}),
+    ask("POST /heartbeat", USER),
+    ask("POST /heartbeat", RICH | {"register": True}),
+    ask("POST /heartbeat", USER | {"name": "newer-service", "register": True}),
+    ask("POST /heartbeat", USER | {"port": 3009}, "INSTANCE_UNKNOWN"),
+    ask("POST /heartbeats", {"instances": [USER, {"id": "user-1"}, {"id": "nobody"}, 7, {"name": "x", "ip": 1, "port": []}]}),
+    ask("POST /heartbeats", {"instances": 7}, "INVALID_FIELD"),
+    ask("GET /resolve/user-service", template="/resolve/{name}"),
+    ask("GET /services"),
+    ask("GET /services?limit=1"),
+    ask("GET /services?limit=0", None, "INVALID_FIELD"),
+    ask("GET /instances/user-1", template=BY_ID),
+    ask("GET /instances/nobody", None, "INSTANCE_UNKNOWN", BY_ID),
+    ask(f"PUT {AT}/drain{HERE}", template=f"{PLACED}/drain"),
+    ask(f"PUT {AT}/drain", None, "PARAMETER_MISSING", f"{PLACED}/drain"),
+    ask(f"PUT {AT}/drain?ip=x&port=1", None, "INVALID_FIELD", f"{PLACED}/drain"),
+    ask("PUT /instances/user-1/drain", template=f"{BY_ID}/drain"),
+    ask(f"PUT {AT}/maintenance{HERE}", WINDOW, template=f"{PLACED}/maintenance"),
+    ask("PUT /services/user-service/maintenance", WINDOW, template=f"{NAMED}/maintenance"),
+    ask("PUT /instances/user-1/maintenance", WINDOW, template=f"{BY_ID}/maintenance"),
+    ask("PUT /instances/user-1/maintenance", {"reason": ""}, "INVALID_FIELD", f"{BY_ID}/maintenance"),
+    ask("PUT /services/nobody/maintenance", WINDOW, "SERVICE_UNKNOWN", f"{NAMED}/maintenance"),
+    ask("GET /maintenance"),
+    ask("GET /services"),
+    ask("GET /resolve/user-service", None, "NO_HEALTHY_INSTANCE", "/resolve/{name}"),
+    ask("DELETE /instances/user-1/maintenance", template=f"{BY_ID}/maintenance"),
+    ask("DELETE /instances/user-1/maintenance", None, "NO_MAINTENANCE", f"{BY_ID}/maintenance"),
+    ask(f"DELETE {AT}/maintenance{HERE}", None, "NO_MAINTENANCE", f"{PLACED}/maintenance"),
+    ask("DELETE /services/user-service/maintenance", template=f"{NAMED}/maintenance"),
+    ask("DELETE /instances/user-1/drain", template=f"{BY_ID}/drain"),
+    ask(f"DELETE {AT}/drain{HERE}", template=f"{PLACED}/drain"),
+    ask("DELETE /instances/user-1", template=BY_ID),
+    ask(f"DELETE {AT}?ip=127.0.0.1&port=3002", template=PLACED),
+    ask("PUT /instances", USER | {"port": 3002}, "INSTANCE_DEREGISTERED"),
+    ask("DELETE /services/new-service", template=NAMED),
+    ask("DELETE /services/new-service", None, "SERVICE_UNKNOWN", NAMED),
+    ask("POST /admin/clear"),
+]  # fmt: skip
+
+
+async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> None:
+    def is_host(host: str) -> bool:
+        return "evil" not in host
+
+    async with serving_strictly(max_instances=2, routes=openapi.routes(), is_host=is_host) as api:
+        api.registry.reserve(frozenset({"fixed"}))
+        for asked in TOUR:
+            await assert_documented(api, asked)
+
+
+def test_the_tour_goes_everywhere() -> None:
+    """DNS over HTTPS has stories of its own; the other errors follow below, or need a token or 10 s."""
+    assert {(asked.method, asked.template) for asked in TOUR} >= {way for way in OPERATIONS if "/dns-query" not in way}
+    elsewhere = {"UNAUTHORIZED", "FORBIDDEN", "NO_QUERY", "NOT_DNS", "BAD_REQUEST", "BROKEN_BODY", "REQUEST_TIMEOUT"}
+    elsewhere |= {"TOO_MANY_CONNECTIONS", "TOO_BUSY"} | {code for _, code, _ in BROKEN}
+    assert {asked.code for asked in TOUR} - {""} == CODES.keys() - elsewhere
+
+
+class Broken:
+    """An engine whose every write ends in `error`."""
+
+    def __init__(self, inner: Engine, error: Exception) -> None:
+        self._inner = inner
+        self._error = error
+
+    async def open(self) -> None:
+        await self._inner.open()
+
+    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
+        raise self._error
+
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+        return self._inner.renew(which, by)
+
+    def is_safe(self, id: str) -> bool:
+        return self._inner.is_safe(id)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+BROKEN: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "POST /register",
+        "STORAGE_UNAVAILABLE",
+        {"engine": lambda inner, registry: Broken(inner, NotDurable("no space"))},
+    ),
+    ("POST /register", "INTERNAL", {"engine": lambda inner, registry: Broken(inner, RuntimeError("a bug"))}),
+    ("POST /register", "REGISTRY_FULL", {"max_services": 1}),
+    ("POST /register", "TOO_MANY_REGISTRATIONS", {"registers_per_second": 1}),
+    ("GET /ready", "NOT_READY", {"checks": {"registry": lambda: "it is still being filled"}}),
+    ("PUT /services/first/maintenance", "TOO_MANY_WINDOWS", {}),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "options"), BROKEN, ids=[code for _, code, _ in BROKEN])
+async def test_what_goes_wrong_is_as_documented_too(
+    line: str, code: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("discovery.store.windows.MAX_WINDOWS", 0)
+    async with serving_strictly(**options) as api:
+        api.registry.register(Registration.of("first", "10.0.0.1", 1), api.clock.now, api.clock.wall())
+        body = {"GET": None, "POST": USER, "PUT": WINDOW}[line.split()[0]]
+        if code == "TOO_MANY_REGISTRATIONS":
+            assert [(await api.post("/register", USER)).status for _ in range(2)] == [201, 201]
+        await assert_documented(api, ask(line, body, code, f"{NAMED}/maintenance" if "services" in line else ""))
+
+
+async def assert_documented(api: Api, asked: Asked) -> None:
+    reply = await api.request(asked.method, asked.path, asked.body, asked.headers)
+    assert (reply.body or {}).get("code", "") == asked.code, (asked, reply)
+    if asked.code in ELSEWHERE:
+        assert reply.status == CODES[asked.code]
+        return
+    operation = DOCUMENT["paths"][asked.template][asked.method.lower()]
+    assert str(reply.status) in operation["responses"], (asked, reply)
+    described = operation["responses"][str(reply.status)]
+    assert reply.headers["Content-Type"].partition(";")[0] in described["content"]
+    for name, header in described.get("headers", {}).items():
+        assert name in reply.headers or not header["required"], (asked, reply)
+    schema = described["content"]["application/json"]["schema"] | {"components": CLOSED}
+    for error in jsonschema_rs.iter_errors(schema, reply.body, validate_formats=True):
+        raise AssertionError(f"{asked.method} {asked.path}: {error}")
+
+
+def _closed() -> Any:
+    """The schemas, with nothing allowed that they do not name."""
+    components = copy.deepcopy(DOCUMENT["components"])
+    for schema in components["schemas"].values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+    return components
+
+
+CLOSED = _closed()
+
+
+# -- requests: the document says what the server takes
+
+
+@pytest.fixture
+async def fresh() -> AsyncIterator[Api]:
+    async with serving_strictly() as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "a" * 64), ("name", "-a"), ("name", "a-"), ("name", "_a"), ("name", "a.b"), ("name", ""), ("name", 7),
+        ("ip", "localhost"), ("ip", 7), ("port", 0), ("port", 65536), ("port", 1.5), ("port", True), ("port", "0x1"),
+        ("tags", ["a"] * 33), ("tags", ["a b"]), ("tags", "a"), ("ports", {"a": 0}), ("ports", {"a b": 1}), ("ports", []),
+        ("protocol", "sctp"), ("weight", -1), ("weight", 65536), ("priority", "1"), ("zone", "a.b"), ("ttl", 0.5), ("ttl", 3601),
+        ("maxAnswers", 0), ("id", ""), ("id", "-"), ("id", "a" * 129), ("metadata", []), ("metadata", "a"),
+        ("check", {}), ("check", {"http": "health"}), ("check", {"tcp": False}), ("check", {"tcp": True, "interval": 0.5}),
+        ("check", {"tcp": True, "http": "/"}), ("check", {"tcp": True, "other": 1}), ("check", {"tcp": True, "failures": 101}),
+    ],
+)  # fmt: skip
+async def test_what_the_document_forbids_is_refused(fresh: Api, field: str, value: object) -> None:
+    assert not _takes("RegisterBody", USER | {field: value})
+    assert (await fresh.post("/register", USER | {field: value})).body["code"] == "INVALID_FIELD"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "a" * 63), ("name", "a_-_"), ("name", "7"), ("ip", "::1"), ("ip", "10.0.0.7"), ("port", 65535), ("port", "3001"),
+        ("tags", []), ("tags", ["a"] * 32), ("ports", None), ("ports", {"a": 1}), ("weight", 65535), ("zone", None), ("ttl", 1),
+        ("ttl", 3600), ("ttl", None), ("maxAnswers", None), ("maxAnswers", 65535), ("id", None), ("id", "a" * 128),
+        ("metadata", None), ("check", None), ("check", {"tcp": True, "timeout": 0.1}), ("anything", "else"),
+    ],
+)  # fmt: skip
+async def test_what_the_document_allows_is_taken(fresh: Api, field: str, value: object) -> None:
+    assert _takes("RegisterBody", USER | {field: value})
+    assert (await fresh.post("/register", USER | {field: value})).status == 201
+
+
+def _takes(model: str, body: object) -> bool:
+    schema = {"$ref": f"#/components/schemas/{model}", "components": DOCUMENT["components"]}
+    return jsonschema_rs.is_valid(schema, body, validate_formats=True)

@@ -1,0 +1,69 @@
+"""The log: one line for each change, with who, where and why."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from discovery.core.change import Change, Kind
+from discovery.core.instance import Instance
+from discovery.store.change_log import narrate
+from tests.store.making import ALL, START, WALL, a_registry, spec
+
+LOUD = {Kind.UNHEALTHY, Kind.EXPIRED, Kind.SUSPECT, Kind.FAILING, Kind.FLAPPING}
+# At a restart they come by the thousand; how many there are is one line of whoever restores them.
+SPOKEN = [kind for kind in Kind if kind is not Kind.RESTORED]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_every_kind_of_change_is_one_line_that_says_all(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    instance = Instance("id-7", WALL, spec("User-Service", "2001:db8::1", 3001, metadata={"secret": "hush"}))
+    narrate(Change(42, kind, instance, "the reason why"))
+    (line,) = lines(caplog)
+    for part in (kind.value, "User-Service", "[2001:db8::1]:3001", "the reason why", "id-7", "42"):
+        assert part in line
+    assert "hush" not in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_only_what_nobody_asked_for_is_a_warning(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    narrate(Change(1, kind, Instance("id", WALL, spec()), "reason"))
+    assert caplog.records[0].levelno == (logging.WARNING if kind in LOUD else logging.INFO)
+    assert caplog.records[0].name.startswith("discovery")
+
+
+def test_what_is_restored_at_the_start_is_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    registry = a_registry()
+    registry.subscribe(narrate)
+    registry.restore(Instance("id", WALL, spec()), START)
+    assert lines(caplog) == []
+
+
+def test_a_life_is_told_from_end_to_end_and_heartbeats_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    registry = a_registry()
+    registry.subscribe(narrate)
+    registry.register(spec(), START, WALL)
+    registry.register(spec(tags=["blue"]), START, WALL)
+    for second in range(9):
+        registry.renew(spec().key, START + second)
+    registry.advance(118.0, ALL)
+    registry.renew(spec().key, 119.0)
+    registry.advance(1e6, ALL)
+    registry.register(spec("api"), START, WALL)
+    registry.deregister(spec("api").key, "asked for by 10.9.9.9", START)
+    words = [line.split()[0] for line in lines(caplog)]
+    assert words == [
+        "registered", "updated", "unhealthy", "healthy", "unhealthy", "expired", "registered", "deregistered",
+    ]  # fmt: skip
+    assert "10 s" in lines(caplog)[2]
+    assert "10.9.9.9" in lines(caplog)[-1]
