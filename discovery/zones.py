@@ -14,13 +14,14 @@ from pathlib import Path
 
 import watchfiles
 
-from discovery.dns.message.names import Name, to_text
+from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog
+from discovery.dns.zones.reserved import reserved
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
-from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
+from discovery.dns.zones.zone import MAX_CHAIN, LiveNames, NoLiveNames, Zone
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.zones")
@@ -59,6 +60,7 @@ class Zones:
             for origin in origins
         }
         self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
+        self._reserved: Mapping[str, str] = {}
         self._reloading = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -79,8 +81,29 @@ class Zones:
             else:
                 _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
 
+    def is_fixed_host(self, host: str) -> bool:
+        """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name
+        or for one outside our zones. Where a live name points, whoever registers decides.
+        """
+        try:
+            name = from_text(host)
+        except ValueError:
+            return False
+        zone = self._catalog.zone_of(name)
+        if zone is None:
+            return False
+        for _ in range(MAX_CHAIN):
+            if zone is None or zone.fixed.addresses(name):
+                return True
+            alias = zone.fixed.alias(name)
+            if alias is None:
+                return False
+            name, zone = alias, self._catalog.zone_of(alias)
+        return False
+
     def watch(self) -> None:
-        """Reloads whenever a zone file changes, until `close`."""
+        """Reloads whenever a zone file changes, until `close`. Call it when everything is restored."""
+        self._warn()
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def close(self) -> None:
@@ -112,9 +135,20 @@ class Zones:
         fixed = {origin: by_origin.get(origin) or self._made_up(origin) for origin in self._live}
         every = by_origin | fixed
         zones = [self._zone(zone, every) for zone in every.values()]
-        self._registry.reserve(_reserved(fixed.values()))
+        self._reserved = reserved(fixed.values(), every)
+        self._registry.reserve(self._reserved)
+        self._warn()
         self._catalog.replace(zones)
         self.on_change(zones)
+
+    def _warn(self) -> None:
+        """Of services that had their names before these were reserved, or in an earlier life of the server."""
+        for name in self._reserved.keys() & self._registry.services.keys():
+            _log.warning(
+                "service %s: its name %s, so DNS does not find all of it; register it under another name",
+                name,
+                self._reserved[name],
+            )
 
     def _made_up(self, origin: Name) -> StaticZone:
         return zonefile.made_up(origin, self._addresses, self._negative_ttl)
@@ -129,7 +163,3 @@ class Zones:
 
     def _serial(self) -> int:
         return self._registry.index
-
-
-def _reserved(zones: Iterable[StaticZone]) -> frozenset[str]:
-    return frozenset[str]().union(*(zone.reserved for zone in zones))

@@ -44,8 +44,10 @@ class RegistryFull(DiscoveryError):
 
 
 class NameReserved(DiscoveryError):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The name {name} has fixed records in a zone file; register under another name")
+    """`why`: the rest of the sentence that begins with the name."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"The name {name} {why}; register under another name")
         self.name = name
 
 

@@ -77,7 +77,7 @@ class Registry(Table):
         self.renewals = 0
         self.cleanups = 0
         self._new_id = new_id
-        self._reserved: frozenset[str] = frozenset()
+        self._reserved: Mapping[str, str] = {}
         self._tombstones = Tombstones()
         self._windows = Windows()
         no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
@@ -107,8 +107,8 @@ class Registry(Table):
 
     # -- writing
 
-    def reserve(self, names: frozenset[str]) -> None:
-        """The folded names that no new service may take, in place of those before.
+    def reserve(self, names: Mapping[str, str]) -> None:
+        """The folded names that no new service may take, each with the reason (as NameReserved shows it), in place of those before.
 
         What the zone files say is visible from outside, so the index moves.
         """
@@ -280,7 +280,7 @@ class Registry(Table):
     def _add(self, spec: Registration, own_id: str | None, now: float, wall: float) -> Entry:
         key = spec.key
         if key.service in self._reserved and key.service not in self._services:
-            raise NameReserved(spec.name)
+            raise NameReserved(spec.name, self._reserved[key.service])
         if own_id is not None and own_id in self._by_id:
             raise IdTaken(own_id, self._by_id[own_id].instance)
         if key.service not in self._services and len(self._services) >= self._max_services:

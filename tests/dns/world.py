@@ -27,6 +27,7 @@ from discovery.dns.server.kept_answers import HotPath
 from discovery.dns.server.responder import UDP, Responder, Transport
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog, first_of
+from discovery.dns.zones.reserved import reserved
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
@@ -118,7 +119,7 @@ class World:
     def reload(self, fixed: StaticZone) -> None:
         """The zone with the services has these records from now on; the other zones are gone."""
         zones = [Zone(fixed, self._live, self._serial, self._negative_ttl)]
-        self.registry.reserve(fixed.reserved)
+        self.registry.reserve(reserved([fixed], [fixed.origin]))
         self.catalog.replace(zones)
         if isinstance(self.responder, HotPath):
             self.responder.follow(zones)

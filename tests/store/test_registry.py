@@ -144,7 +144,7 @@ def test_at_the_limit_the_one_that_has_been_unhealthy_longest_makes_way() -> Non
 
 def test_a_fixed_name_cannot_be_taken_in_any_case() -> None:
     registry = a_registry()
-    registry.reserve(frozenset({"ns1"}))
+    registry.reserve({"ns1": "has fixed records in a zone file"})
     log = Log.of(registry)
     with pytest.raises(NameReserved, match="NS1"):
         registry.register(spec("NS1"), START, WALL)
@@ -153,8 +153,8 @@ def test_a_fixed_name_cannot_be_taken_in_any_case() -> None:
 
 def test_reserving_names_replaces_those_before_and_moves_the_index() -> None:
     registry = a_registry(index=41)
-    registry.reserve(frozenset({"ns1"}))
-    registry.reserve(frozenset({"ns2"}))
+    registry.reserve({"ns1": "has fixed records in a zone file"})
+    registry.reserve({"ns2": "has fixed records in a zone file"})
     assert registry.index > 41
     assert registry.register(spec("ns1"), START, WALL).instance.spec.name == "ns1"
     with pytest.raises(NameReserved, match="ns2"):
@@ -164,7 +164,7 @@ def test_reserving_names_replaces_those_before_and_moves_the_index() -> None:
 def test_an_instance_that_was_there_before_its_name_was_reserved_may_go_on() -> None:
     registry = a_registry()
     first = registry.register(spec(), START, WALL)
-    registry.reserve(frozenset({"web"}))
+    registry.reserve({"web": "has fixed records in a zone file"})
     assert registry.register(spec(), START + 1, WALL) is first
     assert registry.renew(first.instance.spec.key, START + 2) is first
     assert registry.deregister(first.instance.spec.key, "test", START) == first.instance

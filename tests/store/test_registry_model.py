@@ -38,7 +38,7 @@ class RegistryModel(RuleBasedStateMachine):
             started_at=started,
             index=index,
         )
-        self.registry.reserve(frozenset({"fixed"}))
+        self.registry.reserve({"fixed": "has fixed records in a zone file"})
         self.log = Log.of(self.registry)
         self.replica = Replica(self.registry.index)
         self.rows: dict[Key, Row] = {}

@@ -15,9 +15,9 @@ from discovery.dns.zones import records
 from discovery.dns.zones.staleness import longest_ttl
 from discovery.store.service import Service
 
-_ROOT = (b"_dns-sd", b"_udp")
-TYPES: Name = (b"_services", *_ROOT)
-DOMAINS: tuple[Name, ...] = tuple((label, *_ROOT) for label in (b"b", b"db", b"lb"))
+ROOT = (b"_dns-sd", b"_udp")
+TYPES: Name = (b"_services", *ROOT)
+DOMAINS: tuple[Name, ...] = tuple((label, *ROOT) for label in (b"b", b"db", b"lb"))
 # A list that does not end holds the loop: these take about 5 ms. More services than that are for HTTP.
 MAX_TYPES = 500
 MAX_LOOKED_AT = 5000
@@ -27,9 +27,9 @@ def lookup(
     origin: Name, relative: Name, qtype: int, services: Iterable[Service], max_ttl: int, now: float
 ) -> Answer | None:
     """None when the name is not one of DNS-SD's. `max_ttl`, seconds, is the upper bound."""
-    if relative == _ROOT:
+    if relative == ROOT:
         return Answer.nodata()
-    if relative[1:] != _ROOT:
+    if relative[1:] != ROOT:
         return None
     if relative in DOMAINS:
         rr = RR((*relative, *origin), Type.PTR, max_ttl, records.name(origin))

@@ -19,7 +19,7 @@ from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, 
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import Live, answer
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
-from discovery.dns.zones.spellings import BRANCHES, ours
+from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import doubt, longest_ttl
 from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
@@ -45,7 +45,7 @@ class ServiceZone:
         self._registry = registry
         self.ttl = ttl
         self._most = most
-        self._consul = origin[:1] == (b"consul",)
+        self._consul = is_consul(origin)
         self._suggester = Suggester(lambda name: self._registry.service(name) is not None)
 
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:

@@ -15,18 +15,24 @@ _DATACENTER = b"dc1"
 NAMESPACE = "default"
 _NAMESPACE = NAMESPACE.encode("ascii")
 
-
+_SERVICES = b"service"
 # Right below an origin: not services, and not nothing.
-BRANCHES = frozenset((b"service", _DATACENTER, _NAMESPACE))
+CONSUL_BRANCHES = (_SERVICES, _DATACENTER)
+BRANCHES = frozenset((*CONSUL_BRANCHES, _NAMESPACE))
+
+
+def is_consul(origin: Name) -> bool:
+    """Whether names in the zone may be spelt as Consul does."""
+    return origin[:1] == (b"consul",)
 
 
 def ours(relative: Name, consul: bool, is_service: Callable[[bytes], bool]) -> Name | None:
     """The name as `selector` reads it; None for a branch (`service.consul`) that exists without records."""
     if consul:
-        relative = relative[:-1] if relative[-2:] == (b"service", _DATACENTER) else relative
+        relative = relative[:-1] if relative[-2:] == (_SERVICES, _DATACENTER) else relative
         if relative == (_DATACENTER,):
             return None
-        if relative[-1:] == (b"service",):
+        if relative[-1:] == (_SERVICES,):
             return _consul(relative[:-1])
     if relative[-1:] == (_NAMESPACE,) and not is_service(_NAMESPACE):
         return relative[:-1] or None

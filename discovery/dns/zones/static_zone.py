@@ -32,10 +32,10 @@ class StaticZone:
         return self._nodes[self.origin][Type.SOA][0]
 
     @property
-    def reserved(self) -> frozenset[str]:
-        """First labels below the origin that have records of their own: not for services."""
+    def labels(self) -> Iterable[bytes]:
+        """Those right below the origin that have records of their own."""
         depth = len(self.origin) + 1
-        return frozenset(name[0].decode("ascii", "replace") for name in self._nodes if len(name) == depth)
+        return (name[0] for name in self._nodes if len(name) == depth)
 
     @property
     def records(self) -> Iterable[RR]:
@@ -69,9 +69,14 @@ class StaticZone:
         return not self._has_wildcard and name not in self._nodes and name not in self._branches
 
     def addresses(self, name: Name) -> tuple[RR, ...]:
-        """A and AAAA at exactly this name, for the additional section."""
+        """A and AAAA at exactly this name."""
         rrsets = self._nodes.get(name, {})
         return (*rrsets.get(Type.A, ()), *rrsets.get(Type.AAAA, ()))
+
+    def alias(self, name: Name) -> Name | None:
+        """The target of the CNAME at exactly this name."""
+        rrs = self._nodes.get(name, {}).get(Type.CNAME, ())
+        return from_wire(rrs[0].rdata) if rrs else None
 
     def _from(self, rrsets: RRsets, owner: Name, qtype: int) -> Answer:
         rrset = rrsets.get(qtype) or rrsets.get(Type.CNAME)

@@ -17,7 +17,7 @@ from discovery.dns.zones.live import Live
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.selector import Form, instance_label, select
 from discovery.dns.zones.service_zone import Offered, ServiceZone
-from discovery.dns.zones.spellings import ours
+from discovery.dns.zones.spellings import is_consul, ours
 from discovery.dns.zones.zone import Zone
 from discovery.store.service import Service
 
@@ -52,9 +52,7 @@ def _live(zone: Zone, taken: Collection[Offered]) -> Iterator[RR | None]:
 
 
 def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
-    if (
-        ours((one.service,), zone.origin[:1] == (b"consul",), lambda key: True) is None
-    ):  # Consul's spelling has taken its name
+    if ours((one.service,), is_consul(zone.origin), lambda key: True) is None:  # Consul's spelling has taken its name
         return
     for relative, chosen in _names(one):
         owner = (*relative, *zone.origin)

@@ -190,7 +190,7 @@ async def test_what_is_refused_is_told_with_the_reason(house: House) -> None:
     assert (await refused(house, DeregisterService("web", "because")))["outcome"] == "UnknownService"
     assert (await refused(house, Maintain(Scope("web"), WINDOW, WALL)))["outcome"] == "UnknownService"
     assert (await refused(house, EndMaintenance(Scope("web"), "because")))["outcome"] == "NoWindow"
-    house.registry.reserve(frozenset({"fixed"}))
+    house.registry.reserve({"fixed": "has fixed records in a zone file"})
     assert (await refused(house, Register(spec("fixed"), WALL)))["outcome"] == "NameReserved"
     for port in (80, 81):
         await house.submit(Register(spec(port=port, id=f"own-{port}"), WALL))

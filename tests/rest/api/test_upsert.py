@@ -282,7 +282,7 @@ async def test_what_keeps_a_registration_out_keeps_it_out(say: Way) -> None:
     async with serving(max_instances=2) as api:
         await api.register(id="mine")
         await api.register(port=3002)
-        api.registry.reserve(frozenset({"fixed"}))
+        api.registry.reserve({"fixed": "has fixed records in a zone file"})
         before = api.state()
         assert (await say(api, port=3003)).body["code"] == "SERVICE_FULL"
         assert (await say(api, name="fixed")).body["code"] == "NAME_RESERVED"

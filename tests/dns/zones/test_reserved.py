@@ -1,0 +1,61 @@
+"""Names that no service may take, because nobody could find it under them in every zone that is configured."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.dns.message.names import from_text, to_text
+from discovery.dns.zones.reserved import reserved
+from discovery.dns.zones.static_zone import StaticZone
+from tests.dns.world import World, load, outcome
+
+
+def _why(live: dict[str, str], *others: str) -> dict[str, str]:
+    """Of zones with services, by origin with the lines of their files; `others` are origins of zones without services."""
+    zones = load(live)
+    return reserved(zones, [*(zone.origin for zone in zones), *map(from_text, others)])
+
+
+def test_a_name_with_fixed_records_is_reserved_and_one_below_it_is_not() -> None:
+    why = _why({"svc.local": "printer A 192.0.2.7\na.deep A 192.0.2.8\n"})
+    assert why["printer"] == why["ns"] == "has fixed records in a zone file"
+    assert not {"a", "deep"} & why.keys()
+
+
+def test_the_label_of_a_zone_right_below_is_reserved_and_that_of_one_further_down_is_not() -> None:
+    why = _why({"svc.local": ""}, "child.svc.local", "a.deep.svc.local", "example.com")
+    assert why["child"] == "is the label of the zone child.svc.local"
+    assert not {"a", "deep", "example", "svc"} & why.keys()
+
+
+def test_rfc6763_the_name_of_the_browsing_branch_is_reserved_in_every_zone() -> None:
+    assert "dns-sd" in _why({"svc.local": ""})
+    assert "dns-sd" in _why({"consul": ""})
+
+
+@pytest.mark.parametrize("name", ["dc1", "service"])
+def test_consuls_branches_are_reserved_while_a_zone_consul_is_configured(name: str) -> None:
+    assert "consul" in _why({"svc.local": "", "consul": ""})[name]
+    assert name not in _why({"svc.local": ""}, "consul")
+
+
+def test_without_a_zone_of_services_nothing_is_reserved() -> None:
+    assert reserved([], [from_text("child.svc.local")]) == {}
+
+
+@pytest.mark.parametrize("name", ["child", "dns-sd"])
+def test_what_is_reserved_could_not_be_found(name: str) -> None:
+    """The reason for all of this: an SRV record whose target does not exist."""
+    world = World(fixed={"child.svc.local": ""})
+    world.add(name, "10.0.0.1", protocol="udp")
+    assert (
+        outcome(world.ask(f"{name}.svc.local", "SRV")) + outcome(world.ask(f"_{name}._udp.svc.local", "SRV"))
+        != "ANSWER" * 2
+    )
+
+
+def test_the_reason_is_a_sentence_with_the_zone_in_it() -> None:
+    zone: StaticZone = load({"svc.local": ""})[0]
+    assert all(why.startswith(("has ", "is ")) for why in reserved([zone], [zone.origin]).values()), to_text(
+        zone.origin
+    )
