@@ -9,13 +9,14 @@ from typing import Any
 
 from discovery import __version__
 from discovery.dns.message import names
+from discovery.dns.message.query import HTTPS
 from discovery.dns.server.client_router import Lanes
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
 from discovery.dns.server.deferred import Later
 from discovery.dns.server.kept_answers import HotPath
 from discovery.dns.server.limited import Limited, Responds
 from discovery.dns.server.rate_limit import RateLimiter
-from discovery.dns.server.responder import HTTPS, Respond, Responder
+from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.server.sockets import TcpServer, UdpServer
 from discovery.dns.zones.catalog import Catalog, Lookup, first_of
 from discovery.dns.zones.chaos import ServerNames

@@ -18,7 +18,7 @@ import dns.message
 
 from discovery.core.instance import Key, Registration
 from discovery.dns.message import names
-from discovery.dns.server.responder import UDP
+from discovery.dns.message.query import UDP
 from discovery.dns.zones.reverse import ReverseNames
 from tests.benchmarks import report
 from tests.benchmarks.fleet import TTL, Instance, fleet

@@ -21,10 +21,11 @@ import dns.rrset
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.message import names
-from discovery.dns.message.values import Answer, Deferred
+from discovery.dns.message.query import UDP, Request, Transport
+from discovery.dns.message.values import Answer, Deferred, Question
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import HotPath
-from discovery.dns.server.responder import UDP, Responder, Transport
+from discovery.dns.server.responder import Responder
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog, first_of
 from discovery.dns.zones.reserved import reserved
@@ -167,6 +168,11 @@ class World:
         """`edns`: the UDP payload size; None sends no OPT. `more` are dnspython's make_query's."""
         query = make_query(name, rtype, edns=edns, **more)
         return parsed(self.send(query.to_wire(), now=now, udp=udp))
+
+
+def request(question: Question, client: str = CLIENT) -> Request:
+    """For a look-up without a packet."""
+    return Request(b"\0\0", 0, False, question, b"", None, client, UDP)
 
 
 def scope(name: str, ip: str | None = None, port: int = 3001) -> Scope:

@@ -19,7 +19,8 @@ from aiohttp.typedefs import Handler, Middleware
 from discovery.app import Server
 from discovery.core.change import Change
 from discovery.core.errors import DiscoveryError
-from discovery.dns.message.values import Answer, Deferred, Question
+from discovery.dns.message.query import Request
+from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import Factory, Plugin
 from discovery.settings import Settings
@@ -69,9 +70,9 @@ class Recorder(Plugin):
         self.events.append(f"{self.name} {change.kind} {change.instance.spec.name}")
 
     def lookup(self, inner: Lookup) -> Lookup:
-        def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
+        def lookup(request: Request, now: float) -> Answer | Deferred | None:
             self.events.append(f"{self.name} lookup")
-            return inner(question, now, client)
+            return inner(request, now)
 
         return lookup
 

@@ -53,7 +53,7 @@ async def test_plugins_are_reached_through_every_seam_in_order(zones: Path, monk
 async def test_a_plugin_can_answer_in_the_registrys_stead(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(Plugin):
         def lookup(self, inner: Lookup) -> Lookup:
-            return lambda question, now, client: None
+            return lambda request, now: None
 
         def middlewares(self) -> Iterable[Middleware]:
             @web.middleware

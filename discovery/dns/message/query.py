@@ -1,4 +1,4 @@
-"""Octets in, a Query out. Strict: the whole message is walked (RFC 1035 §4.1), so that nothing behind it meets garbage.
+"""Octets in, a Request out. Strict: the whole message is walked (RFC 1035 §4.1), so that nothing behind it meets garbage.
 
 Names in a question cannot be compressed (nothing stands before them); names further on are stepped over, never followed,
 so there are no loops to fall into.
@@ -7,10 +7,12 @@ so there are no loops to fall into.
 from __future__ import annotations
 
 import struct
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from discovery.dns.message.edns import Edns, Option, parse_options
-from discovery.dns.message.names import MAX_LABEL, MAX_NAME, Name
+from discovery.dns.message.names import MAX_LABEL, MAX_NAME, ROOT, Name
 from discovery.dns.message.values import Question, Rcode, Type
 
 HEADER = struct.Struct("!HHHHHH")
@@ -21,18 +23,47 @@ _OPCODE_SHIFT, _OPCODE_MASK = 11, 0xF
 OPCODE_QUERY, OPCODE_NOTIFY = 0, 4
 
 
-class Query(NamedTuple):
-    """`question_wire` is the question section as the client spelt it (0x20); `edns` None when it sent no OPT.
+class CutShort(Exception):
+    """Raised by a stream of messages that cannot go on: a reply without its end must not look like one that is whole."""
 
-    `question` None: there is none, the client only wants a cookie (RFC 7873 §5.4).
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the way a query came means for its reply.
+
+    `keepalive`: seconds that an idle connection is kept, told to clients that ask (RFC 7828). `private`: encrypted, so
+    that padding hides something (RFC 7830). `stream` takes a reply of several messages, as zone transfers have them; None
+    where a query has one reply.
+    """
+
+    datagram: bool = False
+    keepalive: float | None = None
+    private: bool = False
+    stream: Callable[[AsyncGenerator[bytes]], object] | None = None
+
+
+UDP = Transport(datagram=True)
+HTTPS = Transport(private=True)
+
+# Of a message without a question: its client only wants a cookie (RFC 7873 §5.4).
+NO_QUESTION = Question(ROOT, 0, 0)
+
+
+class Request(NamedTuple):
+    """One query, parsed once: everything that its answer and its reply may depend on, but for the time.
+
+    `question` is in lower case, `question_wire` is its section as the client spelt it (0x20). `edns` is None when the client
+    sent no OPT. `client` is its address, "" where none is known.
     """
 
     id: bytes
     opcode: int
     recursion_desired: bool
-    question: Question | None
+    question: Question
     question_wire: bytes
     edns: Edns | None
+    client: str
+    transport: Transport
 
 
 class Malformed(Exception):
@@ -48,7 +79,7 @@ def has_reply(packet: bytes) -> bool:
     return len(packet) >= 2 and not (len(packet) > 2 and packet[2] & 0x80)
 
 
-def parse(packet: bytes) -> Query:
+def parse(packet: bytes, client: str, transport: Transport) -> Request:
     """Malformed when it is no query. Call it only for what `has_reply`."""
     if len(packet) < HEADER.size:
         raise Malformed(Rcode.FORMERR)
@@ -59,15 +90,15 @@ def parse(packet: bytes) -> Query:
     if questions > 1:  # RFC 9619
         raise Malformed(Rcode.FORMERR)
     try:
-        question, at = _question(packet) if questions else (None, HEADER.size)
+        question, at = _question(packet) if questions else (NO_QUESTION, HEADER.size)
         edns, end = _records(packet, at, answers + authorities, additionals)
     except (IndexError, struct.error):  # it ends before it should
         raise Malformed(Rcode.FORMERR) from None
     if end != len(packet):
         raise Malformed(Rcode.FORMERR)
-    if question is None and (edns is None or Option.COOKIE not in edns.options):
+    if not questions and (edns is None or Option.COOKIE not in edns.options):
         raise Malformed(Rcode.FORMERR)
-    return Query(packet[:2], opcode, bool(flags & RD), question, packet[HEADER.size : at], edns)
+    return Request(packet[:2], opcode, bool(flags & RD), question, packet[HEADER.size : at], edns, client, transport)
 
 
 def fresh_for(reply: bytes) -> int:

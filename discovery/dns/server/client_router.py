@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any
 
-from discovery.dns.server.responder import Respond, Transport
+from discovery.dns.message.query import Transport
+from discovery.dns.server.responder import Respond
 
 # Clients whose lane is remembered, at 0.2 KB each. In a flood from forged addresses it does not help, and costs a look at the networks.
 MAX_CLIENTS = 16384

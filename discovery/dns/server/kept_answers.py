@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from discovery.core.change import Change
 from discovery.dns.message.edns import MAX_UDP, MIN_UDP, Option
-from discovery.dns.message.query import RA, RD
-from discovery.dns.message.values import Answer, Lifetime, Question, Type
+from discovery.dns.message.query import RA, RD, Request, Transport
+from discovery.dns.message.values import Answer, Lifetime, Type
 from discovery.dns.message.wire import MAX_TCP, Template, nxdomain
 from discovery.dns.server.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
 from discovery.dns.server.nxdomain_cache import Absences
-from discovery.dns.server.responder import Respond, Responder, Transport
+from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.zones.spellings import NAMESPACE
 from discovery.dns.zones.zone import Zone
 
@@ -201,9 +201,9 @@ class HotPath:
                 return heads.cookie + cookie.reply
         return None
 
-    def _keep(self, question: Question, wire: bytes, answer: Answer, template: Template, now: float) -> None:
-        lifetime = answer.lifetime
-        if lifetime is None or question.type not in _KEPT_TYPES or not template.small:
+    def _keep(self, request: Request, answer: Answer, template: Template, now: float) -> None:
+        lifetime, wire = answer.lifetime, request.question_wire
+        if lifetime is None or request.question.type not in _KEPT_TYPES or not template.small:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return

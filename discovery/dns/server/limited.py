@@ -9,10 +9,9 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from discovery.dns.message.edns import Option
-from discovery.dns.message.query import Malformed, parse
+from discovery.dns.message.query import Malformed, Transport, parse
 from discovery.dns.server.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
 from discovery.dns.server.rate_limit import RateLimiter, Verdict, answer_key, truncated
-from discovery.dns.server.responder import Transport
 
 # How an option with a client's and a server's cookie begins (RFC 7873 §4).
 _BOTH = Option.COOKIE.to_bytes(2, "big") + (CLIENT_SIZE + SERVER_SIZE).to_bytes(2, "big")
@@ -45,7 +44,7 @@ class Limited:
         if self._place(client) is None or not isinstance(reply, bytes):
             return reply
         verdict = self._limiter.verdict(client, answer_key(reply), now)
-        if verdict is Verdict.PASS or self._is_proven(packet, client, now):
+        if verdict is Verdict.PASS or self._is_proven(packet, client, transport, now):
             return reply
         if verdict is Verdict.SLIP:
             self.slipped += 1
@@ -53,11 +52,11 @@ class Limited:
         self.dropped += 1
         return None
 
-    def _is_proven(self, packet: bytes, client: str, now: float) -> bool:
+    def _is_proven(self, packet: bytes, client: str, transport: Transport, now: float) -> bool:
         if _BOTH not in packet:
             return False
         try:
-            edns = parse(packet).edns
+            edns = parse(packet, client, transport).edns
         except Malformed:
             return False
         shown = edns.options.get(Option.COOKIE) if edns else None

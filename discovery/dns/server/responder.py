@@ -5,45 +5,31 @@ Only an answer that is elsewhere takes time: then what comes back is an awaitabl
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
 from discovery.dns.message.edns import Edns, Option, option, udp_limit
 from discovery.dns.message.names import to_text
-from discovery.dns.message.query import OPCODE_NOTIFY, RA, RD, Malformed, Query, has_reply, parse
-from discovery.dns.message.values import NOT_AUTHORITATIVE, OTHER, Answer, Deferred, Explanation, Question, Rcode, Type
+from discovery.dns.message.query import (
+    NO_QUESTION,
+    OPCODE_NOTIFY,
+    RA,
+    RD,
+    Malformed,
+    Request,
+    Transport,
+    has_reply,
+    parse,
+)
+from discovery.dns.message.values import NOT_AUTHORITATIVE, OTHER, Answer, Deferred, Explanation, Rcode, Type
 from discovery.dns.message.wire import MAX_TCP, Template, error, padded
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.zones.catalog import Lookup
 
-
-class CutShort(Exception):
-    """Raised by a stream of messages that cannot go on: a reply without its end must not look like one that is whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """What the way a query came means for its reply.
-
-    `keepalive`: seconds that an idle connection is kept, told to clients that ask (RFC 7828). `private`: encrypted, so
-    that padding hides something (RFC 7830). `stream` takes a reply of several messages, as zone transfers have them; None
-    where a query has one reply.
-    """
-
-    datagram: bool = False
-    keepalive: float | None = None
-    private: bool = False
-    stream: Callable[[AsyncGenerator[bytes]], object] | None = None
-
-
 # One message, the time and the client's address in; its reply out, at once or later, or None when there is nothing (more) to say.
 # A feature may wrap one Respond in another.
 Respond = Callable[[bytes, float, str, Transport], "bytes | Coroutine[Any, Any, bytes] | None"]
-
-UDP = Transport(datagram=True)
-HTTPS = Transport(private=True)
 
 # RFC 8467 §4.1.
 _PADDING_BLOCK = 468
@@ -65,8 +51,8 @@ _OPERATIONS: dict[int, Answer] = {
 }
 
 
-# Is told of every template whose answer may be kept: question, as spelt, answer, template, and when it was made.
-Keep = Callable[[Question, bytes, Answer, Template, float], None]
+# Is told of every template whose answer may be kept, and when it was made.
+Keep = Callable[[Request, Answer, Template, float], None]
 
 
 class Responder:
@@ -90,7 +76,7 @@ class Responder:
         self._random = random
         self._recurses = recurses
         self.require_cookies = require_cookies
-        self.keep: Keep = lambda question, wire, answer, template, now: None
+        self.keep: Keep = lambda request, answer, template, now: None
 
     def respond(
         self, packet: bytes, now: float, client: str, transport: Transport
@@ -99,44 +85,42 @@ class Responder:
         if not has_reply(packet):
             return None
         try:
-            query = parse(packet)
+            request = parse(packet, client, transport)
         except Malformed as malformed:
             return error(packet, malformed.rcode)
-        options, refusal = self._options(query.edns, now, client, transport) if query.edns else (b"", None)
-        answer = refusal or self._answer(query, now, client)
-        if isinstance(answer, Deferred) and not query.recursion_desired:  # RFC 1034 §4.3.1
+        options, refusal = self._options(request.edns, now, client, transport) if request.edns else (b"", None)
+        answer = refusal or self._answer(request, now)
+        if isinstance(answer, Deferred) and not request.recursion_desired:  # RFC 1034 §4.3.1
             answer = answer.unasked or Answer.refused()
         if isinstance(answer, Deferred):
-            return self._later(query, answer, client, options, transport)
-        return self._encode(query, answer, now, client, options, transport)
+            return self._later(request, answer, options)
+        return self._encode(request, answer, now, options)
 
-    def _answer(self, query: Query, now: float, client: str) -> Answer | Deferred:
-        if query.question is None:
+    def _answer(self, request: Request, now: float) -> Answer | Deferred:
+        if request.question is NO_QUESTION:
             return _COOKIE_ONLY
-        if query.opcode == OPCODE_NOTIFY:
+        if request.opcode == OPCODE_NOTIFY:
             return _NO_SECONDARY
-        operation = _OPERATIONS.get(query.question.type)
-        return operation or self._lookup(query.question, now, client) or _nobodys(query.question)
+        operation = _OPERATIONS.get(request.question.type)
+        return operation or self._lookup(request, now) or _nobodys(request)
 
-    async def _later(
-        self, query: Query, elsewhere: Deferred, client: str, options: bytes, transport: Transport
-    ) -> bytes:
-        answer = (await elsewhere.ask())._replace(lifetime=None)  # what another server said is not ours to keep
-        return self._encode(query, answer, 0.0, client, options, transport)
+    async def _later(self, request: Request, deferred: Deferred, options: bytes) -> bytes:
+        answer = (await deferred.ask())._replace(lifetime=None)  # what another server said is not ours to keep
+        return self._encode(request, answer, 0.0, options)
 
-    def _encode(
-        self, query: Query, answer: Answer, now: float, client: str, options: bytes, transport: Transport
-    ) -> bytes:
-        template = Template(query.question, answer, self._random)
-        if query.question is not None and answer.lifetime is not None:
-            self.keep(query.question, query.question_wire, answer, template, now)
-        flags = query.opcode << 11 | (RD if query.recursion_desired else 0) | (RA if self._recurses(client) else 0)
-        limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
-        if query.edns is None:
-            return template.reply(query.id, flags, query.question_wire, b"", limit)
-        opt = template.opt(query.edns, options, limit - len(query.question_wire))
-        reply = template.reply(query.id, flags, query.question_wire, opt, limit)
-        if transport.private and Option.PADDING in query.edns.options:
+    def _encode(self, request: Request, answer: Answer, now: float, options: bytes) -> bytes:
+        edns, transport, question = request.edns, request.transport, request.question_wire
+        template = Template(request.question, answer, self._random)
+        if answer.lifetime is not None:
+            self.keep(request, answer, template, now)
+        rd, ra = RD if request.recursion_desired else 0, RA if self._recurses(request.client) else 0
+        flags = request.opcode << 11 | rd | ra
+        limit = udp_limit(edns) if transport.datagram else MAX_TCP
+        if edns is None:
+            return template.reply(request.id, flags, question, b"", limit)
+        opt = template.opt(edns, options, limit - len(question))
+        reply = template.reply(request.id, flags, question, opt, limit)
+        if transport.private and Option.PADDING in edns.options:
             return padded(reply, len(opt), _PADDING_BLOCK, limit)
         return reply
 
@@ -160,6 +144,6 @@ class Responder:
         return options, _BADCOOKIE if refused else None
 
 
-def _nobodys(question: Question) -> Answer:
-    text = f"{to_text(question.name)} is not in a zone of this server"
+def _nobodys(request: Request) -> Answer:
+    text = f"{to_text(request.question.name)} is not in a zone of this server"
     return Answer.refused(Explanation(NOT_AUTHORITATIVE, text))

@@ -16,8 +16,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, cast
 
+from discovery.dns.message.query import UDP, CutShort, Transport
 from discovery.dns.server.deferred import Later
-from discovery.dns.server.responder import UDP, CutShort, Transport
 from discovery.system.tls import Tls, TlsListener
 
 Clock = Callable[[], float]

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from discovery.dns.message.names import Name
-from discovery.dns.message.values import Answer, Class, Deferred, Question
+from discovery.dns.message.query import Request
+from discovery.dns.message.values import Answer, Class, Deferred
 from discovery.dns.zones.zone import Zone
 
-# The Lookup seam: a question, the time and the client's address in; what is true out, or where it is known, or None: "not
-# mine", which is not "no". A feature may wrap one Lookup in another.
-Lookup = Callable[[Question, float, str], "Answer | Deferred | None"]
+# The Lookup seam: a request that has a question, and the time (monotonic seconds); what is true out, or where it is known, or
+# None: "not mine", which is not "no". A feature may wrap one Lookup in another.
+Lookup = Callable[[Request, float], "Answer | Deferred | None"]
 
 
 def first_of(*lookups: Lookup) -> Lookup:
     """Asks one after the other."""
 
-    def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
+    def lookup(request: Request, now: float) -> Answer | Deferred | None:
         for one in lookups:
-            if (answer := one(question, now, client)) is not None:
+            if (answer := one(request, now)) is not None:
                 return answer
         return None
 
@@ -43,6 +44,7 @@ class Catalog:
                 return zone
         return None
 
-    def lookup(self, question: Question, now: float, client: str) -> Answer | None:
+    def lookup(self, request: Request, now: float) -> Answer | None:
+        question = request.question
         zone = self.zone_of(question.name) if question.klass == Class.IN else None
-        return None if zone is None else zone.lookup(question, now)
+        return None if zone is None else zone.lookup(request, now)

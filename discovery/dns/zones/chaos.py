@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from discovery.dns.message.names import from_text
-from discovery.dns.message.values import RR, Answer, Class, Question, Type
+from discovery.dns.message.query import Request
+from discovery.dns.message.values import RR, Answer, Class, Type
 
 
 class ServerNames:
@@ -17,7 +18,8 @@ class ServerNames:
             from_text("id.server"): server_id,
         }
 
-    def lookup(self, question: Question, now: float, client: str) -> Answer | None:
+    def lookup(self, request: Request, now: float) -> Answer | None:
+        question = request.question
         text = self._texts.get(question.name) if question.klass == Class.CH else None
         if text is None:
             return None

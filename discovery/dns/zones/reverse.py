@@ -14,7 +14,8 @@ from itertools import islice
 from discovery.core.change import Change, Kind
 from discovery.core.instance import Instance
 from discovery.dns.message.names import Name
-from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, Question, Type
+from discovery.dns.message.query import Request
+from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, Type
 from discovery.dns.zones import records
 from discovery.dns.zones.selector import instance_label
 from discovery.dns.zones.staleness import doubt, longest_ttl
@@ -63,8 +64,9 @@ class ReverseNames:
         if not ids or ids == id:
             self._ids.pop(ip, None)
 
-    def lookup(self, question: Question, now: float, client: str) -> Answer | None:
+    def lookup(self, request: Request, now: float) -> Answer | None:
         """For a full reverse name of a registered address; None for everything else."""
+        question = request.question
         if question.klass != Class.IN:
             return None
         answer = self.answer(question.name, question.type, now)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from discovery.dns.message.names import Name, from_wire, to_text
+from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Question, Rcode, Type
 from discovery.dns.zones import records
 from discovery.dns.zones.static_zone import StaticZone
@@ -84,8 +85,9 @@ class Zone:
             return False
         return self.fixed.surely_lacks(label) and self.live.surely_lacks(label)
 
-    def lookup(self, question: Question, now: float) -> Answer:
-        """`question.name` is at or below the origin."""
+    def lookup(self, request: Request, now: float) -> Answer:
+        """The name that is asked is at or below the origin."""
+        question = request.question
         return self._any(question, now) if question.type == Type.ANY else self._chase(question, now)
 
     def _finished(self, answer: Answer, name: Name, now: float) -> Answer:

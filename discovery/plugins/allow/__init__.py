@@ -12,7 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from discovery.dns.message.names import ROOT, Name, from_wire, to_text
-from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Question, Type
+from discovery.dns.message.query import Request
+from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Type
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
@@ -60,27 +61,27 @@ class Allow(Plugin):
         return not self._find_closed_to(client)
 
     def lookup(self, inner: Lookup) -> Lookup:
-        def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
-            closed = self._closed_to(client)
+        def lookup(request: Request, now: float) -> Answer | Deferred | None:
+            closed, question = self._closed_to(request.client), request.question
             if question.klass != Class.IN or not closed:
-                return inner(question, now, client)
+                return inner(request, now)
             if (rule := self._rule_of(question.name)) is not None:
-                return _refused(rule, client) if rule in closed else inner(question, now, client)
+                return _refused(rule, request.client) if rule in closed else inner(request, now)
             if question.name[-1:] == _ARPA:
-                return self._reversed(inner, question, now, client)
-            return inner(question, now, client)
+                return self._reversed(inner, request, now)
+            return inner(request, now)
 
         return lookup
 
-    def _reversed(self, inner: Lookup, question: Question, now: float, client: str) -> Answer | Deferred | None:
+    def _reversed(self, inner: Lookup, request: Request, now: float) -> Answer | Deferred | None:
         """A reverse name tells of names, so it is for those who may ask about these."""
-        closed = self._closed_to(client)
-        for asked in {question._replace(type=Type.PTR), question}:
-            answer = inner(asked, now, client)
+        closed = self._closed_to(request.client)
+        for asked in {request.question._replace(type=Type.PTR), request.question}:
+            answer = inner(request._replace(question=asked), now)
             for name in _names_in(answer) if isinstance(answer, Answer) else ():
                 if (rule := self._rule_of(name)) is not None and rule in closed:
-                    return _refused(rule, client)
-        return inner(question, now, client)
+                    return _refused(rule, request.client)
+        return inner(request, now)
 
     def _rule_of(self, name: Name) -> Name | None:
         for start in range(len(name) + 1):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from discovery.dns.message.names import Name, from_wire
+from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import Plugin
@@ -35,9 +36,9 @@ class Forward(Plugin):
         return self._is_served(client)
 
     def lookup(self, inner: Lookup) -> Lookup:
-        def lookup(question: Question, now: float, client: str) -> Answer | Deferred | None:
-            answer = inner(question, now, client)
-            if question.klass != Class.IN or isinstance(answer, Deferred) or not self._is_served(client):
+        def lookup(request: Request, now: float) -> Answer | Deferred | None:
+            answer, question = inner(request, now), request.question
+            if question.klass != Class.IN or isinstance(answer, Deferred) or not self._is_served(request.client):
                 return answer
             if answer is None:
                 return Deferred(lambda: self._ask(question))

@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 from discovery.dns.message.edns import opt_record
 from discovery.dns.message.names import to_labels
-from discovery.dns.message.query import HEADER, QR, RD, Query
+from discovery.dns.message.query import HEADER, QR, RD, CutShort, Request
 from discovery.dns.message.values import RR, Class, Question
-from discovery.dns.server.responder import CutShort
 from discovery.plugins.transfer.snapshot import Turns
 from discovery.plugins.transfer.tsig import Signer
 
@@ -31,7 +30,7 @@ class Totals:
 
 
 async def messages(
-    query: Query,
+    query: Request,
     question: Question,
     soa: RR,
     rest: Iterator[RR | None],
@@ -75,7 +74,7 @@ def _framed(soa: RR, rest: Iterator[RR | None]) -> Iterator[RR | None]:
 class _Message:
     """The reply to `query` that is being filled. Owners are compressed against the question, which every message repeats."""
 
-    def __init__(self, query: Query, depth: int) -> None:
+    def __init__(self, query: Request, depth: int) -> None:
         self._depth = depth
         flags = QR | _AA | (RD if query.recursion_desired else 0)
         self._before = query.id + flags.to_bytes(2, "big") + b"\0\1"

@@ -13,7 +13,7 @@ from typing import Any
 
 from discovery.dns.message.edns import udp_limit
 from discovery.dns.message.names import Name, to_text
-from discovery.dns.message.query import OPCODE_QUERY, RD, Malformed, Query, has_reply, parse
+from discovery.dns.message.query import OPCODE_QUERY, RD, Malformed, Request, Transport, has_reply, parse
 from discovery.dns.message.values import (
     NOT_AUTHORITATIVE,
     NOT_READY,
@@ -26,7 +26,7 @@ from discovery.dns.message.values import (
     Type,
 )
 from discovery.dns.message.wire import MAX_TCP, Template, error
-from discovery.dns.server.responder import Respond, Transport
+from discovery.dns.server.responder import Respond
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Network
@@ -74,7 +74,7 @@ class TransferResponder:
         if not _concerns(packet) or not has_reply(packet):
             return self._inner(packet, now, client, transport)
         try:
-            query = parse(packet)
+            query = parse(packet, client, transport)
             signed = tsig.find(packet)
             checked = None if signed is None else tsig.check(packet, signed, self._keys(), int(self._wall()))
         except Malformed:
@@ -83,7 +83,7 @@ class TransferResponder:
             return error(packet, Rcode.FORMERR)
         if isinstance(checked, Unverified):
             return self._unverified(query, checked, transport)
-        if query.question is not None and query.opcode == OPCODE_QUERY and query.question.type in _TYPES:
+        if query.opcode == OPCODE_QUERY and query.question.type in _TYPES:
             return self._transfer(packet, query, signed, checked, client, transport)
         if signed is None or checked is None:
             return self._inner(packet, now, client, transport)
@@ -93,7 +93,13 @@ class TransferResponder:
         return None if reply is None else self._signed_later(reply, query, signed, checked, transport)
 
     def _transfer(
-        self, packet: bytes, query: Query, signed: Tsig | None, signer: Signer | None, client: str, transport: Transport
+        self,
+        packet: bytes,
+        query: Request,
+        signed: Tsig | None,
+        signer: Signer | None,
+        client: str,
+        transport: Transport,
     ) -> bytes | None:
         answer = self._refusal(signer, client) or self._at_once(packet, query, transport)
         if answer is not None:
@@ -113,10 +119,9 @@ class TransferResponder:
             missing.append(f"{client} is in no network of TRANSFER_ALLOW")
         return Answer.refused(Explanation(PROHIBITED, f"no transfer: {', and '.join(missing)}")) if missing else None
 
-    def _at_once(self, packet: bytes, query: Query, transport: Transport) -> Answer | None:
+    def _at_once(self, packet: bytes, query: Request, transport: Transport) -> Answer | None:
         """What there is to say to somebody who may transfer, if it is not the whole zone."""
         question = query.question
-        assert question is not None
         zone = self._sending.zones.get(question.name)
         if zone is None or question.klass != Class.IN:  # RFC 5936 §2.2.1
             text = f"{to_text(question.name)} is no zone of this server"
@@ -133,7 +138,7 @@ class TransferResponder:
         # RFC 1995 §2: the SOA alone when there is nothing newer, and when more does not fit a datagram.
         return Answer.of([soa]) if transport.stream is None or not _is_newer(ours, serial) else None
 
-    def _unverified(self, query: Query, unverified: Unverified, transport: Transport) -> bytes:
+    def _unverified(self, query: Request, unverified: Unverified, transport: Transport) -> bytes:
         """RFC 8945 §5.3.2."""
         explanation = Explanation(PROHIBITED, unverified.text)
         reply = _reply(query, Answer(rcode=Rcode.NOTAUTH, authoritative=False, explanation=explanation), transport)
@@ -143,7 +148,7 @@ class TransferResponder:
         at = unverified.tsig.time if unverified.error == tsig.BADTIME else int(self._wall())  # §5.2.3
         return unverified.signer.sign(reply, at, unverified.error, other)
 
-    def _signed(self, reply: bytes, query: Query, request: Tsig, signer: Signer, transport: Transport) -> bytes:
+    def _signed(self, reply: bytes, query: Request, request: Tsig, signer: Signer, transport: Transport) -> bytes:
         now = int(self._wall())
         signed = signer.sign(reply, now)
         if len(signed) <= (udp_limit(query.edns) if transport.datagram else MAX_TCP):
@@ -153,7 +158,7 @@ class TransferResponder:
         return signer.sign(cut, now)
 
     async def _signed_later(
-        self, reply: Coroutine[Any, Any, bytes], query: Query, request: Tsig, signer: Signer, transport: Transport
+        self, reply: Coroutine[Any, Any, bytes], query: Request, request: Tsig, signer: Signer, transport: Transport
     ) -> bytes:
         return self._signed(await reply, query, request, signer, transport)
 
@@ -172,7 +177,7 @@ def _concerns(packet: bytes) -> bool:
     return packet[end : end + 2] in _ON_THE_WIRE or _TSIG_MARK in packet
 
 
-def _reply(query: Query, answer: Answer, transport: Transport) -> bytes:
+def _reply(query: Request, answer: Answer, transport: Transport) -> bytes:
     template = Template(query.question, answer, _NO_RANDOM)
     flags = query.opcode << 11 | (RD if query.recursion_desired else 0)
     limit = udp_limit(query.edns) if transport.datagram else MAX_TCP

@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
 from discovery.dns.message.names import Name, to_text
-from discovery.dns.message.query import Query
+from discovery.dns.message.query import CutShort, Request
 from discovery.dns.message.values import OTHER, Answer, Explanation
-from discovery.dns.server.responder import CutShort
 from discovery.dns.zones.reverse import ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
@@ -52,7 +51,7 @@ class Sending:
         for snapshot in self._snapshots:
             snapshot.changed(service)
 
-    async def messages(self, query: Query, signer: Signer, client: str, busy: bytes) -> AsyncGenerator[bytes]:
+    async def messages(self, query: Request, signer: Signer, client: str, busy: bytes) -> AsyncGenerator[bytes]:
         """The reply to a query for a zone that is here. `busy`: what to say when too many are under way. CutShort."""
         if self.under_way >= MAX_TRANSFERS:
             yield signer.sign(busy, int(self._wall()))
@@ -74,9 +73,8 @@ class Sending:
             self.sent += whole
             self.cut_short += not whole
 
-    async def _zone(self, query: Query, signer: Signer, totals: Totals) -> AsyncGenerator[bytes]:
+    async def _zone(self, query: Request, signer: Signer, totals: Totals) -> AsyncGenerator[bytes]:
         question = query.question
-        assert question is not None
         snapshot = Snapshot(self._registry, _max_ttl(self.zones[question.name]))
         self._snapshots.add(snapshot)
         try:
@@ -101,8 +99,7 @@ def _max_ttl(zone: Zone) -> int:
     return zone.live.reverse.ttl if isinstance(zone.live, ReverseZoneNames) else 0
 
 
-def _tell(query: Query, signer: Signer, client: str, totals: Totals, seconds: float) -> None:
-    assert query.question is not None
+def _tell(query: Request, signer: Signer, client: str, totals: Totals, seconds: float) -> None:
     _log.info(
         "%s went to %s (key %s): %d records in %d messages, %d octets, %.2f s",
         to_text(query.question.name), client, to_text(signer.key.name),

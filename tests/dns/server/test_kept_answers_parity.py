@@ -22,7 +22,7 @@ from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.service import Entry
 from tests.dns import compared
-from tests.dns.world import CLIENT, World, load, parsed
+from tests.dns.world import World, load, parsed, request
 
 LEASE, CAP = 4.0, 3
 SERVICES = ["web", "Web", "api", "default", "blue", "other"]
@@ -284,7 +284,7 @@ class HotPathBesideResponder(RuleBasedStateMachine):
         self.judge(first, second, question_of(query))
 
     def judge(self, first: bytes | None, second: bytes | None, question: Question) -> None:
-        answer = self.world.catalog.lookup(question, self.now, CLIENT)
+        answer = self.world.catalog.lookup(request(question), self.now)
         universe = compared.of(answer.answer) if isinstance(answer, Answer) else set()
         compared.assert_same(first, second, universe, self.now >= self.renewed_at + 1)
         if isinstance(answer, Answer):

@@ -12,10 +12,10 @@ import dns.message
 import dns.rcode
 import pytest
 
+from discovery.dns.message.query import UDP, Transport
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import RateLimiter
-from discovery.dns.server.responder import UDP, Transport
 from tests.dns.world import World, data, make_query, parsed
 from tests.stories.standards.hostile import packets
 

@@ -9,11 +9,12 @@ import dns.edns
 import dns.rcode
 
 from discovery.dns.message.names import from_text
-from discovery.dns.message.values import Answer, Deferred, Question
+from discovery.dns.message.query import UDP, Request, Transport
+from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.client_router import Lanes
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import HotPath
-from discovery.dns.server.responder import UDP, Responder, Transport
+from discovery.dns.server.responder import Responder
 from discovery.dns.zones.catalog import Catalog, first_of
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
@@ -83,7 +84,7 @@ class Asked:
             self.allow.follow(self.zones)
             self.respond = Lanes(self.allow.same_for, hot.respond, responder.respond).respond
 
-    def _count(self, question: Question, now: float, client: str) -> Answer | Deferred | None:
+    def _count(self, request: Request, now: float) -> Answer | Deferred | None:
         self.looked_up += 1
         return None
 

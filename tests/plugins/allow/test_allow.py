@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from discovery.dns.server.responder import HTTPS, UDP, Transport
+from discovery.dns.message.query import HTTPS, UDP, Transport
 from discovery.system.env import SettingsError
 from tests.dns.compared import said as compared
 from tests.dns.world import make_query, parsed

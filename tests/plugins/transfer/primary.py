@@ -18,8 +18,8 @@ import dns.rdatatype
 import dns.rrset
 import dns.tsig
 
+from discovery.dns.message.query import Transport
 from discovery.dns.message.values import RR
-from discovery.dns.server.responder import Transport
 from discovery.plugins.transfer import Transfer
 from tests.dns.world import ORIGIN, World
 

@@ -14,7 +14,7 @@ from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.plugins.transfer import contents
-from tests.dns.world import INDEX, World, load
+from tests.dns.world import INDEX, World, load, request
 from tests.plugins.transfer.primary import Primary
 
 FILE = """
@@ -56,7 +56,7 @@ def rrsets(rrs: list[RR]) -> dict[tuple[Name, int], set[tuple[int, bytes]]]:
 
 
 def asked(world: World, name: Name, rtype: int, now: float = 0.0) -> set[tuple[int, bytes]]:
-    answer = world.catalog.lookup(Question(name, rtype), now, "")
+    answer = world.catalog.lookup(request(Question(name, rtype)), now)
     assert answer is not None
     return {(rr.ttl, rr.rdata) for rr in answer.answer}
 
@@ -79,7 +79,7 @@ async def test_every_name_that_is_in_it_is_there_whole(tmp_path: Path) -> None:
     found = rrsets((await transferred(tmp_path, world))[:-1])
     for name in {name for name, _ in found}:
         for rtype in (Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.PTR, Type.HTTPS, Type.SVCB, Type.MX, Type.CNAME):
-            answer = world.catalog.lookup(Question(name, rtype), 0.0, "")
+            answer = world.catalog.lookup(request(Question(name, rtype)), 0.0)
             assert answer is not None
             if answer.authoritative and name[:1] != (b"*",):
                 own = {(rr.ttl, rr.rdata) for rr in answer.answer if rr.name == name and rr.type == rtype}
@@ -194,5 +194,5 @@ def test_other_live_names_than_these_have_none() -> None:
     [fixed] = load({"legacy.example": ""})
     zone = Zone(fixed, NoLiveNames(), lambda: 1, 2)
     assert {rr.type for rr in contents.contents(zone, (), ()) if rr} == {Type.NS, Type.A}
-    assert zone.lookup(Question(zone.origin, Type.AXFR), 0.0).rcode == Rcode.NOERROR
+    assert zone.lookup(request(Question(zone.origin, Type.AXFR)), 0.0).rcode == Rcode.NOERROR
     assert not isinstance(zone.live, ServiceZone)

@@ -15,9 +15,10 @@ import dns.rcode
 import dns.tsig
 import pytest
 
-from discovery.dns.message.values import Answer, Deferred, Question
+from discovery.dns.message.query import HTTPS, UDP, Request, Transport
+from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.responder import HTTPS, UDP, Responder, Transport
+from discovery.dns.server.responder import Responder
 from discovery.plugins.transfer import sending, tsig
 from tests.dns.world import INDEX, ORIGIN, World, make_query, parsed
 from tests.plugins.transfer.primary import FILE, INSIDE, OUTSIDE, Primary, key, request, signed, verified
@@ -256,7 +257,7 @@ async def test_an_answer_that_is_elsewhere_is_signed_when_it_comes(tmp_path: Pat
     async def ask() -> Answer:
         return Answer.refused()
 
-    def lookup(question: Question, now: float, client: str) -> Deferred:
+    def lookup(request: Request, now: float) -> Deferred:
         return Deferred(ask)
 
     primary = Primary(tmp_path)

@@ -12,9 +12,8 @@ from random import Random
 import pytest
 
 from discovery.dns.message.names import from_text, to_text
-from discovery.dns.message.query import parse
+from discovery.dns.message.query import CutShort, Transport, parse
 from discovery.dns.message.values import Type
-from discovery.dns.server.responder import CutShort
 from discovery.plugins.transfer import sending, snapshot
 from discovery.plugins.transfer.messages import MESSAGE
 from discovery.plugins.transfer.snapshot import Snapshot
@@ -170,7 +169,7 @@ async def test_10000_instances_hold_the_loop_for_less_than_10_ms(services: int, 
     for entry in world.registry:
         entry.lease.renewed_at = now
     one.follow(world.catalog.zones)
-    query = parse(signed(request()).to_wire())
+    query = parse(signed(request()).to_wire(), "", Transport())
     key = Key((b"sec-1",), (b"hmac-sha256",), bytes(32))
     held: list[float] = []
 

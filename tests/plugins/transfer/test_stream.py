@@ -11,9 +11,9 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from discovery.dns.message.query import CutShort, Transport
 from discovery.dns.message.values import Type
 from discovery.dns.server import sockets as server
-from discovery.dns.server.responder import CutShort, Transport
 from discovery.dns.server.sockets import TcpServer
 from tests.dns.sockets import LIMIT, connected, framed, until
 from tests.dns.world import World, make_query

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discovery.dns.message.query import UDP, parse
 from discovery.dns.message.query import Malformed as NoQuery
-from discovery.dns.message.query import parse
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.tsig import Key, Signer, Unverified
 from tests.plugins.transfer.primary import SECRET, key, request, signed
@@ -101,7 +101,7 @@ def test_every_octet_that_is_signed_counts() -> None:
     for at in range(found.at):
         changed = packet[:at] + bytes((packet[at] ^ 1,)) + packet[at + 1 :]
         try:
-            parse(changed)
+            parse(changed, "", UDP)
             result = checked(changed)
         except (NoQuery, tsig.Malformed, AssertionError):
             continue
@@ -203,7 +203,7 @@ def test_garbage_is_a_format_error_or_not_ours_and_nothing_else(rdata: bytes, at
     packets.append(bytes(whole))
     for packet in packets:
         try:
-            parse(packet)
+            parse(packet, "", UDP)
             found = tsig.find(packet)
             if found is not None:
                 tsig.check(packet, found, KEYS, int(time.time()))

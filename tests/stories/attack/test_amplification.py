@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import dns.message
 import pytest
 
+from discovery.dns.message.query import UDP
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import PER_ANSWER, PER_PREFIX, RateLimiter
-from discovery.dns.server.responder import UDP
 from tests.dns.world import World, make_query
 
 PLAIN, EDNS = 512, 1232
