@@ -51,7 +51,6 @@ class Audit(Plugin):
     async def open(self, engine: Engine) -> None:
         """AuditFileUnusable."""
         self.trail = Trail(await asyncio.to_thread(self._open_file))
-        self.trail.start()
 
     async def close(self) -> None:
         if self.trail is not None:
@@ -79,8 +78,9 @@ class Audit(Plugin):
         trail = self.trail
         if trail is None:
             return {}
-        state = {"writable": trail.failing is None, "reason": trail.failing}
-        return {"audit": state | {"written": trail.written, "waiting": trail.waiting, "lost": trail.lost}}
+        writer = trail.writer
+        state = {"writable": writer.refuses is None, "reason": writer.refuses}
+        return {"audit": state | {"written": writer.done, "waiting": writer.added - writer.done, "lost": trail.lost}}
 
 
 class AuditedEngine:
@@ -97,7 +97,6 @@ class AuditedEngine:
         # What checks say is an observation, like a heartbeat.
         if trail is None or isinstance(cast("object", write), Checked):
             return await self._inner.submit(write, by)
-        await trail.room()
         record = self._audit.begin(write, by)
         try:
             result = await self._inner.submit(write, by)

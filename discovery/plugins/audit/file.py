@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
+from discovery.system.background_writer import WriteRefused
 
 _NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
 
@@ -23,14 +24,6 @@ class AuditFileUnusable(DiscoveryError):
             f"AUDIT_FILE: {path} cannot be written: {reason}; name a file in a folder that this user may write to, or leave AUDIT_FILE "
             "empty for no audit"
         )
-
-
-class CannotAppend(Exception):
-    """`written`: how many of the lines are in the file all the same, the first ones."""
-
-    def __init__(self, reason: str, written: int) -> None:
-        super().__init__(reason)
-        self.written = written
 
 
 class AuditFile:
@@ -51,8 +44,8 @@ class AuditFile:
         except OSError as error:
             raise AuditFileUnusable(path, _text(error)) from None
 
-    def append(self, lines: Iterable[bytes]) -> None:
-        """Each ends with a newline, and is handed to the system when this returns. CannotAppend."""
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Each ends with a newline, and survives the machine's end when this returns. WriteRefused."""
         written = 0
         try:
             self._follow()
@@ -60,14 +53,7 @@ class AuditFile:
                 self._write(b"".join(part))
                 written += len(part)
         except OSError as error:
-            raise CannotAppend(_text(error), written) from None
-
-    def sync(self) -> None:
-        """What was appended survives the machine's end from here on. CannotAppend."""
-        try:
-            os.fsync(self._open_as)
-        except OSError as error:
-            raise CannotAppend(_text(error), 0) from None
+            raise WriteRefused(_text(error), written) from None
 
     def close(self) -> None:
         if self._open_as >= 0:
@@ -90,11 +76,13 @@ class AuditFile:
             yield part
 
     def _write(self, octets: bytes) -> None:
+        """All of it, synced, or nothing."""
         before = os.fstat(self._open_as).st_size
         left = memoryview(octets)
         try:
             while left:
                 left = left[os.write(self._open_as, left) :]
+            os.fsync(self._open_as)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._open_as, before)
@@ -102,7 +90,6 @@ class AuditFile:
 
     def _rotate(self) -> None:
         """Each rename is whole; where one is missing because a crash came between two, its place is filled and nothing dropped."""
-        os.fsync(self._open_as)
         self.close()
         free = next((number for number in range(1, self._keep) if not self._old(number).exists()), self._keep)
         for number in range(free - 1, 0, -1):

@@ -23,13 +23,14 @@ from discovery.plugins.journal.database import AHEAD, Content, Database
 from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
-from discovery.plugins.journal.writer import Writer
+from discovery.plugins.journal.writer import CLOSE_SECONDS, Writer, writer_of
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
 from discovery.store.writes import Checked, Write
+from discovery.system.background_writer import WriteRefused
 
 _log = logging.getLogger("discovery.journal")
 
@@ -64,21 +65,20 @@ class Journal(Plugin):
         writer = self.writer
         if writer is None:
             return {}
-        waiting = writer.added - writer.committed
-        return {"journal": {"writable": writer.failing is None, "reason": writer.failing, "waiting": waiting}}
+        waiting = writer.added - writer.done
+        return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": waiting}}
 
     async def restore(self) -> None:
         """Fills the registry from the file. DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started = time.perf_counter()
         opened, content = await asyncio.to_thread(_read, self._folder, self._wall())
-        self.writer = Writer(opened)
+        self.writer = writer_of(opened)
         self._fill(content)
-        self.writer.start()
-        self.writer.add(database.DELETE_OLD_TOMBSTONES, self._wall())
+        self._put(database.DELETE_OLD_TOMBSTONES, self._wall())
         self._reserve_index()
         try:
-            await self.writer.flushed()
+            await self.flushed()
         except NotDurable as error:
             _log.error("it starts all the same, for reading and heartbeats: %s", error)
         _log.info(
@@ -109,27 +109,44 @@ class Journal(Plugin):
         instance = change.instance
         if change.kind in (Kind.DEREGISTERED, Kind.EXPIRED):
             self._draining.discard(instance.id)
-            self.writer.add(database.DELETE_INSTANCE, instance.id)
+            self._put(database.DELETE_INSTANCE, instance.id)
             if change.kind is Kind.DEREGISTERED:
                 self._bury(instance.spec.key)
         elif change.kind in (Kind.REGISTERED, Kind.UPDATED) or instance.draining != (instance.id in self._draining):
             (self._draining.add if instance.draining else self._draining.discard)(instance.id)
-            self.writer.add(database.PUT_INSTANCE, *rows.of_instance(instance))
+            self._put(database.PUT_INSTANCE, *rows.of_instance(instance))
             self._forget_safe()
             self._unsafe.pop(instance.id, None)
             self._unsafe[instance.id] = self.writer.added
         if change.kind is Kind.REGISTERED:
-            self.writer.add(database.DELETE_TOMBSTONE, *instance.spec.key)
+            self._put(database.DELETE_TOMBSTONE, *instance.spec.key)
         if change.index > self._reserved_index - AHEAD // 2:
             self._reserve_index()
 
+    def _put(self, statement: str, *values: object) -> None:
+        assert self.writer is not None
+        self.writer.put([(statement, values)])
+
+    def check(self) -> None:
+        """NotDurable while nothing can be written."""
+        if self.writer is not None and (reason := self.writer.refuses) is not None:
+            raise NotDurable(reason)
+
+    async def flushed(self) -> None:
+        """Returns when all that was put so far is on disk. NotDurable."""
+        assert self.writer is not None
+        try:
+            await self.writer.settled(self.writer.added)
+        except WriteRefused as refused:
+            raise NotDurable(refused.reason) from None
+
     def is_committed(self, id: str) -> bool:
-        return self.writer is None or self._unsafe.get(id, 0) <= self.writer.committed
+        return self.writer is None or self._unsafe.get(id, 0) <= self.writer.done
 
     def _forget_safe(self) -> None:
         """Those in front, the oldest, which are committed."""
         assert self.writer is not None
-        while self._unsafe and self._unsafe[first := next(iter(self._unsafe))] <= self.writer.committed:
+        while self._unsafe and self._unsafe[first := next(iter(self._unsafe))] <= self.writer.done:
             del self._unsafe[first]
 
     def note_windows(self) -> None:
@@ -137,19 +154,17 @@ class Journal(Plugin):
         if self._registry.windows is self._windows or self.writer is None:
             return
         self._windows = self._registry.windows
-        self.writer.add(database.DELETE_WINDOWS)
+        self._put(database.DELETE_WINDOWS)
         for scope, window in self._windows.items():
-            self.writer.add(database.PUT_WINDOW, *rows.of_window(scope, window))
+            self._put(database.PUT_WINDOW, *rows.of_window(scope, window))
 
     def _bury(self, key: Key) -> None:
         assert self.writer is not None
         wall = self._wall()
-        self.writer.add(
-            database.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock()))
-        )
+        self._put(database.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock())))
         if self._clock() > self._next_sweep:
             self._next_sweep = self._clock() + _TOMBSTONE_SWEEP
-            self.writer.add(database.DELETE_OLD_TOMBSTONES, wall)
+            self._put(database.DELETE_OLD_TOMBSTONES, wall)
 
     def _reserve_index(self) -> None:
         assert self.writer is not None
@@ -158,15 +173,16 @@ class Journal(Plugin):
 
     def _put_index(self, index: int, wall: float) -> None:
         assert self.writer is not None
-        self.writer.add(database.PUT_META, *rows.sealed("index", index))
-        self.writer.add(database.PUT_META, *rows.sealed("wall", int(wall)))
+        self._put(database.PUT_META, *rows.sealed("index", index))
+        self._put(database.PUT_META, *rows.sealed("wall", int(wall)))
 
     async def close(self) -> None:
         if self.writer is not None:
             self.note_windows()
-            if self.writer.failing is None:
+            if self.writer.refuses is None:
                 self._put_index(self._registry.index, 0)  # exactly
-            await self.writer.close()
+            if left := await self.writer.close(CLOSE_SECONDS):
+                _log.error("%d changes could not be written before the end: %s", left, self.writer.refuses)
         if self._lock is not None:
             self._lock.close()
 
@@ -186,10 +202,10 @@ class DurableEngine:
         # What checks say is an observation, like a heartbeat: there is nothing to keep.
         if writer is None or isinstance(cast("object", write), Checked):
             return await self._inner.submit(write, by)
-        writer.check()
+        self._journal.check()
         result = await self._inner.submit(write, by)
         self._journal.note_windows()
-        await writer.flushed()  # also of a write that changed nothing: it may repeat one that is under way
+        await self._journal.flushed()  # also of a write that changed nothing: it may repeat one that is under way
         return result
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:

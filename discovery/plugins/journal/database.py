@@ -13,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, NewerFormat
+from discovery.system.background_writer import WriteRefused
 
 # "disc" in the file's header says whose it is (`file` shows it).
 APPLICATION_ID = 0x64697363
@@ -83,6 +85,7 @@ class Database:
 
     def __init__(self, file: Path, called: Path | None = None) -> None:
         self.file = called or file
+        self._refused = False  # the last write
         try:
             if not file.exists():
                 _create(file)
@@ -145,7 +148,18 @@ class Database:
         """Read to its end, so that nothing is held open."""
         return self._sql.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()  # noqa: S608 - names of ours
 
-    def make_room(self) -> None:
+    def write(self, commits: Sequence[Sequence[Op]]) -> None:
+        """All of them in one transaction, on disk when it returns. WriteRefused; the next call makes room first."""
+        if self._refused:
+            self._make_room()
+        try:
+            self.commit(chain.from_iterable(commits))
+        except CannotWrite as error:
+            self._refused = True
+            raise WriteRefused(error.reason) from None
+        self._refused = False
+
+    def _make_room(self) -> None:
         """What the write-ahead log holds is moved to where it belongs, and the log gives its space back; if that can be done."""
         with contextlib.suppress(sqlite3.Error):
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ class Held(AuditFile):
         self.reached.clear()
         self.let_go.clear()
 
-    def append(self, lines: Iterable[bytes]) -> None:
+    def append(self, lines: Sequence[bytes]) -> None:
         self.reached.set()
         assert self.let_go.wait(10)
         super().append(lines)

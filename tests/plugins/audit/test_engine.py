@@ -12,7 +12,7 @@ import pytest
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.instance import Key
-from discovery.plugins.audit import make, trail
+from discovery.plugins.audit import make
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.service import Entry
@@ -155,25 +155,6 @@ async def test_a_write_returns_when_its_line_is_in_the_file_and_no_sooner(tmp_pa
                 with pytest.raises(error):
                     await task
             assert len(house.lines()) == before + 1
-
-
-async def test_when_too_many_lines_wait_the_next_write_is_not_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trail, "MAX_WAITING", 100)
-    path = tmp_path / "audit.jsonl"
-    held = Held(path, MIB, 3)
-    async with a_house(path, open_file=lambda: held) as house:
-        held.hold()
-        first = asyncio.create_task(house.submit(Register(spec(), WALL)))
-        await asyncio.to_thread(held.reached.wait, 10)
-        second = asyncio.create_task(house.submit(Register(spec(port=81), WALL)))
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert len(house.registry) == 1
-        held.let_go.set()
-        await asyncio.gather(first, second)
-        assert [line["instance"]["port"] for line in house.lines()] == [80, 81]
 
 
 async def test_it_is_off_without_a_file_and_on_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

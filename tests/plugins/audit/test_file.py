@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from discovery.plugins.audit.file import AuditFile, AuditFileUnusable, CannotAppend, predecessor
+from discovery.plugins.audit.file import AuditFile, AuditFileUnusable, predecessor
+from discovery.system.background_writer import WriteRefused
 from tests.stories.liveness.volume import volume
 
 LINE = b"123456789\n"
@@ -134,7 +136,7 @@ def test_a_file_that_was_taken_away_is_made_anew(path: Path, taken: str) -> None
         moved.unlink()
     if taken == "with its folder":
         path.parent.rmdir()
-        with pytest.raises(CannotAppend, match="No such file") as failed:
+        with pytest.raises(WriteRefused, match="No such file") as failed:
             file.append([line(2)])
         assert failed.value.written == 0
         path.parent.mkdir()
@@ -147,7 +149,7 @@ def test_a_file_that_was_taken_away_is_made_anew(path: Path, taken: str) -> None
 def test_one_that_cannot_be_rotated_does_not_grow(path: Path) -> None:
     file = AuditFile(path, 2 * len(LINE), 1)
     predecessor(path, 1).mkdir()
-    with pytest.raises(CannotAppend) as failed:
+    with pytest.raises(WriteRefused) as failed:
         file.append([line(number) for number in range(4)])
     assert failed.value.written == 2
     assert numbers(path) == [0, 1]
@@ -169,22 +171,42 @@ def test_what_cannot_be_a_file_is_said_with_the_way_out(path: Path, what: str) -
         AuditFile(given, 1000, 2)
 
 
+def test_what_was_appended_is_synced_and_what_could_not_be_is_taken_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = AuditFile(path, 1000, 2)
+    file.append([line(1)])
+
+    def refuses(descriptor: int) -> None:
+        assert path.read_bytes() == line(1) + line(2)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    with pytest.raises(WriteRefused, match="Input/output error") as failed:
+        file.append([line(2)])
+    assert (failed.value.written, numbers(path)) == (0, [1])
+    monkeypatch.undo()
+    file.append([line(2)])
+    file.close()
+    assert numbers(path) == [1, 2]
+
+
 def test_a_disk_that_is_full_takes_whole_lines_or_none(tmp_path: Path) -> None:
     with volume(tmp_path, "size=64k") as small:
         path = Path(f"/proc/{small.prefix[2]}/root{tmp_path}/audit.jsonl")
         file = AuditFile(path, 1_000_000, 2)
         long = b"x" * 9999 + b"\n"
-        with pytest.raises(CannotAppend, match="No space left") as failed:
+        with pytest.raises(WriteRefused, match="No space left") as failed:
             file.append([long] * 7)
         assert (failed.value.written, path.read_bytes()) == (0, b"")
         for _ in range(6):  # 64 KiB are six of 10,000 octets
             file.append([long])
-        with pytest.raises(CannotAppend, match="No space left"):
+        with pytest.raises(WriteRefused, match="No space left"):
             file.append([long])
         assert path.read_bytes() == long * 6
         small.fill()
         file.append([LINE])  # the rest of the last page is still free
-        with pytest.raises(CannotAppend, match="No space left"):
+        with pytest.raises(WriteRefused, match="No space left"):
             file.append([long])
         small.free()
         file.append([LINE])

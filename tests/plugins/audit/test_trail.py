@@ -3,66 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
 from pathlib import Path
 
 import orjson
 import pytest
 
 from discovery.plugins.audit import trail as trails
-from discovery.plugins.audit.file import AuditFile, CannotAppend
+from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
+from discovery.plugins.journal.database import Database
+from discovery.plugins.journal.writer import writer_of
 from discovery.store.writes import Register
-from tests.plugins.audit.house import MIB, a_house
+from discovery.system import backlog
+from discovery.system.background_writer import WriteRefused
+from tests.plugins.audit.house import MIB, Held, a_house
+from tests.plugins.journal.making import put_index
 from tests.store.making import WALL, spec
 
 LINE = b"123456789\n"
 
 
 class Failing(AuditFile):
-    """`takes`: lines that still go in before the disk is full; None: all. `synced`: how often."""
+    """`takes`: lines that still go in before the disk is full; None: all."""
 
     takes: int | None = None
-    sync_fails = False
-    synced = 0
 
-    def append(self, lines: Iterable[bytes]) -> None:
+    def append(self, lines: Sequence[bytes]) -> None:
         if self.takes is None:
             super().append(lines)
             return
-        taken = list(islice(lines, self.takes))
+        taken = lines[: self.takes]
         super().append(taken)
         self.takes -= len(taken)
-        raise CannotAppend("No space left on device", len(taken))
-
-    def sync(self) -> None:
-        self.synced += 1
-        if self.sync_fails:
-            raise CannotAppend("Input/output error", 0)
-        super().sync()
+        raise WriteRefused("No space left on device", len(taken))
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
-    monkeypatch.setattr(trails, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(trails, "SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(backlog, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(backlog, "LAST_RETRY", 0.01)
     return Failing(tmp_path / "audit.jsonl", MIB, 3)
 
 
 @asynccontextmanager
 async def a_trail(file: AuditFile) -> AsyncIterator[Trail]:
     trail = Trail(file)
-    trail.start()
     yield trail
     await trail.close()
 
 
 async def recovered(trail: Trail) -> None:
     async with asyncio.timeout(10):
-        while trail.failing is not None or trail.waiting:  # noqa: ASYNC110
+        while trail.writer.refuses is not None or trail.writer.done < trail.writer.added:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -95,23 +90,22 @@ async def test_a_part_that_went_in_is_not_written_twice(file: Failing) -> None:
         for number in range(5):
             trail.add(b"%d\n" % number)
         await trail.flushed()
-        assert (trail.written, trail.waiting) == (2, 3)
+        assert (trail.writer.done, trail.writer.added) == (2, 5)
         file.takes = None
         await recovered(trail)
     assert file.path.read_bytes() == b"0\n1\n2\n3\n4\n"
 
 
 async def test_what_no_longer_fits_is_lost_and_the_file_says_so(file: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trails, "MAX_WAITING", 3 * len(LINE))
+    monkeypatch.setattr(trails, "MAX_OCTETS", 3 * len(LINE))
     async with a_trail(file) as trail:
         file.takes = 0
         trail.add(LINE)
         await trail.flushed()
         for _ in range(4):
-            await trail.room()
             trail.add(LINE)
             await trail.flushed()
-        assert (trail.waiting, trail.lost) == (3, 2)
+        assert (trail.writer.added, trail.lost) == (3, 2)
         file.takes = None
         await recovered(trail)
         trail.add(LINE)
@@ -141,29 +135,68 @@ async def test_lines_that_were_just_added_are_in_the_file_at_the_end(file: Faili
     assert file.path.read_bytes() == LINE * 1000
 
 
-async def test_it_is_synced_within_a_while_and_not_for_nothing(file: Failing) -> None:
+async def test_what_did_not_fit_on_a_slow_disk_is_told_with_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trails, "MAX_OCTETS", 3 * len(LINE))
+    file = Held(tmp_path / "audit.jsonl", MIB, 3)
     async with a_trail(file) as trail:
-        trail.add(LINE)
+        file.hold()
+        for _ in range(5):
+            trail.add(LINE)
+        file.let_go.set()
         await trail.flushed()
-        async with asyncio.timeout(10):
-            while not file.synced:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(0.05)
-        assert file.synced == 1
-    assert file.synced == 2, "once more at the end"
+        trail.add(LINE)
+    *kept, missing, last = file.path.read_bytes().splitlines(keepends=True)
+    assert (kept, last, orjson.loads(missing)["lines"]) == ([LINE] * 3, LINE, 2)
 
 
-async def test_a_sync_that_fails_is_told(file: Failing, caplog: pytest.LogCaptureFixture) -> None:
-    file.sync_fails = True
-    async with a_trail(file) as trail:
-        trail.add(LINE)
-        await trail.flushed()
+async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(trails, "PATIENCE", 0.05)
+    file = Held(tmp_path / "audit.jsonl", MIB, 3)
+    async with a_house(file.path, open_file=lambda: file) as house:
+        file.hold()
         async with asyncio.timeout(10):
-            while trail.failing is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-        assert trail.failing == "Input/output error"
-        file.sync_fails = False
+            await house.submit(Register(spec(port=80), WALL))
+        started = time.monotonic()
+        for port in range(81, 90):
+            await house.submit(Register(spec(port=port), WALL))
+        assert time.monotonic() - started < 9 * 0.05, "only the first one has waited"
+        assert house.lines() == []
+        assert house.audit.stats()["audit"]["reason"] == "the disk has not answered for 0.05 s"
+        file.let_go.set()
+        await recovered(house.trail)
+        assert [line["instance"]["port"] for line in house.lines()] == list(range(80, 90))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file has a thread of its own. The audit file's thread is stuck in a write all the while."""
+    file = Held(tmp_path / "audit.jsonl", MIB, 3)
+    journal = writer_of(Database(tmp_path / "registry.db"))
+    async with a_trail(file) as trail, asyncio.timeout(10):
+        file.hold()
         trail.add(LINE)
-        await recovered(trail)
-    assert file.path.read_bytes() == LINE * 2
-    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
+        await asyncio.to_thread(file.reached.wait, 10)
+        for index in range(20):
+            await journal.settled(journal.put([put_index(index)]))
+        assert (journal.done, trail.writer.done) == (20, 0)
+        file.let_go.set()
+    await journal.close(10)
+
+
+async def test_the_end_does_not_wait_for_a_disk_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(trails, "CLOSE_SECONDS", 0.02)
+    file = Held(tmp_path / "audit.jsonl", MIB, 3)
+    async with asyncio.timeout(10):
+        async with a_trail(file) as trail:
+            file.hold()
+            trail.add(LINE)
+    assert "1 lines of the audit log could not be written before the end" in caplog.text
+    file.let_go.set()

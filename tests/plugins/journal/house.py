@@ -15,10 +15,12 @@ from discovery.core.maintenance import Scope, Window
 from discovery.engines.local import LocalEngine
 from discovery.plugins import journal
 from discovery.plugins.journal import Journal
+from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.writer import Writer
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.writes import Deregister, Drain, EndMaintenance, Maintain, Register
+from discovery.system import backlog
 from tests.plugins.journal.recording import Recording
 from tests.store.making import START, WALL, Log, a_registry
 
@@ -56,9 +58,7 @@ class House:
     @property
     def database(self) -> Recording:
         """Of a house with `recorded` files."""
-        database = self.writer._database
-        assert isinstance(database, Recording)
-        return database
+        return Recording.opened[self.folder / FILE]
 
     async def register(self, spec: Registration) -> Entry:
         return await self.engine.submit(Register(spec, self.time.wall))
@@ -76,7 +76,7 @@ class House:
         await self.engine.submit(EndMaintenance(scope, "done"))
 
     async def settled(self) -> None:
-        await self.writer.flushed()
+        await self.writer.settled(self.writer.added)
 
     async def close(self) -> None:
         await self.engine.close()
@@ -97,7 +97,7 @@ async def living(folder: Path, time: Time | None = None, **settings: Any) -> Asy
 def record(monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of the houses to come are Recordings; what failed is tried again soon."""
     monkeypatch.setattr(journal.files, "Database", Recording)
-    monkeypatch.setattr(journal.writer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(backlog, "FIRST_RETRY", 0.01)
 
 
 def known(registry: Registry) -> list[Instance]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from discovery.plugins.journal.database import Database, Op
 from discovery.plugins.journal.errors import CannotWrite
@@ -13,10 +14,13 @@ from tests.plugins.journal.making import LIMIT
 
 
 class Recording(Database):
-    """Writes down what it has committed, can be made to wait before that, and to refuse."""
+    """Writes down what it has committed, can be made to wait before that, and to refuse. `opened`: the last one of each file."""
+
+    opened: ClassVar[dict[Path, Recording]] = {}
 
     def __init__(self, file: Path, called: Path | None = None) -> None:
         super().__init__(file, called)
+        self.opened[file] = self
         self.groups: list[list[Op]] = []  # begun
         self.done: list[list[Op]] = []
         self.failures = 0

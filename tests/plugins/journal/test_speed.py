@@ -29,7 +29,7 @@ print("filled")
 """
 RESTORE = """
 import sys, asyncio, pathlib, time
-from discovery.cli import collector
+from discovery.cli import gc_tuning
 from discovery.plugins.journal import Journal
 from tests.store.making import a_registry
 
@@ -37,7 +37,7 @@ async def main():
     registry = a_registry()
     journal = Journal(pathlib.Path(sys.argv[1]), registry, time.monotonic)
     registry.subscribe(journal.changed)
-    collector.tune()
+    gc_tuning.tune()
     started = time.perf_counter()
     await journal.restore()
     seconds = time.perf_counter() - started
