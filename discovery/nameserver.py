@@ -18,7 +18,7 @@ from discovery.dns.server.limited import Limited, Responds
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.server.sockets import TcpServer, UdpServer
-from discovery.dns.zones.catalog import Catalog, Lookup, first_of
+from discovery.dns.zones.catalog import Catalog, Lookup, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.zone import Zone
@@ -112,7 +112,7 @@ class NameServer:
     def _make_responder(self, cookies: Cookies, random: Random) -> tuple[HotPath, Responds]:
         settings, plugins = self._settings, self._plugins
         said = ServerNames(f"discovery {__version__}", settings.dns_server_id)
-        lookup: Lookup = first_of(self._catalog.lookup, self._reverse.lookup, said.lookup)
+        lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, said.lookup))
         for plugin in reversed(plugins):
             lookup = plugin.lookup(lookup)
         server_id = settings.dns_server_id.encode()

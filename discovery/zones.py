@@ -16,12 +16,12 @@ import watchfiles
 
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
-from discovery.dns.zones.catalog import Catalog
+from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
 from discovery.dns.zones.reserved import reserved
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
-from discovery.dns.zones.zone import MAX_CHAIN, LiveNames, NoLiveNames, Zone
+from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.zones")

@@ -27,7 +27,7 @@ from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import HotPath
 from discovery.dns.server.responder import Responder
 from discovery.dns.zones import zonefile
-from discovery.dns.zones.catalog import Catalog, first_of
+from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.reserved import reserved
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
@@ -99,15 +99,17 @@ class World:
         self._live = ServiceZone(at, self.registry, ttl)
         self._negative_ttl = negative_ttl
         statics = load({origin: records} if file else {}) or [zonefile.made_up(at, ["192.0.2.53", "::"], negative_ttl)]
-        zones = [Zone(statics[0], self._live, self._serial, negative_ttl)]
-        zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl) for zone in load(fixed or {})]
+        statics += load(fixed or {})
+        origins = [zone.origin for zone in statics]
+        zones = [Zone(statics[0], self._live, self._serial, negative_ttl, origins)]
+        zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl, origins) for zone in statics[1:]]
         self.catalog = Catalog(zones)
         reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
         self.registry.subscribe(reverse.changed)
-        self._known = first_of(self.catalog.lookup, reverse.lookup)
+        self.lookup = following(first_of(self.catalog.lookup, reverse.lookup))
         cookies = Cookies(bytes(16))
         said = (cookies, b"world", Random(seed), lambda client: False, require_cookies)
-        self.plain = Responder(self._known, *said)
+        self.plain = Responder(self.lookup, *said)
         self.responder: Responder | HotPath = Responder(self._lookup, *said)
         if hot:
             self.responder = HotPath(self.responder, cookies, lambda client: False, self._serial)
@@ -127,7 +129,7 @@ class World:
 
     def _lookup(self, *question: Any) -> Answer | Deferred | None:
         self.asked += 1
-        return self._known(*question)
+        return self.lookup(*question)
 
     def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)

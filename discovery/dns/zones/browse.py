@@ -6,19 +6,18 @@ name the zone itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from discovery.dns.message.names import MAX_LABEL, Name
 from discovery.dns.message.values import RR, Answer, Type
 from discovery.dns.zones import records
-from discovery.dns.zones.staleness import longest_ttl
+from discovery.dns.zones.staleness import ttl_about
 from discovery.store.service import Service
 
 ROOT = (b"_dns-sd", b"_udp")
 TYPES: Name = (b"_services", *ROOT)
 DOMAINS: tuple[Name, ...] = tuple((label, *ROOT) for label in (b"b", b"db", b"lb"))
-# A list that does not end holds the loop: these take about 5 ms. More services than that are for HTTP.
+# A list that does not end holds the loop: so many types, from so many instances, take about 5 ms. More is for HTTP.
 MAX_TYPES = 500
 MAX_LOOKED_AT = 5000
 
@@ -41,25 +40,33 @@ def lookup(
 
 def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: int, now: float) -> Answer:
     types: list[Name] = []
-    ttl = float(max_ttl)
-    for number, service in enumerate(services):
-        if number == MAX_LOOKED_AT:
+    ttl = max_ttl
+    looked_at = 0
+    for service in services:
+        if looked_at >= MAX_LOOKED_AT or len(types) >= MAX_TYPES:
             return _pointers(origin, relative, types, ttl, complete=False)
-        entries = service.served(now)
-        if not entries:
-            continue
-        if len(types) >= MAX_TYPES:
-            return _pointers(origin, relative, types, ttl, complete=False)
-        # A type is there as long as its last instance.
-        ttl = min(ttl, max(min(longest_ttl(max_ttl, entry.held), entry.term.left(now)) for entry in entries))
-        if len(service.key) >= MAX_LABEL:  # with the `_` in front it is no label
-            continue
-        protocols = sorted({entry.instance.spec.protocol for entry in entries})
-        types += ((b"_" + service.key, b"_" + protocol.encode("ascii")) for protocol in protocols)
+        looked_at += len(service.entries)
+        found = by_protocol(
+            (entry.instance.spec.protocol, ttl_about(entry, max_ttl, now)) for entry in service.served(now)
+        )
+        if len(service.key) < MAX_LABEL:  # with the `_` in front a longer one is no label
+            types += ((b"_" + service.key, protocol) for protocol in found)
+            ttl = min([ttl, *found.values()])
     return _pointers(origin, relative, types, ttl, complete=True)
 
 
-def _pointers(origin: Name, relative: Name, types: list[Name], ttl: float, complete: bool) -> Answer:
+def by_protocol(instances: Iterable[tuple[str, int]]) -> dict[bytes, int]:
+    """From the protocols and TTLs of a service's instances: the label of each protocol, and how many seconds its type stays, which
+    is as long as its last instance.
+    """
+    found: dict[bytes, int] = {}
+    for protocol, ttl in instances:
+        label = b"_" + protocol.encode("ascii")
+        found[label] = max(ttl, found.get(label, 0))
+    return dict(sorted(found.items()))
+
+
+def _pointers(origin: Name, relative: Name, types: list[Name], ttl: int, complete: bool) -> Answer:
     owner = (*relative, *origin)
-    rrs = [RR(owner, Type.PTR, math.floor(ttl), records.name((*one, *origin))) for one in types]
+    rrs = [RR(owner, Type.PTR, ttl, records.name((*one, *origin))) for one in types]
     return Answer(answer=tuple(rrs), complete=complete)

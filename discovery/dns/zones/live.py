@@ -50,14 +50,18 @@ def answer(form: Form, qtype: int, live: Live) -> Answer | None:
 
 
 def _addresses(live: Live, qtype: int) -> Answer:
-    """Each address once; instances that share one add their weights."""
-    ranks: dict[str, Rank] = {}
-    for instance in live.instances:
-        spec = instance.spec
-        if records.address_type(spec.ip) == qtype:
-            rank = ranks.get(spec.ip, Rank(spec.priority, 0))
-            ranks[spec.ip] = Rank(min(rank.priority, spec.priority), rank.weight + spec.weight)
-    rrs = (RR(live.owner, qtype, live.ttl, records.address(ip)) for ip in ranks)
+    meant = [one for one in live.instances if records.address_type(one.spec.ip) == qtype]
+    return _each_once(live, qtype, meant, lambda one: records.address(one.spec.ip))
+
+
+def _each_once(live: Live, qtype: int, instances: Iterable[Instance], rdata: Callable[[Instance], bytes]) -> Answer:
+    """Instances that share a record add their weights."""
+    ranks: dict[bytes, Rank] = {}
+    for instance in instances:
+        priority, weight = _rank(instance)
+        shared = ranks.get(data := rdata(instance), Rank(priority, 0))
+        ranks[data] = Rank(min(shared.priority, priority), shared.weight + weight)
+    rrs = (RR(live.owner, qtype, live.ttl, data) for data in ranks)
     return Answer(answer=tuple(rrs), ranks=tuple(ranks.values()))
 
 
@@ -79,12 +83,11 @@ def _srv_rdata(live: Live, instance: Instance) -> bytes:
 
 
 def _txt(live: Live, qtype: int) -> Answer:
-    texts = dict.fromkeys(records.txt(instance) for instance in live.instances)
-    return Answer.of(RR(live.owner, Type.TXT, live.ttl, text) for text in texts)
+    return _each_once(live, Type.TXT, live.instances, records.txt)
 
 
 def _browsed_txt(live: Live, qtype: int) -> Answer:
-    return Answer.of(RR(live.owner, Type.TXT, live.ttl, records.browsed_txt(one)) for one in live.instances)
+    return _each_once(live, Type.TXT, live.instances, records.browsed_txt)
 
 
 def _pointers(live: Live, qtype: int) -> Answer:
@@ -98,7 +101,7 @@ def _pointers(live: Live, qtype: int) -> Answer:
         srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance))
         txt = RR(name, Type.TXT, live.ttl, records.browsed_txt(instance))
         companions.append((srv, txt, live.address(instance)))
-    return Answer.of(pointers, companions)
+    return Answer(answer=tuple(pointers), companions=tuple(companions), ranks=tuple(map(_rank, live.instances)))
 
 
 def _bindings(live: Live, qtype: int) -> Answer:

@@ -14,6 +14,8 @@ from discovery.dns.message.values import Type
 
 # RFC 6763 §6.2: a TXT record above 1,300 octets does not fit a packet and is a mistake.
 MAX_TXT = 1300
+# Octets of `k=` with its length.
+_SHORTEST_PAIR = 3
 # RFC 1035 §3.3: one character-string.
 MAX_STRING = 255
 
@@ -33,8 +35,9 @@ def srv(priority: int, weight: int, port: int, target: Name) -> bytes:
     return struct.pack("!HHH", priority, weight, port) + to_wire(target)
 
 
-# Of an SOA that no file gives, seconds: a secondary asks every minute, and gives a zone up after a week (RFC 1912 §2.2).
-_REFRESH, _RETRY, _EXPIRE = 60, 10, 604800
+# Of an SOA that no file gives, seconds: a secondary asks three times a minute, and gives the zone up after a minute without us,
+# for leases end after seconds.
+_REFRESH, _RETRY, _EXPIRE = 20, 5, 60
 
 
 def soa(mname: Name, rname: Name, serial: int, minimum: int) -> bytes:
@@ -74,6 +77,8 @@ def browsed_txt(instance: Instance) -> bytes:
 def http_port(instance: Instance, tls_only: bool) -> int | None:
     """Where the instance speaks HTTPS, or failing that HTTP: a port of that name, or a `scheme` or `protocol` in its metadata."""
     ports = dict(instance.spec.ports)
+    if "https" in ports:
+        return ports["https"]
     said = metadata_text.unpack(instance.spec.metadata)
     for scheme in ("https",) if tls_only else ("https", "http"):
         if scheme in ports:
@@ -99,6 +104,8 @@ def _parameter(key: int, value: bytes) -> bytes:
 
 def _strings(instance: Instance, rdata: bytes) -> bytes:
     for key, value in metadata_text.unpack(instance.spec.metadata).items():
+        if len(rdata) + _SHORTEST_PAIR > MAX_TXT:
+            break
         pair = _pair(key, value)
         if pair and len(rdata) + 1 + len(pair) <= MAX_TXT:
             rdata += len(pair).to_bytes(1, "big") + pair

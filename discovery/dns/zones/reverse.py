@@ -18,7 +18,7 @@ from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, Type
 from discovery.dns.zones import records
 from discovery.dns.zones.selector import instance_label
-from discovery.dns.zones.staleness import doubt, longest_ttl
+from discovery.dns.zones.staleness import longest_ttl, staleness
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, served
 
@@ -90,12 +90,12 @@ class ReverseNames:
         return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
-        doubtful = doubt("this address", entries)
+        stale = staleness("this address", entries)
         left = math.floor(min(entry.term.left(now) for entry in entries))
-        ttl = max(0, min(longest_ttl(self.ttl, doubtful), left))
+        ttl = max(0, min(longest_ttl(self.ttl, stale), left))
         ordered = sorted(entries, key=lambda entry: (entry.held, entry.instance.spec.key))
         answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self.host(entry.instance))) for entry in ordered)
-        return answer._replace(explanation=doubtful)
+        return answer._replace(explanation=stale)
 
     def host(self, instance: Instance) -> Name:
         """The name that is told of it."""

@@ -7,11 +7,13 @@ is not made of healthy instances alone says so.
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
+from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.dns.message.names import Name, to_text, to_wire
@@ -20,7 +22,7 @@ from discovery.dns.zones import browse
 from discovery.dns.zones.live import Live, answer
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
-from discovery.dns.zones.staleness import doubt, longest_ttl
+from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
@@ -107,8 +109,8 @@ class ServiceZone:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
         most = self._most_of(entries)
         chosen = _as_many_as_fit(entries, qtype, now)
-        doubtful = doubt(service.name, chosen)
-        cap = longest_ttl(self.ttl, doubtful)
+        stale = staleness(service.name, chosen)
+        cap = longest_ttl(self.ttl, stale)
         lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
         owner = (*relative, *self._origin)
         live = Live(
@@ -117,8 +119,8 @@ class ServiceZone:
         made = answer(selector.form, qtype, live)
         if made is None:
             made = Answer.nodata(_no_such_type(service.name, qtype))
-        elif doubtful is not None:
-            made = made._replace(explanation=doubtful)
+        elif stale is not None:
+            made = made._replace(explanation=stale)
         complete = most is not None or len(chosen) == len(entries)
         return made._replace(most=most, lifetime=lifetime, complete=complete)
 
@@ -144,13 +146,8 @@ def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
     entries = served(service.entries.values(), now)
     if not entries:
         return None
-    ttls = tuple(_ttl(entry, max_ttl, now) for entry in entries)
+    ttls = tuple(ttl_about(entry, max_ttl, now) for entry in entries)
     return Offered(service.key, tuple(map(_as_offered, entries)), ttls)
-
-
-def _ttl(entry: Entry, max_ttl: int, now: float) -> int:
-    longest = longest_ttl(max_ttl, entry.status is not Status.HEALTHY)
-    return max(0, min(longest, math.floor(entry.term.left(now))))
 
 
 # SRV's least preferred (RFC 2782).
@@ -166,15 +163,26 @@ def _as_offered(entry: Entry) -> Instance:
 # Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
 _MAX_ADDRESSES = 4096
 _MAX_OTHERS = 700
+# Octets of metadata that are parsed for one answer: of 16 instances at the least, and 5 ms at the most.
+_MAX_METADATA = 16 * metadata.MAX_BYTES
+_FROM_METADATA = (Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS)
 
 
 def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
     """Of a giant service a part, another one every millisecond; suspects only where there is room left."""
     limit = _MAX_ADDRESSES if qtype in (Type.A, Type.AAAA) else _MAX_OTHERS
-    if len(entries) <= limit:
+    parses = qtype in _FROM_METADATA
+    if len(entries) <= limit and not (parses and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
     first = sum(not entry.held for entry in entries)  # the suspects come after them
-    return [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
+    chosen = [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
+    if not parses:
+        return chosen
+    return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]
+
+
+def _metadata_size(entry: Entry) -> int:
+    return len(entry.instance.spec.metadata)
 
 
 def _rotated(entries: list[Entry], now: float) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from discovery.core.status import Status
@@ -9,10 +10,10 @@ from discovery.dns.message.values import OTHER, STALE, Explanation
 from discovery.store.service import Entry
 
 # Seconds that such an answer may be kept: long enough for the client that asked.
-DOUBTFUL_TTL = 1
+STALE_TTL = 1
 
 
-def doubt(name: str, entries: Sequence[Entry]) -> Explanation | None:
+def staleness(name: str, entries: Sequence[Entry]) -> Explanation | None:
     """What to tell of an answer about `name` with these entries, in the order of `served`; None of healthy ones."""
     last = entries[-1].status  # the healthy ones come first
     if last is Status.HEALTHY:
@@ -24,6 +25,12 @@ def doubt(name: str, entries: Sequence[Entry]) -> Explanation | None:
     return Explanation(STALE, text)
 
 
-def longest_ttl(ttl: int, doubtful: object) -> int:
-    """`ttl`, or less when the answer is `doubtful`."""
-    return min(ttl, DOUBTFUL_TTL) if doubtful else ttl
+def longest_ttl(ttl: int, stale: object) -> int:
+    """`ttl`, or less when the answer is `stale`."""
+    return min(ttl, STALE_TTL) if stale else ttl
+
+
+def ttl_about(entry: Entry, ttl: int, now: float) -> int:
+    """Of an answer about one entry that is served; `ttl` is the upper bound. Whole seconds."""
+    longest = longest_ttl(ttl, entry.status is not Status.HEALTHY)
+    return max(0, min(longest, math.floor(entry.term.left(now))))

@@ -24,8 +24,8 @@ class StaticZone:
         self._branches = frozenset(_branches(origin, nodes))
         self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
         self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
-
-        self._has_wildcard = (b"*", *origin) in nodes or origin in self._dnames
+        wildcard = (b"*", *origin)
+        self._has_wildcard = wildcard in nodes or wildcard in self._branches or origin in self._dnames
 
     @property
     def soa(self) -> RR:
@@ -56,11 +56,14 @@ class StaticZone:
     def otherwise(self, name: Name, qtype: int, depth: int) -> Answer:
         """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN.
 
-        `depth`: labels of the longest ancestor that is known to exist for other reasons.
+        `depth`: labels of the name itself or its longest ancestor, whichever is known to exist for other reasons.
         """
-        if name in self._branches:
+        if name in self._branches or depth == len(name):
             return Answer.nodata()
-        rrsets = self._nodes.get((b"*", *self._closest_encloser(name, depth)))
+        wildcard = (b"*", *self._closest_encloser(name, depth))
+        if wildcard in self._branches and wildcard not in self._nodes:
+            return Answer.nodata()  # `*.*.NAME` has made `*.NAME` exist (RFC 4592 §4.3)
+        rrsets = self._nodes.get(wildcard)
         return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
 
     def surely_lacks(self, label: bytes) -> bool:

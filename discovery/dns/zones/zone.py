@@ -1,4 +1,4 @@
-"""A zone as it answers: its fixed records, its live names beside them, aliases followed, the SOA in every negative.
+"""A zone as it answers: its fixed records, its live names beside them, the SOA in every negative.
 
 Fixed records win over live names; wildcards of the file come last, for names that neither has.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from discovery.dns.message.names import Name, from_wire, to_text
-from discovery.dns.message.query import Request
+from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Question, Rcode, Type
 from discovery.dns.zones import records
 from discovery.dns.zones.static_zone import StaticZone
@@ -17,8 +16,6 @@ from discovery.dns.zones.static_zone import StaticZone
 # RFC 8482 §4.2: what a name of any kind says to ANY.
 _HINFO = b"\x07RFC8482\x00"
 _HINFO_TTL = 3600
-# Aliases in one answer. Resolvers give up between 8 (older BIND) and 16.
-MAX_CHAIN = 8
 
 
 class LiveNames(Protocol):
@@ -85,10 +82,11 @@ class Zone:
             return False
         return self.fixed.surely_lacks(label) and self.live.surely_lacks(label)
 
-    def lookup(self, request: Request, now: float) -> Answer:
-        """The name that is asked is at or below the origin."""
-        question = request.question
-        return self._any(question, now) if question.type == Type.ANY else self._chase(question, now)
+    def lookup(self, question: Question, now: float) -> Answer:
+        """`question.name` is at or below the origin; an alias is answered and not followed."""
+        if question.type == Type.ANY:
+            return self._any(question, now)
+        return self._finished(self._find(question.name, question.type, now), question.name, now)
 
     def _finished(self, answer: Answer, name: Name, now: float) -> Answer:
         """With the SOA, if it says no to `name`."""
@@ -114,38 +112,24 @@ class Zone:
             return Answer.of([RR(question.name, Type.HINFO, _HINFO_TTL, _HINFO)])
         return self._finished(found, question.name, now)
 
-    def _chase(self, question: Question, now: float) -> Answer:
-        """Follows aliases as far as this zone goes (RFC 1034 §4.3.2, step 3a)."""
-        chain: tuple[RR, ...] = ()
-        name = question.name
-        while True:
-            answer = self._find(name, question.type, now)
-            alias = _alias(answer, question.type)
-            if alias is None:
-                answer = self._finished(answer, name, now)
-                return answer.after(chain) if chain else answer
-            if len(chain) >= MAX_CHAIN or any(rr.name == alias for rr in chain):
-                return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
-            chain += answer.answer  # a CNAME, with the DNAME that it comes from before it
-            name = alias
-            if name[len(name) - len(self.origin) :] != self.origin:
-                return Answer.of(chain)
-
     def _find(self, name: Name, qtype: int, now: float) -> Answer:
-        answer = self._find_here(name, qtype, now)
-        return Answer.nodata() if answer.rcode == Rcode.NXDOMAIN and name in self._on_the_way else answer
-
-    def _find_here(self, name: Name, qtype: int, now: float) -> Answer:
         first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
         if first is not None:
             return first
         live = self.live.lookup(self._relative(name), qtype, now)
         if live is None:
-            return self.fixed.otherwise(name, qtype, len(self.origin))
+            return self.fixed.otherwise(name, qtype, self._known_depth(name, len(self.origin)))
         if live.rcode == Rcode.NXDOMAIN:  # the service above exists, so only what stands below it in the file counts
-            fixed = self.fixed.otherwise(name, qtype, len(self.origin) + 1)
+            fixed = self.fixed.otherwise(name, qtype, self._known_depth(name, len(self.origin) + 1))
             return live if fixed.rcode == Rcode.NXDOMAIN else fixed
         return live
+
+    def _known_depth(self, name: Name, depth: int) -> int:
+        """`depth`, or the labels of a longer name at or above `name` that other zones make exist."""
+        for start in range(len(name) - depth if self._on_the_way else 0):
+            if name[start:] in self._on_the_way:
+                return len(name) - start
+        return depth
 
     def _apex_soa(self, name: Name, qtype: int) -> Answer | None:
         return Answer.of([self.soa()]) if qtype == Type.SOA and name == self.origin else None
@@ -165,8 +149,3 @@ def _between(origin: Name, others: Iterable[Name]) -> Iterable[Name]:
     for other in others:
         if len(other) > len(origin) and other[len(other) - len(origin) :] == origin:
             yield from (other[start:] for start in range(len(other) - len(origin)))
-
-
-def _alias(answer: Answer, qtype: int) -> Name | None:
-    last = answer.answer[-1] if answer.answer else None
-    return from_wire(last.rdata) if last and last.type == Type.CNAME and qtype != Type.CNAME else None

@@ -65,13 +65,22 @@ class Allow(Plugin):
             closed, question = self._closed_to(request.client), request.question
             if question.klass != Class.IN or not closed:
                 return inner(request, now)
-            if (rule := self._rule_of(question.name)) is not None:
-                return _refused(rule, request.client) if rule in closed else inner(request, now)
-            if question.name[-1:] == _ARPA:
-                return self._reversed(inner, request, now)
-            return inner(request, now)
+            rule = self._rule_of(question.name)
+            if rule in closed:
+                return _refused(rule, request.client)
+            if rule is None and question.name[-1:] == _ARPA:
+                return self._without_closed(self._reversed(inner, request, now), closed)
+            return self._without_closed(inner(request, now), closed)
 
         return lookup
+
+    def _without_closed(self, answer: Answer | Deferred | None, closed: frozenset[Name]) -> Answer | Deferred | None:
+        """Aliases as far as the first that leads into a closed zone, and nothing that they lead to."""
+        known = answer.unasked if isinstance(answer, Deferred) else answer
+        for number, rr in enumerate(known.answer if known else ()):
+            if rr.type == Type.CNAME and self._rule_of(from_wire(rr.rdata)) in closed:
+                return Answer.of(known.answer[: number + 1]) if known else None
+        return answer
 
     def _reversed(self, inner: Lookup, request: Request, now: float) -> Answer | Deferred | None:
         """A reverse name tells of names, so it is for those who may ask about these."""

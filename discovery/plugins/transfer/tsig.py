@@ -17,7 +17,7 @@ from discovery.plugins.transfer.walk import Record, name_at, records
 TYPE, _ANY_CLASS = 250, 255
 BADSIG, BADKEY, BADTIME, BADTRUNC = 16, 17, 18, 22
 
-# Seconds that clocks may differ (§10 recommends 300), as what we sign says.
+# Seconds that clocks may differ (§10 recommends 300): what we sign says so, and a request may ask for less but not for more.
 FUDGE = 300
 _FIXED_RR = struct.Struct("!HHIH")
 _FIXED_VARIABLES = struct.Struct("!HI")  # class and ttl
@@ -148,7 +148,7 @@ def check(packet: bytes, tsig: Tsig, keys: Mapping[Name, Key], now: int) -> Sign
     if not hmac.compare_digest(mac[: len(tsig.mac)], tsig.mac):
         return Unverified(BADSIG, f"this was not signed with the key {to_text(key.name)} that is here", tsig)
     signer = Signer(key, tsig.mac)
-    if abs(now - tsig.time) > tsig.fudge:
+    if abs(now - tsig.time) > min(tsig.fudge, FUDGE):
         return Unverified(BADTIME, f"signed at {tsig.time}, here it is {now}: one of the clocks is wrong", tsig, signer)
     if len(tsig.mac) < len(mac):
         return Unverified(BADTRUNC, "a truncated signature is not enough here", tsig, signer)

@@ -284,7 +284,7 @@ class HotPathBesideResponder(RuleBasedStateMachine):
         self.judge(first, second, question_of(query))
 
     def judge(self, first: bytes | None, second: bytes | None, question: Question) -> None:
-        answer = self.world.catalog.lookup(request(question), self.now)
+        answer = self.world.lookup(request(question), self.now)
         universe = compared.of(answer.answer) if isinstance(answer, Answer) else set()
         compared.assert_same(first, second, universe, self.now >= self.renewed_at + 1)
         if isinstance(answer, Answer):

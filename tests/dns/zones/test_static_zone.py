@@ -53,6 +53,24 @@ def test_rfc4592_wildcards(example: World, name: str, rtype: str, what: str, ans
     assert {record.name.lower() for record in records(reply.answer)} <= {name.lower()}
 
 
+@pytest.mark.parametrize("name", ["*.dbl", "x.dbl", "x.y.dbl", "*"])
+def test_rfc4592_2_2_2_and_4_3_a_wildcard_without_records_is_nodata(name: str) -> None:
+    """`*.*.dbl` makes `*.dbl` exist, and the asterisk in it stands for other labels too."""
+    assert outcome(World("*.*.dbl A 127.0.0.2\n").ask(f"{name}.svc.local")) == ("NXDOMAIN" if name == "*" else "NODATA")
+
+
+@pytest.mark.parametrize("hot", [False, True])
+def test_rfc4592_2_2_2_the_same_right_below_the_origin(hot: bool) -> None:
+    assert outcome(World("*.* A 127.0.0.2\n", hot=hot).ask("x.svc.local")) == "NODATA"
+
+
+def test_rfc4592_3_3_1_no_wildcard_reaches_past_the_name_of_another_zone() -> None:
+    world = World("* TXT x\n", fixed={"a.deep.svc.local": ""})
+    assert outcome(world.ask("other.svc.local", "TXT")) == "ANSWER"
+    assert outcome(world.ask("deep.svc.local", "TXT")) == "NODATA"
+    assert outcome(world.ask("other.deep.svc.local", "TXT")) == "NXDOMAIN"
+
+
 DELEGATION = """
 sub       NS   ns.sub
 sub       NS   ns2.sub

@@ -46,7 +46,10 @@ CNAMES = {
     "RFC1034-3.6.2-loop": ("loop", "A", "SERVFAIL", []),
     "RFC1034-3.6.2-loop-of-one": ("self", "A", "SERVFAIL", []),
     "RFC1034-3.6.2-into-a-loop": ("toloop", "A", "SERVFAIL", []),
-    "eight-in-a-row": ("c8", "A", "ANSWER", [*(f"c{number}.svc.local." for number in range(7, -1, -1)), "192.0.2.7"]),
+    "sixteen-in-a-row": (
+        "c16", "A", "ANSWER", [*(f"c{number}.svc.local." for number in range(15, -1, -1)), "192.0.2.7"],
+    ),
+    "seventeen-in-a-row-are-too-many": ("c17", "A", "SERVFAIL", []),
     "forty-in-a-row-are-too-many": ("c39", "A", "SERVFAIL", []),
     "RFC1034-3.6.2-loop-asked-for-itself": ("loop", "CNAME", "ANSWER", ["pool.svc.local."]),
 }  # fmt: skip
@@ -63,7 +66,7 @@ def _world() -> World:
 def test_aliases_are_followed_as_far_as_the_zone_goes(
     world: World, name: str, rtype: str, what: str, answer: list[str]
 ) -> None:
-    reply = world.ask(f"{name}.svc.local", rtype)
+    reply = world.ask(f"{name}.svc.local", rtype, udp=False)
     assert (outcome(reply), data(reply.answer)) == (what, answer)
     owners = [record.name for record in records(reply.answer)]
     assert owners == [f"{name}.svc.local", *(text.rstrip(".") for text in data(reply.answer)[:-1])][: len(owners)]
@@ -143,6 +146,12 @@ def test_a_zone_without_a_file_has_an_soa_and_an_ns_whose_address_is_known(origi
     assert outcome(negative) == "NXDOMAIN"
     assert records(negative.authority)[0].ttl == 3
     assert data(world.ask(f"web.{origin}").answer) == ["10.0.0.1"]
+
+
+def test_rfc1035_3_3_13_without_us_a_secondary_keeps_a_made_up_zone_for_a_minute() -> None:
+    soa = World(file=False).ask("svc.local", "SOA").answer[0][0]
+    assert (soa.refresh, soa.retry, soa.expire) == (20, 5, 60)
+    assert soa.refresh + soa.retry < soa.expire, "RFC 1912 2.2: a missed refresh is no loss yet"
 
 
 def test_two_zones_keep_their_serials_in_step_with_the_registry() -> None:

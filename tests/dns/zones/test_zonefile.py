@@ -154,3 +154,4 @@ def test_the_zone_file_that_comes_with_the_server_is_good() -> None:
     (zone,) = load_all(Path(__file__).parents[3] / "zones")
     assert zone.origin == (b"svc", b"local")
     assert {b"ns", b"registry"} <= set(zone.labels)
+    assert int.from_bytes(zone.soa.rdata[-8:-4], "big") == 60, "a secondary's EXPIRE, as leases end after seconds"

@@ -15,7 +15,7 @@ from discovery.dns.server.client_router import Lanes
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import HotPath
 from discovery.dns.server.responder import Responder
-from discovery.dns.zones.catalog import Catalog, first_of
+from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
@@ -71,7 +71,7 @@ class Asked:
         catalog = Catalog(self.zones)
         reverse = ReverseNames(self.registry, from_text("svc.local"), 5, 2)
         self.registry.subscribe(reverse.changed)
-        inner = first_of(self._count, catalog.lookup, reverse.lookup, ServerNames("v", "me").lookup)
+        inner = following(first_of(self._count, catalog.lookup, reverse.lookup, ServerNames("v", "me").lookup))
         self.allow = None if rules is None else Allow(AllowSettings.model_validate({"dns_allow": rules}).dns_allow)
         lookup = self.allow.lookup(inner) if self.allow else inner
         cookies = Cookies(bytes(16))

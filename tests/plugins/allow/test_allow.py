@@ -135,6 +135,22 @@ def test_an_alias_tells_where_it_leads_and_no_more() -> None:
     assert is_refused(closed.ask("secret.corp.example", client=OUTSIDE), "corp.example")
 
 
+@pytest.mark.parametrize("rtype", ["A", "AAAA", "CNAME", "TXT"])
+def test_an_alias_is_followed_into_another_zone_by_those_who_may_ask_there(rtype: str) -> None:
+    it = asked()
+    assert it.ask("outward.corp.example", rtype, INSIDE) == asked(None).ask("outward.corp.example", rtype)
+    assert it.ask("outward.corp.example", "A", INSIDE).data == {"web.svc.local.", "10.0.0.1"}
+
+
+def test_aliases_through_a_closed_zone_end_at_its_border() -> None:
+    files = {"legacy.local": "a IN CNAME b.corp.example.\n", "corp.example": "b IN CNAME c.svc.local.\n"}
+    it = Asked("corp.example=10.0.0.0/8", **files)
+    assert it.ask("a.legacy.local", client=OUTSIDE) == ("NOERROR", {"b.corp.example."}, None), (
+        "not even that c does not exist"
+    )
+    assert it.ask("a.legacy.local", client=INSIDE).data == {"b.corp.example.", "c.svc.local."}
+
+
 @pytest.mark.parametrize("rtype", TYPES)
 @pytest.mark.parametrize("address", ["1.0.0.10.in-addr.arpa", f"1.{'0.' * 23}8.b.d.0.1.0.0.2.ip6.arpa"])
 def test_reverse_names_obey_the_zone_whose_names_they_tell(address: str, rtype: str) -> None:

@@ -194,5 +194,5 @@ def test_other_live_names_than_these_have_none() -> None:
     [fixed] = load({"legacy.example": ""})
     zone = Zone(fixed, NoLiveNames(), lambda: 1, 2)
     assert {rr.type for rr in contents.contents(zone, (), ()) if rr} == {Type.NS, Type.A}
-    assert zone.lookup(request(Question(zone.origin, Type.AXFR)), 0.0).rcode == Rcode.NOERROR
+    assert zone.lookup(Question(zone.origin, Type.AXFR), 0.0).rcode == Rcode.NOERROR
     assert not isinstance(zone.live, ServiceZone)

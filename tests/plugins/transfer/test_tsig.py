@@ -94,6 +94,20 @@ def test_rfc8945_5_2_3_the_time_counts_after_the_mac(ahead: int, right: bool) ->
     assert (forged.error, forged.signer) == (tsig.BADSIG, None), "nobody without the key gets anything signed"
 
 
+@pytest.mark.parametrize(
+    ("fudge", "ahead", "right"),
+    [(65535, 299, True), (65535, 302, False), (65535, -302, False), (10, 12, False), (10, 8, True)],
+)
+def test_rfc8945_10_a_request_may_allow_less_difference_of_clocks_than_300_s_and_not_more(
+    fudge: int, ahead: int, right: bool
+) -> None:
+    query = request()
+    query.use_tsig(key(), fudge=fudge)
+    result = checked(query.to_wire(), ahead=ahead)
+    assert isinstance(result, Signer) is right
+    assert right or (isinstance(result, Unverified) and result.error == tsig.BADTIME)
+
+
 def test_every_octet_that_is_signed_counts() -> None:
     packet = made()
     found = tsig.find(packet)

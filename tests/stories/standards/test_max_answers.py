@@ -26,8 +26,8 @@ def server() -> Iterator[Discovery]:
     }
     with running(HEARTBEAT_TIMEOUT_SECONDS=3600, **settings) as discovery:
         for ip in sorted(EVERY):
-            discovery.register("all", ip, 80)
-            discovery.register("few", ip, 80, maxAnswers=2)
+            discovery.register("all", ip, 80, metadata={"ip": ip})
+            discovery.register("few", ip, 80, maxAnswers=2, metadata={"ip": ip})
             discovery.register("uneven", ip, 80, weight=0 if ip != "10.0.0.1" else 100)
         yield discovery
 
@@ -37,7 +37,7 @@ def server() -> Iterator[Discovery]:
     [("all.svc.local", 6), ("few.svc.local", 2), ("all.one.example", 1), ("few.one.example", 1), ("all.three.example", 3),
      ("few.three.example", 2)],
 )  # fmt: skip
-@pytest.mark.parametrize("rtype", ["A", "SRV"])
+@pytest.mark.parametrize("rtype", ["A", "SRV", "TXT"])
 @pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
 def test_a_reply_has_so_many_answers_and_is_not_called_cut(
     server: Discovery, name: str, most: int, rtype: str, transport: str
@@ -47,6 +47,12 @@ def test_a_reply_has_so_many_answers_and_is_not_called_cut(
     assert "tc" not in dug.flags
     if rtype == "SRV":
         assert len(dug.additional_addresses) == most, "Additional is kept in step"
+
+
+def test_a_browsers_list_has_no_more(server: Discovery) -> None:
+    assert len(dig(server, "_few._tcp.svc.local", "PTR").answer) == 2
+    assert len(dig(server, "_all._tcp.one.example", "PTR").answer) == 1
+    assert len(dig(server, "_all._tcp.svc.local", "PTR", "+tcp").answer) == 6
 
 
 @pytest.mark.parametrize(("name", "most"), [("few.svc.local", 2), ("all.one.example", 1)])
@@ -71,9 +77,8 @@ def test_getaddrinfo_of_cares_sees_no_more_though_it_sorts(server: Discovery) ->
     assert seen == EVERY
 
 
-def test_what_lists_instances_lists_all(server: Discovery) -> None:
-    """A browser, and who looks for what is at an address, wants everything."""
-    assert len(dig(server, "_few._tcp.svc.local", "PTR", "+tcp").answer) == 6
+def test_what_is_at_an_address_is_told_whole(server: Discovery) -> None:
+    """It is about several services."""
     assert len(dig(server, "-x", "10.0.0.1").answer) == 3
 
 
