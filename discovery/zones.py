@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 
 import watchfiles
 
@@ -23,12 +24,17 @@ from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
 from discovery.store.registry import Registry
+from discovery.system.threads import in_daemon_thread, start_in_daemon_thread
 
 _log = logging.getLogger("discovery.zones")
 
 _ARPA = (b"arpa",)
 # A folder that is not there cannot be watched; this is how often it is looked for.
 _FOLDER_SECONDS = 2.0
+# Within which 100,000 records are read, so that whoever asked for it can be told that it is done.
+SLOW_SECONDS = 10.0
+# Of the folder at a time: when so many hang, one more will hang too.
+MAX_READERS = 3
 
 
 class Zones:
@@ -61,25 +67,58 @@ class Zones:
         }
         self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
         self._reserved: Mapping[str, str] = {}
-        self._reloading = asyncio.Lock()
-        self._watcher: asyncio.Task[None] | None = None
+        self._threads: list[Thread] = []  # that read files
+        self._begun = self._served = 0  # readings, by number
+        self._serving: set[asyncio.Task[None]] = set()
+        self._watching: list[asyncio.Task[None]] = []
 
     def load(self) -> None:
         """ZoneFileError when a file is bad; nothing has changed then. Reads files: at start, before anybody waits."""
         self._serve(zonefile.load_all(self._folder))
 
     async def reload(self) -> None:
-        """Loads again, the files in a thread; a bad one is logged and nothing changes."""
-        if not self._folder.is_dir():
-            _log.warning("there is no folder %s any more; the zones stay as they are", self._folder)
+        """Loads again; a bad file is logged and nothing changes.
+
+        The files are read in a thread. When that takes longer than SLOW_SECONDS, this returns, and the zones change when it is done.
+        """
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) >= MAX_READERS:
+            _log.error(
+                "%d earlier readings of %s have not come to an end (does a mount hang?); the zones stay as they were",
+                len(self._threads),
+                self._folder,
+            )
             return
-        async with self._reloading:
-            try:
-                self._serve(await asyncio.to_thread(zonefile.load_all, self._folder))
-            except zonefile.ZoneFileError as error:
-                _log.error("%s; the zones stay as they were", error)
-            else:
-                _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
+        thread, files = start_in_daemon_thread(self._read)
+        self._threads.append(thread)
+        self._begun += 1
+        serving = asyncio.get_running_loop().create_task(self._serve_when_read(files, self._begun))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        await asyncio.wait([serving], timeout=SLOW_SECONDS)
+        if not serving.done():
+            _log.warning("%s is still being read; until that is done the zones stay as they are", self._folder)
+
+    def _read(self) -> list[StaticZone] | None:
+        """None when there is no folder."""
+        return zonefile.load_all(self._folder) if self._folder.is_dir() else None
+
+    async def _serve_when_read(self, reading: asyncio.Future[list[StaticZone] | None], number: int) -> None:
+        """`number`: of the reading. One that is overtaken by a later one comes too late."""
+        try:
+            files = await reading
+            if number < self._served:
+                return
+            if files is None:
+                _log.warning("there is no folder %s any more; the zones stay as they are", self._folder)
+                return
+            self._serve(files)
+            self._served = number
+            _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
+        except zonefile.ZoneFileError as error:
+            _log.error("%s; the zones stay as they were", error)
+        except Exception:
+            _log.exception("reading %s failed; the zones stay as they were", self._folder)
 
     def is_fixed_host(self, host: str) -> bool:
         """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name
@@ -104,28 +143,33 @@ class Zones:
     def watch(self) -> None:
         """Reloads whenever a zone file changes, until `close`. Call it when everything is restored."""
         self._warn()
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        self._watching.append(asyncio.get_running_loop().create_task(self._watch()))
 
     async def close(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
+        """Files that are still being read are left alone."""
+        for task in (*self._watching, *self._serving):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+                await task
 
     async def _watch(self) -> None:
         """The folder may be missing, and may be replaced by another one: then it is looked for again."""
         missed = False
         while True:
-            if self._folder.is_dir():
-                if missed:
-                    await self.reload()
-                with contextlib.suppress(OSError):
+            try:
+                if await in_daemon_thread(self._folder.is_dir):
+                    if missed:
+                        await self.reload()
                     async for _ in watchfiles.awatch(self._folder):
                         await self.reload()
-                        if not self._folder.is_dir():
+                        if not await in_daemon_thread(self._folder.is_dir):
                             break
-            elif not missed:
-                _log.warning("there is no folder %s; zone files are read when there is one", self._folder)
+                elif not missed:
+                    _log.warning("there is no folder %s; zone files are read when there is one", self._folder)
+            except FileNotFoundError:
+                pass  # it went away between the look and the watch
+            except Exception:
+                _log.exception("watching %s failed; it begins anew in %g s", self._folder, _FOLDER_SECONDS)
             missed = True
             await asyncio.sleep(_FOLDER_SECONDS)
 

@@ -1,19 +1,26 @@
-"""The zones that are served: which hosts are fixed in them, and which services cannot be found in them."""
+"""The zones that are served: fixed hosts, services that cannot be found, and reading again whatever the file system does."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import watchfiles
 
+import discovery.zones
 from discovery.core.instance import Registration
 from discovery.dns.message.names import from_text
+from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog
 from discovery.dns.zones.reverse import ReverseNames
+from discovery.dns.zones.static_zone import StaticZone
 from discovery.store.registry import Registry
-from discovery.zones import Zones
+from discovery.zones import MAX_READERS, Zones
 from tests.dns.world import HEAD
 from tests.store.making import START, WALL, a_registry
 
@@ -88,3 +95,135 @@ async def test_a_service_that_had_its_name_before_it_was_reserved_stays_with_a_w
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert all(line.startswith("service child: its name is the label of the zone child.svc.local") for line in said)
+
+
+# -- reading again
+
+
+class Reading:
+    """In place of `zonefile.load_all`: each reading waits until the test lets it go, and gives a zone with its number as origin."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gates: list[threading.Event] = []
+        monkeypatch.setattr(zonefile, "load_all", self._load_all)
+
+    def _load_all(self, folder: Path) -> list[StaticZone]:
+        number = len(self.gates)
+        self.gates.append(gate := threading.Event())
+        gate.wait()
+        return [zonefile.made_up((f"zone-{number}".encode(),), [], 2)]
+
+    def let_all_go(self) -> None:
+        for gate in self.gates:
+            gate.set()
+
+
+@pytest.fixture(name="reading")
+def _reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
+    monkeypatch.setattr(discovery.zones, "SLOW_SECONDS", 0.01)
+    reading = Reading(monkeypatch)
+    yield reading
+    reading.let_all_go()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110  there is no event for everything
+            await asyncio.sleep(0.001)
+
+
+def origins(zones: Zones) -> set[bytes]:
+    return {zone.origin[0] for zone in zones._catalog.zones}
+
+
+async def test_a_reading_that_hangs_does_not_hold_up_a_later_one_nor_undo_it(
+    tmp_path: Path, reading: Reading, caplog: pytest.LogCaptureFixture
+) -> None:
+    zones = zones_of(tmp_path, a_registry(), "svc.local")
+    await zones.reload()
+    assert "still being read" in caplog.text
+    assert origins(zones) == set()
+    await zones.reload()
+    reading.gates[1].set()
+    await until(lambda: origins(zones) == {b"svc", b"zone-1"})
+    reading.gates[0].set()
+    await until(lambda: not zones._serving)
+    assert origins(zones) == {b"svc", b"zone-1"}
+    await zones.close()
+
+
+async def test_so_many_readings_hang_and_no_more_and_the_log_says_so(
+    tmp_path: Path, reading: Reading, caplog: pytest.LogCaptureFixture
+) -> None:
+    zones = zones_of(tmp_path, a_registry(), "svc.local")
+    for _ in range(MAX_READERS + 2):
+        await zones.reload()
+    assert len(reading.gates) == MAX_READERS
+    assert "does a mount hang?" in caplog.text
+    reading.let_all_go()
+    await until(lambda: not any(thread.is_alive() for thread in zones._threads))
+    last = asyncio.create_task(zones.reload())
+    await until(lambda: len(reading.gates) == MAX_READERS + 1)
+    reading.let_all_go()
+    await last
+    await until(lambda: b"zone-3" in origins(zones))
+    await zones.close()
+
+
+async def test_closing_does_not_wait_for_a_reading_that_hangs(tmp_path: Path, reading: Reading) -> None:
+    zones = zones_of(tmp_path, a_registry(), "svc.local")
+    await zones.reload()
+    async with asyncio.timeout(1):
+        await zones.close()
+    assert all(thread.daemon for thread in zones._threads)
+
+
+async def test_a_fifo_among_the_files_is_named_and_the_next_reload_goes_well(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    zones = zones_of(a_folder(tmp_path, {"svc.local": ""}), a_registry(), "svc.local")
+    fifo = tmp_path / "pipe.zone"
+    os.mkfifo(fifo)
+    with pytest.raises(zonefile.ZoneFileError, match="regular file"):
+        zones.load()
+    await zones.reload()
+    assert str(fifo) in caplog.text
+    fifo.unlink()
+    await zones.reload()
+    assert origins(zones) == {b"svc"}
+    await zones.close()
+
+
+async def test_a_mistake_that_nobody_thought_of_is_logged_and_the_next_reload_goes_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    zones = zones_of(a_folder(tmp_path, {"svc.local": ""}), a_registry(), "svc.local")
+    with monkeypatch.context() as patched:
+        patched.setattr(zonefile, "load_all", lambda folder: [][0])
+        await zones.reload()
+    assert "IndexError" in caplog.text
+    await zones.reload()
+    assert origins(zones) == {b"svc"}
+    await zones.close()
+
+
+async def test_the_watch_survives_a_mistake_that_nobody_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    zones = zones_of(a_folder(tmp_path, {"svc.local": ""}), a_registry(), "svc.local")
+    begun = 0
+
+    async def awatch(folder: Path) -> AsyncIterator[None]:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise ArithmeticError("of the watcher")
+        yield
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watchfiles, "awatch", awatch)
+    monkeypatch.setattr(discovery.zones, "_FOLDER_SECONDS", 0.001)
+    zones.watch()
+    await until(lambda: origins(zones) == {b"svc"})
+    assert "ArithmeticError: of the watcher" in caplog.text
+    await zones.close()

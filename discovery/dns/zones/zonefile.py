@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,8 @@ class ZoneFileError(DiscoveryError):
 def load(path: Path) -> StaticZone:
     """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ZoneFileError(path, "is not a regular file, and nothing else is read")
         zone = _new_zone(path)
         text = _with_includes(path, path.read_text(encoding="utf-8"))
         mistake = _read(zone, path, text)
@@ -52,14 +55,20 @@ def load(path: Path) -> StaticZone:
 
 
 class _Mistake(NamedTuple):
-    """`file` "" is the zone file itself, otherwise one that it includes."""
+    """`file` "" is the zone file itself, otherwise one that it includes. `text`: of the line."""
 
     file: str
     line: int
     reason: str
+    text: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file + ', ' if self.file else ''}line {self.line}: {self.reason}"
+        file = f"{self.file}, " if self.file else ""
+        return f"{file}line {self.line}: {self.reason}, in {self.text[:_MAX_SHOWN]!r}"
+
+
+# Characters of a line.
+_MAX_SHOWN = 200
 
 
 # What dnspython puts in front of some of its messages.
@@ -69,7 +78,7 @@ _PLACE = re.compile(r"^.*?:\d+: ")
 def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
     """Fills the zone; the first mistake otherwise."""
     with zone.writer(True) as transaction:
-        transaction.check_put_rdataset(_one_alias)
+        transaction.check_put_rdataset(_check)
         tokens = dns.tokenizer.Tokenizer(text, str(path))
         reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, transaction, allow_include=True)
         try:
@@ -86,9 +95,11 @@ def _at_its_line(mistake: _Mistake, path: Path, text: str) -> _Mistake:
     """dnspython counts a line end as soon as it has read it, so a mistake found there is told for the line after."""
     if mistake.file:
         text = Path(mistake.file).read_text(encoding="utf-8")
-    before = "".join(text.splitlines(keepends=True)[: mistake.line - 1])
+    lines = text.splitlines(keepends=True)
+    before = "".join(lines[: mistake.line - 1])
     again = _read(_new_zone(path), path, "$TTL 0\n" + before)  # which an included file has from the one around it
-    return mistake._replace(line=mistake.line - 1) if again and again.reason == mistake.reason else mistake
+    line = mistake.line - 1 if again and again.reason == mistake.reason else mistake.line
+    return mistake._replace(line=line, text="".join(lines[line - 1 : line]).strip())
 
 
 def _new_zone(path: Path) -> dns.zone.Zone:
@@ -99,10 +110,23 @@ def _text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _one_alias(transaction: dns.transaction.Transaction, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
-    """RFC 2181 §10.1; dnspython would keep the last one."""
-    if rdataset.rdtype == dns.rdatatype.CNAME and transaction.get(name, dns.rdatatype.CNAME) not in (None, rdataset):
-        raise ValueError(f"{name} has more than one CNAME")
+# What a name can have one of: RFC 1035 §6.1, RFC 2181 §10.1, RFC 6672 §2.4. dnspython would keep the last.
+_SINGLE = (dns.rdatatype.SOA, dns.rdatatype.CNAME, dns.rdatatype.DNAME)
+# Types that are no data (RFC 6895 §3.1): 0 is reserved, OPT belongs to a message, the others are for questions.
+_NO_DATA = {0, Type.OPT, *range(128, 256)}
+
+
+def _check(transaction: dns.transaction.Transaction, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+    """ValueError for what other servers refuse to load, and dnspython does not. They would not take such a zone in a transfer."""
+    rtype = rdataset.rdtype
+    if rtype in _NO_DATA:
+        raise ValueError(f"{dns.rdatatype.to_text(rtype)} is no type of a record in a zone")
+    if rtype in _SINGLE and transaction.get(name, rtype) not in (None, rdataset):
+        raise ValueError(f"{name} has more than one {dns.rdatatype.to_text(rtype)}")
+    if rtype == dns.rdatatype.NS and name.is_wild():
+        raise ValueError(f"{name} is a wildcard, which cannot be delegated (RFC 4592 §4.2)")
+    if rtype == dns.rdatatype.DS and name == transaction.manager.origin_information()[0]:
+        raise ValueError(f"DS of {name} belongs into the zone above (RFC 4035 §2.4)")
 
 
 def load_all(folder: Path) -> list[StaticZone]:
