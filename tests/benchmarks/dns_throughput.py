@@ -1,8 +1,9 @@
-"""DNS queries a second against a bare C echo loop, BIND, dnsmasq and Knot, each on one core, under the same dnsperf.
+"""DNS queries a second against a bare C echo loop, each on one core, under the same dnsperf; every line is one kind of query.
 
-The large set is asked once through before it is measured (and that is shown too); the small ones are warm in a blink.
+All lines are measured once in each round, two seconds each, so that a busy moment of the machine meets all of them; the ratios
+are medians of the rounds' own ratios. The registry has IPv4 instances only, so AAAA is always NODATA.
 
-python -m tests.benchmarks.dns_throughput [rounds]
+python -m tests.benchmarks.dns_throughput [rounds] [rivals]        # `rivals`: BIND, dnsmasq and Knot too
 """
 
 from __future__ import annotations
@@ -11,17 +12,40 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks import dnsperf, rivals
 from tests.benchmarks.fleet import fleet, register
 from tests.benchmarks.isolation import enter
 from tests.stories.process import Discovery, running
 
-ECHO_PORT, BIND_PORT, KNOT_PORT, DNSMASQ_PORT = 5501, 5502, 5503, 5504
+ECHO_PORT, BIND_PORT, KNOT_PORT, DNSMASQ_PORT, UNBOUND_PORT = 5501, 5502, 5503, 5504, 5505
 SMALL, LARGE = (200, 3), (10_000, 10)
+# Services that are asked about for the first time in each round, three instances each.
+COLD = 10_000
+
+
+class Target(NamedTuple):
+    line: str
+    of: str
+    at_least: float
+
+
+TARGETS = [
+    Target("plain", "echo", 0.65),
+    Target("A+AAAA, EDNS", "plain", 0.9),
+    Target("A+AAAA, DO", "plain", 0.9),
+    Target("A+AAAA, cookie", "plain", 0.9),
+    Target("NODATA, EDNS", "plain", 0.85),
+    Target("no such name, DO", "plain", 0.55),
+    Target("other options", "plain", 0.35),
+    Target("TCP", "plain", 0.5),
+    Target("100,000 instances", "plain", 0.9),
+]
+COLD_AT_LEAST = 15_000
 
 
 def main() -> None:
@@ -29,45 +53,89 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with tempfile.TemporaryDirectory() as name:
         _measure(Path(name), rounds)
+        if "rivals" in sys.argv:
+            _measure_rivals(Path(name), rounds)
 
 
 def _measure(folder: Path, rounds: int) -> None:
-    plain = dnsperf.lines(folder / "plain", _queries(*SMALL))
-    edns = dnsperf.messages(folder / "edns", [*_queries(*SMALL)] * 50)
-    large = dnsperf.lines(folder / "large", _queries(*LARGE))
-    unknown = dnsperf.lines(folder / "unknown", _unknown(100_000))
-    with rivals.echo(folder, ECHO_PORT):
-        echo = _median(rounds, "C echo loop", lambda: dnsperf.run(ECHO_PORT, plain))
-    with _discovery(*SMALL) as server:
-        first = _median(rounds, "A and SRV, 200 × 3", lambda: dnsperf.run(server.dns_port, plain))
-        cookies = _median(
-            rounds, "  EDNS, cookies, mixed case", lambda: dnsperf.run(server.dns_port, edns, binary=True)
-        )
-        before = _memory(server)
-        negative = _median(rounds, "  unknown names", lambda: dnsperf.run(server.dns_port, unknown))
-        print(f"  memory before and after the unknown names: {before} and {_memory(server)} KiB")
-    with _discovery(*LARGE) as server:
-        cold = dnsperf.run(server.dns_port, large, seconds=60, n=1)
-        print(f"{'  the first time each':32} {cold.qps:10,.0f} q/s", flush=True)
-        many = _median(rounds, "A and SRV, 10,000 × 10", lambda: dnsperf.run(server.dns_port, large))
-    others = {}
-    for title, make, port in _RIVALS:
-        with make(folder, port, *SMALL):
-            others[title] = _median(rounds, title, lambda port=port: dnsperf.run(port, plain))  # type: ignore[misc]
+    files = _files(folder)
+    results: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        stack.enter_context(rivals.echo(folder, ECHO_PORT))
+        small = stack.enter_context(_discovery(*SMALL))
+        large = stack.enter_context(_discovery(*LARGE))
+        stack.enter_context(rivals.unbound(folder, UNBOUND_PORT, small.dns_port))
+        dnsperf.run(large.dns_port, files["100,000 instances"], seconds=60, n=1)
+        for _ in range(rounds):
+            for title, runs in _lines(files, small, large).items():
+                one = runs()
+                results.setdefault(title, []).append(one.qps)
+                print(f"{title:32} {one.qps:10,.0f} q/s   (lost {one.lost}; {one.rcodes})", flush=True)
+    for number in range(rounds):
+        with _discovery(COLD, 3) as server:
+            one = dnsperf.run(server.dns_port, files["cold"], seconds=60, n=1)
+            results.setdefault("cold", []).append(one.qps)
+            print(f"{'cold':32} {one.qps:10,.0f} q/s   (lost {one.lost}; {one.rcodes}; round {number + 1})", flush=True)
     print()
-    _ratio("of the C echo loop", first, echo, 0.65)
-    _ratio("EDNS, cookies, mixed case, of the first line", cookies, first, 0.85)
-    _ratio("10,000 × 10, of the first line", many, first, 0.9)
-    _ratio("unknown names, of the first line", negative, first, 0.5)
-    _ratio("of BIND 9 -n 1", first, others["BIND 9 -n 1"], 1.0)
-    _ratio("of dnsmasq", first, others["dnsmasq"], 1.0)
-    _ratio("of Knot, one UDP worker", first, others["Knot"], 0.7)
+    for line, of, at_least in TARGETS:
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(results[line], results[of], strict=True))
+        print(f"{ratio:6.2f}  {line}, of {of} (target {at_least:g})")
+    print(f"{statistics.median(results['cold']):6,.0f}  first answers about a name a second (target {COLD_AT_LEAST:,})")
+    print(f"{statistics.median(results['through unbound']):6,.0f}  through unbound a second (no target)")
 
 
-_RIVALS: list[tuple[str, Callable[..., AbstractContextManager[None]], int]] = [
-    ("BIND 9 -n 1", rivals.bind9, BIND_PORT),
-    ("dnsmasq", rivals.dnsmasq, DNSMASQ_PORT),
-    ("Knot", rivals.knot, KNOT_PORT),
+def _lines(files: Mapping[str, Path], small: Discovery, large: Discovery) -> dict[str, Callable[[], dnsperf.Run]]:
+    def on(server: Discovery, title: str) -> Callable[[], dnsperf.Run]:
+        return lambda: dnsperf.run(server.dns_port, files[title])
+
+    kinds = ("A+AAAA, EDNS", "A+AAAA, DO", "A+AAAA, cookie", "NODATA, EDNS", "no such name, DO", "other options")
+    return {
+        "echo": lambda: dnsperf.run(ECHO_PORT, files["plain"]),
+        "plain": on(small, "plain"),
+        **{title: on(small, title) for title in kinds},
+        "TCP": lambda: dnsperf.run(small.dns_port, files["plain"], mode="tcp"),
+        "100,000 instances": on(large, "100,000 instances"),
+        "through unbound": lambda: dnsperf.run(UNBOUND_PORT, files["through unbound"], c=20),
+    }
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The queries of each line."""
+
+    def file(title: str, queries: Iterable[tuple[str, str]], **more: object) -> Path:
+        return dnsperf.messages(folder / title.replace(" ", "-"), queries, **more)  # type: ignore[arg-type]
+
+    both = _queries(SMALL[0], "A", "AAAA")
+    plain, edns = dnsperf.no_options, {"options": dnsperf.no_options}
+    return {
+        "plain": file("plain", _queries(SMALL[0], "A", "SRV")),
+        "A+AAAA, EDNS": file("edns", both, options=plain),
+        "A+AAAA, DO": file("do", both, dnssec=True),
+        "A+AAAA, cookie": file("cookie", both * 50, options=dnsperf.cookie),
+        "NODATA, EDNS": file("nodata", _queries(SMALL[0], "AAAA"), **edns),
+        "no such name, DO": file("unknown", _unknown(20_000), dnssec=True),
+        "other options": file("other", both * 50, options=dnsperf.other),
+        "100,000 instances": file("large", _queries(LARGE[0], "A", "SRV")),
+        "cold": file("cold", _queries(COLD, "A", "SRV")),
+        "through unbound": file("unbound", _queries(50, "A", "AAAA"), dnssec=True),
+    }
+
+
+def _measure_rivals(folder: Path, rounds: int) -> None:
+    queries = dnsperf.messages(folder / "plain", _queries(SMALL[0], "A", "SRV"))
+    for title, make, port, at_least in _RIVALS:
+        ratios = []
+        with make(folder, port, *SMALL), _discovery(*SMALL) as server:
+            for _ in range(rounds):
+                ours, theirs = dnsperf.run(server.dns_port, queries).qps, dnsperf.run(port, queries).qps
+                ratios.append(ours / theirs)
+        print(f"{statistics.median(ratios):6.2f}  plain, of {title} (target {at_least:g})", flush=True)
+
+
+_RIVALS: list[tuple[str, Callable[..., AbstractContextManager[None]], int, float]] = [
+    ("BIND 9 -n 1", rivals.bind9, BIND_PORT, 1.0),
+    ("dnsmasq", rivals.dnsmasq, DNSMASQ_PORT, 1.0),
+    ("Knot, one UDP worker", rivals.knot, KNOT_PORT, 0.7),
 ]
 
 
@@ -78,8 +146,8 @@ def _discovery(services: int, instances: int) -> Iterator[Discovery]:
         yield server
 
 
-def _queries(services: int, instances: int) -> list[tuple[str, str]]:
-    queries = [(f"s{number}.svc.local", rtype) for number in range(services) for rtype in ("A", "SRV")]
+def _queries(services: int, *rtypes: str) -> list[tuple[str, str]]:
+    queries = [(f"s{number}.svc.local", rtype) for number in range(services) for rtype in rtypes]
     random.Random(1).shuffle(queries)
     return queries
 
@@ -87,26 +155,6 @@ def _queries(services: int, instances: int) -> list[tuple[str, str]]:
 def _unknown(count: int) -> Iterator[tuple[str, str]]:
     draw = random.Random(2)
     return ((f"{draw.randbytes(6).hex()}.svc.local", "A") for _ in range(count))
-
-
-def _median(rounds: int, title: str, measure: Callable[[], dnsperf.Run]) -> float:
-    """The median of the rounds, printed with all of them."""
-    runs = [measure() for _ in range(rounds)]
-    median = statistics.median(run.qps for run in runs)
-    each = ", ".join(f"{run.qps:,.0f}" for run in runs)
-    lost = sum(run.lost for run in runs)
-    print(f"{title:32} {median:10,.0f} q/s   ({each}; lost {lost}; {runs[-1].rcodes})", flush=True)
-    return median
-
-
-def _ratio(title: str, ours: float, theirs: float, target: float) -> None:
-    print(f"{ours / theirs:6.2f}  {title} (target {target:g})")
-
-
-def _memory(server: Discovery) -> int:
-    """Resident KiB."""
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
 
 
 if __name__ == "__main__":

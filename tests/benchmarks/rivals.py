@@ -79,6 +79,21 @@ def dnsmasq(folder: Path, port: int, services: int, instances: int) -> Iterator[
         yield
 
 
+@contextmanager
+def unbound(folder: Path, port: int, forward_to: int) -> Iterator[None]:
+    """A resolver that asks the server on 127.0.0.1:`forward_to` about our zone, and nobody about anything else."""
+    config = folder / "unbound.conf"
+    config.write_text(
+        f'server:\n  interface: 127.0.0.1@{port}\n  access-control: 127.0.0.0/8 allow\n  do-daemonize: no\n  username: ""\n'
+        f'  chroot: ""\n  directory: "{folder}"\n  pidfile: ""\n  use-syslog: no\n  num-threads: 1\n'
+        f'  do-not-query-localhost: no\n  module-config: "iterator"\n  local-zone: "." refuse\n'
+        f'  local-zone: "{_ZONE}" transparent\n  domain-insecure: "{_ZONE}"\nremote-control:\n  control-enable: no\n'
+        f'forward-zone:\n  name: "{_ZONE}"\n  forward-addr: 127.0.0.1@{forward_to}\n'
+    )
+    with started([program("unbound"), "-d", "-c", str(config)], port):
+        yield
+
+
 def _zone_file(folder: Path, services: int, instances: int) -> Path:
     path = folder / f"{_ZONE}.zone"
     lines = [
