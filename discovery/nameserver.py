@@ -10,12 +10,13 @@ from typing import Any
 from discovery import __version__
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
-from discovery.dns.server.client_router import Lanes
+from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
-from discovery.dns.server.deferred import Later
-from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.deferred import DeferredReplies
+from discovery.dns.server.kept_answers import KeptAnswers
 from discovery.dns.server.limited import Limited, Responds
 from discovery.dns.server.rate_limit import RateLimiter
+from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.server.sockets import TcpServer, UdpServer
 from discovery.dns.zones.catalog import Catalog, Lookup, first_of, following
@@ -63,16 +64,16 @@ class NameServer:
             settings.dns_addresses,
         )
         cookies = Cookies(os.urandom(SECRET_SIZE))
-        self._hot, self._responder = self._make_responder(cookies, random)
+        self._kept, self._responder = self._make_responder(cookies, random)
         limiter = RateLimiter(
             settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
         )
         self._limited = Limited(self._responder, limiter, cookies)
         self.zones.on_change = self._follow
-        self._later = Later()
+        self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
         registry.subscribe(self._reverse.changed)
-        registry.subscribe(self._hot.changed)
+        registry.subscribe(lambda change: self._kept.forget(change.instance.spec.key.service))
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
@@ -80,13 +81,15 @@ class NameServer:
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
         for sock in socks:
             if sock.type == DATAGRAM:
-                self._servers.append(UdpServer(sock, self._limited, self._clock, self._later))
+                self._servers.append(UdpServer(sock, self._limited, self._clock, self._deferred))
             else:
-                self._servers.append(TcpServer(sock, self._responder, self._clock, self._later))
+                self._servers.append(TcpServer(sock, self._responder, self._clock, self._deferred))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
-            self._servers += (TcpServer(sock, self._responder, self._clock, self._later, self._tls) for sock in socks)
+            self._servers += (
+                TcpServer(sock, self._responder, self._clock, self._deferred, self._tls) for sock in socks
+            )
             lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
         for server in self._servers:
             await server.start()
@@ -94,7 +97,7 @@ class NameServer:
 
     def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What closes it, in this order."""
-        return [*(server.close for server in self._servers), self._later.close, self.zones.close]
+        return [*(server.close for server in self._servers), self._deferred.close, self.zones.close]
 
     def respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._responder.respond(packet, self._clock(), client, HTTPS)
@@ -105,27 +108,27 @@ class NameServer:
         return {"dns": {"shed": shed, "rateLimited": limited}}
 
     def _follow(self, zones: Sequence[Zone]) -> None:
-        self._hot.follow(zones)
+        self._kept.follow(zones)
         for plugin in self._plugins:
             plugin.follow(zones)
 
-    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[HotPath, Responds]:
+    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[KeptAnswers, Responds]:
         settings, plugins = self._settings, self._plugins
-        said = ServerNames(f"discovery {__version__}", settings.dns_server_id)
-        lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, said.lookup))
+        server_names = ServerNames(f"discovery {__version__}", settings.dns_server_id)
+        lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, server_names.lookup))
         for plugin in reversed(plugins):
             lookup = plugin.lookup(lookup)
-        server_id = settings.dns_server_id.encode()
         recurses = _any_of([one.recurses for one in plugins if type(one).recurses is not Plugin.recurses])
-        responder = Responder(lookup, cookies, server_id, random, recurses, settings.dns_require_cookies)
+        replies = Replies(cookies, settings.dns_server_id.encode(), recurses, settings.dns_require_cookies)
+        responder = Responder(lookup, replies, random)
         rest: Respond = responder.respond
         for plugin in reversed(plugins):
             rest = plugin.respond(rest)
-        hot = HotPath(responder, cookies, recurses, lambda: self._registry.index, rest)
+        kept = KeptAnswers(responder, replies, lambda: self._registry.index, rest)
         differing = [one for one in plugins if type(one).lookup is not Plugin.lookup and not one.same_for_all]
         if not differing:
-            return hot, hot
-        return hot, Lanes(lambda client: all(one.same_for(client) for one in differing), hot.respond, rest)
+            return kept, kept
+        return kept, ClientRouter(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:

@@ -34,11 +34,12 @@ def started(command: list[str], port: int | None = None) -> Iterator[subprocess.
 
 
 @contextmanager
-def echo(folder: Path, port: int) -> Iterator[None]:
+def echo(folder: Path, port: int) -> Iterator[int]:
+    """Its process id."""
     binary = folder / "echo"
     subprocess.run(["cc", "-O2", "-o", binary, Path(__file__).parent / "echo.c"], check=True)
-    with started([str(binary), str(port)], port):
-        yield
+    with started([str(binary), str(port)], port) as process:
+        yield process.pid
 
 
 @contextmanager

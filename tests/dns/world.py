@@ -24,7 +24,8 @@ from discovery.dns.message import names
 from discovery.dns.message.query import UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred, Question
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.kept_answers import KeptAnswers
+from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Responder
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog, first_of, following
@@ -61,7 +62,7 @@ class Record(NamedTuple):
 class World:
     """`records` are zone-file lines of `origin`, whose live names are the registry's. `fixed`: more zones, without live names.
 
-    `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a HotPath, as in the server; `plain`
+    `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a KeptAnswers, as in the server; `plain`
     answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog. The brake is
     off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone.
     """
@@ -108,13 +109,13 @@ class World:
         self.registry.subscribe(reverse.changed)
         self.lookup = following(first_of(self.catalog.lookup, reverse.lookup))
         cookies = Cookies(bytes(16))
-        said = (cookies, b"world", Random(seed), lambda client: False, require_cookies)
-        self.plain = Responder(self.lookup, *said)
-        self.responder: Responder | HotPath = Responder(self._lookup, *said)
+        replies = Replies(cookies, b"world", lambda client: False, require_cookies)
+        self.plain = Responder(self.lookup, replies, Random(seed))
+        self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed))
         if hot:
-            self.responder = HotPath(self.responder, cookies, lambda client: False, self._serial)
-            self.responder.follow(zones)
-            self.registry.subscribe(self.responder.changed)
+            kept = self.responder = KeptAnswers(self.responder, replies, self._serial)
+            kept.follow(zones)
+            self.registry.subscribe(lambda change: kept.forget(change.instance.spec.key.service))
 
     def _serial(self) -> int:
         return self.registry.index
@@ -124,7 +125,7 @@ class World:
         zones = [Zone(fixed, self._live, self._serial, self._negative_ttl)]
         self.registry.reserve(reserved([fixed], [fixed.origin]))
         self.catalog.replace(zones)
-        if isinstance(self.responder, HotPath):
+        if isinstance(self.responder, KeptAnswers):
             self.responder.follow(zones)
 
     def _lookup(self, *question: Any) -> Answer | Deferred | None:

@@ -1,4 +1,4 @@
-"""EDNS(0), RFC 6891: what the OPT record of a query says, and the OPT record of a reply.
+"""EDNS(0), RFC 6891: what the OPT record of a query says, and the options of a reply's.
 
 A reply carries OPT only when the query did (§7). Nothing of the query's is echoed but the DO bit (RFC 3225 §3).
 """
@@ -16,6 +16,9 @@ MAX_UDP = 1232
 # RFC 1035 §4.2.1: without EDNS.
 MIN_UDP = 512
 
+# Octets of an OPT record without options: the root, type, size, upper rcode, version, flags, length (§6.1.2).
+OPT_SIZE = 11
+_OPT = struct.Struct("!xHHIH")
 _OPTION = struct.Struct("!HH")
 _DO = 0x8000
 
@@ -29,32 +32,42 @@ class Option(IntEnum):
 
 
 class Edns(NamedTuple):
-    """`size`: the client's UDP payload size. `dnssec_ok`: the DO bit. `options`: the first of each code, unknown too."""
+    """`limit`: octets that a reply over UDP may have. `dnssec_ok`: the DO bit. `cookie`: the data of the COOKIE option.
 
-    size: int
+    `options`: the first of each other code, unknown codes too.
+    """
+
+    limit: int
     version: int
     dnssec_ok: bool
+    cookie: bytes | None
     options: dict[int, bytes]
 
 
-def parse_options(rdata: bytes) -> dict[int, bytes] | None:
-    """None when an option is cut short."""
+def parse(size: int, ttl: int, rdata: bytes) -> Edns:
+    """From the fields of an OPT record: its class, TTL and data. ValueError when an option is cut short."""
     options: dict[int, bytes] = {}
     at = 0
     while at < len(rdata):
         if at + _OPTION.size > len(rdata):
-            return None
+            raise ValueError("an option that is cut short")
         code, length = _OPTION.unpack_from(rdata, at)
         at += _OPTION.size + length
         if at > len(rdata):
-            return None
+            raise ValueError("an option that is cut short")
         options.setdefault(code, rdata[at - length : at])
-    return options
+    cookie = options.pop(Option.COOKIE, None)
+    return Edns(min(max(size, MIN_UDP), MAX_UDP), ttl >> 16 & 0xFF, bool(ttl & _DO), cookie, options)
 
 
-def udp_limit(edns: Edns | None) -> int:
-    """Octets that a reply over UDP may have."""
-    return MIN_UDP if edns is None else min(max(edns.size, MIN_UDP), MAX_UDP)
+def parse_record(opt: bytes) -> Edns:
+    """From a whole OPT record. ValueError when it is none, or something stands behind it."""
+    if len(opt) < OPT_SIZE or opt[0]:
+        raise ValueError("no OPT record")
+    rtype, size, ttl, length = _OPT.unpack_from(opt)
+    if rtype != Type.OPT or OPT_SIZE + length != len(opt):
+        raise ValueError("no OPT record")
+    return parse(size, ttl, opt[OPT_SIZE:])
 
 
 def option(code: int, data: bytes) -> bytes:
@@ -67,7 +80,7 @@ def explanation_option(explanation: Explanation) -> bytes:
     return option(Option.EDE, explanation.code.to_bytes(2, "big") + text.encode())
 
 
-def opt_record(edns: Edns, rcode: int, options: bytes) -> bytes:
-    """The reply's OPT: our size, the rcode's upper eight bits, version 0, DO as the client had it."""
-    ttl = rcode >> 4 << 24 | (_DO if edns.dnssec_ok else 0)
-    return b"\0" + struct.pack("!HHIH", Type.OPT, MAX_UDP, ttl, len(options)) + options
+def opt_heads(rcode: int) -> tuple[bytes, bytes]:
+    """How the OPT of a reply begins, up to its length, without and with DO: our size, the rcode's upper eight bits, version 0."""
+    upper = rcode >> 4 << 24
+    return _OPT.pack(Type.OPT, MAX_UDP, upper, 0)[:-2], _OPT.pack(Type.OPT, MAX_UDP, upper | _DO, 0)[:-2]

@@ -1,4 +1,7 @@
-"""Domain names: tuples of labels, lower case (RFC 4343), the root's empty label left out. `(b"svc", b"local")` is svc.local."""
+"""Domain names: tuples of labels, lower case (RFC 4343), the root's empty label left out. `(b"svc", b"local")` is svc.local.
+
+`read` and `skip` are the only code that walks the labels of a name on the wire.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ ROOT: Name = ()
 # RFC 1035 §2.3.4, both counted on the wire.
 MAX_LABEL = 63
 MAX_NAME = 255
+# RFC 1035 §4.1.4: a length octet from here on begins a pointer. No name stands in the header, so none points there.
+_POINTER = 0xC0
+_HEADER = 12
 
 
 def from_text(text: str) -> Name:
@@ -37,12 +43,42 @@ _LENGTHS = [bytes((length,)) for length in range(256)]
 
 
 def from_wire(octets: bytes) -> Name:
-    """The uncompressed name at the start of `octets`, which must be whole."""
-    labels, at = [], 0
-    while size := octets[at]:
-        labels.append(octets[at + 1 : at + 1 + size].lower())
-        at += 1 + size
-    return tuple(labels)
+    """The uncompressed name at the start of `octets`."""
+    return read(octets, 0)[0]
+
+
+def read(message: bytes, at: int) -> tuple[Name, int]:
+    """The name at octet `at`, its pointers followed, and the place of the octet behind it.
+
+    ValueError when it is no name, IndexError when the message ends in it.
+    """
+    labels: list[bytes] = []
+    size, start, end = 1, at, 0
+    while length := message[at]:
+        if length >= _POINTER:
+            end = end or at + 2
+            at = (length & 0x3F) << 8 | message[at + 1]
+            if not _HEADER <= at < start:  # only ever backwards, so that there is no loop
+                raise ValueError("a pointer that leads to no name")
+            start = at
+            continue
+        size += 1 + length
+        if length > MAX_LABEL or size > MAX_NAME:
+            raise ValueError("a label or a name that is too long")
+        labels.append(message[at + 1 : at + 1 + length].lower())
+        at += 1 + length
+    return tuple(labels), end or at + 1
+
+
+def skip(message: bytes, at: int) -> int:
+    """The place of the octet behind the name at octet `at`, whose pointer is not followed. Errors as of `read`."""
+    while length := message[at]:
+        if length >= _POINTER:
+            return at + 2
+        if length > MAX_LABEL:
+            raise ValueError("a label that is too long")
+        at += 1 + length
+    return at + 1
 
 
 def _label_text(label: bytes) -> str:

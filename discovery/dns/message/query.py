@@ -1,7 +1,6 @@
 """Octets in, a Request out. Strict: the whole message is walked (RFC 1035 §4.1), so that nothing behind it meets garbage.
 
-Names in a question cannot be compressed (nothing stands before them); names further on are stepped over, never followed,
-so there are no loops to fall into.
+Names behind the question are stepped over and never followed, so there are no loops to fall into.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from discovery.dns.message.edns import Edns, Option, parse_options
-from discovery.dns.message.names import MAX_LABEL, MAX_NAME, ROOT, Name
+from discovery.dns.message import edns, names
+from discovery.dns.message.edns import MIN_UDP, Edns
+from discovery.dns.message.names import ROOT
 from discovery.dns.message.values import Question, Rcode, Type
 
 HEADER = struct.Struct("!HHHHHH")
@@ -21,6 +21,8 @@ _FIXED_RR = struct.Struct("!HHIH")  # type, class, ttl, rdlength (RFC 1035 §4.1
 QR, RD, RA = 0x8000, 0x0100, 0x0080
 _OPCODE_SHIFT, _OPCODE_MASK = 11, 0xF
 OPCODE_QUERY, OPCODE_NOTIFY = 0, 4
+# RFC 1035 §4.2.2: the length prefix has two octets.
+MAX_TCP = 65535
 
 
 class CutShort(Exception):
@@ -65,101 +67,105 @@ class Request(NamedTuple):
     client: str
     transport: Transport
 
+    @property
+    def flags(self) -> int:
+        """What a reply's header repeats: the opcode and RD."""
+        return self.opcode << _OPCODE_SHIFT | (RD if self.recursion_desired else 0)
+
 
 class Malformed(Exception):
-    """No query that could be answered; `rcode` is what to say to its sender."""
+    """No query that could be answered; `rcode` is what to say to its sender, `flags` what the header of that repeats."""
 
-    def __init__(self, rcode: Rcode) -> None:
+    def __init__(self, rcode: Rcode, flags: int) -> None:
         super().__init__(rcode.name)
         self.rcode = rcode
+        self.flags = flags
+
+
+class Record(NamedTuple):
+    """Where a record stands: `at`, `rdata` and `end` are octets from the start of its message."""
+
+    at: int
+    type: int
+    klass: int
+    ttl: int
+    rdata: int
+    end: int
+
+
+def size_limit(edns: Edns | None, transport: Transport) -> int:
+    """Octets that a reply may have."""
+    if not transport.datagram:
+        return MAX_TCP
+    return MIN_UDP if edns is None else edns.limit
 
 
 def has_reply(packet: bytes) -> bool:
-    """Whether anything may be sent back: not to what has no id, and never to a response (two servers would loop)."""
-    return len(packet) >= 2 and not (len(packet) > 2 and packet[2] & 0x80)
+    """Whether anything may be sent back: not to what has no whole header, and never to a response (two servers would loop)."""
+    return len(packet) >= HEADER.size and not packet[2] & 0x80
 
 
 def parse(packet: bytes, client: str, transport: Transport) -> Request:
     """Malformed when it is no query. Call it only for what `has_reply`."""
-    if len(packet) < HEADER.size:
-        raise Malformed(Rcode.FORMERR)
-    _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
+    _, flags, questions, *_ = HEADER.unpack_from(packet)
     opcode = flags >> _OPCODE_SHIFT & _OPCODE_MASK
-    if opcode not in (OPCODE_QUERY, OPCODE_NOTIFY):
-        raise Malformed(Rcode.NOTIMP)
-    if questions > 1:  # RFC 9619
-        raise Malformed(Rcode.FORMERR)
+    if opcode not in (OPCODE_QUERY, OPCODE_NOTIFY):  # RD means nothing there (RFC 1035 §4.1.1 has it for queries)
+        raise Malformed(Rcode.NOTIMP, opcode << _OPCODE_SHIFT)
+    repeated = opcode << _OPCODE_SHIFT | flags & RD
     try:
-        question, at = _question(packet) if questions else (NO_QUESTION, HEADER.size)
-        edns, end = _records(packet, at, answers + authorities, additionals)
-    except (IndexError, struct.error):  # it ends before it should
-        raise Malformed(Rcode.FORMERR) from None
-    if end != len(packet):
-        raise Malformed(Rcode.FORMERR)
-    if not questions and (edns is None or Option.COOKIE not in edns.options):
-        raise Malformed(Rcode.FORMERR)
-    return Request(packet[:2], opcode, bool(flags & RD), question, packet[HEADER.size : at], edns, client, transport)
+        if questions > 1:  # RFC 9619
+            raise ValueError("more than one question")
+        question, end = _question(packet) if questions else (NO_QUESTION, HEADER.size)
+        opt = _opt(packet)
+        if not questions and (opt is None or opt.cookie is None):
+            raise ValueError("neither a question nor a cookie")
+    except (ValueError, IndexError, struct.error):  # the latter two: it ends before it should
+        raise Malformed(Rcode.FORMERR, repeated) from None
+    return Request(packet[:2], opcode, bool(flags & RD), question, packet[HEADER.size : end], opt, client, transport)
+
+
+def records(message: bytes) -> list[Record]:
+    """Those of all sections behind the question, in order. ValueError, IndexError or struct.error when one is not whole."""
+    _, _, questions, *counts = HEADER.unpack_from(message)
+    at = HEADER.size
+    for _ in range(questions):
+        at = names.skip(message, at) + 4
+    found = []
+    for _ in range(sum(counts)):
+        fixed = names.skip(message, at)
+        rtype, klass, ttl, length = _FIXED_RR.unpack_from(message, fixed)
+        rdata = fixed + _FIXED_RR.size
+        found.append(Record(at, rtype, klass, ttl, rdata, rdata + length))
+        at = rdata + length
+        if at > len(message):
+            raise ValueError("a record that is cut short")
+    if at != len(message):
+        raise ValueError("octets behind the last record")
+    return found
 
 
 def fresh_for(reply: bytes) -> int:
     """Seconds that a well-formed reply may be kept: the shortest TTL of its answer and authority records, 0 without any."""
-    _, _, questions, answers, authorities, _ = HEADER.unpack_from(reply)
-    at = HEADER.size
-    for _ in range(questions):
-        at = _skip_name(reply, at) + 4
-    ttls = []
-    for _ in range(answers + authorities):
-        at = _skip_name(reply, at)
-        _, _, ttl, length = _FIXED_RR.unpack_from(reply, at)
-        at += _FIXED_RR.size + length
-        ttls.append(ttl)
-    return min(ttls, default=0)
+    _, _, _, answers, authorities, _ = HEADER.unpack_from(reply)
+    return min((record.ttl for record in records(reply)[: answers + authorities]), default=0)
 
 
 def _question(packet: bytes) -> tuple[Question, int]:
-    name, at = _name(packet, HEADER.size)
-    qtype, klass = struct.unpack_from("!HH", packet, at)
-    if qtype == Type.OPT:
-        raise Malformed(Rcode.FORMERR)
-    return Question(name, qtype, klass), at + 4
+    name, at = names.read(packet, HEADER.size)
+    rtype, klass = struct.unpack_from("!HH", packet, at)
+    if rtype == Type.OPT:
+        raise ValueError("OPT is no question")
+    return Question(name, rtype, klass), at + 4
 
 
-def _name(packet: bytes, at: int) -> tuple[Name, int]:
-    labels, start = [], at
-    while size := packet[at]:
-        if size > MAX_LABEL or at + 1 + size >= len(packet) or at + 2 + size - start > MAX_NAME:
-            raise Malformed(Rcode.FORMERR)
-        labels.append(packet[at + 1 : at + 1 + size].lower())
-        at += 1 + size
-    return tuple(labels), at + 1
-
-
-def _records(packet: bytes, at: int, others: int, additionals: int) -> tuple[Edns | None, int]:
-    """Steps over the records behind the question; the OPT among the additional ones, and where the message ends."""
-    edns: Edns | None = None
-    for number in range(others + additionals):
-        owner = at
-        at = _skip_name(packet, at)
-        rtype, size, ttl, length = _FIXED_RR.unpack_from(packet, at)
-        at += _FIXED_RR.size + length
-        if at > len(packet):
-            raise Malformed(Rcode.FORMERR)
-        if rtype == Type.OPT:
-            # RFC 6891 §6.1.1: one, in the additional section, owned by the root.
-            if edns is not None or number < others or packet[owner]:
-                raise Malformed(Rcode.FORMERR)
-            options = parse_options(packet[at - length : at])
-            if options is None:
-                raise Malformed(Rcode.FORMERR)
-            edns = Edns(size, ttl >> 16 & 0xFF, bool(ttl & 0x8000), options)
-    return edns, at
-
-
-def _skip_name(packet: bytes, at: int) -> int:
-    while size := packet[at]:
-        if size & 0xC0 == 0xC0:
-            return at + 2
-        if size > MAX_LABEL:
-            raise Malformed(Rcode.FORMERR)
-        at += 1 + size
-    return at + 1
+def _opt(packet: bytes) -> Edns | None:
+    """RFC 6891 §6.1.1: one, in the additional section, owned by the root."""
+    every = records(packet)
+    found = [record for record in every if record.type == Type.OPT]
+    if not found:
+        return None
+    (opt,) = found  # ValueError when there are more
+    additionals = int.from_bytes(packet[10:12], "big")
+    if packet[opt.at] or opt not in every[len(every) - additionals :]:
+        raise ValueError("an OPT that is not the root's, or stands in another section")
+    return edns.parse(opt.klass, opt.ttl, packet[opt.rdata : opt.end])

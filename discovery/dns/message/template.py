@@ -24,8 +24,7 @@ _MAX_PERMUTED = 3
 _ROUNDS = 64
 # RFC 2782's "very small chance" of a weight of 0 beside others.
 _ALMOST_NEVER = 0.01
-
-
+# Octets by which a piece of many may be longer than the first: all are alike but for the text of an address.
 _MORE_OR_LESS = 16
 
 
@@ -68,12 +67,12 @@ class Alternatives:
 
     def __init__(self, piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> None:
         few = len(ranks) <= MAX_KEPT
-        self._piece = None if few else piece  # what it packs from is large, and of no more use for few
+        self._piece = None if few else piece  # a short list is packed here, once; then the records are no longer needed
         self._ranks = tuple(ranks)
         self._most = most
         self._random = random
         self._pieces = [piece(index) for index in range(len(ranks))] if few else []
-        self.size = sum(each.size for each in self._pieces)  # 0 of many
+        self._size = sum([each.size for each in self._pieces])  # 0 when they are many
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
         self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
         self._has_ring = equal and not self._permuted and bool(self._pieces)
@@ -85,11 +84,11 @@ class Alternatives:
         return self._piece is None
 
     def about(self) -> int:
-        """Octets of all; of many an upper bound, for they differ by a few octets of an instance's name."""
-        return self.size if self._piece is None else (self._piece(0).size + _MORE_OR_LESS) * len(self._ranks)
+        """Octets of all; when they are many, an upper bound."""
+        return self._size if self._piece is None else (self._piece(0).size + _MORE_OR_LESS) * len(self._ranks)
 
     def lay(self, room: int) -> Laid:
-        if self._permuted and self.size <= room:
+        if self._permuted and self._size <= room:
             return self._permuted[int(self._random.random() * len(self._permuted))]
         if self._has_ring:
             return self._from_ring(room)
@@ -105,7 +104,7 @@ class Alternatives:
         self._rounds_left -= 1
         count = len(self._ranks)
         first = int(self._random.random() * count)
-        last, complete = first + count, self.size <= room
+        last, complete = first + count, self._size <= room
         if not complete:
             last = max(first, bisect_right(self._size_at, self._size_at[first] + room) - 1)
         record_at, beside_at, count_at = self._record_at, self._beside_at, self._count_at

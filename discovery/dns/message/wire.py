@@ -1,7 +1,8 @@
-"""An Answer packed once into a Template, a Template laid down into any number of replies. dnslib packs the records.
+"""The encoder: an Answer is packed once into a Template, a Template laid down into any number of replies. dnslib packs records.
 
 Every record is packed on its own, compressed against the question only. An answer record and its companions are laid down
-together or not at all, and TC is set when any had to be left out (RFC 2181 §9).
+together or not at all, and TC is set when any had to be left out (RFC 2181 §9). What belongs to one reply alone (id, flags, the
+question's spelling, EDNS) comes with each call of `reply`; a signature that belongs to an answer is a piece of its template.
 """
 
 from __future__ import annotations
@@ -13,30 +14,35 @@ from random import Random
 import dnslib
 from dnslib.label import DNSBuffer
 
-from discovery.dns.message.edns import Edns, Option, explanation_option, opt_record, option
+from discovery.dns.message.edns import OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
 from discovery.dns.message.names import Name, to_labels
-from discovery.dns.message.query import HEADER, QR
+from discovery.dns.message.query import HEADER, NO_QUESTION, QR, UDP, Malformed, Request, Transport, size_limit
 from discovery.dns.message.template import Alternatives, Laid, Piece, lay_in_order
-from discovery.dns.message.values import RR, Answer, Class, Explanation, Question, Rcode
+from discovery.dns.message.values import RR, Answer, Class, Question
 
 _AA, _TC = 0x0400, 0x0200
 _AFTER_ID = struct.Struct("!HHHHH")  # the header's flags and counts
 _POINTER = 0xC000  # RFC 1035 §4.1.4
 _FIXED = struct.Struct("!HHHIH")  # a pointer for the owner; type, class, ttl, rdlength
-# RFC 1035 §4.2.2: the length prefix has two octets.
-MAX_TCP = 65535
 # Octets of a template that is kept. More do not fit a datagram, and whoever asks for so many can wait a millisecond.
 _MAX_KEPT = 4096
+# RFC 8467 §4.1.
+_PADDING_BLOCK = 468
+# For answers that have no alternatives.
+_UNUSED = Random(0)
 
 
 class Template:
-    """`question` None: the reply has none. `random` draws the order of alternatives."""
+    """`random` draws the order of alternatives."""
 
-    def __init__(self, question: Question | None, answer: Answer, random: Random) -> None:
+    def __init__(self, question: Question, answer: Answer, random: Random = _UNUSED) -> None:
         pack = _Packer(question)
-        self.flags = QR | (_AA if answer.authoritative else 0) | answer.rcode & 0xF
-        self.rcode = answer.rcode
-        self.explanation: Explanation | None = answer.explanation
+        self._flags = QR | (_AA if answer.authoritative else 0) | answer.rcode & 0xF
+        self._opt_heads = _OPT_HEADS if answer.rcode < 16 else opt_heads(answer.rcode)
+        self._explanation = answer.explanation
+        self._explained: bytes | None = (
+            None if answer.explanation else b""
+        )  # made for the first client that can be told
         self._complete = answer.complete
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
@@ -44,18 +50,49 @@ class Template:
         self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
         self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
-        self._in_order_size = sum(piece.size for piece in self._in_order)
+        in_order = sum([piece.size for piece in self._in_order])
+        self._size = self._whole + in_order + (self._alternatives.about() if self._alternatives else 0)
 
     @property
     def small(self) -> bool:
         """Worth keeping."""
-        others = self._alternatives
-        size = self._whole + self._in_order_size + (others.size if others else 0)
-        return size <= _MAX_KEPT and (others is None or others.few)
+        return self._size <= _MAX_KEPT and (self._alternatives is None or self._alternatives.few)
 
-    def reply(self, id: bytes, flags: int, question: bytes, opt: bytes, limit: int) -> bytes:
-        """At most `limit` octets. `flags` come on top of the answer's own; `question` as the client spelt it."""
-        room = limit - HEADER.size - len(question) - len(opt)
+    def replace_authority(self, question: Question, authority: Iterable[RR]) -> None:
+        """The same answer with a newer SOA. `question`: the one that the template was made for."""
+        section = Section(map(_Packer(question), authority))
+        self._size += len(section.octets) - len(self._authority.octets)
+        self._whole += len(section.octets) - len(self._authority.octets)
+        self._authority = section
+
+    def reply_to(self, request: Request, flags: int = 0, options: bytes = b"") -> bytes:
+        """`flags` and `options` come on top of what the request asks to be repeated."""
+        of = request
+        return self.reply(of.id, of.flags | flags, of.question_wire, of.edns, options, of.transport)
+
+    def reply(
+        self,
+        id: bytes,
+        flags: int,
+        question: bytes,
+        edns: Edns | None,
+        options: bytes,
+        transport: Transport,
+        explained: bytes | None = None,
+    ) -> bytes:
+        """`question` as the client spelt it; `edns` the query's, `options` of the reply; `explained`: another EDE option than the
+        answer's own. The explanation is the first to go when not all fits (RFC 8914 §3).
+        """
+        limit = size_limit(edns, transport)
+        room = limit - _HEADER - len(question)
+        opt = opt_length = b""
+        if edns is not None:
+            opt = self._opt_heads[edns.dnssec_ok]
+            if explained is None:
+                explained = self._explain() if self._explained is None else self._explained
+            if explained and self._size + OPT_SIZE + len(options) + len(explained) <= room:
+                options += explained
+            room -= OPT_SIZE + len(options)
         authority, glue, complete = self._authority, self._glue, self._complete
         if self._whole > room:
             authority = glue = _NOTHING
@@ -67,21 +104,20 @@ class Template:
         answer, answers, beside, besides, all_laid = laid
         if not (complete and all_laid):
             flags |= _TC
-        additional = glue.count + besides + (1 if opt else 0)
-        header = _AFTER_ID.pack(self.flags | flags, 1 if question else 0, answers, authority.count, additional)
-        return b"".join((id, header, question, answer, authority.octets, glue.octets, beside, opt))
+        additional = glue.count + besides
+        if edns is not None:
+            additional += 1
+            if transport.private and Option.PADDING in edns.options:
+                sections = len(answer) + len(authority.octets) + len(glue.octets) + len(beside)
+                options += _padding(_HEADER + len(question) + sections + OPT_SIZE + len(options), limit)
+            opt_length = len(options).to_bytes(2, "big")
+        header = _AFTER_ID.pack(self._flags | flags, 1 if question else 0, answers, authority.count, additional)
+        parts = (id, header, question, answer, authority.octets, glue.octets, beside, opt, opt_length, options)
+        return b"".join(parts)
 
-    def opt(self, edns: Edns, options: bytes, room: int) -> bytes:
-        """The reply's OPT, with the explanation where it fits into `room` octets beside all the rest: it is the first to go
-        (RFC 8914 §3).
-        """
-        bare = opt_record(edns, self.rcode, options)
-        if self.explanation is None:
-            return bare
-        explained = opt_record(edns, self.rcode, options + explanation_option(self.explanation))
-        others = self._alternatives
-        room -= HEADER.size + self._whole + self._in_order_size + (others.about() if others else 0)
-        return explained if len(explained) <= room else bare
+    def _explain(self) -> bytes:
+        self._explained = explanation_option(self._explanation) if self._explanation else b""
+        return self._explained
 
     def _lay(self, room: int) -> Laid:
         """Aliases in their order, then alternatives in a drawn one."""
@@ -94,19 +130,20 @@ class Template:
         return first[0] + rest[0], first[1] + rest[1], first[2] + rest[2], first[3] + rest[3], rest[4]
 
 
-def error(packet: bytes, rcode: int) -> bytes:
-    """A bare header for what could not be parsed: its id, opcode and RD bit, and the rcode."""
-    flags = QR | (packet[2] & 0x79) << 8 if len(packet) > 2 else QR
-    return packet[:2] + (flags | rcode).to_bytes(2, "big") + bytes(8)
+def error(packet: bytes, malformed: Malformed) -> bytes:
+    """A bare header for what could not be parsed."""
+    answer = Answer(rcode=malformed.rcode, authoritative=False)
+    return Template(NO_QUESTION, answer).reply(packet[:2], malformed.flags, b"", None, b"", UDP)
 
 
-def padded(reply: bytes, opt_size: int, block: int, limit: int) -> bytes:
-    """The reply padded to a multiple of `block` octets (RFC 8467 §4.1); its OPT stands last and gets one more option."""
-    size = min(-(-(len(reply) + 4) // block) * block, limit)
-    padding = option(Option.PADDING, bytes(max(0, size - len(reply) - 4)))
-    at = len(reply) - opt_size + 9
-    length = int.from_bytes(reply[at : at + 2], "big") + len(padding)
-    return reply[:at] + length.to_bytes(2, "big") + reply[at + 2 :] + padding
+def _padding(size: int, limit: int) -> bytes:
+    """An option that makes a reply of `size` octets a multiple of the block."""
+    padded = min(-(-(size + 4) // _PADDING_BLOCK) * _PADDING_BLOCK, limit)
+    return option(Option.PADDING, bytes(max(0, padded - size - 4)))
+
+
+_HEADER = HEADER.size
+_OPT_HEADS = opt_heads(0)
 
 
 class Section:
@@ -141,26 +178,13 @@ def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives
     return Alternatives(piece, answer.ranks, answer.most, random)
 
 
-def packed_soa(soa: RR, at: int) -> Section:
-    """For a question whose name has the SOA's owner from octet `at` on."""
-    fixed = _FIXED.pack(_POINTER | HEADER.size + at, soa.type, Class.IN, soa.ttl, len(soa.rdata))
-    return Section([fixed + soa.rdata])
-
-
-def nxdomain(id: bytes, flags: int, question: bytes, authority: Section) -> bytes:
-    """The whole reply, without OPT."""
-    header = _AFTER_ID.pack(QR | _AA | Rcode.NXDOMAIN | flags, 1, 0, authority.count, 0)
-    return b"".join((id, header, question, authority.octets))
-
-
 class _Packer:
     """Packs one record at a time, its owner compressed against the question's name (RFC 1035 §4.1.4)."""
 
-    def __init__(self, question: Question | None) -> None:
-        self._class = Class.CH if question is not None and question.klass == Class.CH else Class.IN
+    def __init__(self, question: Question) -> None:
+        self._class = Class.CH if question.klass == Class.CH else Class.IN
         self._suffixes: dict[Name, int] = {}
-        at = HEADER.size
-        name = question.name if question is not None else ()
+        at, name = HEADER.size, question.name
         for start, label in enumerate(name):
             self._suffixes[name[start:]] = at
             at += 1 + len(label)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import socket
 import struct
 from functools import lru_cache
-from typing import NamedTuple
 
 from siphashc import siphash
 
 CLIENT_SIZE = 8
 SERVER_SIZE = 16
+# What a client shows that knows its server, and what it is given.
+COOKIE_SIZE = CLIENT_SIZE + SERVER_SIZE
 # RFC 7873 §5.2.2: what a client may send; other servers' cookies can be longer than ours.
 _SIZES = (CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33))
 SECRET_SIZE = 16
@@ -24,13 +25,6 @@ _VALID, _AHEAD, _RENEW = 3600, 300, 1800
 _HEAD = struct.Struct("!B3xI")
 
 
-class Cookie(NamedTuple):
-    """`reply`: the option's data to send back. `valid`: the client proved its address."""
-
-    reply: bytes
-    valid: bool
-
-
 class Cookies:
     """`secret`: 16 octets. Times are whole seconds of any clock that never goes back while the secret is used."""
 
@@ -38,17 +32,17 @@ class Cookies:
         self._secret = secret
         self._head = (-1, b"")  # the last second's, for most cookies are made in the same one
 
-    def check(self, data: bytes, client: str, now: int) -> Cookie | None:
-        """What to make of a COOKIE option's data; None when it is malformed."""
+    def check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
+        """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
         if len(data) == CLIENT_SIZE:
-            return Cookie(data + self.make(data, client, now), False)
+            return data + self.make(data, client, now), False
         if len(data) not in _SIZES:
-            return None
+            return b"", False
         nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
         age = self._age(nonce, shown, client, now)
         if age is not None and age < _RENEW:
-            return Cookie(data, True)
-        return Cookie(nonce + self.make(nonce, client, now), age is not None)
+            return data, True
+        return nonce + self.make(nonce, client, now), age is not None
 
     def _age(self, nonce: bytes, shown: bytes, client: str, now: int) -> int | None:
         """Seconds since it was made; None when it is not ours, or too old."""

@@ -1,4 +1,4 @@
-"""Replies that take time (Deferred), each sent when it is there: the only tasks on the DNS side."""
+"""Replies that take time, because another server is asked (Deferred): the only tasks on the DNS side."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 # On all sockets together. Beyond, a query gets no answer and its client asks again.
-MAX_LATER = 500
+MAX_DEFERRED = 500
 
 
-class Later:
+class DeferredReplies:
     """One for all sockets of a process."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
-        if len(self._tasks) >= MAX_LATER:
+        if len(self._tasks) >= MAX_DEFERRED:
             reply.close()
             return
         self._start(_send(reply, send))
 
     def stream(self, sending: Coroutine[Any, Any, None]) -> None:
         """A reply of several messages, which takes care of sending them."""
-        if len(self._tasks) >= MAX_LATER:
+        if len(self._tasks) >= MAX_DEFERRED:
             sending.close()
             return
         self._start(sending)
 
     async def close(self) -> None:
-        """What is not there yet comes too late."""
+        """Replies that are not there yet are not sent any more."""
         for task in self._tasks:
             task.cancel()
 
@@ -42,6 +42,6 @@ class Later:
 
 
 async def _send(reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
-    late = await reply
+    octets = await reply
     with contextlib.suppress(OSError):  # the client or its connection is gone
-        send(late)
+        send(octets)

@@ -1,4 +1,4 @@
-"""The responder behind response-rate limiting, for datagrams: a reply that is one too many leaves cut down to TC, or not at all.
+"""The responder behind response-rate limiting, for datagrams: a reply that is one too many has TC and no records, or is not sent.
 
 A valid server cookie shows that the client's address is its own, and lifts the limit (RFC 7873 §5.2.3).
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from discovery.dns.message.edns import Option
-from discovery.dns.message.query import Malformed, Transport, parse
-from discovery.dns.server.cookies import CLIENT_SIZE, SERVER_SIZE, Cookies
-from discovery.dns.server.rate_limit import RateLimiter, Verdict, answer_key, truncated
+from discovery.dns.message.edns import Option, option
+from discovery.dns.message.query import Malformed, Request, Transport, has_reply, parse
+from discovery.dns.message.values import Answer
+from discovery.dns.message.wire import Template, error
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.rate_limit import RateLimiter, Verdict, answer_key, question_key
 
-# How an option with a client's and a server's cookie begins (RFC 7873 §4).
-_BOTH = Option.COOKIE.to_bytes(2, "big") + (CLIENT_SIZE + SERVER_SIZE).to_bytes(2, "big")
+# The question and nothing else: come back over TCP.
+_CUT = Answer(authoritative=False, complete=False)
 
 
 class Responds(Protocol):
@@ -40,25 +42,41 @@ class Limited:
     def respond(
         self, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        if self._place(client) is None:
+            return self._respond(packet, now, client, transport)
+        before = self._limiter.verdict(client, question_key(packet), now, take=False)
+        if before is not Verdict.PASS:
+            return self._limit(before, packet, now, client, transport)
         reply = self._respond(packet, now, client, transport)
-        if self._place(client) is None or not isinstance(reply, bytes):
+        if not isinstance(reply, bytes):
             return reply
-        verdict = self._limiter.verdict(client, answer_key(reply), now)
-        if verdict is Verdict.PASS or self._is_proven(packet, client, transport, now):
-            return reply
+        after = self._limiter.verdict(client, answer_key(reply), now)
+        return reply if after is Verdict.PASS else self._limit(after, packet, now, client, transport)
+
+    def _limit(
+        self, verdict: Verdict, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        if not has_reply(packet):
+            return None
+        try:
+            request = parse(packet, client, transport)
+        except Malformed as malformed:
+            return self._count(verdict, error(packet, malformed))
+        cookie = request.edns.cookie if request.edns else None
+        reply, valid = self._cookies.check(cookie, client, int(now)) if cookie is not None else (b"", False)
+        if valid:
+            return self._respond(packet, now, client, transport)
+        return self._count(verdict, _cut(request, reply))
+
+    def _count(self, verdict: Verdict, reply: bytes) -> bytes | None:
         if verdict is Verdict.SLIP:
             self.slipped += 1
-            return truncated(reply)
+            return reply
         self.dropped += 1
         return None
 
-    def _is_proven(self, packet: bytes, client: str, transport: Transport, now: float) -> bool:
-        if _BOTH not in packet:
-            return False
-        try:
-            edns = parse(packet, client, transport).edns
-        except Malformed:
-            return False
-        shown = edns.options.get(Option.COOKIE) if edns else None
-        cookie = self._cookies.check(shown, client, int(now)) if shown else None
-        return cookie is not None and cookie.valid
+
+def _cut(request: Request, cookie: bytes) -> bytes:
+    """As long as the query, or 16 octets longer where it gives a client its cookie, which lifts the limit."""
+    options = option(Option.COOKIE, cookie) if cookie else b""
+    return Template(request.question, _CUT).reply_to(request, options=options)

@@ -1,8 +1,9 @@
 """Response-rate limiting over UDP: a forged source address must not turn this server into somebody's flood.
 
 A reply takes one token from the bucket of its client's prefix and answer, and one from the prefix's own. When either is
-empty, the reply is limited: every `slip`-th leaves cut down to TC, so that a real client comes back over TCP; the others
-are not sent. Buckets stand in tables of fixed size at a keyed hash, as in Knot: nothing grows, and nobody can aim.
+empty, the reply is limited: of every `slip` one is sent with TC and no records, so that a real client comes back over TCP; for
+the others nothing is sent. Which bucket a reply with records takes from is known before it is made: a query that is limited
+there is not looked up. Buckets stand in tables of fixed size at a keyed hash, as in Knot: nothing grows, and nobody can aim.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 from siphashc import siphash
 
-from discovery.dns.message.edns import Option, option, parse_options
+from discovery.dns.message import names
 from discovery.dns.message.query import HEADER
-from discovery.dns.message.values import Rcode, Type
+from discovery.dns.message.values import Rcode
 
 Network = IPv4Network | IPv6Network
 
-# Replies a second. A cache that heeds our TTLs asks for a name every 5 s, so 20 leave room for a hundred caches, or twenty
+# Replies a second. A cache that keeps to our TTLs asks for a name every 5 s, so 20 leave room for a hundred caches, or twenty
 # hosts without one, in a prefix. BIND's examples have 5 to 15, Knot 50 for one address.
 PER_ANSWER = 20
 # Ten answers at that rate; NSD's default, while Knot has 1600 for a /24. In replies of 1232 octets that is 2 Mbit/s, the most
@@ -45,16 +46,14 @@ ANSWER_BUCKETS, PREFIX_BUCKETS = 1 << 18, 1 << 16
 # Clients whose place is remembered, at 0.3 KB each: the same ones come back. In a flood of forged ones it does not help.
 MAX_CLIENTS = 4096
 
-# A /24 and a /56, what one party usually has (for IPv6, RFC 6177), as in BIND.
+# A /24 and a /56, what one customer usually has (for IPv6, RFC 6177), as in BIND.
 _V4_OCTETS, _V6_OCTETS = 3, 7
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _NEVER = float("-inf")
 # Tokens. Sums of floats are not exact where they pass a power of two.
 _ROUNDING = 1 / 1024
 
-_AA, _TC = 0x04, 0x02  # in the header's third octet
-_POINTER = 0xC0
-_OPT_FIXED = 9  # octets of an OPT before its rdlength
+_AA = 0x04  # in the header's third octet
 _RCODES = [bytes((rcode,)) for rcode in range(16)]
 _HEADER = HEADER.size
 _NOERROR, _NXDOMAIN = int(Rcode.NOERROR), int(Rcode.NXDOMAIN)  # Python 3.11 takes 0.1 µs to look into an enum
@@ -84,8 +83,10 @@ class RateLimiter:
         # A client's prefix and the number of its bucket; None: it is exempt.
         self.place = lru_cache(maxsize=MAX_CLIENTS)(self._find_place)
 
-    def verdict(self, client: str, answer: bytes, now: float) -> Verdict:
-        """`client`: an address as the socket tells it. `answer`: its `answer_key`. `now`: monotonic seconds."""
+    def verdict(self, client: str, answer: bytes, now: float, take: bool = True) -> Verdict:
+        """`client`: an address as the socket tells it. `answer`: its `answer_key`, or the `question_key` before there is an answer.
+        `now`: monotonic seconds. `take` False only looks.
+        """
         place = self.place(client)
         if place is None:
             return Verdict.PASS
@@ -95,8 +96,9 @@ class RateLimiter:
             return self._answers.limited(in_answers)
         if self._prefixes.is_empty(in_prefixes, now):
             return self._prefixes.limited(in_prefixes)
-        self._answers.take(in_answers, now)
-        self._prefixes.take(in_prefixes, now)
+        if take:
+            self._answers.take(in_answers, now)
+            self._prefixes.take(in_prefixes, now)
         return Verdict.PASS
 
     def _find_place(self, client: str) -> tuple[bytes, int] | None:
@@ -171,6 +173,11 @@ def _unmapped(network: Network) -> Network:
     return network
 
 
+def question_key(packet: bytes) -> bytes:
+    """The `answer_key` of a reply with records to `packet`, a query."""
+    return _RCODES[_NOERROR] + packet[_HEADER : packet.find(0, _HEADER) + 5].lower()
+
+
 def answer_key(reply: bytes) -> bytes:
     """What `reply`, one of ours, says: replies with the same key are one answer, as BIND counts them.
 
@@ -180,52 +187,10 @@ def answer_key(reply: bytes) -> bytes:
     rcode = reply[3] & 0xF
     if rcode not in (_NOERROR, _NXDOMAIN) or not reply[5]:
         return _RCODES[rcode]
-    end = _name_end(reply, _HEADER)
+    end = names.skip(reply, _HEADER)
     has_answers = reply[6:8] != b"\0\0"
     if rcode == _NOERROR and (has_answers or reply[2] & _AA):
         return _RCODES[rcode] + reply[_HEADER : end + 4 if has_answers else end].lower()
     if has_answers or reply[8:10] == b"\0\0":  # aliases that lead nowhere; or the SOA did not fit
         return _RCODES[rcode]
-    return _RCODES[rcode] + _owner(reply, end + 4, end).lower()
-
-
-def truncated(reply: bytes) -> bytes:
-    """What slips of `reply`, one of ours: header with TC, question, and OPT (RFC 6891 §7) with nothing in it but a cookie.
-
-    That is as long as the query, or 16 octets longer where it gives a client its cookie, which lifts the limit.
-    """
-    _, _, questions, answers, authorities, additionals = HEADER.unpack_from(reply)
-    end = _name_end(reply, _HEADER) + 4 if questions else _HEADER
-    opt = _opt(reply, end, answers + authorities + additionals) if additionals else b""
-    counts = bytes((0, questions, 0, 0, 0, 0, 0, 1 if opt else 0))
-    return b"".join((reply[:2], bytes((reply[2] | _TC, reply[3])), counts, reply[_HEADER:end], opt))
-
-
-def _opt(reply: bytes, at: int, records: int) -> bytes:
-    """The OPT, which is the last of `records` from octet `at` on or not there at all."""
-    for _ in range(records - 1):
-        at = _name_end(reply, at) + 10
-        at += reply[at - 2] << 8 | reply[at - 1]
-    if reply[at : at + 3] != b"\0" + Type.OPT.to_bytes(2, "big"):
-        return b""
-    cookie = (parse_options(reply[at + _OPT_FIXED + 2 :]) or {}).get(Option.COOKIE)
-    kept = b"" if cookie is None else option(Option.COOKIE, cookie)
-    return reply[at : at + _OPT_FIXED] + len(kept).to_bytes(2, "big") + kept
-
-
-def _name_end(message: bytes, at: int) -> int:
-    while size := message[at]:
-        if size >= _POINTER:
-            return at + 2
-        at += 1 + size
-    return at + 1
-
-
-def _owner(reply: bytes, at: int, end: int) -> bytes:
-    """The name at octet `at`, whose end may point into the question's name, which ends before octet `end`."""
-    start = at
-    while size := reply[at]:
-        if size >= _POINTER:
-            return reply[start:at] + reply[(size & 0x3F) << 8 | reply[at + 1] : end]
-        at += 1 + size
-    return reply[start : at + 1]
+    return _RCODES[rcode] + names.to_wire(names.read(reply, end + 4)[0])

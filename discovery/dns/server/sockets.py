@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from discovery.dns.message.query import UDP, CutShort, Transport
-from discovery.dns.server.deferred import Later
+from discovery.dns.server.deferred import DeferredReplies
 from discovery.system.tls import Tls, TlsListener
 
 Clock = Callable[[], float]
@@ -56,11 +56,13 @@ _ANCILLARY = socket.CMSG_SPACE(64)
 class UdpServer:
     """Serves one bound, non-blocking datagram socket."""
 
-    def __init__(self, sock: socket.socket, responder: Responds, clock: Clock, later: Later | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, responder: Responds, clock: Clock, deferred: DeferredReplies | None = None
+    ) -> None:
         self._sock = sock
         self._responder = responder
         self._clock = clock
-        self._later = later or Later()
+        self._deferred = deferred or DeferredReplies()
         self._wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
         if self._wildcard:
             _ask_for_destination(sock)
@@ -97,7 +99,7 @@ class UdpServer:
             if isinstance(reply, bytes):
                 send(reply, client)
             elif reply is not None:
-                self._later.add(reply, partial(_send_late, send, client))
+                self._deferred.add(reply, partial(_send_late, send, client))
             if now > until:
                 return
 
@@ -111,7 +113,7 @@ class UdpServer:
             if isinstance(reply, bytes):
                 send(reply, client)
             elif reply is not None:
-                self._later.add(reply, partial(_send_late, send, client))
+                self._deferred.add(reply, partial(_send_late, send, client))
             if now > until:
                 return
 
@@ -148,11 +150,11 @@ class TcpServer:
         sock: socket.socket,
         responder: Responds,
         clock: Clock,
-        later: Later | None = None,
+        deferred: DeferredReplies | None = None,
         tls: Tls | None = None,
     ) -> None:
         self._sock = sock
-        self.later = later or Later()
+        self.deferred = deferred or DeferredReplies()
         self._tls = tls
         self.transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
         self._responder = responder
@@ -198,8 +200,8 @@ class TcpServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One client. While it does not read, nothing more is read from it. Answers that are elsewhere overtake nobody and are
-    overtaken (RFC 7766 §6.2.1.1)."""
+    """One client. While it does not read, nothing more is read from it. Replies that take time are
+    sent when they are there, not in the order of their queries (RFC 7766 §6.2.1.1)."""
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
@@ -252,7 +254,7 @@ class _Connection(asyncio.Protocol):
             if isinstance(reply, bytes):
                 self._write(reply)
             elif reply is not None:
-                self._server.later.add(reply, self._write)
+                self._server.deferred.add(reply, self._write)
             if self._server.now() > until:
                 break
         self._transport.pause_reading()  # the rest in the next turn: others wait too
@@ -264,7 +266,7 @@ class _Connection(asyncio.Protocol):
             self._answer_whole_messages()
 
     def _stream(self, messages: AsyncGenerator[bytes]) -> None:
-        self._server.later.stream(self._send_all(messages))
+        self._server.deferred.stream(self._send_all(messages))
 
     async def _send_all(self, messages: AsyncGenerator[bytes]) -> None:
         """Each message when there is room for it, which counts as a sign of life; one that cannot be made ends the connection."""

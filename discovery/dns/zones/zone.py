@@ -94,10 +94,11 @@ class Zone:
             return answer
         explanation = answer.explanation
         if explanation is None and answer.rcode == Rcode.NXDOMAIN:
-            explanation = Explanation(OTHER, lambda: self._why_not(name, now))
+            explanation = Explanation(OTHER, lambda: self.why_not(name, now))
         return answer._replace(authority=(self._soas()[2],), explanation=explanation)
 
-    def _why_not(self, name: Name, now: float) -> str:
+    def why_not(self, name: Name, now: float) -> str:
+        """What to tell the person who asked for a name that does not exist."""
         return (
             self.live.why_not(self._relative(name), now) or f"{to_text(name)} is not in the zone {to_text(self.origin)}"
         )

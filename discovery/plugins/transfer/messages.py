@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncGenerator, Callable, Iterator
 
-from discovery.dns.message.edns import opt_record
+from discovery.dns.message.edns import opt_heads
 from discovery.dns.message.names import to_labels
-from discovery.dns.message.query import HEADER, QR, RD, CutShort, Request
+from discovery.dns.message.query import HEADER, QR, CutShort, Request
 from discovery.dns.message.values import RR, Class, Question
 from discovery.plugins.transfer.snapshot import Turns
 from discovery.plugins.transfer.tsig import Signer
@@ -76,10 +76,10 @@ class _Message:
 
     def __init__(self, query: Request, depth: int) -> None:
         self._depth = depth
-        flags = QR | _AA | (RD if query.recursion_desired else 0)
+        flags = QR | _AA | query.flags
         self._before = query.id + flags.to_bytes(2, "big") + b"\0\1"
         self._question = query.question_wire
-        self._opt = b"" if query.edns is None else opt_record(query.edns, 0, b"")
+        self._opt = b"" if query.edns is None else opt_heads(0)[query.edns.dnssec_ok] + b"\0\0"
         self._after = struct.pack("!HH", 0, 1 if self._opt else 0)
         self._empty = HEADER.size + len(self._question) + len(self._opt)
         self.clear()

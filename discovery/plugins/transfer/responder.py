@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from random import Random
 from typing import Any
 
-from discovery.dns.message.edns import udp_limit
 from discovery.dns.message.names import Name, to_text
-from discovery.dns.message.query import OPCODE_QUERY, RD, Malformed, Request, Transport, has_reply, parse
+from discovery.dns.message.query import (
+    OPCODE_QUERY,
+    Malformed,
+    Request,
+    Transport,
+    has_reply,
+    parse,
+    records,
+    size_limit,
+)
 from discovery.dns.message.values import (
     NOT_AUTHORITATIVE,
     NOT_READY,
@@ -25,13 +32,12 @@ from discovery.dns.message.values import (
     Rcode,
     Type,
 )
-from discovery.dns.message.wire import MAX_TCP, Template, error
+from discovery.dns.message.wire import Template, error
 from discovery.dns.server.responder import Respond
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Network
 from discovery.plugins.transfer.tsig import Key, Signer, Tsig, Unverified
-from discovery.plugins.transfer.walk import records
 
 # Clients whose right is remembered, at 0.2 KB each.
 MAX_CLIENTS = 1024
@@ -40,13 +46,14 @@ _TYPES = (Type.AXFR, Type.IXFR)
 _ON_THE_WIRE = tuple(rtype.to_bytes(2, "big") for rtype in _TYPES)
 # Type, class and the first half of the TTL of a TSIG record. What has these octets by chance is looked at more closely, and passes.
 _TSIG_MARK = tsig.TYPE.to_bytes(2, "big") + b"\0\xff\0\0"
-_TC = 0x02  # in the header's third octet
 _SERIAL = slice(-20, -16)  # in an SOA's data
 
 _FORMERR = Answer(rcode=Rcode.FORMERR, authoritative=False)
 _NOT_LOADED = Answer.failed(
     Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
 )
+# RFC 8945 §5.3: question and signature only.
+_CUT = Answer(complete=False)
 _NEEDS_STREAM = Answer.refused(Explanation(OTHER, "a transfer has several messages: ask over TCP or TLS"))
 
 
@@ -80,17 +87,17 @@ class TransferResponder:
         except Malformed:
             return self._inner(packet, now, client, transport)  # which says so
         except tsig.Malformed:
-            return error(packet, Rcode.FORMERR)
+            return error(packet, Malformed(Rcode.FORMERR, query.flags))
         if isinstance(checked, Unverified):
-            return self._unverified(query, checked, transport)
+            return self._unverified(query, checked)
         if query.opcode == OPCODE_QUERY and query.question.type in _TYPES:
             return self._transfer(packet, query, signed, checked, client, transport)
         if signed is None or checked is None:
             return self._inner(packet, now, client, transport)
         reply = self._inner(tsig.without(packet, signed, packet[:2]), now, client, transport)
         if isinstance(reply, bytes):
-            return self._signed(reply, query, signed, checked, transport)
-        return None if reply is None else self._signed_later(reply, query, signed, checked, transport)
+            return self._signed(reply, query, signed, checked)
+        return None if reply is None else self._signed_later(reply, query, signed, checked)
 
     def _transfer(
         self,
@@ -103,11 +110,11 @@ class TransferResponder:
     ) -> bytes | None:
         answer = self._refusal(signer, client) or self._at_once(packet, query, transport)
         if answer is not None:
-            reply = _reply(query, answer, transport)
-            return self._signed(reply, query, signed, signer, transport) if signed and signer else reply
+            reply = _reply(query, answer)
+            return self._signed(reply, query, signed, signer) if signed and signer else reply
         assert signer is not None
         assert transport.stream is not None
-        busy = _reply(query, self._sending.busy, transport)
+        busy = _reply(query, self._sending.busy)
         transport.stream(self._sending.messages(query, signer, client, busy))
         return None
 
@@ -138,29 +145,28 @@ class TransferResponder:
         # RFC 1995 §2: the SOA alone when there is nothing newer, and when more does not fit a datagram.
         return Answer.of([soa]) if transport.stream is None or not _is_newer(ours, serial) else None
 
-    def _unverified(self, query: Request, unverified: Unverified, transport: Transport) -> bytes:
+    def _unverified(self, query: Request, unverified: Unverified) -> bytes:
         """RFC 8945 §5.3.2."""
         explanation = Explanation(PROHIBITED, unverified.text)
-        reply = _reply(query, Answer(rcode=Rcode.NOTAUTH, authoritative=False, explanation=explanation), transport)
+        reply = _reply(query, Answer(rcode=Rcode.NOTAUTH, authoritative=False, explanation=explanation))
         if unverified.signer is None:
             return unverified.unsigned(reply)
         other = int(self._wall()).to_bytes(6, "big") if unverified.error == tsig.BADTIME else b""
         at = unverified.tsig.time if unverified.error == tsig.BADTIME else int(self._wall())  # §5.2.3
         return unverified.signer.sign(reply, at, unverified.error, other)
 
-    def _signed(self, reply: bytes, query: Request, request: Tsig, signer: Signer, transport: Transport) -> bytes:
+    def _signed(self, reply: bytes, query: Request, request: Tsig, signer: Signer) -> bytes:
         now = int(self._wall())
         signed = signer.sign(reply, now)
-        if len(signed) <= (udp_limit(query.edns) if transport.datagram else MAX_TCP):
+        if len(signed) <= size_limit(query.edns, query.transport):
             return signed
-        signer.restart(request)  # RFC 8945 §5.3: question and signature only, TC
-        cut = reply[:2] + bytes((reply[2] | _TC, reply[3] & 0xF0)) + b"\0\1" + bytes(6) + query.question_wire
-        return signer.sign(cut, now)
+        signer.restart(request)
+        return signer.sign(_reply(query._replace(edns=None), _CUT), now)
 
     async def _signed_later(
-        self, reply: Coroutine[Any, Any, bytes], query: Request, request: Tsig, signer: Signer, transport: Transport
+        self, reply: Coroutine[Any, Any, bytes], query: Request, request: Tsig, signer: Signer
     ) -> bytes:
-        return self._signed(await reply, query, request, signer, transport)
+        return self._signed(await reply, query, request, signer)
 
     def _is_in_networks(self, client: str) -> bool:
         try:
@@ -177,15 +183,8 @@ def _concerns(packet: bytes) -> bool:
     return packet[end : end + 2] in _ON_THE_WIRE or _TSIG_MARK in packet
 
 
-def _reply(query: Request, answer: Answer, transport: Transport) -> bytes:
-    template = Template(query.question, answer, _NO_RANDOM)
-    flags = query.opcode << 11 | (RD if query.recursion_desired else 0)
-    limit = udp_limit(query.edns) if transport.datagram else MAX_TCP
-    opt = b"" if query.edns is None else template.opt(query.edns, b"", limit - len(query.question_wire))
-    return template.reply(query.id, flags, query.question_wire, opt, limit)
-
-
-_NO_RANDOM = Random(0)  # there is nothing to shuffle in these answers
+def _reply(query: Request, answer: Answer) -> bytes:
+    return Template(query.question, answer).reply_to(query)
 
 
 def _serial_of(packet: bytes) -> int | None:

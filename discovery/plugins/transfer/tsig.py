@@ -11,8 +11,9 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from discovery.dns.message import names
 from discovery.dns.message.names import Name, to_text, to_wire
-from discovery.plugins.transfer.walk import Record, name_at, records
+from discovery.dns.message.query import Record, records
 
 TYPE, _ANY_CLASS = 250, 255
 BADSIG, BADKEY, BADTIME, BADTRUNC = 16, 17, 18, 22
@@ -91,8 +92,8 @@ def find(packet: bytes) -> Tsig | None:
 
 
 def _read(packet: bytes, record: Record) -> Tsig:
-    key, _ = name_at(packet, record.at)
-    algorithm, at = name_at(packet, record.rdata)
+    key, _ = names.read(packet, record.at)
+    algorithm, at = names.read(packet, record.rdata)
     time, fudge = int.from_bytes(packet[at : at + 6], "big"), *_LENGTH.unpack_from(packet, at + 6)
     (size,) = _LENGTH.unpack_from(packet, at + 8)
     mac = packet[at + 10 : at + 10 + size]

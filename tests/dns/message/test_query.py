@@ -33,8 +33,7 @@ def _world() -> World:
 
 
 SILENCE = {
-    "RFC8906-no-octet": b"",
-    "RFC8906-one-octet": b"\x12",
+    **{f"RFC8906-{size}-octets": GOOD[:size] for size in range(12)},
     "RFC1035-4.1.1-response": message((1, 0, 0, 0), QUESTION, 0x8100),
     "RFC1035-4.1.1-response-with-an-error": message((1, 0, 0, 0), QUESTION, 0x8101),
     "RFC1035-4.1.1-response-of-an-unknown-opcode": message((1, 0, 0, 0), QUESTION, 0xF800),
@@ -49,7 +48,7 @@ def test_what_must_not_be_answered_meets_silence(world: World, packet: bytes, ud
     assert world.send(packet, udp=udp) is None
 
 
-FORMERR = {f"RFC8906-{size}-octets": GOOD[:size] for size in range(2, 12)} | {
+FORMERR = {
     "RFC9619-qdcount-0": message((0, 0, 0, 0), b""),
     "RFC9619-qdcount-0-with-opt": message((0, 0, 0, 1), OPT),
     "RFC9619-qdcount-2": message((2, 0, 0, 0), QUESTION * 2),
@@ -80,7 +79,7 @@ FORMERR = {f"RFC8906-{size}-octets": GOOD[:size] for size in range(2, 12)} | {
 
 
 @pytest.mark.parametrize("packet", FORMERR.values(), ids=FORMERR)
-def test_garbage_with_an_id_is_a_format_error(world: World, packet: bytes) -> None:
+def test_garbage_with_a_header_is_a_format_error(world: World, packet: bytes) -> None:
     reply = world.send(packet)
     message = parsed(reply)
     assert message.rcode() == dns.rcode.FORMERR
@@ -98,7 +97,7 @@ def test_an_unknown_opcode_is_not_implemented(world: World, opcode: int, body: b
     assert reply.rcode() == dns.rcode.NOTIMP
     assert reply.opcode() == opcode
     assert reply.id == 0x1234
-    assert reply.flags & dns.flags.RD
+    assert not reply.flags & dns.flags.RD, "it means nothing there (ISC genreport looks)"
     assert world.asked == 0
 
 

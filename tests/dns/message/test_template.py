@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discovery.dns.message.query import Transport
 from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, draw, lay_in_order
 from discovery.dns.message.values import RR, Answer, Question, Rank, Type
 from discovery.dns.message.wire import Template
@@ -253,7 +254,7 @@ def test_a_template_that_is_dropped_is_gone_without_the_collector(answer: Answer
     gc.disable()
     try:
         made = template(answer)
-        made.reply(b"id", 0, b"", b"", BIG)
+        made.reply(b"id", 0, b"", None, b"", Transport())
         gone = weakref.ref(made)
         del made
         assert gone() is None

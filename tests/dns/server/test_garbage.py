@@ -76,7 +76,7 @@ def check(world: World, packet: bytes) -> str:
     """What became of it, in one word."""
     reply = world.send(packet)
     if reply is None:
-        assert len(packet) < 2 or packet[2:3] >= b"\x80"
+        assert len(packet) < 12 or packet[2:3] >= b"\x80"
         return "SILENCE"
     assert reply[:2] == packet[:2]
     assert reply[2] & 0x80

@@ -79,7 +79,7 @@ SHAPES = st.one_of(
 )
 
 
-class HotPathBesideResponder(RuleBasedStateMachine):
+class KeptAnswersBesideResponder(RuleBasedStateMachine):
     @initialize(origin=st.sampled_from(ORIGINS), file=st.integers(0, len(FILES) - 1))
     def start(self, origin: str, file: int) -> None:
         self.world = World(
@@ -308,7 +308,7 @@ def question_of(query: dns.message.QueryMessage) -> Question:
     return Question(from_text(question.name.to_text(True).lower()), int(question.rdtype))
 
 
-HotPathBesideResponder.TestCase.settings = settings(
+KeptAnswersBesideResponder.TestCase.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
 )
-TestHotPathBesideResponder = HotPathBesideResponder.TestCase
+TestKeptAnswersBesideResponder = KeptAnswersBesideResponder.TestCase

@@ -11,9 +11,10 @@ import dns.rcode
 from discovery.dns.message.names import from_text
 from discovery.dns.message.query import UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred
-from discovery.dns.server.client_router import Lanes
+from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.kept_answers import HotPath
+from discovery.dns.server.kept_answers import KeptAnswers
+from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Responder
 from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.chaos import ServerNames
@@ -75,14 +76,15 @@ class Asked:
         self.allow = None if rules is None else Allow(AllowSettings.model_validate({"dns_allow": rules}).dns_allow)
         lookup = self.allow.lookup(inner) if self.allow else inner
         cookies = Cookies(bytes(16))
-        responder = Responder(lookup, cookies, b"me", Random(1))
-        hot = HotPath(responder, cookies, lambda client: False, lambda: self.registry.index)
+        replies = Replies(cookies, b"me", lambda client: False)
+        responder = Responder(lookup, replies, Random(1))
+        hot = KeptAnswers(responder, replies, lambda: self.registry.index)
         hot.follow(self.zones)
-        self.registry.subscribe(hot.changed)
+        self.registry.subscribe(lambda change: hot.forget(change.instance.spec.key.service))
         self.respond = hot.respond
         if self.allow:
             self.allow.follow(self.zones)
-            self.respond = Lanes(self.allow.same_for, hot.respond, responder.respond).respond
+            self.respond = ClientRouter(self.allow.same_for, hot.respond, responder.respond).respond
 
     def _count(self, request: Request, now: float) -> Answer | Deferred | None:
         self.looked_up += 1

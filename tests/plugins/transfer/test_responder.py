@@ -18,6 +18,7 @@ import pytest
 from discovery.dns.message.query import HTTPS, UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Responder
 from discovery.plugins.transfer import sending, tsig
 from tests.dns.world import INDEX, ORIGIN, World, make_query, parsed
@@ -261,7 +262,7 @@ async def test_an_answer_that_is_elsewhere_is_signed_when_it_comes(tmp_path: Pat
         return Deferred(ask)
 
     primary = Primary(tmp_path)
-    plain = Responder(lookup, Cookies(bytes(16)), b"me", Random(1))
+    plain = Responder(lookup, Replies(Cookies(bytes(16)), b"me", lambda client: False), Random(1))
     primary.respond = primary.plugin.respond(plain.respond)
     query = signed(make_query("www.example.com", flags=dns.flags.RD))
     [reply] = await primary.send(query.to_wire(), transport=UDP)

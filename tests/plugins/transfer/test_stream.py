@@ -52,7 +52,7 @@ async def serving(behind: Behind) -> AsyncIterator[TcpServer]:
     try:
         yield tcp
     finally:
-        await tcp.later.close()
+        await tcp.deferred.close()
         await tcp.close()
 
 
@@ -187,13 +187,13 @@ async def test_a_server_that_stops_stops_its_transfers(primary: Primary, begun: 
     async with serving(Behind(primary)) as tcp, asking(tcp):
         if begun:
             await until(lambda: sending.under_way == 1)
-        await tcp.later.close()
+        await tcp.deferred.close()
         await until(lambda: sending.under_way == 0)
         await tcp.close()
 
 
 async def test_more_transfers_than_may_wait_are_not_begun(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discovery.dns.server.deferred.MAX_LATER", 0)
+    monkeypatch.setattr("discovery.dns.server.deferred.MAX_DEFERRED", 0)
     async with serving(Behind(primary)) as tcp, asking(tcp) as (_, writer, _):
         query = make_query("s-1.svc.local", id=7)
         writer.write(framed(query.to_wire()))
