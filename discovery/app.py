@@ -70,6 +70,7 @@ class Server:
             self._plugins,
             self._tls,
             self._names.respond_over_https,
+            self._names.zones.is_fixed_host,
             {"registry": self._registry_not_loaded},
             self._more_stats,
         )

@@ -1,8 +1,7 @@
-"""The HTTP face, put together: the handlers, those of the plugins, who is let in, the fast lane, and its sockets."""
+"""The HTTP face, put together: the handlers, those of the plugins, who is let in, and its sockets."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -17,13 +16,13 @@ from discovery.rest.api.handlers import Check, Handlers
 from discovery.rest.api.operations import Operations
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
-from discovery.rest.guard.browsers import hosts
+from discovery.rest.guard.browsers import Browsers, IsHost, hosts
+from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
-from discovery.rest.http.access_log import logger as request_log
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.fast import FastLane
-from discovery.rest.http.runner import Runner
+from discovery.rest.http.front import Front
+from discovery.rest.http.server import Server
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -32,7 +31,9 @@ from discovery.system.tls import Tls
 
 
 class Web:
-    """Opened once, closed once. `respond`: what DNS over HTTPS asks. `checks`: what /ready asks. `more_stats`: for /stats."""
+    """Opened once, closed once. `respond`: what DNS over HTTPS asks. `is_fixed_host`: as `browsers.hosts` has it. `checks`: what /ready
+    asks. `more_stats`: for /stats.
+    """
 
     def __init__(
         self,
@@ -44,12 +45,14 @@ class Web:
         plugins: Sequence[Plugin],
         tls: Tls | None,
         respond: Respond,
+        is_fixed_host: IsHost,
         checks: Mapping[str, Check],
         more_stats: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._settings = settings
         self._plugins = plugins
         self._tls = tls
+        self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time)
         rate = RegisterRate(settings.registers_per_second)
         handlers = Handlers(registry, engine, clock, times, random, checks, more_stats, rate.take)
@@ -60,20 +63,20 @@ class Web:
             *(route for plugin in plugins for route in plugin.routes()),
         ]
         self._connections = Connections(settings.http_max_connections, settings.http_max_connections_per_address)
-        self._runner = self._make_runner(handlers, times)
+        self._server = self._make_server(handlers, times, clock)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
-        await self._runner.setup()
+        await self._server.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
-            await self._runner.listen(sock, self._tls)
+            await self._server.listen(sock, self._tls)
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
     def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What closes it, opened or not."""
-        return [self._runner.cleanup]
+        return [self._server.close]
 
     def stats(self) -> dict[str, Any]:
         connections = self._connections
@@ -85,16 +88,17 @@ class Web:
             }
         }
 
-    def _make_runner(self, handlers: Handlers, times: Times) -> Runner:
+    def _make_server(self, handlers: Handlers, times: Times, clock: Callable[[], float]) -> Server:
         settings = self._settings
         admit: Admit = anyone
         for plugin in reversed(self._plugins):
             admit = plugin.admit(admit)
         middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
-        is_host = hosts((*settings.allowed_hosts, socket.gethostname()), settings.dns_domain)
-        origins, only_local = settings.allowed_origins, settings.public_address is None
-        app = make_app(handlers, times, origins, admit, is_host, only_local, self._routes, middlewares)
+        is_host = hosts((*settings.allowed_hosts, socket.gethostname()), self._is_fixed_host)
+        origins = settings.allowed_origins
+        browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         # Somebody who wants to see every request sees every request.
-        watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
-        lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once, admit, is_host)
-        return Runner(app, times, lane, self._connections)
+        plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
+        front = Front(times, clock, Cors(origins), browsers, admit, plain, resolve)
+        routes = [*handlers.routes(), *self._routes]
+        return Server(front, make_app(front, times, routes, middlewares), self._connections)

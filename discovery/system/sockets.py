@@ -12,7 +12,8 @@ STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 # Port 0 is one free number for all addresses and both protocols. What is free for one may be taken for the next.
 _TRIES_FOR_A_FREE_PORT = 50
-_BACKLOG = 1024
+# Connections that the kernel holds until they are accepted. asyncio calls listen() again, with 100 unless it is told this.
+BACKLOG = 1024
 
 
 class BindError(DiscoveryError):
@@ -59,7 +60,7 @@ def _bind(ip: str, port: int, kind: socket.SocketKind) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((ip, port))
         if kind == STREAM:
-            sock.listen(_BACKLOG)
+            sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise

@@ -9,8 +9,8 @@ import asyncio
 import http.client
 import io
 import json
-import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,14 +27,18 @@ from discovery.engines.local import LocalEngine
 from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.operations import Operations
 from discovery.rest.api.times import Times
-from discovery.rest.http.access_log import logger as request_log
+from discovery.rest.guard.admission import Admit, anyone
+from discovery.rest.guard.browsers import Browsers, IsHost
+from discovery.rest.guard.cors import Cors
 from discovery.rest.http.app import make_app
-from discovery.rest.http.fast import FastLane
-from discovery.rest.http.runner import Runner
+from discovery.rest.http.connections import Connections
+from discovery.rest.http.front import Front
+from discovery.rest.http.server import Server
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.system.sockets import STREAM, bind
 
 LIMIT = 5.0  # seconds that an answer may take before the test fails
 LEASE, SWEEP = 10, 5  # seconds
@@ -185,17 +189,37 @@ async def serving(
     outer = engine(LocalEngine(registry, clock))
     handlers = Handlers(registry, outer, clock, times, Random(1), checks or {})
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    watched = bool(middlewares) or request_log.isEnabledFor(logging.DEBUG)
-    lane = None if watched else FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once)
-    runner = Runner(make_app(handlers, times, origins, routes=routes, middlewares=middlewares), times, lane)
-    await runner.setup()
+    async with listening(handlers, times, clock, routes, middlewares, origins=origins) as (port, session):
+        yield Api(clock, registry, port, session)
+
+
+@asynccontextmanager
+async def listening(
+    handlers: Handlers,
+    times: Times,
+    clock: Clock,
+    routes: Iterable[web.AbstractRouteDef],
+    middlewares: Iterable[Middleware] = (),
+    *,
+    origins: Collection[str] = (ORIGIN,),
+    admit: Admit = anyone,
+    is_host: IsHost = lambda host: True,
+    only_local: bool = False,
+    connections: Connections | None = None,
+) -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
+    """Put together as `discovery.web` does; the port, and a client."""
+    plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
+    front = Front(times, clock, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve)
+    app = make_app(front, times, [*handlers.routes(), *routes], middlewares)
+    served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))
+    await served.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        timeout = aiohttp.ClientTimeout(total=LIMIT)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            yield Api(clock, registry, runner.addresses[0][1], session)
+        [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
+        await served.listen(sock, None)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
+            yield sock.getsockname()[1], session
     finally:
-        await runner.cleanup()
+        await served.close()
 
 
 def time_of(text: str) -> datetime:

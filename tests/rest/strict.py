@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from random import Random
+from typing import Any
 
-import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.handlers import Handlers
@@ -17,12 +18,9 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import IsHost
 from discovery.rest.guard.rate import RegisterRate
-from discovery.rest.http.app import make_app
-from discovery.rest.http.fast import FastLane
-from discovery.rest.http.runner import Runner
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from tests.rest.harness import DNS_TTL, LEASE, LIMIT, ORIGIN, SWEEP, Api, Clock
+from tests.rest.harness import DNS_TTL, LEASE, SWEEP, Api, Clock, listening
 
 
 @asynccontextmanager
@@ -40,7 +38,7 @@ async def serving_strictly(
     checks: Mapping[str, Callable[[], str | None]] | None = None,
     engine: Callable[[Engine, Registry], Engine] = lambda inner, registry: inner,
 ) -> AsyncIterator[Api]:
-    """`lane`: with the fast one in front."""
+    """`lane`: without a middleware that sees every request."""
     clock, numbers = Clock(), count(1)
     registry = Registry(
         lease_ttl=LEASE,
@@ -63,13 +61,12 @@ async def serving_strictly(
         count_registration=RegisterRate(registers_per_second).take,
     )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    app = make_app(handlers, times, [ORIGIN], admit, is_host, only_local, routes)
-    fast = FastLane(handlers.heartbeat_at_once, handlers.resolve_at_once, admit, is_host) if lane else None
-    runner = Runner(app, times, fast)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
-            yield Api(clock, registry, runner.addresses[0][1], session)
-    finally:
-        await runner.cleanup()
+    watching = () if lane else [_watch]
+    guards: Any = {"admit": admit, "is_host": is_host, "only_local": only_local}
+    async with listening(handlers, times, clock, routes, watching, **guards) as (port, session):
+        yield Api(clock, registry, port, session)
+
+
+@web.middleware
+async def _watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await handler(request)

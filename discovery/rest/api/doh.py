@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.requests import body
+from discovery.rest.api.requests import MAX_MESSAGE, sent
 
 # A message and the client's address in, the reply out: at once, later, or never.
 Respond = Callable[[bytes, str], "bytes | Coroutine[Any, Any, bytes] | None"]
@@ -22,8 +22,6 @@ FreshFor = Callable[[bytes], int]
 
 MEDIA_TYPE = "application/dns-message"
 _EXAMPLE = "/dns-query?dns=AAABAAABAAAAAAAADHVzZXItc2VydmljZQNzdmMFbG9jYWwAAAEAAQ"
-# RFC 1035 §4.2.2: no DNS message is longer.
-_MAX_MESSAGE = 65535
 
 
 class DnsOverHttps:
@@ -51,11 +49,11 @@ class DnsOverHttps:
             raise HttpError(
                 415, "NOT_DNS", f"Content-Type is {request.content_type}; send a DNS message as {MEDIA_TYPE}"
             )
-        return await self._reply(await body(request, _MAX_MESSAGE), request)
+        return await self._reply(sent(request).body, request)
 
     async def _reply(self, message: bytes, request: web.Request) -> web.Response:
-        if len(message) > _MAX_MESSAGE:
-            raise HttpError(413, "BODY_TOO_LARGE", f"A DNS message has at most {_MAX_MESSAGE} octets")
+        if len(message) > MAX_MESSAGE:
+            raise HttpError(413, "BODY_TOO_LARGE", f"A DNS message has at most {MAX_MESSAGE} octets")
         reply = self._respond(message, request.remote or "")
         if reply is None:
             raise HttpError(400, "NO_QUERY", "This is no DNS query: it is a response, or too short to have an id")

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 from pydantic import ValidationError
 
 from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.times import Times
 from discovery.store.errors import (
     Deregistered,
@@ -72,74 +72,36 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]
 
-# For browsers that are led here: nothing we send is a page, a script or a frame, unless a plugin's page says otherwise.
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-
 INTERNAL = "Something went wrong inside the registry; its log has the details"
 
 # What aiohttp raises of itself.
 _FRAMEWORK = {
     404: ("ROUTE_UNKNOWN", "There is no {method} {path} here; the README lists the routes"),
     405: ("METHOD_NOT_ALLOWED", "{path} does not take {method}; it takes {allowed}"),
-    413: ("BODY_TOO_LARGE", "The body is larger than {limit} octets"),
-    417: ("EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood"),
 }
 
 
-def middleware(times: Times, max_body: int) -> Middleware:
-    """Turns every error of a handler into its response. What is unforeseen is logged with its traceback and is a bare 500."""
-
-    @web.middleware
-    async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            if error.status < 400:  # a redirect is no error
-                raise
-            return of_framework(request, error, times, max_body)
-        except ValidationError as error:
-            return respond(_of_shape(error), times)
-        except DiscoveryError as error:
-            return respond(error, times)
-        except web.RequestPayloadError as error:
-            return _unreadable(error, times)
-        except Exception:
-            if request.transport is None or request.transport.is_closing():
-                raise ConnectionResetError("the client left before its answer") from None
-            _log.exception("%s %s failed", request.method, request.rel_url.raw_path)
-            if request.writer.output_size > 0:  # the answer has begun: all that is left is to break it off
-                raise
-            return body(500, "INTERNAL", INTERNAL, times)
-
-    return as_json
-
-
-def respond(error: DiscoveryError, times: Times) -> web.Response:
+def answer_to(error: Exception, what: str, times: Times) -> Answer:
+    """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
+    if isinstance(error, ValidationError):
+        error = _of_shape(error)
     if isinstance(error, HttpError):
-        response = body(error.status, error.code, str(error), times, error.facts)
-        response.headers.extend(error.headers)
-        return response
+        return _answer(error.status, error.code, str(error), times, error.facts, error.headers)
     for kind, status, code, facts in _TABLE:
         if isinstance(error, kind):
-            return body(status, code, str(error), times, facts(error))
-    raise error
+            return _answer(status, code, str(error), times, facts(error))
+    _log.error("%s failed", what, exc_info=error)
+    return _answer(500, "INTERNAL", INTERNAL, times)
 
 
-def body(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> web.Response:
-    after = (facts or {}).get("retryAfter")
-    headers = (
-        SECURITY_HEADERS if after is None else SECURITY_HEADERS | {"Retry-After": str(after)}
-    )  # seconds, RFC 9110 §10.2.3
-    text = content(status, code, message, times, facts)
-    return web.Response(body=text, status=status, headers=headers, content_type="application/json")
-
-
-def content(status: int, code: str, message: str, times: Times, facts: Facts | None = None) -> bytes:
+def _answer(
+    status: int, code: str, message: str, times: Times, facts: Facts | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:  # fmt: skip
     said = {"error": HTTPStatus(status).phrase, "message": _printable(message), "code": code, **(facts or {})}
-    return orjson.dumps(said | {"timestamp": times.now()})
+    fields = dict(headers or {})
+    if "retryAfter" in said:
+        fields["Retry-After"] = str(said["retryAfter"])  # seconds, RFC 9110 §10.2.3
+    return Answer(status, orjson.dumps(said | {"timestamp": times.now()}), fields)
 
 
 def _printable(text: str) -> str:
@@ -147,24 +109,17 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times, max_body: int) -> web.Response:
+def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times) -> Answer:
     """aiohttp's own errors, and those that a plugin raises, with the headers that belong to them (Allow, …)."""
-    error.__traceback__ = None  # its frames hold it in turn, and would be left to the collector
+    error.__traceback__ = None  # its frames refer to it in turn, and only a full garbage collection would free them
     allowed = ", ".join(sorted(getattr(error, "allowed_methods", ())))
-    facts = {"method": request.method, "path": request.rel_url.raw_path, "allowed": allowed, "limit": max_body}
+    facts = {"method": request.method, "path": request.rel_url.raw_path, "allowed": allowed}
     code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", ""))
-    response = body(error.status, code, text.format(**facts) if text else error.reason, times)
     own = ("Content-Type", "Content-Length", "Allow")
-    response.headers.extend((name, value) for name, value in error.headers.items() if name not in own)
+    headers = {name: value for name, value in error.headers.items() if name not in own}
     if allowed:
-        response.headers["Allow"] = allowed  # RFC 9110 §15.5.6
-    return response
-
-
-def _unreadable(error: web.RequestPayloadError, times: Times) -> web.Response:
-    response = body(400, "BROKEN_BODY", f"The body cannot be read: {error}", times)
-    response.force_close()  # where the next request would begin is anybody's guess
-    return response
+        headers["Allow"] = allowed  # RFC 9110 §15.5.6
+    return _answer(error.status, code, text.format(**facts) if text else error.reason, times, headers=headers)
 
 
 def _of_shape(error: ValidationError) -> InvalidField:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -15,15 +15,24 @@ import orjson
 from aiohttp import web
 
 from discovery import __version__
-from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.name import label
 from discovery.rest.api import views
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.batch import renew_all
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.listing import Listing
-from discovery.rest.api.requests import MAX_BODY, asked_by, caller_of, key_in_path, read
+from discovery.rest.api.requests import (
+    PlainHandler,
+    Request,
+    asked_by,
+    caller_of,
+    json_object,
+    key_in_path,
+    read,
+    route,
+)
 from discovery.rest.api.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
@@ -35,7 +44,6 @@ from discovery.store.writes import Deregister, DeregisterMany, DeregisterService
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]
 
-_JSON = "application/json"
 _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
 # Instances for one turn of the event loop when all are cleared: about 5 ms with the audit on.
 _PER_TURN = 100
@@ -71,11 +79,8 @@ class Handlers:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/register", self.register),
-            web.post("/heartbeat", self.heartbeat),
-            web.post("/heartbeats", self.heartbeats),
-            web.get("/resolve/{name}", self.resolve),
-            web.put("/instances", self.upsert),
+            *(web.route(method, path, route(handler)) for (method, path), handler in self.plain().items()),
+            web.get("/resolve/{name}", self._resolve_of_aiohttp),
             web.get("/instances/{id}", self.instance),
             web.delete("/instances/{id}", self.deregister_by_id),
             web.get("/services", self._listing.services),
@@ -87,66 +92,72 @@ class Handlers:
             web.get("/ready", self.ready),
         ]
 
+    def plain(self) -> dict[tuple[str, str], PlainHandler]:
+        """What services say, by method and path: it never ends, so it is answered without aiohttp where nobody has to see it."""
+        return {
+            ("POST", "/register"): self.register,
+            ("POST", "/heartbeat"): self.heartbeat,
+            ("POST", "/heartbeats"): self.heartbeats,
+            ("PUT", "/instances"): self.upsert,
+        }
+
     # -- what services say
 
-    async def register(self, request: web.Request) -> web.Response:
-        self._count_registration(caller_of(request).address, self._clock())
-        spec = (await read(request, RegisterBody)).registration()
-        entry = await self._engine.submit(Register(spec, self._times.wall()), caller_of(request))
+    async def register(self, request: Request) -> Answer:
+        self._count_registration(request.caller.address, self._clock())
+        spec = read(request, RegisterBody).registration()
+        entry = await self._engine.submit(Register(spec, self._times.wall()), request.caller)
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(entry, self._clock()),
             **self._advice(entry.lease.ttl),
         }
-        return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
+        return Answer(201, self._json(content), {"Location": f"/instances/{entry.instance.id}"})
 
-    async def heartbeat(self, request: web.Request) -> web.Response:
-        body = await read(request, HeartbeatBody)
-        if body.with_registration:
-            return await self.upsert(request)
-        return self._reply(self._renewed(self._engine.renew(body.key(), caller_of(request))))
+    def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
+        content = json_object(request)
+        try:  # the usual spelling, found as it is
+            entry = self._engine.renew(usual_key(content), request.caller)
+        except (KeyError, TypeError, AttributeError, UnknownInstance):
+            body = HeartbeatBody.model_validate(content)
+            if body.with_registration:
+                return self.upsert(request)
+            entry = self._engine.renew(body.key(), request.caller)
+        return Answer(200, self._json(self._renewed(entry)))
 
-    async def upsert(self, request: web.Request) -> web.Response:
+    async def upsert(self, request: Request) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
-        spec = (await read(request, RegisterBody)).registration()
+        spec = read(request, RegisterBody).registration()
         known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
         if known is not None and self._says_nothing_new(known.instance, spec):
-            entry = self._engine.renew(spec.key, caller_of(request))
+            entry = self._engine.renew(spec.key, request.caller)
         else:
             if known is not None:  # a heartbeat all the same, whatever becomes of the rest
-                self._engine.renew(spec.key, caller_of(request))
-            self._count_registration(caller_of(request).address, self._clock())
-            entry = await self._engine.submit(Upsert(spec, self._times.wall()), caller_of(request))
+                self._engine.renew(spec.key, request.caller)
+            self._count_registration(request.caller.address, self._clock())
+            entry = await self._engine.submit(Upsert(spec, self._times.wall()), request.caller)
         content = self._renewed(entry)
         content["instance"] |= views.registered(entry, self._clock())
         if known is not None:
-            return self._reply(content)
+            return Answer(200, self._json(content))
         content["message"] = "Service registered successfully"
-        return self._reply(content, 201, {"Location": f"/instances/{entry.instance.id}"})
+        return Answer(201, self._json(content), {"Location": f"/instances/{entry.instance.id}"})
 
     def _says_nothing_new(self, known: Instance, spec: Registration) -> bool:
         same = known.spec == replace(spec, name=known.spec.name, id=None)
         return same and self._engine.is_safe(known.id)  # what is not must not be acknowledged as if it were
 
-    async def heartbeats(self, request: web.Request) -> web.Response:
-        items = (await read(request, HeartbeatsBody, MAX_BODY)).instances
+    async def heartbeats(self, request: Request) -> Answer:
+        items = read(request, HeartbeatsBody).instances
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
-        renewed = await renew_all(self._engine, items, caller_of(request))
+        renewed = await renew_all(self._engine, items, request.caller)
         content = {
             "updated": renewed.updated,
             "unknown": renewed.unknown,
             **self._advice(renewed.shortest or self._registry.lease_ttl),
         }
-        return self._reply(content)
-
-    def heartbeat_at_once(self, body: bytes, caller: Caller) -> bytes | None:
-        """The answer to a heartbeat of a known instance in its usual spelling; None for all others."""
-        try:
-            entry = self._engine.renew(usual_key(orjson.loads(body)), caller)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UnknownInstance):
-            return None
-        return self._json(self._renewed(entry))
+        return Answer(200, self._json(content))
 
     def _renewed(self, entry: Entry) -> views.Json:
         return {
@@ -200,21 +211,17 @@ class Handlers:
 
     # -- what others ask
 
-    async def resolve(self, request: web.Request) -> web.Response:
-        name = label(request.match_info["name"], "name")
+    def resolve(self, name: str) -> Answer:
+        name = label(name, "name")
         now = self._clock()
         service = self._registry.service(name)
         served = service.served(now) if service else []
         if service is None or not served:
             raise _nobody(name, service, now)
-        return self._reply(self._resolved(service, served, now))
+        return Answer(200, self._json(self._resolved(service, served, now)))
 
-    def resolve_at_once(self, name: bytes, caller: Caller) -> bytes | None:
-        """The answer for a service that has one; None for all others."""
-        service = self._registry.service(name.decode("ascii")) if name.isascii() else None
-        now = self._clock()
-        served = service.served(now) if service else []
-        return self._json(self._resolved(service, served, now)) if service and served else None
+    async def _resolve_of_aiohttp(self, request: web.Request) -> web.Response:
+        return self.resolve(request.match_info["name"]).for_aiohttp()
 
     def _resolved(self, service: Service, served: list[Entry], now: float) -> views.Json:
         """Suspects last, then by the latest heartbeat."""
@@ -276,8 +283,8 @@ class Handlers:
         """Whole seconds."""
         return int(self._clock() - self._started_at)
 
-    def _reply(self, content: views.Json, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-        return web.Response(body=self._json(content), status=status, headers=headers, content_type=_JSON)
+    def _reply(self, content: views.Json) -> web.Response:
+        return Answer(200, self._json(content)).for_aiohttp()
 
     def _json(self, content: views.Json) -> bytes:
         content["timestamp"] = self._times.now()

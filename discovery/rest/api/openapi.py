@@ -59,17 +59,18 @@ CODES = {
     "STORAGE_UNAVAILABLE": 503,
     "TOO_MANY_CONNECTIONS": 503,
     "TOO_BUSY": 503,
+    "VERSION_UNSUPPORTED": 505,
     "REGISTRY_FULL": 507,
 }
 # Of what is no operation: no path here, or another method of one.
 ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED")
 
-_ALWAYS = ("BAD_REQUEST", "REQUEST_TIMEOUT", "EXPECTATION_FAILED", "UNKNOWN_HOST", "INTERNAL", "TOO_MANY_CONNECTIONS")
-_TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
-_BODY = ("BROKEN_BODY", "BODY_TOO_LARGE", "TOO_BUSY")
-_JSON_BODY = (
-    *_BODY, "BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY",
+_ALWAYS = (
+    "BAD_REQUEST", "BROKEN_BODY", "REQUEST_TIMEOUT", "BODY_TOO_LARGE", "EXPECTATION_FAILED", "UNKNOWN_HOST", "INTERNAL",
+    "TOO_MANY_CONNECTIONS", "TOO_BUSY", "VERSION_UNSUPPORTED",
 )  # fmt: skip
+_TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
+_JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
 _REGISTER = (
     "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
@@ -141,7 +142,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ("GET", "/ready"): Operation("Whether it can be asked", replies.ReadyReply, codes=("NOT_READY",)),
         ("GET", "/maintenance"): Operation("All maintenance windows", replies.MaintenancesReply),
         ("GET", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY",), query=_DNS_QUERY),
-        ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS", *_BODY)),
+        ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS")),
         ("GET", "/openapi.json"): Operation("This document", replies.DocumentReply),
     }
     for path, query in (("/services/{name}/instances", _AT), ("/instances/{id}", ())):

@@ -12,7 +12,7 @@ from discovery.core.instance import Key
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold, label
 from discovery.rest.api import views
-from discovery.rest.api.requests import asked_by, caller_of, key_in_path, read
+from discovery.rest.api.requests import asked_by, caller_of, key_in_path, read, sent
 from discovery.rest.api.schemas import MaintenanceBody
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
@@ -66,7 +66,7 @@ class Operations:
 
     def _maintain(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            body = await read(request, MaintenanceBody)
+            body = read(sent(request), MaintenanceBody)
             scope, wall = scope_of(request), self._times.wall()
             window = body.window(wall)
             await self._engine.submit(Maintain(scope, window, wall), caller_of(request))

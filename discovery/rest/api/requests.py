@@ -1,107 +1,131 @@
-"""Reading what a client sent: a JSON body of a schema, required query parameters."""
+"""A request as handlers see it: its head, its whole body, and who sent it. Reading a JSON body of a schema, and query parameters."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from discovery.core.caller import Caller
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
+from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.schemas import Body
-
-_JSON = "application/json"
 
 # Octets of any body: room for a batch of 10,000 heartbeats of 200 each.
 MAX_BODY = 2 * 1024 * 1024
 # Octets of a body about one instance: 16 KiB of metadata in a wordy spelling, and the rest.
 MAX_SINGLE = 128 * 1024
-
-# Octets of all bodies that are being read at a time, but for those of at most SMALL.
-BODIES = 64 * 1024 * 1024
-SMALL = 8 * 1024
-
-# Where a request keeps who sent it.
-CALLER = web.RequestKey("caller", Caller)
+# RFC 1035 §4.2.2: no DNS message is longer.
+MAX_MESSAGE = 65535
+_MAX_BODIES = {"/heartbeats": MAX_BODY, "/registrations": MAX_BODY, "/dns-query": MAX_MESSAGE}
+# What a JSON body may hold: each comma counts 1, each list and object 3, which is about what they cost orjson. 10,000 heartbeats
+# of three fields make 60,000; the most allowed is parsed in 10 ms, and the most of a small body in 5.
+MAX_JSON_WORK = 120_000
 
 B = TypeVar("B", bound=Body)
 
 
-async def read(request: web.Request, schema: type[B], most: int = MAX_SINGLE) -> B:
-    """HttpError 400 for no JSON, 415 for another content type; pydantic's ValidationError for another shape."""
-    sent = request.headers.get(hdrs.CONTENT_TYPE, _JSON)
-    if not _is_json(request.content_type if hdrs.CONTENT_TYPE in request.headers else _JSON):
-        raise HttpError(415, "NOT_JSON", f"Content-Type is {sent}; send the body as {_JSON}")
-    if coding := request.headers.get(hdrs.CONTENT_ENCODING):
+class Request:
+    """`target`: as sent. `headers`: names in lower case; the values of a name that came twice are joined by a comma (RFC 9110 §5.3).
+
+    `keeps`: the connection stays open after the answer. `refusal`: why it gets no other answer than this. `status`: of its answer.
+    """
+
+    __slots__ = ("body", "caller", "headers", "keeps", "method", "path", "refusal", "status", "target", "version")
+
+    def __init__(
+        self, method: str = "", target: str = "", version: str = "1.1", headers: dict[bytes, bytes] | None = None, keeps: bool = False
+    ) -> None:  # fmt: skip
+        self.method = method
+        self.target = target
+        self.path = target.partition("?")[0]
+        self.version = version
+        self.headers = {} if headers is None else headers
+        self.keeps = keeps
+        self.body = b""
+        self.caller: Caller = NOBODY
+        self.refusal: DiscoveryError | None = None
+        self.status = 0
+
+    def header(self, name: bytes) -> str | None:
+        """`name` in lower case. What is no UTF-8 is escaped, as aiohttp has it."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+    @property
+    def expects(self) -> bool:
+        """The client waits for a 100 before it sends the body (RFC 9110 §10.1.1: not one of HTTP/1.0)."""
+        return b"expect" in self.headers and self.version == "1.1"
+
+    @property
+    def max_body(self) -> int:
+        """Octets."""
+        return _MAX_BODIES.get(self.path, MAX_SINGLE)
+
+
+# Where a request of aiohttp's keeps ours.
+REQUEST = web.RequestKey("request", Request)
+
+
+def sent(request: web.Request) -> Request:
+    """Ours, of which aiohttp got its own."""
+    return request[REQUEST]
+
+
+# At once, or when what it takes has been done. Raises DiscoveryError or pydantic's ValidationError.
+PlainHandler = Callable[[Request], "Answer | Awaitable[Answer]"]
+
+
+def route(handler: PlainHandler) -> Handler:
+    """The same handler for aiohttp's router."""
+
+    async def handle(request: web.Request) -> web.Response:
+        answer = handler(sent(request))
+        return (answer if isinstance(answer, Answer) else await answer).for_aiohttp()
+
+    return handle
+
+
+def read(request: Request, schema: type[B]) -> B:
+    """As `json_object`, and pydantic's ValidationError for another shape."""
+    return schema.model_validate(json_object(request))
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """HttpError 400 for no JSON object, 413 for too much in it, 415 for another content type."""
+    media = request.headers.get(b"content-type", b"application/json")
+    if media != b"application/json" and not _is_json(media):
+        text = f"Content-Type is {request.header(b'content-type')}; send the body as {JSON}"
+        raise HttpError(415, "NOT_JSON", text)
+    if coding := request.header(b"content-encoding"):
         raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
-    octets = await body(request, most)
+    octets = request.body
     if not octets:
         raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
+    if len(octets) > MAX_SINGLE and _work(octets) > MAX_JSON_WORK:
+        text = "The body has too many lists, objects and commas to be read at once; send it in several requests"
+        raise HttpError(413, "BODY_TOO_LARGE", text)
     try:
         content = orjson.loads(octets)
     except orjson.JSONDecodeError as error:
         raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise HttpError(400, "NOT_AN_OBJECT", "The body must be a JSON object")
-    return schema.model_validate(content)
+    return content
 
 
-async def body(request: web.Request, most: int) -> bytes:
-    """The octets of the body, read as they come; asked again they are there still.
-
-    HttpError 413 when they are more than `most`, 503 when the bodies in hand are more than BODIES.
-    """
-    if _BODY in request:
-        return request[_BODY]
-    if (request.content_length or 0) > most:
-        raise _too_large(f"has {request.content_length} octets", most)
-    found, in_hand, counted = bytearray(), request.config_dict[IN_HAND], 0
-    try:
-        async for part in request.content.iter_any():
-            found += part
-            if len(found) > most:
-                raise _too_large("is longer", most)
-            counted = in_hand.grown(counted, len(found))
-    finally:
-        in_hand.done(counted)
-    octets = bytes(found)
-    request[_BODY] = octets
-    return octets
+def _work(octets: bytes) -> int:
+    return octets.count(b",") + 3 * (octets.count(b"[") + octets.count(b"{"))
 
 
-def _too_large(what: str, most: int) -> HttpError:
-    error = HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {most} are read here")
-    error.headers = {"Connection": "close"}  # the rest of it is not waited for
-    return error
-
-
-class InHand:
-    """The octets of the bodies that are being read: small ones are not counted and always welcome, heartbeats among them."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def grown(self, counted: int, size: int) -> int:
-        """A body of which `counted` were counted has `size` now; what is counted of it from now on. HttpError 503."""
-        if size <= SMALL:
-            return 0
-        if self._sum + size - counted > BODIES:
-            raise HttpError(503, "TOO_BUSY", "Too many large bodies are being sent at once; try again", retryAfter=1)
-        self._sum += size - counted
-        return size
-
-    def done(self, counted: int) -> None:
-        self._sum -= counted
-
-
-IN_HAND = web.AppKey("in_hand", InHand)
-_BODY = web.RequestKey("body", bytes)
-
-
-def _is_json(content_type: str) -> bool:
-    return content_type == _JSON or content_type.endswith("+json")
+def _is_json(media: bytes) -> bool:
+    kind = media.partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
 
 
 def parameter(request: web.Request, name: str, example: str) -> str:
@@ -126,5 +150,5 @@ def asked_by(request: web.Request) -> str:
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who was let in; see `admission`."""
-    return request[CALLER]
+    """Who was let in; see `guard.admission`."""
+    return sent(request).caller

@@ -1,47 +1,66 @@
-"""The aiohttp application: routes, middleware, limits."""
+"""The aiohttp application: routes, the plugins' middlewares, errors, and the headers of its answers."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+import logging
+from collections.abc import Iterable
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
-from discovery.rest.api import errors
-from discovery.rest.api.handlers import Handlers
-from discovery.rest.api.requests import IN_HAND, MAX_BODY, InHand
+from discovery.rest.api.errors import of_framework
+from discovery.rest.api.requests import MAX_BODY, REQUEST, sent
 from discovery.rest.api.times import Times
-from discovery.rest.guard import admission, browsers, cors
-from discovery.rest.guard.admission import Admit, anyone
-from discovery.rest.guard.browsers import IsHost
+from discovery.rest.http.exchange import Exchange
+from discovery.rest.http.front import HEADERS, Front
+
+_log = logging.getLogger("discovery.rest")
 
 
 def make_app(
-    handlers: Handlers,
-    times: Times,
-    origins: Collection[str],
-    admit: Admit = anyone,
-    is_host: IsHost = lambda host: True,
-    only_local: bool = False,
-    routes: Iterable[web.AbstractRouteDef] = (),
-    middlewares: Iterable[Middleware] = (),
+    front: Front, times: Times, routes: Iterable[web.AbstractRouteDef], middlewares: Iterable[Middleware] = ()
 ) -> web.Application:
-    """`routes` and `middlewares` are those of the plugins; theirs run inside the error table, CORS and admission.
+    """`middlewares`: of the plugins. They see requests that were let in."""
 
-    `is_host`, `only_local`: as `browsers` has them.
-    """
-    app = web.Application(client_max_size=MAX_BODY)
-    app[IN_HAND] = InHand()
-    cors.install(app, origins)
-    app.middlewares.append(errors.middleware(times, MAX_BODY))
-    app.middlewares.append(browsers.middleware(origins, is_host, only_local))
-    app.middlewares.extend([admission.middleware(admit), *middlewares])
-    app.on_response_prepare.append(_harden)
-    app.add_routes([*handlers.routes(), *routes])
+    @web.middleware
+    async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Its request is given ours; errors become answers; and the exchange learns whether there was a whole one."""
+        exchange = request.transport
+        if not isinstance(exchange, Exchange):
+            raise asyncio.CancelledError("the client left before its answer")
+        ours = request[REQUEST] = exchange.request
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:  # a redirect
+                exchange.answered = True
+                raise
+            response = of_framework(request, error, times).for_aiohttp()
+        except Exception as error:
+            if exchange.is_closing():
+                raise asyncio.CancelledError("the client left before its answer") from None
+            if exchange.begun:
+                _log.exception("%s %s failed", ours.method, ours.path)
+                raise asyncio.CancelledError("half an answer is all there will be") from None
+            response = front.refused(ours, error, request.remote or "").for_aiohttp()
+        exchange.answered = True
+        return response
+
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        ours, headers = sent(request), response.headers
+        ours.status = response.status
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        headers.update(front.cors.granted(ours))
+        headers.popall(hdrs.SERVER, None)
+        if ours.keeps:  # aiohttp was told that it does not
+            headers.popall(hdrs.CONNECTION, None)
+        else:
+            headers[hdrs.CONNECTION] = "close"
+
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[outermost, *middlewares])
+    app.on_response_prepare.append(finish)
+    app.add_routes(routes)
     return app
-
-
-async def _harden(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in errors.SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault(hdrs.SERVER, "discovery")  # and not what it is made of

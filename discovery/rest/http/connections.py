@@ -1,8 +1,8 @@
 """How many HTTP connections there may be, in all and from one client prefix (`core.address`), and who makes way when there are too many.
 
 First those that have not sent a whole request yet, then those that owe us the rest of one, the oldest of each; last those that wait between
-two requests. So a crowd that sends slowly, or nothing, keeps nobody out who beats. Only when all have a request in hand is the
-newcomer refused.
+two requests, the longest silent first. So a crowd that sends slowly, or nothing, keeps nobody out who beats. Only when all have a
+request in hand is the newcomer refused.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections import defaultdict
 from itertools import islice
 from typing import Protocol
 
-from discovery.core.address import client_prefix
-
 # Of those between two requests, looked at for one that may go: nearly all may.
 _LOOKED_AT = 64
 
 
 class Connection(Protocol):
-    address: str
+    prefix: str
 
     def is_idle(self) -> bool:
         """No request of it is in hand."""
@@ -33,13 +31,17 @@ class _Group:
     def __init__(self) -> None:
         self.new: dict[Connection, None] = {}
         self.owing: dict[Connection, None] = {}
-        self.used: dict[Connection, None] = {}
+        self.used: dict[Connection, None] = {}  # by their last request
 
     def __len__(self) -> int:
         return len(self.new) + len(self.owing) + len(self.used)
 
     def __contains__(self, connection: Connection) -> bool:
         return connection in self.new or connection in self.owing or connection in self.used
+
+    def discard(self, connection: Connection) -> None:
+        for part in (self.used, self.new, self.owing):
+            part.pop(connection, None)
 
     def first_to_go(self) -> Connection | None:
         for slow in (self.new, self.owing):
@@ -49,13 +51,13 @@ class _Group:
 
 
 class Connections:
-    """`most`, `most_of_party`: at a time."""
+    """`most`, `most_of_prefix`: at a time."""
 
-    def __init__(self, most: int, most_of_party: int) -> None:
+    def __init__(self, most: int, most_of_prefix: int) -> None:
         self._most = most
-        self._most_of_party = most_of_party
+        self._most_of_prefix = most_of_prefix
         self._all = _Group()
-        self._parties: defaultdict[str, _Group] = defaultdict(_Group)
+        self._groups: defaultdict[str, _Group] = defaultdict(_Group)
         self.made_way = 0
         self.refused = 0
 
@@ -64,48 +66,43 @@ class Connections:
 
     def opened(self, connection: Connection) -> bool:
         """False: there is no room, and it is not counted."""
-        name = client_prefix(connection.address)
-        own = self._parties[name]
-        crowded = own if len(own) >= self._most_of_party else self._all
+        own = self._groups[connection.prefix]
+        crowded = own if len(own) >= self._most_of_prefix else self._all
         if (crowded is own or len(self._all) >= self._most) and not self._make_room(crowded):
             self.refused += 1
             if not own:
-                del self._parties[name]
+                del self._groups[connection.prefix]
             return False
-        for group in (self._all, self._parties[name]):
+        for group in (self._all, self._groups[connection.prefix]):
             group.new[connection] = None
         return True
 
     def used(self, connection: Connection) -> None:
         """It has sent a whole request."""
-        for group in self._groups(connection):
-            if connection in group:
-                group.new.pop(connection, None)
-                group.owing.pop(connection, None)
-                group.used.setdefault(connection)
+        for group in self._of(connection):
+            if group.used.pop(connection, self) is self:  # it was not there
+                if connection not in group:
+                    return
+                group.discard(connection)
+            group.used[connection] = None
 
     def owes(self, connection: Connection) -> None:
         """It has begun another request and not sent the rest."""
-        for group in self._groups(connection):
+        for group in self._of(connection):
             if connection in group.used:
                 del group.used[connection]
                 group.owing[connection] = None
 
-    def _groups(self, connection: Connection) -> list[_Group]:
-        own = self._parties.get(client_prefix(connection.address))
-        return [] if own is None else [self._all, own]
+    def _of(self, connection: Connection) -> tuple[_Group, ...]:
+        own = self._groups.get(connection.prefix)
+        return () if own is None else (self._all, own)
 
     def closed(self, connection: Connection) -> None:
         """Also of one that is not counted, or no longer."""
-        name = client_prefix(connection.address)
-        own = self._parties.get(name)
-        if own is None:
-            return
-        for group in (self._all, own):
-            for part in (group.new, group.owing, group.used):
-                part.pop(connection, None)
-        if not own:
-            del self._parties[name]
+        for group in self._of(connection):
+            group.discard(connection)
+        if not self._groups.get(connection.prefix, True):
+            del self._groups[connection.prefix]
 
     def _make_room(self, group: _Group) -> bool:
         connection = group.first_to_go()

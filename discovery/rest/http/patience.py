@@ -1,19 +1,25 @@
-"""How long a client may take: for the head of a request, for its body, and to read what it asked for (slowloris and its kin)."""
+"""How long a client may take: for the head of a request, for its body, to read what it asked for (slowloris and its kin), and between
+two requests.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, auto
 
 
 class Phase(Enum):
-    """What is being waited for, and the seconds that it may take. nginx's are 60 each, Apache's 20 to 40 for a head."""
+    """What is being waited for."""
 
-    NOTHING = None
-    HEAD = 10.0  # from the connection's beginning, or the head's first octet
-    BODY = 30.0  # 2 MiB at the slowest of lines
-    READ = 31.0  # for what is buffered to become half
+    IDLE = auto()  # the next request, or our own answer
+    HEAD = auto()  # from the connection's beginning, or the head's first octet
+    BODY = auto()
+    READ = auto()  # what is buffered to become half
+
+
+# nginx's are 60 each, Apache's 20 to 40 for a head. Clients beat every few seconds; Node keeps its side for 5 s, browsers for minutes.
+SECONDS = {Phase.IDLE: 60.0, Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.READ: 31.0}
 
 
 class Patience:
@@ -21,21 +27,33 @@ class Patience:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_end: Callable[[Phase], None]) -> None:
         self._loop = loop
-        self._on_end = on_end
-        self._phase = Phase.NOTHING
+        self._on_end: Callable[[Phase], None] | None = on_end
+        self._phase: Phase | None = None
+        self._of: object = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait_for(self, phase: Phase) -> None:
-        """The time runs on while it is the same phase."""
-        if phase is self._phase:
-            return
-        self._phase = phase
+    def wait_for(self, phase: Phase, of: object = None) -> bool:
+        """False: it is the same phase, `of` the same, and the time runs on."""
+        if phase is self._phase and of is self._of:
+            return False
+        self._phase, self._of = phase, of
+        self.wait(SECONDS[phase])
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """So long from now on, for the same."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._end)
+
+    def stop(self) -> None:
+        """For good."""
+        self._on_end = self._of = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if phase.value is not None:
-            self._timer = self._loop.call_later(phase.value, self._end)
 
     def _end(self) -> None:
-        phase, self._phase, self._timer = self._phase, Phase.NOTHING, None
-        self._on_end(phase)
+        self._timer = None
+        if self._on_end is not None and self._phase is not None:
+            self._on_end(self._phase)

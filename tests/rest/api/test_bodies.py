@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
-from discovery.rest.api import requests
-from tests.rest.harness import LIMIT, USER, Api, serving
+from discovery.rest.api.requests import MAX_BODY
+from discovery.rest.api.schemas import MAX_BATCH
+from discovery.rest.http import bodies
+from tests.rest.harness import LIMIT, USER, Api, assert_error, serving
 
 LARGE = 20_000
 
@@ -31,25 +34,49 @@ async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def test_large_bodies_share_a_bound_that_small_ones_do_not_feel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "BODIES", LARGE + 1000)
+    monkeypatch.setattr(bodies, "MAX_BODIES", LARGE + 1000)
     async with serving() as api:
         first = await begun(api, LARGE)
+        await api.get("/health")
         second = await begun(api, LARGE)
-        done, waiting = await asyncio.wait(
-            {asyncio.create_task(answered(*each)) for each in (first, second)}, return_when=asyncio.FIRST_COMPLETED
-        )
-        refused = [task.result() for task in done]
-        assert [head.split(b"\r\n")[0] for head in refused] == [b"HTTP/1.1 503 Service Unavailable"]
-        assert b"Retry-After: 1" in refused[0]
+        refused = await answered(*first)
+        assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), "the oldest makes way"
+        assert b"Retry-After: 1" in refused
         await api.register()
         assert (await api.post("/heartbeat", USER)).status == 200
-        assert len(waiting) == 1, "the other is still waited for"
-        for _, writer in (first, second):
-            if not writer.is_closing():
-                writer.write(b" ")
-        head = await waiting.pop()
-        assert b" 400 " in head.split(b"\r\n")[0] + b" ", "blanks are no JSON, but they were read"
+        second[1].write(b" ")
+        assert b" 400 " in (await answered(*second)).split(b"\r\n")[0] + b" ", "blanks are no JSON, but they were read"
         await api.register(port=3002, metadata={"text": "x" * 10_000})
+
+
+async def test_uploads_that_stall_keep_no_batch_of_heartbeats_out() -> None:
+    """33 of 2 MiB held all that bodies may have, and every batch was refused for as long as a body may take."""
+    head = f"POST /heartbeats HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BODY}\r\n\r\n".encode()
+    stalled = []
+    async with serving() as api:
+        await api.register()
+        for _ in range(33):
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write(head + b" " * (MAX_BODY - 1))
+            await writer.drain()
+            stalled.append(writer)
+        await api.get("/health")
+        padding = " " * 1_000_000
+        reply = await api.request("POST", "/heartbeats", json.dumps({"x": padding, "instances": [USER]}).encode())
+        assert (reply.status, reply.body["updated"]) == (200, 1)
+        for writer in stalled:
+            writer.transport.abort()
+
+
+async def test_a_batch_of_a_million_lists_is_refused_before_it_is_parsed() -> None:
+    lists = b'{"instances":[' + b"[]," * 690_000 + b"[]]}"
+    async with serving() as api:
+        head = (
+            f"POST /heartbeats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(lists)}\r\n\r\n"
+        )
+        assert_error(await api.raw(head.encode() + lists), 413, "lists")
+        most = [{"name": "user-service", "ip": "127.0.0.1", "port": 3001, "metadata": {"a": 1, "b": 2}}] * MAX_BATCH
+        assert (await api.post("/heartbeats", {"instances": most})).status == 200
 
 
 @pytest.mark.parametrize("path", ["/dns-query", "/register", "/heartbeat"])
@@ -58,11 +85,8 @@ async def test_what_is_said_to_be_too_long_is_refused_before_it_comes(path: str)
         kind = "application/dns-message" if path == "/dns-query" else "application/json"
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 2000000\r\n\r\n"
         answer = await api.octets(head.encode())
-        if path == "/dns-query":  # the harness has none
-            assert answer.startswith(b"HTTP/1.1 404")
-        else:
-            assert answer.startswith(b"HTTP/1.1 413")
-            assert b"BODY_TOO_LARGE" in answer
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"BODY_TOO_LARGE" in answer
 
 
 async def test_one_that_does_not_say_its_length_is_cut_off_where_it_gets_too_long() -> None:

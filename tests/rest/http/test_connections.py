@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discovery.core.address import client_prefix
 from discovery.rest.http.connections import Connections
 
 ALICE, BOB, CAROL = "203.0.113.7", "198.51.100.7", "2001:db8::7"
@@ -20,6 +21,9 @@ class Fake:
     address: str = ALICE
     busy: bool = False
     gone: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.prefix = client_prefix(self.address)
 
     def is_idle(self) -> bool:
         return not self.busy
@@ -55,13 +59,14 @@ def test_the_newcomer_gets_in_and_the_oldest_that_has_sent_nothing_goes(limits: 
     assert (len(limits), gone(fakes), limits.made_way, limits.refused) == (3, [1], 1, 0)
 
 
-def test_among_those_that_have_sent_a_request_the_first_to_do_so_goes(limits: Connections) -> None:
+def test_among_those_that_have_sent_a_request_the_longest_silent_goes(limits: Connections) -> None:
+    """Not the first to have sent one: those that beat for the longest time were closed first."""
     fakes = opened(limits, Fake(), Fake(), Fake())
     for number in (2, 0, 1):
         limits.used(fakes[number])
     limits.used(fakes[2])
     opened(limits, Fake(busy=True))
-    assert gone(fakes) == [2]
+    assert gone(fakes) == [0]
 
 
 def test_a_busy_one_stays_and_the_next_goes(limits: Connections) -> None:
@@ -156,7 +161,7 @@ OPS = st.tuples(
 
 
 class Model:
-    """Lists: those that have sent no whole request, by age; those that owe the rest of one; the others, by their request's age."""
+    """Lists: those that have sent no whole request, by age; those that owe the rest of one; the others, by their last request's age."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self.most, self.most_per_address = most, most_per_address
@@ -184,7 +189,7 @@ class Model:
         return True
 
     def use(self, fake: Fake) -> None:
-        if fake in self.all and fake not in self.used:
+        if fake in self.all:
             self.close(fake)
             self.used.append(fake)
 

@@ -172,7 +172,7 @@ def test_every_route_of_the_server_is_in_the_table(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     for name, value in {"API_TOKEN": "0123456789abcdef", "DATA_DIR": "data", "FORWARD_TO": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
-    app = Server(settings(tmp_path))._web._runner.app
+    app = Server(settings(tmp_path))._web._server.app
     routes = {f"{route.method} {route.resource.canonical}" for route in app.router.routes() if route.resource}
     assert {line for line in routes if not line.startswith("HEAD ")} == TABLE.keys()
     assert {line.replace("HEAD ", "GET ") for line in routes if line.startswith("HEAD ")} <= TABLE.keys()

@@ -1,0 +1,322 @@
+"""A client's connection: requests are taken from it one by one and answered in their order, by our own handlers or through aiohttp.
+
+Nothing is parsed while a request is in hand, but for what came in one piece with it; what waits is bounded, and then no more is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+from aiohttp import web
+
+from discovery.core.address import client_prefix
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.requests import Request
+from discovery.rest.http import access_log
+from discovery.rest.http.bodies import SMALL, Bodies
+from discovery.rest.http.connections import Connections
+from discovery.rest.http.exchange import Exchange
+from discovery.rest.http.framing import SLICE, Framer
+from discovery.rest.http.front import Front
+from discovery.rest.http.patience import SECONDS, Patience, Phase
+
+# Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
+_PER_TURN = 64
+# Octets that wait for their turn before no more are read. The loop reads up to 256 KiB at once.
+_MAX_UNREAD = 64 * 1024
+# Octets of a body that are parsed at a time.
+_BODY_SLICE = 256 * 1024
+# Seconds that a client may go on sending what nobody wants, so that it gets to read why.
+LINGERING_SECONDS = 2.0
+# Seconds that it may take for the last octets of a connection that we have closed.
+LAST_WORDS_SECONDS = 5.0
+
+
+class Shared:
+    """What the connections of a server share. `aiohttp`: makes the protocols that answer what `front` does not."""
+
+    def __init__(self, front: Front, limits: Connections, bodies: Bodies, aiohttp: web.Server) -> None:
+        self.front = front
+        self.limits = limits
+        self.bodies = bodies
+        self.aiohttp = aiohttp
+        self.open: set[Connection] = set()
+        self._all_closed = asyncio.Event()
+
+    def closed(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        if not self.open:
+            self._all_closed.set()
+
+    async def wait_until_all_closed(self) -> None:
+        self._all_closed.clear()
+        if self.open:
+            await self._all_closed.wait()
+
+
+class Connection(asyncio.Protocol):
+    """`_unread`: octets that are not parsed yet. `_paused`: the client does not read what it asked for. `_closing`: nothing that comes
+    is looked at any more. `_stopping`: what is in hand is the last.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._front = shared.front
+        self._limits = shared.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._framer = Framer(self._admit)
+        self._patience = Patience(self._loop, self._too_slow)
+        self._unread = b""
+        self._new = True
+        self._current: Request | None = None  # whose answer is being made
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[Answer] | None = None
+        self._since = 0.0  # the last request's beginning, of the loop's time
+        self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = False
+        self.address = self.prefix = ""
+
+    # -- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        self.prefix = client_prefix(self.address)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._shared.open.add(self)
+        self._since = self._loop.time()
+        if self._limits.opened(self):
+            self._look()
+        else:
+            text = "There are too many connections; try again in a moment"
+            self._stopping = True  # it is not counted, so it must not linger
+            self._refuse(HttpError(503, "TOO_MANY_CONNECTIONS", text, retryAfter=1))
+
+    def data_received(self, data: bytes) -> None:
+        if not self._framer.ended and not (self._stopping and self._framer.coming is None):
+            self._unread = self._unread + data if self._unread else data
+            self._work()
+
+    def eof_received(self) -> bool:
+        """True: the connection stays until what was asked for has been answered."""
+        self._stopping = True
+        assert self._transport is not None
+        return not self.is_idle() and self._transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing may refer to this object, or to what it refers to, in a circle from now on: the collector does not look for those that
+        have lived long (`cli.gc_tuning`).
+        """
+        self._closing = True
+        self._shared.closed(self)
+        self._limits.closed(self)
+        self._shared.bodies.done(self)
+        self._patience.stop()
+        self._framer.close()
+        self._transport = None
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.lost(exc)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._exchange is not None:
+            self._exchange.pause_writing()
+        self._look()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._exchange is not None:
+            self._exchange.resume_writing()
+        self._work()
+
+    # -- what others ask of it
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._current is not None or bool(self._framer.whole)
+
+    def is_idle(self) -> bool:
+        return not self._is_busy and not self._unread
+
+    def make_way(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()  # what is unsent would keep its descriptor, uncounted
+
+    def give_up_body(self) -> None:
+        text = "Too many large bodies are being sent at once, and this one has taken the longest; try again"
+        self._refuse(HttpError(503, "TOO_BUSY", text, retryAfter=1))
+
+    def stop(self) -> None:
+        """What is in hand is finished, and what is coming whole is still taken."""
+        self._stopping = True
+        self._work()
+
+    # -- requests
+
+    def _admit(self, request: Request) -> None:
+        self._front.admit(request, self.address)
+
+    def _work(self) -> None:
+        """As far as it goes in one turn of the loop."""
+        framer = self._framer
+        for _ in range(_PER_TURN):
+            if self._closing or self._paused or self._current is not None:
+                break
+            if framer.whole:
+                self._begin(framer.whole.popleft())
+            elif framer.ended:
+                self._end()
+            elif self._unread:
+                self._parse()
+            elif self._stopping and framer.coming is None:
+                self._end()
+            else:
+                break
+        else:
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._go_on)
+        self._look()
+
+    def _go_on(self) -> None:
+        self._scheduled = False
+        self._work()
+
+    def _parse(self) -> None:
+        framer, unread = self._framer, self._unread
+        size = max(SLICE, min(framer.missing, _BODY_SLICE))
+        if len(unread) <= size:
+            self._unread = b""
+        else:
+            unread, self._unread = unread[:size], unread[size:]
+        coming = framer.coming
+        framer.feed(unread)
+        if framer.coming is not None:
+            if framer.coming is not coming and framer.coming.expects and not framer.body_size:
+                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if framer.body_size > SMALL:
+                self._shared.bodies.grown(self, framer.body_size)
+        elif coming is not None:
+            self._shared.bodies.done(self)
+
+    def _begin(self, request: Request) -> None:
+        self._new = False
+        self._since = self._loop.time()
+        self._limits.used(self)
+        answer = self._front.answer(request, self.address)
+        if isinstance(answer, Answer):
+            self._say(request, answer)
+            return
+        self._current = request
+        if answer is None:
+            assert self._transport is not None
+            self._exchange = Exchange(request, self._transport, self._exchange_ended)
+            self._exchange.begin(self._shared.aiohttp)
+        else:
+            self._task = self._loop.create_task(self._front.awaited(request, answer, self.address))
+            self._task.add_done_callback(self._task_ended)
+
+    def _say(self, request: Request, answer: Answer) -> None:
+        self._write(self._front.octets(request, answer))
+        self._said(request)
+
+    def _said(self, request: Request) -> None:
+        access_log.log(request, self.address, self._loop.time() - self._since)
+
+    def _task_ended(self, task: asyncio.Task[Answer]) -> None:
+        request, self._current, self._task = self._current, None, None
+        if not self._closing and not task.cancelled() and request is not None:
+            self._say(request, task.result())
+            self._work()
+
+    def _exchange_ended(self) -> None:
+        """In the middle of aiohttp's work: it is told later that its connection is gone, as from any other transport."""
+        exchange, self._exchange, self._current = self._exchange, None, None
+        if exchange is None:
+            return
+        self._loop.call_soon(exchange.lost, None)
+        if not self._closing:
+            self._said(exchange.request)
+            if exchange.answered:
+                self._loop.call_soon(self._go_on)
+            else:
+                self._close()
+
+    def _write(self, octets: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(octets)
+
+    # -- bounds
+
+    def _look(self) -> None:
+        """What the client owes us decides how long it may take, and who makes way for others. So much as waits is not read on."""
+        if self._closing or self._transport is None:
+            return
+        framer = self._framer
+        if self._paused:
+            phase = Phase.READ
+        elif self._is_busy or self._unread:
+            phase = Phase.IDLE
+        elif framer.coming is not None:
+            phase = Phase.BODY
+        else:
+            phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
+        if self._patience.wait_for(phase, framer.coming if phase is Phase.BODY else None) and phase in _OWING:
+            self._limits.owes(self)
+        if (len(self._unread) > _MAX_UNREAD) is not self._reading_paused:
+            self._reading_paused = not self._reading_paused
+            if self._reading_paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _too_slow(self, phase: Phase) -> None:
+        if phase is Phase.IDLE:
+            left = self._since + SECONDS[phase] - self._loop.time()
+            if self._current is not None or left > 0:
+                self._patience.wait(max(left, 1.0))
+            else:
+                self._close()
+        elif phase is Phase.READ:
+            self.make_way()
+        else:
+            text = f"The {phase.name.lower()} of a request took longer than {SECONDS[phase]:g} s"
+            self._refuse(HttpError(408, "REQUEST_TIMEOUT", text))
+
+    def _refuse(self, error: HttpError) -> None:
+        """The request that is coming, and all after it; answered when those before it are."""
+        self._framer.refuse(error)
+        self._work()
+
+    def _end(self) -> None:
+        """After the last answer. A client that is still sending would lose it if we did not read on (RFC 9112 §9.6)."""
+        transport, cut = self._transport, self._framer.cut
+        self._framer.close()
+        self._unread = b""
+        self._shared.bodies.done(self)
+        if transport is not None and cut and not self._stopping and transport.can_write_eof():
+            self._closing = True
+            self._patience.stop()
+            transport.write_eof()
+            self._loop.call_later(LINGERING_SECONDS, transport.abort)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        """A client that never reads would keep what is unsent, and so the connection, for ever."""
+        transport, self._closing = self._transport, True
+        if transport is not None:
+            transport.close()
+            if transport.get_write_buffer_size():
+                self._loop.call_later(LAST_WORDS_SECONDS, transport.abort)
+
+
+_OWING = (Phase.HEAD, Phase.BODY)

@@ -1,0 +1,222 @@
+"""Octets of one connection in, requests out. httptools (llhttp) alone decides where each begins and ends; nobody frames them again.
+
+Every request that comes out gets an answer, in this order; one that must not be served carries its `refusal`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+
+from discovery.core.errors import DiscoveryError
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.requests import Request
+
+# Octets of a request's first line and header fields together, as in Node; and how many fields there may be.
+MAX_HEAD = 16 * 1024
+MAX_FIELDS = 100
+# Octets that are parsed at a time: 200 of the smallest requests, half a millisecond.
+SLICE = 4096
+# A body's octets may be so many times as many with the framing of its chunks: it is sent in pieces, not in octets.
+_MAX_FRAMING = 2
+
+
+class Framer:
+    """`admit(request)`: asked when a head is whole; raises what the request is refused with. A refused one's body is dropped.
+
+    `whole`: requests that are to be answered. `coming`: one whose body has not come whole. `begun`: of the next head, some octets are
+    here. `ended`: no more requests are taken from this connection. `cut`: although the client is still sending one.
+    """
+
+    def __init__(self, admit: Callable[[Request], None]) -> None:
+        self._admit = admit
+        self._parser = httptools.HttpRequestParser(self)
+        self.whole: deque[Request] = deque()
+        self.coming: Request | None = None
+        self.begun = False
+        self.ended = self.cut = False
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._fields = 0  # of the head, and their octets
+        self._size = 0
+        self._parts: list[bytes] = []  # of the body, and their octets
+        self.body_size = 0
+        self._unframed = 0  # octets since the head or body began, those of the slice it began in left out
+
+    def feed(self, octets: bytes) -> None:
+        """At most SLICE, but for what is known to be a body."""
+        coming, begun = self.coming, self.begun
+        try:
+            self._parser.feed_data(octets)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(octets[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._break_off(f"{error}")
+        if coming is not None and coming is self.coming:
+            self._unframed += len(octets)
+            if self._unframed > MAX_HEAD + _MAX_FRAMING * coming.max_body:
+                self._refuse_body(coming)
+        elif begun and self.begun:
+            self._unframed += len(octets)
+            if self._unframed > MAX_HEAD:
+                self._break_off(_HEAD_TOO_LARGE)
+        else:
+            self._unframed = 0
+
+    def close(self) -> None:
+        """The parser refers to this object; without it both are freed at once."""
+        self._parser = _NO_PARSER
+        self._admit = _closed
+        self.ended = True
+
+    def refuse(self, error: DiscoveryError) -> None:
+        """The request that is coming, and all after it."""
+        request = self.coming or Request()
+        request.refusal = request.refusal or error
+        self._end_with(request)
+
+    @property
+    def missing(self) -> int:
+        """Octets of the body in hand that its Content-Length still promises."""
+        if self.coming is None:
+            return 0
+        return int(self.coming.headers.get(b"content-length", b"0")) - self.body_size
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """We speak nothing else, so what follows is the next request (RFC 9110 §7.8)."""
+        if not self.ended:
+            self._parser = httptools.HttpRequestParser(self)
+            self.feed(rest)
+
+    def _break_off(self, why: str) -> None:
+        """Where the next request would begin is anybody's guess."""
+        if self.ended:
+            return
+        if self.coming is not None:
+            self.refuse(HttpError(400, "BROKEN_BODY", f"The body cannot be read: {why}"))
+        else:
+            self.refuse(_not_spoken() if why in _OTHER_VERSIONS else _unreadable(why))
+
+    def _refuse_body(self, request: Request) -> None:
+        size = request.headers.get(b"content-length", b"").decode()
+        what = f"has {size} octets" if size else "is longer"
+        self.refuse(HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {request.max_body} are read here"))
+
+    def _end_with(self, request: Request) -> None:
+        """Answered now; what of it is still to come is not waited for."""
+        request.keeps = False
+        self.coming, self.begun = None, False
+        self.ended = self.cut = True
+        self._parts = []
+        self.whole.append(request)
+
+    # -- what httptools calls
+
+    def on_message_begin(self) -> None:
+        self.begun = True
+        self._target = b""
+        self._headers = {}
+        self._fields = self._size = 0
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.coming is not None:  # behind a chunked body: nobody asks for it
+            return
+        name, value = name.lower(), value.strip(b" \t")
+        self._fields += 1
+        self._size += len(name) + len(value) + 4
+        if name in self._headers:
+            value = b"%b, %b" % (self._headers[name], value)
+        self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        if self.ended:
+            return
+        parser, headers = self._parser, self._headers
+        method, version = parser.get_method().decode(), parser.get_http_version()
+        # HTTP/1.0 closes: an answer without a length would have no other end.
+        keeps = version == "1.1" and parser.should_keep_alive()
+        self.coming = request = Request(method, self._target.decode("ascii"), version, headers, keeps)
+        self.begun = False
+        self._parts, self.body_size = [], 0
+        try:
+            self._check(request)
+            self._admit(request)
+        except DiscoveryError as error:
+            request.refusal = error.with_traceback(None)  # its frames refer to the request
+            if not request.keeps or request.expects:
+                self._end_with(request)
+        if self.missing > request.max_body:
+            self._refuse_body(request)
+
+    def _check(self, request: Request) -> None:
+        """What llhttp lets through. HttpError; after most of them the connection is closed."""
+        keeps, request.keeps = request.keeps, False
+        if request.version not in ("1.0", "1.1"):
+            raise _not_spoken()
+        if self._size + len(self._target) > MAX_HEAD or self._fields > MAX_FIELDS:
+            raise _unreadable(_HEAD_TOO_LARGE)
+        host = request.headers.get(b"host")
+        if (host is None and request.version == "1.1") or (host is not None and b"," in host):  # RFC 9112 §3.2
+            raise _unreadable("it needs one Host field")
+        if request.headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            raise HttpError(417, "EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood")
+        request.keeps = keeps
+        if not request.target.startswith("/") and (request.method, request.target) != ("OPTIONS", "*"):
+            self._to_origin_form(request)
+
+    @staticmethod
+    def _to_origin_form(request: Request) -> None:
+        """RFC 9112 §3.2.2: the target's authority counts, not the Host field."""
+        _, separator, rest = request.target.partition("://")
+        if not separator or request.method == "CONNECT":
+            request.keeps = False
+            raise _unreadable(f"{request.method} does not go with {request.target:.100}")
+        authority, _, path = rest.partition("/")
+        request.headers[b"host"] = authority.encode()
+        request.target = f"/{path}"
+        request.path = request.target.partition("?")[0]
+
+    def on_body(self, part: bytes) -> None:
+        request = self.coming
+        if request is None:
+            return
+        self.body_size += len(part)
+        if self.body_size > request.max_body:
+            self._refuse_body(request)
+        elif request.refusal is None:
+            self._parts.append(part)
+
+    def on_message_complete(self) -> None:
+        request = self.coming
+        if request is None:
+            return
+        self.coming = None
+        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = []
+        self.ended = not request.keeps
+        self.whole.append(request)
+
+
+# As llhttp calls them: HTTP/9.9, and the preface of HTTP/2.
+_OTHER_VERSIONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
+_HEAD_TOO_LARGE = f"its head has more than {MAX_HEAD} octets or {MAX_FIELDS} fields"
+
+
+_NO_PARSER = httptools.HttpRequestParser(object())
+
+
+def _closed(request: Request) -> None:
+    raise AssertionError("nothing is parsed any more")
+
+
+def _unreadable(why: str) -> HttpError:
+    return HttpError(400, "BAD_REQUEST", f"This is not an HTTP request that can be read: {why}")
+
+
+def _not_spoken() -> HttpError:
+    return HttpError(505, "VERSION_UNSUPPORTED", "This version of HTTP is not spoken here; use HTTP/1.1")

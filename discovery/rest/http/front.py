@@ -1,0 +1,126 @@
+"""What all connections of a server share: who is let in, who answers a request, and the octets of our own answers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+import orjson
+
+from discovery.rest.api.answers import JSON, Answer
+from discovery.rest.api.errors import answer_to
+from discovery.rest.api.requests import PlainHandler, Request
+from discovery.rest.api.times import Times
+from discovery.rest.guard.admission import Admit
+from discovery.rest.guard.browsers import Browsers
+from discovery.rest.guard.cors import Cors, preflight
+from discovery.rest.guard.refusals import Refusals
+
+# On every answer. Nothing we send is a page, a script or a frame, for browsers that are led here; a plugin's page may say otherwise.
+HEADERS = {
+    "Vary": "Origin",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_ALLOW = {"Allow": "GET, HEAD, POST, PUT, DELETE, OPTIONS"}
+_NAME = re.compile(r"/resolve/([A-Za-z0-9_-]+)")
+
+
+class Front:
+    """`plain`: handlers by method and path that are called without aiohttp, and `resolve` that of GET /resolve/NAME; none when somebody
+    wants to see every request. `clock`: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        times: Times,
+        clock: Callable[[], float],
+        cors: Cors,
+        browsers: Browsers,
+        admit: Admit,
+        plain: Mapping[tuple[str, str], PlainHandler],
+        resolve: Callable[[str], Answer] | None,
+    ) -> None:
+        self.cors = cors
+        self._times = times
+        self._clock = clock
+        self._browsers = browsers
+        self._admit = admit
+        self._plain = plain
+        self._resolve = resolve
+        self._refusals = Refusals()
+        self._second = 0
+        self._heads: dict[tuple[int, bool], bytes] = {}  # of this second
+
+    def admit(self, request: Request, address: str) -> None:
+        """The request learns who its caller is; DiscoveryError when it is not let in."""
+        if request.method != "OPTIONS" or self._options(request) is None:
+            self._browsers.check(request)
+            request.caller = self._admit(request.method, request.path, request.header(b"authorization"), address)
+
+    def answer(self, request: Request, address: str) -> Answer | Awaitable[Answer] | None:
+        """None: aiohttp has the handler."""
+        if request.refusal is not None:
+            return self.refused(request, request.refusal, address)
+        try:
+            handler = self._plain.get((request.method, request.path))
+            if handler is not None:
+                return handler(request)
+            if request.method == "GET" and self._resolve is not None:
+                match = _NAME.fullmatch(request.path)
+                return None if match is None else self._resolve(match[1])
+        except Exception as error:
+            return self.refused(request, error, address)
+        return self._options(request) if request.method == "OPTIONS" else None
+
+    async def awaited(self, request: Request, answer: Awaitable[Answer], address: str) -> Answer:
+        try:
+            return await answer
+        except Exception as error:
+            return self.refused(request, error, address)
+
+    def refused(self, request: Request, error: Exception, address: str) -> Answer:
+        answer = answer_to(error, f"{request.method} {request.path}", self._times)
+        self._refusals.note(request, address, answer.status, error, self._clock())
+        return answer
+
+    def _options(self, request: Request) -> Answer | None:
+        """Preflights; and `OPTIONS *` and `OPTIONS /`, by which HAProxy asks whether we are there."""
+        answer = preflight(request)
+        if answer is None and request.path in ("*", "/"):
+            answer = Answer(200, orjson.dumps({"service": "service-registry", "timestamp": self._times.now()}), _ALLOW)
+        return answer
+
+    def octets(self, request: Request, answer: Answer) -> bytes:
+        """RFC 9112 §4."""
+        request.status = answer.status
+        body = answer.body
+        fields = [
+            (name, value) for some in (self.cors.granted(request), answer.headers) for name, value in some.items()
+        ]
+        if not request.keeps:
+            fields.append(("Connection", "close"))
+        if answer.status != 204:  # RFC 9110 §8.6
+            fields.append(("Content-Length", str(len(body))))
+        more = "".join([f"{name}: {value}\r\n" for name, value in fields])
+        return b"%b%b\r\n%b" % (self._head(answer), more.encode(), b"" if request.method == "HEAD" else body)
+
+    def _head(self, answer: Answer) -> bytes:
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._heads.clear()
+        key = answer.status, bool(answer.body)
+        head = self._heads.get(key)
+        if head is None:
+            fields = HEADERS | {"Date": formatdate(now, usegmt=True)} | ({"Content-Type": JSON} if answer.body else {})
+            lines = [
+                f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+                *map(": ".join, fields.items()),
+                "",
+            ]
+            head = self._heads[key] = "\r\n".join(lines).encode()
+        return head

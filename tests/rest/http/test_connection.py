@@ -1,0 +1,238 @@
+"""A connection: which requests go through aiohttp, in which order answers leave, what is held back and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+
+import pytest
+from aiohttp import web
+
+from discovery.core.instance import Registration
+from discovery.rest.api import views
+from discovery.rest.http import server
+from discovery.rest.http.connection import Connection, Shared
+from discovery.rest.http.exchange import Exchange
+from discovery.rest.http.framing import Framer
+from tests.rest.harness import LIMIT, serving
+from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
+
+CHUNKED = b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+
+@pytest.fixture(name="through_aiohttp")
+def _through_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The targets of the requests that aiohttp got."""
+    targets: list[str] = []
+    begin = Exchange.begin
+
+    def begun(self: Exchange, server: web.Server) -> None:
+        targets.append(self.request.target)
+        begin(self, server)
+
+    monkeypatch.setattr(Exchange, "begin", begun)
+    return targets
+
+
+async def test_a_thousand_heartbeats_in_a_row_are_answered_without_aiohttp(through_aiohttp: list[str]) -> None:
+    async with filled(lane=True) as api:
+        got = replies(await talk(api.port, heartbeat() * 1000 + LAST))
+        assert statuses(got) == [200] * 1001
+        assert through_aiohttp == ["/instances/user-1"]
+        assert api.registry.renewals == 1000
+
+
+async def test_after_a_request_through_aiohttp_the_next_on_the_connection_is_ours_again(
+    through_aiohttp: list[str],
+) -> None:
+    register = request(
+        "POST /register", "Content-Type: application/json", body=b'{"name":"a","ip":"10.0.0.1","port":1}'
+    )
+    listing = request("GET /services")
+    for sent in ([register, listing, CHUNKED, heartbeat(), listing, RESOLVE, LAST],):
+        async with filled(lane=True) as api:
+            through_aiohttp.clear()
+            assert statuses(replies(await talk(api.port, *sent))) == [201, 200, 400, 200, 200, 200, 200]
+            assert through_aiohttp == ["/services", "/services", "/instances/user-1"]
+
+
+async def test_errors_are_ours_too(through_aiohttp: list[str]) -> None:
+    async with filled(lane=True) as api:
+        sent = [
+            heartbeat(port="3001"),
+            heartbeat(port=4),
+            heartbeat("Content-Encoding: x"),
+            request("GET /resolve/nobody"),
+        ]
+        assert statuses(replies(await talk(api.port, *sent, LAST))) == [200, 404, 415, 404, 200]
+        assert through_aiohttp == ["/instances/user-1"]
+
+
+@pytest.mark.parametrize("lane", [True, False])
+async def test_however_many_come_behind_one_that_only_aiohttp_can_measure(lane: bool) -> None:
+    """aiohttp takes in 32 at a time and asks itself for more with an empty `data_received`."""
+    async with filled(lane) as api:
+        got = statuses(replies(await talk(api.port, CHUNKED + HEALTH * 100 + LAST)))
+        assert got == [400] + [200] * 101
+
+
+@pytest.mark.parametrize("count", [40, 500])
+async def test_many_slow_ones_in_a_row_are_all_answered(count: int) -> None:
+    async with filled(lane=True) as api:
+        got = replies(await talk(api.port, HEALTH * count + heartbeat() + LAST))
+        assert statuses(got) == [200] * (count + 2)
+
+
+async def test_a_fast_request_waits_for_the_slow_one_before_it() -> None:
+    go = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        await go.wait()
+        return web.json_response({"slow": True})
+
+    async with serving(routes=[web.get("/slow", slow)]) as api:
+        await api.register()
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        async with asyncio.timeout(LIMIT):
+            writer.write(request("GET /slow"))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            writer.write(heartbeat() + RESOLVE)
+            await api.get("/health")  # a whole exchange of others in between
+            go.set()
+            writer.write(LAST)
+            got = replies(await reader.read())
+        writer.close()
+        assert [next(iter(one.body)) for one in got[:3]] == ["slow", "message", "serviceName"]
+        assert len(got) == 4
+
+
+async def test_replies_nobody_reads_stop_the_work() -> None:
+    """Every reply here is 100 KB: a client that asks and never reads must not fill the memory with answers."""
+    shown = 0
+    resolved = views.resolved
+
+    def counted(*args: object) -> views.Json:
+        nonlocal shown
+        shown += 1
+        return resolved(*args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "resolved", counted)
+        async with serving() as api:
+            for port in range(1, 8):
+                spec = Registration.of("big", "10.0.0.1", port, metadata={"text": "x" * 15_000})
+                api.registry.register(spec, api.clock.now, api.clock.wall())
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write(request("GET /resolve/big") * 1000)
+            for _ in range(100):
+                await api.get("/health")
+            writer.transport.abort()
+            await api.get("/health")
+    assert shown / 7 < 500, "of 1,000 asked for, what the kernel's buffers hold and a little more"
+
+
+@pytest.mark.parametrize("sent", [b"POST /heart", heartbeat()[:60], RESOLVE[:-2], HEALTH[:-2], b""])
+async def test_a_server_stops_at_once_while_half_a_head_is_held(sent: bytes) -> None:
+    async with asyncio.timeout(2):  # less than SHUTDOWN_SECONDS
+        async with filled(lane=True) as api:
+            reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write(heartbeat() + sent)
+            assert await reader.readuntil(b"}")
+        rest = await reader.read()
+        assert b"HTTP/1.1" not in rest
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [heartbeat()[:-1], RESOLVE[:20], HEALTH[:-2]])
+async def test_a_client_that_leaves_in_the_middle_harms_nobody(sent: bytes) -> None:
+    async with filled(lane=True) as api:
+        for _ in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write(sent)
+            await asyncio.sleep(0)
+            writer.transport.abort()
+        assert statuses(replies(await talk(api.port, heartbeat() + LAST))) == [200, 200]
+
+
+# -- nothing is left of it
+
+
+async def test_nothing_of_a_connection_is_left_for_the_collector() -> None:
+    """Full collections never run (`cli.gc_tuning`), so a circle that has lived for a while is never freed: 2.2 KB a connection."""
+    made: list[weakref.ref[Connection]] = []
+    parsers: list[weakref.ref[Framer]] = []
+
+    class Watched(Connection):
+        def __init__(self, shared: Shared) -> None:
+            super().__init__(shared)
+            made.append(weakref.ref(self))
+            parsers.append(weakref.ref(self._framer))
+
+    sent = [
+        [heartbeat(), RESOLVE, HEALTH, request("GET /services"), LAST],
+        [
+            request("POST /register", "Content-Type: application/json", body=b'{"name":"a","ip":"10.0.0.1","port":1}'),
+            LAST,
+        ],
+        [heartbeat(port=4), request("GET /nothing"), beat_of(b"{"), LAST],
+        [b"no http\r\n\r\n"],
+        [request("POST /register", "Content-Length: 9999999")],
+        [request("POST /heartbeat", "Expect: 100-continue", "Content-Length: 2"), b"{}", LAST],
+        [request("GET /health", "Connection: Upgrade", "Upgrade: h2c") + LAST],
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "Connection", Watched)
+        async with filled(lane=True) as api:
+            gc.collect()
+            gc.disable()
+            try:
+                for pieces in sent:
+                    await talk(api.port, *pieces)
+                for unfinished in (heartbeat()[:-1], HEALTH[:-2], b""):
+                    _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+                    writer.write(HEALTH + unfinished)
+                    await asyncio.sleep(0.01)
+                    writer.transport.abort()
+                async with asyncio.timeout(LIMIT):
+                    while any(one() for one in made) or any(one() for one in parsers):  # noqa: ASYNC110  nothing tells of the last reference
+                        await asyncio.sleep(0.01)
+            finally:
+                gc.enable()
+    assert len(made) == len(sent) + 3
+
+
+def beat_of(body: bytes) -> bytes:
+    return request("POST /heartbeat", body=body)
+
+
+# -- what never ends
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nX-Pad: ", b"GET /", b"GET /health HTTP/1.1\r\nX",
+        b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+    ids=["a field", "the target", "a name", "a chunk's extension", "a trailer"],
+)  # fmt: skip
+async def test_what_never_ends_is_cut_off(endless: bytes) -> None:
+    async with filled(lane=True) as api:
+        got = await talk(api.port, endless, *[b"x" * 65536] * 20)
+        assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+
+
+@pytest.mark.parametrize("filling", [b" ", b"\t", b"a", b" a", b"X: y\r\n"])
+def test_no_head_takes_long_to_read(filling: bytes) -> None:
+    """A pattern that looks again and again at a stranger's octets held the whole process for seconds."""
+    framer = Framer(lambda request: None)
+    head = b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nX:" + (filling * 16000)[:16000] + b"\x80\r\n\r\n"
+    began = time.process_time()
+    for at in range(0, len(head), 100):
+        if not framer.ended:
+            framer.feed(head[at : at + 100])
+    assert time.process_time() - began < 0.05
