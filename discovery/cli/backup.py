@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from discovery.plugins.journal import files
-from discovery.plugins.journal.database import Content
+from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 

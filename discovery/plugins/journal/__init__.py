@@ -18,9 +18,10 @@ from discovery.core.change import Change, Kind
 from discovery.core.instance import Key
 from discovery.core.maintenance import MAX_SECONDS, Scope, Window
 from discovery.plugins import Plugin
-from discovery.plugins.journal import database, rows
-from discovery.plugins.journal.database import AHEAD, Content, Database
+from discovery.plugins.journal import rows, schema
+from discovery.plugins.journal.database import AHEAD
 from discovery.plugins.journal.files import open_for_service
+from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.plugins.journal.writer import CLOSE_SECONDS, Writer, writer_of
@@ -69,13 +70,13 @@ class Journal(Plugin):
         return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": waiting}}
 
     async def restore(self) -> None:
-        """Fills the registry from the file. DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite."""
+        """Fills the registry from the file. DataDirUnusable, DataDirInUse, Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started = time.perf_counter()
-        opened, content = await asyncio.to_thread(_read, self._folder, self._wall())
+        opened, content = await asyncio.to_thread(open_for_service, self._folder, self._wall())
         self.writer = writer_of(opened)
         self._fill(content)
-        self._put(database.DELETE_OLD_TOMBSTONES, self._wall())
+        self._put(schema.DELETE_OLD_TOMBSTONES, self._wall())
         self._reserve_index()
         try:
             await self.flushed()
@@ -109,17 +110,17 @@ class Journal(Plugin):
         instance = change.instance
         if change.kind in (Kind.DEREGISTERED, Kind.EXPIRED):
             self._draining.discard(instance.id)
-            self._put(database.DELETE_INSTANCE, instance.id)
+            self._put(schema.DELETE_INSTANCE, instance.id)
             if change.kind is Kind.DEREGISTERED:
                 self._bury(instance.spec.key)
         elif change.kind in (Kind.REGISTERED, Kind.UPDATED) or instance.draining != (instance.id in self._draining):
             (self._draining.add if instance.draining else self._draining.discard)(instance.id)
-            self._put(database.PUT_INSTANCE, *rows.of_instance(instance))
+            self._put(schema.PUT_INSTANCE, *rows.of_instance(instance))
             self._forget_safe()
             self._unsafe.pop(instance.id, None)
             self._unsafe[instance.id] = self.writer.added
         if change.kind is Kind.REGISTERED:
-            self._put(database.DELETE_TOMBSTONE, *instance.spec.key)
+            self._put(schema.DELETE_TOMBSTONE, *instance.spec.key)
         if change.index > self._reserved_index - AHEAD // 2:
             self._reserve_index()
 
@@ -154,17 +155,17 @@ class Journal(Plugin):
         if self._registry.windows is self._windows or self.writer is None:
             return
         self._windows = self._registry.windows
-        self._put(database.DELETE_WINDOWS)
+        self._put(schema.DELETE_WINDOWS)
         for scope, window in self._windows.items():
-            self._put(database.PUT_WINDOW, *rows.of_window(scope, window))
+            self._put(schema.PUT_WINDOW, *rows.of_window(scope, window))
 
     def _bury(self, key: Key) -> None:
         assert self.writer is not None
         wall = self._wall()
-        self._put(database.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock())))
+        self._put(schema.PUT_TOMBSTONE, *rows.of_tombstone(key, wall + self._registry.buried(key, self._clock())))
         if self._clock() > self._next_sweep:
             self._next_sweep = self._clock() + _TOMBSTONE_SWEEP
-            self._put(database.DELETE_OLD_TOMBSTONES, wall)
+            self._put(schema.DELETE_OLD_TOMBSTONES, wall)
 
     def _reserve_index(self) -> None:
         assert self.writer is not None
@@ -173,8 +174,8 @@ class Journal(Plugin):
 
     def _put_index(self, index: int, wall: float) -> None:
         assert self.writer is not None
-        self._put(database.PUT_META, *rows.sealed("index", index))
-        self._put(database.PUT_META, *rows.sealed("wall", int(wall)))
+        self._put(schema.PUT_META, *rows.sealed("index", index))
+        self._put(schema.PUT_META, *rows.sealed("wall", int(wall)))
 
     async def close(self) -> None:
         if self.writer is not None:
@@ -216,15 +217,6 @@ class DurableEngine:
 
     async def close(self) -> None:
         await self._inner.close()
-
-
-def _read(folder: Path, wall: float) -> tuple[Database, Content]:
-    opened = open_for_service(folder)
-    try:
-        return opened, opened.load(wall)
-    except BaseException:
-        opened.close()
-        raise
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:

@@ -15,20 +15,29 @@ from pathlib import Path
 from urllib.parse import quote
 
 from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.database import AHEAD, PUT_META, Content, Database, put_in_place, told
+from discovery.plugins.journal.database import AHEAD, Database, create, put_in_place
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
+from discovery.plugins.journal.inspection import Content, inspect
 from discovery.plugins.journal.lock import Lock
+from discovery.plugins.journal.schema import PUT_META, translated_errors
 
 FILE = "registry.db"
 # What SQLite keeps beside a file.
 _BESIDE = ("-wal", "-shm")
 
 
-def open_for_service(folder: Path) -> Database:
-    """The file of `folder`, made when it is missing. Interrupted, Damaged, NewerFormat, CannotWrite."""
+def open_for_service(folder: Path, wall: float) -> tuple[Database, Content]:
+    """The file of `folder`, made when it is missing, and what is in it. `wall`: epoch seconds now.
+
+    Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite; then its files are as they were, to the octet.
+    """
+    file = folder / FILE
     if _restoring(folder).exists():
-        raise Interrupted(folder / FILE)
-    return Database(folder / FILE)
+        raise Interrupted(file)
+    if not file.exists():
+        create(file)
+    content = inspect(file, wall)
+    return Database(file), content
 
 
 def back_up(folder: Path, target: Path) -> Content:
@@ -54,7 +63,7 @@ def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
         file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
         with _or_cannot_write(file), _gone_at_the_end(new):
             content = _copy(source, new)
-            _go_on_counting(file, new)
+            _go_on_counting(file, new, content)
             new.replace(restoring)
             replaced = _move_away(file)
             put_in_place(restoring, file)
@@ -71,13 +80,13 @@ def _copy(source: Path, copy: Path) -> Content:
     _remove(copy)
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with (
-        told(source, CannotRead),
+        translated_errors(source, CannotRead),
         contextlib.closing(_reader(source)) as read,
         contextlib.closing(sqlite3.connect(copy)) as written,
     ):
         read.backup(written)
-    with contextlib.closing(Database(copy, called=source)) as opened:
-        content = opened.load()
+    content = inspect(copy, called=source)
+    with contextlib.closing(Database(copy)) as opened:
         opened.make_single()
     return content
 
@@ -85,8 +94,9 @@ def _copy(source: Path, copy: Path) -> Content:
 def _look_at(source: Path) -> None:
     try:
         source.open("rb").close()
-        if wal.is_torn_in_the_middle(_beside(source, "-wal")):
-            raise Damaged(source, "its write-ahead log is broken in the middle")
+        wal.check(_beside(source, "-wal"))
+    except wal.Torn:
+        raise Damaged(source, "its write-ahead log is broken in the middle") from None
     except FileNotFoundError:
         raise NoFile(source) from None
     except OSError as error:
@@ -111,13 +121,13 @@ def _move_away(file: Path) -> Path | None:
     return away
 
 
-def _go_on_counting(file: Path, new: Path) -> None:
+def _go_on_counting(file: Path, new: Path, content: Content) -> None:
     """The index of `new` is not below that of `file`, which clients have seen, if that can still be read."""
     seen = _index_of(file)
-    with contextlib.closing(Database(new)) as opened:
-        if seen > opened.load().reserved_index:
+    if seen > content.reserved_index:
+        with contextlib.closing(Database(new)) as opened:
             opened.commit([(PUT_META, rows.sealed("index", seen))])
-        opened.make_single()
+            opened.make_single()
 
 
 def _index_of(file: Path) -> int:

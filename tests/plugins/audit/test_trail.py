@@ -14,13 +14,12 @@ import pytest
 from discovery.plugins.audit import trail as trails
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
-from discovery.plugins.journal.database import Database
 from discovery.plugins.journal.writer import writer_of
 from discovery.store.writes import Register
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.audit.house import MIB, Held, a_house
-from tests.plugins.journal.making import put_index
+from tests.plugins.journal.making import a_database, put_index
 from tests.store.making import WALL, spec
 
 LINE = b"123456789\n"
@@ -177,7 +176,7 @@ async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(
 ) -> None:
     """Each file has a thread of its own. The audit file's thread is stuck in a write all the while."""
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
-    journal = writer_of(Database(tmp_path / "registry.db"))
+    journal = writer_of(a_database(tmp_path / "registry.db"))
     async with a_trail(file) as trail, asyncio.timeout(10):
         file.hold()
         trail.add(LINE)

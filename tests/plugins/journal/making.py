@@ -15,9 +15,10 @@ from pathlib import Path
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.journal import database, rows
-from discovery.plugins.journal.database import Content, Database, Op
+from discovery.plugins.journal import rows, schema
+from discovery.plugins.journal.database import Database, Op, create
 from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.inspection import Content, inspect
 from tests.store.making import WALL
 from tests.stories.process import ROOT
 
@@ -46,23 +47,23 @@ TOMBSTONES = [(Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.
 
 
 def puts(instances: Iterable[Instance]) -> list[Op]:
-    return [(database.PUT_INSTANCE, rows.of_instance(instance)) for instance in instances]
+    return [(schema.PUT_INSTANCE, rows.of_instance(instance)) for instance in instances]
 
 
 def put_index(index: int) -> Op:
-    return (database.PUT_META, rows.sealed("index", index))
+    return (schema.PUT_META, rows.sealed("index", index))
 
 
 def others() -> list[Op]:
     """The windows and the tombstones."""
-    windows = [(database.PUT_WINDOW, rows.of_window(*each)) for each in WINDOWS]
-    return windows + [(database.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
+    windows = [(schema.PUT_WINDOW, rows.of_window(*each)) for each in WINDOWS]
+    return windows + [(schema.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
 
 
 def a_file(folder: Path, instances: int, index: int = 4711) -> Path:
     """A closed file with that many instances, all windows and all tombstones."""
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(Database(folder / FILE)) as opened:
+    with contextlib.closing(a_database(folder / FILE)) as opened:
         opened.commit([*puts(map(an_instance, range(instances))), *others(), put_index(index)])
     return folder / FILE
 
@@ -71,19 +72,27 @@ def an_old_file(folder: Path, instances: int, index: int = 4711) -> Path:
     """The same in format 1, which had neither windows nor tombstones."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as sql:
-        for statement in database.MIGRATIONS[0]:
+        for statement in schema.MIGRATIONS[0]:
             sql.execute(statement)
         for statement, values in [*puts(map(an_instance, range(instances))), put_index(index)]:
             sql.execute(statement, values)
-        sql.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
+        sql.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
         sql.execute("PRAGMA user_version=1")
     return folder / FILE
 
 
+def a_database(file: Path) -> Database:
+    """Looked at and opened as the server does; made when it is missing."""
+    if not file.exists():
+        create(file)
+    inspect(file)
+    return Database(file)
+
+
 def content(file: Path) -> Content:
     """Whatever opening or reading raises comes through."""
-    with contextlib.closing(Database(file)) as opened:
-        return opened.load()
+    with contextlib.closing(a_database(file)):
+        return inspect(file)
 
 
 def octets(folder: Path) -> dict[str, bytes]:

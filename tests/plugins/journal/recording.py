@@ -18,8 +18,8 @@ class Recording(Database):
 
     opened: ClassVar[dict[Path, Recording]] = {}
 
-    def __init__(self, file: Path, called: Path | None = None) -> None:
-        super().__init__(file, called)
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
         self.opened[file] = self
         self.groups: list[list[Op]] = []  # begun
         self.done: list[list[Op]] = []

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from discovery.plugins.journal.database import APPLICATION_ID, FORMAT, Database
 from discovery.plugins.journal.errors import CannotWrite, Damaged, NewerFormat
 from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.inspection import inspect
+from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT
 from tests.plugins.journal.making import (
     TOMBSTONES,
     WINDOWS,
+    a_database,
     a_file,
     an_instance,
     an_old_file,
@@ -45,7 +47,7 @@ def pragma(file: Path, name: str) -> object:
 def test_a_new_file_is_for_its_owner_alone_and_says_whose_it_is(file: Path) -> None:
     old = os.umask(0)
     try:
-        opened = Database(file)
+        opened = a_database(file)
         opened.commit([put_index(1)])
         modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()}
         opened.close()
@@ -57,8 +59,8 @@ def test_a_new_file_is_for_its_owner_alone_and_says_whose_it_is(file: Path) -> N
 
 
 def test_a_new_file_is_empty_and_the_next_one_that_opens_finds_what_was_put(file: Path) -> None:
-    with contextlib.closing(Database(file)) as opened:
-        assert opened.load() == (0, [], [], [])
+    with contextlib.closing(a_database(file)) as opened:
+        assert inspect(opened.file) == (0, [], [], [])
         instances = [an_instance(number) for number in (3, 1, 2)]
         opened.commit([*puts(instances), *others(), put_index(17)])
         opened.commit([])
@@ -66,26 +68,26 @@ def test_a_new_file_is_empty_and_the_next_one_that_opens_finds_what_was_put(file
 
 
 def test_every_commit_is_synced_in_a_write_ahead_log(file: Path) -> None:
-    with contextlib.closing(Database(file)) as opened:
+    with contextlib.closing(a_database(file)) as opened:
         assert opened._sql.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert opened._sql.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_an_instance_that_changes_keeps_its_place(file: Path) -> None:
-    with contextlib.closing(Database(file)) as opened:
+    with contextlib.closing(a_database(file)) as opened:
         opened.commit(puts(map(an_instance, range(3))))
         opened.commit(puts([an_instance(0, version=1)]))
     assert content(file).instances == [an_instance(0, version=1), an_instance(1), an_instance(2)]
 
 
 def test_a_commit_is_all_or_nothing(file: Path) -> None:
-    with contextlib.closing(Database(file)) as opened:
+    with contextlib.closing(a_database(file)) as opened:
         opened.commit(puts([an_instance(0)]))
         with pytest.raises(CannotWrite, match=FILE):
             opened.commit([*puts([an_instance(1)]), ("INSERT INTO nowhere VALUES(1)", ())])
-        assert opened.load().instances == [an_instance(0)]
+        assert inspect(opened.file).instances == [an_instance(0)]
         opened.commit(puts([an_instance(2)]))
-        assert opened.load().instances == [an_instance(0), an_instance(2)]
+        assert inspect(opened.file).instances == [an_instance(0), an_instance(2)]
 
 
 def test_a_file_that_was_half_made_is_made_again(file: Path) -> None:
@@ -96,7 +98,7 @@ def test_a_file_that_was_half_made_is_made_again(file: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match=FILE):
-        Database(tmp_path / "missing" / FILE)
+        a_database(tmp_path / "missing" / FILE)
 
 
 # -- an older and a newer one
@@ -105,8 +107,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_file_of_format_1_is_migrated_and_keeps_its_rows(file: Path) -> None:
     an_old_file(file.parent, 50)
     instances = [an_instance(number) for number in range(50)]
-    with contextlib.closing(Database(file)) as opened:
-        assert opened.load() == (4711, instances, [], [])
+    with contextlib.closing(a_database(file)) as opened:
+        assert inspect(opened.file) == (4711, instances, [], [])
         opened.commit(others())
     assert content(file) == (4711, instances, WINDOWS, TOMBSTONES)
     assert (pragma(file, "user_version"), pragma(file, "integrity_check")) == (FORMAT, "ok")
@@ -128,7 +130,7 @@ def test_a_newer_format_is_refused_and_left_alone(file: Path, format: int) -> No
         sql.execute(f"PRAGMA user_version={format}")
         sql.execute("CREATE TABLE future(x)")
     before = octets(file.parent)
-    error = refusal(lambda: Database(file))
+    error = refusal(lambda: a_database(file))
     assert isinstance(error, NewerFormat)
     assert all(text in str(error) for text in (str(file), str(format), "discovery restore"))
     assert octets(file.parent) == before
@@ -167,7 +169,7 @@ def test_a_file_of_another_program_is_damaged(file: Path, journal: str) -> None:
 def test_a_log_without_its_file_is_damaged(file: Path) -> None:
     a_file(file.parent, 1)
     file.rename(file.with_name(f"{FILE}-wal"))
-    error = refusal(lambda: Database(file))
+    error = refusal(lambda: a_database(file))
     assert isinstance(error, Damaged)
     assert str(file) in str(error)
     assert not file.exists()

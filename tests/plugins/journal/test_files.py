@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from discovery.plugins.journal import files
-from discovery.plugins.journal.database import FORMAT, Database
 from discovery.plugins.journal.errors import CannotWrite, Damaged, DataDirInUse, NewerFormat, NoFile
 from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.lock import Lock
+from discovery.plugins.journal.schema import FORMAT
 from tests.plugins.journal.house import known, living
 from tests.plugins.journal.making import (
     TOMBSTONES,
     WINDOWS,
+    a_database,
     a_file,
     an_instance,
     an_old_file,
@@ -65,12 +67,12 @@ def test_a_backup_is_one_file_with_everything(folder: Path, target: Path) -> Non
 
 def test_a_backup_holds_what_is_only_in_the_log_yet(folder: Path, target: Path) -> None:
     a_file(folder, 50)
-    with contextlib.closing(Database(folder / FILE)) as live:
+    with contextlib.closing(a_database(folder / FILE)) as live:
         live.commit(puts([an_instance(999)]))
         assert b"id-999" not in (folder / FILE).read_bytes()
         assert files.back_up(folder, target).instances == [*MANY, an_instance(999)]
         live.commit(puts([an_instance(1000)]))
-        assert len(live.load().instances) == 52
+        assert len(inspect(live.file).instances) == 52
     assert names(target.parent) == {target.name}
     assert content(target).instances == [*MANY, an_instance(999)]
 
@@ -147,7 +149,7 @@ def test_a_backup_comes_back_and_what_was_there_is_kept_aside(folder: Path, targ
     a_file(folder, 50)
     files.back_up(folder, target)
     saved = target.read_bytes()
-    with contextlib.closing(Database(folder / FILE)) as live:
+    with contextlib.closing(a_database(folder / FILE)) as live:
         live.commit(puts([an_instance(999)]))
     found, aside = files.restore(folder, target)
     assert found == WHOLE
@@ -182,7 +184,7 @@ def test_a_damaged_file_is_replaced_and_kept_aside_with_its_log(folder: Path, ta
 def test_a_log_left_behind_by_a_kill_does_not_end_up_in_what_is_restored(folder: Path, target: Path) -> None:
     a_file(folder, 50)
     files.back_up(folder, target)
-    with contextlib.closing(Database(folder / FILE)) as live:
+    with contextlib.closing(a_database(folder / FILE)) as live:
         live.commit(puts(map(an_instance, range(100, 200))))
         log = (folder / f"{FILE}-wal").read_bytes()
     (folder / f"{FILE}-wal").write_bytes(log)

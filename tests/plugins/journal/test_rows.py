@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from discovery.core.check import Check
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.journal import database, rows
+from discovery.plugins.journal import rows, schema
 
 EDGES = string.ascii_letters + string.digits
 LABELS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", fullmatch=True, alphabet=EDGES + "-_")
@@ -62,7 +62,7 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthC
 def sql() -> Iterator[sqlite3.Connection]:
     """The tables, in memory."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for step in database.MIGRATIONS:
+    for step in schema.MIGRATIONS:
         for statement in step:
             connection.execute(statement)
     yield connection
@@ -80,7 +80,7 @@ def stored(sql: sqlite3.Connection, table: str, put: str, row: rows.Row) -> rows
 @QUICK
 @given(instance=INSTANCES)
 def test_an_instance_comes_back_with_every_field(sql: sqlite3.Connection, instance: Instance) -> None:
-    found = rows.instance(stored(sql, "instance", database.PUT_INSTANCE, rows.of_instance(instance)))
+    found = rows.instance(stored(sql, "instance", schema.PUT_INSTANCE, rows.of_instance(instance)))
     assert found == instance
     for field in dataclasses.fields(Registration):
         here, there = getattr(instance.spec, field.name), getattr(found.spec, field.name)
@@ -92,13 +92,13 @@ def test_an_instance_comes_back_with_every_field(sql: sqlite3.Connection, instan
 @QUICK
 @given(each=WINDOWS)
 def test_a_window_comes_back(sql: sqlite3.Connection, each: tuple[Scope, Window]) -> None:
-    assert rows.window(stored(sql, "window", database.PUT_WINDOW, rows.of_window(*each))) == each
+    assert rows.window(stored(sql, "window", schema.PUT_WINDOW, rows.of_window(*each))) == each
 
 
 @QUICK
 @given(each=TOMBSTONES)
 def test_a_tombstone_comes_back(sql: sqlite3.Connection, each: tuple[Key, float]) -> None:
-    assert rows.tombstone(stored(sql, "tombstone", database.PUT_TOMBSTONE, rows.of_tombstone(*each))) == each
+    assert rows.tombstone(stored(sql, "tombstone", schema.PUT_TOMBSTONE, rows.of_tombstone(*each))) == each
 
 
 def test_every_field_of_a_registration_is_drawn_above() -> None:

@@ -15,15 +15,14 @@ FILL = """
 import sys, contextlib, pathlib
 from discovery.core.instance import Instance, Registration
 from discovery.plugins.journal import files
-from discovery.plugins.journal.database import Database
-from tests.plugins.journal.making import puts
+from tests.plugins.journal.making import a_database, puts
 
 def instance(service, number):
     metadata = {"version": "1.2.3", "zone": "eu"}
     spec = Registration.of(f"service-{service}", f"10.{service >> 8}.{service & 255}.{number + 1}", 3000, metadata=metadata)
     return Instance(f"{service:08x}-87bb-40b9-ad9b-{number:012x}", 1.7e9 + number, spec)
 
-with contextlib.closing(Database(pathlib.Path(sys.argv[1]) / files.FILE)) as opened:
+with contextlib.closing(a_database(pathlib.Path(sys.argv[1]) / files.FILE)) as opened:
     opened.commit(puts(instance(service, number) for service in range(int(sys.argv[2]) // 10) for number in range(10)))
 print("filled")
 """

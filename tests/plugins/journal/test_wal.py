@@ -13,20 +13,30 @@ from typing import NamedTuple
 import pytest
 
 from discovery.core.instance import Instance
-from discovery.plugins.journal.database import Database
+from discovery.plugins.journal import wal as wals
 from discovery.plugins.journal.errors import Damaged
 from discovery.plugins.journal.files import FILE
-from discovery.plugins.journal.wal import is_torn_in_the_middle
-from tests.plugins.journal.making import LIMIT, an_instance, child, content, put_index, puts, refusal
+from tests.plugins.journal.making import (
+    LIMIT,
+    a_database,
+    an_instance,
+    child,
+    content,
+    octets,
+    put_index,
+    puts,
+    refusal,
+)
 
 COMMITS = 10
 HEADER, FRAME_HEADER = 32, 24
 # Commits of 1 to 5 instances, and an end without any care.
 WRITE = """
 import os, sys, pathlib
-from discovery.plugins.journal.database import Database
-from tests.plugins.journal.making import puts, an_instance, put_index
-database = Database(pathlib.Path(sys.argv[1]))
+from tests.plugins.journal.making import a_database, puts, an_instance, put_index
+file = pathlib.Path(sys.argv[1])
+file.parent.mkdir(exist_ok=True)
+database = a_database(file)
 done = 0
 for commit in range(int(sys.argv[2])):
     size = commit % 5 + 1
@@ -34,6 +44,14 @@ for commit in range(int(sys.argv[2])):
     done += size
 os._exit(0)
 """
+
+
+def is_torn_in_the_middle(log: Path) -> bool:
+    try:
+        wals.check(log)
+    except wals.Torn:
+        return True
+    return False
 
 
 def after(commits: int) -> list[Instance]:
@@ -179,7 +197,7 @@ def reused(file: Path, commits: int, then: int) -> tuple[Left, Left]:
     """A log after a checkpoint and one commit, and the same after `then` more: there are frames of the round before behind."""
     file.parent.mkdir()
     log = file.with_name(f"{FILE}-wal")
-    with contextlib.closing(Database(file)) as opened:
+    with contextlib.closing(a_database(file)) as opened:
         for number in range(commits):
             opened.commit([*puts([an_instance(number)]), put_index(number + 1)])
         with contextlib.closing(sqlite3.connect(file)) as sql:
@@ -219,7 +237,7 @@ def test_a_big_commit_of_many_frames_is_whole_or_not_there(tmp_path: Path, file:
     live = tmp_path / "live" / FILE
     live.parent.mkdir()
     wal = live.with_name(f"{FILE}-wal")
-    with contextlib.closing(Database(live)) as opened:
+    with contextlib.closing(a_database(live)) as opened:
         opened.commit(puts([an_instance(0)]))
         opened.commit(puts(map(an_instance, range(1, 1500))))
         log = wal.read_bytes()
@@ -256,3 +274,77 @@ def test_a_log_that_is_used_again_may_be_cut_off_before_the_old_frames(tmp_path:
         put(file, new.main, log)
         assert not is_torn_in_the_middle(wal), cut
         assert content(file).instances == [an_instance(number) for number in range(commits)], cut
+
+
+# -- blocks that a disk has lost
+
+
+BLOCK = 4096
+
+
+def without(log: bytes, block: int, filling: bytes = bytes(BLOCK)) -> bytes:
+    at = block * BLOCK
+    return (log[:at] + filling + log[at + BLOCK :])[: len(log)]
+
+
+def test_a_lost_block_with_an_acknowledged_commit_behind_it_is_damage(file: Path, tmp_path: Path) -> None:
+    """Of 100 commits: all but the very last one are there, or it does not start. A block at the very end looks like a cut."""
+    live = tmp_path / "live" / FILE
+    with child(WRITE, live, 100) as process:
+        assert process.wait(LIMIT) == 0
+    log = live.with_name(f"{FILE}-wal").read_bytes()
+    ends = ends_of(log)
+    assert len(ends) == 100
+    blocks = range(len(log) // BLOCK + 1)
+    refused = 0
+    for block in [*random.Random(13).sample(blocks, 90), *blocks[-10:]]:
+        wal = put(file, live.read_bytes(), without(log, block))
+        before = octets(file.parent)
+        try:
+            found = content(file).reserved_index
+        except Damaged:
+            refused += 1
+            assert octets(file.parent) == before
+        else:
+            assert found >= 99, f"block {block}: {found} of 100 commits"
+        finally:
+            wal.unlink(missing_ok=True)
+    print(f"{refused} of 100 lost blocks refused")
+    assert refused > 85
+
+
+def test_a_lost_block_of_the_log_of_a_file_in_use_is_damage_as_long_as_a_commit_is_behind_it(
+    file: Path, tmp_path: Path
+) -> None:
+    """In its place is what the round before has left there."""
+    old, new = reused(tmp_path / "live" / FILE, 40, 30)
+    for block in range(1, new.ends[-3] // BLOCK):
+        at = block * BLOCK
+        log = without(new.log, block, old.log[at : at + BLOCK])
+        if log != new.log:
+            put(file, new.main, log)
+            assert isinstance(refusal(lambda: content(file)), Damaged), f"block {block}"
+
+
+def test_a_commit_of_which_the_power_cut_has_taken_any_blocks_is_not_there_and_no_damage(
+    file: Path, tmp_path: Path
+) -> None:
+    """A disk writes what it was given before a sync in any order."""
+    live = tmp_path / "live" / FILE
+    live.parent.mkdir()
+    with contextlib.closing(a_database(live)) as opened:
+        opened.commit([*puts([an_instance(0)]), put_index(1)])
+        before = live.with_name(f"{FILE}-wal").read_bytes()
+        opened.commit([*puts(map(an_instance, range(1, 800))), put_index(2)])
+        log = live.with_name(f"{FILE}-wal").read_bytes()
+        main = live.read_bytes()
+    chosen = random.Random(12)
+    blocks = range(len(before) // BLOCK + 1, len(log) // BLOCK)
+    assert len(blocks) > 20
+    for count in (1, 1, 1, 2, 3, 5, len(blocks) // 2, len(blocks) - 1):
+        torn = log
+        for block in chosen.sample(blocks, count):
+            torn = without(torn, block)
+        put(file, main, torn)
+        found = content(file)
+        assert (found.reserved_index, len(found.instances)) == (1, 1)

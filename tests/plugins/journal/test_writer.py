@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from discovery.plugins.journal.database import Database
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.writer import Writer, writer_of
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
-from tests.plugins.journal.making import LIMIT, an_instance, content, put_index, puts
+from tests.plugins.journal.making import LIMIT, a_database, an_instance, content, put_index, puts
 from tests.plugins.journal.recording import Recording, when
 
 
@@ -24,6 +22,7 @@ def _retries_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Recording:
+    a_database(tmp_path / FILE).close()
     return Recording(tmp_path / FILE)
 
 
@@ -67,13 +66,13 @@ async def test_close_writes_what_is_left_and_closes_the_file(database: Recording
     assert content(database.file).reserved_index == 99
     assert not database.file.with_name(f"{FILE}-wal").exists()
     with pytest.raises(Exception, match="closed"):
-        database.load()
+        database.commit([])
 
 
 async def test_a_disk_that_is_really_full_is_told_and_heals(tmp_path: Path) -> None:
     """Files of this process may not grow: SQLite is refused in the middle of its log, as by a full disk."""
     resource = pytest.importorskip("resource")
-    database = Database(tmp_path / FILE)
+    database = a_database(tmp_path / FILE)
     writer = writer_of(database)
     before, during, after = (puts([an_instance(number)]) for number in range(3))
     await writer.settled(writer.put(before))
@@ -88,5 +87,4 @@ async def test_a_disk_that_is_really_full_is_told_and_heals(tmp_path: Path) -> N
     await when(lambda: writer.refuses is None)
     await writer.settled(writer.put(after))
     assert await writer.close(LIMIT) == 0
-    with contextlib.closing(Database(database.file)) as opened:
-        assert opened.load().instances == [an_instance(number) for number in range(3)]
+    assert content(database.file).instances == [an_instance(number) for number in range(3)]

@@ -1,0 +1,138 @@
+"""What is in a registry's file, looked at without touching it: a file that is refused stays as it is, to the octet.
+
+The file and its write-ahead log are read into memory, and SQLite checks and reads that copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.journal import rows, wal
+from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
+from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, migrate, translated_errors
+
+# More seconds than this are a clock that was wrong.
+MAX_USED_UP = 1 << 24
+# Where SQLite's header says how the file is written and read: 1, or 2 with a write-ahead log.
+_VERSIONS = slice(18, 20)
+_META = ("index", "wall")
+
+T = TypeVar("T")
+
+
+class Content(NamedTuple):
+    """`reserved_index` is one that the registry has not reached."""
+
+    reserved_index: int
+    instances: list[Instance]
+    windows: list[tuple[Scope, Window]]
+    tombstones: list[tuple[Key, float]]
+
+
+def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Content:
+    """All there is, of an older format too. Damaged, NewerFormat, CannotRead. `wall`: epoch seconds now.
+
+    `called`: the file that errors name, when that is another one.
+    """
+    named = called or file
+    try:
+        octets = wal.image(file)
+    except wal.Torn:
+        raise Damaged(named, "its write-ahead log is broken in the middle") from None
+    except OSError as error:
+        raise CannotRead(named, error.strerror or str(error)) from None
+    if not octets:
+        raise Damaged(named, "it is empty")
+    if octets[_VERSIONS] == b"\2\2":
+        octets[_VERSIONS] = b"\1\1"  # what the log holds is in the copy already
+    elif octets[_VERSIONS] != b"\1\1":
+        raise Damaged(named, "its header is not what was written")
+    with (
+        translated_errors(named, Damaged),
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as sql,
+    ):
+        sql.deserialize(octets)
+        migrate(sql, _checked_format(sql, named))
+        try:
+            return _content(sql, wall)
+        except rows.BadRow as bad:
+            raise Damaged(named, str(bad)) from None
+
+
+def _checked_format(sql: sqlite3.Connection, named: Path) -> int:
+    if _pragma(sql, "application_id") != APPLICATION_ID:
+        raise Damaged(named, "it is no registry of this program")
+    format = int(_pragma(sql, "user_version"))
+    if format > FORMAT:
+        raise NewerFormat(named, format, FORMAT)
+    if format < 1:
+        raise Damaged(named, f"its format is {format}")
+    verdict = str(_pragma(sql, "integrity_check(1)"))
+    if verdict != "ok":
+        raise Damaged(named, verdict.splitlines()[-1])
+    made = [row[0] for row in sql.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")]
+    if made != [statement for step in MIGRATIONS[:format] for statement in step]:
+        raise Damaged(named, "its tables are not those that were made")
+    return format
+
+
+def _pragma(sql: sqlite3.Connection, name: str) -> str | int:
+    value: str | int = sql.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _content(sql: sqlite3.Connection, wall: float) -> Content:
+    """BadRow."""
+    meta = dict(_all(sql, "meta", _meta))
+    instances = _all(sql, "instance", rows.instance)
+    windows = _all(sql, "window", rows.window)
+    tombstones = _all(sql, "tombstone", rows.tombstone)
+    _one_each("instances", [instance.spec.key for instance in instances])
+    _one_each("maintenance windows", [scope for scope, _ in windows])
+    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones)
+
+
+def _all(sql: sqlite3.Connection, table: str, read: Callable[[rows.Row], T]) -> list[T]:
+    """In the order in which they were written first."""
+    found: list[T] = []
+    for number, row in enumerate(sql.execute(f"SELECT * FROM {table} ORDER BY rowid"), 1):  # noqa: S608 - names of ours
+        try:
+            found.append(read(row))
+        except rows.BadRow as bad:
+            raise rows.BadRow(f"row {number} of table {table}: {bad}") from None
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+            AttributeError,
+        ) as error:  # whole, and yet nothing that this version writes
+            raise rows.BadRow(
+                f"row {number} of table {table}: the entry {row[0]!r:.80} means nothing: {error}"
+            ) from None
+    return found
+
+
+def _meta(row: rows.Row) -> tuple[str, int]:
+    name, value = rows.opened(row)
+    if name not in _META or not isinstance(value, int):
+        raise rows.BadRow(f"the entry {name!r:.80} is unknown")
+    return name, value
+
+
+def _one_each(what: str, keys: list[Hashable]) -> None:
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise rows.BadRow(f"there are two {what} for one place: {twice}")
+
+
+def _used_up(meta: Mapping[str, int], wall: float) -> int:
+    """What a start on a full disk, which could reserve nothing, may have counted beyond what was reserved: one a second."""
+    since = int(wall) - meta.get("wall", 0) if meta.get("wall") else 0
+    return min(max(0, since), MAX_USED_UP)

@@ -1,0 +1,80 @@
+"""The tables, what leads from one format of the file to the next, and the statements of the writer.
+
+    instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
+    window     service, ip, port, reason, until, checksum
+    tombstone  service, ip, port, until, checksum
+    meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
+
+`PRAGMA user_version` is the format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from discovery.core.errors import DiscoveryError
+from discovery.plugins.journal.errors import CannotWrite, Damaged
+
+# "disc" in the file's header says whose it is (`file` shows it).
+APPLICATION_ID = 0x64697363
+# What leads from each format to the next; the first makes the first.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
+        "metadata BLOB, options TEXT, checksum INTEGER)",
+        "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER, checksum INTEGER)",
+    ),
+    (
+        "CREATE TABLE window(service TEXT, ip TEXT, port INTEGER, reason TEXT, until REAL, checksum INTEGER)",
+        "CREATE TABLE tombstone(service TEXT, ip TEXT, port INTEGER, until REAL, checksum INTEGER, "
+        "PRIMARY KEY(service, ip, port))",
+    ),
+)
+FORMAT = len(MIGRATIONS)
+
+PUT_INSTANCE = (
+    "INSERT INTO instance VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET registered_at=excluded.registered_at, "
+    "draining_since=excluded.draining_since, name=excluded.name, ip=excluded.ip, port=excluded.port, metadata=excluded.metadata, "
+    "options=excluded.options, checksum=excluded.checksum"
+)
+DELETE_INSTANCE = "DELETE FROM instance WHERE id=?"
+DELETE_WINDOWS = "DELETE FROM window"
+PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
+PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
+DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
+DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
+PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
+
+# SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
+_AROUND = (
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+)  # fmt: skip
+
+
+def migrate(sql: sqlite3.Connection, format: int) -> None:
+    """From that format to today's; 0 is an empty file."""
+    if format == FORMAT:
+        return
+    sql.execute("BEGIN IMMEDIATE")
+    for statements in MIGRATIONS[format:]:
+        for statement in statements:
+            sql.execute(statement)
+    sql.execute(f"PRAGMA user_version={FORMAT}")
+    sql.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def translated_errors(file: Path, around: Callable[[Path, str], DiscoveryError] = CannotWrite) -> Iterator[None]:
+    """SQLite's errors in our words. `around`: for what surrounds the file."""
+    try:
+        yield
+    except UnicodeDecodeError:  # what SQLite says of broken text quotes it
+        raise Damaged(file, "its text is not what was written") from None
+    except sqlite3.Error as error:
+        # The low octet is the primary code; errors of the module itself (text that is no UTF-8) have none.
+        surrounds = getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
+        raise (around if surrounds else Damaged)(file, str(error)) from None

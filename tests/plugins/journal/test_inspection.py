@@ -1,0 +1,171 @@
+"""A file that is refused: the error names the place and the way out, no octet of any file changes, and a backup comes back."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.journal import files, rows
+from discovery.plugins.journal.database import Op
+from discovery.plugins.journal.errors import CannotRead, Damaged
+from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.inspection import inspect
+from discovery.plugins.journal.schema import PUT_INSTANCE, PUT_META, PUT_TOMBSTONE, PUT_WINDOW
+from tests.plugins.journal.making import (
+    a_database,
+    a_file,
+    an_instance,
+    content,
+    copy,
+    octets,
+    put_index,
+    puts,
+    refusal,
+)
+from tests.store.making import WALL
+
+GOOD = rows.of_instance(an_instance(7))
+
+
+def resealed(**changed: object) -> rows.Row:
+    """The good row with other values and the right checksum: as another version, or a tool, may write it."""
+    names = ("id", "registered_at", "draining_since", "name", "ip", "port", "metadata", "options")
+    return rows.sealed(*(changed.get(name, value) for name, value in zip(names, GOOD, strict=False)))
+
+
+def window(reason: str) -> Op:
+    return (PUT_WINDOW, rows.of_window(Scope("web"), Window(reason, WALL + 60)))
+
+
+# What is in the log when it is found, and what is said of it.
+BAD: dict[str, tuple[list[Op], str]] = {
+    "a row whose checksum is another one": (
+        [(PUT_INSTANCE, (*GOOD[:3], "other", *GOOD[4:]))],
+        "row 8 of table instance: the entry 'id-7' is not what was written",
+    ),
+    "a window whose checksum is another one": (
+        [(PUT_WINDOW, ("web", None, None, "because", WALL, 4711))],
+        "row 3 of table window: the entry 'web' is not what was written",
+    ),
+    "a tombstone whose checksum is another one": (
+        [(PUT_TOMBSTONE, ("web", "10.0.0.1", 80, WALL, 4711))],
+        "row 3 of table tombstone: the entry 'web' is not what was written",
+    ),
+    "an option that this version does not know": (
+        [(PUT_INSTANCE, resealed(options='{"colour":"blue"}'))],
+        "row 8 of table instance: the entry 'id-7' means nothing",
+    ),
+    "options that are no object": (
+        [(PUT_INSTANCE, resealed(options="[]"))],
+        "row 8 of table instance: the entry 'id-7' means nothing",
+    ),
+    "options that are no JSON": (
+        [(PUT_INSTANCE, resealed(options="{"))],
+        "row 8 of table instance: the entry 'id-7' means nothing",
+    ),
+    "a kind of check that this version does not know": (
+        [(PUT_INSTANCE, resealed(options='{"check":{"smoke":"signals"}}'))],
+        "row 8 of table instance: a check is not one",
+    ),
+    "an entry that this version does not know": (
+        [(PUT_META, rows.sealed("epoch", 3))],
+        "row 2 of table meta: the entry 'epoch' is unknown",
+    ),
+    "an index that is no number": (
+        [(PUT_META, rows.sealed("index", "many"))],
+        "row 1 of table meta: the entry 'index' is unknown",
+    ),
+    "two instances with one address in one service": (
+        puts([replace(an_instance(7), id="another")]),
+        "there are two instances for one place: Key(service='service-7', ip='10.0.0.7', port=3007)",
+    ),
+    "two windows of one scope": (
+        [window("one"), window("two")],
+        "there are two maintenance windows for one place: Scope(service='web', ip=None, port=None)",
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def left(tmp_path: Path, folder: Path, ops: list[Op], instances: int = 20) -> None:
+    """A folder as a kill leaves it: instances in the file, and `ops` in its log only."""
+    a_file(tmp_path / "live", instances)
+    with contextlib.closing(a_database(tmp_path / "live" / FILE)) as live:
+        live.commit(ops)
+        copy(tmp_path / "live", folder)
+    assert (folder / f"{FILE}-wal").stat().st_size > 0
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_refused_by_its_place_and_left_alone_and_a_backup_comes_back(
+    folder: Path, tmp_path: Path, what: str
+) -> None:
+    ops, place = BAD[what]
+    a_file(tmp_path / "backup", 20)
+    left(tmp_path, folder, ops)
+    before = octets(folder)
+    error = refusal(lambda: files.open_for_service(folder, WALL))
+    assert isinstance(error, Damaged)
+    assert place in str(error)
+    assert str(folder / FILE) in str(error)
+    assert "`discovery restore FILE`" in str(error)
+    assert octets(folder) == before
+    found, aside = files.restore(folder, tmp_path / "backup" / FILE)
+    assert len(found.instances) == 20
+    assert aside is not None
+    assert {aside.with_name(aside.name + name.removeprefix(FILE)).read_bytes() for name in before} == set(
+        before.values()
+    )
+    opened, again = files.open_for_service(folder, WALL)
+    opened.close()
+    assert again.instances == found.instances
+
+
+def test_a_damaged_file_with_commits_in_its_log_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """SQLite would move them into the damaged file when it closes it."""
+    left(tmp_path, folder, puts(map(an_instance, range(300, 400))), instances=300)
+    file = folder / FILE
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(b"10.0.0.5")] ^= 1  # on a page that is not in the log
+    file.write_bytes(damaged)
+    before = octets(folder)
+    for _ in range(3):
+        assert isinstance(refusal(lambda: files.open_for_service(folder, WALL)), Damaged)
+        assert octets(folder) == before
+
+
+def test_looking_touches_nothing_and_sees_what_sqlite_sees(folder: Path, tmp_path: Path) -> None:
+    left(tmp_path, folder, [*puts(map(an_instance, range(10, 3000))), put_index(5000)])
+    before = octets(folder)
+    found = inspect(folder / FILE)
+    assert octets(folder) == before
+    assert [len(found.instances), found.reserved_index] == [3000, 5000]
+    opened, content_of_start = files.open_for_service(folder, 0)
+    assert content_of_start == found
+    opened.close()
+    assert not (folder / f"{FILE}-wal").exists(), "SQLite has moved it into the file"
+    assert content(folder / FILE) == found
+
+
+def test_a_log_of_commits_that_were_moved_already_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    a_file(tmp_path / "live", 20)
+    with contextlib.closing(a_database(tmp_path / "live" / FILE)) as live:
+        live.commit(puts(map(an_instance, range(20, 400))))
+        live._sql.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        copy(tmp_path / "live", folder)
+    assert len(inspect(folder / FILE).instances) == 400
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(folder: Path) -> None:
+    (folder / FILE).mkdir(parents=True)
+    error = refusal(lambda: files.open_for_service(folder, WALL))
+    assert isinstance(error, CannotRead)
+    assert str(folder / FILE) in str(error)
