@@ -9,6 +9,8 @@ import contextlib
 import itertools
 import os
 import sqlite3
+import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from discovery.plugins.journal.database import AHEAD, Database, create, put_in_p
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
 from discovery.plugins.journal.inspection import Content, inspect
 from discovery.plugins.journal.lock import Lock
+from discovery.plugins.journal.owner import give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
 
 FILE = "registry.db"
@@ -56,14 +59,17 @@ def back_up(folder: Path, target: Path) -> Content:
 def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
     """`source` in the place of the file of `folder`; what is in it, and where the file is now that was there before.
 
+    It has the mode of that one; when root does it, it has the owner of `folder`.
+
     NoFile, CannotRead, DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite; then nothing has changed.
     """
     _look_at(source)
     with contextlib.closing(Lock(folder)):
         file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
         with _or_cannot_write(file), _gone_at_the_end(new):
-            content = _copy(source, new)
+            content = _copy(source, new, stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600)
             _go_on_counting(file, new, content)
+            give_to_owner(new)
             new.replace(restoring)
             replaced = _move_away(file)
             put_in_place(restoring, file)
@@ -74,11 +80,14 @@ def _restoring(folder: Path) -> Path:
     return _beside(folder / FILE, ".restoring")
 
 
-def _copy(source: Path, copy: Path) -> Content:
-    """What is in `source`, its write-ahead log included; `copy` is a single file, only its owner's, checked and of today's format."""
+def _copy(source: Path, copy: Path, mode: int = 0o600) -> Content:
+    """What is in `source`, its write-ahead log included; `copy` is a single file of that mode, checked and of today's format."""
     _look_at(source)
     _remove(copy)
-    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    descriptor = os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    if sys.platform != "win32":
+        os.fchmod(descriptor, mode)  # whatever the umask is
+    os.close(descriptor)
     with (
         translated_errors(source, CannotRead),
         contextlib.closing(_reader(source)) as read,

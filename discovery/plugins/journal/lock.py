@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
+from discovery.plugins.journal.owner import give_to_owner
 
 _NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
 
@@ -16,8 +17,11 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not folder.exists():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                give_to_owner(folder)
             self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+            give_to_owner(folder / "lock")
         except OSError as error:
             raise DataDirUnusable(folder, error.strerror or str(error)) from None
         try:

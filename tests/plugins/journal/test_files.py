@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -253,6 +255,59 @@ async def test_a_registry_starts_from_what_was_restored(folder: Path, target: Pa
     files.restore(folder, target)
     async with living(folder) as house:
         assert known(house.registry) == before
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
+    """The owner and group that root, which we are from here on, gave each file, by the file's last name."""
+    given: dict[str, tuple[int, int]] = {}
+    rename = Path.replace
+
+    def chown(path: Path, owner: int, group: int, *, follow_symlinks: bool) -> None:
+        assert not follow_symlinks
+        given[path.name] = (owner, group)
+
+    def replace(path: Path, target: Path) -> Path:
+        if path.name in given:
+            given[target.name] = given.pop(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.setattr(Path, "replace", replace)
+    return given
+
+
+def test_what_root_restores_belongs_to_the_owner_of_the_folder(
+    folder: Path, target: Path, given: dict[str, tuple[int, int]]
+) -> None:
+    a_file(folder, 50)
+    files.back_up(folder, target)
+    for each in folder.iterdir():
+        each.unlink()
+    files.restore(folder, target)
+    owner = (folder.stat().st_uid, folder.stat().st_gid)
+    assert given == dict.fromkeys(names(folder), owner)
+    assert names(folder) == {FILE, "lock"}
+
+
+def test_a_folder_that_root_makes_belongs_to_the_owner_of_the_one_above(
+    folder: Path, target: Path, tmp_path: Path, given: dict[str, tuple[int, int]]
+) -> None:
+    a_file(tmp_path / "other", 5)
+    files.restore(folder, tmp_path / "other" / FILE)
+    assert set(given) == {folder.name, FILE, "lock"}
+
+
+def test_a_restored_file_has_the_mode_of_the_one_before(folder: Path, target: Path) -> None:
+    file = a_file(folder, 5)
+    files.back_up(folder, target)
+    file.chmod(0o640)
+    files.restore(folder, target)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    file.unlink()
+    files.restore(folder, target)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_others_are_in_the_file() -> None:
