@@ -126,7 +126,7 @@ class Journal(Plugin):
 
     def _put(self, statement: str, *values: object) -> None:
         assert self.writer is not None
-        self.writer.put([(statement, values)])
+        self.writer.put([(statement, values)], sum(len(value) for value in values if isinstance(value, bytes)))
 
     def check(self) -> None:
         """NotDurable while nothing can be written."""
