@@ -1,7 +1,7 @@
 """The file: lines are appended, and when it is full it becomes FILE.1, FILE.1 becomes FILE.2, and so on. Used by one thread at a time.
 
-A line is whole or not there: what a full disk took only a part of is cut off again. After a crash the last one may be cut; the next
-line begins on a line of its own.
+A line is there as a whole or not at all: when a full disk takes only a part of it, that part is cut off again. After a crash the last
+line may be incomplete; the next one then begins on a line of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from discovery.core.errors import DiscoveryError
 from discovery.system.background_writer import WriteRefused
 
-_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
+_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # a link could lead to somebody else's file
 
 
 class AuditFileUnusable(DiscoveryError):
@@ -35,7 +35,7 @@ class AuditFile:
         self.path = path
         self._max = max_octets
         self._keep = keep
-        self._open_as = -1
+        self._descriptor = -1
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if path.exists() and not path.is_file():  # a rotation of /dev/stdout is no rotation
@@ -48,7 +48,7 @@ class AuditFile:
         """Each ends with a newline, and survives the machine's end when this returns. WriteRefused."""
         written = 0
         try:
-            self._follow()
+            self._reopen_if_moved()
             for part in self._parts(lines):
                 self._write(b"".join(part))
                 written += len(part)
@@ -56,14 +56,14 @@ class AuditFile:
             raise WriteRefused(_text(error), written) from None
 
     def close(self) -> None:
-        if self._open_as >= 0:
-            os.close(self._open_as)
-            self._open_as = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _parts(self, lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-        """As many as still fit at a time; the file is another one after each, but for the last."""
+        """Groups of lines, each for one file. The file is rotated between two groups."""
         part: list[bytes] = []
-        size = os.fstat(self._open_as).st_size
+        size = os.fstat(self._descriptor).st_size
         for line in lines:
             if size and size + len(line) > self._max:
                 if part:
@@ -77,19 +77,19 @@ class AuditFile:
 
     def _write(self, octets: bytes) -> None:
         """All of it, synced, or nothing."""
-        before = os.fstat(self._open_as).st_size
+        before = os.fstat(self._descriptor).st_size
         left = memoryview(octets)
         try:
             while left:
-                left = left[os.write(self._open_as, left) :]
-            os.fsync(self._open_as)
+                left = left[os.write(self._descriptor, left) :]
+            os.fsync(self._descriptor)
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._open_as, before)
+                os.ftruncate(self._descriptor, before)
             raise
 
     def _rotate(self) -> None:
-        """Each rename is whole; where one is missing because a crash came between two, its place is filled and nothing dropped."""
+        """A crash between two renames leaves a free number. The next rotation fills it, so nothing is dropped."""
         self.close()
         free = next((number for number in range(1, self._keep) if not self._old(number).exists()), self._keep)
         for number in range(free - 1, 0, -1):
@@ -100,19 +100,19 @@ class AuditFile:
     def _old(self, number: int) -> Path:
         return predecessor(self.path, number)
 
-    def _follow(self) -> None:
-        """Opens it anew when it was moved or deleted behind our back, or could not be opened the last time."""
+    def _reopen_if_moved(self) -> None:
+        """Also when it was deleted, and when it could not be opened the last time."""
         with contextlib.suppress(FileNotFoundError):
-            if self._open_as >= 0 and os.path.samestat(os.fstat(self._open_as), os.stat(self.path)):
+            if self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
                 return
         self.close()
         self._open()
 
     def _open(self) -> None:
-        self._open_as = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o600)
-        size = os.fstat(self._open_as).st_size
-        if size and os.pread(self._open_as, 1, size - 1) != b"\n":
-            os.write(self._open_as, b"\n")
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o600)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")
 
 
 def predecessor(path: Path, number: int) -> Path:

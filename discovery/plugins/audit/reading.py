@@ -20,7 +20,7 @@ class NoAuditFile(DiscoveryError):
 
 
 class Reading:
-    """The lines of `path` and its predecessors, the oldest first. NoAuditFile. `broken`: lines so far that are none of ours."""
+    """The lines of `path` and its predecessors, the oldest first. NoAuditFile. `broken`: lines so far that were cut, or are not ours."""
 
     def __init__(self, path: Path) -> None:
         self.broken = 0
@@ -42,8 +42,8 @@ class Reading:
                     yield content
 
     def _opened(self, path: Path) -> list[BinaryIO]:
-        """All before any is read, and the youngest first: so a rotation that comes between can make nothing disappear, only appear
-        again, and what is the same file is read once.
+        """All are opened before any is read, the youngest first. A rotation meanwhile can then make a file appear twice, which is
+        noticed here, but none disappear.
         """
         files: list[BinaryIO] = []
         known = set()
@@ -63,7 +63,7 @@ class Reading:
 
 
 def _predecessors(path: Path) -> list[Path]:
-    """Youngest first, whatever AUDIT_KEEP was when they were made."""
+    """Youngest first; also those beyond today's AUDIT_KEEP."""
     with contextlib.suppress(OSError):
         suffixes = (each.name.removeprefix(path.name + ".") for each in path.parent.iterdir())
         numbers = sorted(int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdigit())
@@ -71,13 +71,13 @@ def _predecessors(path: Path) -> list[Path]:
     return []
 
 
-# What a line of ours has, and what it may have, with its type.
+# Fields that every line has, and fields that it may have, with their types.
 _NEEDED = {"time": str, "action": str, "by": dict}
 _OPTIONAL = {"instance": dict, "before": dict, "after": dict, "service": str, "outcome": str, "error": str}
 
 
 def _content(octets: bytes) -> dict[str, Any] | None:
-    """None for a line that was cut, or that somebody else wrote."""
+    """None for a line that was cut, or that the audit did not write."""
     try:
         content = orjson.loads(octets)
     except orjson.JSONDecodeError:

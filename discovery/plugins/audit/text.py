@@ -1,4 +1,4 @@
-"""A line for people: when, who, what, and the difference between before and after. It quotes strangers; who prints it escapes it."""
+"""A line for people: when, who, what, and the difference between before and after. It quotes what strangers sent, unescaped."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_VALUE = 80
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
-# What goes without saying about an instance that comes or goes.
+# Values that are not shown of an instance that comes or goes, since most have them; and fields that are never shown.
 _USUAL = {"draining": False, "metadata": {}, "status": "healthy"}
-_SILENT = ("name", "registeredAt", "listed", "more")
+_NEVER_SHOWN = ("name", "registeredAt", "listed", "more")
 
 
 def of_line(content: Json) -> str:
@@ -63,11 +63,11 @@ def _difference(before: Json | None, after: Json | None) -> Iterator[str]:
         return
     if before is None or after is None:
         yield "new" if before is None else "gone"
-        yield from (f"{name} {_value(value)}" for name, value in _flat(before or after or {}) if _tells(name, value))
+        yield from (f"{name} {_value(value)}" for name, value in _flat(before or after or {}) if _is_shown(name, value))
         return
     old, new = dict(_flat(before)), dict(_flat(after))
     for name in old | new:
-        if old.get(name) != new.get(name) and name not in _SILENT:
+        if old.get(name) != new.get(name) and name not in _NEVER_SHOWN:
             yield f"{name} {_value(old.get(name))} → {_value(new.get(name))}"
 
 
@@ -80,12 +80,12 @@ def _flat(fields: Json) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _tells(name: str, value: Any) -> bool:
-    return name not in _SILENT and _USUAL.get(name, ...) != value
+def _is_shown(name: str, value: Any) -> bool:
+    return name not in _NEVER_SHOWN and _USUAL.get(name, ...) != value
 
 
 def _value(value: Any) -> str:
-    """A word as it is, all else as JSON: so that no value looks like two."""
+    """A word as it is, anything else as JSON, so that no value looks like two."""
     if value is None:
         return "–"
     text = value if isinstance(value, str) and _WORD.fullmatch(value) else orjson.dumps(value).decode()

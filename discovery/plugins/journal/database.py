@@ -17,8 +17,8 @@ from discovery.plugins.journal.errors import CannotWrite, Damaged
 from discovery.plugins.journal.schema import APPLICATION_ID, migrate, translated_errors
 from discovery.system.background_writer import WriteRefused
 
-# The index on disk is ahead of the registry's, so that it never goes back, whatever was not written when the process was killed: more
-# than all that can happen while the disk is slow. It is moved on when half of this is used up.
+# The index on disk is ahead of the registry's by so much, so that the index never goes back, even when the last commits before a kill
+# were not written. More than can happen while a disk is slow. It is moved on when half of this is used up.
 AHEAD = 1 << 18
 # A statement and what goes into it.
 Op = tuple[str, tuple[Any, ...]]
@@ -57,7 +57,7 @@ class Database:
         self._refused = False
 
     def _make_room(self) -> None:
-        """What the write-ahead log holds is moved to where it belongs, and the log gives its space back; if that can be done."""
+        """Moves what the write-ahead log holds into the file, and truncates the log; if that can be done."""
         with contextlib.suppress(sqlite3.Error):
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
@@ -74,8 +74,8 @@ class Database:
                 sql.execute("ROLLBACK")
             raise CannotWrite(self.file, str(error)) from None
 
-    def make_single(self) -> None:
-        """Nothing is left in a write-ahead log. CannotWrite."""
+    def leave_wal_mode(self) -> None:
+        """Everything is in the one file, without a write-ahead log. CannotWrite."""
         with translated_errors(self.file):
             self._sql.execute("PRAGMA journal_mode=DELETE")
 

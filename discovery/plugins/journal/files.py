@@ -44,20 +44,20 @@ def open_for_service(folder: Path, wall: float) -> tuple[Database, Content]:
 
 
 def back_up(folder: Path, target: Path) -> Content:
-    """The file of `folder` into `target`, replacing it; what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
+    """Copies the file of `folder` over `target`. Returns what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
     if not target.name or target.is_dir():
         raise CannotWrite(target, "it is a folder")
     if target.parent.resolve() == folder.resolve() and target.name.startswith(FILE):
         raise CannotWrite(target, "this is where the registry itself writes")
     part = _beside(target, ".part")
-    with _or_cannot_write(target), _gone_at_the_end(part):
+    with _errors_as_cannot_write(target), _removed_afterwards(part):
         content = _copy(folder / FILE, part)
         put_in_place(part, target)
     return content
 
 
 def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
-    """`source` in the place of the file of `folder`; what is in it, and where the file is now that was there before.
+    """Puts `source` in the place of the file of `folder`. Returns what is in it, and where the replaced file is now, if there was one.
 
     It has the mode of that one; when root does it, it has the owner of `folder`.
 
@@ -66,9 +66,9 @@ def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
     _look_at(source)
     with contextlib.closing(Lock(folder)):
         file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
-        with _or_cannot_write(file), _gone_at_the_end(new):
+        with _errors_as_cannot_write(file), _removed_afterwards(new):
             content = _copy(source, new, stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600)
-            _go_on_counting(file, new, content)
+            _keep_index_growing(file, new, content)
             give_to_owner(new)
             new.replace(restoring)
             replaced = _move_away(file)
@@ -96,7 +96,7 @@ def _copy(source: Path, copy: Path, mode: int = 0o600) -> Content:
         read.backup(written)
     content = inspect(copy, called=source)
     with contextlib.closing(Database(copy)) as opened:
-        opened.make_single()
+        opened.leave_wal_mode()
     return content
 
 
@@ -117,30 +117,30 @@ def _reader(source: Path) -> sqlite3.Connection:
 
 
 def _move_away(file: Path) -> Path | None:
-    """With its write-ahead log, which may hold what a damaged file has not."""
+    """Together with its write-ahead log: that may hold what a damaged file lacks."""
     if not file.exists() and not _size(_beside(file, "-wal")):
         _remove(file)
         return None
     stem = time.strftime(".before-%Y%m%dT%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     away = next(path for name in names if not (path := _beside(file, name)).exists())
-    for suffix in (*_BESIDE, ""):  # a log must not be left for the file that comes
+    for suffix in (*_BESIDE, ""):  # the log first: it must not be left beside the new file
         with contextlib.suppress(FileNotFoundError):
             _beside(file, suffix).rename(_beside(away, suffix))
     return away
 
 
-def _go_on_counting(file: Path, new: Path, content: Content) -> None:
+def _keep_index_growing(file: Path, new: Path, content: Content) -> None:
     """The index of `new` is not below that of `file`, which clients have seen, if that can still be read."""
     seen = _index_of(file)
     if seen > content.reserved_index:
         with contextlib.closing(Database(new)) as opened:
             opened.commit([(PUT_META, rows.sealed("index", seen))])
-            opened.make_single()
+            opened.leave_wal_mode()
 
 
 def _index_of(file: Path) -> int:
-    """Without touching it or its write-ahead log, in which a later one may stand; 0 when it cannot be read."""
+    """Read without its write-ahead log, which may hold a later one and is allowed for. 0 when it cannot be read."""
     uri = f"file:{quote(str(file.absolute()))}?mode=ro&immutable=1"
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as sql:
@@ -155,8 +155,8 @@ def _size(file: Path) -> int:
 
 
 @contextlib.contextmanager
-def _gone_at_the_end(file: Path) -> Iterator[None]:
-    """Whatever came of it: what is of use was moved to its place."""
+def _removed_afterwards(file: Path) -> Iterator[None]:
+    """If it is still there: a good one was moved to its place."""
     try:
         yield
     finally:
@@ -165,7 +165,7 @@ def _gone_at_the_end(file: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _or_cannot_write(file: Path) -> Iterator[None]:
+def _errors_as_cannot_write(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

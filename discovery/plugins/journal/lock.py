@@ -9,7 +9,7 @@ from pathlib import Path
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
 from discovery.plugins.journal.owner import give_to_owner
 
-_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # nobody else's file is written to through a link
+_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # a link could lead to somebody else's file
 
 
 class Lock:
@@ -33,7 +33,7 @@ class Lock:
         try:
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        except OSError as error:  # no room for seven octets: the lock holds all the same, but nothing else will
+        except OSError as error:  # a disk without room for seven octets: the lock works, but nothing else will
             os.close(self._file)
             raise DataDirUnusable(folder, error.strerror or str(error)) from None
 

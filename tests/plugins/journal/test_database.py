@@ -101,6 +101,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         a_database(tmp_path / "missing" / FILE)
 
 
+@pytest.mark.parametrize("name", ["a b", "what?mode=ro", "#1", "100%25", "é"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    file = a_file(tmp_path / name, 3)
+    assert len(content(file).instances) == 3
+    assert {each.name for each in file.parent.iterdir()} == {FILE}
+
+
 # -- an older and a newer one
 
 
