@@ -64,7 +64,8 @@ class World:
 
     `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a KeptAnswers, as in the server; `plain`
     answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog. The brake is
-    off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone.
+    off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone. `registry`: one that is there already;
+    `also`: more zones with its services, without files.
     """
 
     def __init__(
@@ -83,9 +84,11 @@ class World:
         brake_percent: float = 0,
         brake_max_seconds: float = 60,
         damping: Damping = NO_DAMPING,
+        registry: Registry | None = None,
+        also: Iterable[str] = (),
     ) -> None:
         ids = itertools.count()
-        self.registry = Registry(
+        made = Registry(
             lease_ttl=lease,
             cleanup_interval=SWEEP,
             max_instances=100_000,
@@ -95,15 +98,15 @@ class World:
             brake=Brake(brake_percent, brake_max_seconds, SWEEP, lease, Random(seed)),
             damping=damping,
         )
+        self.registry = made if registry is None else registry  # an empty one is False
         self.asked = 0
         at = names.from_text(origin)
-        self._live = ServiceZone(at, self.registry, ttl)
+        live = [at, *map(names.from_text, also)]
+        self._live = {name: ServiceZone(name, self.registry, ttl) for name in live}
         self._negative_ttl = negative_ttl
-        statics = load({origin: records} if file else {}) or [zonefile.made_up(at, ["192.0.2.53", "::"], negative_ttl)]
-        statics += load(fixed or {})
-        origins = [zone.origin for zone in statics]
-        zones = [Zone(statics[0], self._live, self._serial, negative_ttl, origins)]
-        zones += [Zone(zone, NoLiveNames(), self._serial, negative_ttl, origins) for zone in statics[1:]]
+        made_up = [zonefile.made_up(name, ["192.0.2.53", "::"], negative_ttl) for name in live]
+        self._others = [*made_up[1:], *load(fixed or {})]
+        zones = self._zones(load({origin: records})[0] if file else made_up[0])
         self.catalog = Catalog(zones)
         reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
         self.registry.subscribe(reverse.changed)
@@ -120,10 +123,18 @@ class World:
     def _serial(self) -> int:
         return self.registry.index
 
+    def _zones(self, fixed: StaticZone) -> list[Zone]:
+        statics = [fixed, *self._others]
+        origins = [zone.origin for zone in statics]
+        return [
+            Zone(zone, self._live.get(zone.origin, NoLiveNames()), self._serial, self._negative_ttl, origins)
+            for zone in statics
+        ]
+
     def reload(self, fixed: StaticZone) -> None:
-        """The zone with the services has these records from now on; the other zones are gone."""
-        zones = [Zone(fixed, self._live, self._serial, self._negative_ttl)]
-        self.registry.reserve(reserved([fixed], [fixed.origin]))
+        """The zone with the services has these records from now on."""
+        zones = self._zones(fixed)
+        self.registry.reserve(reserved([fixed], [zone.origin for zone in zones]))
         self.catalog.replace(zones)
         if isinstance(self.responder, KeptAnswers):
             self.responder.follow(zones)
