@@ -55,7 +55,7 @@ class Request:
     def header(self, name: bytes) -> str | None:
         """`name` in lower case. What is no UTF-8 is escaped, as aiohttp has it."""
         value = self.headers.get(name)
-        return None if value is None else value.decode("utf-8", "surrogateescape")
+        return None if value is None else value.strip().decode("utf-8", "surrogateescape")
 
     @property
     def expects(self) -> bool:

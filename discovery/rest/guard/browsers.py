@@ -33,17 +33,16 @@ def hosts(own: Collection[str], is_fixed: IsHost) -> IsHost:
     names = frozenset(name.lower() for name in own)
 
     @lru_cache(1024)
-    def name_in(host: str) -> str:
+    def name_in(host: str) -> tuple[str, bool]:
+        """The name in it, and whether it is ours whatever zone files say."""
         match = _HOST.fullmatch(host)
-        return (match[1] or match[2]).removesuffix(".") if match else ""
-
-    @lru_cache(1024)
-    def always(name: str) -> bool:
-        return "." not in name or name in names or name.endswith(".localhost") or _is_address(name)
+        name = (match[1] or match[2]).removesuffix(".") if match else ""
+        fixed = "." not in name or name in names or name.endswith(".localhost") or _is_address(name)
+        return name, bool(name) and fixed
 
     def is_host(host: str) -> bool:
-        name = name_in(host)
-        return bool(name) and (always(name) or is_fixed(name))
+        name, ours = name_in(host)
+        return ours or (bool(name) and is_fixed(name))
 
     return is_host
 
@@ -59,22 +58,23 @@ class Browsers:
     def check(self, request: Request) -> None:
         """HttpError 421 or 403."""
         headers = request.headers
-        origin = request.header(b"origin")
-        if self._only_local or origin is not None or _is_from_page(headers):
+        if b"host" in headers and (self._only_local or _is_from_page(headers)):
             host = (request.header(b"host") or "").lower()
-            if b"host" in headers and not self._is_host(host):
+            if not self._is_host(host):
                 text = f"This server is not called {host!r:.100}; use its address, or add the name to ALLOWED_HOSTS"
                 raise HttpError(421, "UNKNOWN_HOST", text)
-            if origin is not None and request.method not in _SAFE and not self._may_write(origin, host):
-                text = f"Pages of {origin!r:.100} may not use this API; ALLOWED_ORIGINS lists those that may"
-                raise HttpError(403, "FOREIGN_ORIGIN", text)
+        if b"origin" in headers and request.method not in _SAFE:
+            self._check_origin(request)
 
-    def _may_write(self, origin: str, host: str) -> bool:
-        return origin in self._allowed or origin.lower() in (f"http://{host}", f"https://{host}")
+    def _check_origin(self, request: Request) -> None:
+        origin, host = request.header(b"origin") or "", (request.header(b"host") or "").lower()
+        if origin not in self._allowed and origin.lower() not in (f"http://{host}", f"https://{host}"):
+            text = f"Pages of {origin!r:.100} may not use this API; ALLOWED_ORIGINS lists those that may"
+            raise HttpError(403, "FOREIGN_ORIGIN", text)
 
 
 def _is_from_page(headers: dict[bytes, bytes]) -> bool:
-    return b"sec-fetch-site" in headers or headers.get(b"user-agent", b"").startswith(_BROWSER)
+    return b"origin" in headers or b"sec-fetch-site" in headers or headers.get(b"user-agent", b"").startswith(_BROWSER)
 
 
 def _is_address(text: str) -> bool:

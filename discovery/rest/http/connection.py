@@ -191,16 +191,16 @@ class Connection(asyncio.Protocol):
         self._work()
 
     def _parse(self) -> None:
-        framer, unread = self._framer, self._unread
-        size = max(SLICE, min(framer.missing, _BODY_SLICE))
+        framer, unread, coming = self._framer, self._unread, self._framer.coming
+        size = SLICE if coming is None else max(SLICE, min(framer.missing, _BODY_SLICE))
         if len(unread) <= size:
             self._unread = b""
         else:
             unread, self._unread = unread[:size], unread[size:]
-        coming = framer.coming
         framer.feed(unread)
-        if framer.coming is not None:
-            if framer.coming is not coming and framer.coming.expects and not framer.body_size:
+        now_coming = framer.coming
+        if now_coming is not None:
+            if now_coming is not coming and now_coming.expects and not framer.body_size:
                 self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
             if framer.body_size > SMALL:
                 self._shared.bodies.grown(self, framer.body_size)

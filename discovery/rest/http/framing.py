@@ -39,8 +39,7 @@ class Framer:
         self.ended = self.cut = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._fields = 0  # of the head, and their octets
-        self._size = 0
+        self._is_long = False  # the head did not begin in the slice at hand
         self._parts: list[bytes] = []  # of the body, and their octets
         self.body_size = 0
         self._unframed = 0  # octets since the head or body began, those of the slice it began in left out
@@ -48,22 +47,27 @@ class Framer:
     def feed(self, octets: bytes) -> None:
         """At most SLICE, but for what is known to be a body."""
         coming, begun = self.coming, self.begun
+        self._is_long = begun
         try:
             self._parser.feed_data(octets)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(octets[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._break_off(f"{error}")
-        if coming is not None and coming is self.coming:
-            self._unframed += len(octets)
+        if self.begun or self.coming is not None:
+            self._count(octets, begun, coming)
+
+    def _count(self, octets: bytes, begun: bool, coming: Request | None) -> None:
+        """What never ends is cut off, `begun` and `coming` being what they were before these octets."""
+        if self.coming is not coming or self.begun is not begun:
+            self._unframed = 0
+            return
+        self._unframed += len(octets)
+        if coming is not None:
             if self._unframed > MAX_HEAD + _MAX_FRAMING * coming.max_body:
                 self._refuse_body(coming)
-        elif begun and self.begun:
-            self._unframed += len(octets)
-            if self._unframed > MAX_HEAD:
-                self._break_off(_HEAD_TOO_LARGE)
-        else:
-            self._unframed = 0
+        elif self._unframed > MAX_HEAD + SLICE:
+            self._break_off(_HEAD_TOO_LARGE)
 
     def close(self) -> None:
         """The parser refers to this object; without it both are freed at once."""
@@ -118,31 +122,24 @@ class Framer:
         self.begun = True
         self._target = b""
         self._headers = {}
-        self._fields = self._size = 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.coming is not None:  # behind a chunked body: nobody asks for it
-            return
-        name, value = name.lower(), value.strip(b" \t")
-        self._fields += 1
-        self._size += len(name) + len(value) + 4
-        if name in self._headers:
-            value = b"%b, %b" % (self._headers[name], value)
-        self._headers[name] = value
+        name, headers = name.lower(), self._headers
+        headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
 
     def on_headers_complete(self) -> None:
         if self.ended:
             return
         parser, headers = self._parser, self._headers
-        method, version = parser.get_method().decode(), parser.get_http_version()
+        self._headers = {}  # the fields behind a chunked body are nobody's
+        version = parser.get_http_version()
         # HTTP/1.0 closes: an answer without a length would have no other end.
         keeps = version == "1.1" and parser.should_keep_alive()
-        self.coming = request = Request(method, self._target.decode("ascii"), version, headers, keeps)
-        self.begun = False
-        self._parts, self.body_size = [], 0
+        request = Request(parser.get_method().decode(), self._target.decode("ascii"), version, headers, keeps)
+        self.coming, self.begun, self.body_size = request, False, 0
         try:
             self._check(request)
             self._admit(request)
@@ -150,23 +147,23 @@ class Framer:
             request.refusal = error.with_traceback(None)  # its frames refer to the request
             if not request.keeps or request.expects:
                 self._end_with(request)
-        if self.missing > request.max_body:
+        if b"content-length" in headers and self.missing > request.max_body:
             self._refuse_body(request)
 
     def _check(self, request: Request) -> None:
         """What llhttp lets through. HttpError; after most of them the connection is closed."""
-        keeps, request.keeps = request.keeps, False
-        if request.version not in ("1.0", "1.1"):
+        headers, keeps = request.headers, request.keeps
+        request.keeps = False
+        if request.version not in ("1.1", "1.0"):
             raise _not_spoken()
-        if self._size + len(self._target) > MAX_HEAD or self._fields > MAX_FIELDS:
+        if len(headers) > MAX_FIELDS or (self._is_long and _size(request) > MAX_HEAD):
             raise _unreadable(_HEAD_TOO_LARGE)
-        host = request.headers.get(b"host")
-        if (host is None and request.version == "1.1") or (host is not None and b"," in host):  # RFC 9112 §3.2
+        if b"," in headers.get(b"host", b"," if request.version == "1.1" else b""):  # RFC 9112 §3.2
             raise _unreadable("it needs one Host field")
-        if request.headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        if b"expect" in headers and headers[b"expect"].strip().lower() != b"100-continue":
             raise HttpError(417, "EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood")
         request.keeps = keeps
-        if not request.target.startswith("/") and (request.method, request.target) != ("OPTIONS", "*"):
+        if request.target[0] != "/" and (request.method, request.target) != ("OPTIONS", "*"):
             self._to_origin_form(request)
 
     @staticmethod
@@ -196,8 +193,9 @@ class Framer:
         if request is None:
             return
         self.coming = None
-        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
+        if self._parts:
+            request.body = b"".join(self._parts)
+            self._parts = []
         self.ended = not request.keeps
         self.whole.append(request)
 
@@ -208,6 +206,10 @@ _HEAD_TOO_LARGE = f"its head has more than {MAX_HEAD} octets or {MAX_FIELDS} fie
 
 
 _NO_PARSER = httptools.HttpRequestParser(object())
+
+
+def _size(request: Request) -> int:
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers.items())
 
 
 def _closed(request: Request) -> None:

@@ -53,7 +53,7 @@ class Front:
         self._resolve = resolve
         self._refusals = Refusals()
         self._second = 0
-        self._heads: dict[tuple[int, bool], bytes] = {}  # of this second
+        self._heads: dict[int, bytes] = {}  # of this second
 
     def admit(self, request: Request, address: str) -> None:
         """The request learns who its caller is; DiscoveryError when it is not let in."""
@@ -97,30 +97,28 @@ class Front:
     def octets(self, request: Request, answer: Answer) -> bytes:
         """RFC 9112 §4."""
         request.status = answer.status
-        body = answer.body
-        fields = [
-            (name, value) for some in (self.cors.granted(request), answer.headers) for name, value in some.items()
-        ]
-        if not request.keeps:
-            fields.append(("Connection", "close"))
-        if answer.status != 204:  # RFC 9110 §8.6
-            fields.append(("Content-Length", str(len(body))))
-        more = "".join([f"{name}: {value}\r\n" for name, value in fields])
-        return b"%b%b\r\n%b" % (self._head(answer), more.encode(), b"" if request.method == "HEAD" else body)
+        status, body, headers = answer
+        more = b"" if request.keeps else b"Connection: close\r\n"
+        if headers or b"origin" in request.headers:
+            fields = {**self.cors.granted(request), **headers}
+            more += "".join([f"{name}: {value}\r\n" for name, value in fields.items()]).encode()
+        if status == 204:  # RFC 9110 §8.6
+            return b"%b%b\r\n" % (self._head(status), more)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (
+            self._head(status), more, len(body), body if request.method != "HEAD" else b"",
+        )  # fmt: skip
 
-    def _head(self, answer: Answer) -> bytes:
+    def _head(self, status: int) -> bytes:
+        """Of answers with this status, without the fields that differ. The date counts in seconds."""
         now = int(time.time())
         if now != self._second:
             self._second = now
             self._heads.clear()
-        key = answer.status, bool(answer.body)
-        head = self._heads.get(key)
+        head = self._heads.get(status)
         if head is None:
-            fields = HEADERS | {"Date": formatdate(now, usegmt=True)} | ({"Content-Type": JSON} if answer.body else {})
-            lines = [
-                f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-                *map(": ".join, fields.items()),
-                "",
-            ]
-            head = self._heads[key] = "\r\n".join(lines).encode()
+            fields = (
+                HEADERS | {"Date": formatdate(now, usegmt=True)} | ({} if status == 204 else {"Content-Type": JSON})
+            )
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
+            head = self._heads[status] = "\r\n".join(lines).encode()
         return head
