@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -26,8 +27,11 @@ from discovery.rest.http.server import Server
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.system.limits import open_files, room_for_connections
 from discovery.system.sockets import STREAM, authority_of, bind
 from discovery.system.tls import Tls
+
+_log = logging.getLogger("discovery.web")
 
 
 class Web:
@@ -62,7 +66,7 @@ class Web:
             *openapi.routes(),
             *(route for plugin in plugins for route in plugin.routes()),
         ]
-        self._connections = Connections(settings.http_max_connections, settings.http_max_connections_per_address)
+        self._connections = _limits(settings)
         self._server = self._make_server(handlers, times, clock)
 
     async def open(self) -> list[str]:
@@ -102,3 +106,15 @@ class Web:
         front = Front(times, clock, Cors(origins), browsers, admit, plain, resolve)
         routes = [*handlers.routes(), *self._routes]
         return Server(front, make_app(front, times, routes, middlewares), self._connections)
+
+
+def _limits(settings: Settings) -> Connections:
+    """As they are set, but no more than there can be files; told in the log."""
+    most, files = settings.http_max_connections, open_files()
+    room = room_for_connections(files)
+    if room < most:
+        _log.warning(
+            "HTTP_MAX_CONNECTIONS is %d, but this process may open only %d files: at most %d connections are taken; allow it more "
+            "(ulimit -n, LimitNOFILE in a systemd unit)", most, files, room,
+        )  # fmt: skip
+    return Connections(min(most, room), min(settings.http_max_connections_per_address, room))

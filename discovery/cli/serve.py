@@ -12,6 +12,7 @@ from discovery.app import Server
 from discovery.cli import gc_tuning, logs
 from discovery.cli.notify import notify
 from discovery.settings import Settings
+from discovery.system.limits import raise_open_files
 
 _log = logging.getLogger("discovery")
 
@@ -19,24 +20,10 @@ _log = logging.getLogger("discovery")
 def run() -> int:
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
-    _raise_file_limit()
+    raise_open_files()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
     return 0
-
-
-def _raise_file_limit() -> None:
-    """Every connection and forwarded query is a file; the usual soft limit of 1,024 is for programs that call select()."""
-    if sys.platform != "win32":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-# TCP and TLS for DNS take 512 each, forwarding 500; the rest is for HTTP.
-_MAX_FILES = 65536
 
 
 async def _serve(settings: Settings) -> None:

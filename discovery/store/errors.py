@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Key
 
 
 class UnknownInstance(DiscoveryError):
@@ -52,9 +52,9 @@ class NameReserved(DiscoveryError):
 
 
 class IdTaken(DiscoveryError):
-    def __init__(self, id: str, holder: Instance) -> None:
+    def __init__(self, id: str) -> None:
         super().__init__(
-            f"The id {id} belongs to {holder.spec.name} at {holder.address}; deregister that one or choose another id"
+            f"The id {id} belongs to another instance (GET /instances/{id} shows it); deregister that one or choose another id"
         )
         self.id = id
 

@@ -282,7 +282,7 @@ class Registry(Table):
         if key.service in self._reserved and key.service not in self._services:
             raise NameReserved(spec.name, self._reserved[key.service])
         if own_id is not None and own_id in self._by_id:
-            raise IdTaken(own_id, self._by_id[own_id].instance)
+            raise IdTaken(own_id)
         if key.service not in self._services and len(self._services) >= self._max_services:
             raise RegistryFull("services", self._max_services)
         service = self._services.get(key.service)

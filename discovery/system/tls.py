@@ -5,7 +5,7 @@ their handshake, not after it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -19,12 +19,15 @@ _log = logging.getLogger("discovery.tls")
 
 # A handshake is two round trips and a millisecond of work.
 HANDSHAKE_SECONDS = 5.0
-# In hand at a time, in all and of one party; beyond, the oldest of that party, or of the one that has most, is given up, for whoever
-# connects and says nothing would hold its place for HANDSHAKE_SECONDS.
+# In hand at a time, in all and of one client prefix; beyond, the oldest of that prefix, or of the one that has most, is given up, for
+# whoever connects and says nothing would hold its place for HANDSHAKE_SECONDS.
 MAX_HANDSHAKES = 2048
-MAX_HANDSHAKES_OF_PARTY = 1024
+MAX_HANDSHAKES_OF_PREFIX = 1024
 # Connections taken from the backlog in one turn of the event loop.
 _PER_TURN = 32
+# What accept() says when there is no room for a connection, and seconds until it is asked again: the socket stays readable meanwhile.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 1.0
 
 
 class TlsError(DiscoveryError):
@@ -75,12 +78,15 @@ class TlsListener:
         self._sock = sock
         self._tls = tls
         self._factory = factory
-        self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}  # by party, the oldest first
+        self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}  # by client prefix, the oldest first
         self._count = 0
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock, self._accept)
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
 
     def close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._sock)
         self._sock.close()
         for task in self._tasks():
@@ -92,16 +98,27 @@ class TlsListener:
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [task for tasks in self._handshakes.values() for task in tasks]
 
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
+
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # none left; or it was gone before it was taken; or there are no files left
+        try:
             for _ in range(_PER_TURN):
                 connection, (address, *_) = self._sock.accept()
                 connection.setblocking(False)
                 self._begin(connection, address)
+        except OSError as error:  # else none is left, or it was gone before it was taken
+            if error.errno in _NO_ROOM:
+                _log.error(
+                    "no TLS connection can be accepted: %s; the next try is in %g s", error.strerror, _PAUSE_SECONDS
+                )
+                self._loop.remove_reader(self._sock)
+                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     def _begin(self, connection: socket.socket, address: str) -> None:
         name = client_prefix(address)
-        if len(self._handshakes.get(name, ())) >= MAX_HANDSHAKES_OF_PARTY:
+        if len(self._handshakes.get(name, ())) >= MAX_HANDSHAKES_OF_PREFIX:
             self._give_up(name)
         elif self._count >= MAX_HANDSHAKES:
             self._give_up(max(self._handshakes, key=lambda each: len(self._handshakes[each])))
@@ -111,7 +128,7 @@ class TlsListener:
         task.add_done_callback(lambda task: self._end(task, name))
 
     def _give_up(self, name: str) -> None:
-        """On the oldest of a party."""
+        """On the oldest of a client prefix."""
         oldest = next(iter(self._handshakes[name]))
         self._forget(oldest, name)
         oldest.cancel()

@@ -37,6 +37,24 @@ request = function()
   return wrk.format("POST", "/heartbeat", {["Content-Type"] = "application/json"}, body)
 end
 """
+# On each connection first a registration and a list, which is answered another way; then it beats.
+_AFTER_A_LIST = (
+    _HEARTBEAT.replace("request = function()", "beat = function()")
+    + """
+local sent = 0
+request = function()
+  sent = sent + 1
+  if sent <= CONNECTIONS then
+    local body = string.format('{"name":"new","ip":"10.9.9.%d","port":80}', sent)
+    return wrk.format("POST", "/register", {["Content-Type"] = "application/json"}, body)
+  end
+  if sent <= 2 * CONNECTIONS then
+    return wrk.format("GET", "/services")
+  end
+  return beat()
+end
+"""
+)
 _RESOLVE = """
 local n = 0
 request = function()
@@ -52,7 +70,11 @@ class Route(NamedTuple):
     target: float
 
 
-ROUTES = [Route("POST /heartbeat", _HEARTBEAT, 3.0), Route("GET /resolve/NAME, 3 instances", _RESOLVE, 3.5)]
+ROUTES = [
+    Route("POST /heartbeat", _HEARTBEAT, 8.5),
+    Route("register, list, then POST /heartbeat", _AFTER_A_LIST, 8.5),
+    Route("GET /resolve/NAME, 3 instances", _RESOLVE, 5.0),
+]
 
 
 def main() -> None:
@@ -62,7 +84,9 @@ def main() -> None:
         with _express() as port:
             theirs = [_median(rounds, f"Express 5  {route.title}", port, route, Path(folder)) for route in ROUTES]
         prefix = ["taskset", "-c", rivals.SERVER_CORE]
-        with running(prefix=prefix, LOG_LEVEL="warning", REGISTERS_PER_SECOND=0) as server:
+        with running(
+            prefix=prefix, LOG_LEVEL="warning", REGISTERS_PER_SECOND=0, MAX_INSTANCES_PER_SERVICE=100
+        ) as server:
             register(server.port, fleet(SERVICES, INSTANCES))
             ours = [_median(rounds, f"discovery  {route.title}", server.port, route, Path(folder)) for route in ROUTES]
     print()
@@ -87,7 +111,11 @@ def _express() -> Iterator[int]:
 
 def _median(rounds: int, title: str, port: int, route: Route, folder: Path) -> float:
     script = folder / "route.lua"
-    script.write_text(route.script.replace("SERVICES", str(SERVICES)).replace("INSTANCES", str(INSTANCES)))
+    numbers = {"SERVICES": SERVICES, "INSTANCES": INSTANCES, "CONNECTIONS": CONNECTIONS}
+    text = route.script
+    for name, value in numbers.items():
+        text = text.replace(name, str(value))
+    script.write_text(text)
     runs = [_wrk(port, script) for _ in range(rounds)]
     median = statistics.median(runs)
     print(f"{title:44} {median:9,.0f} requests/s   ({', '.join(f'{run:,.0f}' for run in runs)})", flush=True)

@@ -173,8 +173,9 @@ def test_an_instance_that_was_there_before_its_name_was_reserved_may_go_on() -> 
 def test_an_id_of_ones_own_is_kept_while_registered_and_free_after() -> None:
     registry = a_registry()
     assert registry.register(spec(id="mine"), START, WALL).instance.id == "mine"
-    with pytest.raises(IdTaken, match=r"mine.*web.*10\.0\.0\.1:80"):
+    with pytest.raises(IdTaken, match=r"mine") as caught:
         registry.register(spec("api", id="mine"), START, WALL)
+    assert "10.0.0.1" not in str(caught.value), "whoever may not read learns no address from it"
     assert registry.register(spec(), START, WALL).instance.id == "mine"
     registry.deregister(Key("web", "10.0.0.1", 80), "test", START)
     assert registry.register(spec("api", id="mine"), START, WALL).instance.id == "mine"

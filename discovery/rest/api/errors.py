@@ -83,8 +83,6 @@ _FRAMEWORK = {
 
 def answer_to(error: Exception, what: str, times: Times) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
-    if isinstance(error, ValidationError):
-        error = _of_shape(error)
     if isinstance(error, HttpError):
         return _answer(error.status, error.code, str(error), times, error.facts, error.headers)
     for kind, status, code, facts in _TABLE:
@@ -122,7 +120,7 @@ def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Time
     return _answer(error.status, code, text.format(**facts) if text else error.reason, times, headers=headers)
 
 
-def _of_shape(error: ValidationError) -> InvalidField:
+def of_shape(error: ValidationError) -> InvalidField:
     """The first thing pydantic found wrong, in our words."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"

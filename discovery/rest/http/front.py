@@ -9,9 +9,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 import orjson
+from pydantic import ValidationError
 
 from discovery.rest.api.answers import JSON, Answer
-from discovery.rest.api.errors import answer_to
+from discovery.rest.api.errors import answer_to, of_shape
 from discovery.rest.api.requests import PlainHandler, Request
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
@@ -83,6 +84,8 @@ class Front:
             return self.refused(request, error, address)
 
     def refused(self, request: Request, error: Exception, address: str) -> Answer:
+        if isinstance(error, ValidationError):
+            error = of_shape(error)
         answer = answer_to(error, f"{request.method} {request.path}", self._times)
         self._refusals.note(request, address, answer.status, error, self._clock())
         return answer

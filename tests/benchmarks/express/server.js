@@ -1,4 +1,4 @@
-// The original's three hot routes in Express 5, as plain as its README has them: a Map of arrays, JSON in and out.
+// The original's three hot routes and its list in Express 5, as plain as its README has them: a Map of arrays, JSON in and out.
 const { randomUUID } = require("node:crypto");
 const express = require("express");
 
@@ -29,6 +29,10 @@ app.get("/resolve/:name", (request, response) => {
   const instances = (services.get(request.params.name) || []).filter((one) => one.lastHeartbeat > deadline);
   if (!instances.length) return response.status(404).json({ error: "No healthy instances" });
   response.json({ serviceName: request.params.name, instanceCount: instances.length, instances, timestamp: new Date().toISOString() });
+});
+
+app.get("/services", (request, response) => {
+  response.json({ totalServices: services.size, services: Object.fromEntries(services), timestamp: new Date().toISOString() });
 });
 
 app.listen(Number(process.argv[2]), "127.0.0.1", () => console.log("ready"));

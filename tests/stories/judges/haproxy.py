@@ -1,4 +1,6 @@
-"""HAProxy whose backend is filled from our SRV records, and its own view of each server, read from its statistics page."""
+"""HAProxy whose backend is filled from our SRV records, and which checks the registry itself; what it thinks of each server is read
+from its statistics page.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,9 @@ frontend in
 backend web
   balance roundrobin
   server-template srv {slots} _web._tcp.svc.local resolvers discovery resolve-prefer ipv4 init-addr none
+backend registry
+  option httpchk
+  server bare 127.0.0.1:{http} check inter 100ms
 """
 SLOTS = 5
 
@@ -50,20 +55,27 @@ class HAProxy:
         self.running = running
         self.url = f"http://127.0.0.1:{port}/"
 
+    def checked(self) -> str:
+        """What its check of the registry itself, a bare `option httpchk`, came to: `L7OK 200`, if all is well."""
+        [row] = [row for row in self._rows() if (row["pxname"], row["svname"]) == ("registry", "bare")]
+        return f"{row['check_status'].lstrip('* ')} {row['check_code']}"
+
+    def _rows(self) -> list[dict[str, str]]:
+        with urllib.request.urlopen(f"{self.url}haproxy-stats;csv", timeout=LIMIT) as response:
+            return list(csv.DictReader(response.read().decode().removeprefix("# ").splitlines()))
+
     def up(self) -> set[str]:
         """`IP:PORT` of the servers that it sends requests to."""
-        with urllib.request.urlopen(f"{self.url}haproxy-stats;csv", timeout=LIMIT) as response:
-            rows = list(csv.DictReader(response.read().decode().removeprefix("# ").splitlines()))
-        servers = [row for row in rows if row["pxname"] == "web" and row["svname"].startswith("srv")]
+        servers = [row for row in self._rows() if row["pxname"] == "web" and row["svname"].startswith("srv")]
         assert len(servers) == SLOTS
         return {row["addr"] for row in servers if not row["status"].startswith("MAINT")}
 
 
 @contextmanager
-def haproxy(dns: int, folder: Path) -> Iterator[HAProxy]:
+def haproxy(dns: int, http: int, folder: Path) -> Iterator[HAProxy]:
     port = free_port()
     config = folder / "haproxy.cfg"
-    config.write_text(_CONFIG.format(dns=dns, port=port, slots=SLOTS))
+    config.write_text(_CONFIG.format(dns=dns, http=http, port=port, slots=SLOTS))
     with daemon("haproxy", "-db", "-f", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield HAProxy(running, port)

@@ -23,7 +23,7 @@ def server() -> Iterator[Discovery]:
 
 @pytest.fixture
 def proxy(server: Discovery, tmp_path: Path) -> Iterator[HAProxy]:
-    with haproxy(server.dns_port, tmp_path) as proxy:
+    with haproxy(server.dns_port, server.port, tmp_path) as proxy:
         yield proxy
 
 
@@ -71,3 +71,9 @@ def test_when_the_last_one_dies_nobody_gets_requests(server: Discovery, proxy: H
     follows(proxy)
     server.register("web", IP, ports[1])
     follows(proxy, ports[1])
+
+
+def test_its_default_health_check_of_the_registry_passes(proxy: HAProxy) -> None:
+    """`option httpchk` without more asks `OPTIONS / HTTP/1.0`, without a Host."""
+    proxy.running.until(lambda: proxy.checked() not in ("INI ", " "))
+    assert proxy.checked() == "L7OK 200"
