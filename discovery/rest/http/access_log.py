@@ -15,6 +15,8 @@ def log(request: Request, address: str, seconds: float) -> None:
     """The path as it was sent, percent-encoded: no line break or escape sequence of a stranger's gets here. Without the query: people put
     secrets there.
     """
+    if not logger.isEnabledFor(logging.INFO):
+        return
     level = logging.DEBUG if request.path.startswith(_DEBUG_ROUTES) else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(

@@ -19,7 +19,7 @@ from discovery.rest.http import access_log
 from discovery.rest.http.bodies import SMALL, Bodies
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.exchange import Exchange
-from discovery.rest.http.framing import SLICE, Framer
+from discovery.rest.http.framing import SLICE, Framer, Heads
 from discovery.rest.http.front import Front
 from discovery.rest.http.patience import SECONDS, Patience, Phase
 
@@ -43,6 +43,7 @@ class Shared:
         self.limits = limits
         self.bodies = bodies
         self.aiohttp = aiohttp
+        self.heads = Heads()
         self.open: set[Connection] = set()
         self._all_closed = asyncio.Event()
 
@@ -68,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._limits = shared.limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._framer = Framer(self._admit)
+        self._framer = Framer(self._admit, shared.heads)
         self._patience = Patience(self._loop, self._too_slow)
         self._unread = b""
         self._new = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import httptools
 
@@ -23,15 +24,46 @@ SLICE = 4096
 _MAX_FRAMING = 2
 
 
+# Heads remembered, of at most so many octets: every client has one or a few. All are forgotten when they are too many.
+_MAX_HEADS = 4096
+_MAX_KNOWN = 1024
+
+
+class Known(NamedTuple):
+    """What a head says. `length`: octets of the body."""
+
+    method: str
+    target: str
+    headers: dict[bytes, bytes]
+    length: int
+
+
+class Heads(dict[bytes, Known]):
+    """Heads as llhttp has read them, for clients say the same again and again. The same octets at the same place mean the same."""
+
+    def remember(self, request: Request, octets: bytes) -> None:
+        """`octets` were this request and no other, whole."""
+        headers = request.headers
+        plain = request.keeps and b"transfer-encoding" not in headers and b"expect" not in headers
+        length = int(headers.get(b"content-length", b"0")) if plain else 0
+        if plain and request.refusal is None and length == len(request.body) and len(octets) - length <= _MAX_KNOWN:
+            if len(self) >= _MAX_HEADS:
+                self.clear()
+            self[octets[: len(octets) - length]] = Known(request.method, request.target, headers, length)
+
+
 class Framer:
     """`admit(request)`: asked when a head is whole; raises what the request is refused with. A refused one's body is dropped.
+
+    `heads`: shared with other connections.
 
     `whole`: requests that are to be answered. `coming`: one whose body has not come whole. `begun`: of the next head, some octets are
     here. `ended`: no more requests are taken from this connection. `cut`: although the client is still sending one.
     """
 
-    def __init__(self, admit: Callable[[Request], None]) -> None:
+    def __init__(self, admit: Callable[[Request], None], heads: Heads) -> None:
         self._admit = admit
+        self._heads = heads
         self._parser = httptools.HttpRequestParser(self)
         self.whole: deque[Request] = deque()
         self.coming: Request | None = None
@@ -47,6 +79,9 @@ class Framer:
     def feed(self, octets: bytes) -> None:
         """At most SLICE, but for what is known to be a body."""
         coming, begun = self.coming, self.begun
+        between = coming is None and not begun
+        if between and self._is_known(octets):
+            return
         self._is_long = begun
         try:
             self._parser.feed_data(octets)
@@ -56,6 +91,27 @@ class Framer:
             self._break_off(f"{error}")
         if self.begun or self.coming is not None:
             self._count(octets, begun, coming)
+        elif between and len(self.whole) == 1:
+            self._heads.remember(self.whole[0], octets)
+
+    def _is_known(self, octets: bytes) -> bool:
+        """One whole request, whose head has been parsed before."""
+        head = octets[: octets.find(b"\r\n\r\n") + 4]
+        known = self._heads.get(head)
+        if known is None or len(octets) != len(head) + known.length:
+            return False
+        request = Request(known.method, known.target, "1.1", known.headers, keeps=True)
+        self._let_in(request)
+        if known.length:
+            request.body = octets[len(head) :]
+        self.whole.append(request)
+        return True
+
+    def _let_in(self, request: Request) -> None:
+        try:
+            self._admit(request)
+        except DiscoveryError as error:
+            request.refusal = error.with_traceback(None)  # its frames refer to the request
 
     def _count(self, octets: bytes, begun: bool, coming: Request | None) -> None:
         """What never ends is cut off, `begun` and `coming` being what they were before these octets."""
@@ -142,11 +198,12 @@ class Framer:
         self.coming, self.begun, self.body_size = request, False, 0
         try:
             self._check(request)
-            self._admit(request)
         except DiscoveryError as error:
-            request.refusal = error.with_traceback(None)  # its frames refer to the request
-            if not request.keeps or request.expects:
-                self._end_with(request)
+            request.refusal = error.with_traceback(None)
+        else:
+            self._let_in(request)
+        if request.refusal is not None and (not request.keeps or request.expects):
+            self._end_with(request)
         if b"content-length" in headers and self.missing > request.max_body:
             self._refuse_body(request)
 
