@@ -17,7 +17,7 @@ from discovery.rest.api.handlers import Check, Handlers
 from discovery.rest.api.operations import Operations
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
-from discovery.rest.guard.browsers import Browsers, IsHost, hosts
+from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.http.app import make_app
@@ -49,7 +49,7 @@ class Web:
         plugins: Sequence[Plugin],
         tls: Tls | None,
         respond: Respond,
-        is_fixed_host: IsHost,
+        is_fixed_host: Callable[[str], bool],
         checks: Mapping[str, Check],
         more_stats: Callable[[], Mapping[str, Any]],
     ) -> None:

@@ -33,8 +33,11 @@ class Times:
 
 
 def iso(wall: float) -> str:
-    milliseconds = int(wall * 1000)
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+    seconds, milliseconds = divmod(int(wall * 1000), 1000)
+    return _second(seconds) + _MILLISECONDS[milliseconds]
+
+
+_MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
 
 
 @lru_cache(maxsize=1024)  # an answer shows the same few seconds over and over; datetime takes ten times as long

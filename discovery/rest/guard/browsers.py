@@ -21,11 +21,12 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _BROWSER = b"Mozilla/"
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
-IsHost = Callable[[str], bool]
+# A Host header as it was sent, port and all.
+IsHost = Callable[[bytes], bool]
 
 
-def hosts(own: Collection[str], is_fixed: IsHost) -> IsHost:
-    """Whether a Host header in lower case, port and all, means this server: an address, a name without a dot (nobody can own one on
+def hosts(own: Collection[str], is_fixed: Callable[[str], bool]) -> IsHost:
+    """Whether a Host header means this server: an address, a name without a dot (nobody can own one on
     the internet), one of `own`, or one that `is_fixed`: whose address is decided by whoever runs this server.
 
     Not every name in our zones: whoever registers a service decides where its name points.
@@ -33,14 +34,14 @@ def hosts(own: Collection[str], is_fixed: IsHost) -> IsHost:
     names = frozenset(name.lower() for name in own)
 
     @lru_cache(1024)
-    def name_in(host: str) -> tuple[str, bool]:
+    def name_in(host: bytes) -> tuple[str, bool]:
         """The name in it, and whether it is ours whatever zone files say."""
-        match = _HOST.fullmatch(host)
+        match = _HOST.fullmatch(host.strip().lower().decode("latin-1"))
         name = (match[1] or match[2]).removesuffix(".") if match else ""
         fixed = "." not in name or name in names or name.endswith(".localhost") or _is_address(name)
         return name, bool(name) and fixed
 
-    def is_host(host: str) -> bool:
+    def is_host(host: bytes) -> bool:
         name, ours = name_in(host)
         return ours or (bool(name) and is_fixed(name))
 
@@ -58,11 +59,10 @@ class Browsers:
     def check(self, request: Request) -> None:
         """HttpError 421 or 403."""
         headers = request.headers
-        if b"host" in headers and (self._only_local or _is_from_page(headers)):
-            host = (request.header(b"host") or "").lower()
-            if not self._is_host(host):
-                text = f"This server is not called {host!r:.100}; use its address, or add the name to ALLOWED_HOSTS"
-                raise HttpError(421, "UNKNOWN_HOST", text)
+        if b"host" in headers and (self._only_local or _is_from_page(headers)) and not self._is_host(headers[b"host"]):
+            host = request.header(b"host")
+            text = f"This server is not called {host!r:.100}; use its address, or add the name to ALLOWED_HOSTS"
+            raise HttpError(421, "UNKNOWN_HOST", text)
         if b"origin" in headers and request.method not in _SAFE:
             self._check_origin(request)
 

@@ -56,12 +56,12 @@ WRITES = [
 
 @pytest.mark.parametrize("host", OURS)
 def test_an_address_a_bare_name_our_own_and_a_fixed_one_are_this_server(host: str) -> None:
-    assert IS_HOST(host)
+    assert IS_HOST(host.encode())
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a_name_that_a_stranger_can_own_is_not(host: str) -> None:
-    assert not IS_HOST(host)
+    assert not IS_HOST(host.encode())
 
 
 @pytest.mark.parametrize("lane", [True, False])
