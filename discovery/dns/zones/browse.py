@@ -6,7 +6,7 @@ name the zone itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from discovery.dns.message.names import MAX_LABEL, Name
 from discovery.dns.message.values import RR, Answer, Type
@@ -17,9 +17,9 @@ from discovery.store.service import Service
 ROOT = (b"_dns-sd", b"_udp")
 TYPES: Name = (b"_services", *ROOT)
 DOMAINS: tuple[Name, ...] = tuple((label, *ROOT) for label in (b"b", b"db", b"lb"))
-# A list that does not end holds the loop: so many types, from so many instances, take about 5 ms. More is for HTTP.
+# The bounds of one list, which takes 5 ms then: types, and instances that are looked at. HTTP lists more.
 MAX_TYPES = 500
-MAX_LOOKED_AT = 5000
+MAX_LOOKED_AT = 10_000
 
 
 def lookup(
@@ -46,24 +46,28 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
         if looked_at >= MAX_LOOKED_AT or len(types) >= MAX_TYPES:
             return _pointers(origin, relative, types, ttl, complete=False)
         looked_at += len(service.entries)
-        found = by_protocol(
-            (entry.instance.spec.protocol, ttl_about(entry, max_ttl, now)) for entry in service.served(now)
-        )
+        found = _of_service(service, max_ttl, now)
         if len(service.key) < MAX_LABEL:  # with the `_` in front a longer one is no label
             types += ((b"_" + service.key, protocol) for protocol in found)
             ttl = min([ttl, *found.values()])
     return _pointers(origin, relative, types, ttl, complete=True)
 
 
-def by_protocol(instances: Iterable[tuple[str, int]]) -> dict[bytes, int]:
-    """From the protocols and TTLs of a service's instances: the label of each protocol, and how many seconds its type stays, which
-    is as long as its last instance.
+def _of_service(service: Service, max_ttl: int, now: float) -> dict[bytes, int]:
+    entries = service.served(now)
+    protocols = [entry.instance.spec.protocol for entry in entries]
+    return by_protocol(protocols, lambda index: ttl_about(entries[index], max_ttl, now), max_ttl)
+
+
+def by_protocol(protocols: Iterable[str], ttl_at: Callable[[int], int], max_ttl: int) -> dict[bytes, int]:
+    """From the protocols of a service's instances, and the TTL of an answer about each: the labels of the protocols, and for how many
+    seconds each type may be told, which is as long as its last instance is there.
     """
-    found: dict[bytes, int] = {}
-    for protocol, ttl in instances:
-        label = b"_" + protocol.encode("ascii")
-        found[label] = max(ttl, found.get(label, 0))
-    return dict(sorted(found.items()))
+    found: dict[str, int] = {}
+    for index, protocol in enumerate(protocols):
+        if found.get(protocol, -1) < max_ttl:  # nearly always the first instance has the most already
+            found[protocol] = max(found.get(protocol, 0), ttl_at(index))
+    return {b"_" + protocol.encode("ascii"): found[protocol] for protocol in sorted(found)}
 
 
 def _pointers(origin: Name, relative: Name, types: list[Name], ttl: int, complete: bool) -> Answer:

@@ -17,7 +17,7 @@ from discovery.dns.zones.zone import Zone
 # None: "not mine", which is not "no". A feature may wrap one Lookup in another.
 Lookup = Callable[[Request, float], "Answer | Deferred | None"]
 
-# Aliases in one answer. Resolvers give up between 11 (unbound, by default) and 17.
+# Aliases in one answer. Resolvers follow 11 (unbound, BIND 9.20) to 16 by themselves.
 MAX_CHAIN = 16
 
 
@@ -51,10 +51,10 @@ def following(inner: Lookup) -> Lookup:
             answer = inner(request._replace(question=question), now)
             if not isinstance(answer, Answer):
                 return Answer.of(chain)
-            following = _alias(answer, question)
-            if following is None:
+            next_alias = _alias(answer, question)
+            if next_alias is None:
                 return answer.after(chain)
-            alias = following
+            alias = next_alias
         return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
 
     return lookup
@@ -68,7 +68,7 @@ class _Alias(NamedTuple):
 
 
 def _alias(answer: Answer | Deferred | None, question: Question) -> _Alias | None:
-    """Where the answer sends on somebody who did not ask for the alias itself."""
+    """The alias that the answer ends with, unless the question was about the alias itself."""
     if not isinstance(answer, Answer) or not answer.answer or answer.answer[-1].type != Type.CNAME:
         return None
     asked_for = question.type in (Type.CNAME, Type.ANY)

@@ -120,7 +120,8 @@ def _pair(key: str, value: object) -> bytes | None:
     return pair if len(pair) <= MAX_STRING else None
 
 
-# Where the name that wants an address begins in the RDATA (RFC 1035 §3.3, RFC 2782).
+# Types whose RDATA has a host in it, whose address belongs into the additional section: the octet at which its name begins
+# (RFC 1035 §3.3, RFC 2782).
 _TARGET_AT: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6}
 
 

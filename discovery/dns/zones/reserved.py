@@ -1,6 +1,6 @@
-"""The names that no service may take: other records, or another meaning, have their place in a zone with services.
+"""The names that no service may take, because they have other records or another meaning in a zone with services.
 
-The SRV records of such a service would point to names that do not exist.
+The SRV records of a service of that name would point to names that do not exist.
 """
 
 from __future__ import annotations

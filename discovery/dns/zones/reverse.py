@@ -22,9 +22,9 @@ from discovery.dns.zones.staleness import longest_ttl, staleness
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, served
 
-# Instances of one address that are looked at, which takes 5 ms. Behind a proxy that has more, reverse look-ups say little.
+# PTR records of one address, which take 5 ms. An address with more instances is a proxy, about which reverse look-ups say little.
 MAX_POINTERS = 700
-# Of its instances, to find those that are served: 3 ms.
+# Instances of one address that are searched for those that are served, which takes 3 ms.
 MAX_LOOKED_AT = 20_000
 
 _COME = {Kind.REGISTERED, Kind.RESTORED}

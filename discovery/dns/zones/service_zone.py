@@ -134,7 +134,7 @@ class ServiceZone:
 
 
 class Offered(NamedTuple):
-    """All that a service has in answers at a moment: `ttls[i]`, in seconds, is that of an answer about `instances[i]` alone."""
+    """The instances of a service that are in answers at a moment. `ttls[i]`: of an answer about `instances[i]` alone, seconds."""
 
     service: bytes
     instances: tuple[Instance, ...]
@@ -160,17 +160,18 @@ def _as_offered(entry: Entry) -> Instance:
     return replace(instance, spec=replace(instance.spec, priority=_LAST)) if entry.held else instance
 
 
-# Instances of which records are made: about as many as fit a TCP message, which takes 5 ms.
-_MAX_ADDRESSES = 4096
-_MAX_OTHERS = 700
-# Octets of metadata that are parsed for one answer: of 16 instances at the least, and 5 ms at the most.
+# Records are made of at most so many instances, by type: about as many as fit a TCP message, which takes 5 ms. A PTR has three more
+# records beside it.
+_MOST: dict[int, int] = {Type.A: 4096, Type.AAAA: 4096, Type.PTR: 350}
+_MOST_OF_OTHERS = 700
+# Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
 _MAX_METADATA = 16 * metadata.MAX_BYTES
 _FROM_METADATA = (Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS)
 
 
 def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
-    """Of a giant service a part, another one every millisecond; suspects only where there is room left."""
-    limit = _MAX_ADDRESSES if qtype in (Type.A, Type.AAAA) else _MAX_OTHERS
+    """All, or a part of a very large service: another part every millisecond, and suspects only where there is room left."""
+    limit = _MOST.get(qtype, _MOST_OF_OTHERS)
     parses = qtype in _FROM_METADATA
     if len(entries) <= limit and not (parses and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries

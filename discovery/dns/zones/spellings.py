@@ -16,7 +16,7 @@ NAMESPACE = "default"
 _NAMESPACE = NAMESPACE.encode("ascii")
 
 _SERVICES = b"service"
-# Right below an origin: not services, and not nothing.
+# Names right below an origin that exist and are no services.
 CONSUL_BRANCHES = (_SERVICES, _DATACENTER)
 BRANCHES = frozenset((*CONSUL_BRANCHES, _NAMESPACE))
 

@@ -56,7 +56,7 @@ class StaticZone:
     def otherwise(self, name: Name, qtype: int, depth: int) -> Answer:
         """For a name without records: NODATA on a branch, else a wildcard's answer, else NXDOMAIN.
 
-        `depth`: labels of the name itself or its longest ancestor, whichever is known to exist for other reasons.
+        `depth`: labels of the longest name, at or above this one, that is known to exist for other reasons.
         """
         if name in self._branches or depth == len(name):
             return Answer.nodata()

@@ -1,7 +1,7 @@
 """Who may ask about which zone: networks by zone, REFUSED for everybody else. README.md beside this file.
 
 A rule is about its zone and all names below it. Clients that no rule keeps out of anything are answered as if this feature were not
-there, hot path included; the others' every look-up comes past here.
+there, from kept answers too; every look-up of the others goes through here.
 """
 
 from __future__ import annotations

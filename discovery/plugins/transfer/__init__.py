@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from discovery.plugins.transfer.settings import Network, Secondary, TransferSett
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
+from discovery.system.threads import in_daemon_thread
 
 _log = logging.getLogger("discovery.transfer")
 
@@ -71,7 +73,7 @@ class Transfer(Plugin):
     async def reload(self) -> None:
         async with self._reloading:  # an older look must not undo a newer one
             try:
-                self._keys = await asyncio.to_thread(keys.load, self._keys_file)
+                self._keys = await in_daemon_thread(partial(keys.load, self._keys_file))
             except keys.KeysUnusable as error:
                 _log.error("%s; the keys stay as they were", error)
             else:

@@ -23,12 +23,12 @@ from discovery.store.service import Service
 
 # Octets of the records of one name and type. More do not fit one message, so that no server could answer with them.
 MAX_RRSET = 60_000
-# Octets of a record but for its data, its owner compressed (RFC 1035 §4.1.4).
+# Octets of a record without its data, when its owner is compressed (RFC 1035 §4.1.4).
 _FIXED = 12
 # Instances of which records are made at once: a fraction of a millisecond, or 2 ms where each has 16 KiB of metadata.
 _AT_ONCE = 8
 
-# A place where the reader may let others work, and no record.
+# No record: the reader may let others work here.
 Pause = None
 
 
@@ -67,7 +67,7 @@ def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
 
 
 def _rrset(view: Live, form: Form, rtype: int) -> Iterator[RR | None]:
-    """As much of it as fits a message."""
+    """The records of one name and type, at most MAX_RRSET octets."""
     seen: set[bytes] = set()
     room = MAX_RRSET
     for start in range(0, len(view.instances), _AT_ONCE):
@@ -116,7 +116,7 @@ def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR |
             break
         if len(one.service) < MAX_LABEL:
             protocols = [instance.spec.protocol for instance in one.instances]
-            found = browse.by_protocol(zip(protocols, one.ttls, strict=True))
+            found = browse.by_protocol(protocols, one.ttls.__getitem__, ttl)
             shortest = min([shortest, *found.values()])
             types += ((b"_" + one.service, protocol) for protocol in found)
     pointers = [(relative, ttl, ()) for relative in browse.DOMAINS] + [(browse.TYPES, shortest, name) for name in types]
@@ -127,7 +127,7 @@ def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR |
 
 
 def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> Iterator[RR | None]:
-    """Reverse look-up's, in a zone file's zone below arpa."""
+    """PTR records of the reverse names in a zone below arpa that has a file."""
     found: defaultdict[Name, list[tuple[int, Instance]]] = defaultdict(list)
     for one in taken:
         for instance, ttl in zip(one.instances, one.ttls, strict=True):

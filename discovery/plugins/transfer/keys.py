@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,6 +40,8 @@ class KeysUnusable(DiscoveryError):
 def load(path: Path) -> Mapping[Name, Key]:
     """By name, at least one. KeysUnusable says why not, and never shows a secret."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise KeysUnusable(path, "is not a regular file, and nothing else is read")
         with path.open(encoding="ascii") as file:
             text = file.read(_MAX_OCTETS)
         return parse(text)

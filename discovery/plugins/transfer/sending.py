@@ -83,7 +83,7 @@ class Sending:
             raise CutShort from None
         finally:
             self._snapshots.discard(snapshot)
-        zone = self.zones.get(question.name)  # perhaps another by now: all that follows is of this moment
+        zone = self.zones.get(question.name)  # it may have been replaced meanwhile; all that follows is of this moment
         if zone is None:
             raise CutShort
         rest = contents(zone, tuple(self.zones), snapshot.offered.values())

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection
 from discovery.dns.zones.service_zone import Offered, offered
 from discovery.store.registry import Registry
 
-# Of the event loop at a time: what a burst of queries may take as well.
+# How long one piece of work may hold the event loop: as long as a burst of queries may.
 SLICE_SECONDS = 0.002
-# Each is shorter than the one before, unless more changes in a slice than can be read in one.
+# A round reads what changed during the round before, so it is shorter, unless things change faster than they can be read.
 MAX_ROUNDS = 100
 
 

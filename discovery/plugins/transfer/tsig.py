@@ -1,4 +1,4 @@
-"""TSIG (RFC 8945), octets in, octets out: is a request signed by one of our keys, and the signatures of what answers it.
+"""TSIG (RFC 8945): checks whether a request is signed by one of our keys, and signs the messages that answer it.
 
 `check` takes a well-formed message apart: key, then MAC, then time, as §5.2 orders them. What follows it is a Signer, which
 chains the messages of one reply (§5.3.1), or an Unverified, which says what to reply.

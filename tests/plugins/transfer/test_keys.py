@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,9 +64,19 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none", "No such file"), (tmp_path, "directory"), (tmp_path / "binary", "ASCII")):
+    for path, said in ((tmp_path / "none", "No such file"), (tmp_path, "regular file"), (tmp_path / "binary", "ASCII")):
         (tmp_path / "binary").write_bytes(b"\xff\xfe")
         with pytest.raises(keys.KeysUnusable) as raised:
             keys.load(path)
         assert str(raised.value).startswith(f"TRANSFER_KEYS_FILE: {path}: ")
         assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_what_is_no_regular_file_is_refused_by_name_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "keys.conf"
+    make(path)
+    with pytest.raises(keys.KeysUnusable, match=re.escape(f"{path}: is not a regular file")):
+        keys.load(path)
