@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
@@ -14,11 +15,12 @@ from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers
-from discovery.dns.server.limited import Limited, Responds
+from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
-from discovery.dns.server.sockets import TcpServer, UdpServer
+from discovery.dns.server.tcp import TcpServer
+from discovery.dns.server.udp import UdpServer
 from discovery.dns.zones.catalog import Catalog, Lookup, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
@@ -64,11 +66,11 @@ class NameServer:
             settings.dns_addresses,
         )
         cookies = Cookies(os.urandom(SECRET_SIZE))
-        self._kept, self._responder = self._make_responder(cookies, random)
+        self._kept, self._respond = self._make_responder(cookies, random)
         limiter = RateLimiter(
             settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
         )
-        self._limited = Limited(self._responder, limiter, cookies)
+        self._limited = Limited(self._respond, limiter, cookies)
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
@@ -81,15 +83,13 @@ class NameServer:
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
         for sock in socks:
             if sock.type == DATAGRAM:
-                self._servers.append(UdpServer(sock, self._limited, self._clock, self._deferred))
+                self._servers.append(UdpServer(sock, self._limited.respond, self._clock, self._deferred))
             else:
-                self._servers.append(TcpServer(sock, self._responder, self._clock, self._deferred))
+                self._servers.append(TcpServer(sock, self._respond, self._clock, self._deferred))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
-            self._servers += (
-                TcpServer(sock, self._responder, self._clock, self._deferred, self._tls) for sock in socks
-            )
+            self._servers += (TcpServer(sock, self._respond, self._clock, self._deferred, self._tls) for sock in socks)
             lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
         for server in self._servers:
             await server.start()
@@ -97,10 +97,13 @@ class NameServer:
 
     def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What closes it, in this order."""
-        return [*(server.close for server in self._servers), self._deferred.close, self.zones.close]
+        return [self._close_servers, self._deferred.close, self.zones.close]
+
+    async def _close_servers(self) -> None:
+        await asyncio.gather(*(server.close() for server in self._servers))
 
     def respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
-        return self._responder.respond(packet, self._clock(), client, HTTPS)
+        return self._respond(packet, self._clock(), client, HTTPS)
 
     def stats(self) -> dict[str, Any]:
         shed = sum(server.shed() for server in self._servers if isinstance(server, UdpServer))
@@ -112,7 +115,7 @@ class NameServer:
         for plugin in self._plugins:
             plugin.follow(zones)
 
-    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[KeptAnswers, Responds]:
+    def _make_responder(self, cookies: Cookies, random: Random) -> tuple[KeptAnswers, Respond]:
         settings, plugins = self._settings, self._plugins
         server_names = ServerNames(f"discovery {__version__}", settings.dns_server_id)
         lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, server_names.lookup))
@@ -127,8 +130,9 @@ class NameServer:
         kept = KeptAnswers(responder, replies, lambda: self._registry.index, rest)
         differing = [one for one in plugins if type(one).lookup is not Plugin.lookup and not one.same_for_all]
         if not differing:
-            return kept, kept
-        return kept, ClientRouter(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
+            return kept, kept.respond
+        router = ClientRouter(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
+        return kept, router.respond
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 import dns.message
 
-from discovery.dns.server.sockets import TcpServer, UdpServer
+from discovery.dns.server.tcp import TcpServer
+from discovery.dns.server.udp import UdpServer
 from tests.dns.world import World, make_query, parsed
 
 LIMIT = 20.0  # seconds for anything at all, far above what it takes
@@ -21,6 +22,7 @@ class Served(NamedTuple):
     world: World
     udp: tuple[str, int]
     tcp: tuple[str, int]
+    close_tcp: Callable[[], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -35,11 +37,14 @@ async def serving(world: World, host: str = "127.0.0.1", send_buffer: int | None
         sock.bind((host, 0))
     stream.listen(128)
     udp_address, tcp_address = datagram.getsockname()[:2], stream.getsockname()[:2]
-    udp, tcp = UdpServer(datagram, world.responder, lambda: 0.0), TcpServer(stream, world.responder, lambda: 0.0)
+    udp, tcp = (
+        UdpServer(datagram, world.responder.respond, lambda: 0.0),
+        TcpServer(stream, world.responder.respond, lambda: 0.0),
+    )
     await udp.start()
     await tcp.start()
     try:
-        yield Served(world, udp_address, tcp_address)
+        yield Served(world, udp_address, tcp_address, tcp.close)
     finally:
         await udp.close()
         await tcp.close()
@@ -72,6 +77,9 @@ class TcpClient:
 
     def ask(self, name: str = "web.svc.local", rtype: str = "A", id: int = 0) -> None:
         self.send(framed(make_query(name, rtype, id=id).to_wire()))
+
+    async def drain(self) -> None:
+        await self._writer.drain()
 
     async def receive(self) -> dns.message.Message | None:
         try:

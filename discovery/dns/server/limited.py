@@ -6,7 +6,7 @@ A valid server cookie shows that the client's address is its own, and lifts the 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from discovery.dns.message.edns import Option, option
 from discovery.dns.message.query import Malformed, Request, Transport, has_reply, parse
@@ -14,16 +14,10 @@ from discovery.dns.message.values import Answer
 from discovery.dns.message.wire import Template, error
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.rate_limit import RateLimiter, Verdict, answer_key, question_key
+from discovery.dns.server.responder import Respond
 
 # The question and nothing else: come back over TCP.
 _CUT = Answer(authoritative=False, complete=False)
-
-
-class Responds(Protocol):
-    def respond(
-        self, packet: bytes, now: float, client: str, transport: Transport
-    ) -> bytes | Coroutine[Any, Any, bytes] | None:
-        """As Responder has it."""
 
 
 class Limited:
@@ -31,8 +25,8 @@ class Limited:
     clients only.
     """
 
-    def __init__(self, inner: Responds, limiter: RateLimiter, cookies: Cookies) -> None:
-        self._respond = inner.respond
+    def __init__(self, inner: Respond, limiter: RateLimiter, cookies: Cookies) -> None:
+        self._respond = inner
         self._limiter = limiter
         self._place = limiter.place
         self._cookies = cookies

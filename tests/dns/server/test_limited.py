@@ -39,7 +39,7 @@ def world(*, hot: bool = True) -> World:
 def limited(of: World, per_answer: int = 2, per_prefix: int = 0, slip: int = 2, exempt: Iterable[str] = ()) -> Limited:
     networks = list(map(ip_network, exempt))
     limiter = RateLimiter(per_answer, per_prefix, slip, networks, seed=SEED)
-    return Limited(of.responder, limiter, Cookies(SECRET))
+    return Limited(of.responder.respond, limiter, Cookies(SECRET))
 
 
 def query(name: str = "api.svc.local", *options: dns.edns.Option, rtype: str = "A") -> dns.message.QueryMessage:
@@ -153,7 +153,7 @@ def test_a_prefix_without_tokens_is_not_looked_up_whatever_it_asks() -> None:
 def test_of_what_is_limited_fewer_octets_leave_than_come(
     question: tuple[str, str], options: list[dns.edns.Option] | None
 ) -> None:
-    it = Limited(world().responder, RateLimiter(seed=SEED), Cookies(SECRET))
+    it = Limited(world().responder.respond, RateLimiter(seed=SEED), Cookies(SECRET))
     more = {} if options is None else {"edns": 1232, "options": options}
     packet = make_query(*question, **more).to_wire()  # type: ignore[arg-type]
     came = left = whole = 0
@@ -290,7 +290,7 @@ def test_an_answer_that_is_elsewhere_is_not_counted() -> None:
         def respond(self, packet: bytes, now: float, client: str, transport: Transport) -> Coroutine[Any, Any, bytes]:
             return later()
 
-    it = Limited(Forwards(), RateLimiter(1, 1, exempt=(), seed=SEED), Cookies(SECRET))
+    it = Limited(Forwards().respond, RateLimiter(1, 1, exempt=(), seed=SEED), Cookies(SECRET))
     for _ in range(10):
         reply = it.respond(query().to_wire(), NOW, ALICE, UDP)
         assert isinstance(reply, Coroutine)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import struct
+from typing import Any
 
 import dns.flags
 import dns.rcode
 import pytest
+import uvloop
 
-from discovery.dns.server import sockets as server
+from discovery.dns.server import tcp as server
+from discovery.system.sockets import STREAM, bind
 from tests.dns.sockets import Served, ask_udp, connected, framed, serving, until
 from tests.dns.world import World, data, make_query, outcome
 
@@ -230,3 +235,83 @@ async def test_closing_the_server_ends_its_connections(world: World) -> None:
             client.ask()
             assert await client.receive() is not None
         assert await client.receive() is None
+
+
+# -- the ends of connections
+
+
+def test_a_client_that_resets_before_it_is_accepted_is_nobody(world: World) -> None:
+    """Then there is no peer any more whose address could be asked for. In the server's own loop: asyncio's knows it all the same."""
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        errors: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda loop, context: errors.append(context))
+        stream = socket.create_server(("127.0.0.1", 0))
+        stream.setblocking(False)
+        tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0)
+
+        async def ask_once() -> None:
+            async with connected(stream.getsockname()) as client:
+                client.ask()
+                assert await client.receive()
+
+        await tcp.start()
+        await ask_once()
+        before = open_files()
+        for _ in range(50):  # nothing is accepted meanwhile: this coroutine holds the loop
+            with socket.create_connection(stream.getsockname()) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await ask_once()
+        await until(lambda: open_files() <= before)
+        assert not errors
+        await tcp.close()
+
+    uvloop.run(serve())
+
+
+async def test_queries_that_were_received_before_the_end_are_answered(world: World) -> None:
+    async with serving(world) as served, connected(served.tcp) as client:
+        client.ask(id=999)
+        assert await client.receive()
+        for number in range(500):
+            client.ask("many.svc.local", id=number)
+        await client.drain()
+        closing = asyncio.ensure_future(served.close_tcp())
+        replies = [await client.receive() for _ in range(500)]
+        assert sorted(reply.id for reply in replies if reply) == list(range(500))
+        assert await client.receive() is None, "and then it ends"
+        await closing
+
+
+async def test_a_client_that_never_reads_holds_the_end_up_for_a_moment_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "FINISH_SECONDS", 0.3)
+    async with serving(world, send_buffer=4096) as served:
+        with socket.create_connection(served.tcp) as sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(framed(make_query("many.svc.local", "SRV").to_wire()) * 100)
+            await asyncio.wait_for(served.close_tcp(), 10)
+
+
+async def test_the_backlog_stays_as_it_was_bound(world: World) -> None:
+    """More connections at once than asyncio's own backlog of 100 has room for."""
+    stream = bind(["127.0.0.1"], 0, [STREAM], "")[0]
+    tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0)
+    await tcp.start()
+    try:
+        waiting = [socket.socket() for _ in range(300)]
+        for sock in waiting:  # nothing is accepted meanwhile: this coroutine holds the loop
+            sock.settimeout(1)
+            sock.connect(stream.getsockname())
+        for sock in waiting:
+            sock.close()
+    finally:
+        await tcp.close()
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

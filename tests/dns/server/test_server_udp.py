@@ -8,7 +8,7 @@ import socket
 import dns.flags
 import pytest
 
-from discovery.dns.server import sockets as server
+from discovery.dns.server import udp as server
 from tests.dns.sockets import LIMIT, ask_udp, serving, udp_client
 from tests.dns.world import World, data, make_query, parsed
 

@@ -168,7 +168,7 @@ class Flood(NamedTuple):
 
 def flood(packets: list[bytes], rate: int, seconds: int = 5) -> Flood:
     """So many a second, in turn, all from one victim's address."""
-    it = Limited(world().responder, RateLimiter(seed=bytes(16)), Cookies(bytes(16)))
+    it = Limited(world().responder.respond, RateLimiter(seed=bytes(16)), Cookies(bytes(16)))
     came = out = cut = whole = 0
     for number, asked in enumerate(islice(cycle(packets), rate * (seconds + 1))):
         reply = it.respond(asked, NOW + number / rate, VICTIM, UDP)

@@ -14,7 +14,7 @@ import dns.message
 import dns.query
 import pytest
 
-from discovery.dns.server.sockets import MAX_TCP_CONNECTIONS
+from discovery.dns.server.tcp import MAX_TCP_CONNECTIONS
 from tests.stories.process import LIMIT
 from tests.stories.standards.clients import failing_start, kdig, rcode, rdata, run
 from tests.stories.standards.memory import descriptors

@@ -12,7 +12,7 @@ import dns.message
 import dns.query
 import pytest
 
-from discovery.dns.server.sockets import MAX_TCP_CONNECTIONS, TCP_IDLE_SECONDS
+from discovery.dns.server.tcp import MAX_TCP_CONNECTIONS, TCP_IDLE_SECONDS
 from tests.stories.process import Discovery, running
 from tests.stories.standards.memory import rss
 from tests.stories.standards.streams import Stream, connected, framed

@@ -1,0 +1,212 @@
+"""DNS over TCP (RFC 7766) and over TLS (RFC 7858): messages with their length in front, pipelined as clients like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from typing import cast
+
+from discovery.dns.message.query import CutShort, Transport
+from discovery.dns.server.deferred import DeferredReplies
+from discovery.dns.server.responder import Respond
+from discovery.system.sockets import BACKLOG
+from discovery.system.tls import Tls, TlsListener
+
+# Messages of one connection for one turn of the event loop, and the seconds it may take if they are hard to answer.
+BURST = 64
+TURN_SECONDS = 0.002
+# RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
+TCP_IDLE_SECONDS = 10.0
+# When the server closes: a connection ends when nothing more has come for so long, and all end after so long. The process has 5.
+LAST_SECONDS, FINISH_SECONDS = 0.1, 2.0
+# Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
+MAX_TCP_CONNECTIONS = 512
+# RFC 1035 §4.2.2.
+_LENGTH = struct.Struct("!H")
+
+
+class TcpServer:
+    """Serves one listening socket, DNS over TLS with `tls`. Idle connections are closed after `TCP_IDLE_SECONDS`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        respond: Respond,
+        clock: Callable[[], float],
+        deferred: DeferredReplies | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        self._sock = sock
+        self._tls = tls
+        self._connections: dict[_Connection, None] = {}  # longest idle first
+        self._all_closed = asyncio.Event()
+        self._server: asyncio.Server | TlsListener | None = None
+        self.deferred = deferred or DeferredReplies()
+        self.transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
+        self.respond = respond
+        self.now = clock
+
+    async def start(self) -> None:
+        if self._tls is not None:
+            self._server = TlsListener(self._sock, self._tls, lambda: _Connection(self))
+            return
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, backlog=BACKLOG)
+
+    async def close(self) -> None:
+        """What was received is answered first."""
+        if self._server is None:  # never started
+            self._sock.close()
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                while self._connections:
+                    self._all_closed.clear()
+                    await self._all_closed.wait()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._server.wait_closed()
+
+    def opened(self, connection: _Connection) -> None:
+        self._connections[connection] = None
+        if len(self._connections) > MAX_TCP_CONNECTIONS:
+            longest_idle = next(iter(self._connections))
+            self.closed(longest_idle)  # at once: the transport may take a while
+            longest_idle.close()
+
+    def used(self, connection: _Connection) -> None:
+        if connection in self._connections:
+            self._connections[connection] = self._connections.pop(connection)
+
+    def closed(self, connection: _Connection) -> None:
+        self._connections.pop(connection, None)
+        if not self._connections:
+            self._all_closed.set()
+
+
+class _Connection(asyncio.Protocol):
+    """One client. While it does not read, nothing more is read from it. Replies that take time are sent when they are there, not in
+    the order of their queries (RFC 7766 §6.2.1.1).
+    """
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._received = bytearray()
+        self._paused = False
+        self._finishing = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._idle: asyncio.TimerHandle | None = None
+        self._way = replace(server.transport, stream=self._stream)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # the client reset the connection before it was accepted
+            self._transport.abort()
+            return
+        self._client = str(peer[0])
+        self._restart_idle_timer()
+        self._server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._answer_whole_messages()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._writable.clear()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._writable.set()
+        self._continue()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._server.closed(self)
+        self._writable.set()
+        self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
+
+    def finish(self) -> None:
+        """The server closes: no more than what is on its way is answered, and then the connection ends."""
+        self._finishing = True
+        self._restart_idle_timer()
+
+    def close(self) -> None:
+        # A client that never reads would keep its unsent answers, and so the connection, for ever. `finish` has its own limit.
+        if self._transport.get_write_buffer_size() and not self._finishing:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _answer_whole_messages(self) -> None:
+        until = self._server.now() + TURN_SECONDS
+        for _ in range(BURST):
+            if self._paused or (packet := self._next_message()) is None:
+                return
+            self._restart_idle_timer()
+            reply = self._server.respond(packet, self._server.now(), self._client, self._way)
+            if isinstance(reply, bytes):
+                self._write(reply)
+            elif reply is not None:
+                self._server.deferred.add(reply, self._write)
+            if self._server.now() > until:
+                break
+        self._transport.pause_reading()  # the rest in the next turn: others wait too
+        asyncio.get_running_loop().call_soon(self._continue)
+
+    def _continue(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer_whole_messages()
+
+    def _stream(self, messages: AsyncGenerator[bytes]) -> None:
+        self._server.deferred.stream(self._send_all(messages))
+
+    async def _send_all(self, messages: AsyncGenerator[bytes]) -> None:
+        """Each message when there is room for it, which counts as a sign of life; one that cannot be made ends the connection."""
+        async with contextlib.aclosing(messages):
+            try:
+                async for message in messages:
+                    await self._writable.wait()
+                    if self._transport.is_closing():
+                        return
+                    self._restart_idle_timer()
+                    self._write(message)
+            except CutShort:
+                self._transport.abort()
+
+    def _write(self, reply: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(_LENGTH.pack(len(reply)) + reply)
+
+    def _next_message(self) -> bytes | None:
+        if len(self._received) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+        if len(self._received) < end:
+            return None
+        packet = bytes(self._received[_LENGTH.size : end])
+        del self._received[:end]
+        return packet
+
+    def _restart_idle_timer(self) -> None:
+        """Only a whole message counts as a sign of life, so that a trickle of octets holds nothing open."""
+        if self._idle is not None:
+            self._idle.cancel()
+        seconds = LAST_SECONDS if self._finishing else TCP_IDLE_SECONDS
+        self._idle = asyncio.get_running_loop().call_later(seconds, self.close)
+        self._server.used(self)

@@ -1,0 +1,126 @@
+"""DNS over UDP: one socket, read in a burst until it would block.
+
+On a wildcard address a reply leaves from the address that was asked (IP_PKTINFO): clients drop it otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from discovery.dns.message.query import UDP
+from discovery.dns.server.deferred import DeferredReplies
+from discovery.dns.server.responder import Respond
+
+# Datagrams for one turn of the event loop, and the seconds it may take if they are hard to answer: a flood of queries must not
+# starve HTTP.
+BURST = 64
+TURN_SECONDS = 0.002
+# Octets of queries that may wait, as the kernel counts them (0.8 KB for a small one, and twice of this is granted): some 650, which
+# take 15 ms. More would only be answered when nobody waits any more; the newest are shed instead.
+RECEIVE_BUFFER = 256 * 1024
+# The largest query that is read whole; longer ones are cut and thus malformed. Real queries have under 512 octets.
+MAX_DATAGRAM = 4096
+
+# socket has no name for Linux's IP_PKTINFO before Python 3.13; struct in_pktinfo is index, local address, header address.
+_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+# Linux: socket(7) has it as SO_MEMINFO; the ninth number is the count of drops.
+_SO_MEMINFO = 55 if sys.platform == "linux" else None
+_ANCILLARY = socket.CMSG_SPACE(64)
+
+
+class UdpServer:
+    """Serves one bound, non-blocking datagram socket."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        respond: Respond,
+        clock: Callable[[], float],
+        deferred: DeferredReplies | None = None,
+    ) -> None:
+        self._sock = sock
+        self._respond = respond
+        self._clock = clock
+        self._deferred = deferred or DeferredReplies()
+        self._wildcard = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
+        if self._wildcard:
+            _ask_for_destination(sock)
+
+    def shed(self) -> int:
+        """Queries that came while the socket's buffer was full: the newest, dropped by the kernel before anybody read them."""
+        if _SO_MEMINFO is None:
+            return 0
+        return int(struct.unpack_from("=I", self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36), 32)[0])
+
+    async def start(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        asyncio.get_running_loop().add_reader(self._sock, self._on_readable)
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    def _on_readable(self) -> None:
+        # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
+        with contextlib.suppress(OSError):
+            if self._wildcard:
+                self._answer_on_wildcard()
+            else:
+                self._answer_plain()
+
+    def _answer_plain(self) -> None:
+        receive, respond, send, clock = self._sock.recvfrom, self._respond, self._sock.sendto, self._clock
+        until = clock() + TURN_SECONDS
+        for _ in range(BURST):
+            packet, client = receive(MAX_DATAGRAM)
+            now = clock()
+            reply = respond(packet, now, client[0], UDP)
+            if isinstance(reply, bytes):
+                send(reply, client)
+            elif reply is not None:
+                self._deferred.add(reply, partial(_send_to, send, client))
+            if now > until:
+                return
+
+    def _answer_on_wildcard(self) -> None:
+        until = self._clock() + TURN_SECONDS
+        for _ in range(BURST):
+            packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
+            now = self._clock()
+            reply = self._respond(packet, now, client[0], UDP)
+            send = partial(self._send_from, [_as_source(*item) for item in ancillary])
+            if isinstance(reply, bytes):
+                send(reply, client)
+            elif reply is not None:
+                self._deferred.add(reply, partial(_send_to, send, client))
+            if now > until:
+                return
+
+    def _send_from(self, source: list[tuple[int, int, bytes]], reply: bytes, client: Any) -> None:
+        self._sock.sendmsg([reply], source, 0, client)
+
+
+def _send_to(send: Callable[[bytes, Any], object], client: Any, reply: bytes) -> None:
+    send(reply, client)
+
+
+def _ask_for_destination(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """The packet info of a query, turned round: its destination becomes the reply's source, the route is the kernel's choice."""
+    if level == socket.IPPROTO_IP:
+        return level, kind, bytes(4) + data[4:8] + bytes(4)
+    return level, kind, data
