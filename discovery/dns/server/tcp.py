@@ -21,8 +21,8 @@ BURST = 64
 TURN_SECONDS = 0.002
 # RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
 TCP_IDLE_SECONDS = 10.0
-# When the server closes: a connection ends when nothing more has come for so long, and all end after so long. The process has 5.
-LAST_SECONDS, FINISH_SECONDS = 0.1, 2.0
+# When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5.
+SILENT_SECONDS, FINISH_SECONDS = 0.05, 2.0
 # Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
 MAX_TCP_CONNECTIONS = 512
 # RFC 1035 §4.2.2.
@@ -100,7 +100,7 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._received = bytearray()
         self._paused = False
-        self._finishing = False
+        self._finishing = self._heard = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._idle: asyncio.TimerHandle | None = None
@@ -118,6 +118,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        self._heard = True
         self._answer_whole_messages()
 
     def pause_writing(self) -> None:
@@ -138,9 +139,9 @@ class _Connection(asyncio.Protocol):
         self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
 
     def finish(self) -> None:
-        """The server closes: no more than what is on its way is answered, and then the connection ends."""
-        self._finishing = True
-        self._restart_idle_timer()
+        """The server closes: no more than what was received is answered, and then the connection ends."""
+        self._finishing = self._heard = True
+        self._end_when_silent()
 
     def close(self) -> None:
         # A client that never reads would keep its unsent answers, and so the connection, for ever. `finish` has its own limit.
@@ -193,11 +194,16 @@ class _Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(_LENGTH.pack(len(reply)) + reply)
 
-    def _next_message(self) -> bytes | None:
+    def _end_of_message(self) -> int | None:
+        """None when what was received is less than a message."""
         if len(self._received) < _LENGTH.size:
             return None
-        end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
-        if len(self._received) < end:
+        end: int = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+        return end if len(self._received) >= end else None
+
+    def _next_message(self) -> bytes | None:
+        end = self._end_of_message()
+        if end is None:
             return None
         packet = bytes(self._received[_LENGTH.size : end])
         del self._received[:end]
@@ -205,8 +211,18 @@ class _Connection(asyncio.Protocol):
 
     def _restart_idle_timer(self) -> None:
         """Only a whole message counts as a sign of life, so that a trickle of octets holds nothing open."""
+        if not self._finishing:
+            self._call_later(TCP_IDLE_SECONDS, self.close)
+            self._server.used(self)
+
+    def _end_when_silent(self) -> None:
+        if self._heard or self._paused or self._end_of_message() is not None:
+            self._heard = False
+            self._call_later(SILENT_SECONDS, self._end_when_silent)
+        else:
+            self.close()
+
+    def _call_later(self, seconds: float, what: Callable[[], None]) -> None:
         if self._idle is not None:
             self._idle.cancel()
-        seconds = LAST_SECONDS if self._finishing else TCP_IDLE_SECONDS
-        self._idle = asyncio.get_running_loop().call_later(seconds, self.close)
-        self._server.used(self)
+        self._idle = asyncio.get_running_loop().call_later(seconds, what)
