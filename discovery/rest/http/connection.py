@@ -1,6 +1,6 @@
 """A client's connection: requests are taken from it one by one and answered in their order, by our own handlers or through aiohttp.
 
-Nothing is parsed while a request is in hand, but for what came in one piece with it; what waits is bounded, and then no more is read.
+Nothing is parsed while a request is in hand, but for what came in one slice with it; while anything waits, no more is read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from discovery.rest.http.patience import SECONDS, Patience, Phase
 
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
 _PER_TURN = 64
-# Octets that wait for their turn before no more are read. The loop reads up to 256 KiB at once.
-_MAX_UNREAD = 64 * 1024
 # Octets of a body that are parsed at a time.
 _BODY_SLICE = 256 * 1024
 # Seconds that a client may go on sending what nobody wants, so that it gets to read why.
@@ -258,7 +256,7 @@ class Connection(asyncio.Protocol):
     # -- bounds
 
     def _look(self) -> None:
-        """What the client owes us decides how long it may take, and who makes way for others. So much as waits is not read on."""
+        """What the client owes us decides how long it may take, and who makes way for others. While octets wait, no more are read."""
         if self._closing or self._transport is None:
             return
         framer = self._framer
@@ -272,7 +270,7 @@ class Connection(asyncio.Protocol):
             phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
         if self._patience.wait_for(phase, framer.coming if phase is Phase.BODY else None) and phase in _OWING:
             self._limits.owes(self)
-        if (len(self._unread) > _MAX_UNREAD) is not self._reading_paused:
+        if bool(self._unread) is not self._reading_paused:
             self._reading_paused = not self._reading_paused
             if self._reading_paused:
                 self._transport.pause_reading()

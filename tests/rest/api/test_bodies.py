@@ -97,3 +97,22 @@ async def test_one_that_does_not_say_its_length_is_cut_off_where_it_gets_too_lon
         writer.write(head + chunk * 5)
         answer = await answered(reader, writer)
         assert answer.startswith(b"HTTP/1.1 413")
+
+
+async def test_stalled_dns_messages_need_no_token_and_keep_nobody_out_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,200 of 64 KiB filled what 64 MiB of bodies may be. Here a tenth of both."""
+    monkeypatch.setattr(bodies, "MAX_BODIES", bodies.MAX_BODIES // 10)
+    head = b"POST /dns-query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/dns-message\r\nContent-Length: 65535\r\n\r\n"
+    stalled = []
+    async with serving() as api:
+        await api.register()
+        for _ in range(120):
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write(head + b" " * 65534)
+            await writer.drain()
+            stalled.append(writer)
+        await api.get("/health")
+        batch = json.dumps({"x": " " * 500_000, "instances": [USER]}).encode()
+        assert (await api.request("POST", "/heartbeats", batch)).body["updated"] == 1
+        for writer in stalled:
+            writer.transport.abort()

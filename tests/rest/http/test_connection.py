@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import struct
 import time
 import tracemalloc
 import weakref
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from discovery.core.instance import Registration
 from discovery.rest.api import views
+from discovery.rest.api.times import Times
+from discovery.rest.guard.admission import anyone
+from discovery.rest.guard.browsers import Browsers
+from discovery.rest.guard.cors import Cors
 from discovery.rest.http import server
 from discovery.rest.http.connection import Connection, Shared
+from discovery.rest.http.connections import Connections
 from discovery.rest.http.exchange import Exchange
 from discovery.rest.http.framing import Framer, Heads
+from discovery.rest.http.front import Front
+from discovery.system.sockets import BACKLOG, STREAM, bind
 from tests.rest.harness import LIMIT, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
 
@@ -284,3 +294,62 @@ def test_no_head_takes_long_to_read(filling: bytes) -> None:
         if not framer.ended:
             framer.feed(head[at : at + 100])
     assert time.process_time() - began < 0.05
+
+
+# -- how connections begin and end
+
+# The most that this system gives any socket.
+SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())
+
+
+async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given() -> None:
+    """asyncio and aiohttp call listen() again, with 100 or 128."""
+    [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
+    app = web.Application()
+    served = server.Server(a_front(), app, Connections(100, 100))
+    await served.setup()
+    try:
+        await served.listen(sock, None)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        backlog = struct.unpack_from("I", info, 28)[0]  # tcpi_sacked: that of a socket that listens
+        assert backlog == min(BACKLOG, SOMAXCONN)
+    finally:
+        await served.close()
+
+
+def a_front() -> Front:
+    times = Times(time.monotonic, time.time)
+    return Front(times, time.monotonic, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None)
+
+
+@pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
+@pytest.mark.parametrize("lane", [True, False])
+async def test_a_client_that_has_said_all_it_has_to_say_still_gets_its_answers(lane: bool, sent: bytes) -> None:
+    """As `nc` and shell scripts do: they close their side behind the last request."""
+    async with filled(lane) as api, asyncio.timeout(LIMIT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        writer.write(sent)
+        writer.write_eof()
+        assert statuses(replies(await reader.read())) == [200] * sent.count(b"Host:")
+        writer.close()
+
+
+async def test_a_client_that_is_told_its_body_is_too_long_can_read_why_while_it_still_sends() -> None:
+    """Closed with octets unread, the kernel would answer with a reset, and the answer be lost."""
+    async with filled(lane=True) as api:
+        got = await talk(api.port, request("POST /register", "Content-Length: 9000000"), *[b" " * 65536] * 10)
+        assert statuses(replies(got)) == [413]
+
+
+async def test_half_an_answer_ends_the_connection() -> None:
+    """The next one would be taken for the rest of it."""
+
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        raise RuntimeError("a bug")
+
+    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+        got = await talk(api.port, request("GET /breaks") + HEALTH)
+        assert got.endswith(b"4\r\nhalf\r\n")

@@ -24,7 +24,7 @@ from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
 
 # Seconds, instead of 10, 30 and 31.
-HEAD, BODY, READ = 0.1, 0.5, 0.3
+HEAD, BODY, READ = 0.1, 0.5, 0.5
 # The address space of loopback is wide enough for more than one client.
 ELSEWHERE = "127.0.0.2"
 

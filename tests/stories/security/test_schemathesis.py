@@ -43,6 +43,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 KNOWN = {"name": "user-service", "id": "user-1", "ip": "10.0.0.7", "port": 3001}
+KNOWN["dns"] = "AAABAAABAAAAAAAADHVzZXItc2VydmljZQNzdmMFbG9jYWwAAAEAAQ"  # QUERY, in base64url
 BODY = b'{"name": "user-service", "ip": "10.0.0.7", "port": 3001, "id": "user-1", "metadata": {"a": [1, null]}, "tags": ["blue"]}'
 QUERY = bytes.fromhex("0000010000010000000000000c757365722d7365727669636503737663056c6f63616c0000010001")
 
