@@ -263,6 +263,15 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> Non
     await writer.close(LIMIT)
 
 
+async def test_patience_counts_for_one_write_and_not_for_the_time_between(file: FakeFile) -> None:
+    writer = a_writer(file, patience=0.03)
+    for item in "abc":
+        await writer.settled(writer.put(item))
+        await asyncio.sleep(0.05)
+    assert file.notices == []
+    await writer.close(LIMIT)
+
+
 async def test_a_file_that_hangs_delays_no_other(writer: BackgroundWriter[str], file: FakeFile) -> None:
     hangs = FakeFile()
     other = a_writer(hangs)
@@ -306,6 +315,13 @@ async def test_close_writes_what_is_left_while_a_write_is_under_way(file: FakeFi
     file.let_go.set()
     assert await closing == 0
     assert (file.content, file.closed) == (["first", "second"], 1)
+
+
+async def test_close_at_once_writes_once(file: FakeFile) -> None:
+    writer = a_writer(file)
+    writer.put("a")
+    assert await writer.close(LIMIT) == 0
+    assert (file.begun, file.closed) == ([["a"]], 1)
 
 
 async def test_close_of_a_writer_that_never_wrote(file: FakeFile) -> None:

@@ -51,12 +51,10 @@ def image(file: Path) -> bytearray:
         return octets
     page_size = header.page_size
     for commit in _commits(log, header):
-        size = commit[-1].size * page_size
-        octets.extend(bytes(max(0, size - len(octets))))
+        octets.extend(bytes(max(0, commit[-1].size * page_size - len(octets))))  # a registry's file never shrinks
         for frame in commit:
             start = (frame.page - 1) * page_size
             octets[start : start + page_size] = log[frame.at : frame.at + page_size]
-        del octets[size:]
     return octets
 
 

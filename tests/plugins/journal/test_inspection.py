@@ -164,6 +164,20 @@ def test_a_log_of_commits_that_were_moved_already_changes_nothing(folder: Path, 
     assert len(inspect(folder / FILE).instances) == 400
 
 
+@pytest.mark.parametrize("versions", [b"\3\1", b"\1\3", b"\2\1", b"\0\0"])
+def test_a_header_that_sqlite_would_read_but_never_write_is_damage(
+    folder: Path, tmp_path: Path, versions: bytes
+) -> None:
+    file = a_file(tmp_path / "live", 5)
+    files.back_up(tmp_path / "live", tmp_path / "single")
+    octets_of_file = bytearray((tmp_path / "single").read_bytes())
+    octets_of_file[18:20] = versions
+    file.write_bytes(octets_of_file)
+    error = refusal(lambda: files.open_for_service(file.parent, WALL))
+    assert isinstance(error, Damaged)
+    assert "its header is not what was written" in str(error)
+
+
 def test_a_folder_in_the_place_of_the_file_is_told(folder: Path) -> None:
     (folder / FILE).mkdir(parents=True)
     error = refusal(lambda: files.open_for_service(folder, WALL))

@@ -169,6 +169,22 @@ def test_a_bit_flipped_with_two_commits_behind_it_is_damage(file: Path, left: Le
     print(f"{len(bits + heads)} flips, each refused")
 
 
+def test_a_bit_flipped_in_a_salt_of_the_last_commit_but_one_is_damage(file: Path, tmp_path: Path) -> None:
+    """Also where each commit is a single frame, of one and the same page."""
+    (tmp_path / "live").mkdir()
+    with contextlib.closing(a_database(tmp_path / "live" / FILE)) as live:
+        for version in range(4):
+            live.commit(puts([an_instance(0, version)]))
+        main, log = live.file.read_bytes(), live.file.with_name(f"{FILE}-wal").read_bytes()
+    ends = ends_of(log)
+    frame = FRAME_HEADER + page_size(log)
+    assert ends[-1] - ends[-2] == frame
+    for octet in range(8, 16):
+        flipped = bytearray(log)
+        flipped[ends[-2] - frame + octet] ^= 1
+        assert is_torn_in_the_middle(put(file, main, bytes(flipped))), octet
+
+
 def test_a_bit_flipped_anywhere_else_is_damage_or_gives_back_every_commit_before(file: Path, left: Left) -> None:
     chosen = random.Random(8)
     last = [chosen.randrange(left.ends[-3] * 8, len(left.log) * 8) for _ in range(60)]
