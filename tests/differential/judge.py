@@ -39,6 +39,13 @@ class Judge:
             self._compare_fixed(label)
         await self._compare_resolve(service)
 
+    def serial(self, index: int) -> None:
+        """The SOA's is the index, which HTTP has just told."""
+        for zone in ZONES:
+            [soa] = self.house.ask(zone, "SOA", warm=self.random.random() < 0.5).data
+            assert int(soa.split()[2]) == index
+            self.compared["serial"] += 1
+
     async def everything(self, services: Iterable[str], ips: Iterable[str]) -> None:
         """`services` and `ips`: names and addresses to ask for though nobody may have them."""
         for service in {*self.model.services(), *services}:

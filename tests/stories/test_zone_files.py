@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from tests.stories.dig import dig
 from tests.stories.process import Discovery, running, until
+from tests.stories.standards.clients import failing_start
 
 HEAD = """$TTL 60
 @ IN SOA ns hostmaster 0 60 10 604800 2
@@ -91,6 +93,42 @@ def test_a_bad_file_keeps_the_old_zone_and_the_log_says_which_file_and_line(
     _write(server, path, PRINTER)
     until(lambda: dig(server, "mended.svc.local").status == "NXDOMAIN")
     assert re.search(re.escape(str(path)) + said, lines[0]), lines
+
+
+def test_a_fifo_in_the_folder_is_named_and_neither_reloads_nor_the_end_wait_for_it(zone_file: Path) -> None:
+    with running(ZONES_DIR=str(zone_file.parent), HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+        fifo = zone_file.parent / "pipe.example.zone"
+        os.mkfifo(fifo)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: any(str(fifo) in line for line in server.log))
+        assert dig(server, "printer.svc.local").rdata == {"192.0.2.7"}
+        fifo.unlink()
+        _write(server, zone_file, PRINTER + "mended IN A 192.0.2.9\n")
+        until(lambda: dig(server, "mended.svc.local").rdata == {"192.0.2.9"})
+        os.mkfifo(fifo)
+        server.process.send_signal(signal.SIGHUP)
+        assert server.stop() == 0
+
+
+def test_a_fifo_at_the_start_is_an_error_that_names_it(zone_file: Path) -> None:
+    fifo = zone_file.parent / "pipe.example.zone"
+    os.mkfifo(fifo)
+    assert str(fifo) in failing_start(1, ZONES_DIR=str(zone_file.parent))
+
+
+def test_a_name_that_could_not_be_found_is_refused_while_the_zone_is_there(zone_file: Path) -> None:
+    child = zone_file.parent / "child.svc.local.zone"
+    child.write_text(HEAD)
+    with running(ZONES_DIR=str(zone_file.parent), HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+        body = {"name": "Child", "ip": "10.0.0.1", "port": 1}
+        reply = server.request("POST", "/register", body)
+        assert (reply.status, reply.body["code"]) == (409, "NAME_RESERVED")
+        assert "the label of the zone child.svc.local" in reply.body["message"]
+        child.unlink()
+        until(lambda: server.request("POST", "/register", body).status == 201)
+        child.write_text(HEAD)
+        until(lambda: any("service child: its name is the label of the zone" in line for line in server.log))
+        assert server.heartbeat("child", "10.0.0.1", 1).status == 200
 
 
 @pytest.fixture(scope="module")

@@ -21,13 +21,13 @@ def reserved(live: Iterable[StaticZone], origins: Iterable[Name]) -> dict[str, s
     why: dict[str, str] = {}
     origins = tuple(origins)
     for zone in live:
-        why |= dict.fromkeys(_BROWSED, _BROWSING)
+        why |= dict.fromkeys(zone.labels, _FIXED)  # perhaps a hundred thousand
+        why[_BROWSED] = _BROWSING
         if spellings.is_consul(zone.origin):
             why |= dict.fromkeys(_CONSULS, _CONSUL.format(to_text(zone.origin)))
         for origin in origins:
             if origin[1:] == zone.origin:
                 why[_text(origin[0])] = f"is the label of the zone {to_text(origin)}"
-        why |= dict.fromkeys(map(_text, zone.labels), _FIXED)
     return why
 
 
@@ -35,5 +35,5 @@ def _text(label: bytes) -> str:
     return label.decode("ascii", "replace")
 
 
-_BROWSED = [_text(browse.ROOT[0][1:])]
+_BROWSED = _text(browse.ROOT[0][1:])
 _CONSULS = list(map(_text, spellings.CONSUL_BRANCHES))

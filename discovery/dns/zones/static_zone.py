@@ -16,7 +16,10 @@ RRsets = Mapping[int, tuple[RR, ...]]
 
 
 class StaticZone:
-    """`nodes`: absolute lower-case owner names to their RRsets by type; the origin has an SOA and an NS RRset."""
+    """`nodes`: absolute lower-case owner names to their RRsets by type; the origin has an SOA and an NS RRset.
+
+    `labels`: those right below the origin that have records of their own, as text.
+    """
 
     def __init__(self, origin: Name, nodes: Mapping[Name, RRsets]) -> None:
         self.origin = origin
@@ -24,18 +27,14 @@ class StaticZone:
         self._branches = frozenset(_branches(origin, nodes))
         self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
         self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
+        depth = len(origin) + 1
+        self.labels = frozenset(name[0].decode("ascii", "replace") for name in nodes if len(name) == depth)
         wildcard = (b"*", *origin)
         self._has_wildcard = wildcard in nodes or wildcard in self._branches or origin in self._dnames
 
     @property
     def soa(self) -> RR:
         return self._nodes[self.origin][Type.SOA][0]
-
-    @property
-    def labels(self) -> Iterable[bytes]:
-        """Those right below the origin that have records of their own."""
-        depth = len(self.origin) + 1
-        return (name[0] for name in self._nodes if len(name) == depth)
 
     @property
     def records(self) -> Iterable[RR]:
