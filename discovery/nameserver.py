@@ -11,7 +11,7 @@ from typing import Any
 from discovery import __version__
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
-from discovery.dns.server.client_router import ClientRouter
+from discovery.dns.server.client_router import by_client
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers
@@ -131,8 +131,7 @@ class NameServer:
         differing = [one for one in plugins if type(one).lookup is not Plugin.lookup and not one.same_for_all]
         if not differing:
             return kept, kept.respond
-        router = ClientRouter(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
-        return kept, router.respond
+        return kept, by_client(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:
