@@ -59,7 +59,10 @@ SHAPES: list[dict[str, Any]] = [
     {"edns": 1232, "options": [dns.edns.CookieOption(b"9 octets", b"x" * 16)]},
     {"udp": False},
     {"udp": False, "edns": 0},
-    *({"edns": 1232, "options": [dns.edns.GenericOption(code, b"1234")]} for code in (3, 11, 12, 65001)),
+    *(
+        {"edns": 1232, "options": [dns.edns.GenericOption(dns.edns.OptionType.make(code), b"1234")]}
+        for code in (3, 11, 12, 65001)
+    ),
     {"edns": 1232, "options": [dns.edns.ECSOption("10.0.0.0", 24), COOKIE]},
 ]
 
