@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+from discovery.core.caller import SERVER
+from discovery.core.ids import new_id
 from discovery.engines.local import LocalEngine
 from discovery.nameserver import NameServer
-from discovery.plugins import Factory, allow, audit, auth, check, forward, journal, transfer
+from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, transfer
 from discovery.settings import Settings
 from discovery.store.brake import Brake
-from discovery.store.change_log import narrate
+from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
-from discovery.store.engine import Engine
+from discovery.store.engine import Engine, WriteSeams
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
+from discovery.store.writes import ReloadZones
 from discovery.system.env import SettingsError
 from discovery.system.files import FileWatch
 from discovery.system.tls import Tls, TlsError
@@ -49,25 +52,27 @@ class Server:
         random = Random()  # orders answers, guards nothing
         self._registry = _registry(settings, self._clock, random)
         self._registry.loaded = False
-        self._registry.subscribe(narrate)
+        self._registry.followers.append(log_commit)
         self._clock.on_pause = self._registry.resume
-        self._reaper = Reaper(self._registry, self._clock)
         made = [factory(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
+        self._seams = Seams(followers=self._registry.followers)
+        for plugin in self._plugins:
+            plugin.install(self._seams)
         self._check_exposure(settings)
-        self._engine: Engine = LocalEngine(self._registry, self._clock)
-        for plugin in reversed(self._plugins):
-            self._engine = plugin.engine(self._engine)
+        self._engine = _engine(settings, self._registry, self._clock, self._seams)
+        self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
         self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
-        self._names = NameServer(settings, self._registry, self._clock, random, self._plugins, self._tls)
+        self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls)
+        self._names.zones.on_reload = self._zones_reloaded
         self._web = Web(
             settings,
             self._registry,
             self._engine,
             self._clock,
             random,
-            self._plugins,
+            self._seams,
             self._tls,
             self._names.respond_over_https,
             self._names.zones.is_fixed_host,
@@ -80,7 +85,6 @@ class Server:
         self._names.zones.load()
         try:
             for plugin in self._plugins:
-                self._registry.subscribe(plugin.changed)
                 await plugin.open(self._engine)
             await self._engine.open()
             self._registry.begin(self._clock())
@@ -128,13 +132,16 @@ class Server:
         if (
             settings.public_address is None
             or settings.allow_anonymous
-            or any(plugin.guards for plugin in self._plugins)
+            or self._seams.authorize  # nobody writes without a right to it
         ):
             return
         raise SettingsError(
             f"HOST, DNS_HOST: {settings.public_address} can be reached from other machines and anybody there could register; set API_TOKEN "
             "or TOKENS_FILE, listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
         )
+
+    async def _zones_reloaded(self) -> None:
+        await self._engine.submit(ReloadZones("zone files were read again"), SERVER)
 
     def _more_stats(self) -> dict[str, Any]:
         parts: list[Any] = [self._web, self._names, *self._plugins]
@@ -153,7 +160,7 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
         max_instances=settings.max_instances_per_service,
         max_services=settings.max_services,
         max_in_all=settings.max_instances,
-        new_id=lambda: str(uuid.uuid4()),
+        new_id=new_id,
         started_at=clock(),
         # Without a memory of it, neither the index nor the DNS serial should go back: start where one change a second since the epoch
         # would have led (after more changes than that they do go back, by as many as there were too many). Fits the serial's 32 bits
@@ -162,6 +169,20 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
         brake=Brake(settings.brake_percent, settings.brake_max_seconds, sweep, timeout, random),
         damping=Damping(settings.flap_max_changes, settings.flap_window_seconds),
     )
+
+
+# How the truth is shared between processes, by the scheme of ENGINE_URL: the engine alone is one line here.
+ENGINES: Mapping[str, Callable[[Registry, Callable[[], float], Callable[[], float], WriteSeams], Engine]] = {
+    "": LocalEngine,
+}
+
+
+def _engine(settings: Settings, registry: Registry, clock: Clock, seams: Seams) -> Engine:
+    scheme = settings.engine_url.partition(":")[0]
+    if scheme not in ENGINES:
+        known = ", ".join(name or "none (this process alone)" for name in ENGINES)
+        raise SettingsError(f"ENGINE_URL: there is no engine {scheme!r}; there are: {known}")
+    return ENGINES[scheme](registry, clock, time.time, seams)
 
 
 def _tls(settings: Settings) -> Tls | None:

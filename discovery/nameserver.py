@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from discovery import __version__
+from discovery.core.event import Commit, ZonesEvent
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
-from discovery.dns.server.client_router import by_client
+from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers
@@ -25,7 +26,7 @@ from discovery.dns.zones.catalog import Catalog, Lookup, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.zone import Zone
-from discovery.plugins import Plugin
+from discovery.plugins import Seams, everybody
 from discovery.settings import Settings
 from discovery.store.registry import Registry
 from discovery.system.sockets import DATAGRAM, STREAM, authority_of, bind
@@ -42,13 +43,13 @@ class NameServer:
         registry: Registry,
         clock: Callable[[], float],
         random: Random,
-        plugins: Sequence[Plugin],
+        seams: Seams,
         tls: Tls | None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._clock = clock
-        self._plugins = plugins
+        self._seams = seams
         self._tls = tls
         self._catalog = Catalog(())
         origins = [names.from_text(domain) for domain in settings.dns_domain]
@@ -74,8 +75,7 @@ class NameServer:
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
-        registry.subscribe(self._reverse.changed)
-        registry.subscribe(lambda change: self._kept.forget(change.instance.spec.key.service))
+        registry.followers += [self._reverse.follow_commit, self._forget]
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
@@ -110,28 +110,34 @@ class NameServer:
         limited = {"slipped": self._limited.slipped, "dropped": self._limited.dropped}
         return {"dns": {"shed": shed, "rateLimited": limited}}
 
+    def _forget(self, commit: Commit) -> None:
+        for event in commit.events:
+            if not isinstance(event, ZonesEvent):
+                self._kept.forget(event.service)
+
     def _follow(self, zones: Sequence[Zone]) -> None:
         self._kept.follow(zones)
-        for plugin in self._plugins:
-            plugin.follow(zones)
+        for follow in self._seams.zones:
+            follow(zones)
 
     def _make_responder(self, cookies: Cookies, random: Random) -> tuple[KeptAnswers, Respond]:
-        settings, plugins = self._settings, self._plugins
+        settings, seams = self._settings, self._seams
         server_names = ServerNames(f"discovery {__version__}", settings.dns_server_id)
         lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, server_names.lookup))
-        for plugin in reversed(plugins):
-            lookup = plugin.lookup(lookup)
-        recurses = _any_of([one.recurses for one in plugins if type(one).recurses is not Plugin.recurses])
+        for seam in reversed(seams.lookups):
+            lookup = seam.wrap(lookup)
+        recurses = _any_of(seams.recurses)
         replies = Replies(cookies, settings.dns_server_id.encode(), recurses, settings.dns_require_cookies)
         responder = Responder(lookup, replies, random)
         rest: Respond = responder.respond
-        for plugin in reversed(plugins):
-            rest = plugin.respond(rest)
+        for wrap in reversed(seams.responders):
+            rest = wrap(rest)
         kept = KeptAnswers(responder, replies, lambda: self._registry.index, rest)
-        differing = [one for one in plugins if type(one).lookup is not Plugin.lookup and not one.same_for_all]
-        if not differing:
+        tests = [seam.same_for for seam in seams.lookups if seam.same_for is not everybody]
+        if not tests:
             return kept, kept.respond
-        return kept, by_client(lambda client: all(one.same_for(client) for one in differing), kept.respond, rest)
+        router = ClientRouter(lambda client: all(test(client) for test in tests), kept.respond, rest)
+        return kept, router.respond
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:

@@ -93,6 +93,7 @@ class Settings(EnvSettings):
     http_max_connections: int = Field(8192, ge=16, le=60000)
     http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
     zones_dir: Path = Path("zones")
+    engine_url: str = ""
     heartbeat_timeout_seconds: Seconds = 10
     cleanup_interval_seconds: Seconds = 5
     max_instances_per_service: int = Field(10, ge=1, le=1000)

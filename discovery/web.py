@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any
 
 from discovery.dns.message.query import fresh_for
-from discovery.plugins import Plugin
+from discovery.plugins import Seams
 from discovery.rest.api import openapi
 from discovery.rest.api.doh import DnsOverHttps, Respond
 from discovery.rest.api.handlers import Check, Handlers
@@ -46,7 +46,7 @@ class Web:
         engine: Engine,
         clock: Callable[[], float],
         random: Random,
-        plugins: Sequence[Plugin],
+        seams: Seams,
         tls: Tls | None,
         respond: Respond,
         is_fixed_host: Callable[[str], bool],
@@ -54,7 +54,7 @@ class Web:
         more_stats: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._settings = settings
-        self._plugins = plugins
+        self._seams = seams
         self._tls = tls
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time)
@@ -64,7 +64,7 @@ class Web:
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
             *openapi.routes(),
-            *(route for plugin in plugins for route in plugin.routes()),
+            *seams.routes,
         ]
         self._connections = _limits(settings)
         self._server = self._make_server(handlers, times, clock)
@@ -95,9 +95,9 @@ class Web:
     def _make_server(self, handlers: Handlers, times: Times, clock: Callable[[], float]) -> Server:
         settings = self._settings
         admit: Admit = anyone
-        for plugin in reversed(self._plugins):
-            admit = plugin.admit(admit)
-        middlewares = [middleware for plugin in self._plugins for middleware in plugin.middlewares()]
+        for wrap in reversed(self._seams.admits):
+            admit = wrap(admit)
+        middlewares = self._seams.middlewares
         is_host = hosts((*settings.allowed_hosts, socket.gethostname()), self._is_fixed_host)
         origins = settings.allowed_origins
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -35,6 +35,10 @@ _FOLDER_SECONDS = 2.0
 SLOW_SECONDS = 10.0
 # Of the folder at a time: when so many hang, one more will hang too.
 MAX_READERS = 3
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Zones:
@@ -66,6 +70,7 @@ class Zones:
             for origin in origins
         }
         self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
+        self.on_reload: Callable[[], Awaitable[None]] = _nothing  # moves the index, and with it the serials
         self._reserved: Mapping[str, str] = {}
         self._threads: list[Thread] = []  # that read files
         self._begun = self._served = 0  # readings, by number
@@ -114,6 +119,7 @@ class Zones:
                 return
             self._serve(files)
             self._served = number
+            await self.on_reload()
             _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
         except zonefile.ZoneFileError as error:
             _log.error("%s; the zones stay as they were", error)
@@ -180,7 +186,7 @@ class Zones:
         every = by_origin | fixed
         zones = [self._zone(zone, every) for zone in every.values()]
         self._reserved = reserved(fixed.values(), every)
-        self._registry.reserve(self._reserved)
+        self._registry.reserved = self._reserved
         self._warn()
         self._catalog.replace(zones)
         self.on_change(zones)

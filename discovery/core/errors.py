@@ -14,3 +14,15 @@ class InvalidField(DiscoveryError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class Unauthorized(DiscoveryError):
+    """Nobody knows who asks: no token, or one that is not known or has expired."""
+
+
+class Forbidden(DiscoveryError):
+    """It is known who asks, and that he may not. `right`: the one that is missing."""
+
+    def __init__(self, who: str, right: str) -> None:
+        super().__init__(f"The token {who} has no right {right!r}")
+        self.right = right

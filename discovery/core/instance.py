@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
 from discovery.core.address import parse_ip, parse_port
@@ -13,6 +13,7 @@ from discovery.core.check import Check
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
+from discovery.core.status import Status
 
 # A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
 MAX_TAGS = 32
@@ -104,17 +105,49 @@ class Registration:
         return Key(fold(self.name), self.ip, self.port)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A registered process. `registered_at` is wall-clock seconds since the epoch, for people.
+# The optional fields of a registration, each with its name in JSON: the one list for HTTP, the journal, the audit log and other nodes.
+OPTIONS: tuple[tuple[str, str], ...] = (
+    ("tags", "tags"),
+    ("ports", "ports"),
+    ("protocol", "protocol"),
+    ("weight", "weight"),
+    ("priority", "priority"),
+    ("zone", "zone"),
+    ("ttl", "ttl"),
+    ("max_answers", "maxAnswers"),
+    ("check", "check"),
+)
+_PLAIN = Registration(name="", ip="", port=0)
+_DEFAULTS = tuple((field, name, getattr(_PLAIN, field)) for field, name in OPTIONS)
 
-    `draining_since`: when somebody asked for it to be left out of answers, as `registered_at`; None when nobody did.
+
+def options(spec: Registration) -> dict[str, Any]:
+    """The optional fields that differ from their defaults, as JSON has them; `Registration.of` reads them back."""
+    found: dict[str, Any] = {}
+    for field, name, default in _DEFAULTS:
+        value = getattr(spec, field)
+        if value != default:
+            found[name] = dict(value) if field == "ports" else value.shown() if field == "check" else value
+    return found
+
+
+class Instance(NamedTuple):
+    """A registered process. `registered_at`: epoch seconds, for people.
+
+    `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did. `ttl`: of its lease,
+    seconds. `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it.
     """
 
     id: str
     registered_at: float
     spec: Registration
     draining_since: float | None = None
+    ttl: float = 0.0
+    status: Status = Status.HEALTHY
+    failing: str | None = None
+
+    def with_status(self, status: Status) -> Instance:
+        return Instance(self.id, self.registered_at, self.spec, self.draining_since, self.ttl, status, self.failing)
 
     @property
     def draining(self) -> bool:

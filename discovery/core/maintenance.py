@@ -28,10 +28,11 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`until`: wall-clock seconds since the epoch."""
+    """`until`: epoch seconds. `by`: the token that opened it, "" for an admin and without tokens."""
 
     reason: str
     until: float
+    by: str = ""
 
     @classmethod
     def of(cls, reason: object, until: object, seconds: object, wall: float) -> Window:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from discovery.core import exact_json
 from discovery.core.errors import InvalidField
 
 MAX_BYTES = 16 * 1024
@@ -26,8 +25,8 @@ def pack(metadata: object, field: str = "metadata") -> bytes:
         raise InvalidField(field, "must be a JSON object")
     _check_tree(metadata, field)
     try:
-        text = orjson.dumps(metadata)
-    except TypeError as error:
+        text = exact_json.dumps(metadata)
+    except (TypeError, ValueError) as error:
         raise InvalidField(field, f"is not plain JSON: {error}") from None
     if len(text) > MAX_BYTES:
         raise InvalidField(field, _too_large(f"{len(text)} octets"))
@@ -35,7 +34,7 @@ def pack(metadata: object, field: str = "metadata") -> bytes:
 
 
 def unpack(text: bytes) -> dict[str, Any]:
-    result: dict[str, Any] = orjson.loads(text)
+    result: dict[str, Any] = exact_json.loads(text)
     return result
 
 

@@ -6,12 +6,18 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    HEALTHY = "healthy"  # its lease runs, and nothing below holds: it is in every answer
+    HEALTHY = "healthy"  # its lease runs and nothing below holds: it is in every answer
     UNHEALTHY = "unhealthy"  # its lease ran out: listed until the cleanup, in no answer
-    SUSPECT = (
-        "suspect"  # it fell silent together with too many others to believe it: in answers, behind the healthy ones
-    )
+    SUSPECT = "suspect"  # it fell silent together with many others: in answers, behind the healthy ones
     MAINTENANCE = "maintenance"  # a person took it, or its service, out of answers until a time
-    DRAINING = "draining"  # out of answers until it is undone, so that its clients can leave
+    DRAINING = "draining"  # out of answers until that is undone, so that its clients can leave
     FAILING = "failing"  # the registry's own checks of it fail
     FLAPPING = "flapping"  # it changed too often: in answers only where nothing better is left
+
+
+# A change into or out of these is a change of health: flap damping counts it.
+DOWN = (Status.UNHEALTHY, Status.FAILING)
+# The brake counts the silence of these alone. Of all others it is known why they may be silent.
+TRUSTED = (Status.HEALTHY, Status.FLAPPING)
+# Whose lease has run out, or is not believed: only these need more than a renewed lease when they beat.
+SILENT = (Status.UNHEALTHY, Status.SUSPECT)

@@ -1,82 +1,83 @@
 """Optional features, one folder each with its README; `app.PLUGINS` lists them in order and none knows another.
 
-A plugin reaches the server through the seams below and nowhere else. The base class is the null plugin: a feature overrides
-what it needs.
+A plugin reaches the server through the seams below and nowhere else: it appends to the lists that it needs, so that a feature that is
+off costs nothing and asks nothing of anybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from discovery.core.change import Change
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import Zone
 from discovery.rest.guard.admission import Admit
-from discovery.store.engine import Engine
+from discovery.store.engine import Engine, WriteSeams
 from discovery.store.registry import Registry
+from discovery.store.state import Follower
+
+
+def nobody(client: str) -> bool:
+    """For `same_for`: its answers are never kept ready."""
+    return False
+
+
+def everybody(client: str) -> bool:
+    """For `same_for`: it answers all clients alike."""
+    return True
+
+
+class LookupSeam(NamedTuple):
+    """`wrap`: the look-up with a feature in front of it. `same_for`: whether it answers this client, always, as it answers nearly all
+    about names in our zones; only then may the client be given answers that are kept ready. Asked once for a client, and remembered.
+    """
+
+    wrap: Callable[[Lookup], Lookup]
+    same_for: Callable[[str], bool] = nobody
+
+
+@dataclass(frozen=True)
+class Seams(WriteSeams):
+    """Lists to append to, in the order of the plugins: the first is outermost and sees a request or a question before the others.
+
+    `followers`: each commit, once it is applied; never blocks, never raises, never writes. `responders`: what is done with DNS messages
+    that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
+    names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP.
+    """
+
+    followers: list[Follower] = field(default_factory=list)
+    lookups: list[LookupSeam] = field(default_factory=list)
+    responders: list[Callable[[Respond], Respond]] = field(default_factory=list)
+    zones: list[Callable[[Sequence[Zone]], None]] = field(default_factory=list)
+    recurses: list[Callable[[str], bool]] = field(default_factory=list)
+    admits: list[Callable[[Admit], Admit]] = field(default_factory=list)
+    routes: list[web.AbstractRouteDef] = field(default_factory=list)
+    middlewares: list[Middleware] = field(default_factory=list)
 
 
 class Plugin:
-    # Whether nobody can write over HTTP without a right to it; then the server may listen where strangers are.
-    guards = False
-    # Whether `lookup` answers every client alike about names in our zones. Only then may those answers be kept ready and given
-    # to the next client without asking again; a plugin that overrides `lookup` and leaves this False turns that off, for
-    # all clients or, if it overrides `same_for`, for those.
-    same_for_all = False
+    """The null plugin: a feature overrides what it needs."""
 
-    def engine(self, inner: Engine) -> Engine:
-        """The engine with this feature in front of it."""
-        return inner
-
-    def changed(self, change: Change) -> None:
-        """Every visible change, in order, in the middle of the write: never blocks, raises or writes."""
-
-    def lookup(self, inner: Lookup) -> Lookup:
-        """The look-up with this feature in front of it."""
-        return inner
-
-    def same_for(self, client: str) -> bool:
-        """Whether `lookup` answers this client, always, as it answers nearly all. Asked once for a client, and remembered."""
-        return self.same_for_all
-
-    def respond(self, inner: Respond) -> Respond:
-        """What is done with the messages that are not on the hot path, with this feature in front of it."""
-        return inner
-
-    def follow(self, zones: Sequence[Zone]) -> None:
-        """The zones that are served from now on: before `open`, and whenever they are read anew."""
-
-    def recurses(self, client: str) -> bool:
-        """Whether names outside our zones are answered for this client, so that its replies have RA set."""
-        return False
-
-    def admit(self, inner: Admit) -> Admit:
-        """Who is let in over HTTP, with this feature in front of it."""
-        return inner
-
-    def routes(self) -> Iterable[web.AbstractRouteDef]:
-        return ()
-
-    def middlewares(self) -> Iterable[Middleware]:
-        return ()
-
-    def stats(self) -> Mapping[str, Any]:
-        """What it adds to GET /stats, each under a name of its own, as plain JSON."""
-        return {}
+    def install(self, seams: Seams) -> None:
+        """Adds itself to what it needs. Nothing is open yet."""
 
     async def open(self, engine: Engine) -> None:
-        """Before anything is restored, and before any socket opens. `engine`: for its writes, with all features in front."""
+        """Before anything is restored, and before any socket opens. `engine`: for its writes."""
 
     async def reload(self) -> None:
         """What SIGHUP asks for: files read again. Never raises; what is bad is logged and stays as it was."""
 
     async def close(self) -> None:
         """After every socket has closed."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """What it adds to GET /stats, each under a name of its own, as plain JSON."""
+        return {}
 
 
 # Reads its own settings; None when the feature is off. The clock is the registry's (monotonic seconds).

@@ -20,16 +20,19 @@ LET_GO_SHARE = 0.2
 
 
 class Hold:
-    """Of one service, from the first suspect to the last. Monotonic seconds."""
+    """The suspects of one service, from the first to the last. `until`: how long they are believed. `most`: of them at a time.
 
-    __slots__ = ("allowance", "most", "suspects", "sweep", "until")
+    Monotonic seconds. Rounds of letting go are counted from `until` on; `freed` in the latest one.
+    """
+
+    __slots__ = ("freed", "most", "round", "suspects", "until")
 
     def __init__(self, until: float) -> None:
         self.until = until
         self.suspects = 0
-        self.most = 0  # suspects at a time
-        self.sweep = -1
-        self.allowance = 0
+        self.most = 0
+        self.round = -1
+        self.freed = 0
 
     def add(self) -> None:
         self.suspects += 1
@@ -48,45 +51,65 @@ class Brake:
         self._sweep = sweep
         self._timeout = timeout
         self._random = random
-        self._lapses: dict[str, float] = {}  # id → when, of all services; in that order, and no older than the timeout
+        self._lapses: dict[str, float] = {}  # id → when, of all services; in that order
 
-    def counts(self, id: str, now: float) -> None:
-        """The lease of an instance has run out, whatever becomes of it."""
+    # -- what apply tells it
+
+    def lapsed(self, id: str, at: float) -> None:
+        """The lease of an instance that was trusted has run out, whatever becomes of it."""
         self._lapses.pop(id, None)
-        self._lapses[id] = now
-        while self._lapses[first := next(iter(self._lapses))] <= now - self._timeout:
-            del self._lapses[first]
+        self._lapses[id] = at
+        self._forget_old(at)
 
-    def forgets(self, id: str) -> None:
+    def came_back(self, id: str) -> None:
         """It beats again."""
         self._lapses.pop(id, None)
 
-    def engages(self, silent: int, instances: int, everywhere: int) -> bool:
-        """Whether so many `silent` ones of a service's `instances`, with `everywhere` as many in all services, are too many."""
+    def begin(self, at: float) -> Hold:
+        return Hold(at + self.max_seconds)
+
+    def let_go(self, hold: Hold, at: float) -> None:
+        """Of one of its suspects."""
+        this = self._round(hold, at)
+        hold.freed = hold.freed + 1 if hold.round == this else 1
+        hold.round = this
+
+    # -- what decisions ask
+
+    def lapses(self, id: str, now: float) -> int:
+        """How many have fallen silent within one timeout, in all services, with the instance `id`."""
+        self._forget_old(now)
+        return len(self._lapses) + (id not in self._lapses)
+
+    def engages(self, silent: int, instances: int, lapses: int, everywhere: int) -> bool:
+        """Whether so many `silent` ones of a service's `instances`, with `lapses` of all `everywhere`, are too many."""
         if self.percent == 0 or instances < MIN_SILENT:
             return False
-        return self.engages_everywhere(everywhere) or (silent >= MIN_SILENT and silent * 100 > self.percent * instances)
+        return self.engages_everywhere(lapses, everywhere) or (
+            silent >= MIN_SILENT and silent * 100 > self.percent * instances
+        )
 
-    def engages_everywhere(self, instances: int) -> bool:
-        """Whether so many of all `instances` have fallen silent that any more are too many, whatever their service."""
-        lapses = len(self._lapses)
+    def engages_everywhere(self, lapses: int, instances: int) -> bool:
+        """Whether so many `lapses` among all `instances` are too many, whatever their service."""
         return lapses >= MIN_SILENT and lapses * 100 > OF_ALL_PERCENT * instances
-
-    def hold(self, now: float) -> Hold:
-        return Hold(now + self.max_seconds)
 
     def asks_again(self, hold: Hold, now: float) -> float | None:
         """When to ask again about one of its suspects; None: it is let go now."""
         if now < hold.until:
             return hold.until + self._spread()
-        sweep = math.floor((now - hold.until) / self._sweep)
-        if sweep > hold.sweep:
-            hold.sweep = sweep
-            hold.allowance = max(1, math.ceil(hold.most * LET_GO_SHARE))
-        if hold.allowance > 0:
-            hold.allowance -= 1
+        this = self._round(hold, now)
+        freed = hold.freed if hold.round == this else 0
+        if freed < max(1, math.ceil(hold.most * LET_GO_SHARE)):
             return None
-        return hold.until + (sweep + 1) * self._sweep + self._spread()
+        return hold.until + (this + 1) * self._sweep + self._spread()
+
+    def _round(self, hold: Hold, now: float) -> int:
+        return math.floor((now - hold.until) / self._sweep)
+
+    def _forget_old(self, now: float) -> None:
+        lapses, until = self._lapses, now - self._timeout
+        while lapses and lapses[first := next(iter(lapses))] <= until:
+            del lapses[first]
 
     def _spread(self) -> float:
         """Somewhere in the first hundredth of a sweep: that is the random order."""

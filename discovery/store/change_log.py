@@ -1,22 +1,28 @@
-"""A listener that writes one log line for each change: who, where, what and why."""
+"""A follower that writes one log line for each thing that happened to an instance: who, where, what and why."""
 
 from __future__ import annotations
 
 import logging
 
-from discovery.core.change import Change, Kind
+from discovery.core.event import Commit, InstanceEvent, Kind
 
 _log = logging.getLogger("discovery.registry")
 
 _WARN = {Kind.UNHEALTHY, Kind.EXPIRED, Kind.SUSPECT, Kind.FAILING, Kind.FLAPPING}
 
 
-def narrate(change: Change) -> None:
-    if change.kind is Kind.RESTORED:  # the engine says how many in one line
-        return
-    level = logging.WARNING if change.kind in _WARN else logging.INFO
-    instance = change.instance
+def log_commit(commit: Commit) -> None:
+    for event in commit.events:
+        if (
+            isinstance(event, InstanceEvent) and event.kind is not Kind.RESTORED
+        ):  # the journal says how many in one line
+            _log_event(event, commit.index)
+
+
+def _log_event(event: InstanceEvent, index: int) -> None:
+    level = logging.WARNING if event.kind in _WARN else logging.INFO
+    instance = event.instance
     _log.log(
         level, "%s %s %s: %s [id %s, index %d]",
-        change.kind.value, instance.spec.name, instance.address, change.reason, instance.id, change.index,
+        event.kind.value, instance.spec.name, instance.address, event.reason, instance.id, index,
     )  # fmt: skip

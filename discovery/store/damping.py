@@ -19,7 +19,7 @@ NO_DAMPING = Damping()
 
 
 class Flaps:
-    """The latest changes of one instance, as many as the damping needs to remember. `until`: held that long."""
+    """The latest changes of one instance, as many as the damping needs to remember. `until`: it is flapping that long."""
 
     __slots__ = ("_times", "until")
 
@@ -29,11 +29,12 @@ class Flaps:
 
     def note(self, now: float, damping: Damping) -> None:
         """A change of health at `now`."""
+        self.until = self.until_with(1, now, damping)
         self._times.append(now)
         while len(self._times) > damping.changes + 1 or self._times[0] <= now - damping.window:
             self._times.popleft()
-        if len(self._times) > damping.changes or now < self.until:
-            self.until = now + damping.window
 
-    def held(self, now: float) -> bool:
-        return now < self.until
+    def until_with(self, changes: int, now: float, damping: Damping) -> float:
+        """What `until` will be after so many more changes at `now`."""
+        recent = sum(time > now - damping.window for time in self._times) + changes
+        return now + damping.window if changes and (recent > damping.changes or now < self.until) else self.until

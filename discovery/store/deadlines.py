@@ -1,6 +1,6 @@
 """The queue of deadlines: a heap of (deadline, counter, entry) with lazy deletion.
 
-A heartbeat never touches it: an entry whose lease was renewed is put back when its old deadline comes up. An entry that
+A heartbeat never touches it: an entry whose lease was renewed is put off when its old deadline comes up. An entry that
 needs an earlier deadline is pushed a second time; `entry.due` tells the valid row from the stale one.
 """
 
@@ -45,14 +45,17 @@ class Deadlines:
         if len(self._heap) > _STALE_PER_VALID * self._valid + _STALE_FLOOR:
             self._rebuild()
 
-    def pop(self, now: float) -> Entry | None:
-        """The next entry whose deadline is `now` or earlier; it waits no more (`due` is None)."""
+    def peek(self, now: float) -> Entry | None:
+        """The next entry whose deadline is `now` or earlier; it waits on until it is put off or discarded."""
         self._drop_stale_head()
         if not self._heap or self._heap[0][0] > now or self._heap[0][2].due != self._heap[0][0]:
             return None
-        entry = heapq.heappop(self._heap)[2]
+        return self._heap[0][2]
+
+    def put_off(self, entry: Entry, deadline: float) -> None:
+        """Its deadline has come and was dealt with: wake for it at `deadline`."""
         self.discard(entry)
-        return entry
+        self.push(entry, deadline)
 
     def discard(self, entry: Entry) -> None:
         if entry.due is not None:

@@ -1,32 +1,73 @@
-"""The Engine seam: where a write becomes the truth. One is chosen at start (`discovery/engines/`)."""
+"""The Engine seam: where a write becomes the truth, and who has a say in it. One engine is chosen at start (`discovery/engines/`)."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
+from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.store.service import Entry
+from discovery.store.snapshot import Snapshot
+from discovery.store.transaction import Authorize
 from discovery.store.writes import Write
 
 T = TypeVar("T")
 
 
 class Engine(Protocol):
+    """`leads`: what time brings about is this node's to decide. `safe`: commits up to this index are as safe as `submit` makes them."""
+
+    leads: bool
+
+    @property
+    def safe(self) -> float: ...
+
     async def open(self) -> None:
         """Fills the registry; returns when it may be served. Called before any socket opens."""
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
-        """Applies the write; returns once it is as safe as this engine makes it. Raises what the registry raises.
+        """Carries the write out; returns once it is as safe as this engine makes it. Raises what the write raises, and NotDurable.
 
-        `by`: for engines that care who asks. What the server does of itself is SERVER's.
+        What the server does of itself is SERVER's.
         """
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. Raises what the registry raises."""
+    async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
+        """Each as `submit` does, in order, and all made safe together. One that is refused keeps no other from being carried out."""
 
-    def is_safe(self, id: str) -> bool:
-        """Whether all that is known of the instance is as safe as `submit` makes it."""
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. UnknownInstance, Forbidden."""
 
     async def close(self) -> None:
         """Flushes; no submit follows."""
+
+
+class Keeper(Protocol):
+    """Who makes commits safe. It hears of them as a follower."""
+
+    async def restore(self) -> Snapshot | None:
+        """The state that it kept, at the start; None when it keeps something else."""
+
+    def check(self) -> None:
+        """NotDurable when nothing could be kept now. Asked before a commit is applied."""
+
+    async def settled(self) -> None:
+        """Returns when all commits so far are kept. NotDurable when they cannot be; they are tried again all the same."""
+
+    @property
+    def safe(self) -> float:
+        """Commits up to this index are kept."""
+
+
+Refused = Callable[[Write[Any], Caller, DiscoveryError], None]
+
+
+@dataclass(frozen=True)
+class WriteSeams:
+    """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused."""
+
+    authorize: list[Authorize] = field(default_factory=list)
+    keepers: list[Keeper] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)

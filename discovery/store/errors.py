@@ -76,9 +76,11 @@ class NoWindow(DiscoveryError):
 
 
 class TooManyWindows(DiscoveryError):
-    def __init__(self, limit: int) -> None:
+    """`whose`: of a token, for instance; empty: in all."""
+
+    def __init__(self, limit: int, whose: str = "") -> None:
         super().__init__(
-            f"There are {limit} maintenance windows, and there cannot be more; end some (GET /maintenance)"
+            f"There are {limit} maintenance windows{whose}, and there cannot be more; end some (GET /maintenance)"
         )
 
 

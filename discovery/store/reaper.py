@@ -1,41 +1,53 @@
-"""The reaper tells the registry the time: it sleeps until the next deadline, calls `advance`, and sleeps again.
+"""The reaper tells the registry the time: it sleeps until the next deadline, submits `Expire` until nothing is due, and sleeps again.
 
-There is no polling. A change may bring an earlier deadline, so the reaper listens; heartbeats only ever move deadlines
-back and are not listened to. A crowd of deadlines is worked off in pieces, with the event loop free in between.
+There is no polling. A commit may bring an earlier deadline, so the reaper follows them; heartbeats only ever move deadlines back. A
+crowd of deadlines is worked off in pieces, with the event loop free in between.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from discovery.core.caller import SERVER
+from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.store.writes import Expire
 
-# Entries between looks at the clock, and the seconds and entries for one turn of the event loop: what a change costs depends on
-# who listens, 20 to 70 µs.
-STEP = 20
+_log = logging.getLogger("discovery.reaper")
+
+# Seconds for one turn of the event loop.
 TURN_SECONDS = 0.002
-BATCH = 200
 # The loop's timers count in whole milliseconds and may fire that much early.
 TIMER_GRAIN = 0.001
+# Seconds until the next try after one that failed.
+RETRY_SECONDS = 1.0
+
+_EXPIRE = Expire()
 
 
 class Reaper:
-    def __init__(self, registry: Registry, clock: Callable[[], float]) -> None:
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(self, registry: Registry, engine: Engine, clock: Callable[[], float]) -> None:
         self._registry = registry
+        self._engine = engine
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._registry.subscribe(lambda change: self._look())
-        self._registry.on_window = self._look
+        self._registry.followers.append(lambda commit: self._look())
         self._schedule()
 
     def stop(self) -> None:
         self._sleep_until(None)
-        self._wakes_at = float("-inf")  # nothing is earlier, so no change wakes it again
+        self._wakes_at = float("-inf")  # nothing is earlier, so no commit wakes it again
+        if self._task is not None:
+            self._task.cancel()
 
     def _look(self) -> None:
         deadline = self._registry.next_deadline()
@@ -43,15 +55,21 @@ class Reaper:
             self._sleep_until(deadline)
 
     def _wake(self) -> None:
-        self._wakes_at = float("-inf")  # changes made by advance itself need no timer, _schedule follows
-        started = self._clock()
-        for _ in range(BATCH // STEP):
-            now = self._clock()
-            self._registry.advance(now, STEP)
-            deadline = self._registry.next_deadline()
-            if deadline is None or deadline > now or now - started > TURN_SECONDS:
-                break
-        self._schedule()
+        self._wakes_at = float("-inf")  # what it changes itself needs no timer, _schedule follows
+        self._task = self._loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        try:
+            started = self._clock()
+            while self._engine.leads and await self._engine.submit(_EXPIRE, SERVER):
+                if self._clock() - started > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    started = self._clock()
+        except Exception:
+            _log.exception("what has become due could not be carried out; it is tried again in %g s", RETRY_SECONDS)
+            self._sleep_until(self._clock() + RETRY_SECONDS)
+        else:
+            self._schedule()
 
     def _schedule(self) -> None:
         self._sleep_until(self._registry.next_deadline())

@@ -1,4 +1,4 @@
-"""A service and its instances as the registry keeps them: an Entry each, read by everyone, written by the registry alone."""
+"""A service and its instances as this process keeps them: an Entry each, read by everyone, written by the registry's apply alone."""
 
 from __future__ import annotations
 
@@ -14,49 +14,57 @@ from discovery.store.damping import Flaps
 Address = tuple[str, int]  # (ip, port): the key of an instance within its service
 
 _HEALTHY = Status.HEALTHY  # looking into an enum takes as long as all the rest of a test
+_SUSPECT = Status.SUSPECT
 
-# What stands for the lease of a suspect: it is in answers until a Change says otherwise.
-_HELD = Lease(1e9, 0.0)
+# What stands for the lease of a suspect: it is in answers until a commit says otherwise.
+_NEVER_ENDING = Lease(1e9, 0.0)
 
 
 class Entry:
-    """An instance, its lease, and what the registry has published of it: its `status`, which follows from the rest.
+    """An instance, its lease, and this process's own estimates about it.
 
-    `gone`: the lease has run out. `held`: by the brake. `let_go_at`: when the brake last let go of it. `failing`: why its
-    checks fail. `flaps`: its latest changes for the worse and back; None before the first. `then`: when one that is gone is
-    removed, or the brake is asked again. `due`: the deadline under which it waits in the registry's queue, None once it is removed.
+    `index`: of the commit that changed it last. `flaps`: its latest changes of health; None before the first. `brake_released_at`:
+    when the brake last let go of it. `next_action_at`: when one that is unhealthy is removed, or the brake is asked about a suspect
+    again. `due`: the deadline under which it waits in the queue, None once it is removed.
     """
 
-    __slots__ = ("due", "failing", "flaps", "gone", "held", "instance", "lease", "let_go_at", "status", "then")
+    __slots__ = ("brake_released_at", "due", "flaps", "index", "instance", "lease", "next_action_at")
 
-    def __init__(self, instance: Instance, lease: Lease) -> None:
+    def __init__(self, instance: Instance, lease: Lease, index: int = 0) -> None:
         self.instance = instance
         self.lease = lease
-        self.status = Status.HEALTHY
-        self.gone = False
-        self.held = False
-        self.let_go_at = float("-inf")
-        self.failing: str | None = None
+        self.index = index
+        self.brake_released_at = float("-inf")
         self.flaps: Flaps | None = None
-        self.then = 0.0
+        self.next_action_at = 0.0
         self.due: float | None = None
+
+    @property
+    def status(self) -> Status:
+        """As it was decided last."""
+        return self.instance.status
+
+    @property
+    def suspect(self) -> bool:
+        return self.instance.status is _SUSPECT
 
     def healthy(self, now: float) -> bool:
         """Expiry is tested here, at the read, not when a sweep comes by."""
-        return self.status is _HEALTHY and self.lease.alive(now)
+        return self.instance.status is _HEALTHY and self.lease.alive(now)
 
     @property
-    def spared(self) -> bool:
+    def brake_released(self) -> bool:
         """The brake has let go of it since it last beat."""
-        return self.let_go_at > self.lease.renewed_at
+        return self.brake_released_at > self.lease.renewed_at
 
     def status_at(self, now: float) -> Status:
-        return self.status if self.held or self.lease.alive(now) else Status.UNHEALTHY
+        """As a reader at `now` has to see it, whether or not anybody was told that the lease has run out."""
+        return self.instance.status if self.suspect or self.lease.alive(now) else Status.UNHEALTHY
 
     @property
-    def term(self) -> Lease:
-        """How long it stays in answers unless there is a Change."""
-        return _HELD if self.held else self.lease
+    def effective_lease(self) -> Lease:
+        """How long it stays in answers unless a commit says otherwise."""
+        return _NEVER_ENDING if self.suspect else self.lease
 
 
 class Service:
@@ -86,8 +94,10 @@ class Service:
 def served(entries: Iterable[Entry], now: float) -> list[Entry]:
     """Those of `entries` that belong into an answer: the healthy ones, then the suspects; where there are neither, those that flap."""
     entries = list(entries)
-    healthy = [entry for entry in entries if entry.status is _HEALTHY and entry.lease.alive(now)]  # as Entry.healthy
+    healthy = [
+        entry for entry in entries if entry.instance.status is _HEALTHY and entry.lease.alive(now)
+    ]  # as Entry.healthy
     if len(healthy) == len(entries):  # nearly always
         return healthy
-    found = healthy + [entry for entry in entries if entry.status is Status.SUSPECT]
-    return found or [entry for entry in entries if entry.status is Status.FLAPPING and entry.lease.alive(now)]
+    found = healthy + [entry for entry in entries if entry.instance.status is _SUSPECT]
+    return found or [entry for entry in entries if entry.instance.status is Status.FLAPPING and entry.lease.alive(now)]

@@ -38,6 +38,9 @@ class Table:
             raise UnknownInstance(id)
         return entry
 
+    def find(self, id: str) -> Entry | None:
+        return self._by_id.get(id)
+
     def at(self, which: Key | str) -> Entry:
         """By key or id; UnknownInstance."""
         if isinstance(which, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from discovery.core.instance import Key
 
@@ -18,6 +18,9 @@ class Tombstones:
 
     def __len__(self) -> int:
         return len(self._until)
+
+    def __iter__(self) -> Iterator[tuple[Key, float]]:
+        return iter(self._until.items())
 
     def bury(self, key: Key, until: float, now: float) -> None:
         """`until`, `now`: monotonic seconds."""

@@ -8,53 +8,57 @@ from types import MappingProxyType
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.store.errors import TooManyWindows
 
 # Each change copies them all, 10 µs a thousand; more than that are no maintenance.
 MAX_WINDOWS = 1000
+# Of one token that is no admin's, and of all such tokens: so that no holder of one keeps others from taking a service out.
+MAX_WINDOWS_PER_TOKEN = 100
+MAX_WINDOWS_OF_TOKENS = 500
+
+WindowMap = Mapping[Scope, Window]
+
+
+def window_of(windows: WindowMap, instance: Instance) -> Window | None:
+    """The instance's own, else its service's."""
+    if not windows:
+        return None
+    spec = instance.spec
+    service = fold(spec.name)
+    return windows.get(Scope(service, spec.ip, spec.port)) or windows.get(Scope(service))
+
+
+def with_window(windows: WindowMap, scope: Scope, window: Window | None) -> WindowMap:
+    """As `windows`, but for this scope; None: there is none."""
+    changed = {**windows, scope: window} if window else {each: windows[each] for each in windows if each != scope}
+    return MappingProxyType(changed)
 
 
 class Windows:
-    """`ends` in monotonic seconds."""
+    """`all` that are in force. Their ends are monotonic seconds here."""
 
     def __init__(self) -> None:
-        self.all: Mapping[Scope, Window] = MappingProxyType({})
+        self.all: WindowMap = MappingProxyType({})
         self._ends: dict[Scope, float] = {}
         self.next: float | None = None  # when the first ends
 
-    def of(self, instance: Instance) -> Window | None:
-        """The instance's own, else its service's."""
-        if not self.all:
-            return None
-        spec = instance.spec
-        service = fold(spec.name)
-        return self.all.get(Scope(service, spec.ip, spec.port)) or self.all.get(Scope(service))
-
-    def set(self, scope: Scope, window: Window, ends: float) -> None:
-        """TooManyWindows."""
-        if scope not in self.all and len(self.all) >= MAX_WINDOWS:
-            raise TooManyWindows(MAX_WINDOWS)
-        self._ends[scope] = ends
-        self._replace({**self.all, scope: window})
-
-    def end(self, scope: Scope) -> bool:
-        """Whether there was one."""
-        if self._ends.pop(scope, None) is None:
-            return False
-        self._replace({each: window for each, window in self.all.items() if each != scope})
-        return True
+    def set(self, scope: Scope, window: Window | None, ends: float) -> None:
+        """`window` None: it has ended."""
+        self._ends.pop(scope, None)
+        if window is not None:
+            self._ends[scope] = ends
+        self.all = with_window(self.all, scope, window)
+        self._find_next()
 
     def shift(self, seconds: float) -> None:
         """The clock has fallen behind by so much: they end as much earlier by it, and when they should by the wall's."""
         self._ends = {scope: ends - seconds for scope, ends in self._ends.items()}
-        self.next = min(self._ends.values(), default=None)
+        self._find_next()
 
-    def over(self, now: float) -> list[Scope]:
-        """Those that have ended by themselves."""
+    def over(self, now: float) -> Scope | None:
+        """One that has ended by itself."""
         if self.next is None or now < self.next:
-            return []
-        return [scope for scope, ends in self._ends.items() if ends <= now]
+            return None
+        return next((scope for scope, ends in self._ends.items() if ends <= now), None)
 
-    def _replace(self, windows: dict[Scope, Window]) -> None:
-        self.all = MappingProxyType(windows)
+    def _find_next(self) -> None:
         self.next = min(self._ends.values(), default=None)

@@ -76,7 +76,7 @@ def main() -> None:
 def _table(size: int, listening: bool) -> World:
     world = World(hot=listening)
     if listening:
-        world.registry.subscribe(ReverseNames(world.registry, names.from_text(ORIGIN), 5, 2).changed)
+        world.registry.followers.append(ReverseNames(world.registry, names.from_text(ORIGIN), 5, 2).follow_commit)
     for member in fleet(size // INSTANCES, INSTANCES):
         world.registry.register(_spec(member, TTL), 0.0, 0.0)
     _ask(world, [f"s{number}" for number in range(size // INSTANCES)], 0.0)

@@ -63,7 +63,6 @@ BAD: dict[str, object] = {
     "a key that is null": {None: "a"},
     "half a surrogate": {"a": "\ud800"},
     "half a surrogate in a key": {"\udfff": 1},
-    "an integer of 20 digits": {"a": 10**20},
 }
 
 
@@ -122,7 +121,7 @@ def test_a_refusal_tells_the_limit() -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=20,
 )  # fmt: skip

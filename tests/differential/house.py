@@ -20,10 +20,10 @@ import dns.rrset
 
 from discovery.dns.message.names import to_text
 from discovery.store.engine import Engine
-from discovery.store.registry import Registry
 from discovery.store.writes import Checked
 from tests.differential.names import MAX_TTL, ZONES
 from tests.dns.world import World, load, make_query, outcome, parsed
+from tests.driven import DrivenRegistry
 from tests.plugins.transfer.primary import Primary
 from tests.rest.harness import Api, Reply
 from tests.rest.strict import serving_strictly
@@ -102,7 +102,7 @@ class House:
 async def standing(folder: Path) -> AsyncIterator[House]:
     engines: list[Engine] = []
 
-    def keep(inner: Engine, registry: Registry) -> Engine:
+    def keep(inner: Engine, registry: DrivenRegistry) -> Engine:
         engines.append(inner)
         return inner
 

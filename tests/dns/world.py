@@ -18,6 +18,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from discovery.core.event import Commit, ZonesEvent
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.message import names
@@ -36,7 +37,7 @@ from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
-from discovery.store.registry import Registry
+from tests.driven import DrivenRegistry
 
 ORIGIN = "svc.local"
 INDEX = 1000
@@ -84,11 +85,11 @@ class World:
         brake_percent: float = 0,
         brake_max_seconds: float = 60,
         damping: Damping = NO_DAMPING,
-        registry: Registry | None = None,
+        registry: DrivenRegistry | None = None,
         also: Iterable[str] = (),
     ) -> None:
         ids = itertools.count()
-        made = Registry(
+        made = DrivenRegistry(
             lease_ttl=lease,
             cleanup_interval=SWEEP,
             max_instances=100_000,
@@ -109,7 +110,7 @@ class World:
         zones = self._zones(load({origin: records})[0] if file else made_up[0])
         self.catalog = Catalog(zones)
         reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
-        self.registry.subscribe(reverse.changed)
+        self.registry.followers.append(reverse.follow_commit)
         self.lookup = following(first_of(self.catalog.lookup, reverse.lookup))
         cookies = Cookies(bytes(16))
         replies = Replies(cookies, b"world", lambda client: False, require_cookies)
@@ -118,7 +119,7 @@ class World:
         if hot:
             kept = self.responder = KeptAnswers(self.responder, replies, self._serial)
             kept.follow(zones)
-            self.registry.subscribe(lambda change: kept.forget(change.instance.spec.key.service))
+            self.registry.followers.append(lambda commit: forget(kept, commit))
 
     def _serial(self) -> int:
         return self.registry.index
@@ -134,7 +135,7 @@ class World:
     def reload(self, fixed: StaticZone) -> None:
         """The zone with the services has these records from now on."""
         zones = self._zones(fixed)
-        self.registry.reserve(reserved([fixed], [zone.origin for zone in zones]))
+        self.registry.reserved = reserved([fixed], [zone.origin for zone in zones])
         self.catalog.replace(zones)
         if isinstance(self.responder, KeptAnswers):
             self.responder.follow(zones)
@@ -147,28 +148,28 @@ class World:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
 
     def remove(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0) -> None:
-        self.registry.deregister(Key.of(name, ip, port), "test", now)
+        self.registry.deregister(Key.of(name, ip, port), "test", now, now)
 
     def beat(self, name: str, ip: str, port: int = 3001, *, now: float) -> None:
-        self.registry.renew(Key.of(name, ip, port), now)
+        self.registry.renew(Key.of(name, ip, port), now, now)
 
     def drain(self, name: str, ip: str, port: int = 3001, *, draining: bool = True, now: float = 0.0) -> None:
-        self.registry.drain(Key.of(name, ip, port), now if draining else None, "test", now)
+        self.registry.drain(Key.of(name, ip, port), draining, "test", now, now)
 
     def maintain(self, name: str, ip: str | None = None, port: int = 3001, *, seconds: float, now: float = 0.0) -> None:
         """The whole service without `ip`. The wall clock shows the same as the other."""
         self.registry.maintain(scope(name, ip, port), Window("test", now + seconds), now, now)
 
     def end_maintenance(self, name: str, ip: str | None = None, port: int = 3001, *, now: float = 0.0) -> None:
-        self.registry.end_maintenance(scope(name, ip, port), "test", now)
+        self.registry.end_maintenance(scope(name, ip, port), "test", now, now)
 
     def check(self, name: str, ip: str, port: int = 3001, *, failing: str | None, now: float = 0.0) -> None:
         """What its checks say."""
-        self.registry.checked(self.registry.at(Key.of(name, ip, port)).instance.id, failing, now)
+        self.registry.checked(self.registry.at(Key.of(name, ip, port)).instance.id, failing, now, now)
 
     def settle(self, now: float) -> None:
         """All that has become due by `now` happens."""
-        self.registry.advance(now, 1_000_000)
+        self.registry.advance(now, wall=now)
 
     def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False) -> bytes | None:
         responder = self.plain if plain else self.responder
@@ -182,6 +183,13 @@ class World:
         """`edns`: the UDP payload size; None sends no OPT. `more` are dnspython's make_query's."""
         query = make_query(name, rtype, edns=edns, **more)
         return parsed(self.send(query.to_wire(), now=now, udp=udp))
+
+
+def forget(kept: KeptAnswers, commit: Commit) -> None:
+    """As the name server does."""
+    for event in commit.events:
+        if not isinstance(event, ZonesEvent):
+            kept.forget(event.service)
 
 
 def request(question: Question, client: str = CLIENT) -> Request:

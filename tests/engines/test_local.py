@@ -1,19 +1,25 @@
-"""The engine of a single process: each write is applied at its clock's time, and gives or raises what the registry does."""
+"""The engine of a single process: each write is decided and applied at its clock's time, and gives or raises what the registry does."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from discovery.core.change import Kind
-from discovery.core.instance import Key
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.errors import DiscoveryError, Forbidden
+from discovery.core.event import Kind
+from discovery.core.instance import Instance, Key
 from discovery.engines.local import LocalEngine
-from discovery.store.engine import Engine
-from discovery.store.errors import ServiceFull, UnknownInstance, UnknownService
-from discovery.store.registry import Registry
-from discovery.store.writes import Deregister, DeregisterService, Register, Write
-from tests.store.making import START, TTL, WALL, Log, a_registry, spec
+from discovery.store.engine import Engine, WriteSeams
+from discovery.store.errors import NotDurable, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.snapshot import Snapshot
+from discovery.store.writes import Checked, Deregister, DeregisterMany, Drain, Expire, Register, Write
+from tests.store.making import INTERVAL, START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)
+CI = Caller("10.9.9.9", "ci")
 
 
 class Clock:
@@ -25,14 +31,49 @@ class Clock:
         return self.now
 
 
-class House:
-    """A registry, its log, and an engine before it."""
+class Disk:
+    """A keeper. `fails`: it cannot keep anything now. `held`: it takes until that is set. `kept`: what it has at the start."""
 
     def __init__(self) -> None:
-        self.registry: Registry = a_registry(max_instances=2)
+        self.fails = False
+        self.held: asyncio.Event | None = None
+        self.kept: Snapshot | None = None
+        self.safe = float("inf")
+
+    async def restore(self) -> Snapshot | None:
+        return self.kept
+
+    def check(self) -> None:
+        if self.fails:
+            raise NotDurable("no space")
+
+    async def settled(self) -> None:
+        if self.held is not None:
+            await self.held.wait()
+        self.check()
+
+
+class House:
+    """A registry, its log, and an engine before it, with all that may have a say in a write."""
+
+    def __init__(self) -> None:
+        self.registry = a_registry(max_instances=2)
         self.log = Log.of(self.registry)
         self.clock = Clock()
-        self.engine: Engine = LocalEngine(self.registry, self.clock)
+        self.disk = Disk()
+        self.asked: list[tuple[str | None, Caller]] = []
+        self.forbidden: set[str | None] = set()
+        self.refused: list[tuple[Write[object], Caller, DiscoveryError]] = []
+        seams = WriteSeams([self.authorize], [self.disk], [lambda *what: self.refused.append(what)])
+        self.engine: Engine = LocalEngine(self.registry, self.clock, self.wall, seams)
+
+    def authorize(self, owner: str | None, by: Caller) -> None:
+        self.asked.append((owner, by))
+        if owner in self.forbidden:
+            raise Forbidden(by.name, "register")
+
+    def wall(self) -> float:
+        return WALL + self.clock.now - START
 
 
 @pytest.fixture
@@ -47,32 +88,49 @@ async def test_it_is_loaded_once_it_is_open(house: House) -> None:
     assert house.log.changes == []
 
 
+async def test_it_begins_with_what_its_keeper_has(house: House) -> None:
+    house.disk.kept = Snapshot(77, (Instance("mine", WALL - 5, spec()),))
+    await house.engine.open()
+    assert (house.registry.index, house.log.kinds()) == (78, [Kind.RESTORED])
+    assert house.registry.at(KEY).lease.expires_at == START + TTL
+
+
 async def test_a_registration_is_the_truth_when_submit_returns(house: House) -> None:
     await house.engine.open()
-    entry = await house.engine.submit(Register(spec(), WALL))
-    assert house.registry.by_id(entry.instance.id) is entry
-    assert (entry.instance.registered_at, entry.lease.expires_at) == (WALL, START + TTL)
-    assert house.log.kinds() == [Kind.REGISTERED]
+    instance = await house.engine.submit(Register(spec()), CI)
+    entry = house.registry.by_id(instance.id)
+    assert entry.instance is instance
+    assert (instance.registered_at, entry.lease.expires_at) == (WALL, START + TTL)
+    assert [(commit.by, commit.action) for commit in house.log.commits] == [(CI, "register")]
     await house.engine.close()
 
 
 async def test_a_heartbeat_counts_from_the_time_it_is_applied(house: House) -> None:
-    await house.engine.submit(Register(spec(), WALL))
+    await house.engine.submit(Register(spec()))
     house.clock.now = START + 4
     entry = house.engine.renew(KEY)
     assert entry.lease.expires_at == START + 4 + TTL
+    assert len(house.log.commits) == house.registry.renewals == 1
+
+
+async def test_a_heartbeat_of_the_silent_is_a_commit_and_counts_once(house: House) -> None:
+    await house.engine.submit(Register(spec()))
+    house.clock.now = START + 2 * TTL
+    entry = house.engine.renew(KEY, CI)
+    assert (entry.lease.expires_at, house.registry.renewals) == (START + 3 * TTL, 1)
+    assert house.log.kinds() == [Kind.REGISTERED, Kind.UNHEALTHY, Kind.HEALTHY]
+    assert [(commit.by, len(commit.events)) for commit in house.log.commits[1:]] == [(CI, 2)]
 
 
 async def test_a_deregistration_gives_what_was_removed(house: House) -> None:
-    entry = await house.engine.submit(Register(spec(), WALL))
-    assert await house.engine.submit(Deregister(KEY, "because")) == entry.instance
+    instance = await house.engine.submit(Register(spec()))
+    assert await house.engine.submit(Deregister(KEY, "because")) == instance
     assert [(change.kind, change.reason) for change in house.log.changes[1:]] == [(Kind.DEREGISTERED, "because")]
 
 
 async def test_a_service_leaves_whole(house: House) -> None:
-    for port in (80, 81):
-        await house.engine.submit(Register(spec(port=port), WALL))
-    removed = await house.engine.submit(DeregisterService("WEB", "because"))
+    keys = [(await house.engine.submit(Register(spec(port=port)))).spec.key for port in (80, 81)]
+    removed = await house.engine.submit(DeregisterMany((*keys, Key("web", "10.0.0.1", 82)), "because", "web"))
     assert [instance.spec.port for instance in removed] == [80, 81]
     assert {change.reason for change in house.log.changes[2:]} == {"because"}
     assert len(house.registry) == 0
@@ -84,38 +142,167 @@ async def test_it_raises_what_the_registry_raises(house: House) -> None:
     with pytest.raises(UnknownInstance):
         await house.engine.submit(Deregister(KEY, "because"))
     with pytest.raises(UnknownService):
-        await house.engine.submit(DeregisterService("web", "because"))
+        await house.engine.submit(DeregisterMany((), "because", "web"))
     for port in (80, 81):
-        await house.engine.submit(Register(spec(port=port), WALL))
+        await house.engine.submit(Register(spec(port=port)))
     with pytest.raises(ServiceFull):
-        await house.engine.submit(Register(spec(port=82), WALL))
+        await house.engine.submit(Register(spec(port=82)))
     assert len(house.log.changes) == 2
 
 
-@pytest.mark.parametrize(
-    "write",
-    [Register(spec(), WALL), Deregister(KEY, "a"), DeregisterService("web", "a")],
-    ids=lambda write: type(write).__name__,
-)
-async def test_a_write_is_a_value(write: Register | Deregister | DeregisterService) -> None:
-    fields = {name: getattr(write, name) for name in type(write).__slots__}
-    assert type(write)(**fields) == write
-    assert hash(type(write)(**fields)) == hash(write)
+WRITES: list[Write[object]] = [
+    Register(spec()),
+    Deregister(KEY, "a"),
+    DeregisterMany((KEY,), "a", "web"),
+    Drain(KEY, True, "a"),
+]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: type(write).__name__)
+async def test_a_write_is_a_value(write: Write[object]) -> None:
+    kind: Any = type(write)
+    fields = {name: getattr(write, name) for name in kind.__slots__}
+    assert kind(**fields) == write
+    assert hash(kind(**fields)) == hash(write)
     name = next(iter(fields))
     with pytest.raises(AttributeError):
         setattr(write, name, fields[name])
 
 
 async def test_the_same_writes_at_the_same_times_make_the_same_registry() -> None:
-    """So that a write can be kept, or sent to another process, and applied there."""
-    writes: list[Write[object]] = [
-        Register(spec(), WALL),
-        Register(spec(tags=["a"]), WALL + 1),
-        Deregister(KEY, "a"),
-    ]
+    """So that a write can be kept, or sent to another process, and decided there."""
+    writes: list[Write[object]] = [Register(spec()), Register(spec(tags=["a"])), Deregister(KEY, "a")]
     here, there = House(), House()
     for house in (here, there):
         for now, write in enumerate(writes, int(START)):
-            write.apply(house.registry, float(now))
-    assert here.log.changes == there.log.changes
+            house.clock.now = float(now)
+            await house.engine.submit(write)
+    assert here.log.commits == there.log.commits
     assert len(here.log.changes) == 3
+
+
+# -- who has a say
+
+
+async def test_whoever_is_not_allowed_to_changes_nothing_and_is_told_of(house: House) -> None:
+    await house.engine.submit(Register(spec()), CI)
+    house.forbidden = {"web"}
+    write = Register(spec(port=81))
+    with pytest.raises(Forbidden) as error:
+        await house.engine.submit(write, CI)
+    with pytest.raises(Forbidden):
+        house.engine.renew(KEY, CI)
+    with pytest.raises(Forbidden):
+        house.engine.renew(house.registry.at(KEY).instance.id, CI)
+    assert set(house.asked) == {("web", CI)}
+    assert house.refused == [(write, CI, error.value)], "a heartbeat is no write"
+    assert len(house.log.commits) == 1
+
+
+async def test_what_cannot_be_kept_is_decided_and_changes_nothing(house: House) -> None:
+    house.disk.fails = True
+    write = Register(spec())
+    with pytest.raises(NotDurable) as error:
+        await house.engine.submit(write, CI)
+    with pytest.raises(UnknownInstance):
+        await house.engine.submit(Deregister(KEY, "because"))
+    assert house.refused[0] == (write, CI, error.value)
+    assert (len(house.registry), house.registry.index, house.log.commits) == (0, 0, [])
+
+
+async def test_heartbeats_checks_and_what_time_brings_go_on_without_the_disk(house: House) -> None:
+    instance = await house.engine.submit(Register(spec()))
+    house.disk.fails = True
+    await house.engine.submit(Checked(instance.id, "HTTP 503"))
+    await house.engine.submit(Checked(instance.id, None))
+    house.clock.now = START + TTL
+    assert await house.engine.submit(Expire())
+    house.engine.renew(KEY)
+    house.clock.now += TTL + INTERVAL
+    while await house.engine.submit(Expire()):
+        pass
+    assert house.log.kinds() == [
+        Kind.REGISTERED, Kind.FAILING, Kind.HEALTHY, Kind.UNHEALTHY, Kind.HEALTHY, Kind.UNHEALTHY, Kind.EXPIRED,
+    ]  # fmt: skip
+    assert house.refused == []
+
+
+async def test_a_write_is_answered_when_the_keepers_have_it_also_one_that_changes_nothing(house: House) -> None:
+    """The second one repeats the first, which is not safe yet."""
+    house.disk.held = asyncio.Event()
+    writes = [asyncio.ensure_future(house.engine.submit(Register(spec()), CI)) for _ in range(2)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(house.registry) == len(house.log.commits) == 1
+    assert not any(write.done() for write in writes)
+    house.disk.held.set()
+    first, second = await asyncio.gather(*writes)
+    assert first == second
+
+
+async def test_one_that_happened_but_could_not_be_kept_is_told_of_as_refused(house: House) -> None:
+    house.disk.held = asyncio.Event()
+    write = Register(spec())
+    answer = asyncio.ensure_future(house.engine.submit(write, CI))
+    await asyncio.sleep(0)
+    house.disk.fails = True
+    house.disk.held.set()
+    with pytest.raises(NotDurable):
+        await answer
+    assert [(refused, by) for refused, by, _ in house.refused] == [(write, CI)]
+    assert len(house.log.commits) == 1
+
+
+async def test_of_many_one_that_is_refused_keeps_no_other_from_being_carried_out(house: House) -> None:
+    results = await house.engine.submit_all([Register(spec(port=port)) for port in (80, 81, 82)], CI)
+    assert [type(result) for result in results] == [Instance, Instance, ServiceFull]
+    assert [commit.by for commit in house.log.commits] == [CI, CI]
+    assert [type(error) for _, _, error in house.refused] == [ServiceFull]
+    assert await house.engine.submit_all([]) == []
+
+
+async def test_many_are_made_safe_together(house: House) -> None:
+    house.disk.held = asyncio.Event()
+    answer = asyncio.ensure_future(house.engine.submit_all([Register(spec(port=port)) for port in (80, 81)]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (len(house.registry), answer.done()) == (2, False)
+    house.disk.held.set()
+    assert len(await answer) == 2
+
+
+async def test_others_have_their_turn_between_many(house: House) -> None:
+    house.registry.max_instances = 1000
+    seen: list[int] = []
+
+    async def watch() -> None:
+        while len(house.registry) < 500:
+            seen.append(len(house.registry))
+            await asyncio.sleep(0)
+
+    watching = asyncio.ensure_future(watch())
+    await house.engine.submit_all([Register(spec(port=port)) for port in range(1, 501)])
+    await watching
+    assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 500], strict=True)) <= 100
+
+
+def test_it_leads_and_without_keepers_all_is_safe() -> None:
+    engine = LocalEngine(a_registry(), Clock(), Clock())
+    assert engine.leads
+    assert engine.safe == float("inf")
+
+
+def test_it_is_as_safe_as_the_slowest_keeper(house: House) -> None:
+    house.disk.safe = 4
+    assert house.engine.safe == 4
+
+
+async def test_followers_find_it_done_and_nobody_is_told_of_what_was_refused(house: House) -> None:
+    found: list[int] = []
+    house.registry.followers.append(lambda commit: found.append(len(house.registry)))
+    await house.engine.submit(Register(spec()), NOBODY)
+    await house.engine.submit(Deregister(KEY, "because"), NOBODY)
+    with pytest.raises(UnknownInstance):
+        await house.engine.submit(Deregister(KEY, "because"), NOBODY)
+    assert found == [1, 0]
+    assert house.log.kinds() == [Kind.REGISTERED, Kind.DEREGISTERED]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import dns.asyncquery
@@ -17,15 +17,18 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from discovery.app import Server
-from discovery.core.change import Change
+from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
-from discovery.dns.message.query import Request
+from discovery.dns.message.query import Request, Transport
 from discovery.dns.message.values import Answer, Deferred
+from discovery.dns.server.responder import Respond
 from discovery.dns.zones.catalog import Lookup
-from discovery.plugins import Factory, Plugin
+from discovery.plugins import Factory, LookupSeam, Plugin, Seams, everybody
+from discovery.rest.guard.admission import Admit
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.store.snapshot import Snapshot
 
 LIMIT = 10.0
 ZONE = """$ORIGIN svc.local.
@@ -58,45 +61,101 @@ class Running(NamedTuple):
 
 
 class Recorder(Plugin):
-    """Writes down whatever reaches it, and passes it on."""
+    """Is in every seam: writes down whatever reaches it, and passes it on. `refuses`: what its keeper says, if anything."""
+
+    safe = float("inf")
 
     def __init__(self, name: str, events: list[str], registry: Registry, failing: bool = False) -> None:
         self.name = name
         self.events = events
         self.registry = registry
         self.failing = failing
+        self.refuses: DiscoveryError | None = None
 
-    def changed(self, change: Change) -> None:
-        self.events.append(f"{self.name} {change.kind} {change.instance.spec.name}")
+    def note(self, what: str) -> None:
+        self.events.append(f"{self.name} {what}")
+
+    def install(self, seams: Seams) -> None:
+        seams.authorize.append(lambda owner, by: self.note(f"authorize {owner}"))
+        seams.keepers.append(self)
+        seams.refused.append(lambda write, by, error: self.note(f"refused {write.action}"))
+        seams.followers.append(lambda commit: self.note(f"commit {commit.action}"))
+        seams.lookups.append(LookupSeam(self.lookup, everybody))
+        seams.responders.append(self.responder)
+        seams.zones.append(lambda zones: self.note("zones"))
+        seams.recurses.append(lambda client: False)
+        seams.admits.append(self.admit)
+        seams.routes.append(web.get(f"/{self.name}", self.answer))
+        seams.middlewares.append(self.middleware())
+
+    # -- as a keeper
+
+    async def restore(self) -> Snapshot | None:
+        self.note("restore")
+        return None
+
+    def check(self) -> None:
+        self.note("check")
+        if self.refuses is not None:
+            raise self.refuses
+
+    async def settled(self) -> None:
+        self.note("settled")
+
+    # -- around others
 
     def lookup(self, inner: Lookup) -> Lookup:
         def lookup(request: Request, now: float) -> Answer | Deferred | None:
-            self.events.append(f"{self.name} lookup")
+            self.note("lookup")
             return inner(request, now)
 
         return lookup
 
-    def routes(self) -> Iterable[web.AbstractRouteDef]:
-        return [web.get(f"/{self.name}", self.answer)]
+    def responder(self, inner: Respond) -> Respond:
+        def respond(packet: bytes, now: float, client: str, transport: Transport) -> Any:
+            self.note("message")
+            return inner(packet, now, client, transport)
 
-    def middlewares(self) -> Iterable[Middleware]:
+        return respond
+
+    def admit(self, inner: Admit) -> Admit:
+        def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
+            self.note(f"admit {path}")
+            return inner(method, path, authorization, address)
+
+        return admit
+
+    def middleware(self) -> Middleware:
         @web.middleware
         async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self.events.append(f"{self.name} {request.path}")
+            self.note(request.path)
             return await handler(request)
 
-        return [note]
+        return note
 
     async def answer(self, request: web.Request) -> web.Response:
         return web.json_response({"plugin": self.name, "instances": len(self.registry)})
 
+    # -- its life
+
     async def open(self, engine: Engine) -> None:
-        self.events.append(f"{self.name} open")
+        self.note("open")
         if self.failing:
             raise DiscoveryError(f"{self.name} cannot open")
 
+    async def reload(self) -> None:
+        self.note("reload")
+
     async def close(self) -> None:
-        self.events.append(f"{self.name} close")
+        self.note("close")
+
+    def stats(self) -> dict[str, Any]:
+        return {self.name: {"events": len(self.events)}}
+
+
+def lives(events: list[str]) -> list[str]:
+    """Who was opened and closed."""
+    return [event for event in events if event.endswith((" open", " close"))]
 
 
 def recorders(events: list[str], *names: str, failing: str = "") -> tuple[Factory, ...]:

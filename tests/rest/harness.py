@@ -36,9 +36,9 @@ from discovery.rest.http.front import Front
 from discovery.rest.http.server import Server
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
-from discovery.store.engine import Engine
-from discovery.store.registry import Registry
+from discovery.store.engine import Engine, WriteSeams
 from discovery.system.sockets import STREAM, bind
+from tests.driven import DrivenRegistry
 
 LIMIT = 5.0  # seconds that an answer may take before the test fails
 LEASE, SWEEP = 10, 5  # seconds
@@ -73,7 +73,7 @@ class Clock:
 
 
 class Api:
-    def __init__(self, clock: Clock, registry: Registry, port: int, session: aiohttp.ClientSession) -> None:
+    def __init__(self, clock: Clock, registry: DrivenRegistry, port: int, session: aiohttp.ClientSession) -> None:
         self.clock = clock
         self.registry = registry
         self.port = port
@@ -139,7 +139,7 @@ class Api:
 
     def settle(self) -> None:
         """All that has become due happens; `forward` alone leaves the reaper late."""
-        self.registry.advance(self.clock.now, 1_000_000)
+        self.registry.advance(self.clock.now, wall=self.clock.wall())
 
     def time(self, seconds: float = 0) -> datetime:
         """The wall time, `seconds` after the clock's start."""
@@ -157,7 +157,14 @@ class Api:
         """Everything a write could change."""
         table = self.registry
         entries = [(entry.instance, entry.lease.renewed_at, entry.lease.ttl, entry.status) for entry in table]
-        return table.index, table.registrations, table.renewals, table.cleanups, dict(table.windows), entries
+        return (
+            table.index,
+            table.accepted["register"] + table.accepted["upsert"],
+            table.renewals,
+            table.cleanups,
+            dict(table.windows),
+            entries,
+        )
 
 
 @asynccontextmanager
@@ -172,11 +179,12 @@ async def serving(
     brake_max_seconds: float = 60,
     damping: Damping = NO_DAMPING,
     engine: Callable[[Engine], Engine] = lambda inner: inner,
+    seams: WriteSeams | None = None,
 ) -> AsyncIterator[Api]:
-    """Put together as `discovery.app` does. `engine` wraps the local one."""
+    """Put together as `discovery.app` does. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
     numbers = count(1)
-    registry = Registry(
+    registry = DrivenRegistry(
         lease_ttl=LEASE,
         cleanup_interval=SWEEP,
         max_instances=max_instances,
@@ -186,7 +194,7 @@ async def serving(
         damping=damping,
     )
     times = Times(clock, clock.wall)
-    outer = engine(LocalEngine(registry, clock))
+    outer = engine(LocalEngine(registry, clock, clock.wall, seams))
     handlers = Handlers(registry, outer, clock, times, Random(1), checks or {})
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
     async with listening(handlers, times, clock, routes, middlewares, origins=origins) as (port, session):

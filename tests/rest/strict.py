@@ -18,8 +18,8 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import IsHost
 from discovery.rest.guard.rate import RegisterRate
-from discovery.store.engine import Engine
-from discovery.store.registry import Registry
+from discovery.store.engine import Engine, WriteSeams
+from tests.driven import DrivenRegistry
 from tests.rest.harness import DNS_TTL, LEASE, SWEEP, Api, Clock, listening
 
 
@@ -36,11 +36,12 @@ async def serving_strictly(
     lane: bool = True,
     routes: Iterable[web.AbstractRouteDef] = (),
     checks: Mapping[str, Callable[[], str | None]] | None = None,
-    engine: Callable[[Engine, Registry], Engine] = lambda inner, registry: inner,
+    engine: Callable[[Engine, DrivenRegistry], Engine] = lambda inner, registry: inner,
+    seams: WriteSeams | None = None,
 ) -> AsyncIterator[Api]:
     """`lane`: without a middleware that sees every request."""
     clock, numbers = Clock(), count(1)
-    registry = Registry(
+    registry = DrivenRegistry(
         lease_ttl=LEASE,
         cleanup_interval=SWEEP,
         max_instances=max_instances,
@@ -50,7 +51,7 @@ async def serving_strictly(
         started_at=clock.now,
     )
     times = Times(clock, clock.wall)
-    outer = engine(LocalEngine(registry, clock), registry)
+    outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     handlers = Handlers(
         registry,
         outer,

@@ -11,12 +11,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from discovery.core.change import Change, Kind
+from discovery.core.event import Kind
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from tests.store.drawing import LEASE_TTL
-from tests.store.making import COME, Replica
+from tests.store.making import COME, Replica, Told
 
 PERCENT, MAX_SECONDS, SHARE = 30.0, 20.0, 0.2
 FLAP_CHANGES, FLAP_WINDOW = 2, 8.0
@@ -74,6 +74,7 @@ class Judge:
         self.windows: dict[Scope, tuple[Window, float]] = {}
         self.holds: dict[str, Hold] = {}
         self.lapses: dict[str, float] = {}  # of those that have not beaten since
+        self.drains: dict[Key, float] = {}  # of those that were removed for their silence: since when
         self.replica = Replica(index)
         self.cleanups = 0
 
@@ -121,7 +122,7 @@ class Judge:
 
     # -- the changes
 
-    def hear(self, changes: list[Change], now: float, told: bool) -> None:
+    def hear(self, changes: list[Told], now: float, told: bool) -> None:
         """`told`: by `advance`, so every lapse among them was the brake's to judge with all that is known."""
         for number, change in enumerate(changes):
             self.replica.apply(change)
@@ -167,18 +168,20 @@ class Judge:
             assert now < hold.until, "held though the brake is letting go"
             # The first of a burst has begun the hold; whoever comes later has run out himself.
             assert self.silent(key, now)
-            if hold.most:
-                self.lapses[self.rows[key].id] = now
         else:
-            self.lapses[self.rows[key].id] = now
             together = {each for each in burst if each.service == service}
             silent = {each for each in self.rows if each.service == service and self.silent(each, now)}
             assert key in together <= silent, "held though not silent"
-            assert any(now >= self.rows[each].ends for each in together), "held though no lease ran out"
+            lapsed = [each for each in together if now >= self.rows[each].ends]
+            assert lapsed, "held though no lease ran out"
             assert together == silent, "not all of the silent ones are held"
+            # It decided with the one whose lease ran out first; the others of the burst count afterwards.
+            self.lapses[self.rows[lapsed[0]].id] = now
             assert self.too_many(service, len(together), now), "the brake engaged for too few"
             hold = self.holds[service] = Hold(now + MAX_SECONDS)
             self._burst = set(together)
+        if now >= self.rows[key].ends:
+            self.lapses[self.rows[key].id] = now
         self._burst.discard(key)
         if not self._burst:
             hold.most = max(hold.most, self.suspects(service) + 1)
@@ -216,6 +219,8 @@ class Judge:
             assert row.status is Status.UNHEALTHY
             assert now >= self.cleanup_of(row), "removed too early"
             self.cleanups += 1
+        if row.draining_since is not None:
+            self.drains[key] = row.draining_since
         self._forget(key)
 
     def _forget(self, key: Key) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-from discovery.core.change import Change, Kind
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.status import Status
 from discovery.store.brake import Brake
-from discovery.store.registry import Registry
 from discovery.store.service import Entry
+from tests.driven import DrivenRegistry
 
 # Seconds; all are exact in binary, so the tests may ask for the very instant.
 START = 100.0
@@ -23,20 +23,14 @@ WALL = 1_700_000_000.0
 # For `advance`: more than any test has due.
 ALL = 1_000_000
 
-R = TypeVar("R", bound=Registry)
-
 COME = {Kind.REGISTERED, Kind.RESTORED}
 GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
 
 
-def a_registry(**settings: Any) -> Registry:
+def a_registry(**settings: Any) -> DrivenRegistry:
     """Ids are auto-0, auto-1, …; ten instances a service."""
-    return a_registry_of(Registry, **settings)
-
-
-def a_registry_of(kind: type[R], **settings: Any) -> R:
     numbers = count()
-    return kind(
+    return DrivenRegistry(
         **{
             "lease_ttl": TTL,
             "cleanup_interval": INTERVAL,
@@ -53,7 +47,7 @@ def a_brake(percent: float = 30, max_seconds: float = 20.0, seed: int = 1) -> Br
     return Brake(percent, max_seconds, INTERVAL, TTL, Random(seed))
 
 
-def braked(percent: float = 30, *, others: int = 200, seed: int = 1, **settings: Any) -> Registry:
+def braked(percent: float = 30, *, others: int = 200, seed: int = 1, **settings: Any) -> DrivenRegistry:
     """`others` are instances of a service that stays, so that the crowd of a test is no fifth of all."""
     registry = a_registry(brake=a_brake(percent, seed=seed), **{"max_instances": 10_000, **settings})
     for port in range(1, others + 1):
@@ -61,7 +55,7 @@ def braked(percent: float = 30, *, others: int = 200, seed: int = 1, **settings:
     return registry
 
 
-def crowd(registry: Registry, count: int, name: str = "web", now: float = START, **fields: Any) -> list[Entry]:
+def crowd(registry: DrivenRegistry, count: int, name: str = "web", now: float = START, **fields: Any) -> list[Entry]:
     """Ports 1 to `count`, registered together."""
     return [registry.register(spec(name, port=port, **fields), now, WALL) for port in range(1, count + 1)]
 
@@ -71,13 +65,13 @@ def status_of(entry: Entry) -> Status:
     return entry.status
 
 
-def words(registry: Registry, name: str = "web") -> str:
+def words(registry: DrivenRegistry, name: str = "web") -> str:
     """The statuses of a service's instances, in the order of registration."""
     service = registry.service(name)
     return "" if service is None else " ".join(entry.status for entry in service.entries.values())
 
 
-def ports(registry: Registry, now: float, name: str = "web") -> list[int]:
+def ports(registry: DrivenRegistry, now: float, name: str = "web") -> list[int]:
     """Of those that are served, in the order of the answer."""
     service = registry.service(name)
     return [] if service is None else [entry.instance.spec.port for entry in service.served(now)]
@@ -89,65 +83,87 @@ def spec(name: str = "web", ip: str = "10.0.0.1", port: int = 80, **fields: Any)
 
 def an_entry(port: int = 80) -> Entry:
     """One that belongs to no registry."""
-    return Entry(Instance(f"id-{port}", WALL, spec(port=port)), Lease(TTL, START))
+    return Entry(Instance(f"id-{port}", WALL, spec(port=port), ttl=TTL), Lease(TTL, START))
+
+
+class Told(NamedTuple):
+    """An event about an instance, with the index of its commit."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks
+    event: InstanceEvent
+
+    @property
+    def kind(self) -> Kind:
+        return self.event.kind
+
+    @property
+    def instance(self) -> Instance:
+        return self.event.instance
+
+    @property
+    def reason(self) -> str:
+        return self.event.reason
 
 
 @dataclass
 class Log:
-    """A listener that keeps every change and plays them back."""
+    """A follower that keeps every event about an instance and plays them back."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Told] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
 
     @classmethod
-    def of(cls, registry: Registry) -> Log:
+    def of(cls, registry: DrivenRegistry) -> Log:
         log = cls()
-        registry.subscribe(log)
+        registry.followers.append(log)
         return log
 
-    def __call__(self, change: Change) -> None:
-        self.changes.append(change)
+    def __call__(self, commit: Commit) -> None:
+        self.commits.append(commit)
+        self.changes += (Told(commit.index, event) for event in commit.events if isinstance(event, InstanceEvent))
 
     def kinds(self) -> list[Kind]:
         return [change.kind for change in self.changes]
 
-    def take(self) -> list[Change]:
-        """The changes so far, which are forgotten."""
+    def take(self) -> list[Told]:
+        """The events so far, which are forgotten."""
         taken, self.changes = self.changes, []
         return taken
 
 
 class Replica:
-    """What a listener that sees nothing but changes knows: the listed instances by key, and the status of each.
+    """What a follower that sees nothing but commits knows: the instances by key, by put and delete alone.
 
-    A change that cannot follow from what it knows fails the test.
+    An event that cannot follow from what it knows, or says nothing, fails the test.
     """
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.instances: dict[Key, Instance] = {}
-        self.statuses: dict[Key, Status] = {}
 
-    def apply(self, change: Change) -> None:
-        assert change.index == self.index + (change.kind is not Kind.RESTORED), "the index has a gap"
+    @property
+    def statuses(self) -> dict[Key, Status]:
+        return {key: instance.status for key, instance in self.instances.items()}
+
+    def apply(self, change: Told) -> None:
+        assert change.index >= self.index, "the index goes back"
         self.index = change.index
-        assert change.reason
-        key, instance = change.instance.spec.key, change.instance
-        if change.kind in COME:
-            assert key not in self.instances
-            self.instances[key] = instance
-            self.statuses[key] = Status.HEALTHY
+        event, key = change.event, change.instance.spec.key
+        assert event.reason
+        assert event.service == key.service
+        assert self.instances.get(key) == event.before, "it was otherwise"
+        assert (event.before is None) == (event.kind in COME)
+        assert (event.after is None) == (event.kind in GONE)
+        assert event.before != event.after or event.renews, "it says nothing"
+        if event.after is None:
+            del self.instances[key]
             return
-        known = self.instances[key]
-        assert (instance.id, instance.registered_at) == (known.id, known.registered_at)
-        if change.kind is Kind.UPDATED:
-            self.instances[key] = instance
-        elif change.kind in GONE:
-            assert instance == known, "only an update or another status tells other contents"
-            del self.instances[key], self.statuses[key]
-        else:
-            assert self.statuses[key] is not Status(change.kind.value), "it has that status already"
-            self.instances[key] = instance
-            self.statuses[key] = Status(change.kind.value)
+        if event.before is not None:
+            old, new = event.before, event.after
+            assert (old.id, old.registered_at) == (new.id, new.registered_at)
+            assert (event.kind is Kind.UPDATED) == (old.status is new.status)
+            assert event.kind is Kind.UPDATED or event.kind.value == new.status.value
+        self.instances[key] = event.after
 
     def of(self, status: Status) -> set[Key]:
         return {key for key, known in self.statuses.items() if known is status}

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from discovery.core.change import Kind
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.errors import ServiceFull
-from discovery.store.registry import Registry
 from discovery.store.service import Entry
+from tests.driven import DrivenRegistry
 from tests.store.making import (
     ALL,
     INTERVAL,
@@ -37,12 +37,12 @@ UNTIL = OUT + 20.0
 ROUNDS = 5
 
 
-def beat(registry: Registry, entries: list[Entry], now: float) -> None:
+def beat(registry: DrivenRegistry, entries: list[Entry], now: float) -> None:
     for entry in entries:
         registry.renew(entry.instance.id, now)
 
 
-def some_lapse(registry: Registry, silent: int, instances: int, now: float = OUT) -> None:
+def some_lapse(registry: DrivenRegistry, silent: int, instances: int, now: float = OUT) -> None:
     """Of so many instances the first `silent` have not beaten since 100; the rest have."""
     entries = crowd(registry, instances)
     beat(registry, entries[silent:], now - 1)
@@ -78,7 +78,7 @@ def test_suspects_are_served_behind_the_healthy() -> None:
     service = registry.service("web")
     assert service is not None
     assert len(service.healthy(OUT)) == 6
-    assert registry.counts[Status.SUSPECT] == 4
+    assert registry.counts(START)[Status.SUSPECT] == 4
 
 
 def test_where_all_are_suspect_all_are_served() -> None:
@@ -235,22 +235,25 @@ def test_whoever_falls_silent_during_it_is_held_for_the_rest_of_it() -> None:
     registry = braked()
     some_lapse(registry, 4, 10)  # the rest has beaten at 109
     registry.advance(OUT + TTL - 1, ALL)
-    assert registry.counts[Status.SUSPECT] == 10
+    assert registry.counts(OUT + TTL - 1)[Status.SUSPECT] == 10
     for round in range(ROUNDS):
         registry.advance(UNTIL + round * INTERVAL + 1, ALL)
-    assert registry.counts[Status.SUSPECT] == 0
+    assert registry.counts(UNTIL + round * INTERVAL + 1)[Status.SUSPECT] == 0
 
 
-def let_go(seed: int, count: int = 10) -> tuple[Registry, list[tuple[float, int]]]:
+def let_go(seed: int, count: int = 10) -> tuple[DrivenRegistry, list[tuple[float, int]]]:
     """When each of a service whose instances all fell silent was let go, as the reaper would do it."""
     registry = braked(seed=seed)
     gone: list[tuple[float, int]] = []
     crowd(registry, count)
     registry.advance(OUT, ALL)
     now = OUT
-    registry.subscribe(
-        lambda change: gone.append((now, change.instance.spec.port)) if change.kind is Kind.UNHEALTHY else None
-    )
+
+    def note(commit: Commit) -> None:
+        events = [event for event in commit.events if isinstance(event, InstanceEvent)]
+        gone.extend((now, event.instance.spec.port) for event in events if event.kind is Kind.UNHEALTHY)
+
+    registry.followers.append(note)
     while registry.service("web") is not None:
         deadline = registry.next_deadline()
         assert deadline is not None
@@ -278,7 +281,7 @@ def test_however_late_the_reaper_comes_a_round_lets_go_of_its_share_only() -> No
     some_lapse(registry, 10, 10)
     for at, left in ((37.5, 8), (37.5, 8), (38.0, 8), (112.0, 6), (117.0, 4), (122.0, 2), (127.0, 0)):
         registry.advance(UNTIL + at, ALL)
-        assert registry.counts[Status.SUSPECT] == left
+        assert registry.counts(UNTIL + at)[Status.SUSPECT] == left
 
 
 def test_whoever_it_let_go_of_is_listed_for_an_interval_and_then_removed() -> None:
@@ -313,11 +316,11 @@ def test_whoever_it_let_go_of_is_not_held_again_until_it_beats() -> None:
     for round in range(ROUNDS):
         registry.advance(out + 20 + round * INTERVAL + 1, ALL)
     now = out + 20 + ROUNDS * INTERVAL - INTERVAL + 1
-    assert registry.counts[Status.SUSPECT] == 0
-    assert registry.counts[Status.UNHEALTHY] >= 6  # silent within one timeout, and of more than a third
+    assert registry.counts(now)[Status.SUSPECT] == 0
+    assert registry.counts(now)[Status.UNHEALTHY] >= 6  # silent within one timeout, and of more than a third
     registry.register(spec(port=40, ttl=1), now, WALL)
     registry.advance(now + 1, ALL)
-    assert registry.counts[Status.SUSPECT] == 0
+    assert registry.counts(now + 1)[Status.SUSPECT] == 0
     assert entries[39].status is Status.UNHEALTHY
 
 
@@ -327,7 +330,7 @@ def test_of_whom_it_is_known_why_they_are_silent_it_neither_holds_nor_counts() -
         entries = crowd(registry, 10)
         for entry in entries[:2]:
             if quiet == "drain":
-                registry.drain(entry.instance.id, WALL, "asked", START + 1)
+                registry.drain(entry.instance.id, True, "asked", START + 1)
             elif quiet == "check":
                 registry.checked(entry.instance.id, "HTTP 503", START + 1)
             else:
@@ -343,7 +346,7 @@ def test_what_a_person_or_a_check_says_of_a_suspect_counts(how: str) -> None:
     some_lapse(registry, 4, 4)
     entry = registry.at(spec(port=2).key)
     if how == "drain":
-        registry.drain(entry.instance.id, WALL, "asked", OUT + 1)
+        registry.drain(entry.instance.id, True, "asked", OUT + 1)
     elif how == "check":
         registry.checked(entry.instance.id, "no connection", OUT + 1)
     else:
@@ -359,9 +362,9 @@ def test_a_service_whose_suspects_all_left_begins_anew() -> None:
         registry.deregister(spec(port=port).key, "asked", OUT + 1)
     crowd(registry, 5, now=OUT + 2)
     registry.advance(OUT + 2 + TTL, ALL)
-    assert registry.counts[Status.SUSPECT] == 5
+    assert registry.counts(OUT + 2 + TTL)[Status.SUSPECT] == 5
     registry.advance(UNTIL + 1, ALL)  # of the first time, which is over
-    assert registry.counts[Status.SUSPECT] == 5
+    assert registry.counts(UNTIL + 1)[Status.SUSPECT] == 5
 
 
 def test_at_the_limit_a_suspect_whose_lease_ran_out_makes_way() -> None:
@@ -390,7 +393,7 @@ def test_a_pause_of_the_process_makes_nobody_a_suspect() -> None:
     crowd(registry, 10)
     registry.resume(60.0, START + 9)
     registry.advance(START + 9 + TTL - 0.25, ALL)
-    assert registry.counts[Status.SUSPECT] == 0
+    assert registry.counts(START + 9 + TTL - 0.25)[Status.SUSPECT] == 0
     assert len(ports(registry, START + 9 + TTL - 0.25)) == 10
 
 
@@ -401,7 +404,7 @@ def test_a_thousand_that_lapse_at_once_are_held_in_little_time() -> None:
     registry.advance(OUT, ALL)
     seconds = time.perf_counter() - started
     print(f"1000 lapses at once: {seconds * 1e3:.1f} ms")
-    assert registry.counts[Status.SUSPECT] == 1000
+    assert registry.counts(OUT)[Status.SUSPECT] == 1000
     assert seconds < 0.25  # 5 ms; a hundred times that would be one count of the service for each lapse
 
 
@@ -428,7 +431,7 @@ def test_a_suspect_that_is_only_late_and_was_let_go_is_like_any_other_once_it_ha
     assert words(registry) == "suspect suspect suspect suspect"
     for round in range(ROUNDS - 1):
         registry.advance(START + 80 + round * INTERVAL + 1, ALL)
-    assert registry.counts[Status.SUSPECT] == 0
+    assert registry.counts(START + 80 + round * INTERVAL + 1)[Status.SUSPECT] == 0
     alive = [entry for entry in entries if entry.lease.alive(START + 96)]
     beat(registry, alive, START + 96)
     registry.advance(START + 196, ALL)

@@ -6,14 +6,21 @@ import logging
 
 import pytest
 
-from discovery.core.change import Change, Kind
+from discovery.core.caller import NOBODY
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance
-from discovery.store.change_log import narrate
+from discovery.store.change_log import log_commit
 from tests.store.making import ALL, START, WALL, a_registry, spec
 
 LOUD = {Kind.UNHEALTHY, Kind.EXPIRED, Kind.SUSPECT, Kind.FAILING, Kind.FLAPPING}
 # At a restart they come by the thousand; how many there are is one line of whoever restores them.
 SPOKEN = [kind for kind in Kind if kind is not Kind.RESTORED]
+
+
+def a_commit(index: int, kind: Kind, instance: Instance, reason: str) -> Commit:
+    gone = kind in (Kind.DEREGISTERED, Kind.EXPIRED)
+    before, after = (instance, None) if gone else (None, instance)
+    return Commit(index, WALL, NOBODY, "test", (InstanceEvent(kind, "user-service", before, after, reason),))
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -24,7 +31,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_every_kind_of_change_is_one_line_that_says_all(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     instance = Instance("id-7", WALL, spec("User-Service", "2001:db8::1", 3001, metadata={"secret": "hush"}))
-    narrate(Change(42, kind, instance, "the reason why"))
+    log_commit(a_commit(42, kind, instance, "the reason why"))
     (line,) = lines(caplog)
     for part in (kind.value, "User-Service", "[2001:db8::1]:3001", "the reason why", "id-7", "42"):
         assert part in line
@@ -35,7 +42,7 @@ def test_every_kind_of_change_is_one_line_that_says_all(kind: Kind, caplog: pyte
 @pytest.mark.parametrize("kind", SPOKEN)
 def test_only_what_nobody_asked_for_is_a_warning(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    narrate(Change(1, kind, Instance("id", WALL, spec()), "reason"))
+    log_commit(a_commit(1, kind, Instance("id", WALL, spec()), "reason"))
     assert caplog.records[0].levelno == (logging.WARNING if kind in LOUD else logging.INFO)
     assert caplog.records[0].name.startswith("discovery")
 
@@ -43,15 +50,15 @@ def test_only_what_nobody_asked_for_is_a_warning(kind: Kind, caplog: pytest.LogC
 def test_what_is_restored_at_the_start_is_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     registry = a_registry()
-    registry.subscribe(narrate)
-    registry.restore(Instance("id", WALL, spec()), START)
+    registry.followers.append(log_commit)
+    registry.restore(Instance("id", WALL, spec()), now=START)
     assert lines(caplog) == []
 
 
 def test_a_life_is_told_from_end_to_end_and_heartbeats_are_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     registry = a_registry()
-    registry.subscribe(narrate)
+    registry.followers.append(log_commit)
     registry.register(spec(), START, WALL)
     registry.register(spec(tags=["blue"]), START, WALL)
     for second in range(9):

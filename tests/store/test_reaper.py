@@ -4,57 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
-from discovery.core.change import Change, Kind
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Key
-from discovery.store.reaper import Reaper
-from discovery.store.registry import Registry
-from tests.store.making import START, WALL, Log, a_registry, a_registry_of, spec
+from discovery.engines.local import LocalEngine
+from discovery.store.reaper import TURN_SECONDS, Reaper
+from discovery.store.writes import Expire, Write
+from tests.driven import APART, DrivenRegistry
+from tests.store.making import START, WALL, Log, a_registry, spec
 from tests.store.time_travel import TimeTravelLoop, travel
+
+T = TypeVar("T")
 
 KEY = Key("web", "10.0.0.1", 80)
 # A timer may come this late, seconds: the loop's timers have a grain.
 LATE = 0.01
-# Changes that may come in one turn of the event loop: at 20 µs each they hold it for 10 ms.
-A_TURN = 500
+# Changes that may come in one turn of the event loop: at 20 µs each, and one more that was begun in time.
+A_TURN = round(TURN_SECONDS / 20e-6) + 1
 
 
-class Watchful(Registry):
-    """Notes when it is told the time."""
+class Watchful(LocalEngine):
+    """Notes when it is asked what time has brought. `costs`: seconds that each decision takes."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.told: list[float] = []
+    def __init__(self, registry: DrivenRegistry, clock: Callable[[], float], costs: float = 0.0) -> None:
+        super().__init__(registry, clock, lambda: clock() + APART)
+        self.loop = asyncio.get_running_loop()
+        self.costs = costs
+        self.asked: list[float] = []
 
-    def advance(self, now: float, limit: int) -> None:
-        self.told.append(now)
-        super().advance(now, limit)
+    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
+        assert write.action == Expire.action
+        assert isinstance(self.loop, TimeTravelLoop)
+        self.asked.append(self.loop.time())
+        self.loop.leap(self.costs)
+        return await super().submit(write, by)
 
 
 class Watched:
-    """A reaper at work. `wakes`: when it told the registry the time; `seen`: what came of it, and when."""
+    """A reaper at work. `seen`: what came of it, and when."""
 
-    def __init__(self, registry: Watchful) -> None:
+    def __init__(self, registry: DrivenRegistry, costs: float) -> None:
         self.clock = asyncio.get_running_loop().time
         self.registry = registry
-        self.wakes = registry.told
+        self.engine = Watchful(registry, self.clock, costs)
         self.seen: list[tuple[float, Kind]] = []
         self.log = Log.of(registry)
-        registry.subscribe(lambda change: self.seen.append((self.clock(), change.kind)))
-        self.reaper = Reaper(registry, self.clock)
+        registry.followers.append(self.note)
+        self.reaper = Reaper(registry, self.engine, self.clock)
+
+    def note(self, commit: Commit) -> None:
+        events = [event for event in commit.events if isinstance(event, InstanceEvent)]
+        self.seen += ((self.clock(), event.kind) for event in events)
+
+    @property
+    def wakes(self) -> list[float]:
+        """When it woke: at each it asks until nothing is due."""
+        return sorted(set(self.engine.asked))
 
     def last(self, kind: Kind) -> float:
         return next(at for at, seen in reversed(self.seen) if seen is kind)
 
 
 @contextmanager
-def reaping(registry: Watchful | None = None) -> Iterator[Watched]:
-    watched = Watched(a_registry_of(Watchful) if registry is None else registry)
+def reaping(registry: DrivenRegistry | None = None, costs: float = 0.0) -> Iterator[Watched]:
+    watched = Watched(a_registry() if registry is None else registry, costs)
     watched.reaper.start()
     yield watched
     watched.reaper.stop()
@@ -148,7 +167,7 @@ def test_an_instance_that_comes_to_life_again_is_watched_again() -> None:
 
 def test_what_was_registered_before_it_started_is_watched_too() -> None:
     async def story() -> None:
-        registry = a_registry_of(Watchful)
+        registry = a_registry()
         registry.register(spec(), START, WALL)
         with reaping(registry) as watched:
             await asyncio.sleep(60)
@@ -163,7 +182,7 @@ def test_a_crowd_is_worked_off_in_pieces_with_the_loop_free_in_between() -> None
     async def story() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, TimeTravelLoop)
-        with reaping(a_registry_of(Watchful, max_instances=crowd)) as watched:
+        with reaping(a_registry(max_instances=crowd), costs=20e-6) as watched:
             for port in range(1, crowd + 1):
                 watched.registry.register(spec(port=port), START, WALL)
             for left, moment in ((crowd, Kind.UNHEALTHY), (0, Kind.EXPIRED)):
@@ -197,13 +216,15 @@ async def test_it_keeps_real_time_on_a_real_loop(ttl: float) -> None:
     log = Log.of(registry)
     at: dict[Kind, float] = {}
 
-    def note(change: Change) -> None:
-        at[change.kind] = time.monotonic()
-        if change.kind is Kind.EXPIRED:
-            gone.set()
+    def note(commit: Commit) -> None:
+        for event in commit.events:
+            assert isinstance(event, InstanceEvent)
+            at[event.kind] = time.monotonic()
+            if event.kind is Kind.EXPIRED:
+                gone.set()
 
-    registry.subscribe(note)
-    reaper = Reaper(registry, time.monotonic)
+    registry.followers.append(note)
+    reaper = Reaper(registry, LocalEngine(registry, time.monotonic, time.time), time.monotonic)
     reaper.start()
     registered = time.monotonic()
     registry.register(spec(), registered, WALL)

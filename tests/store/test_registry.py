@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.change import Kind
 from discovery.core.errors import DiscoveryError
+from discovery.core.event import Kind, ZonesEvent
 from discovery.core.instance import Key
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
-from discovery.store.registry import Registry
+from tests.driven import DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, spec
 
 
@@ -45,7 +45,7 @@ def test_registering_again_with_the_same_contents_is_no_change() -> None:
     registry.register(spec(tags=["a"]), START, WALL)
     log = Log.of(registry)
     entry = registry.register(spec(tags=["a"]), START + 3, WALL + 3)
-    assert (log.changes, registry.registrations) == ([], 2)
+    assert (log.changes, registry.accepted["register"]) == ([], 2)
     assert entry.lease.expires_at == START + 3 + TTL
 
 
@@ -114,7 +114,7 @@ def test_a_whole_service_leaves_at_once_and_no_other() -> None:
     assert list(registry.services) == ["web2"]
 
 
-def _full(registry: Registry) -> None:
+def _full(registry: DrivenRegistry) -> None:
     for port in range(1, registry.max_instances + 1):
         registry.register(spec(port=port), START + port, WALL)
 
@@ -125,7 +125,7 @@ def test_a_service_at_its_limit_takes_no_other_while_all_are_healthy() -> None:
     log = Log.of(registry)
     with pytest.raises(ServiceFull, match=r"web.*10"):
         registry.register(spec(port=99), START + TTL, WALL)
-    assert (len(registry), log.changes, registry.registrations) == (10, [], 10)
+    assert (len(registry), log.changes, registry.accepted["register"]) == (10, [], 10)
     registry.register(spec(port=3), START + TTL, WALL)  # one of them may still register again
     registry.register(spec("api"), START + TTL, WALL)
 
@@ -144,27 +144,36 @@ def test_at_the_limit_the_one_that_has_been_unhealthy_longest_makes_way() -> Non
 
 def test_a_fixed_name_cannot_be_taken_in_any_case() -> None:
     registry = a_registry()
-    registry.reserve({"ns1": "has fixed records in a zone file"})
+    registry.reserved = {"ns1": "has fixed records in a zone file"}
     log = Log.of(registry)
     with pytest.raises(NameReserved, match="NS1"):
         registry.register(spec("NS1"), START, WALL)
-    assert (len(registry), log.changes, registry.registrations) == (0, [], 0)
+    assert (len(registry), log.changes, registry.accepted["register"]) == (0, [], 0)
 
 
-def test_reserving_names_replaces_those_before_and_moves_the_index() -> None:
-    registry = a_registry(index=41)
-    registry.reserve({"ns1": "has fixed records in a zone file"})
-    registry.reserve({"ns2": "has fixed records in a zone file"})
-    assert registry.index > 41
+def test_reserved_names_take_the_place_of_those_before() -> None:
+    registry = a_registry()
+    registry.reserved = {"ns1": "has fixed records in a zone file"}
+    registry.reserved = {"ns2": "has fixed records in a zone file"}
     assert registry.register(spec("ns1"), START, WALL).instance.spec.name == "ns1"
     with pytest.raises(NameReserved, match="ns2"):
         registry.register(spec("ns2"), START, WALL)
 
 
+def test_zone_files_that_are_read_again_move_the_index_and_followers_are_told() -> None:
+    registry = a_registry(index=41)
+    log = Log.of(registry)
+    registry.reload_zones(START)
+    assert registry.index == 42
+    assert [(commit.index, commit.events) for commit in log.commits] == [
+        (42, (ZonesEvent("zone files were read again"),))
+    ]
+
+
 def test_an_instance_that_was_there_before_its_name_was_reserved_may_go_on() -> None:
     registry = a_registry()
     first = registry.register(spec(), START, WALL)
-    registry.reserve({"web": "has fixed records in a zone file"})
+    registry.reserved = {"web": "has fixed records in a zone file"}
     assert registry.register(spec(), START + 1, WALL) is first
     assert registry.renew(first.instance.spec.key, START + 2) is first
     assert registry.deregister(first.instance.spec.key, "test", START) == first.instance
@@ -215,8 +224,8 @@ def test_every_refusal_is_one_a_client_can_mend(error: type[Exception]) -> None:
 def test_listeners_hear_every_change_in_order_and_find_it_done() -> None:
     registry = a_registry()
     heard: list[tuple[str, int, int]] = []
-    registry.subscribe(lambda change: heard.append(("first", change.index, len(registry))))
-    registry.subscribe(lambda change: heard.append(("second", change.index, len(registry))))
+    registry.followers.append(lambda change: heard.append(("first", change.index, len(registry))))
+    registry.followers.append(lambda change: heard.append(("second", change.index, len(registry))))
     registry.register(spec(), START, WALL)
     registry.deregister(Key("web", "10.0.0.1", 80), "test", START)
     assert heard == [("first", 1, 1), ("second", 1, 1), ("first", 2, 0), ("second", 2, 0)]

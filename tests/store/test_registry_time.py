@@ -10,17 +10,17 @@ import sys
 
 import pytest
 
-from discovery.core.change import Kind
+from discovery.core.event import Kind
 from discovery.core.instance import Key
 from discovery.store.errors import UnknownInstance
-from discovery.store.registry import Registry
+from tests.driven import DrivenRegistry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)
 RUNS_OUT = START + TTL
 
 
-def healthy(registry: Registry, now: float) -> int:
+def healthy(registry: DrivenRegistry, now: float) -> int:
     service = registry.service("web")
     return len(service.healthy(now)) if service else 0
 
@@ -175,7 +175,7 @@ def test_an_update_is_told_with_the_lease_that_goes_with_it() -> None:
     registry = a_registry()
     registry.register(spec(ttl=3600), START, WALL)
     deadlines: list[float | None] = []
-    registry.subscribe(lambda change: deadlines.append(registry.next_deadline()))
+    registry.followers.append(lambda change: deadlines.append(registry.next_deadline()))
     registry.register(spec(ttl=2), 101.0, WALL)
     assert deadlines[-1] == 103.0
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.change import Kind
 from discovery.core.errors import DiscoveryError
+from discovery.core.event import Kind
 from discovery.core.instance import Key
 from discovery.store import tombstones
 from discovery.store.errors import Deregistered, ServiceFull, UnknownInstance
-from discovery.store.registry import Registry
+from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import Tombstones
+from tests.driven import DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, spec
 
 KEY = spec().key
@@ -20,7 +21,7 @@ def key(port: int) -> Key:
     return spec(port=port).key
 
 
-def left_after(ttl: float | None) -> Registry:
+def left_after(ttl: float | None) -> DrivenRegistry:
     registry = a_registry()
     registry.register(spec(ttl=ttl), START, WALL)
     registry.deregister(KEY, "asked", START + 1)
@@ -36,7 +37,7 @@ def test_a_whole_heartbeat_is_refused_for_a_lease_and_at_most_a_minute(ttl: floa
             registry.upsert(spec(ttl=ttl), START + 1 + after, WALL)
         assert caught.value.left == seconds - after
         assert f"{seconds - after:.1f} s" in str(caught.value)
-    assert (len(registry), log.changes, registry.registrations) == (0, [], 1)
+    assert (len(registry), log.changes, registry.accepted["register"]) == (0, [], 1)
     registry.upsert(spec(ttl=ttl), START + 1 + seconds, WALL)
     assert log.kinds() == [Kind.REGISTERED]
 
@@ -51,6 +52,14 @@ def test_a_bare_heartbeat_is_of_an_unknown_instance_as_ever() -> None:
     registry = left_after(None)
     with pytest.raises(UnknownInstance):
         registry.renew(KEY, START + 2)
+
+
+def test_a_registration_lifts_it_for_good_also_when_the_instance_is_gone_again() -> None:
+    registry = left_after(60)
+    registry.register(spec(ttl=1), START + 2, WALL)
+    registry.advance(START + 20)
+    assert len(registry) == 0
+    assert registry.upsert(spec(), START + 21, WALL).instance.spec == spec()
 
 
 def test_a_registration_brings_it_back_and_its_heartbeats_count_again() -> None:
@@ -99,12 +108,12 @@ def test_whoever_expired_or_made_way_may_come_back_with_a_heartbeat() -> None:
 def test_a_whole_heartbeat_of_whom_nobody_knows_registers_it() -> None:
     registry = a_registry()
     assert registry.upsert(spec(id="mine"), START, WALL).instance.id == "mine"
-    assert registry.registrations == 1
+    assert registry.accepted["upsert"] == 1
 
 
 def test_a_burial_from_before_the_start_counts() -> None:
     registry = a_registry()
-    registry.bury(KEY, START + 7, START)
+    registry.load(Snapshot(0, tombstones=((KEY, WALL + 7),)), START, WALL)
     with pytest.raises(Deregistered):
         registry.upsert(spec(), START + 6.75, WALL)
     assert registry.upsert(spec(), START + 7, WALL).instance.spec.key == KEY

@@ -6,14 +6,16 @@ import asyncio
 
 import pytest
 
-from discovery.core.change import Kind
+from discovery.core.event import Kind
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
+from discovery.engines.local import LocalEngine
 from discovery.store.errors import NoWindow, TooManyWindows, UnknownInstance, UnknownService
 from discovery.store.reaper import Reaper
-from discovery.store.registry import Registry
+from discovery.store.snapshot import Snapshot
 from discovery.store.windows import MAX_WINDOWS, Windows
+from tests.driven import APART, DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, ports, spec, words
 from tests.store.time_travel import travel
 
@@ -28,7 +30,13 @@ def a_window(seconds: float = 60.0, reason: str = "upgrade") -> Window:
     return Window(reason, WALL + seconds)
 
 
-def of_three() -> tuple[Registry, Log]:
+def a_reaper(registry: DrivenRegistry) -> Reaper:
+    """On a loop of `time_travel`."""
+    clock = asyncio.get_running_loop().time
+    return Reaper(registry, LocalEngine(registry, clock, lambda: clock() + APART), clock)
+
+
+def of_three() -> tuple[DrivenRegistry, Log]:
     registry = a_registry()
     crowd(registry, 3, ttl=3600)
     return registry, Log.of(registry)
@@ -40,7 +48,7 @@ def test_an_instance_in_maintenance_is_in_no_answer_and_the_others_are() -> None
     assert words(registry) == "healthy maintenance healthy"
     assert ports(registry, START) == [1, 3]
     assert (log.kinds(), log.changes[0].reason) == ([Kind.MAINTENANCE], "maintenance: upgrade")
-    assert registry.counts[Status.MAINTENANCE] == 1
+    assert registry.counts(START)[Status.MAINTENANCE] == 1
 
 
 def test_a_service_in_maintenance_has_no_answers_and_whoever_registers_later_is_part_of_it() -> None:
@@ -51,7 +59,8 @@ def test_a_service_in_maintenance_has_no_answers_and_whoever_registers_later_is_
     assert words(registry) == " ".join(["maintenance"] * 4)
     assert words(registry, "api") == "healthy"
     assert ports(registry, START + 1) == []
-    assert log.kinds() == [Kind.MAINTENANCE] * 3 + [Kind.REGISTERED, Kind.MAINTENANCE, Kind.REGISTERED]
+    assert log.kinds() == [Kind.MAINTENANCE] * 3 + [Kind.REGISTERED] * 2
+    assert log.changes[3].instance.status is Status.MAINTENANCE
 
 
 def test_it_stays_alive_by_its_heartbeats_and_is_unhealthy_without() -> None:
@@ -83,7 +92,7 @@ def test_it_ends_by_itself_to_the_instant() -> None:
 def test_the_reaper_is_there_when_it_ends() -> None:
     async def story() -> None:
         registry, log = of_three()
-        reaper = Reaper(registry, asyncio.get_running_loop().time)
+        reaper = a_reaper(registry)
         reaper.start()
         registry.maintain(one(2), a_window(60), START, WALL)
         await asyncio.sleep(59.9)
@@ -141,7 +150,7 @@ def test_it_outlasts_deregistration_and_whoever_comes_back_is_in_it() -> None:
     assert registry.next_deadline() is not None
     log.take()
     registry.register(spec(port=2), START + 2, WALL)
-    assert log.kinds() == [Kind.REGISTERED, Kind.MAINTENANCE]
+    assert [(told.kind, told.instance.status) for told in log.changes] == [(Kind.REGISTERED, Status.MAINTENANCE)]
     registry.register(spec(port=2, metadata={"v": 2}), START + 3, WALL)
     assert words(registry) == "maintenance"
 
@@ -157,10 +166,9 @@ def test_it_ends_by_itself_when_nobody_is_left() -> None:
 
 def test_one_from_before_the_start_waits_for_the_instances() -> None:
     registry = a_registry()
-    registry.restore_window(SERVICE, a_window(60), START, WALL + 20)
+    before = crowd(a_registry(), 1, ttl=3600)[0].instance
+    registry.load(Snapshot(0, (before,), windows=((SERVICE, a_window(60)),)), START, WALL + 20)
     assert registry.next_deadline() == START + 40
-    before = crowd(a_registry(), 1)[0].instance
-    registry.restore(before, START)
     assert words(registry) == "maintenance"
     registry.advance(START + 40, ALL)
     assert dict(registry.windows) == {}
@@ -168,7 +176,8 @@ def test_one_from_before_the_start_waits_for_the_instances() -> None:
 
 def test_one_that_ended_while_the_process_was_away_is_over_at_once() -> None:
     registry = a_registry()
-    registry.restore_window(SERVICE, a_window(60), START, WALL + 100)
+    registry.load(Snapshot(0, windows=((SERVICE, a_window(60)),)), START, WALL + 100)
+    assert SERVICE in registry.windows
     registry.advance(START, ALL)
     assert dict(registry.windows) == {}
 
@@ -226,9 +235,9 @@ def test_a_reader_of_the_windows_keeps_what_it_has_read() -> None:
     read = windows.all
     windows.set(one(1), a_window(), 5.0)
     assert (list(read), windows.next) == ([SERVICE], 5.0)
-    assert windows.end(one(1))
-    assert not windows.end(one(1))
-    assert (windows.next, windows.over(9.75), windows.over(10.0)) == (10.0, [], [SERVICE])
+    windows.set(one(1), None, 0.0)
+    windows.set(one(1), None, 0.0)
+    assert (windows.next, windows.over(9.75), windows.over(10.0)) == (10.0, None, SERVICE)
 
 
 def test_case_makes_no_other_service() -> None:
@@ -241,7 +250,7 @@ def test_case_makes_no_other_service() -> None:
 def test_the_reaper_is_there_when_a_shorter_one_ends_that_took_its_place() -> None:
     async def story() -> None:
         registry, log = of_three()
-        reaper = Reaper(registry, asyncio.get_running_loop().time)
+        reaper = a_reaper(registry)
         reaper.start()
         registry.maintain(one(2), a_window(1800), START, WALL)
         registry.maintain(one(2), a_window(60), START, WALL)

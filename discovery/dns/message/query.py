@@ -21,7 +21,6 @@ _FIXED_RR = struct.Struct("!HHIH")  # type, class, ttl, rdlength (RFC 1035 §4.1
 QR, RD, RA = 0x8000, 0x0100, 0x0080
 _OPCODE_SHIFT, _OPCODE_MASK = 11, 0xF
 OPCODE_QUERY, OPCODE_NOTIFY = 0, 4
-_NO_RECORDS = bytes(6)  # as the header counts them
 # RFC 1035 §4.2.2: the length prefix has two octets.
 MAX_TCP = 65535
 
@@ -117,7 +116,7 @@ def parse(packet: bytes, client: str, transport: Transport) -> Request:
         if questions > 1:  # RFC 9619
             raise ValueError("more than one question")
         question, end = _question(packet) if questions else (NO_QUESTION, HEADER.size)
-        opt = None if end == len(packet) and packet[6:12] == _NO_RECORDS else _opt(packet)
+        opt = _opt(packet)
         if not questions and (opt is None or opt.cookie is None):
             raise ValueError("neither a question nor a cookie")
     except (ValueError, IndexError, struct.error):  # the latter two: it ends before it should

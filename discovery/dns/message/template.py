@@ -20,7 +20,6 @@ from discovery.dns.message.values import Rank
 MAX_KEPT = 64
 # Of up to three alternatives all six orders are kept; of four it would be 24.
 _MAX_PERMUTED = 3
-_ORDERS = [tuple(permutations(range(count))) for count in range(_MAX_PERMUTED + 1)]
 # Replies from one ring before it is shuffled again, which takes 25 µs for ten: a tenth of what the replies take.
 _ROUNDS = 64
 # RFC 2782's "very small chance" of a weight of 0 beside others.
@@ -75,10 +74,8 @@ class Alternatives:
         self._pieces = [piece(index) for index in range(len(ranks))] if few else []
         self._size = sum([each.size for each in self._pieces])  # 0 when they are many
         equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
-        permuted = equal and len(ranks) <= _MAX_PERMUTED
-        self._orders = _ORDERS[len(ranks)] if permuted else ()
-        self._permuted: dict[int, Laid] = {}  # by place in `orders`; each made when it is drawn for the first time
-        self._has_ring = equal and not permuted and few
+        self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
+        self._has_ring = equal and not self._permuted and bool(self._pieces)
         self._rounds_left = 0
 
     @property
@@ -91,16 +88,14 @@ class Alternatives:
         return self._size if self._piece is None else (self._piece(0).size + _MORE_OR_LESS) * len(self._ranks)
 
     def lay(self, room: int) -> Laid:
-        if self._orders and self._size <= room:
-            drawn = int(self._random.random() * len(self._orders))
-            return self._permuted.get(drawn) or self._permute(drawn)
+        if self._permuted and self._size <= room:
+            return self._permuted[int(self._random.random() * len(self._permuted))]
         if self._has_ring:
             return self._from_ring(room)
         return lay_in_order(self._drawn(), room, self._most)
 
-    def _permute(self, drawn: int) -> Laid:
-        laid = self._permuted[drawn] = _joined([self._pieces[index] for index in self._orders[drawn]], True)
-        return laid
+    def _permutations(self) -> list[Laid]:
+        return [_joined(order, True) for order in permutations(self._pieces)]
 
     def _from_ring(self, room: int) -> Laid:
         """Once round from a place drawn at random, or as far as the room goes."""

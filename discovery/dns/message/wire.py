@@ -173,9 +173,7 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece
 
 def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives:
     def piece(index: int) -> Piece:
-        at = answer.aliases + index
-        beside = [pack(rr) for rr in answer.companions[at]] if answer.companions else ()
-        return Piece(pack(answer.answer[at]), b"".join(beside), len(beside))
+        return _pieces(answer, [answer.aliases + index], pack)[0]
 
     return Alternatives(piece, answer.ranks, answer.most, random)
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
+from typing import Any
 
+from discovery.dns.message.query import Transport
 from discovery.dns.server.responder import Respond
 
 # Clients whose route is remembered, at 0.2 KB each. In a flood from forged addresses each look at the networks is made anew.
 MAX_CLIENTS = 16384
 
 
-def by_client(is_usual: Callable[[str], bool], kept: Respond, plain: Respond) -> Respond:
+class ClientRouter:
     """`is_usual(client)`: whether that client gets the same answers as everybody. It must say the same each time."""
 
-    @lru_cache(maxsize=MAX_CLIENTS)
-    def route_of(client: str) -> Respond:
-        return kept if is_usual(client) else plain
+    def __init__(self, is_usual: Callable[[str], bool], kept: Respond, plain: Respond) -> None:
+        @lru_cache(maxsize=MAX_CLIENTS)
+        def route_of(client: str) -> Respond:
+            return kept if is_usual(client) else plain
 
-    return lambda packet, now, client, transport: route_of(client)(packet, now, client, transport)
+        self._route_of = route_of
+
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        return self._route_of(client)(packet, now, client, transport)

@@ -6,9 +6,9 @@ address. It says nothing but "I answered this client at this address not long ag
 
 from __future__ import annotations
 
+import socket
 import struct
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
 
 from siphashc import siphash
 
@@ -22,7 +22,6 @@ SECRET_SIZE = 16
 
 # RFC 9018 §4.3, seconds: valid for an hour, tolerated five minutes into the future, made anew after half an hour.
 _VALID, _AHEAD, _RENEW = 3600, 300, 1800
-_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _HEAD = struct.Struct("!B3xI")
 
 
@@ -60,13 +59,10 @@ class Cookies:
         if made_at != self._head[0]:
             self._head = (made_at, _HEAD.pack(1, made_at & 0xFFFFFFFF))
         head = self._head[1]
-        return head + siphash(self._secret, nonce + head + packed(client)).to_bytes(8, "little")
+        return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
 
 
 @lru_cache(maxsize=1024)  # the same clients come back
-def packed(client: str) -> bytes:
-    """4 or 16 octets; without a scope, and IPv4 inside IPv6 is IPv4. Many times faster than `ipaddress`."""
-    if ":" not in client:
-        return inet_pton(AF_INET, client)
-    octets = inet_pton(AF_INET6, client.partition("%")[0] if "%" in client else client)
-    return octets[12:] if octets.startswith(_MAPPED) else octets
+def _packed(ip: str) -> bytes:
+    address = ip.partition("%")[0]  # a link-local peer's scope is not part of its address
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from socket import AF_INET, AF_INET6, inet_pton
 
 from siphashc import siphash
 
 from discovery.dns.message import names
 from discovery.dns.message.query import HEADER
 from discovery.dns.message.values import Rcode
-from discovery.dns.server.cookies import packed
 
 Network = IPv4Network | IPv6Network
 
@@ -48,6 +48,7 @@ MAX_CLIENTS = 4096
 
 # A /24 and a /56, what one customer usually has (for IPv6, RFC 6177), as in BIND.
 _V4_OCTETS, _V6_OCTETS = 3, 7
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _NEVER = float("-inf")
 # Tokens. Sums of floats are not exact where they pass a power of two.
 _ROUNDING = 1 / 1024
@@ -107,6 +108,14 @@ class RateLimiter:
             return None
         prefix = b"4" + address[:_V4_OCTETS] if len(address) == 4 else b"6" + address[:_V6_OCTETS]
         return prefix, siphash(self._seed, prefix) & PREFIX_BUCKETS - 1
+
+
+def packed(client: str) -> bytes:
+    """4 or 16 octets; without a scope, and IPv4 inside IPv6 is IPv4. Many times faster than `ipaddress`."""
+    if ":" not in client:
+        return inet_pton(AF_INET, client)
+    octets = inet_pton(AF_INET6, client.partition("%")[0] if "%" in client else client)
+    return octets[12:] if octets.startswith(_MAPPED) else octets
 
 
 class _Buckets:

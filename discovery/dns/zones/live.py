@@ -32,9 +32,9 @@ class Live(NamedTuple):
         """The instance's own name, where its address is."""
         return (instance_label(instance.spec.ip, instance.spec.port), self.service.key, *self.origin)
 
-    def address(self, instance: Instance, host: Name) -> RR:
+    def address(self, instance: Instance) -> RR:
         ip = instance.spec.ip
-        return RR(host, records.address_type(ip), self.ttl, records.address(ip))
+        return RR(self.host(instance), records.address_type(ip), self.ttl, records.address(ip))
 
 
 def types(form: Form) -> Iterable[int]:
@@ -66,10 +66,9 @@ def _each_once(live: Live, qtype: int, instances: Iterable[Instance], rdata: Cal
 
 
 def _srv(live: Live, qtype: int) -> Answer:
-    hosts = [(one, live.host(one)) for one in live.instances]
     return Answer(
-        answer=tuple([RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one, host)) for one, host in hosts]),
-        companions=tuple([(live.address(one, host),) for one, host in hosts]),
+        answer=tuple(RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one)) for one in live.instances),
+        companions=tuple((live.address(one),) for one in live.instances),
         ranks=tuple(map(_rank, live.instances)),
     )
 
@@ -78,9 +77,9 @@ def _rank(instance: Instance) -> Rank:
     return Rank(instance.spec.priority, instance.spec.weight)
 
 
-def _srv_rdata(live: Live, instance: Instance, host: Name) -> bytes:
+def _srv_rdata(live: Live, instance: Instance) -> bytes:
     spec = instance.spec
-    return records.srv(spec.priority, spec.weight, live.port(instance), host)
+    return records.srv(spec.priority, spec.weight, live.port(instance), live.host(instance))
 
 
 def _txt(live: Live, qtype: int) -> Answer:
@@ -99,9 +98,9 @@ def _pointers(live: Live, qtype: int) -> Answer:
         label = instance_label(instance.spec.ip, instance.spec.port)
         name: Name = (label, b"_" + live.service.key, protocol, *live.origin)
         pointers.append(RR(live.owner, Type.PTR, live.ttl, records.name(name)))
-        srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance, live.host(instance)))
+        srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance))
         txt = RR(name, Type.TXT, live.ttl, records.browsed_txt(instance))
-        companions.append((srv, txt, live.address(instance, live.host(instance))))
+        companions.append((srv, txt, live.address(instance)))
     return Answer(answer=tuple(pointers), companions=tuple(companions), ranks=tuple(map(_rank, live.instances)))
 
 
@@ -114,7 +113,7 @@ def _bindings(live: Live, qtype: int) -> Answer:
     speakers = {one: port for one, port in ports.items() if port is not None}
     return Answer(
         answer=tuple(RR(live.owner, qtype, live.ttl, _svcb_rdata(live, one, port)) for one, port in speakers.items()),
-        companions=tuple((live.address(one, live.host(one)),) for one in speakers),
+        companions=tuple((live.address(one),) for one in speakers),
         ranks=tuple(map(_rank, speakers)),
     )
 

@@ -2,7 +2,7 @@
 
 Each registered address is a zone of its own, cut at the full name (`4.3.2.1.in-addr.arpa`), so nothing is claimed for
 addresses that nobody registered. Where a zone file covers the address, its records come first and these stand beside them.
-The index of addresses listens to the registry's changes.
+The index of addresses follows the registry's commits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 import math
 from itertools import islice
 
-from discovery.core.change import Change, Kind
+from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.dns.message.names import Name
 from discovery.dns.message.query import Request
@@ -27,8 +27,6 @@ MAX_POINTERS = 700
 # Instances of one address that are searched for those that are served, which takes 3 ms.
 MAX_LOOKED_AT = 20_000
 
-_COME = {Kind.REGISTERED, Kind.RESTORED}
-_GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
 _V4, _V6 = (b"in-addr", b"arpa"), (b"ip6", b"arpa")
 
 
@@ -43,12 +41,14 @@ class ReverseNames:
         # ip → id of its instance, or ids when it has several: nearly all have one, and a set takes 216 octets.
         self._ids: dict[str, str | set[str]] = {}
 
-    def changed(self, change: Change) -> None:
-        instance = change.instance
-        if change.kind in _COME:
-            self._add(instance.spec.ip, instance.id)
-        elif change.kind in _GONE:
-            self._remove(instance.spec.ip, instance.id)
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if not isinstance(event, InstanceEvent):
+                continue
+            if event.before is None and event.after is not None:
+                self._add(event.after.spec.ip, event.after.id)
+            elif event.after is None and event.before is not None:
+                self._remove(event.before.spec.ip, event.before.id)
 
     def _add(self, ip: str, id: str) -> None:
         ids = self._ids.setdefault(ip, id)
@@ -91,9 +91,9 @@ class ReverseNames:
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
         stale = staleness("this address", entries)
-        left = math.floor(min(entry.term.left(now) for entry in entries))
+        left = math.floor(min(entry.effective_lease.left(now) for entry in entries))
         ttl = max(0, min(longest_ttl(self.ttl, stale), left))
-        ordered = sorted(entries, key=lambda entry: (entry.held, entry.instance.spec.key))
+        ordered = sorted(entries, key=lambda entry: (entry.suspect, entry.instance.spec.key))
         answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self.host(entry.instance))) for entry in ordered)
         return answer._replace(explanation=stale)
 

@@ -111,7 +111,7 @@ class ServiceZone:
         chosen = _as_many_as_fit(entries, qtype, now)
         stale = staleness(service.name, chosen)
         cap = longest_ttl(self.ttl, stale)
-        lifetime = Lifetime(service.key.decode(), tuple(entry.term for entry in chosen), cap)
+        lifetime = Lifetime(service.key.decode(), tuple(entry.effective_lease for entry in chosen), cap)
         owner = (*relative, *self._origin)
         live = Live(
             self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
@@ -157,7 +157,7 @@ _LAST = 65535
 def _as_offered(entry: Entry) -> Instance:
     """A suspect behind all others."""
     instance = entry.instance
-    return replace(instance, spec=replace(instance.spec, priority=_LAST)) if entry.held else instance
+    return instance._replace(spec=replace(instance.spec, priority=_LAST)) if entry.suspect else instance
 
 
 # Records are made of at most so many instances, by type: about as many as fit a TCP message, which takes 5 ms. A PTR has three more
@@ -175,7 +175,7 @@ def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]
     parses = qtype in _FROM_METADATA
     if len(entries) <= limit and not (parses and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
-    first = sum(not entry.held for entry in entries)  # the suspects come after them
+    first = sum(not entry.suspect for entry in entries)  # the suspects come after them
     chosen = [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
     if not parses:
         return chosen

@@ -33,4 +33,4 @@ def longest_ttl(ttl: int, stale: object) -> int:
 def ttl_about(entry: Entry, ttl: int, now: float) -> int:
     """Of an answer about one entry that is served; `ttl` is the upper bound. Whole seconds."""
     longest = longest_ttl(ttl, entry.status is not Status.HEALTHY)
-    return max(0, min(longest, math.floor(entry.term.left(now))))
+    return max(0, min(longest, math.floor(entry.effective_lease.left(now))))

@@ -1,37 +1,104 @@
-"""The engine of a single process: a write is the truth as soon as the registry has it. README.md beside this file."""
+"""The engine of a single process: a write is the truth as soon as the registry has it, and safe when the keepers have. README.md
+beside this file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from discovery.core.caller import NOBODY, Caller
+from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
+from discovery.store.engine import WriteSeams
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.writes import Write
+from discovery.store.writes import Revive, Write
 
 T = TypeVar("T")
 
+# Writes of a batch in one turn of the event loop, 25 µs each.
+_PER_TURN = 50
+
 
 class LocalEngine:
-    """In memory only: nothing to load, nothing to flush."""
+    """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float]) -> None:
+    leads = True
+
+    def __init__(
+        self, registry: Registry, clock: Callable[[], float], wall: Callable[[], float], seams: WriteSeams | None = None
+    ) -> None:
         self._registry = registry
         self._clock = clock
+        self._wall = wall
+        self._seams = seams or WriteSeams()
+        self._checks = [keeper.check for keeper in self._seams.keepers]
+
+    @property
+    def safe(self) -> float:
+        return min((keeper.safe for keeper in self._seams.keepers), default=float("inf"))
 
     async def open(self) -> None:
+        for keeper in self._seams.keepers:
+            snapshot = await keeper.restore()
+            if snapshot is not None:
+                self._registry.load(snapshot, self._clock(), self._wall())
         self._registry.loaded = True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
-        return write.apply(self._registry, self._clock())
+        result = self._carry_out(write, by)
+        if write.lasts:
+            await self._settle(write, by)
+        return result
+
+    async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
+        results: list[T | DiscoveryError] = []
+        last = None
+        for write in writes:
+            if results and len(results) % _PER_TURN == 0:
+                await asyncio.sleep(0)
+            try:
+                results.append(self._carry_out(write, by))
+                last = write
+            except DiscoveryError as error:
+                results.append(error)
+        if last is not None:
+            await self._settle(last, by)
+        return results
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        return self._registry.renew(which, self._clock())
-
-    def is_safe(self, id: str) -> bool:
-        return True
+        if self._seams.authorize:
+            owner = which.service if isinstance(which, Key) else self._registry.at(which).instance.spec.key.service
+            for authorize in self._seams.authorize:
+                authorize(owner, by)
+        entry = self._registry.at(which)
+        if not self._registry.beat(entry, self._clock()):
+            self._carry_out(Revive(which), by)
+            self._registry.renewals += 1
+        return entry
 
     async def close(self) -> None:
-        pass
+        """The keepers are closed by their plugins."""
+
+    def _carry_out(self, write: Write[T], by: Caller) -> T:
+        checks = self._checks if write.lasts else ()  # heartbeats and what time brings go on without a disk
+        try:
+            return self._registry.carry_out(write, self._clock(), self._wall(), by, self._seams.authorize, checks)
+        except DiscoveryError as error:
+            self._refuse(write, by, error)
+            raise
+
+    async def _settle(self, write: Write[T], by: Caller) -> None:
+        # Also of a write that changed nothing: it may repeat one that is under way.
+        try:
+            for keeper in self._seams.keepers:
+                await keeper.settled()
+        except DiscoveryError as error:
+            self._refuse(write, by, error)
+            raise
+
+    def _refuse(self, write: Write[T], by: Caller, error: DiscoveryError) -> None:
+        for refused in self._seams.refused:
+            refused(write, by, error)

@@ -17,7 +17,7 @@ from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Ex
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
-from discovery.plugins import Plugin
+from discovery.plugins import LookupSeam, Plugin, Seams
 from discovery.plugins.allow.settings import AllowSettings, Network
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -39,6 +39,10 @@ class Allow(Plugin):
         self._closed_to = lru_cache(maxsize=MAX_CLIENTS)(self._find_closed_to)
         self._origins: frozenset[Name] = frozenset()
         self._live: list[Name] = []  # of zones with services
+
+    def install(self, seams: Seams) -> None:
+        seams.lookups.append(LookupSeam(self.lookup, self.same_for))
+        seams.zones.append(self.follow)
 
     def follow(self, zones: Sequence[Zone]) -> None:
         self._origins = frozenset(zone.origin for zone in zones)

@@ -1,8 +1,4 @@
-"""A write as a line: who, what, what came of it, and how it was before and after. Pure.
-
-What there was before is looked at just before the write; what there is after follows from the write's own changes, so that the next
-write, which may come before this one returns, is not mixed up with it.
-"""
+"""A commit, or a write that was refused, as a line: who, what, what came of it, and how it was before and after. Pure."""
 
 from __future__ import annotations
 
@@ -12,52 +8,45 @@ from typing import Any
 import orjson
 
 from discovery.core.caller import SERVER, Caller
-from discovery.core.change import Change
-from discovery.plugins.audit.shown import Json
-from discovery.plugins.audit.subject import subject_of
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import RESTORE, Commit
+from discovery.plugins.audit.shown import Json, what_happened
 from discovery.rest.api.times import iso
-from discovery.store.registry import Registry
+from discovery.store.writes import Checked, Expire, ReloadZones, Revive, Write
 
 DONE = "done"
 # Characters of an error's text and of an id that nobody has: both quote what a stranger sent.
 MAX_TEXT = 512
 
+# What nobody asked for: time, heartbeats, checks and files bring it, and the log has it.
+_UNASKED = {Expire.action, Revive.action, Checked.action, ReloadZones.action, RESTORE}
+
 # What a terminal may take as an order and JSON leaves as it is: delete, C1, line separators, changes of direction.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-class Record:
-    """One write under way. `changes` is filled while it is carried out. `now`: monotonic seconds, the registry's."""
+def of_commit(commit: Commit) -> bytes | None:
+    """None for a commit that nobody asked for."""
+    if commit.action in _UNASKED:
+        return None
+    return octets_of(_head(commit.wall, commit.by, commit.action, DONE, commit.index) | what_happened(commit))
 
-    def __init__(self, write: object, by: Caller, registry: Registry, now: float) -> None:
-        self.changes: list[Change] = []
-        self._by = by
-        self._registry = registry
-        self._reason = getattr(write, "reason", None)
-        self._subject = subject_of(write, registry, now)
 
-    def line(self, error: BaseException | None, wall: float) -> bytes | None:
-        """Once it is known what came of it, at `wall` (epoch seconds); None when it was done and changed nothing."""
-        difference = self._subject.difference(self.changes, error is None)
-        if error is None and difference is None:
-            return None
-        before, after = difference or (None, None)
-        content: Json = {
-            "time": iso(wall),
-            "by": {"name": _text(self._by.name), "address": _text(self._by.address)},
-            "action": self._subject.action,
-            "service": self._subject.service and _text(self._subject.service),
-            "instance": _bounded(self._subject.instance(self.changes)),
-            "outcome": DONE if error is None else _code(error),
-            "index": self.changes[-1].index if self.changes else self._registry.index,
-            "before": before,
-            "after": after,
-        }
-        if error is not None:
-            content["error"] = _text(str(error))
-        if self._reason is not None:
-            content["reason"] = _text(self._reason)
-        return octets_of(content | self._subject.beside(self.changes))
+def of_refused(write: Write[Any], by: Caller, error: DiscoveryError, index: int, wall: float) -> bytes:
+    """`index`: the registry's."""
+    subject = write.subject
+    instance = {"id": subject.id, "ip": subject.ip, "port": subject.port}
+    named = {
+        name: _text(value) if isinstance(value, str) else value for name, value in instance.items() if value is not None
+    }
+    said = {
+        "service": subject.service and _text(subject.service),
+        "instance": named or None,
+        "before": None,
+        "after": None,
+        "error": _text(str(error)),
+    }
+    return octets_of(_head(wall, by, write.action, _code(error), index) | said)
 
 
 def of_lost(count: int, wall: float) -> bytes:
@@ -74,6 +63,11 @@ def octets_of(content: Json) -> bytes:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", octets.decode()).encode()
 
 
+def _head(wall: float, by: Caller, action: str, outcome: str, index: int) -> Json:
+    who = {"name": _text(by.name), "address": _text(by.address)}
+    return {"time": iso(wall), "by": who, "action": action, "outcome": outcome, "index": index}
+
+
 def _code(error: BaseException) -> str:
     code: Any = getattr(error, "code", None)
     return code if isinstance(code, str) else type(error).__name__
@@ -82,7 +76,3 @@ def _code(error: BaseException) -> str:
 def _text(text: str) -> str:
     """Bounded, and in Unicode for sure (what came in a URL need not be)."""
     return text[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
-
-
-def _bounded(fields: Json | None) -> Json | None:
-    return fields and {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}

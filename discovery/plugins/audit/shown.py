@@ -1,19 +1,18 @@
-"""What a line shows of an instance, of several, and of a maintenance window."""
+"""What a line shows of a commit: of an instance, of several, of a maintenance window. Nothing in it is bounded by good will alone."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import orjson
 
-from discovery.core.change import Change
-from discovery.core.instance import Instance, Registration
-from discovery.core.maintenance import Window
-from discovery.core.status import Status
+from discovery.core.event import Commit, DrainEvent, InstanceEvent, Kind, WindowEvent
+from discovery.core.instance import Instance, options
+from discovery.core.maintenance import Scope, Window
+from discovery.core.name import fold
 from discovery.rest.api.times import iso
 
 Json = dict[str, Any]
@@ -24,24 +23,80 @@ MAX_LISTED = 100
 MAX_METADATA = 1024
 
 
+def what_happened(commit: Commit) -> Json:
+    """`service`, `instance`, `before`, `after`, `reason`, and what happened to others than the one that is named."""
+    changes = [event for event in commit.events if isinstance(event, InstanceEvent)]
+    for event in commit.events:
+        if isinstance(event, WindowEvent):
+            return _of_window(event, changes)
+    if not changes:
+        return _of_drain(next(event for event in commit.events if isinstance(event, DrainEvent)))
+    if commit.action in ("deregister-service", "clear", "settle"):
+        return _of_several(commit.action, changes)
+    return _of_one(changes)
+
+
+def _of_one(changes: Sequence[InstanceEvent]) -> Json:
+    """The last event is about the one that the write names; those before may be about others."""
+    last = changes[-1]
+    id = last.instance.id
+    evicted = [identity(event.instance) for event in changes if event.kind is Kind.EXPIRED and event.instance.id != id]
+    shown = {
+        "service": last.instance.spec.name,
+        "instance": identity(last.instance),
+        "before": last.before and contents(last.before),
+        "after": last.after and contents(last.after),
+        "reason": last.reason,
+    }
+    return shown | ({"evicted": evicted} if evicted else {})
+
+
+def _of_several(action: str, changes: Sequence[InstanceEvent]) -> Json:
+    service = None if action == "clear" else changes[0].instance.spec.name
+    shown: Json = {"service": service, "instance": None, "before": None, "after": None, "reason": changes[-1].reason}
+    if action == "settle":
+        return shown | {"affected": several(changes)}
+    listed = [identity(event.instance) | contents(event.instance) for event in islice(changes, MAX_LISTED)]
+    return shown | {"before": _listed(listed, len(changes))}
+
+
+def _of_window(event: WindowEvent, changes: Sequence[InstanceEvent]) -> Json:
+    scope = event.scope
+    names = [each.instance.spec.name for each in changes if fold(each.instance.spec.name) == scope.service]
+    own = next((each.instance for each in changes if Scope.of(each.instance.spec.key) == scope), None)
+    shown = {
+        "service": names[0] if names else scope.service,
+        "instance": None if scope.ip is None else identity(own) if own else {"ip": scope.ip, "port": scope.port},
+        "before": window(event.before),
+        "after": window(event.after),
+        "reason": event.reason,
+    }
+    return shown | ({"affected": several(changes)} if scope.ip is None and changes else {})
+
+
+def _of_drain(event: DrainEvent) -> Json:
+    """The drain of one that is not registered is forgotten."""
+    drained = event.before or event.after
+    assert drained is not None
+    instance = drained.instance
+    shown = {"service": instance.spec.name, "instance": identity(instance), "reason": event.reason}
+    return shown | {"before": contents(instance), "after": None}
+
+
 def identity(instance: Instance) -> Json:
     return {"id": instance.id, "ip": instance.spec.ip, "port": instance.spec.port}
 
 
-def contents(instance: Instance, status: Status) -> Json:
+def contents(instance: Instance) -> Json:
     """All of the registration but who it is; what is optional only where it is another than the default."""
     spec = instance.spec
-    shown: Json = {
+    return {
         "name": spec.name,
-        "status": status.value,
+        "status": instance.status.value,
         "draining": instance.draining,
         "registeredAt": iso(instance.registered_at),
         "metadata": _metadata(spec.metadata),
-    }
-    for name, shown_as, default in _OPTIONAL:
-        if (value := getattr(spec, name)) != default:
-            shown[shown_as] = _SHOWN.get(name, _itself)(value)
-    return shown
+    } | options(spec)
 
 
 def _metadata(text: bytes) -> object:
@@ -51,34 +106,15 @@ def _metadata(text: bytes) -> object:
     return {"octets": len(text), "sha256": hashlib.sha256(text).hexdigest()}
 
 
-def _itself(value: Any) -> Any:
-    return value
-
-
-_SHOWN = {"ports": dict, "check": lambda check: check.shown()}
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(map(str.capitalize, tail))
-
-
-# Field, as it is shown, default. A field that is new is in the log without anybody remembering it.
-_OPTIONAL = tuple(
-    (field.name, _camel(field.name), field.default)
-    for field in fields(Registration)
-    if field.name not in ("id", "name", "ip", "port", "metadata")
-)
-
-
 def window(shown: Window | None) -> Json | None:
     return None if shown is None else {"reason": shown.reason, "until": iso(shown.until)}
 
 
-def affected(changes: Iterable[Change]) -> Json:
-    ids = {change.instance.id: change.instance for change in changes}
-    return several([identity(instance) for instance in islice(ids.values(), MAX_LISTED)], len(ids))
+def several(changes: Iterable[InstanceEvent]) -> Json:
+    """Whose status changed: how many, and the first of them."""
+    found = {event.instance.id: event.instance for event in changes}
+    return _listed([identity(instance) for instance in islice(found.values(), MAX_LISTED)], len(found))
 
 
-def several(listed: list[Json], count: int) -> Json:
+def _listed(listed: list[Json], count: int) -> Json:
     return {"instances": count, "listed": listed, "more": count - len(listed)}

@@ -11,10 +11,10 @@ from random import Random
 from typing import Any
 
 from discovery.core.caller import SERVER
-from discovery.core.change import Change, Kind
 from discovery.core.errors import DiscoveryError
+from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.plugins import Plugin
+from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
@@ -31,9 +31,6 @@ SLOW = 0.5
 # Seconds between two complaints that probes cannot be made: there may be a thousand a second.
 COMPLAIN_EVERY = 60.0
 
-_GONE = (Kind.DEREGISTERED, Kind.EXPIRED)
-_CONTENTS = (Kind.REGISTERED, Kind.RESTORED, Kind.UPDATED)
-
 
 class Checks(Plugin):
     """`random` spreads the first probes."""
@@ -46,6 +43,9 @@ class Checks(Plugin):
         self._rounds = Rounds(clock, self._check)
         self._complains_at = 0.0
 
+    def install(self, seams: Seams) -> None:
+        seams.followers.append(self.follow_commit)
+
     async def open(self, engine: Engine) -> None:
         self._engine = engine
         self._rounds.open()
@@ -55,11 +55,15 @@ class Checks(Plugin):
             self._stop(id)
         await self._rounds.close()
 
-    def changed(self, change: Change) -> None:
-        if change.kind in _CONTENTS:
-            self._follow(change.instance)
-        elif change.kind in _GONE:
-            self._stop(change.instance.id)
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if not isinstance(event, InstanceEvent):
+                continue
+            before, after = event.before, event.after
+            if after is None:
+                self._stop(event.instance.id)
+            elif before is None or before.spec is not after.spec:
+                self._follow(after)
 
     def stats(self) -> Mapping[str, Any]:
         failing = sum(watch.told is not None for watch in self._watched.values())

@@ -13,7 +13,7 @@ from discovery.dns.message.names import Name, from_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.catalog import Lookup
-from discovery.plugins import Plugin
+from discovery.plugins import LookupSeam, Plugin, Seams, everybody
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
 from discovery.plugins.forward.upstream import ask_first
 from discovery.store.registry import Registry
@@ -23,14 +23,17 @@ MAX_IN_HAND = 500
 
 
 class Forward(Plugin):
-    same_for_all = True  # it adds to the answers about our zones, and for some clients only, but changes none of them
-
     def __init__(self, upstreams: Sequence[Upstream], clients: Sequence[Network], timeout: float) -> None:
         self._upstreams = upstreams
         self._clients = clients
         self._timeout = timeout
         self._in_hand = 0
         self._is_served = lru_cache(maxsize=4096)(self._is_in_networks)
+
+    def install(self, seams: Seams) -> None:
+        # It adds to the answers about our zones, and for some clients only, but changes none of them.
+        seams.lookups.append(LookupSeam(self.lookup, everybody))
+        seams.recurses.append(self.recurses)
 
     def recurses(self, client: str) -> bool:
         return self._is_served(client)

@@ -9,10 +9,12 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from discovery.plugins.journal import schema
 from discovery.plugins.journal.errors import CannotWrite, Damaged
 from discovery.plugins.journal.schema import APPLICATION_ID, migrate, translated_errors
 from discovery.system.background_writer import WriteRefused
@@ -20,6 +22,8 @@ from discovery.system.background_writer import WriteRefused
 # The index on disk is ahead of the registry's by so much, so that the index never goes back, even when the last commits before a kill
 # were not written. More than can happen while a disk is slow. It is moved on when half of this is used up.
 AHEAD = 1 << 18
+# Rows of instances that go in with one statement, the most first.
+_PUTS = [(size, schema.put_instances(size)) for size in (64, 8)] + [(1, schema.PUT_INSTANCE)]
 # A statement and what goes into it.
 Op = tuple[str, tuple[Any, ...]]
 
@@ -66,13 +70,24 @@ class Database:
         sql = self._sql
         try:
             sql.execute("BEGIN IMMEDIATE")
-            for statement, values in ops:
-                sql.execute(statement, values)
+            for statement, run in groupby(ops, itemgetter(0)):
+                if statement is schema.PUT_INSTANCE:
+                    self._put_instances([values for _, values in run])
+                else:
+                    for _, values in run:
+                        sql.execute(statement, values)
             sql.execute("COMMIT")
         except (sqlite3.Error, UnicodeError, OverflowError) as error:
             with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
                 sql.execute("ROLLBACK")
             raise CannotWrite(self.file, str(error)) from None
+
+    def _put_instances(self, rows: list[tuple[Any, ...]]) -> None:
+        start = 0
+        for size, statement in _PUTS:
+            while len(rows) - start >= size:
+                self._sql.execute(statement, tuple(chain.from_iterable(rows[start : start + size])))
+                start += size
 
     def leave_wal_mode(self) -> None:
         """Everything is in the one file, without a write-ahead log. CannotWrite."""

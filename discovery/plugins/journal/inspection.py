@@ -9,9 +9,11 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import rows, wal
@@ -34,6 +36,7 @@ class Content(NamedTuple):
     instances: list[Instance]
     windows: list[tuple[Scope, Window]]
     tombstones: list[tuple[Key, float]]
+    drains: list[Drained]
 
 
 def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Content:
@@ -92,11 +95,13 @@ def _content(sql: sqlite3.Connection, wall: float) -> Content:
     """BadRow."""
     meta = dict(_all(sql, "meta", _meta))
     instances = _all(sql, "instance", rows.instance)
-    windows = _all(sql, "window", rows.window)
+    openers = dict(_all(sql, "window_opener", rows.window_opener))
+    windows = _all(sql, "window", partial(rows.window, openers=openers))
     tombstones = _all(sql, "tombstone", rows.tombstone)
+    drains = _all(sql, "drain", rows.drained)
     _one_each("instances", [instance.spec.key for instance in instances])
     _one_each("maintenance windows", [scope for scope, _ in windows])
-    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones)
+    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones, drains)
 
 
 def _all(sql: sqlite3.Connection, table: str, read: Callable[[rows.Row], T]) -> list[T]:

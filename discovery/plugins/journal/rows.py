@@ -5,20 +5,22 @@ not what is in them.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from discovery.core.check import Check
 from discovery.core.errors import InvalidField
-from discovery.core.instance import Instance, Key, Registration
+from discovery.core.event import Drained
+from discovery.core.instance import OPTIONS, Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 
 Row = tuple[Any, ...]
 
 _PLAIN = Registration(name="", ip="", port=0)
-# What a registration may have besides name, ip, port and metadata, and is stored only where it differs from the default.
-_OPTIONS = ("tags", "ports", "protocol", "weight", "priority", "zone", "ttl", "max_answers")
+# Stored only where they differ from the default.
+_OPTIONS = [field for field, _ in OPTIONS]
 _NO_OPTIONS = "{}"
 
 
@@ -42,14 +44,39 @@ def opened(row: Row) -> Row:
 
 
 def of_instance(instance: Instance) -> Row:
+    return sealed(*_of_instance(instance))
+
+
+def _of_instance(instance: Instance) -> Row:
     spec = instance.spec
-    return sealed(
+    return (
         instance.id, instance.registered_at, instance.draining_since, spec.name, spec.ip, spec.port, spec.metadata, _options(spec)
     )  # fmt: skip
 
 
 def instance(row: Row) -> Instance:
-    id, registered_at, draining_since, name, ip, port, metadata, options = opened(row)
+    return _instance(*opened(row))
+
+
+def of_drained(drained: Drained) -> Row:
+    return sealed(*_of_instance(drained.instance), drained.until)
+
+
+def drained(row: Row) -> Drained:
+    *instance, until = opened(row)
+    return Drained(_instance(*instance), until)
+
+
+def _instance(
+    id: str,
+    registered_at: float,
+    draining_since: float | None,
+    name: str,
+    ip: str,
+    port: int,
+    metadata: bytes,
+    options: str,
+) -> Instance:
     if options == _NO_OPTIONS:
         spec = Registration(name=name, ip=ip, port=port, metadata=metadata)
     else:
@@ -58,12 +85,23 @@ def instance(row: Row) -> Instance:
 
 
 def of_window(scope: Scope, window: Window) -> Row:
-    return sealed(scope.service, scope.ip, scope.port, window.reason, window.until)
+    return sealed(*scope, window.reason, window.until)
 
 
-def window(row: Row) -> tuple[Scope, Window]:
+def window(row: Row, openers: Mapping[Scope, str]) -> tuple[Scope, Window]:
+    """`openers`: by which token, where that was not an admin."""
     service, ip, port, reason, until = opened(row)
-    return Scope(service, ip, port), Window(reason, until)
+    scope = Scope(service, ip, port)
+    return scope, Window(reason, until, openers.get(scope, ""))
+
+
+def of_window_opener(scope: Scope, token: str) -> Row:
+    return sealed(*scope, token)
+
+
+def window_opener(row: Row) -> tuple[Scope, str]:
+    service, ip, port, token = opened(row)
+    return Scope(service, ip, port), token
 
 
 def of_tombstone(key: Key, until: float) -> Row:

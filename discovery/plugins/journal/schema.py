@@ -3,6 +3,8 @@
     instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
     window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
+    drain      id, registered_at, draining_since, name, ip, port, metadata, options, until, checksum    of those that are gone
+    window_opener  service, ip, port, opener, checksum    the token that opened it, where that was not an admin's
     meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
 
 `PRAGMA user_version` is the format.
@@ -32,20 +34,38 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE tombstone(service TEXT, ip TEXT, port INTEGER, until REAL, checksum INTEGER, "
         "PRIMARY KEY(service, ip, port))",
     ),
+    (
+        "CREATE TABLE drain(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
+        "metadata BLOB, options TEXT, until REAL, checksum INTEGER)",
+        "CREATE TABLE window_opener(service TEXT, ip TEXT, port INTEGER, opener TEXT, checksum INTEGER)",
+    ),
 )
 FORMAT = len(MIGRATIONS)
 
-PUT_INSTANCE = (
-    "INSERT INTO instance VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET registered_at=excluded.registered_at, "
-    "draining_since=excluded.draining_since, name=excluded.name, ip=excluded.ip, port=excluded.port, metadata=excluded.metadata, "
-    "options=excluded.options, checksum=excluded.checksum"
-)
+_ONE_INSTANCE = "(?,?,?,?,?,?,?,?,?)"
+
+
+def put_instances(count: int) -> str:
+    """The statement for so many rows. Each statement that SQLite runs lets go of the interpreter's lock and waits for it again."""
+    return (
+        f"INSERT INTO instance VALUES{','.join([_ONE_INSTANCE] * count)} ON CONFLICT(id) DO UPDATE SET "
+        "registered_at=excluded.registered_at, draining_since=excluded.draining_since, name=excluded.name, ip=excluded.ip, "
+        "port=excluded.port, metadata=excluded.metadata, options=excluded.options, checksum=excluded.checksum"
+    )
+
+
+PUT_INSTANCE = put_instances(1)
 DELETE_INSTANCE = "DELETE FROM instance WHERE id=?"
-DELETE_WINDOWS = "DELETE FROM window"
+DELETE_WINDOW = "DELETE FROM window WHERE service=? AND ip IS ? AND port IS ?"
 PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
+DELETE_WINDOW_OPENER = "DELETE FROM window_opener WHERE service=? AND ip IS ? AND port IS ?"
+PUT_WINDOW_OPENER = "INSERT INTO window_opener VALUES(?,?,?,?,?)"
 PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
 DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
 DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
+PUT_DRAIN = "INSERT OR REPLACE INTO drain VALUES(?,?,?,?,?,?,?,?,?,?)"
+DELETE_OLD_DRAINS = "DELETE FROM drain WHERE until<=?"
+DELETE_DRAIN = "DELETE FROM drain WHERE id=?"
 PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 # SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from discovery.core.change import Change
+from discovery.core.event import Commit, ZonesEvent
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
-from discovery.plugins import Plugin
+from discovery.plugins import Plugin, Seams
 from discovery.plugins.transfer import keys
 from discovery.plugins.transfer.notify import Notifier
 from discovery.plugins.transfer.responder import TransferResponder
@@ -49,6 +49,11 @@ class Transfer(Plugin):
         self.sending = Sending(registry, clock, wall)
         self._notifiers = [Notifier(one, lambda: next(iter(self._keys.values())), wall) for one in secondaries]
 
+    def install(self, seams: Seams) -> None:
+        seams.responders.append(self.respond)
+        seams.zones.append(self.follow)
+        seams.followers.append(self.follow_commit)
+
     def respond(self, inner: Respond) -> Respond:
         return TransferResponder(inner, self.sending, lambda: self._keys, self._networks, self._wall).respond
 
@@ -57,8 +62,10 @@ class Transfer(Plugin):
         for notifier in self._notifiers:
             notifier.follow(zones)
 
-    def changed(self, change: Change) -> None:
-        self.sending.changed(change.instance.spec.key.service)
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if not isinstance(event, ZonesEvent):
+                self.sending.changed(event.service)
         for notifier in self._notifiers:
             notifier.moved()
 

@@ -1,23 +1,30 @@
-"""Many heartbeats in one request. One that is unknown or malformed is told of and fails nobody else."""
+"""Many heartbeats, or many registrations, in one request. One that is refused or malformed is told of and fails nobody else."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.instance import Key
-from discovery.rest.api.schemas import usual_key
+from discovery.rest.api.errors import described
+from discovery.rest.api.schemas import RegisterBody, usual_key
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
+from discovery.store.writes import Register
 
 # Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
 _PER_TURN = 250
 
+
+# Registrations that are read in one turn: 25 µs each.
+_REGISTRATIONS_PER_TURN = 50
 
 # What is echoed of an item, and octets of JSON of each.
 _NAMING = ("name", "ip", "port", "id")
@@ -59,6 +66,40 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by
         if lease.ttl < shortest:
             shortest = lease.ttl
     result.shortest = shortest if result.updated else 0.0
+
+
+async def register_all(
+    engine: Engine, items: Sequence[Any], by: Caller, count: Callable[[float], None], clock: Callable[[], float]
+) -> list[Json]:
+    """A result for each item, in order: `status` (as POST /register has it) and `id`, or `code` and `message`.
+
+    `count`: is told of each registration by its time, and refuses one too many.
+    """
+    results: list[Json] = [{}] * len(items)
+    places, writes = [], []
+    for place, item in enumerate(items):
+        if place and place % _REGISTRATIONS_PER_TURN == 0:
+            await asyncio.sleep(0)
+        try:
+            count(clock())
+            writes.append(Register(RegisterBody.model_validate(item).registration()))
+            places.append(place)
+        except (DiscoveryError, ValidationError) as error:
+            results[place] = _refused(error)
+    for place, result in zip(places, await engine.submit_all(writes, by), strict=True):
+        if isinstance(result, DiscoveryError):
+            results[place] = _refused(result)
+        else:
+            results[place] = {"status": HTTPStatus.CREATED, "id": result.id}
+    return results
+
+
+def _refused(error: DiscoveryError | ValidationError) -> Json:
+    found = described(error)
+    if found is None:
+        raise error
+    status, code, message, _ = found
+    return {"status": status, "code": code, "message": message}
 
 
 def _shown(item: object) -> Json:

@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.errors import DiscoveryError, Forbidden, InvalidField, Unauthorized
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.times import Times
 from discovery.store.errors import (
@@ -69,6 +69,8 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (NameReserved, 409, "NAME_RESERVED", lambda error: {"serviceName": error.name}),
     (IdTaken, 409, "ID_TAKEN", lambda error: {"id": error.id}),
     (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
+    (Unauthorized, 401, "UNAUTHORIZED", lambda error: {}),
+    (Forbidden, 403, "FORBIDDEN", lambda error: {"missing": error.right}),
     (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]
 
@@ -81,15 +83,33 @@ _FRAMEWORK = {
 }
 
 
-def answer_to(error: Exception, what: str, times: Times) -> Answer:
-    """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
+def described(error: Exception) -> tuple[int, str, str, Facts] | None:
+    """Status, code, message and facts; None when it is not foreseen."""
+    if isinstance(error, ValidationError):
+        error = of_shape(error)
     if isinstance(error, HttpError):
-        return _answer(error.status, error.code, str(error), times, error.facts, error.headers)
+        return error.status, error.code, str(error), error.facts
     for kind, status, code, facts in _TABLE:
         if isinstance(error, kind):
-            return _answer(status, code, str(error), times, facts(error))
-    _log.error("%s failed", what, exc_info=error)
-    return _answer(500, "INTERNAL", INTERNAL, times)
+            return status, code, str(error), facts(error)
+    return None
+
+
+# RFC 6750 §3.
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="discovery"'}
+
+
+def answer_to(error: Exception, what: str, times: Times) -> Answer:
+    """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
+    found = described(error)
+    if found is None:
+        _log.error("%s failed", what, exc_info=error)
+        return _answer(500, "INTERNAL", INTERNAL, times)
+    status, code, message, facts = found
+    headers = (
+        error.headers if isinstance(error, HttpError) else _CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None
+    )
+    return _answer(status, code, message, times, facts, headers)
 
 
 def _answer(

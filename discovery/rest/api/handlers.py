@@ -8,6 +8,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
 from random import Random
 from typing import Any
 
@@ -15,12 +17,13 @@ import orjson
 from aiohttp import web
 
 from discovery import __version__
+from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
-from discovery.core.instance import Instance, Key, Registration
-from discovery.core.name import label
+from discovery.core.instance import Key, Registration
+from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.batch import renew_all
+from discovery.rest.api.batch import register_all, renew_all
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.listing import Listing
 from discovery.rest.api.requests import (
@@ -33,20 +36,27 @@ from discovery.rest.api.requests import (
     read,
     route,
 )
-from discovery.rest.api.schemas import MAX_BATCH, HeartbeatBody, HeartbeatsBody, RegisterBody, usual_key
+from discovery.rest.api.schemas import (
+    MAX_BATCH,
+    MAX_REGISTRATIONS,
+    HeartbeatBody,
+    HeartbeatsBody,
+    RegisterBody,
+    RegistrationsBody,
+    usual_key,
+)
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
-from discovery.store.writes import Deregister, DeregisterMany, DeregisterService, Register, Upsert
+from discovery.store.transaction import MAX_EVENTS
+from discovery.store.writes import Deregister, DeregisterMany, Register, Upsert
 
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]
 
 _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
-# Instances for one turn of the event loop when all are cleared: about 5 ms with the audit on.
-_PER_TURN = 100
 
 
 class Handlers:
@@ -96,6 +106,7 @@ class Handlers:
         """What services say, by method and path: it never ends, so it is answered without aiohttp where nobody has to see it."""
         return {
             ("POST", "/register"): self.register,
+            ("POST", "/registrations"): self.registrations,
             ("POST", "/heartbeat"): self.heartbeat,
             ("POST", "/heartbeats"): self.heartbeats,
             ("PUT", "/instances"): self.upsert,
@@ -106,13 +117,24 @@ class Handlers:
     async def register(self, request: Request) -> Answer:
         self._count_registration(request.caller.address, self._clock())
         spec = read(request, RegisterBody).registration()
-        entry = await self._engine.submit(Register(spec, self._times.wall()), request.caller)
+        instance = await self._engine.submit(Register(spec), request.caller)
         content = {
             "message": "Service registered successfully",
-            "instance": views.registered(entry, self._clock()),
-            **self._advice(entry.lease.ttl),
+            "instance": views.registered(instance),
+            **self._advice(instance.ttl),
         }
-        return Answer(201, self._json(content), {"Location": f"/instances/{entry.instance.id}"})
+        return Answer(201, self._json(content), {"Location": f"/instances/{instance.id}"})
+
+    async def registrations(self, request: Request) -> Answer:
+        """Many at once. One that is refused or malformed is told of in its place and fails nobody else."""
+        items = read(request, RegistrationsBody).instances
+        if len(items) > MAX_REGISTRATIONS:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
+        count = partial(self._count_registration, request.caller.address)
+        results = await register_all(self._engine, items, request.caller, count, self._clock)
+        registered = sum(result["status"] == HTTPStatus.CREATED for result in results)
+        content = {"registered": registered, "results": results, **self._advice(self._registry.lease_ttl)}
+        return Answer(200, self._json(content))
 
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
         content = json_object(request)
@@ -129,23 +151,23 @@ class Handlers:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
         spec = read(request, RegisterBody).registration()
         known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
-        if known is not None and self._says_nothing_new(known.instance, spec):
+        if known is not None and self._says_nothing_new(known, spec):
             entry = self._engine.renew(spec.key, request.caller)
         else:
             if known is not None:  # a heartbeat all the same, whatever becomes of the rest
                 self._engine.renew(spec.key, request.caller)
             self._count_registration(request.caller.address, self._clock())
-            entry = await self._engine.submit(Upsert(spec, self._times.wall()), request.caller)
+            entry = self._registry.by_id((await self._engine.submit(Upsert(spec), request.caller)).id)
         content = self._renewed(entry)
-        content["instance"] |= views.registered(entry, self._clock())
+        content["instance"] |= views.registered(entry.instance)
         if known is not None:
             return Answer(200, self._json(content))
         content["message"] = "Service registered successfully"
         return Answer(201, self._json(content), {"Location": f"/instances/{entry.instance.id}"})
 
-    def _says_nothing_new(self, known: Instance, spec: Registration) -> bool:
-        same = known.spec == replace(spec, name=known.spec.name, id=None)
-        return same and self._engine.is_safe(known.id)  # what is not must not be acknowledged as if it were
+    def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
+        same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)
+        return same and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
 
     async def heartbeats(self, request: Request) -> Answer:
         items = read(request, HeartbeatsBody).instances
@@ -180,34 +202,37 @@ class Handlers:
 
     async def deregister_service(self, request: web.Request) -> web.Response:
         name = label(request.match_info["name"], "name")
-        removed = await self._engine.submit(DeregisterService(name, asked_by(request)), caller_of(request))
+        service = self._registry.service(name)
+        keys = [entry.instance.spec.key for entry in service.entries.values()] if service else []
+        removed = await self._deregister_all(keys, asked_by(request), fold(name), caller_of(request))
         content = {
             "message": "Service deregistered successfully",
-            "serviceName": removed[0].spec.name if removed else name,
-            "instancesRemoved": len(removed),
+            "serviceName": service.name if service else name,
+            "instancesRemoved": removed,
         }
         return self._reply(content)
 
     async def clear(self, request: web.Request) -> web.Response:
-        """All that is registered now, some instances at a time, so a large table does not hold the event loop."""
-        entries = list(self._registry)
-        reason, caller = f"cleared, {asked_by(request)}", caller_of(request)
-        services: set[str] = set()
-        writes = []
-        while entries:
-            keys = tuple(entry.instance.spec.key for entry in entries[-_PER_TURN:])
-            del entries[-_PER_TURN:]  # to free them all at the end would hold the loop
-            services.update(key.service for key in keys)
-            writes.append(asyncio.ensure_future(self._engine.submit(DeregisterMany(keys, reason), caller)))
-            await asyncio.sleep(0)  # they are applied in turns of their own, and made safe together
-        # The last one waits for what others may have begun to clear.
-        removed = await asyncio.gather(*writes, self._engine.submit(DeregisterMany((), reason), caller))
+        """All that is registered now."""
+        keys = [entry.instance.spec.key for entry in self._registry]
+        services = {key.service for key in keys}
+        removed = await self._deregister_all(keys, f"cleared, {asked_by(request)}", None, caller_of(request))
         content = {
             "message": "Registry cleared",
             "servicesRemoved": sum(name not in self._registry.services for name in services),
-            "instancesRemoved": sum(removed),
+            "instancesRemoved": removed,
         }
         return self._reply(content)
+
+    async def _deregister_all(self, keys: list[Key], reason: str, service: str | None, caller: Caller) -> int:
+        """Some at a time, each in a turn of its own, so that a large table does not hold the event loop. How many there were."""
+        parts = [tuple(keys[start : start + MAX_EVENTS]) for start in range(0, len(keys), MAX_EVENTS)] or [()]
+        writes = []
+        for part in parts:
+            write = DeregisterMany(part, reason, service)
+            writes.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+            await asyncio.sleep(0)  # they are made safe together
+        return sum(len(removed) for removed in await asyncio.gather(*writes))
 
     # -- what others ask
 
@@ -225,7 +250,7 @@ class Handlers:
 
     def _resolved(self, service: Service, served: list[Entry], now: float) -> views.Json:
         """Suspects last, then by the latest heartbeat."""
-        served.sort(key=lambda entry: (entry.held, -entry.lease.renewed_at))
+        served.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
         return {
             "serviceName": service.name,
             "instanceCount": len(served),
@@ -240,7 +265,7 @@ class Handlers:
     async def stats(self, request: web.Request) -> web.Response:
         registry = self._registry
         content = {
-            "totalRegistrations": registry.registrations,
+            "totalRegistrations": registry.accepted[Register.action] + registry.accepted[Upsert.action],
             "totalHeartbeats": registry.renewals,
             "totalCleanups": registry.cleanups,
             "activeServices": len(registry.services),
@@ -249,7 +274,7 @@ class Handlers:
             "uptime": self._uptime(),
             "heartbeatTimeout": f"{registry.lease_ttl:g}s",
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
-            "instancesByStatus": {status.value: count for status, count in registry.counts.items()},
+            "instancesByStatus": {status.value: count for status, count in registry.counts(self._clock()).items()},
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
             **self._more_stats(),
         }

@@ -72,7 +72,7 @@ class Listing:
         content = {
             "totalServices": len(registry.services),
             "totalInstances": len(registry),
-            "totalHealthyInstances": registry.counts[Status.HEALTHY],
+            "totalHealthyInstances": registry.counts(now)[Status.HEALTHY],
             "services": {each.name: self._service(each, now) for each in services[:size]},
             "next": services[size - 1].name if len(services) > size else None,
             "timestamp": self._times.now(),

@@ -121,6 +121,9 @@ def _operations() -> dict[tuple[str, str], Operation]:
             (200, 201),
             (*_UPSERT, "INSTANCE_UNKNOWN"),
         ),
+        ("POST", "/registrations"): Operation(
+            "Register many instances", replies.RegistrationsReply, schemas.RegistrationsBody
+        ),
         ("POST", "/heartbeats"): Operation("Renew many leases", replies.HeartbeatsReply, schemas.HeartbeatsBody),
         ("GET", "/resolve/{name}"): Operation(
             "The instances to use", replies.ResolveReply, codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE")

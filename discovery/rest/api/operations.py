@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from discovery.core.instance import Key
+from discovery.core.caller import Caller
+from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold, label
+from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.requests import asked_by, caller_of, key_in_path, read, sent
 from discovery.rest.api.schemas import MaintenanceBody
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.store.service import Entry
-from discovery.store.writes import Drain, EndMaintenance, Maintain
+from discovery.store.writes import Drain, EndMaintenance, Maintain, Settle, Write
 
 _JSON = "application/json"
 _EXAMPLE = "PUT /services/user-service/instances/{}?ip=127.0.0.1&port=3001"
@@ -53,11 +55,10 @@ class Operations:
 
     def _drain(self, which: Which, draining: bool) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            since = self._times.wall() if draining else None
-            write = Drain(which(request), since, f"{_DRAIN[draining]}, {asked_by(request)}")
-            entry = await self._engine.submit(write, caller_of(request))
-            content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(entry)}
-            began = entry.instance.draining_since
+            write = Drain(which(request), draining, f"{_DRAIN[draining]}, {asked_by(request)}")
+            instance = await self._engine.submit(write, caller_of(request))
+            content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(instance)}
+            began = instance.draining_since
             # By then no cache can hold an answer with it: none was given since, and no TTL is longer.
             safe_after = {} if began is None else {"safeAfter": iso(began + self._longest_ttl)}
             return self._reply(content | safe_after)
@@ -69,7 +70,7 @@ class Operations:
             body = read(sent(request), MaintenanceBody)
             scope, wall = scope_of(request), self._times.wall()
             window = body.window(wall)
-            await self._engine.submit(Maintain(scope, window, wall), caller_of(request))
+            await self._for_all(Maintain(scope, window), scope, caller_of(request))
             return self._reply({"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)})
 
         return handle
@@ -77,9 +78,8 @@ class Operations:
     def _end(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             scope = scope_of(request)
-            await self._engine.submit(
-                EndMaintenance(scope, f"maintenance ended, {asked_by(request)}"), caller_of(request)
-            )
+            write = EndMaintenance(scope, f"maintenance ended, {asked_by(request)}")
+            await self._for_all(write, scope, caller_of(request))
             return self._reply({"message": "Maintenance has ended", **self._named(scope)})
 
         return handle
@@ -106,8 +106,17 @@ class Operations:
         instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port}
         return {"serviceName": scope.service if service is None else service.name, **instance}
 
-    def _shown(self, entry: Entry) -> views.Json:
-        now = self._clock()
+    async def _for_all(self, write: Write[bool], scope: Scope, caller: Caller) -> None:
+        """Returns when all whom the window is for follow it: of a large service some at a time."""
+        settled = await self._engine.submit(write, caller)
+        while not settled:
+            await asyncio.sleep(0)
+            settled = await self._engine.submit(Settle(scope), caller)
+
+    def _shown(self, instance: Instance) -> views.Json:
+        entry, now = self._registry.find(instance.id), self._clock()
+        if entry is None:  # its drain was remembered, and no longer is
+            return views.identity(instance) | {"status": Status.UNHEALTHY}
         return views.listed(entry, now, self._times, self._registry.window(entry.instance))
 
     def _reply(self, content: views.Json) -> web.Response:

@@ -111,6 +111,22 @@ class HeartbeatsReply(Reply):
     index: int
 
 
+class RegistrationResult(BaseModel):
+    """One of many: `id` when it was registered (201), else `code` and `message` as the error of POST /register has them."""
+
+    status: int
+    id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class RegistrationsReply(Reply):
+    registered: int
+    results: list[RegistrationResult]
+    heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
+    index: int
+
+
 class ResolveReply(Reply):
     service_name: str = Field(alias="serviceName")
     instance_count: int = Field(alias="instanceCount")

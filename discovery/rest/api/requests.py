@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
@@ -111,8 +111,8 @@ def json_object(request: Request) -> dict[str, Any]:
         text = "The body has too many lists, objects and commas to be read at once; send it in several requests"
         raise HttpError(413, "BODY_TOO_LARGE", text)
     try:
-        content = orjson.loads(octets)
-    except orjson.JSONDecodeError as error:
+        content = exact_json.loads(octets)
+    except ValueError as error:
         raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise HttpError(400, "NOT_AN_OBJECT", "The body must be a JSON object")

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from discovery.core.instance import Instance, Registration
+from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
 from discovery.store.service import Entry
@@ -18,11 +18,9 @@ def identity(instance: Instance) -> Json:
     return {"id": instance.id, "name": instance.spec.name, "ip": instance.spec.ip, "port": instance.spec.port}
 
 
-def registered(entry: Entry, now: float) -> Json:
-    return identity(entry.instance) | {
-        "status": entry.status_at(now),
-        "registeredAt": iso(entry.instance.registered_at),
-    }
+def registered(instance: Instance) -> Json:
+    """Just registered, or renewed: its lease runs."""
+    return identity(instance) | {"status": instance.status, "registeredAt": iso(instance.registered_at)}
 
 
 def renewed(entry: Entry, now: float, times: Times) -> Json:
@@ -43,7 +41,7 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
         "lastHeartbeat": times.of(entry.lease.renewed_at),
         "registeredAt": iso(instance.registered_at),
         "metadata": orjson.Fragment(instance.spec.metadata),
-    } | _options(instance.spec)
+    } | options(instance.spec)
 
 
 def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Json:
@@ -57,27 +55,10 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
         shown["draining"] = True
     if window is not None:
         shown["maintenance"] = maintenance(window)
-    if entry.failing is not None:
-        shown["checkFailure"] = entry.failing
+    if entry.instance.failing is not None:
+        shown["checkFailure"] = entry.instance.failing
     return shown
 
 
 def maintenance(window: Window) -> Json:
     return {"reason": window.reason, "until": iso(window.until)}
-
-
-_PLAIN = Registration(name="", ip="", port=0)
-_OPTIONAL = ("protocol", "weight", "priority", "zone", "ttl")
-
-
-def _options(spec: Registration) -> Json:
-    options: Json = {field: value for field in _OPTIONAL if (value := getattr(spec, field)) != getattr(_PLAIN, field)}
-    if spec.check is not None:
-        options["check"] = spec.check.shown()
-    if spec.max_answers is not None:
-        options["maxAnswers"] = spec.max_answers
-    if spec.tags:
-        options["tags"] = spec.tags
-    if spec.ports:
-        options["ports"] = dict(spec.ports)
-    return options

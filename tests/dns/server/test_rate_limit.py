@@ -14,8 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from discovery.dns.server.cookies import packed
-from discovery.dns.server.rate_limit import EXEMPT, MAX_CLIENTS, RateLimiter, Verdict, answer_key
+from discovery.dns.server.rate_limit import EXEMPT, MAX_CLIENTS, RateLimiter, Verdict, answer_key, packed
 from tests.dns.world import World, make_query
 
 SEED = bytes(range(16))

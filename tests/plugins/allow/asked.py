@@ -11,11 +11,11 @@ import dns.rcode
 from discovery.dns.message.names import from_text
 from discovery.dns.message.query import UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred
-from discovery.dns.server.client_router import by_client
+from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import KeptAnswers
 from discovery.dns.server.replies import Replies
-from discovery.dns.server.responder import Respond, Responder
+from discovery.dns.server.responder import Responder
 from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
@@ -24,7 +24,7 @@ from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.plugins.allow import Allow
 from discovery.plugins.allow.settings import AllowSettings
-from tests.dns.world import World, load, make_query, parsed
+from tests.dns.world import World, forget, load, make_query, parsed
 
 INSIDE, OUTSIDE = "10.1.2.3", "192.0.2.1"
 
@@ -71,7 +71,7 @@ class Asked:
         ]
         catalog = Catalog(self.zones)
         reverse = ReverseNames(self.registry, from_text("svc.local"), 5, 2)
-        self.registry.subscribe(reverse.changed)
+        self.registry.followers.append(reverse.follow_commit)
         inner = following(first_of(self._count, catalog.lookup, reverse.lookup, ServerNames("v", "me").lookup))
         self.allow = None if rules is None else Allow(AllowSettings.model_validate({"dns_allow": rules}).dns_allow)
         lookup = self.allow.lookup(inner) if self.allow else inner
@@ -80,11 +80,11 @@ class Asked:
         responder = Responder(lookup, replies, Random(1))
         hot = KeptAnswers(responder, replies, lambda: self.registry.index)
         hot.follow(self.zones)
-        self.registry.subscribe(lambda change: hot.forget(change.instance.spec.key.service))
-        self.respond: Respond = hot.respond
+        self.registry.followers.append(lambda commit: forget(hot, commit))
+        self.respond = hot.respond
         if self.allow:
             self.allow.follow(self.zones)
-            self.respond = by_client(self.allow.same_for, hot.respond, responder.respond)
+            self.respond = ClientRouter(self.allow.same_for, hot.respond, responder.respond).respond
 
     def _count(self, request: Request, now: float) -> Answer | Deferred | None:
         self.looked_up += 1

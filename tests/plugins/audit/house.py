@@ -13,10 +13,11 @@ import orjson
 
 from discovery.core.caller import Caller
 from discovery.engines.local import LocalEngine
+from discovery.plugins import Seams
 from discovery.plugins.audit import Audit
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
-from discovery.store.engine import Engine
+from discovery.store.engine import Keeper
 from discovery.store.writes import Write
 from tests.store.making import START, WALL, Log, a_registry
 
@@ -43,18 +44,21 @@ class Held(AuditFile):
 
 
 class House:
-    """`now` stands still until it is set. `inner`: puts something between the audit and the engine."""
+    """`now` stands still until it is set. `disk`: another keeper."""
 
     def __init__(
-        self, path: Path, open_file: Callable[[], AuditFile], inner: Callable[[Engine], Engine], **settings: Any
+        self, path: Path, open_file: Callable[[], AuditFile], disk: Keeper | None = None, **settings: Any
     ) -> None:
         self.path = path
         self.now = START
         self.registry = a_registry(**settings)
         self.log = Log.of(self.registry)
-        self.audit = Audit(open_file, self.registry, lambda: self.now, lambda: WALL)
-        self.registry.subscribe(self.audit.changed)
-        self.engine = self.audit.engine(inner(LocalEngine(self.registry, lambda: self.now)))
+        self.audit = Audit(open_file, self.registry, lambda: WALL)
+        self.seams = Seams(followers=self.registry.followers)
+        self.audit.install(self.seams)
+        if disk is not None:
+            self.seams.keepers.append(disk)
+        self.engine = LocalEngine(self.registry, lambda: self.now, lambda: WALL, self.seams)
 
     async def submit(self, write: Write[Any], by: Caller = BY) -> Any:
         return await self.engine.submit(write, by)
@@ -75,11 +79,11 @@ class House:
 @asynccontextmanager
 async def a_house(
     path: Path,
-    inner: Callable[[Engine], Engine] = lambda engine: engine,
+    disk: Keeper | None = None,
     open_file: Callable[[], AuditFile] | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    house = House(path, open_file or partial(AuditFile, path, MIB, 3), inner, **settings)
+    house = House(path, open_file or partial(AuditFile, path, MIB, 3), disk, **settings)
     await house.audit.open(house.engine)
     await house.engine.open()
     try:

@@ -1,4 +1,4 @@
-"""The engine with the audit in front: nothing returns before its line, writes that overlap are kept apart, the rest passes untouched."""
+"""The audit beside a real engine: nothing that is done returns before its line, writes that overlap are kept apart."""
 
 from __future__ import annotations
 
@@ -6,52 +6,40 @@ import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from discovery.core.caller import NOBODY, Caller
 from discovery.core.instance import Key
 from discovery.plugins.audit import make
-from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.service import Entry
+from discovery.store.snapshot import Snapshot
 from discovery.store.writes import Deregister, Drain, Register, Write
 from tests.plugins.audit.house import MIB, Held, a_house
-from tests.store.making import START, WALL, a_registry, spec
+from tests.store.making import START, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)
-T = TypeVar("T")
 
 
 class Slow:
-    """Applies at once, and returns when it is let go, as an engine does that waits for a disk."""
+    """A keeper that has what was committed when it is let go, as with a disk. `fails`: it never has."""
 
-    def __init__(self, inner: Engine) -> None:
-        self._inner = inner
+    safe = float("inf")
+
+    def __init__(self) -> None:
         self.go = asyncio.Event()
-        self.fails: Exception | None = None
-        self.applied = 0
+        self.fails: NotDurable | None = None
 
-    async def open(self) -> None:
-        await self._inner.open()
+    async def restore(self) -> Snapshot | None:
+        return None
 
-    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
-        result = await self._inner.submit(write, by)
-        self.applied += 1
+    def check(self) -> None:
+        """It does not know beforehand."""
+
+    async def settled(self) -> None:
         await self.go.wait()
         if self.fails is not None:
             raise self.fails
-        return result
-
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        return self._inner.renew(which, by)
-
-    def is_safe(self, id: str) -> bool:
-        return self._inner.is_safe(id)
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -62,23 +50,18 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_writes_that_overlap_are_each_told_by_what_they_did(tmp_path: Path) -> None:
     """All are applied before the first one returns."""
-    made: list[Slow] = []
-
-    def slow(engine: Engine) -> Engine:
-        made.append(Slow(engine))
-        return made[0]
-
+    slow = Slow()
     async with a_house(tmp_path / "audit.jsonl", slow) as house:
         writes: list[Write[Any]] = [
-            Register(spec(weight=1), WALL),
-            Register(spec(weight=2), WALL),
-            Drain(KEY, WALL, "because"),
+            Register(spec(weight=1)),
+            Register(spec(weight=2)),
+            Drain(KEY, True, "because"),
             Deregister(KEY, "because"),
-            Register(spec(weight=3), WALL),
+            Register(spec(weight=3)),
         ]
         tasks = [asyncio.create_task(house.submit(write)) for write in writes]
-        await until(lambda: made[0].applied == len(writes))
-        made[0].go.set()
+        await until(lambda: len(house.log.commits) == len(writes))
+        slow.go.set()
         await asyncio.gather(*tasks)
         lines = house.lines()
     assert [line["action"] for line in lines] == ["register", "register", "drain", "deregister", "register"]
@@ -91,11 +74,11 @@ async def test_writes_that_overlap_are_each_told_by_what_they_did(tmp_path: Path
 async def test_each_line_begins_where_the_one_before_it_ended(tmp_path: Path) -> None:
     async with a_house(tmp_path / "audit.jsonl") as house:
         for port in range(80, 85):
-            await house.submit(Register(spec(port=port, weight=0), WALL))
+            await house.submit(Register(spec(port=port, weight=0)))
 
         async def client(port: int) -> None:
             for weight in range(1, 41):
-                await house.submit(Register(spec(port=port, weight=weight), WALL))
+                await house.submit(Register(spec(port=port, weight=weight)))
 
         await asyncio.gather(*(client(port) for port in range(80, 85)), client(80), client(81))
         lines = house.lines()
@@ -107,54 +90,56 @@ async def test_each_line_begins_where_the_one_before_it_ended(tmp_path: Path) ->
 
 
 async def test_what_happened_but_is_not_durable_is_told_as_both(tmp_path: Path) -> None:
-    def failing(engine: Engine) -> Engine:
-        slow = Slow(engine)
-        slow.go.set()
-        slow.fails = NotDurable("the disk is full")
-        return slow
-
-    async with a_house(tmp_path / "audit.jsonl", failing) as house:
+    slow = Slow()
+    slow.go.set()
+    slow.fails = NotDurable("the disk is full")
+    async with a_house(tmp_path / "audit.jsonl", slow) as house:
         with pytest.raises(NotDurable):
-            await house.submit(Register(spec(), WALL))
-        assert house.last["outcome"] == "NotDurable"
-        assert (house.last["before"], house.last["after"]["name"]) == (None, "web")
+            await house.submit(Register(spec()))
+        await house.trail.flushed()
+        done, refused = house.lines()
+    assert (done["outcome"], done["before"], done["after"]["name"]) == ("done", None, "web")
+    assert (refused["outcome"], refused["before"], refused["after"]) == ("NotDurable", None, None)
+    assert (done["index"], done["instance"]["port"]) == (refused["index"], refused["instance"]["port"])
+    assert "the disk is full" in refused["error"]
 
 
 async def test_a_write_whose_client_left_has_a_line(tmp_path: Path) -> None:
-    made: list[Slow] = []
-
-    def slow(engine: Engine) -> Engine:
-        made.append(Slow(engine))
-        return made[0]
-
+    slow = Slow()
     async with a_house(tmp_path / "audit.jsonl", slow) as house:
-        task = asyncio.create_task(house.submit(Register(spec(), WALL)))
-        await until(lambda: made[0].applied == 1)
+        task = asyncio.create_task(house.submit(Register(spec())))
+        await until(lambda: len(house.registry) == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await house.trail.flushed()
-        assert (house.last["outcome"], house.last["after"]["name"]) == ("CancelledError", "web")
+        assert (house.last["outcome"], house.last["after"]["name"]) == ("done", "web")
 
 
 async def test_a_write_returns_when_its_line_is_in_the_file_and_no_sooner(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    held = Held(path, MIB, 3)
-    async with a_house(path, open_file=lambda: held) as house:
-        for write, error in ((Register(spec(), WALL), None), (Deregister("nobody", "because"), UnknownInstance)):
-            before = len(house.lines())
-            held.hold()
-            task = asyncio.create_task(house.submit(write))
-            await asyncio.to_thread(held.reached.wait, 10)
-            assert not task.done()
-            assert house.engine.renew(KEY).lease.renewed_at == START, "a heartbeat does not wait"
-            held.let_go.set()
-            if error is None:
-                await task
-            else:
-                with pytest.raises(error):
-                    await task
-            assert len(house.lines()) == before + 1
+    held = Held(tmp_path / "audit.jsonl", MIB, 3)
+    async with a_house(held.path, open_file=lambda: held) as house:
+        held.hold()
+        task = asyncio.create_task(house.submit(Register(spec())))
+        await asyncio.to_thread(held.reached.wait, 10)
+        assert not task.done()
+        assert house.lines() == []
+        assert house.engine.renew(KEY).lease.renewed_at == START, "a heartbeat does not wait"
+        held.let_go.set()
+        await task
+        assert len(house.lines()) == 1
+
+
+async def test_a_refusal_does_not_wait_for_its_line_which_comes_all_the_same(tmp_path: Path) -> None:
+    held = Held(tmp_path / "audit.jsonl", MIB, 3)
+    async with a_house(held.path, open_file=lambda: held) as house:
+        held.hold()
+        with pytest.raises(UnknownInstance):
+            await house.submit(Deregister("nobody", "because"))
+        assert house.lines() == []
+        held.let_go.set()
+        await house.trail.flushed()
+        assert house.last["outcome"] == "UnknownInstance"
 
 
 async def test_it_is_off_without_a_file_and_on_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.audit.house import MIB, Held, a_house
 from tests.plugins.journal.making import a_database, put_index
-from tests.store.making import WALL, spec
+from tests.store.making import spec
 
 LINE = b"123456789\n"
 
@@ -64,17 +64,17 @@ async def test_writes_go_on_while_it_cannot_be_written_and_their_lines_come_late
     file: Failing, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with a_house(file.path, open_file=lambda: file) as house:
-        await house.submit(Register(spec(port=80), WALL))
+        await house.submit(Register(spec(port=80)))
         file.takes = 0
         for port in range(81, 85):
-            await house.submit(Register(spec(port=port), WALL))
+            await house.submit(Register(spec(port=port)))
         assert len(house.registry) == 5
         assert house.audit.stats() == {
             "audit": {"writable": False, "reason": "No space left on device", "written": 1, "waiting": 4, "lost": 0}
         }
         file.takes = None
         await recovered(house.trail)
-        await house.submit(Register(spec(port=85), WALL))
+        await house.submit(Register(spec(port=85)))
         assert [line["instance"]["port"] for line in house.lines()] == list(range(80, 86))
         assert house.audit.stats()["audit"]["writable"]
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
@@ -158,10 +158,10 @@ async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_pa
     async with a_house(file.path, open_file=lambda: file) as house:
         file.hold()
         async with asyncio.timeout(10):
-            await house.submit(Register(spec(port=80), WALL))
+            await house.submit(Register(spec(port=80)))
         started = time.monotonic()
         for port in range(81, 90):
-            await house.submit(Register(spec(port=port), WALL))
+            await house.submit(Register(spec(port=port)))
         assert time.monotonic() - started < 9 * 0.05, "only the first one has waited"
         assert house.lines() == []
         assert house.audit.stats()["audit"]["reason"] == "the disk has not answered for 0.05 s"

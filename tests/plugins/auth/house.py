@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from discovery.core.caller import Caller
+from discovery.core.errors import Forbidden, Unauthorized
+from discovery.engines.local import LocalEngine
+from discovery.plugins import Seams
 from discovery.plugins.auth import Auth
 from discovery.plugins.auth.tokens import digest
-from discovery.rest.api.errors import HttpError
 from discovery.rest.guard.admission import Admit, anyone
-from tests.store.making import WALL, a_registry
+from tests.store.making import START, WALL, a_registry
 
 # Names of tokens; the secret of each is in SECRETS.
 OWNER, FOREIGN, READER, ADMIN, NONE, OLD = "owner", "foreign", "reader", "admin", "none", "old"
@@ -49,13 +51,19 @@ class House:
         if not file.exists():
             file.write_text(written())
         self.registry = a_registry(**registry)
-        self.auth = Auth(self.registry, [], file, reads_need_token, lambda: self.now)
-        self.admit: Admit = self.auth.admit(anyone)
+        self.auth = Auth([], file, reads_need_token, lambda: self.now)
+        self.seams = Seams()
+        self.auth.install(self.seams)
+        (admit,) = self.seams.admits
+        self.admit: Admit = admit(anyone)
+        self.engine = LocalEngine(self.registry, lambda: START, lambda: self.now, self.seams)
 
     def let_in(self, method: str, path: str, authorization: str | None) -> Caller:
         return self.admit(method, path, authorization, ADDRESS)
 
-    def turned_away(self, method: str, path: str, authorization: str | None) -> HttpError:
-        with pytest.raises(HttpError) as caught:
+    def turned_away(self, method: str, path: str, authorization: str | None) -> Forbidden | Unauthorized:
+        with pytest.raises((Forbidden, Unauthorized)) as caught:
             self.let_in(method, path, authorization)
-        return caught.value
+        error = caught.value
+        assert isinstance(error, Forbidden | Unauthorized)
+        return error

@@ -14,9 +14,10 @@ from typing import Any
 from discovery.core.check import Check
 from discovery.core.instance import Instance, Key, Registration
 from discovery.engines.local import LocalEngine
+from discovery.plugins import Seams
 from discovery.plugins.check import Checks
-from discovery.store.registry import Registry
 from discovery.store.writes import Register
+from tests.driven import DrivenRegistry
 from tests.store.making import Log, a_registry
 
 # Seconds that anything may take before a test fails; far above what it does take.
@@ -83,14 +84,14 @@ async def eventually(condition: Callable[[], Any]) -> None:
 
 @dataclass
 class House:
-    registry: Registry
+    registry: DrivenRegistry
     log: Log
     engine: LocalEngine
     plugin: Checks
 
     async def register(self, port: int, check: Check | None, name: str = "web", **fields: Any) -> Instance:
         spec = replace(Registration.of(name, "127.0.0.1", port, **fields), check=check)
-        return (await self.engine.submit(Register(spec, 0.0))).instance
+        return await self.engine.submit(Register(spec))
 
     def served(self, name: str = "web") -> int:
         """How many instances answers have now."""
@@ -107,9 +108,10 @@ class House:
 async def watching(lease_ttl: float = TTL, seed: int = 1) -> AsyncIterator[House]:
     registry = a_registry(lease_ttl=lease_ttl, started_at=time.monotonic(), max_instances=10)
     plugin = Checks(registry, time.monotonic, Random(seed))
-    engine = LocalEngine(registry, time.monotonic)
+    seams = Seams(followers=registry.followers)
+    plugin.install(seams)
+    engine = LocalEngine(registry, time.monotonic, time.time, seams)
     house = House(registry, Log.of(registry), engine, plugin)
-    registry.subscribe(plugin.changed)
     await plugin.open(engine)
     try:
         yield house

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.change import Kind
 from discovery.core.check import Check
+from discovery.core.event import Kind
 from discovery.core.instance import Key
 from discovery.plugins.check import Checks
 from discovery.plugins.check.probe import CannotProbe
@@ -90,7 +90,7 @@ async def test_after_so_many_passes_it_is_back_and_each_of_them_was_a_heartbeat(
         await eventually(lambda: house.served() == 1)
         assert house.registry.renewals >= 4
         assert house.log.changes[-1].kind is Kind.HEALTHY
-        assert house.registry.by_id(instance.id).failing is None
+        assert house.registry.by_id(instance.id).instance.failing is None
 
 
 async def test_a_failure_here_and_there_changes_nothing() -> None:
@@ -197,7 +197,7 @@ async def test_instances_from_before_the_start_are_watched_too() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         instance = await house.register(fake.port, quick(failures=1))
         async with watching() as next_house:
-            next_house.registry.restore(instance, time.monotonic())
+            next_house.registry.restore(instance, now=time.monotonic())
             await eventually(lambda: next_house.served() == 0)
             assert next_house.log.kinds() == [Kind.RESTORED, Kind.FAILING]
 
@@ -302,7 +302,7 @@ async def test_the_first_probes_are_spread_over_the_interval() -> None:
     async with watching() as house:
         for number in range(200):
             spec = replace((await house.register(1, None, f"s{number}")).spec, check=quick(interval=3600.0))
-            await house.engine.submit(Register(spec, 0.0))
+            await house.engine.submit(Register(spec))
         loop = asyncio.get_running_loop()
         delays = sorted(watch.timer.when() - loop.time() for watch in house.plugin._watched.values() if watch.timer)
         pace = 0.4 * 600

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from discovery.core.change import Change
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.engines.local import LocalEngine
-from discovery.plugins import journal
+from discovery.plugins import Seams, journal
 from discovery.plugins.journal import Journal
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.writer import Writer
@@ -22,7 +21,7 @@ from discovery.store.service import Entry
 from discovery.store.writes import Deregister, Drain, EndMaintenance, Maintain, Register
 from discovery.system import backlog
 from tests.plugins.journal.recording import Recording
-from tests.store.making import START, WALL, Log, a_registry
+from tests.store.making import START, WALL, Log, Told, a_registry
 
 
 class Time:
@@ -43,12 +42,13 @@ class House:
     def __init__(self, folder: Path, time: Time, **settings: Any) -> None:
         self.folder = folder
         self.time = time
-        self.registry: Registry = a_registry(started_at=time.now, **{"max_instances": 1000, **settings})
+        self.registry = a_registry(started_at=time.now, **{"max_instances": 1000, **settings})
         self.registry.loaded = False
         self.log = Log.of(self.registry)
-        self.journal = Journal(folder, self.registry, lambda: time.now, lambda: time.wall)
-        self.registry.subscribe(self.journal.changed)
-        self.engine = self.journal.engine(LocalEngine(self.registry, lambda: time.now))
+        self.journal = Journal(folder, self.registry, lambda: time.wall)
+        seams = Seams(followers=self.registry.followers)
+        self.journal.install(seams)
+        self.engine = LocalEngine(self.registry, lambda: time.now, lambda: time.wall, seams)
 
     @property
     def writer(self) -> Writer:
@@ -61,16 +61,16 @@ class House:
         return Recording.opened[self.folder / FILE]
 
     async def register(self, spec: Registration) -> Entry:
-        return await self.engine.submit(Register(spec, self.time.wall))
+        return self.registry.by_id((await self.engine.submit(Register(spec))).id)
 
     async def deregister(self, which: Key | str) -> Instance:
         return await self.engine.submit(Deregister(which, "asked for"))
 
-    async def drain(self, which: Key | str, draining: bool = True) -> Entry:
-        return await self.engine.submit(Drain(which, self.time.wall if draining else None, "asked for"))
+    async def drain(self, which: Key | str, draining: bool = True) -> Instance:
+        return await self.engine.submit(Drain(which, draining, "asked for"))
 
     async def maintain(self, scope: Scope, window: Window) -> None:
-        await self.engine.submit(Maintain(scope, window, self.time.wall))
+        await self.engine.submit(Maintain(scope, window))
 
     async def end_maintenance(self, scope: Scope) -> None:
         await self.engine.submit(EndMaintenance(scope, "done"))
@@ -105,5 +105,5 @@ def known(registry: Registry) -> list[Instance]:
     return [entry.instance for entry in registry]
 
 
-def last_index(changes: list[Change]) -> int:
+def last_index(changes: list[Told]) -> int:
     return max((change.index for change in changes), default=0)

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create
 from discovery.plugins.journal.files import FILE
@@ -41,9 +43,12 @@ def an_instance(number: int, version: int = 0) -> Instance:
 
 WINDOWS = [
     (Scope("service-1"), Window("moving house", WALL + 600)),
-    (Scope("service-2", "10.0.0.2", 3002), Window("a new disk", WALL + 60.5)),
+    (Scope("service-2", "10.0.0.2", 3002), Window("a new disk", WALL + 60.5, "ci")),
 ]
 TOMBSTONES = [(Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.2", 81), WALL + 11)]
+
+
+DRAINS = [Drained(an_instance(700, version=3), WALL + 3600.5), Drained(an_instance(707), WALL + 7200)]
 
 
 def puts(instances: Iterable[Instance]) -> list[Op]:
@@ -55,9 +60,32 @@ def put_index(index: int) -> Op:
 
 
 def others() -> list[Op]:
-    """The windows and the tombstones."""
+    """All that is no instance and no number."""
+    openers = [(scope, window.by) for scope, window in WINDOWS if window.by]
+    return [
+        *((schema.PUT_WINDOW_OPENER, rows.of_window_opener(*each)) for each in openers),
+        *((schema.PUT_DRAIN, rows.of_drained(each)) for each in DRAINS),
+        *of_format_2(),
+    ]
+
+
+def of_format_2() -> list[Op]:
+    """The windows, without who opened them, and the tombstones."""
     windows = [(schema.PUT_WINDOW, rows.of_window(*each)) for each in WINDOWS]
     return windows + [(schema.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
+
+
+def without_others() -> list[Op]:
+    """What takes `others` away again."""
+    return [
+        *((schema.DELETE_WINDOW, scope) for scope, _ in WINDOWS),
+        *((schema.DELETE_WINDOW_OPENER, scope) for scope, _ in WINDOWS),
+    ]
+
+
+def a_kept(instance: Instance) -> Instance:
+    """As a file has it: what is decided when it is loaded is no part of it."""
+    return instance._replace(ttl=0.0, status=Status.HEALTHY, failing=None)
 
 
 def a_file(folder: Path, instances: int, index: int = 4711) -> Path:
@@ -68,16 +96,18 @@ def a_file(folder: Path, instances: int, index: int = 4711) -> Path:
     return folder / FILE
 
 
-def an_old_file(folder: Path, instances: int, index: int = 4711) -> Path:
-    """The same in format 1, which had neither windows nor tombstones."""
+def an_old_file(folder: Path, instances: int, index: int = 4711, format: int = 1) -> Path:
+    """The same in an older format: 1 had neither windows nor tombstones, 2 no drains and not who opened a window."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as sql:
-        for statement in schema.MIGRATIONS[0]:
-            sql.execute(statement)
-        for statement, values in [*puts(map(an_instance, range(instances))), put_index(index)]:
+        for step in schema.MIGRATIONS[:format]:
+            for statement in step:
+                sql.execute(statement)
+        ops = [*puts(map(an_instance, range(instances))), put_index(index), *(of_format_2() if format == 2 else ())]
+        for statement, values in ops:
             sql.execute(statement, values)
         sql.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-        sql.execute("PRAGMA user_version=1")
+        sql.execute(f"PRAGMA user_version={format}")
     return folder / FILE
 
 

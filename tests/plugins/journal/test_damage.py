@@ -14,7 +14,6 @@ import pytest
 from discovery.plugins.journal.errors import Damaged, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import Content, inspect
-from discovery.plugins.journal.schema import DELETE_WINDOWS
 from tests.plugins.journal.making import (
     a_database,
     a_file,
@@ -25,6 +24,7 @@ from tests.plugins.journal.making import (
     put_index,
     puts,
     refusal,
+    without_others,
 )
 
 INSTANCES = 300
@@ -42,7 +42,7 @@ def used(file: Path) -> tuple[Content, Content]:
         found = inspect(opened.file)
         opened.commit(
             [
-                (DELETE_WINDOWS, ()),
+                *without_others(),
                 *puts(found.instances),
                 *others(),
                 put_index(found.reserved_index),

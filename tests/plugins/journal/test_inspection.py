@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,16 @@ from discovery.plugins.journal.database import Op
 from discovery.plugins.journal.errors import CannotRead, Damaged
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
-from discovery.plugins.journal.schema import PUT_INSTANCE, PUT_META, PUT_TOMBSTONE, PUT_WINDOW
+from discovery.plugins.journal.schema import (
+    PUT_DRAIN,
+    PUT_INSTANCE,
+    PUT_META,
+    PUT_TOMBSTONE,
+    PUT_WINDOW,
+    PUT_WINDOW_OPENER,
+)
 from tests.plugins.journal.making import (
+    DRAINS,
     a_database,
     a_file,
     an_instance,
@@ -55,6 +62,14 @@ BAD: dict[str, tuple[list[Op], str]] = {
         [(PUT_TOMBSTONE, ("web", "10.0.0.1", 80, WALL, 4711))],
         "row 3 of table tombstone: the entry 'web' is not what was written",
     ),
+    "a drain whose checksum is another one": (
+        [(PUT_DRAIN, (*rows.of_drained(DRAINS[0])[:-1], 4711))],
+        "row 2 of table drain: the entry 'id-700' is not what was written",
+    ),
+    "an opener whose checksum is another one": (
+        [(PUT_WINDOW_OPENER, ("web", None, None, "ci", 4711))],
+        "row 2 of table window_opener: the entry 'web' is not what was written",
+    ),
     "an option that this version does not know": (
         [(PUT_INSTANCE, resealed(options='{"colour":"blue"}'))],
         "row 8 of table instance: the entry 'id-7' means nothing",
@@ -80,7 +95,7 @@ BAD: dict[str, tuple[list[Op], str]] = {
         "row 1 of table meta: the entry 'index' is unknown",
     ),
     "two instances with one address in one service": (
-        puts([replace(an_instance(7), id="another")]),
+        puts([an_instance(7)._replace(id="another")]),
         "there are two instances for one place: Key(service='service-7', ip='10.0.0.7', port=3007)",
     ),
     "two windows of one scope": (

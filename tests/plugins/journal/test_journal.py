@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from discovery.core.change import Kind
+from discovery.core.event import Kind
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.writes import Checked, DeregisterService, Upsert
+from discovery.store.writes import Checked, DeregisterMany, Upsert
 from tests.plugins.journal.house import House, Time, known, living, record
-from tests.plugins.journal.making import a_file, content, copy, octets
+from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
 from tests.plugins.journal.recording import when
 from tests.store.making import START, TTL, WALL, spec
 
@@ -50,12 +50,12 @@ async def test_every_kind_of_write_is_on_disk_when_it_returns(folder: Path, tmp_
 
     async with living(folder) as house:
         entry = await house.register(spec(metadata={"v": 1}))
-        assert content(on_disk()).instances == [entry.instance]
+        assert content(on_disk()).instances == [a_kept(entry.instance)]
         await house.register(spec(metadata={"v": 2}, tags=["a"]))
-        assert content(on_disk()).instances == [entry.instance]
+        assert content(on_disk()).instances == [a_kept(entry.instance)]
         assert entry.instance.spec.tags == ("a",)
-        await house.engine.submit(Upsert(spec(metadata={"v": 3}), WALL))
-        assert content(on_disk()).instances == [entry.instance]
+        await house.engine.submit(Upsert(spec(metadata={"v": 3})))
+        assert content(on_disk()).instances == [a_kept(entry.instance)]
         await house.drain(KEY)
         assert [each.draining_since for each in content(on_disk()).instances] == [WALL]
         await house.drain(KEY, False)
@@ -70,7 +70,8 @@ async def test_every_kind_of_write_is_on_disk_when_it_returns(folder: Path, tmp_
         assert found.tombstones == [(KEY, WALL + TTL)]
         for port in (81, 82):
             await house.register(spec(port=port))
-        await house.engine.submit(DeregisterService("web", "asked for"))
+        keys = tuple(spec(port=port).key for port in (81, 82))
+        await house.engine.submit(DeregisterMany(keys, "asked for", "web"))
         found = content(on_disk())
         assert found.instances == []
         assert {key.port for key, _ in found.tombstones} == {80, 81, 82}
@@ -223,7 +224,9 @@ async def test_it_heals_by_itself_and_nothing_that_was_applied_is_lost(folder: P
         await when(lambda: house.writer.refuses is None)
         await house.register(spec(port=81))
         assert house.journal.stats()["journal"] == {"writable": True, "reason": None, "waiting": 0}
-        assert content(copy(folder, folder / "copy") / FILE).instances == known(house.registry)
+        assert content(copy(folder, folder / "copy") / FILE).instances == [
+            a_kept(instance) for instance in known(house.registry)
+        ]
 
 
 # -- starting

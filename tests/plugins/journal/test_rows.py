@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discovery.core.check import Check
+from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import rows, schema
@@ -50,9 +52,9 @@ SPECS = st.builds(
 )  # fmt: skip
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
-INSTANCES = st.builds(Instance, IDS, TIMES, SPECS, st.none() | TIMES)
+INSTANCES = st.tuples(IDS, TIMES, SPECS, st.none() | TIMES).map(lambda fields: Instance(*fields))
 SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
-WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES))
+WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES, TEXT))
 TOMBSTONES = st.tuples(st.builds(Key, LABELS.map(str.lower), IPS, PORTS), TIMES)
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,7 +94,17 @@ def test_an_instance_comes_back_with_every_field(sql: sqlite3.Connection, instan
 @QUICK
 @given(each=WINDOWS)
 def test_a_window_comes_back(sql: sqlite3.Connection, each: tuple[Scope, Window]) -> None:
-    assert rows.window(stored(sql, "window", schema.PUT_WINDOW, rows.of_window(*each))) == each
+    scope, window = each
+    row = stored(sql, "window", schema.PUT_WINDOW, rows.of_window(*each))
+    opener = stored(sql, "window_opener", schema.PUT_WINDOW_OPENER, rows.of_window_opener(scope, window.by))
+    assert rows.window(row, dict([rows.window_opener(opener)])) == each
+    assert rows.window(row, {}) == (scope, dataclasses.replace(window, by=""))
+
+
+@QUICK
+@given(drained=st.builds(Drained, INSTANCES, TIMES))
+def test_a_drain_comes_back(sql: sqlite3.Connection, drained: Drained) -> None:
+    assert rows.drained(stored(sql, "drain", schema.PUT_DRAIN, rows.of_drained(drained))) == drained
 
 
 @QUICK
@@ -126,12 +138,19 @@ ROWS = {
     "window": rows.of_window(Scope("web", "10.0.0.1", 80), Window("because", 7.5)),
     "service window": rows.of_window(Scope("web"), Window("because", 7.5)),
     "tombstone": rows.of_tombstone(Key("web", "10.0.0.1", 80), 7.5),
+    "drained": rows.of_drained(Drained(Instance("id", 5.5, Registration.of("web", "10.0.0.1", 80), 6.5), 7.5)),
+    "window_opener": rows.of_window_opener(Scope("web", "10.0.0.1", 80), "ci"),
 }
+
+
+def reader(kind: str) -> Callable[[rows.Row], object]:
+    read = getattr(rows, kind.split()[-1])
+    return partial(read, openers={}) if read is rows.window else read
 
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_changed_column_is_a_bad_row(kind: str) -> None:
-    row, read = ROWS[kind], getattr(rows, kind.split()[-1])
+    row, read = ROWS[kind], reader(kind)
     read(row)
     for column, value in enumerate(row):
         others: tuple[Any, ...] = (other(value), None if value is not None else "", b"", [], str(value).encode())
@@ -142,7 +161,7 @@ def test_a_changed_column_is_a_bad_row(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_row_whose_columns_were_swapped_or_lost_is_a_bad_row(kind: str) -> None:
-    row, read = ROWS[kind], getattr(rows, kind.split()[-1])
+    row, read = ROWS[kind], reader(kind)
     for at in range(len(row) - 1):
         with pytest.raises(rows.BadRow):
             read(row[:at] + row[at + 1 :])

@@ -32,16 +32,19 @@ print("filled")
 RESTORE = """
 import sys, asyncio, pathlib, time
 from discovery.cli import gc_tuning
+from discovery.engines.local import LocalEngine
+from discovery.plugins import Seams
 from discovery.plugins.journal import Journal
 from tests.store.making import a_registry
 
 async def main():
     registry = a_registry()
-    journal = Journal(pathlib.Path(sys.argv[1]), registry, time.monotonic)
-    registry.subscribe(journal.changed)
+    journal = Journal(pathlib.Path(sys.argv[1]), registry)
+    seams = Seams(followers=registry.followers)
+    journal.install(seams)
     gc_tuning.tune()
     started = time.process_time()
-    await journal.restore()
+    await LocalEngine(registry, time.monotonic, time.time, seams).open()
     seconds = time.process_time() - started
     await journal.close()
     print(len(registry), seconds)

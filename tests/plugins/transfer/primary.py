@@ -43,7 +43,7 @@ class Primary:
         networks = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         self.plugin = Transfer(path, networks, (), self.world.registry, lambda: 0.0, lambda: time.time() + self.ahead)
         self.plugin.follow(self.world.catalog.zones)
-        self.world.registry.subscribe(self.plugin.changed)
+        self.world.registry.followers.append(self.plugin.follow_commit)
         self.respond = self.plugin.respond(self.world.plain.respond)
         self.streamed: list[AsyncGenerator[bytes]] = []
         self.tcp = Transport(keepalive=10.0, stream=self.streamed.append)

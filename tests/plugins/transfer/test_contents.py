@@ -154,7 +154,7 @@ async def test_a_zone_without_a_file_is_transferred_as_it_was_made_up(tmp_path: 
 async def test_a_reverse_zone_has_its_live_pointers(tmp_path: Path) -> None:
     world = World()
     reverse = ReverseNames(world.registry, from_text("svc.local"), 5, 2)
-    world.registry.subscribe(reverse.changed)
+    world.registry.followers.append(reverse.follow_commit)
     for name, ip, port in (("a", "10.0.0.1", 1), ("b", "10.0.0.1", 2), ("c", "10.0.1.1", 1), ("d", "192.0.2.1", 1)):
         world.add(name, ip, port)
     world.add("e", "10.0.0.7")

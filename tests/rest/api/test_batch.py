@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from discovery.core.event import Kind
 from discovery.core.instance import Registration
 from tests.rest.harness import USER as KNOWN
 from tests.rest.harness import Api, assert_error, time_of
+from tests.store.making import Log
 
 NOBODY = {"name": "nobody", "ip": "10.9.9.9", "port": 9}
 
@@ -132,11 +134,12 @@ async def test_the_interval_is_a_third_of_the_shortest_lease_that_was_renewed(ap
 
 async def test_a_lease_that_ran_out_is_renewed_and_that_is_a_change(api: Api) -> None:
     await api.register()
-    before = api.registry.index
+    before, log = api.registry.index, Log.of(api.registry)
     api.forward(10)
     body = await beat(api, KNOWN)
     assert body["updated"] == 1
-    assert body["index"] == before + 2, "unhealthy, and healthy again"
+    assert log.kinds() == [Kind.UNHEALTHY, Kind.HEALTHY]
+    assert body["index"] == before + 1, "one decision"
     assert (await api.get("/resolve/user-service")).status == 200
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from discovery.core.change import Change
 from tests.rest.harness import DNS_TTL, USER, Api, Reply, assert_error, time_of
+from tests.store.making import Log, Told
 
 BY_ADDRESS = "/services/user-service/instances/drain?ip=127.0.0.1&port=3001"
 BY_ID = "/instances/id-1/drain"
@@ -16,10 +16,8 @@ RESOLVE = "/resolve/user-service"
 both_ways = pytest.mark.parametrize("path", [BY_ADDRESS, BY_ID, BY_ADDRESS.replace("user", "USER")])
 
 
-def watched(api: Api) -> list[Change]:
-    changes: list[Change] = []
-    api.registry.subscribe(changes.append)
-    return changes
+def watched(api: Api) -> list[Told]:
+    return Log.of(api.registry).changes
 
 
 def safe_after(api: Api, reply: Reply) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from discovery.core.change import Change
 from tests.rest.harness import START, USER, Api, Reply, assert_error, time_of
+from tests.store.making import Log
 
 SERVICE = "/services/user-service/maintenance"
 BY_ADDRESS = "/services/user-service/instances/maintenance?ip=127.0.0.1&port=3001"
@@ -91,8 +91,7 @@ async def test_it_ends_by_itself_to_the_millisecond(
     api: Api, path: str, fields: dict[str, Any], seconds: float
 ) -> None:
     await api.register()
-    changes: list[Change] = []
-    api.registry.subscribe(changes.append)
+    changes = Log.of(api.registry).changes
     reply = await api.put(path, {"reason": "new disks"} | fields)
     assert time_of(reply.body["until"]) == api.time(seconds)
     for _ in range(int(seconds) // 9):

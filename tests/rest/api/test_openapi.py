@@ -6,7 +6,7 @@ import ast
 import copy
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from aiohttp import web
 import discovery
 from discovery.app import Server
 from discovery.core.caller import NOBODY, Caller
+from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors, openapi
 from discovery.rest.api.openapi import CODES, ELSEWHERE, OPERATIONS, codes_of
@@ -188,6 +189,8 @@ TOUR = [
     ask("POST /register", b"{}", "NOT_JSON", Content_Type="text/plain"),
     ask("POST /register", b"{}", "ENCODED_BODY", Content_Type="application/json", Content_Encoding="gzip"),
     ask("POST /register", USER | {"metadata": {"a": "b" * 200_000}}, "BODY_TOO_LARGE"),
+    ask("POST /registrations", {"instances": [RICH, USER | {"port": 3003}, USER | {"port": 0}, 7]}),
+    ask("POST /registrations", {"instances": 7}, "INVALID_FIELD"),
     ask("POST /register", USER, "EXPECTATION_FAILED", Expect="the unexpected"),
     ask("PUT /register", USER, "METHOD_NOT_ALLOWED"),
     ask("GET /nothing", None, "ROUTE_UNKNOWN"),
@@ -239,7 +242,7 @@ async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> No
         return b"evil" not in host
 
     async with serving_strictly(max_instances=2, routes=openapi.routes(), is_host=is_host) as api:
-        api.registry.reserve({"fixed": "has fixed records in a zone file"})
+        api.registry.reserved = {"fixed": "has fixed records in a zone file"}
         for asked in TOUR:
             await assert_documented(api, asked)
 
@@ -255,6 +258,8 @@ def test_the_tour_goes_everywhere() -> None:
 class Broken:
     """An engine whose every write ends in `error`."""
 
+    leads = True
+
     def __init__(self, inner: Engine, error: Exception) -> None:
         self._inner = inner
         self._error = error
@@ -268,8 +273,12 @@ class Broken:
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         return self._inner.renew(which, by)
 
-    def is_safe(self, id: str) -> bool:
-        return self._inner.is_safe(id)
+    async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
+        raise self._error
+
+    @property
+    def safe(self) -> float:
+        return self._inner.safe
 
     async def close(self) -> None:
         await self._inner.close()
@@ -293,7 +302,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 async def test_what_goes_wrong_is_as_documented_too(
     line: str, code: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discovery.store.windows.MAX_WINDOWS", 0)
+    monkeypatch.setattr("discovery.store.writes.MAX_WINDOWS", 0)
     async with serving_strictly(**options) as api:
         api.registry.register(Registration.of("first", "10.0.0.1", 1), api.clock.now, api.clock.wall())
         body = {"GET": None, "POST": USER, "PUT": WINDOW}[line.split()[0]]

@@ -133,7 +133,7 @@ async def test_stats_counts_what_happened(api: Api) -> None:
         "activeServices": 2,
         "activeInstances": 2,
         "services": ["user-service", "task-service"],
-        "instancesByStatus": dict.fromkeys(Status, 0) | {Status.HEALTHY: 2},
+        "instancesByStatus": dict.fromkeys(Status, 0) | {Status.UNHEALTHY: 2},
         "servicesHeldByTheBrake": [],
         "uptime": 61,
         "heartbeatTimeout": "10s",

@@ -172,7 +172,7 @@ async def test_an_id_in_use_is_a_409_that_names_it(api: Api) -> None:
 
 
 async def test_a_fixed_name_of_the_zone_is_a_409_that_names_it(api: Api) -> None:
-    api.registry.reserve({"user-service": "has fixed records in a zone file"})
+    api.registry.reserved = {"user-service": "has fixed records in a zone file"}
     before = api.state()
     assert_error(await api.post("/register", USER | {"name": "User-Service"}), 409, "user-service")
     assert api.state() == before

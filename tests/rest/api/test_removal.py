@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.change import Change
 from tests.rest.harness import USER, Api, assert_error, time_of
+from tests.store.making import Log
 
 PATH = "/services/user-service/instances?ip=127.0.0.1&port=3001"
 
@@ -93,8 +93,7 @@ async def test_an_unknown_service_is_a_404(api: Api) -> None:
 @pytest.mark.parametrize("count", [0, 1, 120])
 async def test_clear_empties_the_table_and_publishes_each_removal(api: Api, count: int) -> None:
     api.fill(count, 2)
-    changes: list[Change] = []
-    api.registry.subscribe(changes.append)
+    changes = Log.of(api.registry).changes
     reply = await api.post("/admin/clear")
     assert reply.status == 200
     time_of(reply.body.pop("timestamp"))
@@ -105,8 +104,7 @@ async def test_clear_empties_the_table_and_publishes_each_removal(api: Api, coun
 
 
 async def test_a_removal_says_who_asked(api: Api) -> None:
-    changes: list[Change] = []
-    api.registry.subscribe(changes.append)
+    changes = Log.of(api.registry).changes
     for remove in (("DELETE", PATH), ("DELETE", "/services/user-service"), ("POST", "/admin/clear")):
         await api.register()
         await api.request(*remove)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from discovery.core.caller import NOBODY, Caller
-from discovery.core.instance import Key
-from discovery.store.engine import Engine
+from discovery.store.engine import WriteSeams
 from discovery.store.errors import NotDurable
-from discovery.store.service import Entry
-from discovery.store.writes import Write
+from discovery.store.snapshot import Snapshot
 from tests.rest.harness import USER, Api, assert_error, serving
-
-T = TypeVar("T")
 
 REASON = "database or disk is full"
 AT = "?ip=127.0.0.1&port=3001"
@@ -23,56 +18,42 @@ WHY = {"reason": "new disks", "seconds": 60}
 
 
 class Disk:
-    """An engine that writes to it. `full`: it refuses. `writes`: those it was asked for."""
+    """A keeper. `full`: it refuses. `asked`: how often."""
 
-    def __init__(self, inner: Engine) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self.full = False
-        self.writes = 0
+        self.asked = 0
 
-    async def open(self) -> None:
-        await self._inner.open()
+    async def restore(self) -> Snapshot | None:
+        return None
 
-    async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
-        self.writes += 1
+    def check(self) -> None:
+        self.asked += 1
         if self.full:
             raise NotDurable(REASON)
-        return await self._inner.submit(write, by)
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        return self._inner.renew(which, by)
+    async def settled(self) -> None:
+        self.check()
 
-    def is_safe(self, id: str) -> bool:
-        return True
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-class Stored:
-    def __init__(self) -> None:
-        self.disk: Disk
-
-    def engine(self, inner: Engine) -> Engine:
-        self.disk = Disk(inner)
-        return self.disk
+    @property
+    def safe(self) -> float:
+        return float("inf")
 
 
 @pytest.fixture(name="stored")
 async def _stored() -> AsyncIterator[tuple[Api, Disk]]:
     """With one instance, one window, and a disk that is full from now on."""
-    stored = Stored()
-    async with serving(engine=stored.engine) as api:
+    disk = Disk()
+    async with serving(seams=WriteSeams(keepers=[disk])) as api:
         await api.register()
         await api.register(name="other")
         await api.put("/services/other/maintenance", WHY)
-        stored.disk.full = True
-        yield api, stored.disk
+        disk.full = True
+        yield api, disk
 
 
 WRITES: dict[str, tuple[str, str, Any]] = {
     "a registration": ("POST", "/register", USER | {"port": 3002}),
-    "a registration again": ("POST", "/register", USER),
     "a whole registration of a new one": ("PUT", "/instances", USER | {"port": 3002}),
     "a whole registration with other contents": ("PUT", "/instances", USER | {"metadata": {"a": 1}}),
     "a heartbeat that registers": ("POST", "/heartbeat", USER | {"port": 3002, "register": True}),
@@ -109,6 +90,30 @@ async def test_a_write_is_a_503_with_the_reason_until_the_disk_is_well(
     assert (await api.request(method, path, body)).status in (200, 201)
 
 
+async def test_a_registration_again_changes_nothing_and_still_waits_for_the_disk(stored: tuple[Api, Disk]) -> None:
+    """It may repeat one that is under way."""
+    api, disk = stored
+    index = api.registry.index
+    assert_error(await api.post("/register", USER), 503, REASON)
+    assert api.registry.index == index
+    disk.full = False
+    assert (await api.post("/register", USER)).status == 201
+    assert api.registry.index == index
+
+
+async def test_who_was_silent_comes_back_and_asks_the_disk_for_nothing(stored: tuple[Api, Disk]) -> None:
+    api, disk = stored
+    asked = disk.asked
+    for told in (False, True):
+        api.forward(11)
+        if told:
+            api.settle()
+        assert (await api.get("/instances/id-1")).body["status"] == "unhealthy"
+        assert (await api.post("/heartbeat", USER)).status == 200
+        assert (await api.get("/instances/id-1")).body["status"] == "healthy"
+    assert disk.asked == asked
+
+
 async def test_an_undone_drain_is_a_write_too(stored: tuple[Api, Disk]) -> None:
     api, disk = stored
     disk.full = False
@@ -142,13 +147,13 @@ async def test_what_is_no_write_goes_on_and_asks_the_disk_for_nothing(
     stored: tuple[Api, Disk], method: str, path: str, body: Any
 ) -> None:
     api, disk = stored
-    writes = disk.writes
+    asked = disk.asked
     for _ in range(3):
         api.forward(9)
         await api.post("/heartbeat", USER)
         api.settle()
         assert (await api.request(method, path, body)).status == 200
-    assert disk.writes == writes
+    assert disk.asked == asked
 
 
 async def test_a_client_that_beats_with_its_registration_stays_and_one_that_is_new_has_to_wait(
@@ -167,7 +172,7 @@ async def test_a_client_that_beats_with_its_registration_stays_and_one_that_is_n
 
 async def test_bad_and_unknown_are_told_of_before_the_disk_is_asked(stored: tuple[Api, Disk]) -> None:
     api, disk = stored
-    writes = disk.writes
+    asked = disk.asked
     for method, path, body, status in (
         ("POST", "/register", USER | {"port": 0}, 400),
         ("PUT", "/instances", USER | {"ttl": 0}, 400),
@@ -176,14 +181,29 @@ async def test_bad_and_unknown_are_told_of_before_the_disk_is_asked(stored: tupl
         ("POST", "/heartbeat", USER | {"port": 3002}, 404),
     ):
         assert (await api.request(method, path, body)).status == status
-    assert disk.writes == writes
+    assert disk.asked == asked
 
 
 async def test_clearing_an_empty_table_waits_for_the_disk_too() -> None:
     """Another request may have emptied it, and not be safe yet."""
-    stored = Stored()
-    async with serving(engine=stored.engine) as api:
-        stored.disk.full = True
+    disk = Disk()
+    async with serving(seams=WriteSeams(keepers=[disk])) as api:
+        disk.full = True
         assert_error(await api.post("/admin/clear"), 503, REASON)
-        stored.disk.full = False
+        disk.full = False
         assert (await api.post("/admin/clear")).body["instancesRemoved"] == 0
+
+
+async def test_of_many_registrations_each_is_told_so_and_nothing_has_changed(stored: tuple[Api, Disk]) -> None:
+    api, disk = stored
+    before = api.state()
+    reply = await api.post("/registrations", {"instances": [USER | {"port": 3002}, USER | {"port": 0}]})
+    assert reply.status == 200
+    assert [result["code"] for result in reply.body["results"]] == ["STORAGE_UNAVAILABLE", "INVALID_FIELD"]
+    assert REASON in reply.body["results"][0]["message"]
+    assert api.state() == before
+    disk.full = False
+    asked = disk.asked
+    items = [USER | {"port": port} for port in range(3002, 3008)]
+    assert (await api.post("/registrations", {"instances": items})).body["registered"] == 6
+    assert disk.asked == asked + 6 + 1, "each before it is applied, and once for all of them"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from discovery.core.change import Change
 from tests.rest.harness import USER, Api, Reply, assert_error, serving, time_of
+from tests.store.making import Log, Told
 
 PUT, BEAT = ("PUT", "/instances"), ("POST", "/heartbeat")
 RESOLVE = "/resolve/user-service"
@@ -42,10 +42,8 @@ class Way(NamedTuple):
 every_way = pytest.mark.parametrize("say", [Way(*PUT), Way(*BEAT)], ids=["put", "heartbeat"])
 
 
-def watched(api: Api) -> list[Change]:
-    changes: list[Change] = []
-    api.registry.subscribe(changes.append)
-    return changes
+def watched(api: Api) -> list[Told]:
+    return Log.of(api.registry).changes
 
 
 @every_way
@@ -64,7 +62,7 @@ async def test_a_new_instance_is_a_201_with_its_place(api: Api, say: Way) -> Non
 @every_way
 async def test_one_that_says_nothing_new_is_a_heartbeat_and_nothing_else(api: Api, say: Way) -> None:
     first = await say(api, **OPTIONS)
-    changes, registrations, renewals = watched(api), api.registry.registrations, api.registry.renewals
+    changes, registrations, renewals = watched(api), api.registry.accepted["register"], api.registry.renewals
     for _ in range(3):
         api.forward(29)
         reply = await say(api, **OPTIONS)
@@ -73,7 +71,7 @@ async def test_one_that_says_nothing_new_is_a_heartbeat_and_nothing_else(api: Ap
         assert reply.body["instance"] == first.body["instance"] | {"lastHeartbeat": reply.body["timestamp"]}
         assert reply.body["index"] == first.body["index"]
     assert not changes
-    assert (api.registry.registrations, api.registry.renewals) == (registrations, renewals + 3)
+    assert (api.registry.accepted["register"], api.registry.renewals) == (registrations, renewals + 3)
 
 
 @every_way
@@ -282,7 +280,7 @@ async def test_what_keeps_a_registration_out_keeps_it_out(say: Way) -> None:
     async with serving(max_instances=2) as api:
         await api.register(id="mine")
         await api.register(port=3002)
-        api.registry.reserve({"fixed": "has fixed records in a zone file"})
+        api.registry.reserved = {"fixed": "has fixed records in a zone file"}
         before = api.state()
         assert (await say(api, port=3003)).body["code"] == "SERVICE_FULL"
         assert (await say(api, name="fixed")).body["code"] == "NAME_RESERVED"

@@ -1,0 +1,137 @@
+"""Commits as JSON and back: one text for the history on disk, for other processes and for replay.
+
+A field that a newer version has and this one does not know is kept as it is read (`Registration.of` ignores it); a kind or an event
+that is not known is UnknownEvent, for nobody can apply what he does not understand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from discovery.core import exact_json
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+
+Json = dict[str, Any]
+
+
+class UnknownEvent(DiscoveryError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not known to this version; it was written by a newer one")
+
+
+def encode(commit: Commit) -> bytes:
+    """Grants are no part of it: what a caller might do is not what he did."""
+    by = {"name": commit.by.name, "address": commit.by.address}
+    head = {"index": commit.index, "wall": commit.wall, "by": by, "action": commit.action}
+    return exact_json.dumps(head | {"events": [_of_event(event) for event in commit.events]})
+
+
+def decode(text: bytes) -> Commit:
+    """ValueError when it is no commit; UnknownEvent."""
+    found = exact_json.loads(text)
+    try:
+        by = Caller(found["by"]["address"], found["by"]["name"])
+        events = tuple(_event(event) for event in found["events"])
+        return Commit(found["index"], found["wall"], by, found["action"], events)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is no commit: {error!r}") from None
+
+
+def of_instance(instance: Instance) -> Json:
+    spec = instance.spec
+    return {
+        "id": instance.id,
+        "registeredAt": instance.registered_at,
+        "name": spec.name,
+        "ip": spec.ip,
+        "port": spec.port,
+        "metadata": exact_json.loads(spec.metadata),
+        "options": options(spec),
+        "drainingSince": instance.draining_since,
+        "lease": instance.ttl,
+        "status": instance.status.value,
+        "failing": instance.failing,
+    }
+
+
+def instance(found: Mapping[str, Any]) -> Instance:
+    given = {field: found["options"][name] for field, name in OPTIONS if name in found["options"]}
+    spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
+    return Instance(
+        found["id"],
+        found["registeredAt"],
+        spec,
+        found["drainingSince"],
+        found["lease"],
+        _known(Status, found["status"]),
+        found["failing"],
+    )
+
+
+def _of_event(event: Event) -> Json:
+    if isinstance(event, InstanceEvent):
+        return {
+            "kind": event.kind.value,
+            "service": event.service,
+            "before": event.before and of_instance(event.before),
+            "after": event.after and of_instance(event.after),
+            "reason": event.reason,
+            "renews": event.renews,
+            "buriedUntil": event.buried_until,
+        }
+    if isinstance(event, WindowEvent):
+        before, after = _of_window(event.before), _of_window(event.after)
+        return {"kind": "window", "scope": list(event.scope), "before": before, "after": after, "reason": event.reason}
+    if isinstance(event, DrainEvent):
+        before, after = _of_drained(event.before), _of_drained(event.after)
+        return {"kind": "drain", "key": list(event.key), "before": before, "after": after, "reason": event.reason}
+    return {"kind": "zones", "reason": event.reason}
+
+
+def _event(found: Mapping[str, Any]) -> Event:
+    kind, reason = found["kind"], found["reason"]
+    if kind == "zones":
+        return ZonesEvent(reason)
+    if kind == "window":
+        return WindowEvent(Scope(*found["scope"]), _window(found["before"]), _window(found["after"]), reason)
+    if kind == "drain":
+        return DrainEvent(Key(*found["key"]), _drained(found["before"]), _drained(found["after"]), reason)
+    before, after = found["before"], found["after"]
+    return InstanceEvent(
+        _known(Kind, kind),
+        found["service"],
+        before and instance(before),
+        after and instance(after),
+        reason,
+        found["renews"],
+        found["buriedUntil"],
+    )
+
+
+def _of_window(window: Window | None) -> Json | None:
+    return None if window is None else {"reason": window.reason, "until": window.until, "by": window.by}
+
+
+def _window(found: Mapping[str, Any] | None) -> Window | None:
+    return None if found is None else Window(found["reason"], found["until"], found["by"])
+
+
+def _of_drained(drained: Drained | None) -> Json | None:
+    return None if drained is None else {"instance": of_instance(drained.instance), "until": drained.until}
+
+
+def _drained(found: Mapping[str, Any] | None) -> Drained | None:
+    return None if found is None else Drained(instance(found["instance"]), found["until"])
+
+
+def _known(of: Any, value: object) -> Any:
+    try:
+        return of(value)
+    except ValueError:
+        raise UnknownEvent(f"The {of.__name__.lower()} {value!r:.80}") from None

@@ -1,0 +1,132 @@
+"""What has changed, as values: an Event says what one thing was before and is after; a Commit holds the events of one decision.
+
+State follows from events by put and delete alone (`store.registry.apply`), so whoever has the commits has the table: the journal, the
+audit log, watches, zone serials, other nodes. Heartbeats renew leases and are no events.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from discovery.core.caller import Caller
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+
+
+class Kind(StrEnum):
+    """What happened to an instance's place in the table, or the status it has from now on (`Status`, of the same names)."""
+
+    REGISTERED = "registered"
+    RESTORED = "restored"  # known from before this process
+    UPDATED = "updated"  # other contents, and the same status
+    DEREGISTERED = "deregistered"  # somebody asked for it
+    EXPIRED = "expired"  # removed because its lease had run out
+
+    HEALTHY = Status.HEALTHY.value
+    UNHEALTHY = Status.UNHEALTHY.value
+    SUSPECT = Status.SUSPECT.value
+    MAINTENANCE = Status.MAINTENANCE.value
+    DRAINING = Status.DRAINING.value
+    FAILING = Status.FAILING.value
+    FLAPPING = Status.FLAPPING.value
+
+
+KIND_OF = {status: Kind(status.value) for status in Status}
+
+
+class InstanceEvent(NamedTuple):
+    """`service`: folded. `before` None: it was not registered; `after` None: it is no longer. Never both.
+
+    `renews`: its lease begins anew with the commit. `buried_until`: epoch seconds, on DEREGISTERED: until then a heartbeat that carries
+    the whole registration does not bring it back.
+    """
+
+    kind: Kind
+    service: str
+    before: Instance | None
+    after: Instance | None
+    reason: str
+    renews: bool = False
+    buried_until: float | None = None
+
+    @property
+    def instance(self) -> Instance:
+        """As it is now, or as it was last."""
+        instance = self.after or self.before
+        assert instance is not None
+        return instance
+
+
+class WindowEvent(NamedTuple):
+    """A maintenance window begins (`before` None), is exchanged, or ends (`after` None)."""
+
+    scope: Scope
+    before: Window | None
+    after: Window | None
+    reason: str
+
+    @property
+    def service(self) -> str:
+        return self.scope.service
+
+
+class Drained(NamedTuple):
+    """An instance that was draining when it was removed for its silence: it drains again if it comes back before `until` (epoch s)."""
+
+    instance: Instance
+    until: float
+
+
+class DrainEvent(NamedTuple):
+    """The drain of an instance that is not registered is remembered (`before` None), or no longer (`after` None)."""
+
+    key: Key
+    before: Drained | None
+    after: Drained | None
+    reason: str
+
+    @property
+    def service(self) -> str:
+        return self.key.service
+
+
+class ZonesEvent(NamedTuple):
+    """Other zone files are served, so that any name in them may have changed. They are each node's own configuration."""
+
+    reason: str
+
+
+Event = InstanceEvent | WindowEvent | DrainEvent | ZonesEvent
+
+
+# Of an event without its metadata: two instances, a reason, and their share of the commit.
+_EVENT_OCTETS = 750
+
+
+def octets_of(event: Event) -> int:
+    """About what keeping it costs."""
+    if not isinstance(event, InstanceEvent):
+        return _EVENT_OCTETS
+    after, before = event.after, event.before
+    new = 0 if after is None else len(after.spec.metadata)
+    old = 0 if before is None or (after is not None and before.spec is after.spec) else len(before.spec.metadata)
+    return _EVENT_OCTETS + new + old
+
+
+# The action of the commit that tells what was known from before this process. It has that state, and is not in the log.
+RESTORE = "restore"
+
+
+class Commit(NamedTuple):
+    """The events of one decision, in order. `index` grows with every commit, by 1 on a single node; consumers allow gaps.
+
+    `wall`: when it was decided, epoch seconds. `by`: who asked. `action`: the name of the write.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks
+    wall: float
+    by: Caller
+    action: str
+    events: tuple[Event, ...]

@@ -1,0 +1,150 @@
+"""The rules about one instance: what it becomes when its lease runs out, when it beats, when a person or a check says something.
+
+Each adds events to a transaction and returns the instance as they leave it. An event is made here and nowhere else, with everything in
+it resolved, so that whoever applies it derives nothing.
+"""
+
+from __future__ import annotations
+
+from discovery.core.event import Drained, DrainEvent, Kind, WindowEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import SILENT, TRUSTED, Status
+from discovery.store.service import Entry, Service
+from discovery.store.transaction import Transaction
+from discovery.store.windows import window_of, with_window
+
+# Seconds for which the drain of an instance that was removed for its silence is remembered: a deployment that is finished next day.
+DRAIN_REMEMBERED = 24 * 3600.0
+# Room in a commit for what a decision does besides: a brake that engages leaves it for the write that came upon it.
+_ASIDE = 4
+
+
+def living(txn: Transaction, instance: Instance) -> Status:
+    """The status of one whose lease runs, whatever it was before."""
+    if window_of(txn.windows, instance) is not None:
+        return Status.MAINTENANCE
+    if instance.draining_since is not None:
+        return Status.DRAINING
+    return Status.HEALTHY if instance.failing is None else Status.FAILING
+
+
+# -- silence
+
+
+def catch_up(txn: Transaction, entry: Entry) -> Instance:
+    """A lapse that nobody was told of yet comes first, so that followers see every state in order."""
+    instance = txn.current(entry)
+    if instance.status in SILENT or entry.lease.alive(txn.now):
+        return instance
+    return lapse(txn, entry)
+
+
+def lapse(txn: Transaction, entry: Entry) -> Instance:
+    """Its lease has run out: it is unhealthy, or the brake takes it and all the silent ones of its service for suspects."""
+    service = txn.state.service_of(entry)
+    suspects = _suspects(txn, entry, service)
+    if not suspects:
+        return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {entry.lease.ttl:g} s")
+    held = 0 if service.hold is None else service.hold.suspects
+    share = f"as {held + len(suspects)} of {len(service.entries)} are: held by the brake"
+    for each in suspects:
+        silence = f"silent for {txn.now - each.lease.renewed_at:.1f} s, {share}"
+        txn.change(each, txn.current(each), Status.SUSPECT, silence)
+    return txn.current(entry)
+
+
+def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
+    """Whom the brake holds because this lease has run out; nobody when it does not engage."""
+    state, now = txn.state, txn.now
+    brake, everywhere = state.liveness.brake, len(state)
+    if brake.percent == 0 or txn.current(entry).status not in TRUSTED or not _is_silent(txn, entry):
+        return []
+    if service.hold is not None:
+        return [entry] if now < service.hold.until else []  # later it is letting go already
+    lapses = brake.lapses(entry.instance.id, now)
+    if service.calm_at == now and not brake.engages_everywhere(lapses, everywhere):
+        return []  # a mass of lapses is counted once, not once for each
+    silent = [each for each in service.entries.values() if _is_silent(txn, each)]
+    if not brake.engages(len(silent), len(service.entries), lapses, everywhere):
+        service.calm_at = now
+        return []
+    fit = max(1, txn.room - _ASIDE)
+    if len(silent) <= fit:
+        return silent
+    # The others follow when their own leases run out: the hold is there then.
+    return [entry, *(each for each in silent if each is not entry)][:fit]
+
+
+def _is_silent(txn: Transaction, entry: Entry) -> bool:
+    """Fell silent within one timeout, and nothing is known that explains it."""
+    instance, lease, now = entry.instance, entry.lease, txn.now
+    if entry.brake_released or instance.draining_since is not None or instance.failing is not None:
+        return False
+    if window_of(txn.windows, instance) is not None:
+        return False
+    if instance.status is Status.UNHEALTHY:
+        return lease.expires_at > now - lease.ttl
+    return lease.overdue(now) or not lease.alive(now)
+
+
+def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
+    """About a suspect: it is let go, or when to ask again."""
+    assert service.hold is not None
+    again = txn.state.liveness.brake.asks_again(service.hold, txn.now)
+    if again is None:
+        instance, lease = entry.instance, entry.lease
+        status = living(txn, instance) if lease.alive(txn.now) else Status.UNHEALTHY
+        txn.change(entry, instance, status, f"no heartbeat for {txn.now - lease.renewed_at:.1f} s, the brake lets go")
+    return again
+
+
+# -- what it says, and what is said of it
+
+
+def revive(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
+    """It beats, and is `after` from now on. `catch_up` comes before."""
+    return txn.change(entry, after, living(txn, after), reason, renews=True)
+
+
+def decree(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
+    """A person or a check has decided: what the brake believes no longer counts, and nobody is revived by it. As `revive`."""
+    silent = after.status is Status.UNHEALTHY or (after.status is Status.SUSPECT and not entry.lease.alive(txn.now))
+    return txn.change(entry, after, Status.UNHEALTHY if silent else living(txn, after), reason)
+
+
+def expire(txn: Transaction, entry: Entry, reason: str) -> None:
+    """It is removed for its silence; its drain is remembered."""
+    instance = txn.remove(Kind.EXPIRED, entry, reason)
+    if instance.draining_since is not None:
+        drained = Drained(instance, txn.wall + DRAIN_REMEMBERED)
+        txn.add(DrainEvent(instance.spec.key, None, drained, "it was draining when it fell silent"))
+
+
+def forget_drain(txn: Transaction, key: Key, reason: str) -> Drained | None:
+    """What was remembered, if anything."""
+    drained = txn.state.drains.get(key, txn.wall)
+    if drained is not None:
+        txn.add(DrainEvent(key, drained, None, reason))
+    return drained
+
+
+# -- maintenance windows
+
+
+def set_window(txn: Transaction, scope: Scope, window: Window | None, reason: str) -> None:
+    """A window begins, is exchanged or (None) ends. `settle` follows, for those that it is for."""
+    before = txn.windows.get(scope)
+    if window != before:
+        txn.add(WindowEvent(scope, before, window, reason))
+        txn.windows = with_window(txn.windows, scope, window)
+
+
+def settle(txn: Transaction, scope: Scope, reason: str) -> bool:
+    """Those of the scope whose status does not follow the windows yet, as many as fit into the commit. Whether all do now."""
+    for entry in txn.state.affected(scope, known=False):
+        if txn.room < _ASIDE:
+            return False
+        decree(txn, entry, catch_up(txn, entry), reason)
+    txn.settled.append(scope)
+    return True

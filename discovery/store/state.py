@@ -1,0 +1,118 @@
+"""The state that decisions read: the table, its windows, tombstones and drains, and this process's estimates. Changed by
+`registry.Registry` alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
+
+from discovery.core.event import Commit
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import SILENT, Status
+from discovery.store.brake import Brake
+from discovery.store.damping import NO_DAMPING, Damping
+from discovery.store.drains import Drains
+from discovery.store.liveness import Liveness
+from discovery.store.log import Log
+from discovery.store.table import Table
+from discovery.store.tombstones import Tombstones
+from discovery.store.windows import Windows, window_of
+
+# Called for each commit once it is applied, in order: never blocks, never raises, never writes.
+Follower = Callable[[Commit], None]
+
+
+class State(Table):
+    """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
+
+    `index`: of the last commit. `loaded` is False while the table is still being filled at start: a name that is missing then
+    proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
+    each node's own. `unsettled`: scopes whose window has changed
+    and whose instances may not follow it yet, with the reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease_ttl: float,
+        cleanup_interval: float,
+        max_instances: int,
+        max_services: int = 1_000_000,
+        max_in_all: int = 10_000_000,
+        new_id: Callable[[], str],
+        started_at: float,
+        index: int = 0,
+        brake: Brake | None = None,
+        damping: Damping = NO_DAMPING,
+        log: Log | None = None,
+    ) -> None:
+        super().__init__()
+        self.lease_ttl = lease_ttl
+        self.cleanup_interval = cleanup_interval
+        self.max_instances = max_instances
+        self.max_services = max_services
+        self.max_in_all = max_in_all
+        self.new_id = new_id
+        self.index = index
+        self.loaded = True
+        self.reserved: Mapping[str, str] = {}
+        self.followers: list[Follower] = []
+        self.accepted: Counter[str] = Counter()  # writes by action, since the start
+        self.renewals = 0  # heartbeats
+        self.cleanups = 0  # instances that were removed for their silence
+        self.log = log or Log()
+        self.log.begin(index)
+        no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
+        self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
+        self.drains = Drains()
+        self.unsettled: dict[Scope, str] = {}
+        self._tombstones = Tombstones()
+        self._windows = Windows()
+
+    # -- reading
+
+    def counts(self, now: float) -> Mapping[Status, int]:
+        """Instances by status, exactly: those too whose lease has run out and of whom nobody was told yet (0.1 µs an instance then)."""
+        counts = self.liveness.counts
+        deadline = self.liveness.next
+        if deadline is None or deadline > now:
+            return counts
+        lapsed = Counter(
+            status for entry in self if not entry.lease.alive(now) and (status := entry.instance.status) not in SILENT
+        )
+        exact = {status: count - lapsed[status] for status, count in counts.items()}
+        exact[Status.UNHEALTHY] += lapsed.total()
+        return exact
+
+    @property
+    def windows(self) -> Mapping[Scope, Window]:
+        """The maintenance windows; another mapping after each change."""
+        return self._windows.all
+
+    def window(self, instance: Instance) -> Window | None:
+        """The one that keeps the instance out of answers."""
+        return window_of(self._windows.all, instance)
+
+    def ttl_of(self, spec: Registration) -> float:
+        """Seconds of its lease."""
+        return self.lease_ttl if spec.ttl is None else spec.ttl
+
+    def buried(self, key: Key, now: float) -> float:
+        """Seconds for which no heartbeat brings it back; 0 when there was no deregistration lately."""
+        return self._tombstones.left(key, now)
+
+    def window_over(self, now: float) -> Scope | None:
+        """One whose window has ended by itself."""
+        return self._windows.over(now)
+
+    def next_deadline(self) -> float | None:
+        """When `Expire` has something to do, or earlier; None when nothing is registered."""
+        if self.unsettled:
+            return float("-inf")
+        entries, windows = self.liveness.next, self._windows.next
+        if windows is None:
+            return entries
+        return windows if entries is None else min(entries, windows)

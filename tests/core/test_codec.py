@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from discovery.core import codec, exact_json
+from discovery.core.caller import Caller, Grants
+from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+
+FULL = Registration.of(
+    "Web", "2001:db8::1", 80,
+    metadata={"big": 10**30, "text": "ü"}, tags=["a", "b"], ports={"http": 8080}, protocol="udp", weight=7, priority=3,
+    zone="eu-1", ttl=30, max_answers=2, check={"http": "/health", "interval": 5},
+)  # fmt: skip
+PLAIN = Registration.of("web", "10.0.0.1", 80)
+
+BEFORE = Instance("id-1", 1e9, PLAIN, None, 10.0, Status.HEALTHY)
+AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, 30.0, Status.DRAINING, "HTTP 503")
+KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
+
+EVENTS: list[Event] = [
+    InstanceEvent(Kind.REGISTERED, "web", None, AFTER, "new instance", renews=True),
+    InstanceEvent(Kind.DRAINING, "web", BEFORE, AFTER, "asked"),
+    InstanceEvent(Kind.DEREGISTERED, "web", AFTER, None, "asked", buried_until=1e9 + 60),
+    WindowEvent(SCOPE, None, Window("upgrade", 2e9, "ci"), "maintenance"),
+    WindowEvent(Scope("web"), Window("upgrade", 2e9), None, "over"),
+    DrainEvent(KEY, None, Drained(AFTER, 2e9), "it was draining"),
+    DrainEvent(KEY, Drained(AFTER, 2e9), None, "registered again"),
+    ZonesEvent("read again"),
+]
+
+
+def test_a_commit_with_every_event_and_every_field_comes_back_as_it_was() -> None:
+    commit = Commit(7, 1e9 + 0.125, Caller("10.0.0.9", "ci"), "register", tuple(EVENTS))
+    assert codec.decode(codec.encode(commit)) == commit
+
+
+def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:
+    listed = {field for field, _ in OPTIONS}
+    assert listed == set(Registration.__dataclass_fields__) - {"name", "ip", "port", "metadata", "id"}
+    assert set(options(FULL)) == {name for _, name in OPTIONS}
+    assert options(PLAIN) == {}
+
+
+def test_what_a_caller_might_do_is_not_told() -> None:
+    commit = Commit(7, 1e9, Caller("10.0.0.9", "ci", Grants(admin=True)), "register", (ZonesEvent("x"),))
+    assert codec.decode(codec.encode(commit)).by == Caller("10.0.0.9", "ci")
+
+
+def changed(**fields: Any) -> bytes:
+    found = exact_json.loads(codec.encode(Commit(7, 1e9, Caller(""), "register", (EVENTS[1],))))
+    found["events"][0] |= fields
+    found["events"][0]["after"] |= fields.get("in_after", {})
+    return exact_json.dumps(found)
+
+
+def test_a_field_that_a_newer_version_has_is_passed_over() -> None:
+    assert codec.decode(changed(colour="green", in_after={"shape": "round"})).events == (EVENTS[1],)
+
+
+@pytest.mark.parametrize("fields", [{"kind": "teleported"}, {"in_after": {"status": "sleepy"}}])
+def test_a_kind_or_status_that_is_not_known_is_said_and_not_guessed(fields: dict[str, Any]) -> None:
+    with pytest.raises(codec.UnknownEvent, match="newer"):
+        codec.decode(changed(**fields))
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", b'{"index":1}', b'{"index":1,"wall":1,"by":{},"action":"x","events":[{}]}']
+)
+def test_what_is_no_commit_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        codec.decode(text)

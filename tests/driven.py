@@ -1,0 +1,95 @@
+"""A registry as the local engine drives it: its verbs carry a write out at a time that the test says, and return its entry."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from discovery.core.caller import NOBODY
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.store.snapshot import Snapshot
+from discovery.store.writes import (
+    Checked,
+    Deregister,
+    DeregisterMany,
+    Drain,
+    EndMaintenance,
+    Expire,
+    Maintain,
+    Register,
+    ReloadZones,
+    Revive,
+    Settle,
+    Upsert,
+    Write,
+)
+
+T = TypeVar("T")
+# Wall time and monotonic time of a test run alongside, so far apart.
+APART = 1_699_999_900.0
+
+EXPIRE = Expire()
+
+
+class DrivenRegistry(Registry):
+    def do(self, write: Write[T], now: float, wall: float | None = None) -> T:
+        return self.carry_out(write, now, now + APART if wall is None else wall, NOBODY)
+
+    def register(self, spec: Registration, now: float, wall: float | None = None) -> Entry:
+        return self.by_id(self.do(Register(spec), now, wall).id)
+
+    def upsert(self, spec: Registration, now: float, wall: float | None = None) -> Entry:
+        return self.by_id(self.do(Upsert(spec), now, wall).id)
+
+    def renew(self, which: Key | str, now: float, wall: float | None = None) -> Entry:
+        entry = self.at(which)
+        if not self.beat(entry, now):
+            self.do(Revive(which), now, wall)
+            self.renewals += 1
+        return entry
+
+    def checked(self, id: str, failing: str | None, now: float, wall: float | None = None) -> Entry:
+        self.do(Checked(id, failing), now, wall)
+        return self.by_id(id)
+
+    def drain(self, which: Key | str, draining: bool, reason: str, now: float, wall: float | None = None) -> Entry:
+        return self.by_id(self.do(Drain(which, draining, reason), now, wall).id)
+
+    def maintain(self, scope: Scope, window: Window, now: float, wall: float | None = None) -> None:
+        settled = self.do(Maintain(scope, window), now, wall)
+        while not settled:
+            settled = self.do(Settle(scope), now, wall)
+
+    def end_maintenance(self, scope: Scope, reason: str, now: float, wall: float | None = None) -> None:
+        settled = self.do(EndMaintenance(scope, reason), now, wall)
+        while not settled:
+            settled = self.do(Settle(scope), now, wall)
+
+    def deregister(self, which: Key | str, reason: str, now: float, wall: float | None = None) -> Instance:
+        return self.do(Deregister(which, reason), now, wall)
+
+    def deregister_service(self, name: str, reason: str, now: float, wall: float | None = None) -> list[Instance]:
+        service = self.service(name)
+        keys = tuple(entry.instance.spec.key for entry in service.entries.values()) if service else ()
+        return self.do(DeregisterMany(keys, reason, name.lower()), now, wall)
+
+    def reload_zones(self, now: float) -> None:
+        self.do(ReloadZones("zone files were read again"), now)
+
+    def restore(self, *instances: Instance, now: float, wall: float | None = None) -> list[Entry]:
+        wall = now + APART if wall is None else wall
+        self.load(Snapshot(self.index, instances), now, wall)
+        return [self.by_id(instance.id) for instance in instances]
+
+    def advance(self, now: float, limit: int = 1_000_000, wall: float | None = None) -> int:
+        """At most `limit` of what has become due. How many decisions that were."""
+        for number in range(limit):
+            while not self.do(
+                EXPIRE, now, wall
+            ):  # also when there was only rubbish to clear out of the queue of deadlines
+                deadline = self.next_deadline()
+                if deadline is None or deadline > now:
+                    return number
+        return limit

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.core.caller import NOBODY
+from discovery.core.event import Commit, InstanceEvent, Kind, ZonesEvent
+from discovery.core.instance import Instance
+from discovery.store.log import Compacted, Log
+from tests.store.making import WALL, spec
+
+
+def commit(index: int, *services: str, octets: int = 0) -> Commit:
+    events = [
+        InstanceEvent(
+            Kind.REGISTERED, name, None, Instance("id", WALL, spec(name, metadata={"v": "x" * octets})), "new"
+        )
+        for name in services
+    ]
+    return Commit(index, WALL, NOBODY, "register", tuple(events) or (ZonesEvent("read again"),))
+
+
+def indexes(commits: list[Commit]) -> list[int]:
+    return [commit.index for commit in commits]
+
+
+# Indexes grow with gaps, as they do under etcd.
+HISTORY = st.lists(st.tuples(st.integers(1, 3), st.sets(st.sampled_from(["web", "api", "db"]))), max_size=40)
+
+
+@given(start=st.integers(0, 9), history=HISTORY, most=st.integers(1, 20), asked=st.integers(0, 100))
+def test_whoever_asks_gets_all_that_came_after_or_is_told_that_some_of_it_is_gone(
+    start: int, history: list[tuple[int, set[str]]], most: int, asked: int
+) -> None:
+    log, index, said = Log(start, max_events=most), start, []
+    for gap, services in history:
+        index += gap
+        said.append(commit(index, *sorted(services)))
+        log.append(said[-1])
+    kept = [each for each in said if each.index > log.oldest]
+    assert sum(len(each.events) for each in kept) <= most
+    for service in (None, "web", "api", "db"):
+        about = [
+            each
+            for each in said
+            if service is None or any(getattr(event, "service", None) == service for event in each.events)
+        ]
+        if asked < log.oldest:
+            with pytest.raises(Compacted) as gone:
+                log.after(asked, service)
+            assert gone.value.oldest == log.oldest
+        else:
+            assert log.after(asked, service) == [each for each in about if each.index > asked]
+        if service is not None:
+            assert log.index_of(service) == max([log.oldest, *indexes(about)])
+
+
+def test_large_metadata_is_counted_in_octets() -> None:
+    log = Log(max_octets=100_000)
+    for index in range(1, 21):
+        log.append(commit(index, "web", octets=15_000))
+    assert 4 <= len(log.after(log.oldest)) <= 6
+
+
+def test_what_was_forgotten_takes_no_place_in_the_index_by_service() -> None:
+    log = Log(max_events=5)
+    for index in range(1, 1001):
+        log.append(commit(index, f"svc-{index}"))
+    assert len(log._by_service) == 5
+
+
+async def test_a_watch_hears_of_its_own_service_alone() -> None:
+    log = Log()
+    web, everything = asyncio.ensure_future(log.wait("web")), asyncio.ensure_future(log.wait())
+    await asyncio.sleep(0)
+    log.append(commit(1, "api"))
+    await everything
+    assert not web.done()
+    log.append(commit(2, "api", "web"))
+    await web
+    assert not log._waiting
+
+
+async def test_a_watch_that_is_given_up_leaves_nothing_behind() -> None:
+    log = Log()
+    watch = asyncio.ensure_future(log.wait("web"))
+    await asyncio.sleep(0)
+    watch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
+    assert not log._waiting
