@@ -20,5 +20,5 @@ def log(request: Request, address: str, seconds: float) -> None:
     level = logging.DEBUG if request.path.startswith(_DEBUG_ROUTES) else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(
-            level, "%s %s -> %d, %.1f ms, from %s", request.method, request.path, request.status, seconds * 1000, address
+            level, "%s %s -> %d, %.1f ms, from %s", request.method or "-", request.path or "-", request.status, seconds * 1000, address
         )  # fmt: skip

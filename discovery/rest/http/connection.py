@@ -197,10 +197,7 @@ class Connection(asyncio.Protocol):
         else:
             unread, self._unread = unread[:size], unread[size:]
         framer.feed(unread)
-        now_coming = framer.coming
-        if now_coming is not None:
-            if now_coming is not coming and now_coming.expects and not framer.body_size:
-                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if framer.coming is not None:
             if framer.body_size > SMALL:
                 self._shared.bodies.grown(self, framer.body_size)
         elif coming is not None:
@@ -266,6 +263,7 @@ class Connection(asyncio.Protocol):
             phase = Phase.IDLE
         elif framer.coming is not None:
             phase = Phase.BODY
+            self._ask_for_body(framer.coming)
         else:
             phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
         if self._patience.wait_for(phase, framer.coming if phase is Phase.BODY else None) and phase in _OWING:
@@ -276,6 +274,12 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def _ask_for_body(self, request: Request) -> None:
+        """Of a client that waits for that, when those before it have been answered (RFC 9110 §10.1.1)."""
+        if request.expects and not request.status and not self._framer.body_size:
+            request.status = 100
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _too_slow(self, phase: Phase) -> None:
         if phase is Phase.IDLE:

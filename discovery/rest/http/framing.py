@@ -24,9 +24,10 @@ SLICE = 4096
 _MAX_FRAMING = 2
 
 
-# Heads remembered, of at most so many octets: every client has one or a few. All are forgotten when they are too many.
+# Heads remembered, of at most so many octets and fields: every client has one or a few. Most of them are the same, so 20 MB are more
+# than they ever take. All are forgotten when they are too many.
 _MAX_HEADS = 4096
-_MAX_KNOWN = 1024
+_MAX_KNOWN, _MAX_KNOWN_FIELDS = 1024, 20
 
 
 class Known(NamedTuple):
@@ -44,9 +45,10 @@ class Heads(dict[bytes, Known]):
     def remember(self, request: Request, octets: bytes) -> None:
         """`octets` were this request and no other, whole."""
         headers = request.headers
-        plain = request.keeps and b"transfer-encoding" not in headers and b"expect" not in headers
+        usual = request.keeps and request.refusal is None and len(headers) <= _MAX_KNOWN_FIELDS
+        plain = usual and b"transfer-encoding" not in headers and b"expect" not in headers
         length = int(headers.get(b"content-length", b"0")) if plain else 0
-        if plain and request.refusal is None and length == len(request.body) and len(octets) - length <= _MAX_KNOWN:
+        if plain and length == len(request.body) and len(octets) - length <= _MAX_KNOWN:
             if len(self) >= _MAX_HEADS:
                 self.clear()
             self[octets[: len(octets) - length]] = Known(request.method, request.target, headers, length)

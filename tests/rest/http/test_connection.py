@@ -341,6 +341,15 @@ async def test_a_client_that_is_told_its_body_is_too_long_can_read_why_while_it_
         assert statuses(replies(got)) == [413]
 
 
+async def test_a_client_is_asked_for_its_body_after_the_answers_to_the_requests_before_it() -> None:
+    body = b'{"name":"user-service","ip":"127.0.0.1","port":3001}'
+    expecting = request("POST /heartbeat", "Expect: 100-continue", f"Content-Length: {len(body)}")
+    async with filled(lane=True) as api:
+        for before in (b"", heartbeat(), HEALTH, HEALTH + RESOLVE):
+            got = statuses(replies(await talk(api.port, before + expecting, body + LAST)))
+            assert got == [200] * before.count(b"Host:") + [100, 200, 200]
+
+
 async def test_half_an_answer_ends_the_connection() -> None:
     """The next one would be taken for the rest of it."""
 
