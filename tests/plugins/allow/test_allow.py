@@ -6,10 +6,12 @@ import itertools
 
 import pytest
 
+from discovery.dns.message.names import from_text, to_wire
 from discovery.dns.message.query import HTTPS, UDP, Transport
+from discovery.dns.message.values import RR, Answer, Deferred, Question, Type
 from discovery.system.env import SettingsError
 from tests.dns.compared import said as compared
-from tests.dns.world import make_query, parsed
+from tests.dns.world import make_query, parsed, request
 from tests.plugins.allow.asked import INSIDE, OUTSIDE, Asked, is_refused
 
 RULE = "svc.local=10.0.0.0/8|fd00::/8"
@@ -149,6 +151,21 @@ def test_aliases_through_a_closed_zone_end_at_its_border() -> None:
         "not even that c does not exist"
     )
     assert it.ask("a.legacy.local", client=INSIDE).data == {"b.corp.example.", "c.svc.local."}
+
+
+def test_aliases_through_a_closed_zone_are_not_followed_to_the_outside_either() -> None:
+    """Behind this feature stands `forward`, which would ask others for what the closed zone names."""
+    names = [from_text(text) for text in ("a.legacy.local", "b.corp.example", "www.example.net")]
+    chain = [RR(one, Type.CNAME, 60, to_wire(other)) for one, other in itertools.pairwise(names)]
+
+    async def ask() -> Answer:
+        raise AssertionError("nobody is to be asked")
+
+    it = Asked("corp.example=10.0.0.0/8")
+    assert it.allow is not None
+    lookup = it.allow.lookup(lambda request, now: Deferred(ask, Answer.of(chain)))
+    assert lookup(request(Question(names[0], Type.A), OUTSIDE), 0.0) == Answer.of(chain[:1])
+    assert isinstance(lookup(request(Question(names[0], Type.A), INSIDE), 0.0), Deferred)
 
 
 @pytest.mark.parametrize("rtype", TYPES)
