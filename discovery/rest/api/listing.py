@@ -17,12 +17,12 @@ from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 
 _JSON = "application/json"
-# Instances for one turn of the event loop, 10 µs each, whoever asks; and of those for one look at the clock.
+# Instances that are listed in one turn of the event loop (10 µs each), by all listings together. The clock is read once for eight.
 _PER_TURN = 100
 _AT_ONCE = 8
-# Octets that are made before they are sent: what a client that does not read costs, beside what the kernel holds.
+# Octets that are gathered before they are sent. A client that does not read costs us so many, beside what the kernel holds for it.
 _PIECE = 16 * 1024
-# Services in a page, when none is asked for and at the most: 100 with ten instances each take 10 ms.
+# Services in a page: the default, and the most. 100 with ten instances each take 10 ms.
 _PAGE = 100
 
 

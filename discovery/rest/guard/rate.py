@@ -7,7 +7,7 @@ from discovery.rest.api.errors import HttpError
 
 # Seconds of the rate that may come at once: a host that starts all it has.
 BURST_SECONDS = 2.0
-# Addresses remembered, 200 octets each; the longest silent are forgotten first, and have their whole allowance again.
+# Client prefixes that are remembered, 200 octets each. The longest silent is forgotten first, and starts anew with a full bucket.
 MAX_ADDRESSES = 65536
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import Protocol
 
-# Of those between two requests, looked at for one that may go: nearly all may.
+# So many of those between two requests are looked at for one that may go. Nearly all may.
 _LOOKED_AT = 64
 
 
@@ -26,7 +26,7 @@ class Connection(Protocol):
 
 
 class _Group:
-    """Each in the order in which they came to be so. `new`: no whole request yet. `owing`: in the middle of a later one."""
+    """Connections by what they have sent, each part in the order of time. `new`: no whole request yet. `owing`: half of a later one."""
 
     def __init__(self) -> None:
         self.new: dict[Connection, None] = {}

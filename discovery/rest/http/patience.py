@@ -23,7 +23,7 @@ SECONDS = {Phase.IDLE: 60.0, Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.READ: 31.
 
 
 class Patience:
-    """`on_end(phase)` is called when it is at its end."""
+    """`on_end(phase)` is called when the time for a phase is over."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_end: Callable[[Phase], None]) -> None:
         self._loop = loop
