@@ -18,7 +18,7 @@ MIN_UDP = 512
 
 # Octets of an OPT record without options: the root, type, size, upper rcode, version, flags, length (§6.1.2).
 OPT_SIZE = 11
-_OPT = struct.Struct("!xHHIH")
+_OPT = struct.Struct("!BHHIH")
 _OPTION = struct.Struct("!HH")
 _DO = 0x8000
 
@@ -44,30 +44,23 @@ class Edns(NamedTuple):
     options: dict[int, bytes]
 
 
-def parse(size: int, ttl: int, rdata: bytes) -> Edns:
-    """From the fields of an OPT record: its class, TTL and data. ValueError when an option is cut short."""
+def parse(opt: bytes) -> Edns:
+    """From a whole OPT record. ValueError when it is none, an option is cut short, or something stands behind it."""
+    if len(opt) < OPT_SIZE:
+        raise ValueError("no OPT record")
+    root, rtype, size, ttl, rdlength = _OPT.unpack_from(opt)
+    if root or rtype != Type.OPT or OPT_SIZE + rdlength != len(opt):
+        raise ValueError("no OPT record")
     options: dict[int, bytes] = {}
-    at = 0
-    while at < len(rdata):
-        if at + _OPTION.size > len(rdata):
-            raise ValueError("an option that is cut short")
-        code, length = _OPTION.unpack_from(rdata, at)
+    at = OPT_SIZE
+    while at < len(opt):
+        code, length = _OPTION.unpack_from(opt, at) if at + _OPTION.size <= len(opt) else (0, len(opt))
         at += _OPTION.size + length
-        if at > len(rdata):
+        if at > len(opt):
             raise ValueError("an option that is cut short")
-        options.setdefault(code, rdata[at - length : at])
+        options.setdefault(code, opt[at - length : at])
     cookie = options.pop(Option.COOKIE, None)
     return Edns(min(max(size, MIN_UDP), MAX_UDP), ttl >> 16 & 0xFF, bool(ttl & _DO), cookie, options)
-
-
-def parse_record(opt: bytes) -> Edns:
-    """From a whole OPT record. ValueError when it is none, or something stands behind it."""
-    if len(opt) < OPT_SIZE or opt[0]:
-        raise ValueError("no OPT record")
-    rtype, size, ttl, length = _OPT.unpack_from(opt)
-    if rtype != Type.OPT or OPT_SIZE + length != len(opt):
-        raise ValueError("no OPT record")
-    return parse(size, ttl, opt[OPT_SIZE:])
 
 
 def option(code: int, data: bytes) -> bytes:
@@ -83,4 +76,4 @@ def explanation_option(explanation: Explanation) -> bytes:
 def opt_heads(rcode: int) -> tuple[bytes, bytes]:
     """How the OPT of a reply begins, up to its length, without and with DO: our size, the rcode's upper eight bits, version 0."""
     upper = rcode >> 4 << 24
-    return _OPT.pack(Type.OPT, MAX_UDP, upper, 0)[:-2], _OPT.pack(Type.OPT, MAX_UDP, upper | _DO, 0)[:-2]
+    return _OPT.pack(0, Type.OPT, MAX_UDP, upper, 0)[:-2], _OPT.pack(0, Type.OPT, MAX_UDP, upper | _DO, 0)[:-2]

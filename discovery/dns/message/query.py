@@ -166,6 +166,6 @@ def _opt(packet: bytes) -> Edns | None:
         return None
     (opt,) = found  # ValueError when there are more
     additionals = int.from_bytes(packet[10:12], "big")
-    if packet[opt.at] or opt not in every[len(every) - additionals :]:
-        raise ValueError("an OPT that is not the root's, or stands in another section")
-    return edns.parse(opt.klass, opt.ttl, packet[opt.rdata : opt.end])
+    if opt not in every[len(every) - additionals :]:
+        raise ValueError("an OPT in another section")
+    return edns.parse(packet[opt.at : opt.end])

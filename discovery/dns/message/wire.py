@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from random import Random
+from typing import NamedTuple
 
 import dnslib
 from dnslib.label import DNSBuffer
@@ -32,6 +33,16 @@ _PADDING_BLOCK = 468
 _UNUSED = Random(0)
 
 
+class Section(NamedTuple):
+    """Records that are laid down all or not at all."""
+
+    octets: bytes
+    number: int
+
+
+_NOTHING = Section(b"", 0)
+
+
 class Template:
     """`random` draws the order of alternatives."""
 
@@ -47,8 +58,8 @@ class Template:
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
         self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
-        self._authority = Section(map(pack, answer.authority)) if answer.authority else _NOTHING
-        self._glue = Section(map(pack, answer.glue)) if answer.glue else _NOTHING
+        self._authority = _section(pack, answer.authority) if answer.authority else _NOTHING
+        self._glue = _section(pack, answer.glue) if answer.glue else _NOTHING
         self._whole = len(self._authority.octets) + len(self._glue.octets)
         in_order = sum([piece.size for piece in self._in_order])
         self._size = self._whole + in_order + (self._alternatives.about() if self._alternatives else 0)
@@ -60,10 +71,10 @@ class Template:
 
     def replace_authority(self, question: Question, authority: Iterable[RR]) -> None:
         """The same answer with a newer SOA. `question`: the one that the template was made for."""
-        section = Section(map(_Packer(question), authority))
-        self._size += len(section.octets) - len(self._authority.octets)
-        self._whole += len(section.octets) - len(self._authority.octets)
-        self._authority = section
+        before, self._authority = self._authority, _section(_Packer(question), authority)
+        longer = len(self._authority.octets) - len(before.octets)
+        self._size += longer
+        self._whole += longer
 
     def reply_to(self, request: Request, flags: int = 0, options: bytes = b"") -> bytes:
         """`flags` and `options` come on top of what the request asks to be repeated."""
@@ -104,14 +115,14 @@ class Template:
         answer, answers, beside, besides, all_laid = laid
         if not (complete and all_laid):
             flags |= _TC
-        additional = glue.count + besides
+        additional = glue.number + besides
         if edns is not None:
             additional += 1
             if transport.private and Option.PADDING in edns.options:
                 sections = len(answer) + len(authority.octets) + len(glue.octets) + len(beside)
                 options += _padding(_HEADER + len(question) + sections + OPT_SIZE + len(options), limit)
             opt_length = len(options).to_bytes(2, "big")
-        header = _AFTER_ID.pack(self._flags | flags, 1 if question else 0, answers, authority.count, additional)
+        header = _AFTER_ID.pack(self._flags | flags, 1 if question else 0, answers, authority.number, additional)
         parts = (id, header, question, answer, authority.octets, glue.octets, beside, opt, opt_length, options)
         return b"".join(parts)
 
@@ -146,16 +157,11 @@ _HEADER = HEADER.size
 _OPT_HEADS = opt_heads(0)
 
 
-class Section:
-    """A section that is laid down whole."""
-
-    def __init__(self, records: Iterable[bytes] = ()) -> None:
-        packed = tuple(records)
-        self.count = len(packed)
-        self.octets = b"".join(packed)
+def _section(pack: _Packer, rrs: Iterable[RR]) -> Section:
+    packed = [pack(rr) for rr in rrs]
+    return Section(b"".join(packed), len(packed))
 
 
-_NOTHING = Section()
 _EMPTY = lay_in_order((), 0)
 
 

@@ -17,11 +17,12 @@ class DeferredReplies:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
+    def add(self, reply: Coroutine[Any, Any, bytes], send: Callable[..., object], *to: object) -> None:
+        """`send(octets, *to)` sends it."""
         if len(self._tasks) >= MAX_DEFERRED:
             reply.close()
             return
-        self._start(_send(reply, send))
+        self._start(_send(reply, send, to))
 
     def stream(self, sending: Coroutine[Any, Any, None]) -> None:
         """A reply of several messages, which takes care of sending them."""
@@ -41,7 +42,7 @@ class DeferredReplies:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _send(reply: Coroutine[Any, Any, bytes], send: Callable[[bytes], object]) -> None:
+async def _send(reply: Coroutine[Any, Any, bytes], send: Callable[..., object], to: tuple[object, ...]) -> None:
     octets = await reply
     with contextlib.suppress(OSError):  # the client or its connection is gone
-        send(octets)
+        send(octets, *to)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from discovery.dns.message import names
-from discovery.dns.message.edns import OPT_SIZE, Edns, parse_record
+from discovery.dns.message.edns import OPT_SIZE, Edns, parse
 from discovery.dns.message.query import RD, Request, Transport
 from discovery.dns.message.values import Answer, Lifetime, Question, Type
 from discovery.dns.message.wire import Template
@@ -41,13 +41,6 @@ _WITH_OPT = b"\0\1\0\0\0\0\0\1"
 _MAX_KINDS = 1024
 _BEFORE_COOKIE = OPT_SIZE + 4
 _SIZES = {None: OPT_SIZE, CLIENT_SIZE: _BEFORE_COOKIE + CLIENT_SIZE, COOKIE_SIZE: _BEFORE_COOKIE + COOKIE_SIZE}
-
-
-class _Kind(NamedTuple):
-    """`size`: octets of the OPT. `edns`: what it says, without the cookie."""
-
-    size: int
-    edns: Edns
 
 
 class _Kept:
@@ -88,7 +81,7 @@ class KeptAnswers:
         self._rest = rest or responder.respond
         self._replies = replies
         self._nxdomain = NxdomainCache()
-        self._kinds: dict[bytes, _Kind] = {}
+        self._kinds: dict[bytes, tuple[int, Edns]] = {}  # octets of the OPT, and what it says without its cookie
         self._kept: dict[bytes, _Kept] = {}
         self._keys: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
         responder.keep = self._keep
@@ -112,8 +105,8 @@ class KeptAnswers:
         options = b""
         if opt:
             kind = self._kinds.get(opt[:_BEFORE_COOKIE])
-            if kind is not None and kind.size == len(opt):
-                edns, cookie = kind.edns, opt[_BEFORE_COOKIE:] or None
+            if kind is not None and kind[0] == len(opt):
+                edns, cookie = kind[1], opt[_BEFORE_COOKIE:] or None
             else:
                 try:
                     edns, cookie = self._learn(opt)
@@ -154,13 +147,13 @@ class KeptAnswers:
 
     def _learn(self, opt: bytes) -> tuple[Edns, bytes | None]:
         """What it says and its cookie; a usual kind is remembered. ValueError when it is malformed."""
-        edns = parse_record(opt)
+        edns = parse(opt)
         cookie = edns.cookie
         size = _SIZES.get(None if cookie is None else len(cookie))
         if not edns.options and size == len(opt):
             if len(self._kinds) >= _MAX_KINDS:
                 self._kinds.clear()
-            self._kinds[opt[:_BEFORE_COOKIE]] = _Kind(size, edns._replace(cookie=None))
+            self._kinds[opt[:_BEFORE_COOKIE]] = (size, edns._replace(cookie=None))
         return edns, cookie
 
     def _keep(self, request: Request, answer: Answer, template: Template, now: float) -> None:

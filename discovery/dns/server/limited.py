@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from discovery.dns.message.edns import Option, option
-from discovery.dns.message.query import Malformed, Request, Transport, has_reply, parse
+from discovery.dns.message.query import Malformed, Transport, has_reply, parse
 from discovery.dns.message.values import Answer
 from discovery.dns.message.wire import Template, error
 from discovery.dns.server.cookies import Cookies
@@ -60,7 +60,9 @@ class Limited:
         reply, valid = self._cookies.check(cookie, client, int(now)) if cookie is not None else (b"", False)
         if valid:
             return self._respond(packet, now, client, transport)
-        return self._count(verdict, _cut(request, reply))
+        # As long as the query, or 16 octets longer where it gives a client its cookie, which lifts the limit.
+        options = option(Option.COOKIE, reply) if reply else b""
+        return self._count(verdict, Template(request.question, _CUT).reply_to(request, options=options))
 
     def _count(self, verdict: Verdict, reply: bytes) -> bytes | None:
         if verdict is Verdict.SLIP:
@@ -68,9 +70,3 @@ class Limited:
             return reply
         self.dropped += 1
         return None
-
-
-def _cut(request: Request, cookie: bytes) -> bytes:
-    """As long as the query, or 16 octets longer where it gives a client its cookie, which lifts the limit."""
-    options = option(Option.COOKIE, cookie) if cookie else b""
-    return Template(request.question, _CUT).reply_to(request, options=options)

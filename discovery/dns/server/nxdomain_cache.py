@@ -38,7 +38,8 @@ class NxdomainCache:
         at = question[0] + 1
         origin = question[at:-4]
         zone = self._zones.get(origin)
-        if zone is None or question[-2:] != _IN or not self._is_for_records(question[-4:-2]):
+        rtype = int.from_bytes(question[-4:-2], "big")
+        if zone is None or question[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
             return None
         if at > MAX_LABEL + 1 or question[:-4] in self._zones:  # no label; or a zone of its own
             return None
@@ -49,10 +50,6 @@ class NxdomainCache:
         at = question[0] + 1
         zone = self._zones[question[at:-4]]
         return explanation_option(Explanation(OTHER, zone.why_not((question[1:at], *zone.origin), now)))
-
-    @staticmethod
-    def _is_for_records(rtype: bytes) -> bool:
-        return rtype[0] == 0 and rtype[1] < _FIRST_META and rtype[1] != Type.OPT
 
     def _of(self, zone: Zone, origin: bytes, at: int, question: bytes) -> Template:
         serial, soa = zone.negative_soa()

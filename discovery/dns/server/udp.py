@@ -86,7 +86,7 @@ class UdpServer:
             if isinstance(reply, bytes):
                 send(reply, client)
             elif reply is not None:
-                self._deferred.add(reply, partial(_send_to, send, client))
+                self._deferred.add(reply, send, client)
             if now > until:
                 return
 
@@ -100,16 +100,12 @@ class UdpServer:
             if isinstance(reply, bytes):
                 send(reply, client)
             elif reply is not None:
-                self._deferred.add(reply, partial(_send_to, send, client))
+                self._deferred.add(reply, send, client)
             if now > until:
                 return
 
     def _send_from(self, source: list[tuple[int, int, bytes]], reply: bytes, client: Any) -> None:
         self._sock.sendmsg([reply], source, 0, client)
-
-
-def _send_to(send: Callable[[bytes, Any], object], client: Any, reply: bytes) -> None:
-    send(reply, client)
 
 
 def _ask_for_destination(sock: socket.socket) -> None:

@@ -126,8 +126,6 @@ FORMERRS: dict[str, bytes] = {
     "a question without class": header() + NAME + b"\0\1",
     "a record that is not there": header(answers=1) + NAME + A_IN,
     "octets behind the end": header() + NAME + A_IN + b"x",
-    "an id and nothing": b"\x12\x34",
-    "half a header": header()[:7],
 }
 
 
@@ -158,7 +156,7 @@ def test_a_query_that_was_just_answered_is_a_format_error_when_cut_anywhere(
     cookie: dns.edns.Option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, bytes(8))
     for options in ([], [cookie]):
         whole = dns.message.make_query(SHOP, "A", id=0x1234, use_edns=0, options=options).to_wire()
-        for end in (len(whole), len(whole), *range(2, len(whole)), len(whole)):
+        for end in (len(whole), len(whole), *range(12, len(whole)), len(whole)):
             reply: bytes | None
             if tcp:
                 with connected(server.dns_port) as stream:
@@ -173,6 +171,9 @@ def test_a_query_that_was_just_answered_is_a_format_error_when_cut_anywhere(
 
 
 SILENCES: dict[str, bytes] = {
+    "an id and nothing": b"\x12\x34",
+    "half a header": header()[:7],
+    "a header but for an octet": header()[:11],
     "a response": header(flags=0x8000) + NAME + A_IN,
     "our own answer": header(flags=0x8400, answers=1)
     + NAME
