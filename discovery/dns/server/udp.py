@@ -12,7 +12,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from discovery.dns.message.query import UDP
@@ -69,43 +68,33 @@ class UdpServer:
         self._sock.close()
 
     def _on_readable(self) -> None:
+        receive: Callable[[int], tuple[bytes, Any]] = self._sock.recvfrom
+        send: Callable[[bytes, Any], int] = self._sock.sendto
+        if self._wildcard:
+            receive, send = self._receive_with_source, self._send_from_source
+        respond, clock = self._respond, self._clock
+        until = clock() + TURN_SECONDS
         # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
         with contextlib.suppress(OSError):
-            if self._wildcard:
-                self._answer_on_wildcard()
-            else:
-                self._answer_plain()
+            for _ in range(BURST):
+                packet, client = receive(MAX_DATAGRAM)
+                now = clock()
+                reply = respond(packet, now, client[0], UDP)
+                if isinstance(reply, bytes):
+                    send(reply, client)
+                elif reply is not None:
+                    self._deferred.add(reply, send, client)
+                if now > until:
+                    return
 
-    def _answer_plain(self) -> None:
-        receive, respond, send, clock = self._sock.recvfrom, self._respond, self._sock.sendto, self._clock
-        until = clock() + TURN_SECONDS
-        for _ in range(BURST):
-            packet, client = receive(MAX_DATAGRAM)
-            now = clock()
-            reply = respond(packet, now, client[0], UDP)
-            if isinstance(reply, bytes):
-                send(reply, client)
-            elif reply is not None:
-                self._deferred.add(reply, send, client)
-            if now > until:
-                return
+    def _receive_with_source(self, size: int) -> tuple[bytes, Any]:
+        """As recvfrom: with the client's ip, its address, and the source that the reply must have."""
+        packet, ancillary, _, client = self._sock.recvmsg(size, _ANCILLARY)
+        return packet, (client[0], client, [_as_source(*item) for item in ancillary])
 
-    def _answer_on_wildcard(self) -> None:
-        until = self._clock() + TURN_SECONDS
-        for _ in range(BURST):
-            packet, ancillary, _, client = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
-            now = self._clock()
-            reply = self._respond(packet, now, client[0], UDP)
-            send = partial(self._send_from, [_as_source(*item) for item in ancillary])
-            if isinstance(reply, bytes):
-                send(reply, client)
-            elif reply is not None:
-                self._deferred.add(reply, send, client)
-            if now > until:
-                return
-
-    def _send_from(self, source: list[tuple[int, int, bytes]], reply: bytes, client: Any) -> None:
-        self._sock.sendmsg([reply], source, 0, client)
+    def _send_from_source(self, reply: bytes, to: Any) -> int:
+        _, client, source = to
+        return self._sock.sendmsg([reply], source, 0, client)
 
 
 def _ask_for_destination(sock: socket.socket) -> None:
