@@ -85,7 +85,7 @@ def test_tokens_are_named_and_never_shown_and_what_they_may_not_do_is_told(tmp_p
     lines = audited(file)
     assert [(line["by"]["name"], line["service"], line["outcome"]) for line in lines] == [
         ("ci", "web", "done"),
-        ("ci", "billing", "FORBIDDEN"),
+        ("ci", "billing", "Forbidden"),
     ]
     assert not [text for text in (secret, digest, "another") if text in file.read_text()]
 

@@ -66,6 +66,7 @@ TABLE = {
     "PUT /instances": Row("/instances", WRITE, WEB),
     "POST /heartbeat": Row("/heartbeat", WRITE, WEB),
     "POST /heartbeats": Row("/heartbeats", MANY, {"instances": []}),
+    "POST /registrations": Row("/registrations", MANY, {"instances": []}),
     "GET /resolve/{name}": Row("/resolve/web", READ),
     "GET /instances/{id}": Row("/instances/web-1", READ),
     "DELETE /instances/{id}": Row("/instances/web-1", WRITE),
