@@ -24,9 +24,9 @@ from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
 from discovery.store.engine import Engine, WriteSeams
+from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
-from discovery.store.writes import ReloadZones
 from discovery.system.env import SettingsError
 from discovery.system.files import FileWatch
 from discovery.system.tls import Tls, TlsError

@@ -7,24 +7,13 @@ from typing import TypeVar
 from discovery.core.caller import NOBODY
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.store.expiry import Expire
+from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
+from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
-from discovery.store.writes import (
-    Checked,
-    Deregister,
-    DeregisterMany,
-    Drain,
-    EndMaintenance,
-    Expire,
-    Maintain,
-    Register,
-    ReloadZones,
-    Revive,
-    Settle,
-    Upsert,
-    Write,
-)
+from discovery.store.write import Write
 
 T = TypeVar("T")
 # Wall time and monotonic time of a test run alongside, so far apart.

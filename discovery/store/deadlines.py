@@ -54,8 +54,13 @@ class Deadlines:
 
     def put_off(self, entry: Entry, deadline: float) -> None:
         """Its deadline has come and was dealt with: wake for it at `deadline`."""
-        self.discard(entry)
-        self.push(entry, deadline)
+        heap = self._heap
+        if heap and heap[0][2] is entry and heap[0][0] == entry.due:  # nearly always; leaves no stale row
+            entry.due = deadline
+            heapq.heapreplace(heap, (deadline, next(self._counter), entry))
+        else:
+            self.discard(entry)
+            self.push(entry, deadline)
 
     def discard(self, entry: Entry) -> None:
         if entry.due is not None:

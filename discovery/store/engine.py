@@ -12,7 +12,7 @@ from discovery.core.instance import Key
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
 from discovery.store.transaction import Authorize
-from discovery.store.writes import Write
+from discovery.store.write import Write
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from discovery.core.caller import SERVER
 from discovery.store.engine import Engine
+from discovery.store.expiry import Expire
 from discovery.store.registry import Registry
-from discovery.store.writes import Expire
 
 _log = logging.getLogger("discovery.reaper")
 

@@ -1,4 +1,4 @@
-"""The one way into the table: a write is decided (`writes`, on a Transaction), its events are applied.
+"""The one way into the table: a write is decided (`write`, on a Transaction), its events are applied.
 
 `apply` is put and delete: it never fails, decides nothing, and is the only code that changes the table. Hide at read, remove later:
 readers test the lease themselves, so nothing here has to be on time to be right. Pure and synchronous: `now`, `at` (monotonic
@@ -15,11 +15,12 @@ from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kin
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.status import SILENT, Status
+from discovery.store.expiry import Expire
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State
 from discovery.store.transaction import Authorize, Transaction
-from discovery.store.writes import Expire, Write
+from discovery.store.write import Write
 
 T = TypeVar("T")
 

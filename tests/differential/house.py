@@ -20,7 +20,7 @@ import dns.rrset
 
 from discovery.dns.message.names import to_text
 from discovery.store.engine import Engine
-from discovery.store.writes import Checked
+from discovery.store.operations import Checked
 from tests.differential.names import MAX_TTL, ZONES
 from tests.dns.world import World, load, make_query, outcome, parsed
 from tests.driven import DrivenRegistry

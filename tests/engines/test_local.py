@@ -14,8 +14,11 @@ from discovery.core.instance import Instance, Key
 from discovery.engines.local import LocalEngine
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.errors import NotDurable, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.expiry import Expire
+from discovery.store.operations import Checked, Drain
+from discovery.store.registration import Deregister, DeregisterMany, Register
 from discovery.store.snapshot import Snapshot
-from discovery.store.writes import Checked, Deregister, DeregisterMany, Drain, Expire, Register, Write
+from discovery.store.write import Write
 from tests.store.making import INTERVAL, START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)

@@ -8,8 +8,9 @@ from discovery.core.event import DrainEvent
 from discovery.core.status import Status
 from discovery.store import drains
 from discovery.store.errors import UnknownInstance
+from discovery.store.operations import Drain
+from discovery.store.registration import Deregister
 from discovery.store.rules import DRAIN_REMEMBERED
-from discovery.store.writes import Deregister, Drain
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import INTERVAL, START, TTL, Log, a_registry, spec
 

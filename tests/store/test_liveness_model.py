@@ -24,7 +24,7 @@ from discovery.core.status import Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping
 from discovery.store.errors import Deregistered, NoWindow, ServiceFull, UnknownInstance, UnknownService
-from discovery.store.writes import Drain
+from discovery.store.operations import Drain
 from tests.driven import DrivenRegistry
 from tests.store.drawing import EIGHTHS, LEASE_TTL
 from tests.store.liveness_model import FLAP_CHANGES, FLAP_WINDOW, MAX_SECONDS, PERCENT, Judge, Row

@@ -14,8 +14,9 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
+from discovery.store.expiry import Expire
 from discovery.store.reaper import TURN_SECONDS, Reaper
-from discovery.store.writes import Expire, Write
+from discovery.store.write import Write
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import START, WALL, Log, a_registry, spec
 from tests.store.time_travel import TimeTravelLoop, travel

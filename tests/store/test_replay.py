@@ -21,21 +21,11 @@ from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping
+from discovery.store.expiry import Expire
+from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones
+from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.snapshot import Snapshot
-from discovery.store.writes import (
-    Checked,
-    Deregister,
-    DeregisterMany,
-    Drain,
-    EndMaintenance,
-    Expire,
-    Maintain,
-    Register,
-    ReloadZones,
-    Revive,
-    Upsert,
-    Write,
-)
+from discovery.store.write import Write
 from tests.driven import DrivenRegistry
 from tests.store.making import a_registry, spec
 

@@ -7,9 +7,9 @@ import pytest
 from discovery.core.caller import Caller, Grants
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
-from discovery.store import writes
+from discovery.store import operations
 from discovery.store.errors import TooManyWindows
-from discovery.store.writes import Maintain
+from discovery.store.operations import Maintain
 from tests.driven import DrivenRegistry
 from tests.store.making import START, WALL, a_registry, spec
 
@@ -21,9 +21,9 @@ ANYBODY = Caller("10.0.0.4")
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> DrivenRegistry:
     """Ten windows in all, three of one token, five of tokens that are no admin's."""
-    monkeypatch.setattr(writes, "MAX_WINDOWS", 10)
-    monkeypatch.setattr(writes, "MAX_WINDOWS_PER_TOKEN", 3)
-    monkeypatch.setattr(writes, "MAX_WINDOWS_OF_TOKENS", 5)
+    monkeypatch.setattr(operations, "MAX_WINDOWS", 10)
+    monkeypatch.setattr(operations, "MAX_WINDOWS_PER_TOKEN", 3)
+    monkeypatch.setattr(operations, "MAX_WINDOWS_OF_TOKENS", 5)
     registry = a_registry(max_instances=100)
     for port in range(1, 31):
         registry.register(spec(port=port), START)

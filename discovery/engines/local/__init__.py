@@ -12,9 +12,10 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.store.engine import WriteSeams
+from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.writes import Revive, Write
+from discovery.store.write import Write
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from discovery.plugins.audit.trail import Trail
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
-from discovery.store.writes import Write
+from discovery.store.write import Write
 
 
 class Audit(Plugin):

@@ -12,7 +12,10 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import RESTORE, Commit
 from discovery.plugins.audit.shown import Json, what_happened
 from discovery.rest.api.times import iso
-from discovery.store.writes import Checked, Expire, ReloadZones, Revive, Write
+from discovery.store.expiry import Expire
+from discovery.store.operations import Checked, ReloadZones
+from discovery.store.registration import Revive
+from discovery.store.write import Write
 
 DONE = "done"
 # Characters of an error's text and of an id that nobody has: both quote what a stranger sent.
@@ -46,7 +49,7 @@ def of_refused(write: Write[Any], by: Caller, error: DiscoveryError, index: int,
         "after": None,
         "error": _text(str(error)),
     }
-    return octets_of(_head(wall, by, write.action, _code(error), index) | said)
+    return octets_of(_head(wall, by, write.action, type(error).__name__, index) | said)
 
 
 def of_lost(count: int, wall: float) -> bytes:
@@ -66,11 +69,6 @@ def octets_of(content: Json) -> bytes:
 def _head(wall: float, by: Caller, action: str, outcome: str, index: int) -> Json:
     who = {"name": _text(by.name), "address": _text(by.address)}
     return {"time": iso(wall), "by": who, "action": action, "outcome": outcome, "index": index}
-
-
-def _code(error: BaseException) -> str:
-    code: Any = getattr(error, "code", None)
-    return code if isinstance(code, str) else type(error).__name__
 
 
 def _text(text: str) -> str:

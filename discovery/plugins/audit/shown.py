@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,8 +16,6 @@ from discovery.rest.api.times import iso
 
 Json = dict[str, Any]
 
-# Instances that one line lists; of a mass write the rest is a number.
-MAX_LISTED = 100
 # Octets of metadata that a line holds in full.
 MAX_METADATA = 1024
 
@@ -56,8 +53,7 @@ def _of_several(action: str, changes: Sequence[InstanceEvent]) -> Json:
     shown: Json = {"service": service, "instance": None, "before": None, "after": None, "reason": changes[-1].reason}
     if action == "settle":
         return shown | {"affected": several(changes)}
-    listed = [identity(event.instance) | contents(event.instance) for event in islice(changes, MAX_LISTED)]
-    return shown | {"before": _listed(listed, len(changes))}
+    return shown | {"before": _listed([identity(event.instance) | contents(event.instance) for event in changes])}
 
 
 def _of_window(event: WindowEvent, changes: Sequence[InstanceEvent]) -> Json:
@@ -111,10 +107,11 @@ def window(shown: Window | None) -> Json | None:
 
 
 def several(changes: Iterable[InstanceEvent]) -> Json:
-    """Whose status changed: how many, and the first of them."""
-    found = {event.instance.id: event.instance for event in changes}
-    return _listed([identity(instance) for instance in islice(found.values(), MAX_LISTED)], len(found))
+    """Whose status changed. A commit has at most 100 events, so all of them fit a line."""
+    return _listed(
+        [identity(instance) for instance in {event.instance.id: event.instance for event in changes}.values()]
+    )
 
 
-def _listed(listed: list[Json], count: int) -> Json:
-    return {"instances": count, "listed": listed, "more": count - len(listed)}
+def _listed(listed: list[Json]) -> Json:
+    return {"instances": len(listed), "listed": listed}

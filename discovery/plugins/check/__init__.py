@@ -21,8 +21,8 @@ from discovery.plugins.check.settings import CheckSettings
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
+from discovery.store.operations import Checked
 from discovery.store.registry import Registry
-from discovery.store.writes import Checked
 
 _log = logging.getLogger("discovery.check")
 

@@ -17,7 +17,7 @@ from discovery.rest.api.errors import described
 from discovery.rest.api.schemas import RegisterBody, usual_key
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
-from discovery.store.writes import Register
+from discovery.store.registration import Register
 
 # Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
 _PER_TURN = 250

@@ -48,10 +48,10 @@ from discovery.rest.api.schemas import (
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
+from discovery.store.registration import Deregister, DeregisterMany, Register, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import MAX_EVENTS
-from discovery.store.writes import Deregister, DeregisterMany, Register, Upsert
 
 # What is not ready, and why; None when it is.
 Check = Callable[[], "str | None"]

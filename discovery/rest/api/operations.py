@@ -19,8 +19,9 @@ from discovery.rest.api.requests import asked_by, caller_of, key_in_path, read, 
 from discovery.rest.api.schemas import MaintenanceBody
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
+from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registry import Registry
-from discovery.store.writes import Drain, EndMaintenance, Maintain, Settle, Write
+from discovery.store.write import Write
 
 _JSON = "application/json"
 _EXAMPLE = "PUT /services/user-service/instances/{}?ip=127.0.0.1&port=3001"

@@ -18,7 +18,7 @@ from discovery.plugins.audit import Audit
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
 from discovery.store.engine import Keeper
-from discovery.store.writes import Write
+from discovery.store.write import Write
 from tests.store.making import START, WALL, Log, a_registry
 
 BY = Caller("10.9.9.9", "ci")

@@ -15,7 +15,7 @@ from discovery.plugins.audit import trail as trails
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
 from discovery.plugins.journal.writer import writer_of
-from discovery.store.writes import Register
+from discovery.store.registration import Register
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.audit.house import MIB, Held, a_house

@@ -12,24 +12,11 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import Forbidden
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
-from discovery.store import writes
+from discovery.store import operations, registration
 from discovery.store.errors import UnknownInstance, UnknownService
-from discovery.store.writes import (
-    Checked,
-    Deregister,
-    DeregisterMany,
-    Drain,
-    EndMaintenance,
-    Expire,
-    Maintain,
-    Register,
-    ReloadZones,
-    Revive,
-    Settle,
-    Subject,
-    Upsert,
-    Write,
-)
+from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
+from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
 from tests.store.making import START, WALL, spec
 
@@ -81,8 +68,13 @@ def caller(house: House, name: str) -> Caller:
 
 def test_the_table_has_every_kind_of_write() -> None:
     """But what time brings, which nobody can ask for over HTTP."""
-    kinds = {value for value in vars(writes).values() if inspect.isclass(value) and value.__module__ == writes.__name__}
-    assert {type(write) for write, _ in KINDS.values()} == kinds - {Write, Subject, Expire}
+    kinds = {
+        value
+        for module in (registration, operations)
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
+    assert {type(write) for write, _ in KINDS.values()} == kinds
 
 
 @pytest.mark.parametrize("kind", KINDS)

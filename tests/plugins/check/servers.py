@@ -16,7 +16,7 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Seams
 from discovery.plugins.check import Checks
-from discovery.store.writes import Register
+from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
 from tests.store.making import Log, a_registry
 

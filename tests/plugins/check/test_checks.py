@@ -17,8 +17,10 @@ from discovery.core.instance import Key
 from discovery.plugins.check import Checks
 from discovery.plugins.check.probe import CannotProbe
 from discovery.store.errors import NotDurable, UnknownInstance
+from discovery.store.operations import Checked
+from discovery.store.registration import Deregister, Register
 from discovery.store.service import Entry
-from discovery.store.writes import Checked, Deregister, Register, Write
+from discovery.store.write import Write
 from tests.plugins.check.servers import (
     LIMIT,
     OK,

@@ -16,9 +16,10 @@ from discovery.plugins import Seams, journal
 from discovery.plugins.journal import Journal
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.writer import Writer
+from discovery.store.operations import Drain, EndMaintenance, Maintain
+from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.writes import Deregister, Drain, EndMaintenance, Maintain, Register
 from discovery.system import backlog
 from tests.plugins.journal.recording import Recording
 from tests.store.making import START, WALL, Log, Told, a_registry

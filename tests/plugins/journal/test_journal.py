@@ -14,7 +14,8 @@ from discovery.core.status import Status
 from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.writes import Checked, DeregisterMany, Upsert
+from discovery.store.operations import Checked
+from discovery.store.registration import DeregisterMany, Upsert
 from tests.plugins.journal.house import House, Time, known, living, record
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
 from tests.plugins.journal.recording import when

@@ -15,7 +15,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import Deregistered, UnknownInstance
-from discovery.store.writes import Upsert
+from discovery.store.registration import Upsert
 from tests.plugins.journal.house import House, Time, known, last_index, living
 from tests.plugins.journal.making import a_kept, an_instance, an_old_file, content, copy
 from tests.store.making import START, TTL, WALL, spec

@@ -25,7 +25,7 @@ from discovery.rest.api.openapi import CODES, ELSEWHERE, OPERATIONS, codes_of
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.service import Entry
-from discovery.store.writes import Write
+from discovery.store.write import Write
 from tests.plugins.started import settings
 from tests.rest.harness import USER, Api
 from tests.rest.strict import serving_strictly
@@ -302,7 +302,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 async def test_what_goes_wrong_is_as_documented_too(
     line: str, code: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discovery.store.writes.MAX_WINDOWS", 0)
+    monkeypatch.setattr("discovery.store.operations.MAX_WINDOWS", 0)
     async with serving_strictly(**options) as api:
         api.registry.register(Registration.of("first", "10.0.0.1", 1), api.clock.now, api.clock.wall())
         body = {"GET": None, "POST": USER, "PUT": WINDOW}[line.split()[0]]

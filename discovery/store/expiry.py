@@ -1,0 +1,65 @@
+"""What the passing of time brings about: leases run out, windows end, the brake lets go, the silent are removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from discovery.core.status import Status
+from discovery.store.rules import (
+    ask_brake,
+    expire,
+    lapse,
+    living,
+    set_window,
+    settle,
+)
+from discovery.store.service import Entry
+from discovery.store.transaction import Transaction
+from discovery.store.write import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """The next thing that time alone has brought about: one decision. Whether there was any.
+
+    Of the node that leads alone. A mass of lapses is not one decision: the brake judges each with what the ones before have come to.
+    """
+
+    action: ClassVar[str] = "expire"
+    lasts: ClassVar[bool] = False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject()
+
+    def decide(self, txn: Transaction) -> bool:
+        state, now = txn.state, txn.now
+        if state.unsettled:
+            scope, reason = next(iter(state.unsettled.items()))
+            settle(txn, scope, reason)
+            return True
+        if (over := state.window_over(now)) is not None:
+            reason = "the maintenance window is over"
+            set_window(txn, over, None, reason)
+            settle(txn, over, reason)
+            return True
+        entry = state.liveness.due(now)
+        if entry is None:
+            return False
+        self._decide(txn, entry)
+        return True
+
+    def _decide(self, txn: Transaction, entry: Entry) -> None:
+        state, now, instance = txn.state, txn.now, entry.instance
+        if instance.status is Status.UNHEALTHY:
+            expire(txn, entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
+        elif instance.status is Status.SUSPECT:
+            again = ask_brake(txn, entry, state.service_of(entry))
+            if again is not None:
+                state.liveness.ask_again(entry, again)
+        elif entry.lease.alive(now):
+            window = state.liveness.damping.window
+            txn.change(entry, instance, living(txn, instance), f"quiet for {window:g} s")
+        else:
+            lapse(txn, entry)

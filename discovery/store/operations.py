@@ -1,0 +1,183 @@
+"""What operators, checks and zone files say: drains, maintenance windows, verdicts, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from discovery.core.event import ZonesEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.store.errors import (
+    NoWindow,
+    TooManyWindows,
+    UnknownInstance,
+)
+from discovery.store.rules import (
+    catch_up,
+    decree,
+    forget_drain,
+    set_window,
+    settle,
+)
+from discovery.store.transaction import Transaction
+from discovery.store.windows import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
+from discovery.store.write import Subject, named_entry
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Leaves the instance out of answers from now on, or (`draining` False) no longer. One that drains already keeps its time.
+
+    UnknownInstance; one whose drain is remembered counts as known when that ends.
+    """
+
+    which: Key | str
+    draining: bool
+    reason: str
+    lasts: ClassVar[bool] = True
+
+    @property
+    def action(self) -> str:
+        return "drain" if self.draining else "undrain"
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.which)
+
+    def decide(self, txn: Transaction) -> Instance:
+        try:
+            entry = named_entry(txn, self.which)
+        except UnknownInstance:
+            known = isinstance(self.which, Key) and not self.draining
+            drained = forget_drain(txn, self.which, self.reason) if known and isinstance(self.which, Key) else None
+            if drained is None:
+                raise
+            return drained.instance._replace(draining_since=None, status=Status.UNHEALTHY)
+        if entry.instance.draining == self.draining:
+            return entry.instance
+        after = catch_up(txn, entry)._replace(draining_since=txn.wall if self.draining else None)
+        return decree(txn, entry, after, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the active checks of an instance say from now on. `failing`: why they fail, None when they pass. UnknownInstance."""
+
+    id: str
+    failing: str | None
+    action: ClassVar[str] = "check"
+    lasts: ClassVar[bool] = False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(id=self.id)
+
+    def decide(self, txn: Transaction) -> None:
+        entry = txn.state.at(self.id)
+        txn.authorize(None)
+        known = catch_up(txn, entry)
+        if known.failing is None and self.failing is None:
+            return  # no news, and no reason to stop believing in a suspect
+        decree(txn, entry, known._replace(failing=self.failing), self.failing or "its checks pass again")
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """Opens a maintenance window, in place of one of the same scope. Whether all whom it is for are out of answers now: else
+    `Settle` follows.
+
+    UnknownService or UnknownInstance when there is nothing of the kind now; TooManyWindows.
+    """
+
+    scope: Scope
+    window: Window
+    action: ClassVar[str] = "maintain"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(*self.scope)
+
+    def decide(self, txn: Transaction) -> bool:
+        txn.authorize(_owner_of(self.scope))
+        txn.state.affected(self.scope, known=True)
+        window = replace(self.window, by="" if txn.by.grants.admin else txn.by.name)
+        if self.scope not in txn.windows:
+            _room_for_window(txn, window.by)
+        reason = f"maintenance: {window.reason}"
+        set_window(txn, self.scope, window, reason)
+        return settle(txn, self.scope, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class EndMaintenance:
+    """NoWindow. As `Maintain`."""
+
+    scope: Scope
+    reason: str
+    action: ClassVar[str] = "end-maintenance"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(*self.scope)
+
+    def decide(self, txn: Transaction) -> bool:
+        scope = self.scope
+        txn.authorize(_owner_of(scope))
+        if scope not in txn.windows:
+            raise NoWindow(scope.service if scope.ip is None else f"{scope.ip} port {scope.port} of {scope.service}")
+        set_window(txn, scope, None, self.reason)
+        return settle(txn, scope, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """More of those that a window is for, where they were too many for its own commit. Whether that is all."""
+
+    scope: Scope
+    action: ClassVar[str] = "settle"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(*self.scope)
+
+    def decide(self, txn: Transaction) -> bool:
+        txn.authorize(_owner_of(self.scope))
+        reason = txn.state.unsettled.get(self.scope)
+        return reason is None or settle(txn, self.scope, reason)
+
+
+def _owner_of(scope: Scope) -> str | None:
+    """A whole service is taken out by an admin only."""
+    return None if scope.ip is None else scope.service
+
+
+def _room_for_window(txn: Transaction, by: str) -> None:
+    owners = [window.by for window in txn.windows.values()]
+    if len(owners) >= MAX_WINDOWS:
+        raise TooManyWindows(MAX_WINDOWS)
+    if by and owners.count(by) >= MAX_WINDOWS_PER_TOKEN:
+        raise TooManyWindows(MAX_WINDOWS_PER_TOKEN, f" of the token {by}")
+    if by and len(owners) - owners.count("") >= MAX_WINDOWS_OF_TOKENS:
+        raise TooManyWindows(MAX_WINDOWS_OF_TOKENS, " of tokens without the right 'admin'")
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadZones:
+    """Other zone files are served: what they say is visible from outside, so the index moves."""
+
+    reason: str
+    action: ClassVar[str] = "reload-zones"
+    lasts: ClassVar[bool] = False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject()
+
+    def decide(self, txn: Transaction) -> None:
+        txn.authorize(None)
+        txn.add(ZonesEvent(self.reason))

@@ -1,0 +1,194 @@
+"""What services say of themselves: they register, beat after a silence, deregister."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from discovery.core.event import Kind
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.status import Status
+from discovery.store.errors import (
+    Deregistered,
+    IdTaken,
+    NameReserved,
+    RegistryFull,
+    ServiceFull,
+    UnknownInstance,
+    UnknownService,
+)
+from discovery.store.rules import (
+    catch_up,
+    expire,
+    forget_drain,
+    living,
+    revive,
+)
+from discovery.store.service import Entry, Service
+from discovery.store.tombstones import MAX_SECONDS
+from discovery.store.transaction import MAX_EVENTS, Transaction
+from discovery.store.write import Subject, named_entry
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
+
+    An id that the client chose counts when the instance is added, and is not part of the stored `spec`.
+    NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive.
+    """
+
+    spec: Registration
+    action: ClassVar[str] = "register"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.spec.key)
+
+    def decide(self, txn: Transaction) -> Instance:
+        spec, key = self.spec, self.spec.key
+        txn.authorize(key.service)
+        service = txn.state.services.get(key.service)
+        entry = None if service is None else service.entries.get((spec.ip, spec.port))
+        own_id = spec.id
+        name = spec.name if service is None else service.name  # shown as first registered
+        if own_id is not None or name != spec.name:
+            spec = replace(spec, name=name, id=None)
+        if entry is None:
+            return _add(txn, spec, key, own_id, service)
+        known = catch_up(txn, entry)
+        failing = known.failing if spec.check == known.spec.check else None
+        ttl = txn.state.ttl_of(spec)
+        after = Instance(known.id, known.registered_at, spec, known.draining_since, ttl, known.status, failing)
+        return revive(txn, entry, after, "registered again")
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago."""
+
+    spec: Registration
+    action: ClassVar[str] = "upsert"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.spec.key)
+
+    def decide(self, txn: Transaction) -> Instance:
+        key = self.spec.key
+        left = txn.state.buried(key, txn.now)
+        if left > 0 and not txn.state.knows(key):
+            txn.authorize(key.service)
+            raise Deregistered(key, left)
+        return Register(self.spec).decide(txn)
+
+
+def _add(txn: Transaction, spec: Registration, key: Key, own_id: str | None, service: Service | None) -> Instance:
+    state = txn.state
+    if service is None and key.service in state.reserved:
+        raise NameReserved(spec.name, state.reserved[key.service])
+    if own_id is not None and state.find(own_id) is not None:
+        raise IdTaken(own_id)
+    if service is None and len(state.services) >= state.max_services:
+        raise RegistryFull("services", state.max_services)
+    full = service is not None and len(service.entries) >= state.max_instances
+    if len(state) >= state.max_in_all and not full:
+        raise RegistryFull("instances", state.max_in_all)
+    if service is not None and full:
+        _make_room(txn, service)  # one goes for one that comes
+    drained = forget_drain(txn, key, "it is registered again, and drains")
+    since = None if drained is None else drained.instance.draining_since
+    instance = Instance(own_id or state.new_id(), txn.wall, spec, since, state.ttl_of(spec))
+    status = living(txn, instance)
+    if status is not Status.HEALTHY:
+        instance = instance.with_status(status)
+    txn.register(instance, "new instance")
+    return instance
+
+
+def _make_room(txn: Transaction, service: Service) -> None:
+    """At the limit the instance that has been unhealthy longest makes way, then a suspect whose lease is over."""
+    lapsed = [entry for entry in service.entries.values() if not entry.lease.alive(txn.now)]
+    if not lapsed:
+        raise ServiceFull(service.name, txn.state.max_instances)
+    oldest = min(lapsed, key=lambda entry: (entry.suspect, entry.lease.expires_at))
+    catch_up(txn, oldest)
+    expire(txn, oldest, "made way for a new instance at the service's limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Revive:
+    """The heartbeat of one that is unhealthy or suspect, or whose lease has just run out. UnknownInstance."""
+
+    which: Key | str
+    action: ClassVar[str] = "heartbeat"
+    lasts: ClassVar[bool] = False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.which)
+
+    def decide(self, txn: Transaction) -> Entry:
+        entry = named_entry(txn, self.which)
+        revive(txn, entry, catch_up(txn, entry), "heartbeat received")
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    """UnknownInstance. One whose drain is remembered counts as known: it is forgotten."""
+
+    which: Key | str
+    reason: str
+    action: ClassVar[str] = "deregister"
+    lasts: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.which)
+
+    def decide(self, txn: Transaction) -> Instance:
+        try:
+            entry = named_entry(txn, self.which)
+        except UnknownInstance:
+            drained = forget_drain(txn, self.which, self.reason) if isinstance(self.which, Key) else None
+            if drained is None:
+                raise
+            return drained.instance
+        return _deregister(txn, entry, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class DeregisterMany:
+    """At most MAX_EVENTS of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
+
+    The result is those that were removed. UnknownService when there is nothing of a service to remove.
+    """
+
+    keys: tuple[Key, ...]
+    reason: str
+    service: str | None = None
+    lasts: ClassVar[bool] = True
+
+    @property
+    def action(self) -> str:
+        return "clear" if self.service is None else "deregister-service"
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(service=self.service)
+
+    def decide(self, txn: Transaction) -> list[Instance]:
+        assert len(self.keys) <= MAX_EVENTS
+        txn.authorize(self.service)
+        if self.service is not None and not self.keys:
+            raise UnknownService(self.service)
+        known = [txn.state.at(key) for key in self.keys if txn.state.knows(key)]
+        return [_deregister(txn, entry, self.reason) for entry in known]
+
+
+def _deregister(txn: Transaction, entry: Entry, reason: str) -> Instance:
+    buried_until = txn.wall + min(entry.lease.ttl, MAX_SECONDS)
+    return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)
