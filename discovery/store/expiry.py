@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from discovery.core.status import Status
 from discovery.store.rules import (
@@ -16,22 +15,18 @@ from discovery.store.rules import (
 )
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
-from discovery.store.write import Subject
+from discovery.store.write import Write
 
 
-@dataclass(frozen=True, slots=True)
-class Expire:
+@dataclass(frozen=True)
+class Expire(Write[bool]):
     """The next thing that time alone has brought about: one decision. Whether there was any.
 
     Of the node that leads alone. A mass of lapses is not one decision: the brake judges each with what the ones before have come to.
     """
 
-    action: ClassVar[str] = "expire"
-    lasts: ClassVar[bool] = False
-
-    @property
-    def subject(self) -> Subject:
-        return Subject()
+    action = "expire"
+    lasts = False
 
     def decide(self, txn: Transaction) -> bool:
         state, now = txn.state, txn.now

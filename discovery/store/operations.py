@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from discovery.core.event import ZonesEvent
 from discovery.core.instance import Instance, Key
@@ -23,28 +22,22 @@ from discovery.store.rules import (
 )
 from discovery.store.transaction import Transaction
 from discovery.store.windows import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
-from discovery.store.write import Subject, named_entry
+from discovery.store.write import InstanceWrite, ScopeWrite, Subject, Write, named_entry
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+@dataclass(frozen=True)
+class Drain(InstanceWrite[Instance]):
     """Leaves the instance out of answers from now on, or (`draining` False) no longer. One that drains already keeps its time.
 
     UnknownInstance; one whose drain is remembered counts as known when that ends.
     """
 
-    which: Key | str
     draining: bool
     reason: str
-    lasts: ClassVar[bool] = True
 
     @property
     def action(self) -> str:
         return "drain" if self.draining else "undrain"
-
-    @property
-    def subject(self) -> Subject:
-        return Subject.of(self.which)
 
     def decide(self, txn: Transaction) -> Instance:
         try:
@@ -61,14 +54,14 @@ class Drain:
         return decree(txn, entry, after, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+@dataclass(frozen=True)
+class Checked(Write[None]):
     """What the active checks of an instance say from now on. `failing`: why they fail, None when they pass. UnknownInstance."""
 
     id: str
     failing: str | None
-    action: ClassVar[str] = "check"
-    lasts: ClassVar[bool] = False
+    action = "check"
+    lasts = False
 
     @property
     def subject(self) -> Subject:
@@ -83,22 +76,16 @@ class Checked:
         decree(txn, entry, known._replace(failing=self.failing), self.failing or "its checks pass again")
 
 
-@dataclass(frozen=True, slots=True)
-class Maintain:
+@dataclass(frozen=True)
+class Maintain(ScopeWrite[bool]):
     """Opens a maintenance window, in place of one of the same scope. Whether all whom it is for are out of answers now: else
     `Settle` follows.
 
     UnknownService or UnknownInstance when there is nothing of the kind now; TooManyWindows.
     """
 
-    scope: Scope
     window: Window
-    action: ClassVar[str] = "maintain"
-    lasts: ClassVar[bool] = True
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(*self.scope)
+    action = "maintain"
 
     def decide(self, txn: Transaction) -> bool:
         txn.authorize(_owner_of(self.scope))
@@ -111,18 +98,12 @@ class Maintain:
         return settle(txn, self.scope, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class EndMaintenance:
+@dataclass(frozen=True)
+class EndMaintenance(ScopeWrite[bool]):
     """NoWindow. As `Maintain`."""
 
-    scope: Scope
     reason: str
-    action: ClassVar[str] = "end-maintenance"
-    lasts: ClassVar[bool] = True
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(*self.scope)
+    action = "end-maintenance"
 
     def decide(self, txn: Transaction) -> bool:
         scope = self.scope
@@ -133,17 +114,11 @@ class EndMaintenance:
         return settle(txn, scope, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+@dataclass(frozen=True)
+class Settle(ScopeWrite[bool]):
     """More of those that a window is for, where they were too many for its own commit. Whether that is all."""
 
-    scope: Scope
-    action: ClassVar[str] = "settle"
-    lasts: ClassVar[bool] = True
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(*self.scope)
+    action = "settle"
 
     def decide(self, txn: Transaction) -> bool:
         txn.authorize(_owner_of(self.scope))
@@ -166,17 +141,13 @@ def _room_for_window(txn: Transaction, by: str) -> None:
         raise TooManyWindows(MAX_WINDOWS_OF_TOKENS, " of tokens without the right 'admin'")
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadZones:
+@dataclass(frozen=True)
+class ReloadZones(Write[None]):
     """Other zone files are served: what they say is visible from outside, so the index moves."""
 
     reason: str
-    action: ClassVar[str] = "reload-zones"
-    lasts: ClassVar[bool] = False
-
-    @property
-    def subject(self) -> Subject:
-        return Subject()
+    action = "reload-zones"
+    lasts = False
 
     def decide(self, txn: Transaction) -> None:
         txn.authorize(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration
@@ -27,11 +26,11 @@ from discovery.store.rules import (
 from discovery.store.service import Entry, Service
 from discovery.store.tombstones import MAX_SECONDS
 from discovery.store.transaction import MAX_EVENTS, Transaction
-from discovery.store.write import Subject, named_entry
+from discovery.store.write import InstanceWrite, Subject, Write, named_entry
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+@dataclass(frozen=True)
+class Register(Write[Instance]):
     """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
 
     An id that the client chose counts when the instance is added, and is not part of the stored `spec`.
@@ -39,12 +38,11 @@ class Register:
     """
 
     spec: Registration
-    action: ClassVar[str] = "register"
-    lasts: ClassVar[bool] = True
+    action = "register"
 
     @property
     def subject(self) -> Subject:
-        return Subject.of(self.spec.key)
+        return Subject(*self.spec.key)
 
     def decide(self, txn: Transaction) -> Instance:
         spec, key = self.spec, self.spec.key
@@ -64,17 +62,16 @@ class Register:
         return revive(txn, entry, after, "registered again")
 
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
+@dataclass(frozen=True)
+class Upsert(Write[Instance]):
     """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago."""
 
     spec: Registration
-    action: ClassVar[str] = "upsert"
-    lasts: ClassVar[bool] = True
+    action = "upsert"
 
     @property
     def subject(self) -> Subject:
-        return Subject.of(self.spec.key)
+        return Subject(*self.spec.key)
 
     def decide(self, txn: Transaction) -> Instance:
         key = self.spec.key
@@ -118,17 +115,12 @@ def _make_room(txn: Transaction, service: Service) -> None:
     expire(txn, oldest, "made way for a new instance at the service's limit")
 
 
-@dataclass(frozen=True, slots=True)
-class Revive:
+@dataclass(frozen=True)
+class Revive(InstanceWrite[Entry]):
     """The heartbeat of one that is unhealthy or suspect, or whose lease has just run out. UnknownInstance."""
 
-    which: Key | str
-    action: ClassVar[str] = "heartbeat"
-    lasts: ClassVar[bool] = False
-
-    @property
-    def subject(self) -> Subject:
-        return Subject.of(self.which)
+    action = "heartbeat"
+    lasts = False
 
     def decide(self, txn: Transaction) -> Entry:
         entry = named_entry(txn, self.which)
@@ -136,18 +128,12 @@ class Revive:
         return entry
 
 
-@dataclass(frozen=True, slots=True)
-class Deregister:
+@dataclass(frozen=True)
+class Deregister(InstanceWrite[Instance]):
     """UnknownInstance. One whose drain is remembered counts as known: it is forgotten."""
 
-    which: Key | str
     reason: str
-    action: ClassVar[str] = "deregister"
-    lasts: ClassVar[bool] = True
-
-    @property
-    def subject(self) -> Subject:
-        return Subject.of(self.which)
+    action = "deregister"
 
     def decide(self, txn: Transaction) -> Instance:
         try:
@@ -160,8 +146,8 @@ class Deregister:
         return _deregister(txn, entry, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class DeregisterMany:
+@dataclass(frozen=True)
+class DeregisterMany(Write[list[Instance]]):
     """At most MAX_EVENTS of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
 
     The result is those that were removed. UnknownService when there is nothing of a service to remove.
@@ -170,7 +156,6 @@ class DeregisterMany:
     keys: tuple[Key, ...]
     reason: str
     service: str | None = None
-    lasts: ClassVar[bool] = True
 
     @property
     def action(self) -> str:

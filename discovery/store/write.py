@@ -6,9 +6,12 @@ id and its times, keeps the limits, and asks whether the caller may. The writes 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 from discovery.core.instance import Key
+from discovery.core.maintenance import Scope
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 
@@ -23,24 +26,47 @@ class Subject(NamedTuple):
     port: int | None = None
     id: str | None = None
 
-    @classmethod
-    def of(cls, which: Key | str) -> Subject:
-        return cls(id=which) if isinstance(which, str) else cls(*which)
 
+class Write(ABC, Generic[T_co]):
+    """`action`: its name in commits and in the audit log. `lasts`: whether the answer waits until it is safe; what is observed rather
+    than asked for (a check, a heartbeat, time) is not worth the wait.
+    """
 
-class Write(Protocol[T_co]):
     @property
+    @abstractmethod
     def action(self) -> str: ...
 
-    # Whether the answer waits until it is safe. What is observed rather than asked for (a check, a heartbeat) is not worth the wait.
-    @property
-    def lasts(self) -> bool: ...
+    lasts = True
 
     @property
-    def subject(self) -> Subject: ...
+    def subject(self) -> Subject:
+        return Subject()
 
+    @abstractmethod
     def decide(self, txn: Transaction) -> T_co:
         """Raises what is wrong with it; Forbidden."""
+
+
+@dataclass(frozen=True)
+class InstanceWrite(Write[T_co]):
+    """About one instance, by key or id."""
+
+    which: Key | str
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(id=self.which) if isinstance(self.which, str) else Subject(*self.which)
+
+
+@dataclass(frozen=True)
+class ScopeWrite(Write[T_co]):
+    """About an instance or a whole service."""
+
+    scope: Scope
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(*self.scope)
 
 
 def named_entry(txn: Transaction, which: Key | str) -> Entry:

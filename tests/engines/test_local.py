@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ WRITES: list[Write[object]] = [
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: type(write).__name__)
 async def test_a_write_is_a_value(write: Write[object]) -> None:
     kind: Any = type(write)
-    fields = {name: getattr(write, name) for name in kind.__slots__}
+    fields = {field.name: getattr(write, field.name) for field in dataclasses.fields(kind)}
     assert kind(**fields) == write
     assert hash(kind(**fields)) == hash(write)
     name = next(iter(fields))

@@ -172,10 +172,11 @@ class Judge:
             together = {each for each in burst if each.service == service}
             silent = {each for each in self.rows if each.service == service and self.silent(each, now)}
             assert key in together <= silent, "held though not silent"
-            lapsed = [each for each in together if now >= self.rows[each].ends]
+            trusted = [each for each in together if self.rows[each].status in (Status.HEALTHY, Status.FLAPPING)]
+            lapsed = [each for each in trusted if now >= self.rows[each].ends]
             assert lapsed, "held though no lease ran out"
             assert together == silent, "not all of the silent ones are held"
-            # It decided with the one whose lease ran out first; the others of the burst count afterwards.
+            # One whose lease has just run out made it engage; the others of the burst count afterwards.
             self.lapses[self.rows[lapsed[0]].id] = now
             assert self.too_many(service, len(together), now), "the brake engaged for too few"
             hold = self.holds[service] = Hold(now + MAX_SECONDS)

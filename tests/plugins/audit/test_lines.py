@@ -20,7 +20,7 @@ from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registration import Deregister, DeregisterMany, Register, Upsert
 from discovery.store.transaction import MAX_EVENTS, Transaction
-from discovery.store.write import Subject
+from discovery.store.write import Write
 from tests.plugins.audit.house import BY, House, a_house
 from tests.store.making import INTERVAL, START, TTL, WALL, spec
 
@@ -242,10 +242,8 @@ async def test_whoever_may_not_is_told_with_the_errors_name_and_text(
 
 
 async def test_a_kind_of_write_that_is_not_known_is_told_by_its_action_and_by_what_it_did(house: House) -> None:
-    class MoveAway:
+    class MoveAway(Write[Instance]):
         action = "move-away"
-        lasts = True
-        subject = Subject.of(KEY)
 
         def decide(self, txn: Transaction) -> Instance:
             return Drain(KEY, True, "moved").decide(txn)
