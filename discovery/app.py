@@ -53,6 +53,7 @@ class Server:
         self._registry = _registry(settings, self._clock, random)
         self._registry.loaded = False
         self._registry.followers.append(log_commit)
+        self.followers = self._registry.followers  # for the process that this server is run by
         self._clock.on_pause = self._registry.resume
         made = [factory(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]

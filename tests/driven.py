@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TypeVar
 
 from discovery.core.caller import NOBODY
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
 from discovery.store.expiry import Expire
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
@@ -63,6 +65,9 @@ class DrivenRegistry(Registry):
         service = self.service(name)
         keys = tuple(entry.instance.spec.key for entry in service.entries.values()) if service else ()
         return self.do(DeregisterMany(keys, reason, name.lower()), now, wall)
+
+    def counts(self, now: float) -> Counter[Status]:
+        return Counter(entry.status_at(now) for entry in self)
 
     def reload_zones(self, now: float) -> None:
         self.do(ReloadZones("zone files were read again"), now)

@@ -36,6 +36,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal.SIGINT, stop.set)
         loop.add_signal_handler(signal.SIGHUP, server.reload)
     gc_tuning.tune()  # before a large table is restored
+    server.followers.append(gc_tuning.EventCollector().follow_commit)
     for line in await server.start():
         print(line, flush=True)
     notify("READY=1")

@@ -11,16 +11,19 @@ from itertools import count
 
 from discovery.store.service import Entry
 
-# Stale rows may outnumber the valid ones before the heap is rebuilt: keeps the queue within three times the table.
+# Stale rows may outnumber the valid ones before all are looked through: keeps the queue within a few times the table.
 _STALE_PER_VALID = 2
 _STALE_FLOOR = 1024
-# Stale rows that one call drops, 1 µs each.
+# Rows that one call looks through, 1 µs each.
 _STALE_AT_ONCE = 64
+
+_Row = tuple[float, int, Entry]
 
 
 class Deadlines:
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Entry]] = []
+        self._heap: list[_Row] = []
+        self._rest: list[_Row] = []  # a heap too, to be looked through for what is valid
         self._counter = count()  # breaks ties, so that entries are never compared
         self._valid = 0
 
@@ -30,8 +33,9 @@ class Deadlines:
     @property
     def next(self) -> float | None:
         """The earliest deadline, or a time before it; None when nothing waits."""
-        self._drop_stale_head()
-        return self._heap[0][0] if self._heap else None
+        if self._find_first():
+            return self._heap[0][0]
+        return min((heap[0][0] for heap in (self._heap, self._rest) if heap), default=None)
 
     def push(self, entry: Entry, deadline: float) -> None:
         """Wake for `entry` at `deadline`, or earlier if it is already due earlier."""
@@ -42,15 +46,13 @@ class Deadlines:
             self._valid += 1
         entry.due = deadline
         heapq.heappush(self._heap, (deadline, next(self._counter), entry))
-        if len(self._heap) > _STALE_PER_VALID * self._valid + _STALE_FLOOR:
-            self._rebuild()
+        self._look_through()
+        if not self._rest and len(self._heap) > _STALE_PER_VALID * self._valid + _STALE_FLOOR:
+            self._heap, self._rest = [], self._heap
 
     def peek(self, now: float) -> Entry | None:
         """The next entry whose deadline is `now` or earlier; it waits on until it is put off or discarded."""
-        self._drop_stale_head()
-        if not self._heap or self._heap[0][0] > now or self._heap[0][2].due != self._heap[0][0]:
-            return None
-        return self._heap[0][2]
+        return self._heap[0][2] if self._find_first() and self._heap[0][0] <= now else None
 
     def put_off(self, entry: Entry, deadline: float) -> None:
         """Its deadline has come and was dealt with: wake for it at `deadline`."""
@@ -67,14 +69,29 @@ class Deadlines:
             entry.due = None
             self._valid -= 1
 
-    def _drop_stale_head(self) -> None:
-        """Some of them: after a mass removal they come by the ten thousand."""
-        heap = self._heap
+    def _find_first(self) -> bool:
+        """Whether the first row is that of the earliest deadline. It may take several calls: after a mass removal stale rows come by the
+        ten thousand.
+        """
         for _ in range(_STALE_AT_ONCE):
-            if not heap or heap[0][2].due == heap[0][0]:
-                return
-            heapq.heappop(heap)
+            heap, rest = self._heap, self._rest
+            if rest and (not heap or rest[0] < heap[0]):
+                self._keep(heapq.heappop(rest))
+            elif not heap or _valid(heap[0]):
+                return bool(heap)
+            else:
+                heapq.heappop(heap)
+        return False
 
-    def _rebuild(self) -> None:
-        self._heap = [row for row in self._heap if row[2].due == row[0]]
-        heapq.heapify(self._heap)
+    def _look_through(self) -> None:
+        """Some of the rows of a queue that had too many stale ones. Without its last row a heap is a heap."""
+        for _ in range(min(_STALE_AT_ONCE, len(self._rest))):
+            self._keep(self._rest.pop())
+
+    def _keep(self, row: _Row) -> None:
+        if _valid(row):
+            heapq.heappush(self._heap, row)
+
+
+def _valid(row: _Row) -> bool:
+    return row[2].due == row[0]

@@ -11,7 +11,6 @@ from random import Random
 from discovery.core.event import Commit
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.core.status import SILENT, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.drains import Drains
@@ -73,19 +72,6 @@ class State(Table):
         self._windows = Windows()
 
     # -- reading
-
-    def counts(self, now: float) -> Mapping[Status, int]:
-        """Instances by status, exactly: those too whose lease has run out and of whom nobody was told yet (0.1 µs an instance then)."""
-        counts = self.liveness.counts
-        deadline = self.liveness.next
-        if deadline is None or deadline > now:
-            return counts
-        lapsed = Counter(
-            status for entry in self if not entry.lease.alive(now) and (status := entry.instance.status) not in SILENT
-        )
-        exact = {status: count - lapsed[status] for status, count in counts.items()}
-        exact[Status.UNHEALTHY] += lapsed.total()
-        return exact
 
     @property
     def windows(self) -> Mapping[Scope, Window]:

@@ -483,3 +483,16 @@ def test_where_it_does_not_engage_a_mass_of_lapses_takes_time_in_proportion(
     print(f"2000 lapses at once: {seconds * 1e3:.1f} ms")
     assert set(log.kinds()) == {Kind.UNHEALTHY}
     assert seconds < 0.25
+
+
+def test_a_mass_of_old_lapses_is_forgotten_at_once_and_freed_little_by_little() -> None:
+    brake = a_brake()
+    for number in range(1_000):
+        brake.lapsed(f"old-{number}", START + number / 1_000)
+    assert brake.lapses("old-0", START + 1) == 1_000
+    assert brake.lapses("new", START + TTL + 1) == 1
+    brake.lapsed("new", START + TTL + 1)
+    brake.lapsed("newer", START + TTL + 2)
+    assert brake.lapses("newer", START + TTL + 2) == 2
+    brake.came_back("new")
+    assert brake.lapses("newer", START + TTL + 2) == 1

@@ -65,17 +65,12 @@ class Pages(RuleBasedStateMachine):
         assert told[Status.UNHEALTHY] == sum(entry.status is Status.UNHEALTHY for entry in self.registry)
 
     @invariant()
-    def counted_are_those_whose_lease_ran_out_whether_or_not_anybody_was_told(self) -> None:
-        counts = self.registry.counts(self.now)
-        assert counts[Status.UNHEALTHY] == sum(not entry.lease.alive(self.now) for entry in self.registry)
-        assert sum(counts.values()) == len(self.registry)
-
-    @invariant()
     def after_the_reaper_those_marked_are_those_whose_lease_ran_out(self) -> None:
         self.registry.advance(self.now, ALL)
-        assert self.registry.counts(self.now)[Status.UNHEALTHY] == sum(
+        assert self.registry.liveness.counts[Status.UNHEALTHY] == sum(
             not entry.lease.alive(self.now) for entry in self.registry
         )
+        assert sum(self.registry.liveness.counts.values()) == len(self.registry)
 
     @invariant()
     def pages_follow_the_sorted_names(self) -> None:

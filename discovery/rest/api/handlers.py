@@ -24,6 +24,7 @@ from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.batch import register_all, renew_all
+from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.listing import Listing
 from discovery.rest.api.requests import (
@@ -203,8 +204,8 @@ class Handlers:
     async def deregister_service(self, request: web.Request) -> web.Response:
         name = label(request.match_info["name"], "name")
         service = self._registry.service(name)
-        keys = [entry.instance.spec.key for entry in service.entries.values()] if service else []
-        removed = await self._deregister_all(keys, asked_by(request), fold(name), caller_of(request))
+        entries = list(service.entries.values()) if service else []
+        removed = await self._deregister_all(entries, asked_by(request), fold(name), caller_of(request))
         content = {
             "message": "Service deregistered successfully",
             "serviceName": service.name if service else name,
@@ -214,9 +215,9 @@ class Handlers:
 
     async def clear(self, request: web.Request) -> web.Response:
         """All that is registered now."""
-        keys = [entry.instance.spec.key for entry in self._registry]
-        services = {key.service for key in keys}
-        removed = await self._deregister_all(keys, f"cleared, {asked_by(request)}", None, caller_of(request))
+        services = list(self._registry.services)
+        reason = f"cleared, {asked_by(request)}"
+        removed = await self._deregister_all(list(self._registry), reason, None, caller_of(request))
         content = {
             "message": "Registry cleared",
             "servicesRemoved": sum(name not in self._registry.services for name in services),
@@ -224,15 +225,22 @@ class Handlers:
         }
         return self._reply(content)
 
-    async def _deregister_all(self, keys: list[Key], reason: str, service: str | None, caller: Caller) -> int:
-        """Some at a time, each in a turn of its own, so that a large table does not hold the event loop. How many there were."""
-        parts = [tuple(keys[start : start + MAX_EVENTS]) for start in range(0, len(keys), MAX_EVENTS)] or [()]
-        writes = []
-        for part in parts:
-            write = DeregisterMany(part, reason, service)
-            writes.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+    async def _deregister_all(self, entries: list[Entry], reason: str, service: str | None, caller: Caller) -> int:
+        """Some at a time, each in a turn of its own, so that a large table does not hold the event loop. How many there were.
+
+        `entries` is emptied: the last reference to so many must not go in one turn.
+        """
+        entries.reverse()
+        counts: list[asyncio.Future[int]] = []
+        while entries or not counts:
+            keys = tuple(entry.instance.spec.key for entry in entries[: -MAX_EVENTS - 1 : -1])
+            del entries[-MAX_EVENTS:]
+            counts.append(asyncio.ensure_future(self._deregister_some(DeregisterMany(keys, reason, service), caller)))
             await asyncio.sleep(0)  # they are made safe together
-        return sum(len(removed) for removed in await asyncio.gather(*writes))
+        return sum(await asyncio.gather(*counts))
+
+    async def _deregister_some(self, write: DeregisterMany, caller: Caller) -> int:
+        return len(await self._engine.submit(write, caller))
 
     # -- what others ask
 
@@ -264,6 +272,7 @@ class Handlers:
 
     async def stats(self, request: web.Request) -> web.Response:
         registry = self._registry
+        counts = await count_by_status(registry, self._clock)
         content = {
             "totalRegistrations": registry.accepted[Register.action] + registry.accepted[Upsert.action],
             "totalHeartbeats": registry.renewals,
@@ -274,7 +283,7 @@ class Handlers:
             "uptime": self._uptime(),
             "heartbeatTimeout": f"{registry.lease_ttl:g}s",
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
-            "instancesByStatus": {status.value: count for status, count in registry.counts(self._clock()).items()},
+            "instancesByStatus": {status.value: count for status, count in counts.items()},
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
             **self._more_stats(),
         }

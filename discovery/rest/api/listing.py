@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from discovery.core.errors import InvalidField
 from discovery.core.status import Status
 from discovery.rest.api import views
+from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.times import Times
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
@@ -38,7 +39,7 @@ class Listing:
     async def services(self, request: web.Request) -> web.StreamResponse:
         """All, streamed, or with `limit` (and `after`, a name) a page."""
         if "limit" in request.query or "after" in request.query:
-            return self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
+            return await self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
         response = web.StreamResponse()
         response.content_type = _JSON
         await response.prepare(request)
@@ -62,17 +63,18 @@ class Listing:
             await asyncio.sleep(0)
             return bytes(gathered)
 
-    def _page(self, after: str, limit: str) -> web.Response:
+    async def _page(self, after: str, limit: str) -> web.Response:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
         if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= _PAGE:
             raise InvalidField("limit", f"must be a whole number from 1 to {_PAGE}")
         registry, size = self._registry, int(limit)
+        healthy = (await count_by_status(registry, self._clock))[Status.HEALTHY]
         services = registry.page(after, size + 1)
         now = self._clock()
         content = {
             "totalServices": len(registry.services),
             "totalInstances": len(registry),
-            "totalHealthyInstances": registry.counts(now)[Status.HEALTHY],
+            "totalHealthyInstances": healthy,
             "services": {each.name: self._service(each, now) for each in services[:size]},
             "next": services[size - 1].name if len(services) > size else None,
             "timestamp": self._times.now(),

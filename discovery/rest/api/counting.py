@@ -1,0 +1,30 @@
+"""How many instances there are of each status, as a reader has to see them now: those too whose lease has run out and of whom nobody
+was told yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from discovery.core.status import Status
+from discovery.store.registry import Registry
+
+# Instances for one turn of the event loop, 0.3 µs each.
+_PER_TURN = 2_500
+
+
+async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Mapping[Status, int]:
+    """At once when everybody was told; while a mass of leases runs out, one by one, in several turns."""
+    deadline = registry.liveness.next
+    if deadline is None or deadline > clock():
+        return registry.liveness.counts
+    entries = list(registry)
+    counts = Counter(dict.fromkeys(Status, 0))
+    for start in range(0, len(entries), _PER_TURN):
+        if start:
+            await asyncio.sleep(0)
+        now = clock()
+        counts.update([entry.status_at(now) for entry in entries[start : start + _PER_TURN]])
+    return counts
