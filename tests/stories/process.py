@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,8 +105,17 @@ def running(cwd: Path = ROOT, prefix: Sequence[str] = (), **settings: str | int 
 
     `prefix`: a command that starts it, such as `taskset -c 0`.
     """
+    with running_command([*prefix, sys.executable, "-m", "discovery"], cwd, settings) as server:
+        yield server
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str], cwd: Path, settings: Mapping[str, str | int | float]
+) -> Iterator[Discovery]:
+    """As `running`, for a command that starts another checkout's server, or serves in another way."""
     process = subprocess.Popen(
-        [*prefix, sys.executable, "-m", "discovery"],
+        command,
         cwd=cwd,
         env=environment(**settings),
         stdout=subprocess.PIPE,

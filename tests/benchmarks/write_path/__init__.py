@@ -1,0 +1,1 @@
+"""What the way of a write costs: in the registry, in memory, over HTTP, and how long it holds the event loop."""
