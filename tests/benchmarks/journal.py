@@ -8,8 +8,6 @@ python -m tests.benchmarks.journal [FOLDER]
 from __future__ import annotations
 
 import asyncio
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +23,9 @@ from discovery.plugins.journal.rows import of_instance
 from discovery.plugins.journal.schema import PUT_INSTANCE
 from discovery.plugins.journal.writer import Writer, writer_of
 from tests.benchmarks import report
-from tests.benchmarks.isolation import enter, program
-from tests.benchmarks.rivals import CLIENT_CORE, SERVER_CORE
+from tests.benchmarks.isolation import enter
+from tests.benchmarks.rivals import SERVER_CORE
+from tests.benchmarks.wrk import wrk
 from tests.stories.process import running
 
 SECONDS = 3
@@ -101,18 +100,11 @@ def _put(number: int) -> Op:
 def _registrations(data: str | None) -> float:
     prefix = ["taskset", "-c", SERVER_CORE]
     settings: dict[str, str | int] = {"LOG_LEVEL": "warning", "REGISTERS_PER_SECOND": 0, "DATA_DIR": data or ""}
-    with running(Path(), prefix, **settings) as server, tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "register.lua"
-        script.write_text(_REGISTER)
-        command = ["taskset", "-c", CLIENT_CORE, program("wrk"), "-t1", "-c32", f"-d{SECONDS}s", "-s", str(script)]
-        command.append(f"http://127.0.0.1:{server.port}")
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in output, output
-    match = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    assert match, output
+    with running(Path(), prefix, **settings) as server:
+        rate = wrk(server.port, _REGISTER, 32, SECONDS).a_second
     where = "with the journal" if data else "in memory alone "
-    print(f"HTTP      32 connections, {where}          {float(match[1]):10,.0f} registrations/s", flush=True)
-    return float(match[1])
+    print(f"HTTP      32 connections, {where}          {rate:10,.0f} registrations/s", flush=True)
+    return rate
 
 
 if __name__ == "__main__":
