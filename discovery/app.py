@@ -67,6 +67,7 @@ class Server:
         self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls)
         self._names.zones.on_reload = self._zones_reloaded
+        self._reload: asyncio.Task[None] | None = None
         self._web = Web(
             settings,
             self._registry,
@@ -103,6 +104,8 @@ class Server:
         """Also after a start that failed halfway. One part that fails to close keeps no other from it."""
         self._reaper.stop()
         self._clock.stop()
+        if self._reload is not None:
+            self._reload.cancel()
         closing = [*self._names.closing(), *self._web.closing()]
         if self._certificates is not None:
             closing.append(self._certificates.close)

@@ -1,7 +1,7 @@
 """Commits as JSON and back: one text for the history on disk, for other processes and for replay.
 
-A field that a newer version has and this one does not know is kept as it is read (`Registration.of` ignores it); a kind or an event
-that is not known is UnknownEvent, for nobody can apply what he does not understand.
+A field that a newer version has and this one does not know is passed over; a kind or a status that is not known is UnknownEvent, for
+nobody can apply what he does not understand.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.maintenance import Scope, Window
@@ -39,7 +39,7 @@ def decode(text: bytes) -> Commit:
         by = Caller(found["by"]["address"], found["by"]["name"])
         events = tuple(_event(event) for event in found["events"])
         return Commit(found["index"], found["wall"], by, found["action"], events)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, InvalidField) as error:
         raise ValueError(f"it is no commit: {error!r}") from None
 
 
@@ -123,11 +123,11 @@ def _window(found: Mapping[str, Any] | None) -> Window | None:
 
 
 def _of_drained(drained: Drained | None) -> Json | None:
-    return None if drained is None else {"instance": of_instance(drained.instance), "until": drained.until}
+    return None if drained is None else drained._asdict()
 
 
 def _drained(found: Mapping[str, Any] | None) -> Drained | None:
-    return None if found is None else Drained(instance(found["instance"]), found["until"])
+    return None if found is None else Drained(*(found[field] for field in Drained._fields))
 
 
 def _known(of: Any, value: object) -> Any:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 
@@ -73,10 +73,20 @@ class WindowEvent(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """An instance that was draining when it was removed for its silence: it drains again if it comes back before `until` (epoch s)."""
+    """What is remembered of an instance that was draining when it was removed for its silence: it drains again, `since` then, if it comes
+    back before `until`. Epoch seconds. `name`: of its service, as shown.
+    """
 
-    instance: Instance
+    id: str
+    name: str
+    registered_at: float
+    since: float
     until: float
+
+    def instance(self, key: Key) -> Instance:
+        """As far as it is remembered, and no longer draining."""
+        spec = Registration(name=self.name, ip=key.ip, port=key.port)
+        return Instance(self.id, self.registered_at, spec, status=Status.UNHEALTHY)
 
 
 class DrainEvent(NamedTuple):
@@ -101,7 +111,7 @@ class ZonesEvent(NamedTuple):
 Event = InstanceEvent | WindowEvent | DrainEvent | ZonesEvent
 
 
-# Of an event without its metadata: two instances, a reason, and their share of the commit.
+# Of an event about plain instances: two instances, a reason, and their share of the commit.
 _EVENT_OCTETS = 750
 
 
@@ -110,8 +120,8 @@ def octets_of(event: Event) -> int:
     if not isinstance(event, InstanceEvent):
         return _EVENT_OCTETS
     after, before = event.after, event.before
-    new = 0 if after is None else len(after.spec.metadata)
-    old = 0 if before is None or (after is not None and before.spec is after.spec) else len(before.spec.metadata)
+    new = 0 if after is None else after.spec.extra_octets
+    old = 0 if before is None or (after is not None and before.spec is after.spec) else before.spec.extra_octets
     return _EVENT_OCTETS + new + old
 
 

@@ -22,6 +22,9 @@ MAX_PORTS = 32
 DEFAULT_WEIGHT = 100
 DEFAULT_PRIORITY = 10
 
+# Of a label and its place in a list; a port takes two.
+_LABEL_OCTETS = 112
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _PROTOCOLS = ("tcp", "udp")
 
@@ -103,6 +106,12 @@ class Registration:
     @property
     def key(self) -> Key:
         return Key(fold(self.name), self.ip, self.port)
+
+    @property
+    def extra_octets(self) -> int:
+        """About what it takes in memory beyond a plain registration."""
+        lists = _LABEL_OCTETS * (len(self.tags) + 2 * len(self.ports))
+        return len(self.metadata) + lists + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
 
 
 # The optional fields of a registration, each with its name in JSON: the one list for HTTP, the journal, the audit log and other nodes.

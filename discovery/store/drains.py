@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from discovery.core.event import Drained
 from discovery.core.instance import Key
 
-# 700 octets each. Beyond, the oldest are given up.
+# 500 octets each. Beyond, the oldest are given up.
 MAX_KEPT = 16_384
 
 

@@ -8,6 +8,7 @@ from discovery.core.status import Status
 from discovery.store.rules import (
     ask_brake,
     expire,
+    hold_more,
     lapse,
     living,
     set_window,
@@ -30,10 +31,16 @@ class Expire(Write[bool]):
 
     def decide(self, txn: Transaction) -> bool:
         state, now = txn.state, txn.now
-        if state.unsettled:
-            scope, reason = next(iter(state.unsettled.items()))
-            settle(txn, scope, reason)
+        if state.half_held:
+            name = next(iter(state.half_held))
+            service = state.service(name)
+            if service is None or hold_more(txn, service):
+                del state.half_held[name]
             return True
+        for scope, left in state.unsettled.items():
+            if left.since <= now:
+                settle(txn, scope, left.reason)
+                return True
         if (over := state.window_over(now)) is not None:
             reason = "the maintenance window is over"
             set_window(txn, over, None, reason)

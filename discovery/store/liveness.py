@@ -74,7 +74,7 @@ class Liveness:
         self._deadlines.discard(entry)
 
     def changed(self, entry: Entry, service: Service, event: InstanceEvent, at: float, released: bool) -> None:
-        """After the entry has the event's `after`. `released`: a suspect that time alone has made something else."""
+        """After the entry has the event's `after`. `released`: it is a suspect that the brake lets go."""
         assert event.before is not None
         assert event.after is not None
         before, after = event.before.status, event.after.status

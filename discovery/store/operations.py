@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from discovery.core.event import ZonesEvent
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
-from discovery.core.status import Status
 from discovery.store.errors import (
     NoWindow,
     TooManyWindows,
@@ -16,7 +15,7 @@ from discovery.store.errors import (
 from discovery.store.rules import (
     catch_up,
     decree,
-    forget_drain,
+    forget_absent,
     set_window,
     settle,
 )
@@ -43,11 +42,9 @@ class Drain(InstanceWrite[Instance]):
         try:
             entry = named_entry(txn, self.which)
         except UnknownInstance:
-            known = isinstance(self.which, Key) and not self.draining
-            drained = forget_drain(txn, self.which, self.reason) if known and isinstance(self.which, Key) else None
-            if drained is None:
-                raise
-            return drained.instance._replace(draining_since=None, status=Status.UNHEALTHY)
+            if not self.draining and (absent := forget_absent(txn, self.which, self.reason)) is not None:
+                return absent
+            raise
         if entry.instance.draining == self.draining:
             return entry.instance
         after = catch_up(txn, entry)._replace(draining_since=txn.wall if self.draining else None)
@@ -91,8 +88,9 @@ class Maintain(ScopeWrite[bool]):
         txn.authorize(_owner_of(self.scope))
         txn.state.affected(self.scope, known=True)
         window = replace(self.window, by="" if txn.by.grants.admin else txn.by.name)
-        if self.scope not in txn.windows:
-            _room_for_window(txn, window.by)
+        known = txn.windows.get(self.scope)
+        if known is None or known.by != window.by:
+            _room_for_window(txn, window.by, known is None)
         reason = f"maintenance: {window.reason}"
         set_window(txn, self.scope, window, reason)
         return settle(txn, self.scope, reason)
@@ -122,8 +120,8 @@ class Settle(ScopeWrite[bool]):
 
     def decide(self, txn: Transaction) -> bool:
         txn.authorize(_owner_of(self.scope))
-        reason = txn.state.unsettled.get(self.scope)
-        return reason is None or settle(txn, self.scope, reason)
+        left = txn.state.unsettled.get(self.scope)
+        return left is None or settle(txn, self.scope, left.reason)
 
 
 def _owner_of(scope: Scope) -> str | None:
@@ -131,9 +129,10 @@ def _owner_of(scope: Scope) -> str | None:
     return None if scope.ip is None else scope.service
 
 
-def _room_for_window(txn: Transaction, by: str) -> None:
+def _room_for_window(txn: Transaction, by: str, new: bool) -> None:
+    """`new` False: it takes the place of somebody else's."""
     owners = [window.by for window in txn.windows.values()]
-    if len(owners) >= MAX_WINDOWS:
+    if new and len(owners) >= MAX_WINDOWS:
         raise TooManyWindows(MAX_WINDOWS)
     if by and owners.count(by) >= MAX_WINDOWS_PER_TOKEN:
         raise TooManyWindows(MAX_WINDOWS_PER_TOKEN, f" of the token {by}")

@@ -69,7 +69,7 @@ class Reaper:
             _log.exception("what has become due could not be carried out; it is tried again in %g s", RETRY_SECONDS)
             self._sleep_until(self._clock() + RETRY_SECONDS)
         else:
-            self._schedule()
+            self._schedule() if self._engine.leads else self._sleep_until(self._clock() + RETRY_SECONDS)
 
     def _schedule(self) -> None:
         self._sleep_until(self._registry.next_deadline())

@@ -19,6 +19,7 @@ from discovery.store.errors import (
 from discovery.store.rules import (
     catch_up,
     expire,
+    forget_absent,
     forget_drain,
     living,
     revive,
@@ -96,7 +97,7 @@ def _add(txn: Transaction, spec: Registration, key: Key, own_id: str | None, ser
     if service is not None and full:
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, key, "it is registered again, and drains")
-    since = None if drained is None else drained.instance.draining_since
+    since = None if drained is None else drained.since
     instance = Instance(own_id or state.new_id(), txn.wall, spec, since, state.ttl_of(spec))
     status = living(txn, instance)
     if status is not Status.HEALTHY:
@@ -139,10 +140,9 @@ class Deregister(InstanceWrite[Instance]):
         try:
             entry = named_entry(txn, self.which)
         except UnknownInstance:
-            drained = forget_drain(txn, self.which, self.reason) if isinstance(self.which, Key) else None
-            if drained is None:
-                raise
-            return drained.instance
+            if (absent := forget_absent(txn, self.which, self.reason)) is not None:
+                return absent
+            raise
         return _deregister(txn, entry, self.reason)
 
 

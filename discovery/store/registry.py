@@ -7,6 +7,7 @@ seconds) and `wall` (epoch seconds) come from the caller.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -18,12 +19,16 @@ from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
-from discovery.store.state import State
-from discovery.store.transaction import Authorize, Transaction
+from discovery.store.state import State, Unsettled
+from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
 from discovery.store.write import Write
 
 T = TypeVar("T")
 
+_log = logging.getLogger("discovery.registry")
+
+# After so long time finishes what concerns a large service: its commits follow each other as fast as the disk takes them.
+SETTLE_SECONDS = 1.0
 # A pause that took at least this part of a lease may have swallowed the heartbeat that was due in it.
 _SWALLOWED = 1 / 3
 
@@ -54,6 +59,7 @@ class Registry(State):
             entry.lease.renew(now)
         for scope in txn.settled:
             self.unsettled.pop(scope, None)
+        self.half_held.update(dict.fromkeys(txn.half_held))
         self.accepted[write.action] += 1
         return result
 
@@ -74,12 +80,31 @@ class Registry(State):
             elif isinstance(event, WindowEvent):
                 window = event.after
                 self._windows.set(event.scope, window, 0.0 if window is None else at + window.until - commit.wall)
-                self.unsettled[event.scope] = event.reason
+                self._unsettle(event, commit, at)
             elif isinstance(event, DrainEvent):
                 self.drains.set(event.key, event.after)
         self.log.append(commit)
+        self._tell(commit)
+
+    def _tell(self, commit: Commit) -> None:
         for follow in self.followers:
-            follow(commit)
+            try:
+                follow(commit)
+            except Exception:  # a defect of one must not keep the others from what has happened
+                _log.exception("a follower failed at commit %d; the others go on", commit.index)
+
+    def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
+        service = self._services.get(event.scope.service)
+        if event.scope.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 2:
+            since = at if commit.action == Expire.action else at + SETTLE_SECONDS
+            self.unsettled[event.scope] = Unsettled(event.reason, since)
+
+    def _released(self, event: InstanceEvent) -> bool:
+        """Whether the brake let go of a suspect: nothing else accounts for what it is now."""
+        before, after = event.before, event.after
+        if before is None or after is None or before.status is not Status.SUSPECT or event.renews:
+            return False
+        return before.with_status(after.status) == after and self.window(after) is None
 
     def _apply(self, event: InstanceEvent, commit: Commit, at: float) -> None:
         before, after = event.before, event.after
@@ -101,7 +126,7 @@ class Registry(State):
             else:
                 entry.lease.renew(at)
             entry.lease.ttl = after.ttl
-        self.liveness.changed(entry, service, event, at, released=commit.action == Expire.action)
+        self.liveness.changed(entry, service, event, at, self._released(event))
 
     def _put(self, instance: Instance, index: int, at: float, sorted: bool = True) -> None:
         spec = instance.spec
@@ -135,8 +160,7 @@ class Registry(State):
         events = tuple(self._restore(instance, now) for instance in snapshot.instances)
         self._sort()
         self.log.begin(self.index)
-        for follow in self.followers:
-            follow(Commit(self.index, wall, SERVER, RESTORE, events))
+        self._tell(Commit(self.index, wall, SERVER, RESTORE, events))
 
     def _restore(self, stored: Instance, now: float) -> InstanceEvent:
         spec = stored.spec

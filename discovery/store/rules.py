@@ -16,6 +16,8 @@ from discovery.store.windows import window_of, with_window
 
 # Seconds for which the drain of an instance that was removed for its silence is remembered: a deployment that is finished next day.
 DRAIN_REMEMBERED = 24 * 3600.0
+# Seconds for which the silent ones of a service need not be counted again: a mass of lapses takes a few milliseconds.
+_CALM = 0.01
 # Room in a commit for what a decision does besides: a brake that engages leaves it for the write that came upon it.
 _ASIDE = 4
 
@@ -46,12 +48,26 @@ def lapse(txn: Transaction, entry: Entry) -> Instance:
     suspects = _suspects(txn, entry, service)
     if not suspects:
         return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {entry.lease.ttl:g} s")
+    _hold(txn, service, suspects)
+    return txn.current(entry)
+
+
+def _hold(txn: Transaction, service: Service, suspects: list[Entry]) -> None:
     held = 0 if service.hold is None else service.hold.suspects
     share = f"as {held + len(suspects)} of {len(service.entries)} are: held by the brake"
     for each in suspects:
         silence = f"silent for {txn.now - each.lease.renewed_at:.1f} s, {share}"
         txn.change(each, txn.current(each), Status.SUSPECT, silence)
-    return txn.current(entry)
+
+
+def hold_more(txn: Transaction, service: Service) -> bool:
+    """More of the silent ones of a service, where they were too many for the commit in which the brake engaged. Whether that is all."""
+    if service.hold is None or txn.now >= service.hold.until:
+        return True
+    silent = [each for each in service.entries.values() if not each.suspect and _is_silent(txn, each)]
+    fit = txn.room - _ASIDE
+    _hold(txn, service, silent[:fit])
+    return len(silent) <= fit
 
 
 def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
@@ -63,7 +79,11 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     if service.hold is not None:
         return [entry] if now < service.hold.until else []  # later it is letting go already
     lapses = brake.lapses(entry.instance.id, now)
-    if service.calm_at == now and not brake.engages_everywhere(lapses, everywhere):
+    if (
+        service.calm_at is not None
+        and now < service.calm_at + _CALM
+        and not brake.engages_everywhere(lapses, everywhere)
+    ):
         return []  # a mass of lapses is counted once, not once for each
     silent = [each for each in service.entries.values() if _is_silent(txn, each)]
     if not brake.engages(len(silent), len(service.entries), lapses, everywhere):
@@ -72,7 +92,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     fit = max(1, txn.room - _ASIDE)
     if len(silent) <= fit:
         return silent
-    # The others follow when their own leases run out: the hold is there then.
+    txn.half_held.append(service.key.decode())
     return [entry, *(each for each in silent if each is not entry)][:fit]
 
 
@@ -117,7 +137,8 @@ def expire(txn: Transaction, entry: Entry, reason: str) -> None:
     """It is removed for its silence; its drain is remembered."""
     instance = txn.remove(Kind.EXPIRED, entry, reason)
     if instance.draining_since is not None:
-        drained = Drained(instance, txn.wall + DRAIN_REMEMBERED)
+        since, until = instance.draining_since, txn.wall + DRAIN_REMEMBERED
+        drained = Drained(instance.id, instance.spec.name, instance.registered_at, since, until)
         txn.add(DrainEvent(instance.spec.key, None, drained, "it was draining when it fell silent"))
 
 
@@ -127,6 +148,12 @@ def forget_drain(txn: Transaction, key: Key, reason: str) -> Drained | None:
     if drained is not None:
         txn.add(DrainEvent(key, drained, None, reason))
     return drained
+
+
+def forget_absent(txn: Transaction, which: Key | str, reason: str) -> Instance | None:
+    """Of one that is not registered, by key: its drain is forgotten, if it was remembered."""
+    drained = forget_drain(txn, which, reason) if isinstance(which, Key) else None
+    return drained.instance(which) if drained is not None and isinstance(which, Key) else None
 
 
 # -- maintenance windows

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
+from typing import NamedTuple
 
 from discovery.core.event import Commit
 from discovery.core.instance import Instance, Key, Registration
@@ -24,13 +25,22 @@ from discovery.store.windows import Windows, window_of
 Follower = Callable[[Commit], None]
 
 
+class Unsettled(NamedTuple):
+    """Of a window over more instances than one commit holds. `since`: when time has to finish it, monotonic seconds, should whoever opened
+    or ended it have gone.
+    """
+
+    reason: str
+    since: float
+
+
 class State(Table):
     """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
 
     `index`: of the last commit. `loaded` is False while the table is still being filled at start: a name that is missing then
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
-    each node's own. `unsettled`: scopes whose window has changed
-    and whose instances may not follow it yet, with the reason.
+    each node's own. `unsettled`: large services whose window has
+    changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     """
 
     def __init__(
@@ -67,7 +77,8 @@ class State(Table):
         no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
         self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
         self.drains = Drains()
-        self.unsettled: dict[Scope, str] = {}
+        self.unsettled: dict[Scope, Unsettled] = {}
+        self.half_held: dict[str, None] = {}
         self._tombstones = Tombstones()
         self._windows = Windows()
 
@@ -96,9 +107,12 @@ class State(Table):
 
     def next_deadline(self) -> float | None:
         """When `Expire` has something to do, or earlier; None when nothing is registered."""
-        if self.unsettled:
+        if self.half_held:
             return float("-inf")
-        entries, windows = self.liveness.next, self._windows.next
-        if windows is None:
-            return entries
-        return windows if entries is None else min(entries, windows)
+        deadline = self.liveness.next
+        if self._windows.next is not None:
+            deadline = self._windows.next if deadline is None else min(deadline, self._windows.next)
+        if self.unsettled:
+            since = min(left.since for left in self.unsettled.values())
+            deadline = since if deadline is None else min(deadline, since)
+        return deadline

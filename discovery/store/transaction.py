@@ -27,10 +27,23 @@ MAX_EVENTS = 100
 class Transaction:
     """`now`: monotonic seconds; `wall`: epoch seconds.
 
-    For when it is carried out: `beats`, leases that are renewed without an event; `settled`, scopes whose instances all follow the windows.
+    For when it is carried out: `beats`, leases that are renewed without an event; `settled`, scopes whose instances all follow the windows;
+    `half_held`, services (folded names) of whose silent ones the brake could not hold all in one commit.
     """
 
-    __slots__ = ("_after", "_authorize", "beats", "by", "events", "now", "settled", "state", "wall", "windows")
+    __slots__ = (
+        "_after",
+        "_authorize",
+        "beats",
+        "by",
+        "events",
+        "half_held",
+        "now",
+        "settled",
+        "state",
+        "wall",
+        "windows",
+    )
 
     def __init__(self, state: State, now: float, wall: float, by: Caller, authorize: Iterable[Authorize] = ()) -> None:
         self.state = state
@@ -41,6 +54,7 @@ class Transaction:
         self.events: list[Event] = []
         self.beats: list[Entry] = []
         self.settled: list[Scope] = []
+        self.half_held: list[str] = []
         self._authorize = authorize
         self._after: dict[str, Instance] = {}  # by id: those that the events have changed
 

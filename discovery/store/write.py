@@ -1,6 +1,7 @@
 """A write but for heartbeats, as a value: what HTTP (and any plugin) hands to the engine, and the engine decides and applies.
 
-`decide` reads the transaction and adds events to it, or raises the registry's error and has changed nothing. It gives each thing its
+`decide` reads the transaction and adds events to it, or raises the registry's error: the table is as it was (what it may note down are
+estimates: when to ask again, when nothing was amiss). It gives each thing its
 id and its times, keeps the limits, and asks whether the caller may. The writes themselves: `registration`, `operations`, `expiry`.
 """
 

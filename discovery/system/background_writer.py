@@ -130,7 +130,13 @@ class BackgroundWriter(Generic[T]):
             self._overdue = self._loop.call_later(self._patience, self._is_overdue)
             self._groups.put(self._backlog.group())
         elif self._closing:
-            self._groups.put(None)
+            self._finish()
+
+    def _finish(self) -> None:
+        """Nothing more is written: whoever still waits, or comes later, is told."""
+        self._groups.put(None)
+        self._failing = self._failing or "the server is ending"
+        self._tell(self._backlog.added, self._failing)
 
     def _is_overdue(self) -> None:
         self._fail(f"the disk has not answered for {self._patience:g} s")
@@ -145,7 +151,7 @@ class BackgroundWriter(Generic[T]):
         if reason is None:  # not at once: those who are told now put their next items first
             self._next = self._loop.call_soon(self._start)
         elif self._closing:
-            self._groups.put(None)
+            self._finish()
         else:
             self._next = self._loop.call_later(retry_after(self._failures), self._start)
         self._tell(self._backlog.done, None)

@@ -28,8 +28,8 @@ EVENTS: list[Event] = [
     InstanceEvent(Kind.DEREGISTERED, "web", AFTER, None, "asked", buried_until=1e9 + 60),
     WindowEvent(SCOPE, None, Window("upgrade", 2e9, "ci"), "maintenance"),
     WindowEvent(Scope("web"), Window("upgrade", 2e9), None, "over"),
-    DrainEvent(KEY, None, Drained(AFTER, 2e9), "it was draining"),
-    DrainEvent(KEY, Drained(AFTER, 2e9), None, "registered again"),
+    DrainEvent(KEY, None, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), "it was draining"),
+    DrainEvent(KEY, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), None, "registered again"),
     ZonesEvent("read again"),
 ]
 

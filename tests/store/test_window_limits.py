@@ -64,3 +64,11 @@ def test_who_opened_a_window_outlasts_a_restart(registry: DrivenRegistry) -> Non
     after.load(registry.snapshot(START, WALL), START, WALL)
     with pytest.raises(TooManyWindows, match="of the token ci"):
         maintain(after, CI, 4)
+
+
+def test_a_token_that_takes_over_others_windows_has_no_more_than_its_share(registry: DrivenRegistry) -> None:
+    maintain(registry, ADMIN, *range(1, 11))
+    maintain(registry, CI, 1, 2, 3)
+    with pytest.raises(TooManyWindows, match="of the token ci"):
+        maintain(registry, CI, 4)
+    assert sum(window.by == "ci" for window in registry.windows.values()) == 3

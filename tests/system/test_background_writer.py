@@ -353,6 +353,14 @@ async def test_close_gives_up_a_disk_that_hangs(file: FakeFile) -> None:
     assert file.content == ["first", "second"], "it answered in time after all"
 
 
+async def test_whoever_waits_for_what_was_put_after_the_end_is_told(file: FakeFile) -> None:
+    writer = a_writer(file)
+    await writer.settled(writer.put("before"))
+    await writer.close(LIMIT)
+    with pytest.raises(WriteRefused, match="ending"):
+        await writer.settled(writer.put("after"))
+
+
 async def test_what_is_put_after_the_end_is_not_written_and_no_error(file: FakeFile) -> None:
     writer = a_writer(file)
     await writer.close(LIMIT)

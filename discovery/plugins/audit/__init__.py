@@ -1,7 +1,7 @@
 """Who changed what, and how it was before: a JSON line for each write, in a file that only grows. README.md beside this file.
 
-It follows the commits, which say all of that by themselves, and hears of the writes that were refused. A write is answered when its line
-is in the file.
+It follows the commits, which say all of that by themselves, and hears of the writes that were refused. A write that was done is
+answered when its line is in the file.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _of_drain(event: DrainEvent) -> Json:
     """The drain of one that is not registered is forgotten."""
     drained = event.before or event.after
     assert drained is not None
-    instance = drained.instance
+    instance = drained.instance(event.key)._replace(draining_since=drained.since)
     shown = {"service": instance.spec.name, "instance": identity(instance), "reason": event.reason}
     return shown | {"before": contents(instance), "after": None}
 

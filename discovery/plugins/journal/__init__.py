@@ -16,7 +16,7 @@ from typing import Any
 
 from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEvent, WindowEvent, octets_of
 from discovery.core.instance import Key
-from discovery.core.maintenance import MAX_SECONDS
+from discovery.core.maintenance import MAX_SECONDS, Scope
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import AHEAD, Op
@@ -49,6 +49,7 @@ class Journal(Plugin):
         self._buried: dict[Key, float] = {}  # tombstones in the file: until when
         self._put_away: deque[tuple[int, int]] = deque()  # number of the writer's item, index of its commit
         self._safe = float("-inf")
+        self._broken: str | None = None  # why a commit is not in the file and never will be
         self._reserved_index = 0
         self._next_sweep = 0.0
 
@@ -74,7 +75,9 @@ class Journal(Plugin):
         snapshot = _snapshot(content, wall)
         self._buried = dict(snapshot.tombstones)
         self._reserved_index = snapshot.index + AHEAD
-        self.writer.put([*_index(self._reserved_index, wall), *_old(wall)])
+        kept = {scope for scope, _ in snapshot.windows}
+        over = [op for scope, _ in content.windows if scope not in kept for op in _no_window(scope)]
+        self.writer.put([*_index(self._reserved_index, wall), *_old(wall), *over])
         try:
             await self.settled()
         except NotDurable as error:
@@ -86,10 +89,13 @@ class Journal(Plugin):
         return snapshot
 
     def check(self) -> None:
-        if self.writer is not None and (reason := self.writer.refuses) is not None:
+        reason = self._broken or (self.writer.refuses if self.writer is not None else None)
+        if reason is not None:
             raise NotDurable(reason)
 
     async def settled(self) -> None:
+        if self._broken is not None:
+            raise NotDurable(self._broken)
         if self.writer is None:
             return
         try:
@@ -99,16 +105,28 @@ class Journal(Plugin):
 
     @property
     def safe(self) -> float:
+        self._note_done()
+        return self._safe
+
+    def _note_done(self) -> None:
         done = self.writer.done if self.writer is not None else 0
         while self._put_away and self._put_away[0][0] <= done:
             self._safe = self._put_away.popleft()[1]
-        return self._safe
 
     # -- as a follower
 
     def follow_commit(self, commit: Commit) -> None:
-        if self.writer is None or commit.action == RESTORE:
-            return
+        if commit.action == RESTORE:
+            self._safe = commit.index
+        elif self.writer is not None:
+            try:
+                self._keep(commit, self.writer)
+            except Exception as error:
+                # The table has what the file will never have: no later answer may claim that all is kept.
+                self._broken = f"commit {commit.index} could not be written down ({error!r}); restart the server"
+                raise
+
+    def _keep(self, commit: Commit, writer: Writer) -> None:
         ops = [op for event in commit.events for op in self._ops(event)]
         if commit.index > self._reserved_index - AHEAD // 2:
             self._reserved_index = commit.index + AHEAD
@@ -116,9 +134,11 @@ class Journal(Plugin):
         if ops and commit.wall > self._next_sweep:
             ops += self._sweep(commit.wall)
         if ops:
-            self.writer.put(ops, sum(map(octets_of, commit.events)))
-        self._put_away.append((self.writer.added, commit.index))
-        self.safe  # noqa: B018 - forgets those that are through
+            writer.put(ops, sum(map(octets_of, commit.events)))
+        if self._put_away and self._put_away[-1][0] == writer.added:
+            self._put_away.pop()  # nothing was put since, so both are through at once
+        self._put_away.append((writer.added, commit.index))
+        self._note_done()
 
     def _ops(self, event: Event) -> Iterator[Op]:
         if isinstance(event, InstanceEvent):
@@ -135,10 +155,10 @@ class Journal(Plugin):
         elif isinstance(event, WindowEvent):
             yield from _window_ops(event)
         elif isinstance(event, DrainEvent):
-            if event.before is not None:
-                yield schema.DELETE_DRAIN, (event.before.instance.id,)
-            if event.after is not None:
-                yield schema.PUT_DRAIN, rows.of_drained(event.after)
+            if event.after is None:
+                yield schema.DELETE_DRAIN, event.key
+            else:
+                yield schema.PUT_DRAIN, rows.of_drained(event.key, event.after)
 
     def _sweep(self, wall: float) -> list[Op]:
         self._next_sweep = wall + _SWEEP
@@ -167,11 +187,13 @@ def _old(wall: float) -> list[Op]:
     return [(schema.DELETE_OLD_TOMBSTONES, (wall,)), (schema.DELETE_OLD_DRAINS, (wall,))]
 
 
+def _no_window(scope: Scope) -> list[Op]:
+    return [(schema.DELETE_WINDOW, scope), (schema.DELETE_WINDOW_OPENER, scope)]
+
+
 def _window_ops(event: WindowEvent) -> Iterator[Op]:
     scope = event.scope
-    if event.before is not None:
-        yield schema.DELETE_WINDOW, scope
-        yield schema.DELETE_WINDOW_OPENER, scope
+    yield from _no_window(scope)
     if event.after is not None:
         yield schema.PUT_WINDOW, rows.of_window(scope, event.after)
         if event.after.by:
@@ -180,7 +202,7 @@ def _window_ops(event: WindowEvent) -> Iterator[Op]:
 
 def _snapshot(content: Content, wall: float) -> Snapshot:
     """What is over is left out, and what ends later than anything can (a clock was wrong)."""
-    known = {instance.spec.key for instance in content.instances} if content.tombstones else set()
+    known = {instance.spec.key for instance in content.instances} if content.tombstones or content.drains else set()
     return Snapshot(
         content.reserved_index,
         tuple(content.instances),
@@ -190,7 +212,7 @@ def _snapshot(content: Content, wall: float) -> Snapshot:
             for key, until in content.tombstones
             if until > wall and key not in known
         ),
-        tuple((drained.instance.spec.key, drained) for drained in content.drains if drained.until > wall),
+        tuple((key, drained) for key, drained in content.drains if drained.until > wall and key not in known),
     )
 
 

@@ -36,7 +36,7 @@ class Content(NamedTuple):
     instances: list[Instance]
     windows: list[tuple[Scope, Window]]
     tombstones: list[tuple[Key, float]]
-    drains: list[Drained]
+    drains: list[tuple[Key, Drained]]
 
 
 def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Content:

@@ -58,13 +58,13 @@ def instance(row: Row) -> Instance:
     return _instance(*opened(row))
 
 
-def of_drained(drained: Drained) -> Row:
-    return sealed(*_of_instance(drained.instance), drained.until)
+def of_drained(key: Key, drained: Drained) -> Row:
+    return sealed(*key, drained.id, drained.name, drained.registered_at, drained.since, drained.until)
 
 
-def drained(row: Row) -> Drained:
-    *instance, until = opened(row)
-    return Drained(_instance(*instance), until)
+def drained(row: Row) -> tuple[Key, Drained]:
+    service, ip, port, *rest = opened(row)
+    return Key(service, ip, port), Drained(*rest)
 
 
 def _instance(

@@ -3,7 +3,7 @@
     instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
     window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
-    drain      id, registered_at, draining_since, name, ip, port, metadata, options, until, checksum    of those that are gone
+    drain      service, ip, port, id, name, registered_at, draining_since, until, checksum    of those that are gone
     window_opener  service, ip, port, opener, checksum    the token that opened it, where that was not an admin's
     meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
 
@@ -35,8 +35,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "PRIMARY KEY(service, ip, port))",
     ),
     (
-        "CREATE TABLE drain(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
-        "metadata BLOB, options TEXT, until REAL, checksum INTEGER)",
+        "CREATE TABLE drain(service TEXT, ip TEXT, port INTEGER, id TEXT, name TEXT, registered_at REAL, draining_since REAL, "
+        "until REAL, checksum INTEGER, PRIMARY KEY(service, ip, port))",
         "CREATE TABLE window_opener(service TEXT, ip TEXT, port INTEGER, opener TEXT, checksum INTEGER)",
     ),
 )
@@ -63,9 +63,9 @@ PUT_WINDOW_OPENER = "INSERT INTO window_opener VALUES(?,?,?,?,?)"
 PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
 DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
 DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
-PUT_DRAIN = "INSERT OR REPLACE INTO drain VALUES(?,?,?,?,?,?,?,?,?,?)"
+PUT_DRAIN = "INSERT OR REPLACE INTO drain VALUES(?,?,?,?,?,?,?,?,?)"
 DELETE_OLD_DRAINS = "DELETE FROM drain WHERE until<=?"
-DELETE_DRAIN = "DELETE FROM drain WHERE id=?"
+DELETE_DRAIN = "DELETE FROM drain WHERE service=? AND ip=? AND port=?"
 PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 # SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,10 +18,12 @@ from discovery.rest.api.errors import described
 from discovery.rest.api.schemas import RegisterBody, usual_key
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
+from discovery.store.errors import UnknownInstance
 from discovery.store.registration import Register
+from discovery.store.service import Entry
 
-# Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown.
-_PER_TURN = 250
+# Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
+_PER_TURN = 100
 
 
 # Registrations that are read in one turn: 25 µs each.
@@ -53,19 +56,25 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by
     shortest = result.shortest or float("inf")
     for number, item in enumerate(items, start):
         try:
-            # The usual spelling, found as it is; what is not is looked at again below.
-            which = item["id"] if "id" in item else usual_key(item)
-            lease = engine.renew(which, by).lease
-        except (DiscoveryError, KeyError, TypeError, AttributeError):
-            try:
-                lease = engine.renew(_which(item, number), by).lease
-            except DiscoveryError as error:
-                result.unknown.append({**_shown(item), "message": str(error)})
-                continue
+            lease = _renew_one(engine, item, number, by).lease
+        except DiscoveryError as error:
+            result.unknown.append({**_shown(item), "message": str(error)})
+            continue
         result.updated += 1
         if lease.ttl < shortest:
             shortest = lease.ttl
     result.shortest = shortest if result.updated else 0.0
+
+
+def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:
+    try:  # the usual spelling, found as it is
+        which = item["id"] if "id" in item else usual_key(item)
+    except (KeyError, TypeError, AttributeError):
+        which = None
+    if isinstance(which, str | Key):
+        with contextlib.suppress(UnknownInstance):
+            return engine.renew(which, by)
+    return engine.renew(_which(item, number), by)
 
 
 async def register_all(

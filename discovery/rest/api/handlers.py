@@ -5,6 +5,7 @@ and shows the result; rules and errors are others' work.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from discovery import __version__
 from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Key, Registration
+from discovery.core.lease import Lease
 from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer
@@ -140,13 +142,16 @@ class Handlers:
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
         content = json_object(request)
         try:  # the usual spelling, found as it is
-            entry = self._engine.renew(usual_key(content), request.caller)
-        except (KeyError, TypeError, AttributeError, UnknownInstance):
-            body = HeartbeatBody.model_validate(content)
-            if body.with_registration:
-                return self.upsert(request)
-            entry = self._engine.renew(body.key(), request.caller)
-        return Answer(200, self._json(self._renewed(entry)))
+            key = usual_key(content)
+        except (KeyError, TypeError, AttributeError):
+            key = None
+        if key is not None:
+            with contextlib.suppress(UnknownInstance):
+                return Answer(200, self._json(self._renewed(self._engine.renew(key, request.caller))))
+        body = HeartbeatBody.model_validate(content)
+        if body.with_registration:
+            return self.upsert(request)
+        return Answer(200, self._json(self._renewed(self._engine.renew(body.key(), request.caller))))
 
     async def upsert(self, request: Request) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
@@ -158,7 +163,9 @@ class Handlers:
             if known is not None:  # a heartbeat all the same, whatever becomes of the rest
                 self._engine.renew(spec.key, request.caller)
             self._count_registration(request.caller.address, self._clock())
-            entry = self._registry.by_id((await self._engine.submit(Upsert(spec), request.caller)).id)
+            instance = await self._engine.submit(Upsert(spec), request.caller)
+            # It may be gone again, while the disk was waited for: what was done is answered all the same.
+            entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
         content = self._renewed(entry)
         content["instance"] |= views.registered(entry.instance)
         if known is not None:

@@ -114,10 +114,10 @@ def usual_key(item: Any) -> Key:
 
     KeyError, TypeError or AttributeError for every other spelling, for what carries a registration, and for nonsense.
     """
-    name, port = item["name"], item["port"]
-    if type(port) is not int or not name.isascii() or "register" in item:
+    name, ip, port = item["name"], item["ip"], item["port"]
+    if type(port) is not int or type(ip) is not str or not name.isascii() or "register" in item:
         raise TypeError
-    return Key(fold(name), item["ip"], port)
+    return Key(fold(name), ip, port)
 
 
 # About 1 MB of JSON, and 20 ms of work in pieces.

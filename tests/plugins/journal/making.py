@@ -48,7 +48,10 @@ WINDOWS = [
 TOMBSTONES = [(Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.2", 81), WALL + 11)]
 
 
-DRAINS = [Drained(an_instance(700, version=3), WALL + 3600.5), Drained(an_instance(707), WALL + 7200)]
+DRAINS = [
+    (Key("gone", "10.9.0.3", 82), Drained("id-700", "Gone", WALL, WALL + 1.5, WALL + 3600.5)),
+    (Key("gone", "10.9.0.4", 83), Drained("id-700", "Gone", WALL, WALL + 2.5, WALL + 7200)),
+]
 
 
 def puts(instances: Iterable[Instance]) -> list[Op]:
@@ -64,7 +67,7 @@ def others() -> list[Op]:
     openers = [(scope, window.by) for scope, window in WINDOWS if window.by]
     return [
         *((schema.PUT_WINDOW_OPENER, rows.of_window_opener(*each)) for each in openers),
-        *((schema.PUT_DRAIN, rows.of_drained(each)) for each in DRAINS),
+        *((schema.PUT_DRAIN, rows.of_drained(*each)) for each in DRAINS),
         *of_format_2(),
     ]
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from discovery.core.event import Kind
+from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
+from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.operations import Checked
+from discovery.store.operations import Checked, ReloadZones
 from discovery.store.registration import DeregisterMany, Upsert
 from tests.plugins.journal.house import House, Time, known, living, record
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
@@ -276,3 +278,32 @@ async def test_close_after_a_start_that_failed_halfway_is_no_error(tmp_path: Pat
     await never.close()
     assert not (tmp_path / "other").exists()
     assert never.journal.stats() == {}
+
+
+async def test_what_is_noted_of_commits_without_rows_does_not_grow_while_the_disk_hangs(folder: Path) -> None:
+    async with living(folder) as house:
+        house.writer.put([], 0)
+        before = len(house.journal._put_away)
+        for number in range(1000):
+            house.registry.do(ReloadZones(f"{number}"), house.time.now, house.time.wall)
+        assert len(house.journal._put_away) <= before + 1
+
+
+async def test_a_commit_that_cannot_be_written_down_is_never_taken_for_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+
+        def fails(instance: Instance) -> None:
+            raise RuntimeError("a defect")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(rows, "of_instance", fails)
+            with pytest.raises(NotDurable, match="restart the server"):
+                await house.register(spec(port=81))
+        for port in (82, 81):  # another one, and the same again
+            with pytest.raises(NotDurable, match="restart the server"):
+                await house.register(spec(port=port))
+        assert house.registry.at(spec(port=81).key).index > house.engine.safe
+    assert "a follower failed" in caplog.text

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from discovery.core.caller import Caller, Grants
 from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import Deregistered, UnknownInstance
+from discovery.store.operations import Maintain
 from discovery.store.registration import Upsert
 from tests.plugins.journal.house import House, Time, known, last_index, living
 from tests.plugins.journal.making import a_kept, an_instance, an_old_file, content, copy
@@ -275,3 +277,44 @@ def check(after: House, owners: Sequence[Owner], spans: Sequence[tuple[int, int]
         assert found in owner.states[least:most], owner.key
         if found is not None:
             assert after.registry.by_id(found.id).lease.renewed_at == after.time.now
+
+
+async def test_a_window_that_ended_while_the_process_was_away_may_be_opened_again(folder: Path) -> None:
+    """The file must not have two for one scope afterwards, and not the token of the first."""
+    time, scope = Time(), Scope("web")
+    ci = Caller("10.0.0.1", "ci", Grants(register=("*",)))
+    async with living(folder, time) as house:
+        entry = await house.register(spec(ttl=3600))
+        own = Scope.of(entry.instance.spec.key)
+        await house.maintain(scope, Window("first", time.wall + 60))
+        await house.engine.submit(Maintain(own, Window("first", time.wall + 60)), ci)
+    time.pass_by(61)
+    async with living(folder, time) as house:
+        assert not house.registry.windows
+        await house.maintain(scope, Window("second", time.wall + 60))
+        await house.maintain(own, Window("second", time.wall + 60))
+    async with living(folder, time) as house:
+        assert {window.reason for window in house.registry.windows.values()} == {"second"}
+        assert {window.by for window in house.registry.windows.values()} == {""}
+
+
+async def test_the_drains_of_two_that_had_one_id_after_the_other_are_both_remembered(folder: Path) -> None:
+    time = Time()
+    async with living(folder, time) as house:
+        for ip in ("10.0.0.1", "10.0.0.2"):
+            entry = await house.register(spec(ip=ip, id="web-1"))
+            await house.drain(entry.instance.id)
+            time.pass_by(TTL + 20)
+            house.registry.advance(time.now, wall=time.wall)
+            assert len(house.registry) == 0
+    async with living(folder, time) as house:
+        for ip in ("10.0.0.1", "10.0.0.2"):
+            assert (await house.register(spec(ip=ip))).status is Status.DRAINING
+        assert len(house.registry.drains) == 0
+
+
+async def test_what_was_restored_is_safe_so_an_unchanged_whole_heartbeat_is_no_write(folder: Path) -> None:
+    async with living(folder) as house:
+        await house.register(spec())
+    async with living(folder) as house:
+        assert house.registry.at(spec().key).index <= house.engine.safe

@@ -55,7 +55,8 @@ IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
 INSTANCES = st.tuples(IDS, TIMES, SPECS, st.none() | TIMES).map(lambda fields: Instance(*fields))
 SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
 WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES, TEXT))
-TOMBSTONES = st.tuples(st.builds(Key, LABELS.map(str.lower), IPS, PORTS), TIMES)
+KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
+TOMBSTONES = st.tuples(KEYS, TIMES)
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -102,9 +103,9 @@ def test_a_window_comes_back(sql: sqlite3.Connection, each: tuple[Scope, Window]
 
 
 @QUICK
-@given(drained=st.builds(Drained, INSTANCES, TIMES))
-def test_a_drain_comes_back(sql: sqlite3.Connection, drained: Drained) -> None:
-    assert rows.drained(stored(sql, "drain", schema.PUT_DRAIN, rows.of_drained(drained))) == drained
+@given(key=KEYS, drained=st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES))
+def test_a_drain_comes_back(sql: sqlite3.Connection, key: Key, drained: Drained) -> None:
+    assert rows.drained(stored(sql, "drain", schema.PUT_DRAIN, rows.of_drained(key, drained))) == (key, drained)
 
 
 @QUICK
@@ -138,7 +139,7 @@ ROWS = {
     "window": rows.of_window(Scope("web", "10.0.0.1", 80), Window("because", 7.5)),
     "service window": rows.of_window(Scope("web"), Window("because", 7.5)),
     "tombstone": rows.of_tombstone(Key("web", "10.0.0.1", 80), 7.5),
-    "drained": rows.of_drained(Drained(Instance("id", 5.5, Registration.of("web", "10.0.0.1", 80), 6.5), 7.5)),
+    "drained": rows.of_drained(Key("web", "10.0.0.1", 80), Drained("id", "Web", 5.5, 6.5, 7.5)),
     "window_opener": rows.of_window_opener(Scope("web", "10.0.0.1", 80), "ci"),
 }
 
