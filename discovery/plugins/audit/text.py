@@ -19,7 +19,7 @@ _WORD = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 # Values that are not shown of an instance that comes or goes, since most have them; and fields that are never shown.
 _USUAL = {"draining": False, "metadata": {}, "status": "healthy"}
-_NEVER_SHOWN = ("name", "registeredAt", "listed")
+_NEVER_SHOWN = ("name", "registeredAt", "listed", "more")  # "more": in files of earlier versions
 
 
 def of_line(content: Json) -> str:
