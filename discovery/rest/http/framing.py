@@ -40,18 +40,23 @@ class Known(NamedTuple):
 
 
 class Heads(dict[bytes, Known]):
-    """Heads as llhttp has read them, for clients say the same again and again. The same octets at the same place mean the same."""
+    """Heads as llhttp has read them, for clients say the same again and again. The same octets at the same place mean the same.
+
+    A key is a head from its first octet to the empty line that ends it, and its value says nothing that is not in the key. Other
+    connections get it too, and it may hold a token.
+    """
 
     def remember(self, request: Request, octets: bytes) -> None:
-        """`octets` were this request and no other, whole."""
-        headers = request.headers
+        """`octets`, from between two requests on, gave this request and no other. Not kept unless they are its head and its body."""
+        headers, length = request.headers, len(request.body)
+        head = octets[: len(octets) - length]
+        if len(head) > _MAX_KNOWN or not 0 < head.find(_HEAD_END) == len(head) - len(_HEAD_END):
+            return
         usual = request.keeps and request.refusal is None and len(headers) <= _MAX_KNOWN_FIELDS
-        plain = usual and b"transfer-encoding" not in headers and b"expect" not in headers
-        length = int(headers.get(b"content-length", b"0")) if plain else 0
-        if plain and length == len(request.body) and len(octets) - length <= _MAX_KNOWN:
+        if usual and _body_length(request) == length and not headers.keys() & _NOT_REMEMBERED:
             if len(self) >= _MAX_HEADS:
                 self.clear()
-            self[octets[: len(octets) - length]] = Known(request.method, request.target, headers, length)
+            self[head] = Known(request.method, request.target, headers, length)
 
 
 class Framer:
@@ -60,7 +65,8 @@ class Framer:
     `heads`: shared with other connections.
 
     `whole`: requests that are to be answered. `coming`: one whose body has not come whole. `begun`: of the next head, some octets are
-    here. `ended`: no more requests are taken from this connection. `cut`: although the client is still sending one.
+    here. `heads_read`: how many heads have come whole, by which one head is told from the next. `ended`: no more requests are taken from
+    this connection. `cut`: although the client is still sending one.
     """
 
     def __init__(self, admit: Callable[[Request], None], heads: Heads) -> None:
@@ -70,6 +76,7 @@ class Framer:
         self.whole: deque[Request] = deque()
         self.coming: Request | None = None
         self.begun = False
+        self.heads_read = 0
         self.ended = self.cut = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
@@ -80,28 +87,35 @@ class Framer:
 
     def feed(self, octets: bytes) -> None:
         """At most SLICE, but for what is known to be a body."""
-        coming, begun = self.coming, self.begun
-        between = coming is None and not begun
+        heads_read, coming = self.heads_read, self.coming
+        between = coming is None and not self.begun and not self.whole
         if between and self._is_known(octets):
             return
-        self._is_long = begun
-        try:
-            self._parser.feed_data(octets)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(octets[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._break_off(f"{error}")
+        self._is_long = self.begun
+        self._parse(octets)
         if self.begun or self.coming is not None:
-            self._count(octets, begun, coming)
+            self._count(octets, is_same=self.heads_read == heads_read and self.coming is coming)
         elif between and len(self.whole) == 1:
             self._heads.remember(self.whole[0], octets)
 
+    def _parse(self, octets: bytes) -> None:
+        while octets:
+            try:
+                self._parser.feed_data(octets)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                octets = b"" if self.ended else self._decline_upgrade(octets[upgrade.args[0] :])
+            except httptools.HttpParserError as error:
+                self._break_off(f"{error}")
+                return
+
     def _is_known(self, octets: bytes) -> bool:
         """One whole request, whose head has been parsed before."""
-        head = octets[: octets.find(b"\r\n\r\n") + 4]
+        head = octets[: octets.find(_HEAD_END) + len(_HEAD_END)]
         known = self._heads.get(head)
         if known is None or len(octets) != len(head) + known.length:
             return False
+        self.heads_read += 1
         request = Request(known.method, known.target, "1.1", known.headers, keeps=True)
         self._let_in(request)
         if known.length:
@@ -115,15 +129,15 @@ class Framer:
         except DiscoveryError as error:
             request.refusal = error.with_traceback(None)  # its frames refer to the request
 
-    def _count(self, octets: bytes, begun: bool, coming: Request | None) -> None:
-        """What never ends is cut off, `begun` and `coming` being what they were before these octets."""
-        if self.coming is not coming or self.begun is not begun:
+    def _count(self, octets: bytes, *, is_same: bool) -> None:
+        """What never ends is cut off. `is_same`: the head or body that is coming was coming before these octets."""
+        if not is_same:
             self._unframed = 0
             return
         self._unframed += len(octets)
-        if coming is not None:
-            if self._unframed > MAX_HEAD + _MAX_FRAMING * coming.max_body:
-                self._refuse_body(coming)
+        if self.coming is not None:
+            if self._unframed > MAX_HEAD + _MAX_FRAMING * self.coming.max_body:
+                self._refuse_body(self.coming)
         elif self._unframed > MAX_HEAD + SLICE:
             self._break_off(_HEAD_TOO_LARGE)
 
@@ -144,13 +158,17 @@ class Framer:
         """Octets of the body in hand that its Content-Length still promises."""
         if self.coming is None:
             return 0
-        return int(self.coming.headers.get(b"content-length", b"0")) - self.body_size
+        return (_body_length(self.coming) or 0) - self.body_size
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """We speak nothing else, so what follows is the next request (RFC 9110 §7.8)."""
-        if not self.ended:
-            self._parser = httptools.HttpRequestParser(self)
-            self.feed(rest)
+    def _decline_upgrade(self, rest: bytes) -> bytes:
+        """We speak nothing else: `rest` begins with the body, then comes the next request (RFC 9110 §7.8). But httptools takes it for the
+        other protocol, so a new parser reads it, behind a head that says how the body is framed. Returns the octets to parse now.
+        """
+        self._parser = httptools.HttpRequestParser(self)
+        if self.coming is None:
+            return rest
+        fields = [b"%b: %b\r\n" % field for field in self.coming.headers.items() if field[0] in _FRAMING]
+        return b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n%b" % (b"".join(fields), rest)
 
     def _break_off(self, why: str) -> None:
         """Where the next request would begin is anybody's guess."""
@@ -177,7 +195,7 @@ class Framer:
     # -- what httptools calls
 
     def on_message_begin(self) -> None:
-        self.begun = True
+        self.begun = self.coming is None  # else it is the head that _decline_upgrade made
         self._target = b""
         self._headers = {}
 
@@ -189,10 +207,11 @@ class Framer:
         headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
 
     def on_headers_complete(self) -> None:
-        if self.ended:
-            return
         parser, headers = self._parser, self._headers
         self._headers = {}  # the fields behind a chunked body are nobody's
+        if self.ended or self.coming is not None:
+            return
+        self.heads_read += 1
         version = parser.get_http_version()
         # HTTP/1.0 closes: an answer without a length would have no other end.
         keeps = version == "1.1" and parser.should_keep_alive()
@@ -219,10 +238,13 @@ class Framer:
             raise _unreadable(_HEAD_TOO_LARGE)
         if b"," in headers.get(b"host", b"," if request.version == "1.1" else b""):  # RFC 9112 §3.2
             raise _unreadable("it needs one Host field")
+        if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":  # RFC 9112 §6.1
+            raise HttpError(501, "UNKNOWN_CODING", "Transfer-Encoding may only be chunked; send the body as it is")
         if b"expect" in headers and headers[b"expect"].strip().lower() != b"100-continue":
             raise HttpError(417, "EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood")
         request.keeps = keeps
-        if request.target[0] != "/" and (request.method, request.target) != ("OPTIONS", "*"):
+        is_origin_form = request.target[0] == "/" and request.method != "CONNECT"
+        if not is_origin_form and (request.method, request.target) != ("OPTIONS", "*"):
             self._to_origin_form(request)
 
     @staticmethod
@@ -249,7 +271,7 @@ class Framer:
 
     def on_message_complete(self) -> None:
         request = self.coming
-        if request is None:
+        if request is None or (self._parser.should_upgrade() and _body_length(request) != 0):  # it was skipped
             return
         self.coming = None
         if self._parts:
@@ -264,7 +286,18 @@ _OTHER_VERSIONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
 _HEAD_TOO_LARGE = f"its head has more than {MAX_HEAD} octets or {MAX_FIELDS} fields"
 
 
+# Fields that say where a body ends; and those that have a head parsed anew each time, since more is done for it than answering.
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+_NOT_REMEMBERED = frozenset((b"expect", b"upgrade"))
+_HEAD_END = b"\r\n\r\n"
+
 _NO_PARSER = httptools.HttpRequestParser(object())
+
+
+def _body_length(request: Request) -> int | None:
+    """Octets. None when only its chunks will tell."""
+    headers = request.headers
+    return None if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
 
 
 def _size(request: Request) -> int:

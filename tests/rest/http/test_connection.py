@@ -362,3 +362,32 @@ async def test_half_an_answer_ends_the_connection() -> None:
     async with serving(routes=[web.get("/breaks", breaks)]) as api:
         got = await talk(api.port, request("GET /breaks") + HEALTH)
         assert got.endswith(b"4\r\nhalf\r\n")
+
+
+async def test_a_thousand_pipelined_requests_are_answered_wherever_they_are_cut() -> None:
+    for path in ("/resolve/user-service", "/resolve/a_b-c", "/resolve/kafka"):
+        async with filled(lane=True) as api:
+            got = replies(await talk(api.port, request(f"GET {path}") * 1000 + LAST))
+            assert statuses(got) == [200] * 1001
+
+
+async def test_a_registration_with_an_upgrade_is_taken_and_nothing_in_it_is_a_request() -> None:
+    """Java's HttpClient asks for h2c with every first request."""
+    fields = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+    body = b'{"name":"java","ip":"10.0.0.1","port":1,"metadata":{"text":"GET /health HTTP/1.1"}}'
+    async with filled(lane=True) as api:
+        sent = request("POST /register", "Content-Type: application/json", *fields, body=body)
+        for cut in (-9, 40):
+            assert statuses(replies(await talk(api.port, sent[:cut], sent[cut:] + HEALTH + LAST))) == [201, 200, 200]
+        smuggling = request("POST /heartbeat", *fields, body=request("DELETE /instances/user-1"))
+        assert statuses(replies(await talk(api.port, smuggling + LAST))) == [400, 200]
+
+
+async def test_a_client_that_asks_for_an_upgrade_gets_one_answer_and_nobody_else_s(through_aiohttp: list[str]) -> None:
+    fields = ("Connection: Upgrade", "Upgrade: h2c")
+    admin = request("DELETE /instances/user-2", "Authorization: Bearer secret", *fields)
+    async with filled(lane=True) as api:
+        await talk(api.port, admin, LAST)
+        through_aiohttp.clear()
+        assert statuses(replies(await talk(api.port, request("GET /health", *fields), LAST))) == [200, 200]
+        assert "/instances/user-2" not in through_aiohttp
