@@ -45,7 +45,7 @@ def following(inner: Lookup) -> Lookup:
         chain: tuple[RR, ...] = ()
         for _ in range(MAX_CHAIN):
             chain += alias.records
-            if any(rr.name == alias.target for rr in chain):
+            if any(rr.type == Type.CNAME and rr.name == alias.target for rr in chain):
                 break
             question = request.question._replace(name=alias.target)
             answer = inner(request._replace(question=question), now)

@@ -86,3 +86,20 @@ def test_rfc4035_3_1_4_1_ds_of_a_zone_whose_parent_is_elsewhere_is_nodata_of_the
 def test_rfc4035_3_1_4_1_everything_else_about_the_child_is_the_childs_to_answer() -> None:
     world = World(CUT, fixed={"child.svc.local": "@ TXT mine\n"})
     assert data(world.ask("child.svc.local", "TXT").answer) == ['"mine"']
+
+
+def test_rfc6672_3_1_an_alias_back_to_the_owner_of_a_dname_is_no_circle() -> None:
+    """A DNAME redirects what is below its owner, not the owner itself (§2.3)."""
+    world = World("d DNAME e\nd A 192.0.2.7\nx.e CNAME d\n")
+    reply = world.ask("x.d.svc.local")
+    assert outcome(reply) == "ANSWER"
+    assert [(record.name, record.type, record.data) for record in records(reply.answer)] == [
+        ("d.svc.local", "DNAME", "e.svc.local."),
+        ("x.d.svc.local", "CNAME", "x.e.svc.local."),
+        ("x.e.svc.local", "CNAME", "d.svc.local."),
+        ("d.svc.local", "A", "192.0.2.7"),
+    ]
+
+
+def test_rfc6672_3_1_a_circle_through_a_dname_is_servfail() -> None:
+    assert outcome(World("d DNAME e\nx.e CNAME x.d\n").ask("x.d.svc.local")) == "SERVFAIL"
