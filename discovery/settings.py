@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from discovery.dns.message import names
 from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP, Network
+from discovery.dns.server.replies import MAX_SERVER_ID
 from discovery.dns.zones.service_zone import MAX_ORIGIN
 from discovery.system.env import EnvSettings, split
 
@@ -34,6 +35,12 @@ def _domain(text: str) -> str:
     if len(names.to_wire(origin)) > MAX_ORIGIN:
         raise ValueError(f"{text!r} is too long: a zone of services has at most {MAX_ORIGIN} octets")
     return names.to_text(origin)
+
+
+def _server_id(text: str) -> str:
+    if len(text.encode()) > MAX_SERVER_ID:
+        raise ValueError(f"{text!r} is too long: at most {MAX_SERVER_ID} octets fit every reply")
+    return text
 
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
@@ -80,7 +87,9 @@ class Settings(EnvSettings):
     dns_ttl_seconds: DnsSeconds = 5
     dns_negative_ttl_seconds: DnsSeconds = 2
     dns_max_answers: MostAnswers = Field({})  # empty: all
-    dns_server_id: str = Field(default_factory=socket.gethostname, max_length=255)
+    dns_server_id: Annotated[str, AfterValidator(_server_id)] = Field(
+        default_factory=lambda: socket.gethostname()[:MAX_SERVER_ID]
+    )
     dns_require_cookies: bool = False
     dns_rate_per_answer: int = Field(PER_ANSWER, ge=0, le=1_000_000)
     dns_rate_per_prefix: int = Field(PER_PREFIX, ge=0, le=1_000_000)

@@ -51,6 +51,7 @@ BAD = [
     *(("DNS_PORT", value) for value in ("dns", "-1", "65536")),
     *(("DNS_DOMAIN", value) for value in (",", "a..b", "x" * 64, ".".join(["x" * 60] * 5))),
     *(("DNS_TTL_SECONDS", value) for value in ("soon", "-1", "3601", "1.5")),
+    *(("DNS_SERVER_ID", value) for value in ("x" * 129, "é" * 65)),
     *(("DNS_NEGATIVE_TTL_SECONDS", value) for value in ("soon", "-1", "3601")),
     *(("HEARTBEAT_TIMEOUT_SECONDS", value) for value in ("10s", "0", "-5", "0.5", "3601", "nan", "inf")),
     *(("CLEANUP_INTERVAL_SECONDS", value) for value in ("5s", "0", "3601", "nan", "inf")),
@@ -126,6 +127,7 @@ def test_dns_listens_where_http_does_unless_told(monkeypatch: pytest.MonkeyPatch
         ("LOG_FORMAT", "json", "json"),
         ("ENVIRONMENT", "staging", "staging"),
         ("ZONES_DIR", "/etc/zones", Path("/etc/zones")),
+        ("DNS_SERVER_ID", "é" * 64, "é" * 64),
     ],
 )
 def test_a_value_is_read_from_the_environment_and_from_the_file(

@@ -9,6 +9,9 @@ from discovery.dns.message.query import RA, Transport
 from discovery.dns.message.values import Answer, Rcode
 from discovery.dns.server.cookies import COOKIE_SIZE, Cookies
 
+# Octets. A reply over UDP may have 512: header 12, longest question 259, OPT 11, cookie 28 and NSID's own 4 leave 198.
+MAX_SERVER_ID = 128
+
 _COOKIE_HEAD = Option.COOKIE.to_bytes(2, "big") + COOKIE_SIZE.to_bytes(2, "big")
 
 _BADVERS = Answer(rcode=Rcode.BADVERS, authoritative=False)
@@ -17,7 +20,8 @@ _FORMERR = Answer(rcode=Rcode.FORMERR, authoritative=False)
 
 
 class Replies:
-    """`server_id` answers NSID. `recurses(client)`: whether this server would ask others for that client (RA).
+    """`server_id`, at most MAX_SERVER_ID octets, answers NSID. `recurses(client)`: whether this server would ask
+    others for that client (RA).
 
     `require_cookies`: over UDP, a client that knows cookies must show a valid one.
     """

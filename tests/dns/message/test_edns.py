@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import dns.edns
 import dns.flags
 import dns.rcode
 import pytest
 
-from tests.dns.world import World, data, outcome
+from discovery.dns.message.query import UDP
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.replies import MAX_SERVER_ID, Replies
+from discovery.dns.server.responder import Responder
+from tests.dns.world import CLIENT, World, data, make_query, outcome, parsed
 
 NAMES = ["web.svc.local", "nope.svc.local", "example.com", "svc.local"]
 
@@ -104,6 +110,21 @@ def test_rfc8914_text_goes_only_to_clients_that_sent_edns_and_fits(world: World)
     for name in ("nope.svc.local", "example.com", "x" * 63 + "." + "y" * 63 + ".svc.local"):
         assert world.ask(name).edns == -1
         assert len(world.ask(name, edns=512).wire or b"") <= 512
+
+
+@pytest.mark.parametrize("end", ["svc.local", "example.com"])
+def test_rfc6891_6_2_5_the_longest_server_id_a_cookie_and_the_longest_name_fit_the_smallest_limit(
+    world: World, end: str
+) -> None:
+    replies = Replies(Cookies(bytes(16)), b"x" * MAX_SERVER_ID, lambda client: False)
+    responder = Responder(world.lookup, replies, Random(1))
+    labels = [*["n" * 63] * 3, "n" * (253 - 3 * 64 - 1 - len(end)), end]
+    options = [dns.edns.GenericOption(dns.edns.OptionType.NSID, b""), dns.edns.CookieOption(b"12345678", b"")]
+    query = make_query(".".join(labels), edns=512, options=options).to_wire()
+    reply = responder.respond(query, 0.0, CLIENT, UDP)
+    assert isinstance(reply, bytes)
+    assert len(reply) <= 512
+    assert {option.otype for option in parsed(reply).options} == {dns.edns.OptionType.NSID, dns.edns.OptionType.COOKIE}
 
 
 def test_a_name_server_that_sends_edns_and_options_to_a_service_gets_the_same_answer(world: World) -> None:
