@@ -42,6 +42,11 @@ def types(form: Form) -> Iterable[int]:
     return _MAKERS[form]
 
 
+def has_type(form: Form, qtype: int) -> bool:
+    """Whether names of that form may have records of that type."""
+    return qtype in _MAKERS[form]
+
+
 def answer(form: Form, qtype: int, live: Live) -> Answer | None:
     """None when names of that form, or these instances, have nothing of that type."""
     maker = _MAKERS[form].get(qtype)

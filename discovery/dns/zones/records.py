@@ -88,6 +88,14 @@ def http_port(instance: Instance, tls_only: bool) -> int | None:
     return None
 
 
+def may_speak_http(instance: Instance, tls_only: bool) -> bool:
+    """False where `http_port` is surely None. Nothing is parsed: a scheme that metadata tells stands in its text, in quotes."""
+    ports, said = dict(instance.spec.ports), instance.spec.metadata
+    if "https" in ports or b'"https"' in said:
+        return True
+    return not tls_only and ("http" in ports or b'"http"' in said)
+
+
 def svcb(priority: int, target: Name, port: int, ip: str) -> bytes:
     """RFC 9460 §2.2, service form: port (§7.2) and address hint (§7.3), keys in ascending order. Priority 0 would be an alias."""
     hint = _IPV6HINT if ":" in ip else _IPV4HINT

@@ -18,8 +18,8 @@ from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
-from discovery.dns.zones import browse
-from discovery.dns.zones.live import Live, answer
+from discovery.dns.zones import browse, records
+from discovery.dns.zones.live import Live, answer, has_type
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
@@ -108,21 +108,26 @@ class ServiceZone:
         if not entries:
             return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
         most = self._most_of(entries)
-        chosen = _as_many_as_fit(entries, qtype, now)
-        stale = staleness(service.name, chosen)
+        candidates = _candidates(entries, selector.form, qtype)
+        chosen = _as_many_as_fit(candidates, qtype, now)
+        whole = len(chosen) == len(candidates)
+        about = chosen or entries  # a negative is about all
+        stale = staleness(service.name, about)
         cap = longest_ttl(self.ttl, stale)
-        lifetime = Lifetime(service.key.decode(), tuple(entry.effective_lease for entry in chosen), cap)
+        lifetime = Lifetime(service.key.decode(), tuple(entry.effective_lease for entry in about), cap)
         owner = (*relative, *self._origin)
         live = Live(
             self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
         )
         made = answer(selector.form, qtype, live)
         if made is None:
-            made = Answer.nodata(_no_such_type(service.name, qtype))
-        elif stale is not None:
-            made = made._replace(explanation=stale)
-        complete = most is not None or len(chosen) == len(entries)
-        return made._replace(most=most, lifetime=lifetime, complete=complete)
+            # Always complete: over TCP there would be no more.
+            why = _no_such_type(service.name, qtype) if whole else _none_so_far(service.name, chosen, candidates)
+            made = Answer.nodata(why)
+        else:
+            made = made._replace(explanation=stale, most=most, complete=whole or most is not None)
+        # A part is not kept: the next question is answered from another one.
+        return made._replace(lifetime=lifetime) if whole else made
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
@@ -169,6 +174,16 @@ _MAX_METADATA = 16 * metadata.MAX_BYTES
 _FROM_METADATA = (Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS)
 
 
+def _candidates(entries: list[Entry], form: Form, qtype: int) -> list[Entry]:
+    """Without those that surely have no such record. Often few of a service speak HTTP."""
+    if not has_type(form, qtype):
+        return []
+    if qtype not in (Type.SVCB, Type.HTTPS):
+        return entries
+    tls_only = qtype == Type.HTTPS
+    return [entry for entry in entries if records.may_speak_http(entry.instance, tls_only)]
+
+
 def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
     """All, or a part of a very large service: another part every millisecond, and suspects only where there is room left."""
     limit = _MOST.get(qtype, _MOST_OF_OTHERS)
@@ -196,6 +211,11 @@ def _none_healthy(name: str, entries: list[Entry], now: float) -> str:
     kinds = Counter(entry.status_at(now) for entry in entries)
     others = ", ".join(f"{count} {status}" for status, count in kinds.items() if status is not Status.UNHEALTHY)
     return f"{name} is known, 0 of {len(entries)} healthy{f' ({others})' if others else ''}, last heartbeat {silent:.0f} s ago"
+
+
+def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Explanation:
+    text = f"{len(chosen)} of {len(candidates)} instances of {name} that may have such a record were looked at, none has one"
+    return Explanation(OTHER, f"{text}; ask again, and others are looked at")
 
 
 def _no_such_type(name: str, qtype: int) -> Explanation | None:
