@@ -96,13 +96,13 @@ def _add(txn: Transaction, spec: Registration, key: Key, own_id: str | None, ser
         raise RegistryFull("instances", state.max_in_all)
     if service is not None and full:
         _make_room(txn, service)  # one goes for one that comes
-    drained = forget_drain(txn, key, "it is registered again, and drains")
+    drained = forget_drain(txn, key, "it is registered again, and drains") if state.drains else None
     since = None if drained is None else drained.since
     instance = Instance(own_id or state.new_id(), txn.wall, spec, since, state.ttl_of(spec))
     status = living(txn, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
-    txn.register(instance, "new instance")
+    txn.register(instance, key.service, "new instance")
     return instance
 
 

@@ -25,6 +25,11 @@ from discovery.store.write import Write
 
 T = TypeVar("T")
 
+_UNHEALTHY, _SUSPECT = (
+    Status.UNHEALTHY,
+    Status.SUSPECT,
+)  # a heartbeat asks for them, and looking into an enum takes a third of it
+
 _log = logging.getLogger("discovery.registry")
 
 # After so long time finishes what concerns a large service: its commits follow each other as fast as the disk takes them.
@@ -59,15 +64,17 @@ class Registry(State):
             entry.lease.renew(now)
         for scope in txn.settled:
             self.unsettled.pop(scope, None)
-        self.half_held.update(dict.fromkeys(txn.half_held))
+        for service in txn.half_held:
+            self.half_held[service] = None
         self.accepted[write.action] += 1
         return result
 
     def beat(self, entry: Entry, now: float) -> bool:
         """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed."""
-        if entry.instance.status in SILENT or not entry.lease.alive(now):
+        status, lease = entry.instance.status, entry.lease
+        if status is _UNHEALTHY or status is _SUSPECT or not lease.alive(now):
             return False
-        entry.lease.renew(now)
+        lease.renew(now)
         self.renewals += 1
         return True
 
@@ -95,14 +102,14 @@ class Registry(State):
 
     def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
         service = self._services.get(event.scope.service)
-        if event.scope.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 2:
+        if event.scope.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 4:
             since = at if commit.action == Expire.action else at + SETTLE_SECONDS
             self.unsettled[event.scope] = Unsettled(event.reason, since)
 
     def _released(self, event: InstanceEvent) -> bool:
         """Whether the brake let go of a suspect: nothing else accounts for what it is now."""
         before, after = event.before, event.after
-        if before is None or after is None or before.status is not Status.SUSPECT or event.renews:
+        if before is None or after is None or before.status is not _SUSPECT or event.renews:
             return False
         return before.with_status(after.status) == after and self.window(after) is None
 
@@ -113,8 +120,9 @@ class Registry(State):
             self._delete(before, event, commit, at)
             return
         if before is None:
-            self._tombstones.lift(after.spec.key)
-            self._put(after, commit.index, at)
+            if self._tombstones:
+                self._tombstones.lift(after.spec.key)
+            self._put(after, event.service, commit.index, at)
             return
         entry = self._by_id[after.id]
         entry.instance = after
@@ -128,10 +136,9 @@ class Registry(State):
             entry.lease.ttl = after.ttl
         self.liveness.changed(entry, service, event, at, self._released(event))
 
-    def _put(self, instance: Instance, index: int, at: float, sorted: bool = True) -> None:
-        spec = instance.spec
+    def _put(self, instance: Instance, service: str, index: int, at: float, sorted: bool = True) -> None:
         entry = Entry(instance, Lease(instance.ttl, at), index)
-        self._insert(entry, self._service_for(spec.key.service, spec.name, sorted))
+        self._insert(entry, self._service_for(service, instance.spec.name, sorted))
         self.liveness.added(entry)
 
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
@@ -169,8 +176,9 @@ class Registry(State):
             status = Status.MAINTENANCE
         ttl = self.ttl_of(spec)
         instance = Instance(stored.id, stored.registered_at, spec, stored.draining_since, ttl, status)
-        self._put(instance, self.index, now, sorted=False)
-        return InstanceEvent(Kind.RESTORED, spec.key.service, None, instance, "known from before the start")
+        service = spec.key.service
+        self._put(instance, service, self.index, now, sorted=False)
+        return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def snapshot(self, now: float, wall: float) -> Snapshot:
         """The state as it is."""

@@ -92,7 +92,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     fit = max(1, txn.room - _ASIDE)
     if len(silent) <= fit:
         return silent
-    txn.half_held.append(service.key.decode())
+    txn.half_held += (service.key.decode(),)
     return [entry, *(each for each in silent if each is not entry)][:fit]
 
 
@@ -173,5 +173,5 @@ def settle(txn: Transaction, scope: Scope, reason: str) -> bool:
         if txn.room < _ASIDE:
             return False
         decree(txn, entry, catch_up(txn, entry), reason)
-    txn.settled.append(scope)
+    txn.settled += (scope,)
     return True

@@ -53,8 +53,8 @@ class Transaction:
         self.windows = state.windows  # those in force, with what this transaction changes of them
         self.events: list[Event] = []
         self.beats: list[Entry] = []
-        self.settled: list[Scope] = []
-        self.half_held: list[str] = []
+        self.settled: tuple[Scope, ...] = ()
+        self.half_held: tuple[str, ...] = ()
         self._authorize = authorize
         self._after: dict[str, Instance] = {}  # by id: those that the events have changed
 
@@ -74,8 +74,9 @@ class Transaction:
 
     # -- what decisions add
 
-    def register(self, instance: Instance, reason: str) -> None:
-        self.events.append(InstanceEvent(Kind.REGISTERED, fold(instance.spec.name), None, instance, reason, True))
+    def register(self, instance: Instance, service: str, reason: str) -> None:
+        """`service`: its folded name."""
+        self.events.append(InstanceEvent(Kind.REGISTERED, service, None, instance, reason, True))
 
     def remove(self, kind: Kind, entry: Entry, reason: str, buried_until: float | None = None) -> Instance:
         before = self.current(entry)
