@@ -39,7 +39,9 @@ def _domain(text: str) -> str:
 
 def _server_id(text: str) -> str:
     if len(text.encode()) > MAX_SERVER_ID:
-        raise ValueError(f"{text!r} is too long: at most {MAX_SERVER_ID} octets fit every reply")
+        raise ValueError(
+            f"has {len(text.encode())} octets, at most {MAX_SERVER_ID} fit every reply; choose a shorter one"
+        )
     return text
 
 
