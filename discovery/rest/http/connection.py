@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._current: Request | None = None  # whose answer is being made
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[Answer] | None = None
-        self._since = 0.0  # the last request's beginning, of the loop's time
+        self._since = 0.0  # the last request's beginning, or the end of its answer, of the loop's time
         self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = False
         self.address = self.prefix = ""
 
@@ -116,7 +116,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._shared.closed(self)
         self._limits.closed(self)
-        self._shared.bodies.done(self)
+        if self._task is None:  # else the body is still worked on
+            self._shared.bodies.done(self)
         self._patience.stop()
         self._framer.close()
         self._transport = None
@@ -134,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         if self._exchange is not None:
             self._exchange.resume_writing()
+        self._look()  # it has read, so the time for that begins anew
         self._work()
 
     # -- what others ask of it
@@ -150,8 +152,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()  # what is unsent would keep its descriptor, uncounted
 
     def give_up_body(self) -> None:
-        text = "Too many large bodies are being sent at once, and this one has taken the longest; try again"
-        self._refuse(HttpError(503, "TOO_BUSY", text, retryAfter=1))
+        error = HttpError(
+            503, "TOO_BUSY", "Too many large bodies are being sent at once; try again in a moment", retryAfter=1
+        )
+        if self._framer.whole:  # it has just come whole
+            request = self._framer.whole[0]
+            request.body, request.refusal = b"", error
+        else:
+            self._refuse(error)
 
     def stop(self) -> None:
         """What is in hand is finished, and what is coming whole is still taken."""
@@ -197,11 +205,13 @@ class Connection(asyncio.Protocol):
         else:
             unread, self._unread = unread[:size], unread[size:]
         framer.feed(unread)
-        if framer.coming is not None:
-            if framer.body_size > SMALL:
-                self._shared.bodies.grown(self, framer.body_size)
-        elif coming is not None:
-            self._shared.bodies.done(self)
+        if coming is None:
+            return  # what has begun in one slice is small
+        if framer.coming is coming:
+            self._shared.bodies.grown(self, framer.held)
+        else:
+            self._shared.bodies.grown(self, len(coming.body))
+            self._shared.bodies.whole(self)
 
     def _begin(self, request: Request) -> None:
         self._new = False
@@ -225,11 +235,17 @@ class Connection(asyncio.Protocol):
         self._said(request)
 
     def _said(self, request: Request) -> None:
-        access_log.log(request, self.address, self._loop.time() - self._since)
+        now = self._loop.time()
+        access_log.log(request, self.address, now - self._since)
+        self._since = now
+        if len(request.body) > SMALL:
+            self._shared.bodies.done(self)
 
     def _task_ended(self, task: asyncio.Task[Answer]) -> None:
         request, self._current, self._task = self._current, None, None
-        if not self._closing and not task.cancelled() and request is not None:
+        if self._closing:
+            self._shared.bodies.done(self)
+        elif not task.cancelled() and request is not None:
             self._say(request, task.result())
             self._work()
 
@@ -266,7 +282,8 @@ class Connection(asyncio.Protocol):
             self._ask_for_body(framer.coming)
         else:
             phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
-        if self._patience.wait_for(phase, framer.coming if phase is Phase.BODY else None) and phase in _OWING:
+        is_owing = phase in _OWING
+        if self._patience.wait_for(phase, framer.heads_read if is_owing else 0) and is_owing:
             self._limits.owes(self)
         if bool(self._unread) is not self._reading_paused:
             self._reading_paused = not self._reading_paused
@@ -309,6 +326,8 @@ class Connection(asyncio.Protocol):
             self._closing = True
             self._patience.stop()
             transport.write_eof()
+            if self._reading_paused:
+                transport.resume_reading()
             self._loop.call_later(LINGERING_SECONDS, transport.abort)
         else:
             self._close()

@@ -81,7 +81,7 @@ class Framer:
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._is_long = False  # the head did not begin in the slice at hand
-        self._parts: list[bytes] = []  # of the body, and their octets
+        self._body = bytearray()  # not a list: a body may come in chunks of one octet
         self.body_size = 0
         self._unframed = 0  # octets since the head or body began, those of the slice it began in left out
 
@@ -154,6 +154,11 @@ class Framer:
         self._end_with(request)
 
     @property
+    def held(self) -> int:
+        """Octets of the body in hand that are kept: those of a refused request are not."""
+        return len(self._body)
+
+    @property
     def missing(self) -> int:
         """Octets of the body in hand that its Content-Length still promises."""
         if self.coming is None:
@@ -189,7 +194,7 @@ class Framer:
         request.keeps = False
         self.coming, self.begun = None, False
         self.ended = self.cut = True
-        self._parts = []
+        self._body.clear()
         self.whole.append(request)
 
     # -- what httptools calls
@@ -267,16 +272,16 @@ class Framer:
         if self.body_size > request.max_body:
             self._refuse_body(request)
         elif request.refusal is None:
-            self._parts.append(part)
+            self._body += part
 
     def on_message_complete(self) -> None:
         request = self.coming
         if request is None or (self._parser.should_upgrade() and _body_length(request) != 0):  # it was skipped
             return
         self.coming = None
-        if self._parts:
-            request.body = b"".join(self._parts)
-            self._parts = []
+        if self._body:
+            request.body = bytes(self._body)
+            self._body.clear()
         self.ended = not request.keeps
         self.whole.append(request)
 

@@ -29,11 +29,11 @@ class Patience:
         self._loop = loop
         self._on_end: Callable[[Phase], None] | None = on_end
         self._phase: Phase | None = None
-        self._of: object = None
+        self._of = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait_for(self, phase: Phase, of: object = None) -> bool:
-        """False: it is the same phase, `of` the same, and the time runs on."""
+    def wait_for(self, phase: Phase, of: int) -> bool:
+        """False: it is the same phase `of` the same request, and the time runs on."""
         if phase is self._phase and of is self._of:
             return False
         self._phase, self._of = phase, of
@@ -48,7 +48,7 @@ class Patience:
 
     def stop(self) -> None:
         """For good."""
-        self._on_end = self._of = None
+        self._on_end = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -52,20 +52,44 @@ def test_small_bodies_are_not_counted_and_what_is_done_is_not_held() -> None:
     bodies.done(one)
     bodies.done(one)
     assert len(bodies) == 0
-    assert not bodies._held
+    assert not bodies._coming
     assert not bodies._sums
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 4)), max_size=60))
+def test_one_that_is_whole_counts_and_is_not_given_up() -> None:
+    bodies, whole, coming, last = Bodies(), Fake("a"), Fake("a"), Fake("b")
+    bodies.grown(whole, 5 * LARGE)
+    bodies.whole(whole)
+    bodies.grown(coming, 3 * LARGE)
+    bodies.grown(last, LARGE)
+    assert [each.gave_up for each in (whole, coming, last)] == [False, True, False]
+    bodies.grown(last, 4 * LARGE)
+    assert [each.gave_up for each in (whole, last)] == [False, True], "nobody else is sending"
+    assert len(bodies) == 5 * LARGE
+    bodies.done(whole)
+    assert len(bodies) == 0
+    assert not any((bodies._coming, bodies._whole, bodies._sums))
+
+
+_WHOLE = 5
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, _WHOLE)), max_size=60))
 def test_the_sum_is_right_and_never_too_large(steps: list[tuple[str, int, int]]) -> None:
     bodies, fakes, held = (
         Bodies(),
         {(name, number): Fake(name) for name in "abc" for number in range(10)},
         dict[Fake, int](),
     )
+    whole: set[Fake] = set()
     for name, number, size in steps:
         fake = fakes[name, number]
-        if size:
+        if size == _WHOLE:
+            bodies.whole(fake)
+            whole.update({fake} & held.keys())
+        elif size:
+            if fake in whole:
+                continue
             held[fake] = max(held.get(fake, 0), size * LARGE)
             fake.gave_up = False
             bodies.grown(fake, held[fake])
@@ -73,5 +97,7 @@ def test_the_sum_is_right_and_never_too_large(steps: list[tuple[str, int, int]])
                 del held[gone]
         else:
             held.pop(fake, None)
+            whole.discard(fake)
             bodies.done(fake)
+        assert whole <= held.keys()
         assert len(bodies) == sum(held.values()) <= MAX_BODIES

@@ -445,3 +445,45 @@ async def test_a_hundred_slow_ones_of_an_address_keep_none_of_its_heartbeats_out
             async with connected(api, BEAT, ELSEWHERE) as beating:
                 assert statuses(await beating.answered(1)) == [200]
         assert len(limits) <= 4
+
+
+async def test_a_fast_client_is_not_late_because_each_piece_it_sends_ends_in_a_head(served: Api) -> None:
+    async with connected(served, BEAT[:40]) as client:
+        begun, sent = time.monotonic(), 0
+        while time.monotonic() - begun < 3 * HEAD:
+            client.send(BEAT[40:] + BEAT[:40])
+            sent += 1
+            await client.answered(sent)
+            await asyncio.sleep(HEAD / 10)
+        client.send(BEAT[40:] + LAST)
+        assert statuses(await client.ended()) == [200] * (sent + 2)
+
+
+async def test_time_between_two_requests_counts_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECONDS, Phase.IDLE, 0.5)  # looked at after 0.5 and 1.5 s
+
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(1.4)
+        return web.json_response({})
+
+    async with serving(routes=[web.get("/slow", slow)]) as api, connected(api, request("GET /slow")) as client:
+        await client.answered(1)
+        await asyncio.sleep(0.3)
+        client.send(request("GET /health", "Connection: close"))
+        assert statuses(await client.ended()) == [200, 200]
+
+
+async def test_a_client_that_reads_answer_after_answer_has_time_for_each() -> None:
+    """What waits of one is written while the next is made, so the client never has read everything."""
+    loop, received, begun = asyncio.get_running_loop(), bytearray(), time.monotonic()
+    async with serving(max_instances=1000) as api:
+        for port in range(1, 100):
+            spec = Registration.of("big", "10.0.0.1", port, metadata={"text": "x" * 15_000})
+            api.registry.register(spec, api.clock.now, api.clock.wall())
+        sent = request("GET /resolve/big") * 12 + request("GET /resolve/big", "Connection: close")
+        async with deaf(api, sent, None) as sock, asyncio.timeout(LIMIT):
+            while octets := await loop.sock_recv(sock, 65536):
+                received += octets
+                await asyncio.sleep(READ / 100)
+    assert time.monotonic() - begun > 2 * READ
+    assert statuses(replies(bytes(received))) == [200] * 13
