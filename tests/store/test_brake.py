@@ -400,9 +400,9 @@ def test_a_pause_of_the_process_makes_nobody_a_suspect() -> None:
 def test_a_thousand_that_lapse_at_once_are_held_in_little_time() -> None:
     registry = a_registry(brake=a_brake(), max_instances=1000)
     crowd(registry, 1000)
-    started = time.perf_counter()
+    started = time.process_time()
     registry.advance(OUT, ALL)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     print(f"1000 lapses at once: {seconds * 1e3:.1f} ms")
     assert registry.counts(OUT)[Status.SUSPECT] == 1000
     assert seconds < 0.25  # 5 ms; a hundred times that would be one count of the service for each lapse
@@ -477,9 +477,9 @@ def test_where_it_does_not_engage_a_mass_of_lapses_takes_time_in_proportion(
     registry = braked(percent, others=12_000, max_instances=20_000)
     crowd(registry, 2000, "web")
     log = Log.of(registry)
-    started = time.perf_counter()
+    started = time.process_time()
     registry.advance(OUT, ALL)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     print(f"2000 lapses at once: {seconds * 1e3:.1f} ms")
     assert set(log.kinds()) == {Kind.UNHEALTHY}
     assert seconds < 0.25
