@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from discovery.core.instance import OPTIONS
+from discovery.rest.api.schemas import RegisterBody
+
+
+def test_a_registration_may_have_every_option_that_is_listed_under_its_name_and_no_other() -> None:
+    taken = {field: info.alias or field for field, info in RegisterBody.model_fields.items()}
+    basic = {name: name for name in ("name", "ip", "port", "metadata", "id")}
+    assert taken == basic | dict(OPTIONS)
