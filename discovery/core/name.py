@@ -7,6 +7,7 @@ Names are compared without case (RFC 4343) and shown as first registered; `fold`
 from __future__ import annotations
 
 import re
+import sys
 
 from discovery.core.errors import InvalidField
 
@@ -25,7 +26,7 @@ def label(text: object, field: str) -> str:
         raise InvalidField(field, "must be a string")
     stripped = text.strip()
     if _LABEL.fullmatch(stripped):
-        return stripped
+        return sys.intern(stripped)  # the instances of a service have one name and the same tags: 50 octets each
     raise InvalidField(field, _why_not(stripped))
 
 
