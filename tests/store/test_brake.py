@@ -501,9 +501,9 @@ def test_a_mass_of_old_lapses_is_forgotten_at_once_and_freed_little_by_little() 
 def test_suspects_whose_leases_still_run_do_not_count_among_all_that_fell_silent() -> None:
     """One of 14 has lapsed, and a second does: no fifth of all, though the brake holds three already."""
     registry = braked(others=8)
-    for port, renewed in ((1, 0), (2, 4), (3, 4)):
+    for port, renewed in ((1, 0.0), (2, 4.0), (3, 4.0)):
         registry.register(spec(port=port), START + renewed)
-    for port, renewed in ((1, 0.5), (2, 9), (3, 9)):
+    for port, renewed in ((1, 0.5), (2, 9.0), (3, 9.0)):
         registry.register(spec("api", port=port), START + renewed)
     registry.advance(START + TTL)
     assert words(registry) == "suspect suspect suspect"
