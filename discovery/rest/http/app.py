@@ -25,17 +25,17 @@ def make_app(
 
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Its request is given ours; errors become answers; and the exchange learns whether there was a whole one."""
+        """Its request is given ours; errors become answers; and the exchange learns when one has been written whole."""
         exchange = request.transport
         if not isinstance(exchange, Exchange):
             raise asyncio.CancelledError("the client left before its answer")
         ours = request[REQUEST] = exchange.request
         response: web.StreamResponse
         try:
-            response = await handler(request)
+            return await written(request, await handler(request), exchange)
         except web.HTTPException as error:
             if error.status < 400:  # a redirect
-                exchange.answered = True
+                await written(request, error, exchange)
                 raise
             response = of_framework(request, error, times).for_aiohttp()
         except Exception as error:
@@ -45,6 +45,12 @@ def make_app(
                 _log.exception("%s %s failed", ours.method, ours.path)
                 raise asyncio.CancelledError("half an answer is all there will be") from None
             response = front.refused(ours, error, request.remote or "").for_aiohttp()
+        return await written(request, response, exchange)
+
+    async def written(request: web.Request, response: web.StreamResponse, exchange: Exchange) -> web.StreamResponse:
+        """aiohttp would do it too, and does not once it has been done; but it does not say when it failed."""
+        await response.prepare(request)
+        await response.write_eof()
         exchange.answered = True
         return response
 

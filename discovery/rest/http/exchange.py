@@ -14,13 +14,16 @@ from aiohttp import web
 
 from discovery.rest.api.requests import Request
 
-# Fields about the client's connection or the body's framing on it; aiohttp gets its own.
-_HOP = frozenset((b"connection", b"content-length", b"expect", b"keep-alive", b"transfer-encoding", b"upgrade"))
+# Fields that aiohttp does not get: those of the client's connection, and of the body's framing on it; and the last, since aiohttp
+# refuses a request that has it.
+_LEFT_OUT = frozenset((
+    b"connection", b"content-length", b"expect", b"keep-alive", b"transfer-encoding", b"upgrade", b"sec-websocket-key1",
+))  # fmt: skip
 
 
 class Exchange(asyncio.Transport):
-    """`on_end()` is called once, when aiohttp has closed it. `begun`: octets of the answer have been sent. `answered`: nothing went wrong
-    with it, so it is whole then.
+    """`on_end()` is called once, when aiohttp has closed it. `begun`: octets of the answer have been sent. `answered`: all of them, so
+    the connection can go on.
     """
 
     def __init__(self, request: Request, client: asyncio.Transport, on_end: Callable[[], None]) -> None:
@@ -88,7 +91,7 @@ class Exchange(asyncio.Transport):
 
 
 def _octets(request: Request) -> bytes:
-    fields = [b"%b: %b\r\n" % field for field in request.headers.items() if field[0] not in _HOP]
+    fields = [b"%b: %b\r\n" % field for field in request.headers.items() if field[0] not in _LEFT_OUT]
     return b"%b %b HTTP/%b\r\n%bconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (
         request.method.encode(), request.target.encode(), request.version.encode(), b"".join(fields), len(request.body),
         request.body,

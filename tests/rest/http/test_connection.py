@@ -391,3 +391,50 @@ async def test_a_client_that_asks_for_an_upgrade_gets_one_answer_and_nobody_else
         through_aiohttp.clear()
         assert statuses(replies(await talk(api.port, request("GET /health", *fields), LAST))) == [200, 200]
         assert "/instances/user-2" not in through_aiohttp
+
+
+class BreaksBefore(web.Response):
+    async def prepare(self, request: web.BaseRequest) -> None:
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    "broken", [BreaksBefore(text="a"), web.Response(text="a", headers={"X": "a\r\nY: b"})], ids=["prepare", "a header"]
+)
+async def test_an_answer_that_cannot_be_begun_is_an_internal_error_and_the_next_is_answered(
+    broken: web.Response,
+) -> None:
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        return broken
+
+    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+        got = replies(await talk(api.port, request("GET /breaks"), HEALTH + LAST))
+        assert statuses(got) == [500, 200, 404]
+        assert got[0].body["code"] == "INTERNAL"
+
+
+async def test_an_answer_that_breaks_before_its_end_ends_the_connection() -> None:
+    """The next one would be taken for the rest of it."""
+
+    class BreaksOff(web.StreamResponse):
+        async def write_eof(self, data: bytes = b"") -> None:
+            await self.write(b"half")
+            raise RuntimeError("a bug")
+
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        return BreaksOff()
+
+    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+        got = await talk(api.port, request("GET /breaks"), HEALTH + LAST)
+        assert got.endswith(b"4\r\nhalf\r\n")
+
+
+async def test_a_redirect_is_an_answer_and_the_next_request_is_answered() -> None:
+    async def moved(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/health")
+
+    async with serving(routes=[web.get("/moved", moved)]) as api:
+        got = await talk(api.port, request("GET /moved"), HEALTH + LAST)
+        assert got.startswith(b"HTTP/1.1 302 ")
+        assert got.count(b"HTTP/1.1 200 ") == 1
+        assert got.count(b"HTTP/1.1 404 ") == 1

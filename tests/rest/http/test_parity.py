@@ -93,6 +93,7 @@ UNUSUAL = {
     "expect": heartbeat("Expect: 100-continue"),
     "expect what nobody knows": heartbeat("Expect: the unexpected"),
     "upgrade": request("GET /resolve/user-service", "Connection: Upgrade", "Upgrade: websocket"),
+    "the key of an early WebSocket": heartbeat("Sec-WebSocket-Key1: 1"),
     "content encoding": heartbeat("Content-Encoding: gzip"),
     "identity": heartbeat("Content-Encoding: identity"),
     "text": beat(USER, "Content-Type: text/plain"),
