@@ -95,12 +95,12 @@ class NameServer:
             await server.start()
         return lines
 
-    def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What closes it, in this order."""
-        return [self._close_servers, self._deferred.close, self.zones.close]
-
-    async def _close_servers(self) -> None:
-        await asyncio.gather(*(server.close() for server in self._servers))
+    async def close(self) -> None:
+        """Opened or not. `zones` is closed apart."""
+        try:
+            await asyncio.gather(*(server.close() for server in self._servers))
+        finally:
+            await self._deferred.close()
 
     def respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
         return self._respond(packet, self._clock(), client, HTTPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -78,9 +78,9 @@ class Web:
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
-    def closing(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What closes it, opened or not."""
-        return [self._server.close]
+    async def close(self) -> None:
+        """Opened or not."""
+        await self._server.close()
 
     def stats(self) -> dict[str, Any]:
         connections = self._connections

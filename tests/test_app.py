@@ -4,10 +4,12 @@ read again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
 import dns.rcode
 import pytest
@@ -15,8 +17,10 @@ import pytest
 from discovery import app
 from discovery.app import Server
 from discovery.core.errors import DiscoveryError
+from discovery.nameserver import NameServer
 from discovery.system.sockets import BindError
-from tests.plugins.started import ZONE, lives, open_sockets, recorders, running, settings
+from discovery.web import Web
+from tests.plugins.started import LIMIT, ZONE, lives, open_sockets, recorders, running, settings
 
 
 @pytest.fixture
@@ -50,6 +54,47 @@ async def test_both_faces_answer_from_one_table_when_it_says_ready(zones: Path) 
         assert await it.ask("user-service.svc.local") == (dns.rcode.NOERROR, {"10.1.2.3"})
         async with it.session.get(it.http + "/ready") as response:
             assert response.status == 200
+
+
+async def test_both_faces_finish_what_is_in_hand_at_the_same_time(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting: set[str] = set()
+    both = asyncio.Event()
+
+    def meets(
+        close: Callable[[Any], Coroutine[Any, Any, None]], face: str
+    ) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        async def closes(self: Any) -> None:
+            meeting.add(face)
+            if len(meeting) == 2:
+                both.set()
+            await both.wait()
+            await close(self)
+
+        return closes
+
+    monkeypatch.setattr(NameServer, "close", meets(NameServer.close, "DNS"))
+    monkeypatch.setattr(Web, "close", meets(Web.close, "HTTP"))
+    async with asyncio.timeout(LIMIT), running(settings(zones)):
+        pass
+    assert meeting == {"DNS", "HTTP"}
+
+
+@pytest.mark.parametrize("face", [NameServer, Web])
+async def test_one_that_fails_to_close_keeps_no_other_from_it(
+    zones: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, face: type[NameServer | Web]
+) -> None:
+    close = face.close
+
+    async def fails(self: Any) -> None:
+        await close(self)
+        raise OSError("no")
+
+    monkeypatch.setattr(face, "close", fails)
+    before = open_sockets()
+    async with running(settings(zones)):
+        pass
+    assert open_sockets() == before
+    assert "failed; the rest is closed all the same" in caplog.text
 
 
 async def test_it_listens_on_every_address(zones: Path) -> None:

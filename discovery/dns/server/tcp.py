@@ -21,8 +21,7 @@ BURST = 64
 TURN_SECONDS = 0.002
 # RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
 TCP_IDLE_SECONDS = 10.0
-# When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5, of
-# which HTTP, whose turn comes afterwards, may need 3.
+# When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5 in all.
 SILENT_SECONDS, FINISH_SECONDS = 0.05, 1.0
 # Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
 MAX_TCP_CONNECTIONS = 512
