@@ -19,8 +19,9 @@ from discovery.rest.http import access_log
 from discovery.rest.http.bodies import SMALL, Bodies
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.exchange import Exchange
-from discovery.rest.http.framing import SLICE, Framer, Heads
+from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.front import Front
+from discovery.rest.http.heads import Heads
 from discovery.rest.http.patience import SECONDS, Patience, Phase
 
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.

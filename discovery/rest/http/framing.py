@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 import httptools
 
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
+from discovery.rest.http.heads import HEAD_END, Heads, body_length
 
 # Octets of a request's first line and header fields together, as in Node; and how many fields there may be.
 MAX_HEAD = 16 * 1024
@@ -22,41 +22,6 @@ MAX_FIELDS = 100
 SLICE = 4096
 # A body's octets may be so many times as many with the framing of its chunks: it is sent in pieces, not in octets.
 _MAX_FRAMING = 2
-
-
-# Heads remembered, of at most so many octets and fields: every client has one or a few. Most of them are the same, so 20 MB are more
-# than they ever take. All are forgotten when they are too many.
-_MAX_HEADS = 4096
-_MAX_KNOWN, _MAX_KNOWN_FIELDS = 1024, 20
-
-
-class Known(NamedTuple):
-    """What a head says. `length`: octets of the body."""
-
-    method: str
-    target: str
-    headers: dict[bytes, bytes]
-    length: int
-
-
-class Heads(dict[bytes, Known]):
-    """Heads as llhttp has read them, for clients say the same again and again. The same octets at the same place mean the same.
-
-    A key is a head from its first octet to the empty line that ends it, and its value says nothing that is not in the key. Other
-    connections get it too, and it may hold a token.
-    """
-
-    def remember(self, request: Request, octets: bytes) -> None:
-        """`octets`, from between two requests on, gave this request and no other. Not kept unless they are its head and its body."""
-        headers, length = request.headers, len(request.body)
-        head = octets[: len(octets) - length]
-        if len(head) > _MAX_KNOWN or not 0 < head.find(_HEAD_END) == len(head) - len(_HEAD_END):
-            return
-        usual = request.keeps and request.refusal is None and len(headers) <= _MAX_KNOWN_FIELDS
-        if usual and _body_length(request) == length and not headers.keys() & _NOT_REMEMBERED:
-            if len(self) >= _MAX_HEADS:
-                self.clear()
-            self[head] = Known(request.method, request.target, headers, length)
 
 
 class Framer:
@@ -111,7 +76,7 @@ class Framer:
 
     def _is_known(self, octets: bytes) -> bool:
         """One whole request, whose head has been parsed before."""
-        head = octets[: octets.find(_HEAD_END) + len(_HEAD_END)]
+        head = octets[: octets.find(HEAD_END) + len(HEAD_END)]
         known = self._heads.get(head)
         if known is None or len(octets) != len(head) + known.length:
             return False
@@ -163,7 +128,7 @@ class Framer:
         """Octets of the body in hand that its Content-Length still promises."""
         if self.coming is None:
             return 0
-        return (_body_length(self.coming) or 0) - self.body_size
+        return (body_length(self.coming) or 0) - self.body_size
 
     def _decline_upgrade(self, rest: bytes) -> bytes:
         """We speak nothing else: `rest` begins with the body, then comes the next request (RFC 9110 §7.8). But httptools takes it for the
@@ -276,7 +241,7 @@ class Framer:
 
     def on_message_complete(self) -> None:
         request = self.coming
-        if request is None or (self._parser.should_upgrade() and _body_length(request) != 0):  # it was skipped
+        if request is None or (self._parser.should_upgrade() and body_length(request) != 0):  # it was skipped
             return
         self.coming = None
         if self._body:
@@ -291,18 +256,10 @@ _OTHER_VERSIONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
 _HEAD_TOO_LARGE = f"its head has more than {MAX_HEAD} octets or {MAX_FIELDS} fields"
 
 
-# Fields that say where a body ends; and those that have a head parsed anew each time, since more is done for it than answering.
+# Fields that say where a body ends.
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-_NOT_REMEMBERED = frozenset((b"expect", b"upgrade"))
-_HEAD_END = b"\r\n\r\n"
 
 _NO_PARSER = httptools.HttpRequestParser(object())
-
-
-def _body_length(request: Request) -> int | None:
-    """Octets. None when only its chunks will tell."""
-    headers = request.headers
-    return None if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
 
 
 def _size(request: Request) -> int:

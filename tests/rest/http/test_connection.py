@@ -7,7 +7,6 @@ import gc
 import socket
 import struct
 import time
-import tracemalloc
 import weakref
 from pathlib import Path
 
@@ -24,8 +23,9 @@ from discovery.rest.http import server
 from discovery.rest.http.connection import Connection, Shared
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.exchange import Exchange
-from discovery.rest.http.framing import Framer, Heads
+from discovery.rest.http.framing import Framer
 from discovery.rest.http.front import Front
+from discovery.rest.http.heads import Heads
 from discovery.system.sockets import BACKLOG, STREAM, bind
 from tests.rest.harness import LIMIT, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
@@ -217,53 +217,6 @@ async def test_nothing_of_a_connection_is_left_for_the_collector() -> None:
 
 def beat_of(body: bytes) -> bytes:
     return request("POST /heartbeat", body=body)
-
-
-# -- heads that were seen before
-
-
-def requests_of(octets: bytes, cut: int, heads: Heads) -> list[tuple[str, str, bytes, bytes | None]]:
-    framer, seen = Framer(lambda request: None, heads), []
-    for part in (octets[:cut], octets[cut:]):
-        framer.feed(part)
-        while framer.whole:
-            one = framer.whole.popleft()
-            seen.append((one.method, one.target, one.body, one.headers.get(b"x")))
-    return seen
-
-
-def test_a_head_that_was_seen_before_says_the_same_wherever_the_octets_are_cut() -> None:
-    beat, resolve = heartbeat("X: 1"), request("GET /resolve/a", "X: 2")
-    heads = Heads()
-    for sent in (beat, resolve, CHUNKED, beat + resolve, resolve + beat, beat[:-3] + b"xyz", beat + beat[:40]):
-        expected = requests_of(sent, len(sent), Heads())
-        for cut in range(len(sent) + 1):
-            assert requests_of(sent, cut, heads) == expected
-    assert len(heads) == 2
-
-
-@pytest.mark.parametrize(
-    "sent", [CHUNKED, request("GET /a", "Connection: close"), request("POST /a", "Expect: 100-continue", body=b"x")]
-)
-def test_a_head_that_says_more_than_a_length_is_not_remembered(sent: bytes) -> None:
-    heads = Heads()
-    assert len(requests_of(sent, len(sent), heads)) == 1
-    assert not heads
-
-
-def test_the_heads_that_are_remembered_are_bounded_in_number_and_size() -> None:
-    heads = Heads()
-    tracemalloc.start()
-    try:
-        for number in range(10_000):
-            for pad in (10, 3000):
-                sent = request("GET /resolve/user-service", f"X-Pad: {number:x}{'x' * pad}")
-                assert len(requests_of(sent, len(sent), heads)) == 1
-        kept = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert 0 < len(heads) <= 4096
-    assert kept < 6_000_000
 
 
 # -- what never ends

@@ -7,8 +7,9 @@ import pytest
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
-from discovery.rest.http.framing import SLICE, Framer, Heads
-from tests.rest.wire import heartbeat, request
+from discovery.rest.http.framing import SLICE, Framer
+from discovery.rest.http.heads import Heads
+from tests.rest.wire import request
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: h2c")
 NEXT = request("GET /next")
@@ -32,32 +33,6 @@ def taken(one: Framer, *pieces: bytes) -> list[Request]:
 
 def said(requests: list[Request]) -> list[tuple[str, str, bytes, bytes | None]]:
     return [(one.method, one.target, one.body, one.headers.get(b"authorization")) for one in requests]
-
-
-# -- a request belongs to the connection that it came on
-
-
-@pytest.mark.parametrize("behind", [b"", b"\r\n", b"\r\n\r\n", b"\n"], ids=["nothing", "CRLF", "two CRLF", "LF"])
-@pytest.mark.parametrize("fields", [UPGRADE, ()], ids=["upgrade", "plain"])
-def test_no_request_comes_again_on_the_connection_of_another(fields: tuple[str, ...], behind: bytes) -> None:
-    heads = Heads()
-    admin = request("POST /admin/clear", "Authorization: Bearer secret", *fields) + behind
-    assert said(taken(framer(heads), admin)) == [("POST", "/admin/clear", b"", b"Bearer secret")]
-    for stranger in (request("GET /health", *UPGRADE) + behind, behind, request("GET /health") + behind):
-        assert {one.headers.get(b"authorization") for one in taken(framer(heads), stranger)} <= {None}
-
-
-@pytest.mark.parametrize("behind", [b"", b"\r\n", b"\r\n\r\n"], ids=["nothing", "CRLF", "two CRLF"])
-@pytest.mark.parametrize("before", [b"", b"\r\n"], ids=["nothing", "CRLF"])
-def test_what_is_remembered_of_a_head_is_in_the_octets_it_is_known_by(before: bytes, behind: bytes) -> None:
-    heads = Heads()
-    sent = before + request("GET /a", "Authorization: Bearer secret") + behind
-    taken(framer(heads), sent, request("GET /b", *UPGRADE) + behind, heartbeat() + behind)
-    for octets, known in heads.items():
-        assert octets.endswith(b"\r\n\r\n")
-        assert octets.count(b"\r\n\r\n") == 1
-        assert known.target.encode() in octets
-        assert all(name in octets.lower() and value in octets for name, value in known.headers.items())
 
 
 # -- an upgrade is declined

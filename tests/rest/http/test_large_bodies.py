@@ -16,7 +16,8 @@ from discovery.rest.api.requests import MAX_BODY, Request
 from discovery.rest.http import bodies as module
 from discovery.rest.http import server
 from discovery.rest.http.bodies import Bodies
-from discovery.rest.http.framing import SLICE, Framer, Heads
+from discovery.rest.http.framing import SLICE, Framer
+from discovery.rest.http.heads import Heads
 from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, replies, request, statuses
 
