@@ -5,7 +5,6 @@ and shows the result; rules and errors are others' work.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -140,14 +139,18 @@ class Handlers:
         return Answer(200, self._json(content))
 
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
-        content = json_object(request)
+        content = json_object(request, orjson.loads)  # no number of a heartbeat is longer than a port
         try:  # the usual spelling, found as it is
             key = usual_key(content)
         except (KeyError, TypeError, AttributeError):
             key = None
         if key is not None:
-            with contextlib.suppress(UnknownInstance):
-                return Answer(200, self._json(self._renewed(self._engine.renew(key, request.caller))))
+            try:
+                entry = self._engine.renew(key, request.caller)
+            except UnknownInstance:
+                pass  # perhaps in another spelling; `suppress` would take as long as the renewal
+            else:
+                return Answer(200, self._json(self._renewed(entry)))
         body = HeartbeatBody.model_validate(content)
         if body.with_registration:
             return self.upsert(request)

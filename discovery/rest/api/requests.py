@@ -96,7 +96,7 @@ def read(request: Request, schema: type[B]) -> B:
     return schema.model_validate(json_object(request))
 
 
-def json_object(request: Request) -> dict[str, Any]:
+def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loads) -> dict[str, Any]:
     """HttpError 400 for no JSON object, 413 for too much in it, 415 for another content type."""
     media = request.headers.get(b"content-type", b"application/json")
     if media != b"application/json" and not _is_json(media):
@@ -111,7 +111,7 @@ def json_object(request: Request) -> dict[str, Any]:
         text = "The body has too many lists, objects and commas to be read at once; send it in several requests"
         raise HttpError(413, "BODY_TOO_LARGE", text)
     try:
-        content = exact_json.loads(octets)
+        content = loads(octets)
     except ValueError as error:
         raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
     if not isinstance(content, dict):

@@ -24,7 +24,13 @@ def registered(instance: Instance) -> Json:
 
 
 def renewed(entry: Entry, now: float, times: Times) -> Json:
-    return identity(entry.instance) | {
+    instance = entry.instance
+    spec = instance.spec
+    return {
+        "id": instance.id,
+        "name": spec.name,
+        "ip": spec.ip,
+        "port": spec.port,
         "status": entry.status_at(now),
         "lastHeartbeat": times.of(entry.lease.renewed_at),
     }
