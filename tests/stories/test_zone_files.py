@@ -173,5 +173,7 @@ def test_a_file_of_another_zone_is_served_without_services(two_zones: Discovery)
 
 
 def _write(server: Discovery, path: Path, text: str) -> None:
-    path.write_text(text)
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)  # whole at once: the server watches the folder, and would read half a file
     server.process.send_signal(signal.SIGHUP)
