@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ _log = logging.getLogger("discovery.journal")
 
 # Seconds between two removals of old tombstones and remembered drains from the file.
 _SWEEP = 60.0
+# Tombstones that are over and forgotten with one commit, in the order in which they came: twice as many as one makes.
+_FORGOTTEN_AT_ONCE = 200
 
 
 class Journal(Plugin):
@@ -46,7 +48,7 @@ class Journal(Plugin):
         self._wall = wall
         self._lock: Lock | None = None
         self.writer: Writer | None = None
-        self._buried: dict[Key, float] = {}  # tombstones in the file: until when
+        self._buried: OrderedDict[Key, float] = OrderedDict()  # tombstones in the file: until when
         self._put_away: deque[tuple[int, int]] = deque()  # number of the writer's item, index of its commit
         self._safe = float("-inf")
         self._broken: str | None = None  # why a commit is not in the file and never will be
@@ -73,7 +75,7 @@ class Journal(Plugin):
         opened, content = await asyncio.to_thread(open_for_service, self._folder, wall)
         self.writer = writer_of(opened)
         snapshot = _snapshot(content, wall)
-        self._buried = dict(snapshot.tombstones)
+        self._buried = OrderedDict(snapshot.tombstones)
         self._reserved_index = snapshot.index + AHEAD
         kept = {scope for scope, _ in snapshot.windows}
         over = [op for scope, _ in content.windows if scope not in kept for op in _no_window(scope)]
@@ -131,6 +133,10 @@ class Journal(Plugin):
         if commit.index > self._reserved_index - AHEAD // 2:
             self._reserved_index = commit.index + AHEAD
             ops += _index(self._reserved_index, commit.wall)
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            if not self._buried or self._buried[next(iter(self._buried))] > commit.wall:
+                break
+            self._buried.popitem(last=False)
         if ops and commit.wall > self._next_sweep:
             ops += self._sweep(commit.wall)
         if ops:
@@ -162,7 +168,6 @@ class Journal(Plugin):
 
     def _sweep(self, wall: float) -> list[Op]:
         self._next_sweep = wall + _SWEEP
-        self._buried = {key: until for key, until in self._buried.items() if until > wall}
         return _old(wall)
 
     async def close(self) -> None:
