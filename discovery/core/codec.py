@@ -84,6 +84,7 @@ def _of_event(event: Event) -> Json:
             "reason": event.reason,
             "renews": event.renews,
             "buriedUntil": event.buried_until,
+            "lapsedAt": event.lapsed_at,
         }
     if isinstance(event, WindowEvent):
         before, after = _of_window(event.before), _of_window(event.after)
@@ -111,6 +112,7 @@ def _event(found: Mapping[str, Any]) -> Event:
         reason,
         found["renews"],
         found["buriedUntil"],
+        found.get("lapsedAt"),  # an older version has none
     )
 
 

@@ -40,7 +40,8 @@ class InstanceEvent(NamedTuple):
     """`service`: folded. `before` None: it was not registered; `after` None: it is no longer. Never both.
 
     `renews`: its lease begins anew with the commit. `buried_until`: epoch seconds, on DEREGISTERED: until then a heartbeat that carries
-    the whole registration does not bring it back.
+    the whole registration does not bring it back. `lapsed_at`: epoch seconds, on the first event after its lease has run out: since
+    then it has been in no answer, as readers test the lease themselves, whenever the reaper came by.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class InstanceEvent(NamedTuple):
     reason: str
     renews: bool = False
     buried_until: float | None = None
+    lapsed_at: float | None = None
 
     @property
     def instance(self) -> Instance:
@@ -123,6 +125,13 @@ def octets_of(event: Event) -> int:
     new = 0 if after is None else after.spec.extra_octets
     old = 0 if before is None or (after is not None and before.spec is after.spec) else before.spec.extra_octets
     return _EVENT_OCTETS + new + old
+
+
+def instant_of(event: Event, wall: float) -> float:
+    """When it came about, epoch seconds: a lapse at the end of the lease, all else with its commit, at `wall`."""
+    if isinstance(event, InstanceEvent) and event.kind is Kind.UNHEALTHY and event.lapsed_at is not None:
+        return event.lapsed_at
+    return wall
 
 
 # The action of the commit that tells what was known from before this process. It has that state, and is not in the log.

@@ -11,7 +11,7 @@ from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold
-from discovery.core.status import DOWN, Status
+from discovery.core.status import DOWN, SILENT, Status
 from discovery.store.damping import Flaps
 from discovery.store.service import Entry
 from discovery.store.state import State
@@ -80,7 +80,8 @@ class Transaction:
 
     def remove(self, kind: Kind, entry: Entry, reason: str, buried_until: float | None = None) -> Instance:
         before = self.current(entry)
-        event = InstanceEvent(kind, fold(before.spec.name), before, None, reason, False, buried_until)
+        lapsed_at = self._lapsed_at(entry, before)
+        event = InstanceEvent(kind, fold(before.spec.name), before, None, reason, False, buried_until, lapsed_at)
         self.events.append(event)
         return before
 
@@ -98,12 +99,21 @@ class Transaction:
                 self.beats.append(entry)
             return before
         kind = Kind.UPDATED if status is before.status else KIND_OF[status]
-        self.events.append(InstanceEvent(kind, fold(after.spec.name), before, after, reason, renews))
+        lapsed_at = self._lapsed_at(entry, before)
+        service = fold(after.spec.name)
+        self.events.append(InstanceEvent(kind, service, before, after, reason, renews, lapsed_at=lapsed_at))
         self._after[after.id] = after
         return after
 
     def add(self, event: Event) -> None:
         self.events.append(event)
+
+    def _lapsed_at(self, entry: Entry, before: Instance) -> float | None:
+        """When its lease ran out, if no event has told of that yet. Epoch seconds."""
+        lease = entry.lease
+        if lease.alive(self.now) or before.status in SILENT:
+            return None
+        return self.wall - (self.now - lease.expires_at)
 
     def _flaps(self, entry: Entry, before: Instance) -> bool:
         """Whether it changes its health too often, with what this transaction changes of it."""

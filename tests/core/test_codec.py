@@ -26,6 +26,7 @@ EVENTS: list[Event] = [
     InstanceEvent(Kind.REGISTERED, "web", None, AFTER, "new instance", renews=True),
     InstanceEvent(Kind.DRAINING, "web", BEFORE, AFTER, "asked"),
     InstanceEvent(Kind.DEREGISTERED, "web", AFTER, None, "asked", buried_until=1e9 + 60),
+    InstanceEvent(Kind.UNHEALTHY, "web", BEFORE, AFTER, "no heartbeat", lapsed_at=1e9 + 10),
     WindowEvent(SCOPE, None, Window("upgrade", 2e9, "ci"), "maintenance"),
     WindowEvent(Scope("web"), Window("upgrade", 2e9), None, "over"),
     DrainEvent(KEY, None, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), "it was draining"),

@@ -1,0 +1,67 @@
+"""A moment as people give it on a command line or in a URL, as epoch seconds. The answers' own spelling is one of the forms.
+
+2026-01-31T03:12:00Z, 2026-01-31T03:12:00.250+01:00, 2026-01-31 03:12    ISO 8601; without a zone it is UTC, as in every answer
+03:12, 03:12:30       UTC: the last time that a clock showed this
+-2h, 2h, -1h30m       so long ago; units s, m, h, d and w
+1769829120, 1769829120.25    epoch seconds
+now
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+EXAMPLES = "2026-01-31T03:12:00Z, 03:12 (UTC), -2h or epoch seconds"
+
+# Longer is no moment.
+MAX_TEXT = 64
+_DAY = 86400
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
+_AGO = re.compile(r"-?((?:[0-9]{1,9}[smhdw])+)")
+_PART = re.compile(r"([0-9]+)([smhdw])")
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,9})?))?")
+# From 2001 to 2286: not milliseconds, and not a date without its dashes.
+_EPOCH = re.compile(r"[1-9][0-9]{9}(?:\.[0-9]{1,9})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].+)?")
+# A + that was sent in a URL as it is.
+_LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
+
+
+class NoMoment(ValueError):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:MAX_TEXT]!a} is no time; write {EXAMPLES}")
+
+
+def parse(text: str, wall: float) -> float:
+    """`wall`: now, epoch seconds. NoMoment, also for what lies before 1970."""
+    text = text.strip()
+    if len(text) <= MAX_TEXT and text.isascii():
+        found = _found(text, wall)
+        if found is not None and found >= 0:
+            return found
+    raise NoMoment(text)
+
+
+def _found(text: str, wall: float) -> float | None:
+    if text == "now":
+        return wall
+    if _EPOCH.fullmatch(text):
+        return float(text)
+    if match := _AGO.fullmatch(text):
+        return wall - sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(match[1]))
+    if match := _CLOCK.fullmatch(text):
+        seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3] or 0)
+        today = wall - wall % _DAY + seconds
+        return today if today <= wall else today - _DAY
+    return _of_iso(text) if _DATE.fullmatch(text) else None
+
+
+def _of_iso(text: str) -> float | None:
+    if len(text) > len("2026-01-31 "):
+        text = text[:11] + _LOST_PLUS.sub("+", text[11:])
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
