@@ -1,0 +1,34 @@
+"""The client's side: register this process, find others, ask the registry. It knows nothing of the server but its HTTP.
+
+`discovery/docs/sdk.md` shows how to use it. Every name that is meant for users is here.
+"""
+
+from discovery.client.errors import (
+    InvalidAddress,
+    NotARegistry,
+    Refused,
+    RegistryError,
+    Unreachable,
+    UnreadableToken,
+    printable,
+)
+from discovery.client.event_stream import Connected, Disconnected, Event, Reset, events
+from discovery.client.registry_client import RegistryClient
+from discovery.client.replies import Reply
+
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Event",
+    "InvalidAddress",
+    "NotARegistry",
+    "Refused",
+    "RegistryClient",
+    "RegistryError",
+    "Reply",
+    "Reset",
+    "Unreachable",
+    "UnreadableToken",
+    "events",
+    "printable",
+]

@@ -1,0 +1,82 @@
+"""Where the registry is, and the token that is shown to it: given, or from DISCOVERY_URL, DISCOVERY_TOKEN, DISCOVERY_TOKEN_FILE."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from discovery.client.errors import InvalidAddress, UnreadableToken
+
+DEFAULT_URL = "http://127.0.0.1:3100"
+
+
+class Servers:
+    """The base URLs of one registry, the one that answered last first.
+
+    >>> servers = Servers("http://10.0.0.1:3100, http://10.0.0.2:3100/registry/")
+    >>> servers.answered("http://10.0.0.2:3100/registry")
+    >>> list(servers)
+    ['http://10.0.0.2:3100/registry', 'http://10.0.0.1:3100']
+    """
+
+    def __init__(self, urls: str | Sequence[str] | None = None) -> None:
+        """`urls`: separated by commas, or a sequence; None: DISCOVERY_URL, or this host's port 3100. InvalidAddress."""
+        if urls is None:
+            urls = os.environ.get("DISCOVERY_URL") or DEFAULT_URL
+        parts = urls.split(",") if isinstance(urls, str) else urls
+        self._urls = [_base_url(part.strip()) for part in parts if part.strip()]
+        if not self._urls:
+            raise InvalidAddress("no address of a registry is given; write one as http://10.0.0.1:3100")
+        self._first = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._urls[self._first :], *self._urls[: self._first]])
+
+    def answered(self, url: str) -> None:
+        self._first = self._urls.index(url)
+
+
+def _base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half a bracket
+        valid = False
+    if not valid or not text.isprintable():
+        raise InvalidAddress(f"{text!r} is no address of a registry; write it as http://10.0.0.1:3100")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InvalidAddress(
+            "the address of a registry has no user, query or fragment; a token belongs into DISCOVERY_TOKEN"
+        )
+    return text.rstrip("/")
+
+
+class Token:
+    """A bearer token, or none. One from a file is read again when the file changes, so that it can be exchanged under way."""
+
+    def __init__(self, token: str | None = None, file: str | Path | None = None) -> None:
+        """Both None: DISCOVERY_TOKEN, then the file that DISCOVERY_TOKEN_FILE names, then no token."""
+        if token is None and file is None:
+            token = os.environ.get("DISCOVERY_TOKEN") or None
+            file = os.environ.get("DISCOVERY_TOKEN_FILE") or None
+        self._token = token
+        self.file = None if file is None or token is not None else Path(file)
+        self._seen: tuple[int, int, int] | None = None
+
+    def read(self) -> str | None:
+        """What to show now. It may read the file: not for an event loop when `file` is set. UnreadableToken."""
+        if self.file is None:
+            return self._token
+        try:
+            stat = self.file.stat()
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if seen != self._seen:
+                self._token, self._seen = self.file.read_text("ascii").strip(), seen
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no ASCII text"
+            raise UnreadableToken(f"the token file {self.file} cannot be read: {reason}") from None
+        if not self._token or not self._token.isprintable():
+            raise UnreadableToken(f"the token file {self.file} must have one line, the token")
+        return self._token

@@ -1,0 +1,171 @@
+"""What happens in the registry, as it happens: `GET /events`, followed over broken connections, restarts and failovers.
+
+A stream that breaks is taken up where it ended (Last-Event-ID). Where that cannot be - another server, which counts for itself, or
+nothing was heard yet - what happened in between is lost, and `Connected.resumed` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from discovery.client.errors import Attempt, NotARegistry, Refused, RegistryError, Unreachable
+from discovery.client.messages import Message, Messages
+from discovery.client.registry_client import Params, RegistryClient
+from discovery.client.replies import UNANSWERED, why
+
+PATH = "/events"
+# The server sends a comment every 15 s, spread; two may be late.
+SILENCE = 40.0
+# Seconds before a server that could not be reached is tried again: the first, doubled each time up to the last, half of it by chance.
+FIRST_PAUSE, LAST_PAUSE = 0.25, 5.0
+# Statuses that pass: too many clients, or a server that is starting or ending.
+_PASSING = (429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """`resumed`: nothing was missed. False for the first connection; read anew what you keep, events come from here on."""
+
+    url: str
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """It is tried again; until the next Connected, what you keep may be out of date."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reset:
+    """What happened between your position and `oldest` is no longer known: read anew. Events go on after `index`."""
+
+    index: int
+    oldest: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change. `instance`: what it is now, `before`: what it was, both as GET /instances/ID shows what was registered, or None.
+
+    `content`: the whole message, with `actor` and `timestamp`.
+    """
+
+    index: int
+    kind: str
+    service: str
+    instance: dict[str, Any] | None
+    before: dict[str, Any] | None
+    reason: str
+    content: dict[str, Any]
+
+
+Happening = Connected | Disconnected | Reset | Event
+
+
+async def events(
+    registry: RegistryClient, since: int | None = None, silence: float = SILENCE, **filters: str | int | None
+) -> AsyncGenerator[Happening, None]:
+    """For ever; end it with `aclose`. `since`: an index to go on from, None: from now on.
+
+    `filters`: `service` (names, comma separated), `kind`, `tag`, `zone`, `port`, and `meta.KEY`. `silence`: seconds without an octet
+    after which a connection counts as broken.
+    Unreachable when no server answers the first time, Refused when the request is (bad filter, missing right). NotARegistry.
+    """
+    position = _Position(since)
+    first, pause = True, FIRST_PAUSE
+    while True:
+        try:
+            async with _connected(registry, position, silence, filters) as (connected, response):
+                first, pause = False, FIRST_PAUSE
+                yield connected
+                async for happening in _read(response, position):
+                    yield happening
+            reason = "it ended the stream"
+        except (Unreachable, NotARegistry, Refused) as error:
+            if first or (isinstance(error, Refused) and error.status not in _PASSING):
+                raise
+            reason = str(error)
+            pause = max(pause, (error.retry_after or 0.0) if isinstance(error, Refused) else 0.0)
+        except UNANSWERED as error:
+            reason = why(error, silence)
+        yield Disconnected(reason)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(LAST_PAUSE, pause * 2)
+
+
+class _Position:
+    """Where a stream goes on. It is one server's: another counts for itself."""
+
+    def __init__(self, since: int | None) -> None:
+        self.url: str | None = None
+        self.since = since
+        self.id = ""
+
+    def at(self, url: str) -> bool:
+        """Whether the stream goes on at that server with nothing missed; from now on it is that server's."""
+        if self.url not in (None, url):
+            self.since, self.id = None, ""
+        self.url = url
+        return bool(self.id) or self.since is not None
+
+
+@asynccontextmanager
+async def _connected(
+    registry: RegistryClient, position: _Position, silence: float, filters: Params
+) -> AsyncIterator[tuple[Connected, aiohttp.ClientResponse]]:
+    """The stream of the first server that has one. Unreachable, or what the last one said: Refused, NotARegistry."""
+    tried: list[Attempt] = []
+    failure: RegistryError | None = None
+    async with AsyncExitStack() as stack:
+        for url in registry.servers:
+            resumed = position.at(url)
+            params = {**filters, "since": None if position.id else position.since}
+            headers = {"Last-Event-ID": position.id} if position.id else {}
+            try:
+                response = await stack.enter_async_context(registry.stream(url, PATH, params, headers, silence))
+            except UNANSWERED as error:
+                tried.append(Attempt(url, why(error, registry.timeout)))
+            except (NotARegistry, Refused) as error:
+                failure = error
+            else:
+                registry.servers.answered(url)
+                yield Connected(url, resumed), response
+                return
+    raise failure or Unreachable(tried)
+
+
+async def _read(response: aiohttp.ClientResponse, position: _Position) -> AsyncGenerator[Event | Reset, None]:
+    messages = Messages()
+    try:
+        async for piece in response.content.iter_any():
+            for message in messages.feed(piece):
+                happening = _happening(message)
+                position.id = message.id or position.id
+                yield happening
+    except (ValueError, TypeError, KeyError):
+        raise NotARegistry(position.url or "", "events that cannot be read") from None
+
+
+def _happening(message: Message) -> Event | Reset:
+    content = json.loads(message.data)
+    if message.event == "reset":
+        return Reset(int(content["index"]), int(content["oldest"]))
+    return Event(
+        index=int(content["index"]),
+        kind=content["kind"],
+        service=content["service"],
+        instance=content["instance"],
+        before=content["before"],
+        reason=content.get("reason", ""),
+        content=content,
+    )

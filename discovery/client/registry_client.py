@@ -1,0 +1,179 @@
+"""One registry over HTTP: requests to whichever of its servers answers, its events, its long polls.
+
+The server that answered last is asked first. One that gives no answer, or says that it cannot serve now (502, 503, 504), is
+passed over for the next; every request may be sent again, since registering, beating and removing twice come to the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import aiohttp
+
+from discovery.client.access import Servers, Token
+from discovery.client.errors import Attempt, NotARegistry, RegistryError, Unreachable
+from discovery.client.replies import UNANSWERED, Reply, read, refusal, why
+
+TIMEOUT = 5.0  # seconds for one server to answer
+# A server waits up to 1/16 longer than it was asked to, so that its clients do not come back in step; and the way there and back.
+_SPREAD, _WAY = 1 / 16, 5.0
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_CANNOT_SERVE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
+Params = Mapping[str, str | int | float | None]
+
+
+class RegistryClient:
+    """Use it as `async with RegistryClient() as registry`, or call `close` at the end.
+
+    >>> async def example():
+    ...     async with RegistryClient() as registry:
+    ...         await registry.request("POST", "/register", json={"name": "api", "ip": "127.0.0.1", "port": 3001})
+    ...         reply = await registry.request("GET", "/resolve/api")
+    ...         return [(each["ip"], each["port"]) for each in reply.content["instances"]]
+    >>> asyncio.run(example())
+    [('127.0.0.1', 3001)]
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str] | None = None,
+        *,
+        token: str | None = None,
+        token_file: str | Path | None = None,
+        tls: str | Path | ssl.SSLContext | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """`urls`, `token`, `token_file`: from the environment when None, see `access`. `timeout`: seconds for each server.
+
+        `tls`: a PEM file of the authorities that servers are checked against, or a context (with a client's certificate, say);
+        None: the system's authorities. InvalidAddress; OSError when `tls` cannot be read.
+        """
+        self.servers = Servers(urls)
+        self._token = Token(token, token_file)
+        self.timeout = timeout
+        if tls is not None and not isinstance(tls, ssl.SSLContext):
+            tls = ssl.create_default_context(cafile=tls)
+        self._tls = True if tls is None else tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """It may be used again afterwards, and must be closed again then."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: Any = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of each server, not of the whole
+        accept: Container[int] = (),
+    ) -> Reply:
+        """`path` begins with `/`. Params that are None are left out. `json` is sent as the body. `timeout`: seconds for each server.
+
+        Statuses from 400 on raise Refused, but for those in `accept`. Unreachable; NotARegistry; UnreadableToken.
+        """
+        seconds = timeout or self.timeout
+        tried: list[Attempt] = []
+        failure: RegistryError | None = None  # of a server that did answer
+        for url in self.servers:
+            try:
+                reply = await self._ask(url, method, path, params, json, seconds)
+            except NotARegistry as error:
+                failure = failure or error
+                continue
+            except UNANSWERED as error:
+                tried.append(Attempt(url, why(error, seconds)))
+                continue
+            if reply.status in _CANNOT_SERVE and reply.status not in accept:
+                failure = refusal(reply)
+                continue
+            self.servers.answered(url)
+            if reply.status >= HTTPStatus.BAD_REQUEST and reply.status not in accept:
+                raise refusal(reply)
+            return reply
+        raise failure or Unreachable(tried)
+
+    async def poll(self, path: str, index: int, wait: float = 60.0, params: Params | None = None) -> Reply:
+        """`GET path` that is answered when its index passes `index`, or after `wait` seconds with what is true then.
+
+        Also 404, when nobody is there: read on from `reply.index`. Other errors as `request`.
+        """
+        given = {**(params or {}), "index": index, "wait": f"{wait:g}s"}
+        patience = wait * (1 + _SPREAD) + _WAY
+        return await self.request("GET", path, params=given, timeout=patience, accept=(HTTPStatus.NOT_FOUND,))
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, path: str, params: Params, headers: Mapping[str, str], silence: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One server's event stream, as it arrives. `silence`: seconds without an octet after which it counts as gone.
+
+        Refused; NotARegistry; what `why` explains.
+        """
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=self.timeout, sock_read=silence)
+        async with self._send(url, "GET", path, params, None, limits, headers) as response:
+            if response.content_type != "text/event-stream":
+                reply = await read(response, url)
+                raise (
+                    refusal(reply)
+                    if reply.status >= HTTPStatus.BAD_REQUEST
+                    else NotARegistry(url, "no stream of events")
+                )
+            yield response
+
+    async def _ask(self, url: str, method: str, path: str, params: Params | None, json: Any, seconds: float) -> Reply:
+        limits = aiohttp.ClientTimeout(total=seconds)
+        for again in (True, False):
+            try:
+                async with self._send(url, method, path, params, json, limits) as response:
+                    return await read(response, url)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # A kept connection that the server had closed in its own time: a new one tells whether it is there.
+                if not again or isinstance(error, aiohttp.ClientConnectorError):
+                    raise
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        params: Params | None,
+        json: Any,
+        limits: aiohttp.ClientTimeout,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        token = await asyncio.to_thread(self._token.read) if self._token.file else self._token.read()
+        authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if self._session is None:
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        async with self._session.request(
+            method,
+            url + path,
+            params={name: value for name, value in (params or {}).items() if value is not None},
+            json=json,
+            headers={"Accept": "application/json, text/event-stream", **authorization, **headers},
+            timeout=limits,
+            ssl=self._tls,
+            allow_redirects=False,
+        ) as response:
+            yield response
