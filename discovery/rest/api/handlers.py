@@ -5,7 +5,6 @@ and shows the result; rules and errors are others' work.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -37,7 +36,9 @@ from discovery.rest.api.requests import (
     key_in_path,
     read,
     route,
+    sent,
 )
+from discovery.rest.api.resolving import Resolving
 from discovery.rest.api.schemas import (
     MAX_BATCH,
     MAX_REGISTRATIONS,
@@ -52,7 +53,7 @@ from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
 from discovery.store.registration import Deregister, DeregisterMany, Register, Upsert
 from discovery.store.registry import Registry
-from discovery.store.service import Entry, Service
+from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS
 
 # What is not ready, and why; None when it is.
@@ -90,6 +91,7 @@ class Handlers:
         self._count_registration = count_registration
         self._started_at = clock()
         self._listing = Listing(registry, clock, times)
+        self.resolve = Resolving(registry, clock, times).resolve
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -258,26 +260,9 @@ class Handlers:
 
     # -- what others ask
 
-    def resolve(self, name: str) -> Answer:
-        name = label(name, "name")
-        now = self._clock()
-        service = self._registry.service(name)
-        served = service.served(now) if service else []
-        if service is None or not served:
-            raise _nobody(name, service, now)
-        return Answer(200, self._json(self._resolved(service, served, now)))
-
     async def _resolve_of_aiohttp(self, request: web.Request) -> web.Response:
-        return self.resolve(request.match_info["name"]).for_aiohttp()
-
-    def _resolved(self, service: Service, served: list[Entry], now: float) -> views.Json:
-        """Suspects last, then by the latest heartbeat."""
-        served.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
-        return {
-            "serviceName": service.name,
-            "instanceCount": len(served),
-            "instances": [views.resolved(entry, now, self._times) for entry in served],
-        }
+        answer = self.resolve(request.match_info["name"], sent(request))
+        return (answer if isinstance(answer, Answer) else await answer).for_aiohttp()
 
     async def instance(self, request: web.Request) -> web.Response:
         entry = self._registry.by_id(request.match_info["id"])
@@ -337,15 +322,3 @@ class Handlers:
     def _json(self, content: views.Json) -> bytes:
         content["timestamp"] = self._times.now()
         return orjson.dumps(content)
-
-
-def _nobody(name: str, service: Service | None, now: float) -> HttpError:
-    if service is not None:
-        known = Counter(entry.status_at(now) for entry in service.entries.values())
-        each = ", ".join(f"{count} {status}" for status, count in known.items())
-        message = (
-            f"Service {name} is known, but none of its {known.total()} instances is healthy ({each}); see GET /services"
-        )
-        return HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
-    message = f"No service {name} is registered; GET /services lists those that are"
-    return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])

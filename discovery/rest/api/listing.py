@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator
 
 import orjson
 from aiohttp import hdrs, web
 
-from discovery.core.errors import InvalidField
 from discovery.core.status import Status
-from discovery.rest.api import views
+from discovery.rest.api import parameters, views
 from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.query import Table, parse
+from discovery.rest.api.requests import sent
 from discovery.rest.api.times import Times
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
@@ -26,6 +26,11 @@ _PIECE = 16 * 1024
 # Services in a page: the default, and the most. 100 with ten instances each take 10 ms.
 _PAGE = 100
 
+PARAMETERS: Table = {
+    "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
+    "after": parameters.text(64, "a service's name: the page begins behind it"),
+}
+
 
 class Listing:
     """`clock`: monotonic seconds, the registry's."""
@@ -38,8 +43,9 @@ class Listing:
 
     async def services(self, request: web.Request) -> web.StreamResponse:
         """All, streamed, or with `limit` (and `after`, a name) a page."""
-        if "limit" in request.query or "after" in request.query:
-            return await self._page(request.query.get("after", ""), request.query.get("limit", str(_PAGE)))
+        asked = parse(sent(request).query, PARAMETERS)
+        if "limit" in asked or "after" in asked:
+            return await self._page(asked.get("after", ""), asked.get("limit", _PAGE))
         response = web.StreamResponse()
         response.content_type = _JSON
         await response.prepare(request)
@@ -63,11 +69,9 @@ class Listing:
             await asyncio.sleep(0)
             return bytes(gathered)
 
-    async def _page(self, after: str, limit: str) -> web.Response:
+    async def _page(self, after: str, size: int) -> web.Response:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
-        if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= _PAGE:
-            raise InvalidField("limit", f"must be a whole number from 1 to {_PAGE}")
-        registry, size = self._registry, int(limit)
+        registry = self._registry
         healthy = (await count_by_status(registry, self._clock))[Status.HEALTHY]
         services = registry.page(after, size + 1)
         now = self._clock()

@@ -1,5 +1,6 @@
 """/openapi.json: the API as OpenAPI 3.1, made from the models of bodies and answers. Each route stands in OPERATIONS with what it takes
-and what it may answer, each error in CODES; the tests hold both to the routes and errors that there are.
+and what it may answer, each error in `codes.CODES`; the tests hold both to the routes and
+errors that there are.
 """
 
 from __future__ import annotations
@@ -15,56 +16,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from discovery import __version__
-from discovery.rest.api import replies, schemas
+from discovery.rest.api import listing, replies, resolving, schemas
+from discovery.rest.api.codes import CODES
+from discovery.rest.api.query import Parameter, Table, shown
 
 _JSON = "application/json"
 _DNS = "application/dns-message"
 
 Document = dict[str, Any]
-
-# code → status.
-CODES = {
-    "BAD_REQUEST": 400,
-    "BODY_MISSING": 400,
-    "BROKEN_BODY": 400,
-    "BROKEN_JSON": 400,
-    "INVALID_FIELD": 400,
-    "NOT_AN_OBJECT": 400,
-    "NO_QUERY": 400,
-    "PARAMETER_MISSING": 400,
-    "UNAUTHORIZED": 401,
-    "FORBIDDEN": 403,
-    "FOREIGN_ORIGIN": 403,
-    "INSTANCE_DEREGISTERED": 404,
-    "INSTANCE_UNKNOWN": 404,
-    "NO_HEALTHY_INSTANCE": 404,
-    "NO_MAINTENANCE": 404,
-    "ROUTE_UNKNOWN": 404,
-    "SERVICE_UNKNOWN": 404,
-    "METHOD_NOT_ALLOWED": 405,
-    "REQUEST_TIMEOUT": 408,
-    "ID_TAKEN": 409,
-    "NAME_RESERVED": 409,
-    "SERVICE_FULL": 409,
-    "TOO_MANY_WINDOWS": 409,
-    "BODY_TOO_LARGE": 413,
-    "ENCODED_BODY": 415,
-    "NOT_DNS": 415,
-    "NOT_JSON": 415,
-    "EXPECTATION_FAILED": 417,
-    "UNKNOWN_HOST": 421,
-    "TOO_MANY_REGISTRATIONS": 429,
-    "INTERNAL": 500,
-    "CODING_UNSUPPORTED": 501,
-    "NOT_READY": 503,
-    "STORAGE_UNAVAILABLE": 503,
-    "TOO_MANY_CONNECTIONS": 503,
-    "TOO_BUSY": 503,
-    "VERSION_UNSUPPORTED": 505,
-    "REGISTRY_FULL": 507,
-}
-# Of what is no operation: no path here, or another method of one.
-ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED")
 
 _ALWAYS = (
     "BAD_REQUEST", "BROKEN_BODY", "REQUEST_TIMEOUT", "BODY_TOO_LARGE", "EXPECTATION_FAILED", "UNKNOWN_HOST", "INTERNAL",
@@ -83,7 +42,10 @@ _OPEN = ("/health", "/ready")
 
 
 class Operation(NamedTuple):
-    """`reply`: of status `status`; None: it is a DNS message. `codes`: besides those that any of its kind may get."""
+    """`reply`: of status `status`; None: it is a DNS message. `codes`: besides those that any of its kind may get.
+
+    `query`: parameters beside which any other is ignored. `known`: a table beside which any other is refused.
+    """
 
     summary: str
     reply: type[BaseModel] | None
@@ -91,13 +53,10 @@ class Operation(NamedTuple):
     status: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
     query: tuple[tuple[str, bool, Document], ...] = ()
+    known: Table = {}  # noqa: RUF012 a value, never written to
 
 
 _AT = (("ip", True, schemas.ADDRESS), ("port", True, schemas.PORT))
-_PAGE = (
-    ("limit", False, {"type": "integer", "minimum": 1, "maximum": 100}),
-    ("after", False, {"type": "string", "description": "a service's name: the page begins behind it"}),
-)
 _DNS_QUERY = (
     ("dns", True, {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "description": "a DNS message in base64url"}),
 )
@@ -127,12 +86,15 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("POST", "/heartbeats"): Operation("Renew many leases", replies.HeartbeatsReply, schemas.HeartbeatsBody),
         ("GET", "/resolve/{name}"): Operation(
-            "The instances to use", replies.ResolveReply, codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE")
+            "The instances to use",
+            replies.ResolveReply,
+            codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE"),
+            known=resolving.PARAMETERS,
         ),
         ("GET", "/instances/{id}"): Operation("One instance", replies.InstanceReply),
         ("DELETE", "/instances/{id}"): Operation("Deregister by id", replies.DeregisterReply, codes=stored),
         ("GET", "/services"): Operation(
-            "All services, streamed, or a page", replies.ServicesReply, codes=("INVALID_FIELD",), query=_PAGE
+            "All services, streamed, or a page", replies.ServicesReply, known=listing.PARAMETERS
         ),
         ("DELETE", "/services/{name}"): Operation(
             "Deregister a whole service", replies.DeregisterServiceReply, codes=gone
@@ -190,6 +152,7 @@ def codes_of(method: str, path: str) -> set[str]:
     codes = {*_ALWAYS, *operation.codes, *(() if path in _OPEN else _TOKEN)}
     codes |= {_OF_PLACE[name] for name in _places(path)}
     codes |= {code for name, _, _ in operation.query for code in _OF_QUERY.get(name, ())}
+    codes |= {*(("INVALID_FIELD", "PARAMETER_UNKNOWN") if operation.known else ())}
     codes |= {*(_JSON_BODY if operation.body else ()), *(() if method == "GET" else ("FOREIGN_ORIGIN",))}
     return codes
 
@@ -243,7 +206,8 @@ def _described(method: str, path: str, operation: Operation) -> Document:
         "summary": operation.summary,
         "operationId": _id(method, path),
         "parameters": [_parameter(name, "path", True, _PLACES[name]) for name in _places(path)]
-        + [_parameter(name, "query", required, schema) for name, required, schema in operation.query],
+        + [_parameter(name, "query", required, schema) for name, required, schema in operation.query]
+        + [_parameter(shown(name), "query", False, _schema(name, each)) for name, each in operation.known.items()],
         "responses": _responses(method, path, operation),
     }
     if path in _OPEN:
@@ -304,6 +268,14 @@ _HEADERS: dict[int, Document] = {
 
 def _parameter(name: str, where: str, required: bool, schema: Document) -> Document:
     return {"name": name, "in": where, "required": required, "schema": schema}
+
+
+def _schema(name: str, parameter: Parameter) -> Document:
+    """What may come several times is sent as `tag=a&tag=b`."""
+    schema = dict(parameter.schema)
+    if parameter.most == 1 or name.endswith("."):
+        return schema
+    return {"type": "array", "items": schema, "maxItems": parameter.most}
 
 
 def _reference(model: type[BaseModel]) -> Document:

@@ -58,6 +58,11 @@ class Request:
         return None if value is None else value.strip().decode("utf-8", "surrogateescape")
 
     @property
+    def query(self) -> str:
+        """What stands behind the `?`, as sent."""
+        return self.target.partition("?")[2]
+
+    @property
     def expects(self) -> bool:
         """The client waits for a 100 before it sends the body (RFC 9110 §10.1.1: not one of HTTP/1.0)."""
         return b"expect" in self.headers and self.version == "1.1"

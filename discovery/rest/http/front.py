@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import answer_to, of_shape
 from discovery.rest.api.requests import PlainHandler, Request
+from discovery.rest.api.resolving import Resolve
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.rest.guard.browsers import Browsers
@@ -43,7 +44,7 @@ class Front:
         browsers: Browsers,
         admit: Admit,
         plain: Mapping[tuple[str, str], PlainHandler],
-        resolve: Callable[[str], Answer] | None,
+        resolve: Resolve | None,
     ) -> None:
         self.cors = cors
         self._times = times
@@ -72,7 +73,7 @@ class Front:
                 return handler(request)
             if request.method == "GET" and self._resolve is not None:
                 match = _NAME.fullmatch(request.path)
-                return None if match is None else self._resolve(match[1])
+                return None if match is None else self._resolve(match[1], request)
         except Exception as error:
             return self.refused(request, error, address)
         return self._options(request) if request.method == "OPTIONS" else None

@@ -21,7 +21,8 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors, openapi
-from discovery.rest.api.openapi import CODES, ELSEWHERE, OPERATIONS, codes_of
+from discovery.rest.api.codes import CODES, ELSEWHERE
+from discovery.rest.api.openapi import OPERATIONS, codes_of
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.service import Entry
@@ -208,6 +209,11 @@ TOUR = [
     ask("GET /services"),
     ask("GET /services?limit=1"),
     ask("GET /services?limit=0", None, "INVALID_FIELD"),
+    ask("GET /services?limits=1", None, "PARAMETER_UNKNOWN"),
+    ask("GET /resolve/user-service?tag=blue&meta.a=1&_=7", None, "NO_HEALTHY_INSTANCE", "/resolve/{name}"),
+    ask("GET /resolve/user-service?tag=blue&zone=eu-1&limit=1", template="/resolve/{name}"),
+    ask("GET /resolve/user-service?limit=x", None, "INVALID_FIELD", "/resolve/{name}"),
+    ask("GET /resolve/user-service?tags=blue", None, "PARAMETER_UNKNOWN", "/resolve/{name}"),
     ask("GET /instances/user-1", template=BY_ID),
     ask("GET /instances/nobody", None, "INSTANCE_UNKNOWN", BY_ID),
     ask(f"PUT {AT}/drain{HERE}", template=f"{PLACED}/drain"),

@@ -1,0 +1,151 @@
+"""The kinds of query parameters: each function makes a `Parameter` that reads one kind of value, with its schema. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from discovery.core.address import parse_port
+from discovery.core.errors import InvalidField
+from discovery.core.name import fold, label
+from discovery.rest.api.query import Parameter
+from discovery.rest.api.schemas import LABEL, PORT
+
+# Of a list in one parameter, `a,b,c`.
+MAX_LISTED = 64
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)?")
+_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_EPOCH = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
+
+
+def whole(least: int, most: int, description: str = "") -> Parameter:
+    """A whole number in decimal digits."""
+    digits = len(str(most))
+
+    def read(name: str, text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= digits and least <= int(text) <= most):
+            raise InvalidField(name, f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return Parameter(read, _described({"type": "integer", "minimum": least, "maximum": most}, description))
+
+
+def flag(description: str = "") -> Parameter:
+    """`1` and `true`, `0` and `false`."""
+
+    def read(name: str, text: str) -> bool:
+        if text not in _FLAGS:
+            raise InvalidField(name, "must be 1 or 0")
+        return _FLAGS[text]
+
+    return Parameter(read, _described({"enum": list(_FLAGS)}, description))
+
+
+_FLAGS = {"1": True, "0": False, "true": True, "false": False}
+
+
+def one_of(words: Iterable[str], description: str = "") -> Parameter:
+    """One of these words."""
+    words = tuple(words)
+
+    def read(name: str, text: str) -> str:
+        return _word(name, text, words)
+
+    return Parameter(read, _described({"enum": list(words)}, description))
+
+
+def some_of(words: Iterable[str], description: str = "") -> Parameter:
+    """One or several of these words, with commas between them: a frozenset."""
+    words = tuple(words)
+
+    def read(name: str, text: str) -> frozenset[str]:
+        return frozenset(_word(name, word, words) for word in _listed(name, text))
+
+    pattern = f"^({'|'.join(words)})(,({'|'.join(words)}))*$"
+    return Parameter(read, _described({"type": "string", "pattern": pattern, "examples": [words[0]]}, description))
+
+
+def name(description: str = "", most: int = 1) -> Parameter:
+    """A label, folded: of a service, a tag, a locality."""
+
+    def read(name: str, text: str) -> str:
+        return fold(label(text, name))
+
+    return Parameter(read, _described(LABEL, description), most)
+
+
+def names(description: str = "") -> Parameter:
+    """Labels with commas between them, folded: a frozenset."""
+
+    def read(name: str, text: str) -> frozenset[str]:
+        return frozenset(fold(label(each, name)) for each in _listed(name, text))
+
+    return Parameter(read, _described({"type": "string", "examples": ["user-service,billing"]}, description))
+
+
+def port(description: str = "") -> Parameter:
+    """1 to 65535."""
+    return Parameter(lambda name, text: parse_port(text, name), _described(PORT, description))
+
+
+def text(most_characters: int, description: str = "", most: int = 1) -> Parameter:
+    """Anything of at most so many characters."""
+
+    def read(name: str, text: str) -> str:
+        if len(text) > most_characters:
+            raise InvalidField(name, f"is {len(text)} characters long, at most {most_characters} are taken")
+        return text
+
+    return Parameter(read, _described({"type": "string", "maxLength": most_characters}, description), most)
+
+
+def duration(most: float, description: str = "") -> Parameter:
+    """Seconds, from `30`, `30s`, `500ms`, `2m`, `2h` or `7d`. More than `most` is `most`."""
+
+    def read(name: str, text: str) -> float:
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise InvalidField(name, "must be a duration such as 30s, 500ms, 2m or 2h")
+        return min(most, int(match[1]) * _UNITS[match[2]])
+
+    schema = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["30s"]}
+    return Parameter(read, _described(schema, description))
+
+
+def time(description: str = "") -> Parameter:
+    """Epoch seconds, from an ISO 8601 time with its zone or from epoch seconds."""
+
+    def read(name: str, text: str) -> float:
+        if _EPOCH.fullmatch(text):
+            return float(text)
+        try:
+            found = datetime.fromisoformat(text)
+            if found.tzinfo is not None:
+                return found.timestamp()
+        except (ValueError, OverflowError):
+            pass
+        raise InvalidField(
+            name,
+            "must be an ISO 8601 time with its zone, such as 2026-01-31T12:00:00Z (a + is sent as %2B), or epoch seconds",
+        )
+
+    return Parameter(read, _described({"type": "string", "examples": ["2026-01-31T12:00:00Z"]}, description))
+
+
+def _word(name: str, word: str, words: tuple[str, ...]) -> str:
+    if word not in words:
+        raise InvalidField(name, f"must be one of {', '.join(words)}")
+    return word
+
+
+def _listed(name: str, text: str) -> list[str]:
+    listed = text.split(",", MAX_LISTED)
+    if len(listed) > MAX_LISTED:
+        raise InvalidField(name, f"has more than {MAX_LISTED} entries")
+    return listed
+
+
+def _described(schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    return {**schema, "description": description} if description else schema
