@@ -88,8 +88,10 @@ class Registry(State):
                 window = event.after
                 self._windows.set(event.scope, window, 0.0 if window is None else at + window.until - commit.wall)
                 self._unsettle(event, commit, at)
+                self._mark(event.service, commit.index)
             elif isinstance(event, DrainEvent):
                 self.drains.set(event.key, event.after)
+                self._mark(event.service, commit.index)
         self.log.append(commit)
         self._tell(commit)
 
@@ -99,6 +101,10 @@ class Registry(State):
                 follow(commit)
             except Exception:  # a defect of one must not keep the others from what has happened
                 _log.exception("a follower failed at commit %d; the others go on", commit.index)
+
+    def _mark(self, service: str, index: int) -> None:
+        if (known := self._services.get(service)) is not None:
+            known.index = index
 
     def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
         service = self._services.get(event.scope.service)
@@ -128,6 +134,7 @@ class Registry(State):
         entry.instance = after
         entry.index = commit.index
         service = self._services[event.service]
+        service.index = commit.index
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
@@ -138,12 +145,16 @@ class Registry(State):
 
     def _put(self, instance: Instance, service: str, index: int, at: float, sorted: bool = True) -> None:
         entry = Entry(instance, Lease(instance.ttl, at), index)
-        self._insert(entry, self._service_for(service, instance.spec.name, sorted))
+        of = self._service_for(service, instance.spec.name, sorted)
+        of.index = index
+        self._insert(entry, of)
         self.liveness.added(entry)
 
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
         entry = self._by_id[before.id]
-        self.liveness.removed(entry, self._services[event.service])
+        service = self._services[event.service]
+        service.index = commit.index
+        self.liveness.removed(entry, service)
         self._take(entry)
         if event.buried_until is not None:
             self._tombstones.bury(before.spec.key, at + event.buried_until - commit.wall, at)

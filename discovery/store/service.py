@@ -69,12 +69,12 @@ class Entry:
 
 class Service:
     """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects. `calm_at`:
-    when the silent ones were last counted and were not too many.
+    when the silent ones were last counted and were not too many. `index`: of the last commit about it.
 
     `entries` in the order of registration, those included whose lease has run out.
     """
 
-    __slots__ = ("calm_at", "entries", "hold", "key", "name")
+    __slots__ = ("calm_at", "entries", "hold", "index", "key", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -82,6 +82,7 @@ class Service:
         self.entries: dict[Address, Entry] = {}
         self.hold: Hold | None = None
         self.calm_at: float | None = None
+        self.index = 0
 
     def healthy(self, now: float) -> list[Entry]:
         """Those whose lease still runs at `now` and that nothing keeps out of answers."""

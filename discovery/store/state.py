@@ -12,6 +12,7 @@ from typing import NamedTuple
 from discovery.core.event import Commit
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.name import fold
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.drains import Drains
@@ -92,6 +93,13 @@ class State(Table):
     def window(self, instance: Instance) -> Window | None:
         """The one that keeps the instance out of answers."""
         return window_of(self._windows.all, instance)
+
+    def index_of(self, name: str) -> int:
+        """Of the last commit about the service. Of a name that nobody has, as far as the log goes back: commits about others do not
+        move it, so that whoever waits for the name is not woken by them.
+        """
+        service = self.service(name)
+        return self.log.index_of(fold(name)) if service is None else service.index
 
     def ttl_of(self, spec: Registration) -> float:
         """Seconds of its lease."""

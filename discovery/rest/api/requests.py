@@ -14,6 +14,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.event_view import ASKED_BY
 from discovery.rest.api.schemas import Body
 
 # Octets of any body: room for a batch of 10,000 heartbeats of 200 each.
@@ -151,7 +152,7 @@ def key_in_path(request: web.Request, example: str) -> Key:
 
 def asked_by(request: web.Request) -> str:
     """The reason of a change that somebody asked for."""
-    return f"asked for by {caller_of(request)}"
+    return f"{ASKED_BY}{caller_of(request)}"
 
 
 def caller_of(request: web.Request) -> Caller:
