@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, WindowEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.status import SILENT, Status
@@ -128,11 +128,13 @@ class Registry(State):
         if before is None:
             if self._tombstones:
                 self._tombstones.lift(after.spec.key)
-            self._put(after, event.service, commit.index, at)
+            self._put(after, event.service, commit.index, at, commit.wall)
             return
         entry = self._by_id[after.id]
         entry.instance = after
         entry.index = commit.index
+        if after.status is not before.status:
+            entry.since = instant_of(event, commit.wall)
         service = self._services[event.service]
         service.index = commit.index
         if event.renews:
@@ -143,8 +145,8 @@ class Registry(State):
             entry.lease.ttl = after.ttl
         self.liveness.changed(entry, service, event, at, self._released(event))
 
-    def _put(self, instance: Instance, service: str, index: int, at: float, sorted: bool = True) -> None:
-        entry = Entry(instance, Lease(instance.ttl, at), index)
+    def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
+        entry = Entry(instance, Lease(instance.ttl, at), index, wall)
         of = self._service_for(service, instance.spec.name, sorted)
         of.index = index
         self._insert(entry, of)
@@ -175,12 +177,12 @@ class Registry(State):
             self._tombstones.bury(key, now + until - wall, now)
         for key, drained in snapshot.drains:
             self.drains.set(key, drained)
-        events = tuple(self._restore(instance, now) for instance in snapshot.instances)
+        events = tuple(self._restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
         self.log.begin(self.index)
         self._tell(Commit(self.index, wall, SERVER, RESTORE, events))
 
-    def _restore(self, stored: Instance, now: float) -> InstanceEvent:
+    def _restore(self, stored: Instance, now: float, wall: float) -> InstanceEvent:
         spec = stored.spec
         status = Status.HEALTHY if stored.draining_since is None else Status.DRAINING
         if self.window(stored) is not None:
@@ -188,7 +190,7 @@ class Registry(State):
         ttl = self.ttl_of(spec)
         instance = Instance(stored.id, stored.registered_at, spec, stored.draining_since, ttl, status)
         service = spec.key.service
-        self._put(instance, service, self.index, now, sorted=False)
+        self._put(instance, service, self.index, now, wall, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def snapshot(self, now: float, wall: float) -> Snapshot:

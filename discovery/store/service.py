@@ -23,17 +23,18 @@ _NEVER_ENDING = Lease(1e9, 0.0)
 class Entry:
     """An instance, its lease, and this process's own estimates about it.
 
-    `index`: of the commit that changed it last. `flaps`: its latest changes of health; None before the first. `brake_released_at`:
-    when the brake last let go of it. `next_action_at`: when one that is unhealthy is removed, or the brake is asked about a suspect
-    again. `due`: the deadline under which it waits in the queue, None once it is removed.
+    `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
+    health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
+    removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
     """
 
-    __slots__ = ("brake_released_at", "due", "flaps", "index", "instance", "lease", "next_action_at")
+    __slots__ = ("brake_released_at", "due", "flaps", "index", "instance", "lease", "next_action_at", "since")
 
-    def __init__(self, instance: Instance, lease: Lease, index: int = 0) -> None:
+    def __init__(self, instance: Instance, lease: Lease, index: int = 0, since: float = 0.0) -> None:
         self.instance = instance
         self.lease = lease
         self.index = index
+        self.since = since
         self.brake_released_at = float("-inf")
         self.flaps: Flaps | None = None
         self.next_action_at = 0.0

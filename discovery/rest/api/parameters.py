@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from discovery.core.address import parse_port
 from discovery.core.errors import InvalidField
+from discovery.core.moment import NoMoment
+from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label
 from discovery.rest.api.query import Parameter
 from discovery.rest.api.schemas import LABEL, PORT
@@ -17,7 +18,8 @@ from discovery.rest.api.schemas import LABEL, PORT
 MAX_LISTED = 64
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)?")
 _UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_EPOCH = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
+# Epoch seconds: so late that no "so long ago" lies before 1970.
+_LATE = 1e15
 
 
 def whole(least: int, most: int, description: str = "") -> Parameter:
@@ -114,22 +116,18 @@ def duration(most: float, description: str = "") -> Parameter:
     return Parameter(read, _described(schema, description))
 
 
-def time(description: str = "") -> Parameter:
-    """Epoch seconds, from an ISO 8601 time with its zone or from epoch seconds."""
+def moment(description: str = "") -> Parameter:
+    """A time as `core.moment` reads it. The value is a function: from now, in epoch seconds, to that time in epoch seconds."""
 
-    def read(name: str, text: str) -> float:
-        if _EPOCH.fullmatch(text):
-            return float(text)
-        try:
-            found = datetime.fromisoformat(text)
-            if found.tzinfo is not None:
-                return found.timestamp()
-        except (ValueError, OverflowError):
-            pass
-        raise InvalidField(
-            name,
-            "must be an ISO 8601 time with its zone, such as 2026-01-31T12:00:00Z (a + is sent as %2B), or epoch seconds",
-        )
+    def read(name: str, text: str) -> Callable[[float], float]:
+        def at(wall: float) -> float:
+            try:
+                return parse_moment(text, wall)
+            except NoMoment as error:
+                raise InvalidField(name, str(error)) from None
+
+        at(_LATE)  # what is no time is told at once
+        return at
 
     return Parameter(read, _described({"type": "string", "examples": ["2026-01-31T12:00:00Z"]}, description))
 

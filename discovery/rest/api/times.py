@@ -26,10 +26,14 @@ class Times:
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""
+        return iso(reading + self.offset())
+
+    def offset(self) -> float:
+        """Seconds from monotonic readings to epoch seconds."""
         offset = self._wall() - self._clock()
         if abs(offset - self._offset) > _STEP:
             self._offset = offset
-        return iso(reading + self._offset)
+        return self._offset
 
 
 def iso(wall: float) -> str:

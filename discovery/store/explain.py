@@ -1,0 +1,123 @@
+"""Why each instance of a service is in the answers or not, since when, and until when: `dig` and /resolve in words. Pure.
+
+`explain` takes the instances of one service as they stood at an instant, and says of each what `service.served` decided; it asks no
+clock and no registry, so it explains a state that was replayed from events as well as the one at hand (`seen` makes that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from discovery.core.instance import Instance
+from discovery.core.maintenance import Window
+from discovery.core.status import Status
+from discovery.store.service import Entry, Service
+
+
+class Seen(NamedTuple):
+    """An instance as it stood at an instant. Times are epoch seconds; None: not known.
+
+    `status`: what a reader saw, UNHEALTHY from the end of the lease on (`Entry.status_at`). `since`: when it became that.
+    `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
+    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it.
+    """
+
+    instance: Instance
+    status: Status
+    since: float | None = None
+    lease_end: float | None = None
+    ends: float | None = None
+    window: Window | None = None
+
+
+class Explanation(NamedTuple):
+    """`served`: it is in the answers. `why`: a sentence without times. `since`, `until`: of the status; epoch seconds, None: not known, or
+    until somebody ends it. A healthy one is served `until` its lease ends, and longer with each heartbeat.
+    """
+
+    served: bool
+    why: str
+    since: float | None
+    until: float | None
+
+
+def seen(entry: Entry, service: Service, window: Window | None, now: float, offset: float) -> Seen:
+    """An entry of `service` as it stands at `now`. `window`: the registry's for it. `offset`: of epoch seconds to monotonic ones."""
+    status, lease_end = entry.status_at(now), entry.lease.expires_at + offset
+    lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
+    since = lease_end if lapsed_unnoticed else entry.since
+    return Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window)
+
+
+def _ends(entry: Entry, service: Service, status: Status, offset: float) -> float | None:
+    if status is Status.UNHEALTHY and entry.status is status:
+        return entry.next_action_at + offset
+    if status is Status.SUSPECT and service.hold is not None:
+        return service.hold.until + offset
+    if status is Status.FLAPPING and entry.flaps is not None:
+        return entry.flaps.until + offset
+    return None
+
+
+_SERVED = (Status.HEALTHY, Status.SUSPECT)
+
+
+def explain(instances: Iterable[Seen]) -> list[Explanation]:
+    """One of each, in order. `instances`: all that the answer could be made of; those that flap depend on the others."""
+    instances = list(instances)
+    better = any(each.status in _SERVED for each in instances)
+    return [_explained(each, better) for each in instances]
+
+
+def _explained(each: Seen, better: bool) -> Explanation:
+    """`better`: there are others that are served before those that flap."""
+    status = each.status
+    why = [_WHY[status].format(ttl=each.instance.ttl)]
+    if status is Status.MAINTENANCE and each.window is not None:
+        why[0] += f": {each.window.reason}"
+    if status is Status.FAILING:
+        why[0] += f": {each.instance.failing}"
+    if status is Status.FLAPPING:
+        why.append("others are" if better else "nothing better is left")
+    why += _besides(each)
+    served = status in _SERVED or (status is Status.FLAPPING and not better)
+    return Explanation(served, "; ".join(why), _since(each), _until(each))
+
+
+_WHY = {
+    Status.HEALTHY: "its lease runs",
+    Status.UNHEALTHY: "its lease ran out: no heartbeat for {ttl:g} s",
+    Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
+    Status.MAINTENANCE: "it is in maintenance",
+    Status.DRAINING: "it is draining: somebody asked for it to be left out",
+    Status.FAILING: "the checks of it fail",
+    Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
+}
+
+
+def _besides(each: Seen) -> list[str]:
+    """What would keep it out of answers if its status did not."""
+    instance, status = each.instance, each.status
+    if status in _SERVED or status is Status.FLAPPING:
+        return []
+    found = []
+    if each.window is not None and status is not Status.MAINTENANCE:
+        found.append(f"in maintenance besides: {each.window.reason}")
+    if instance.draining and status is not Status.DRAINING:
+        found.append("draining besides")
+    if instance.failing is not None and status is not Status.FAILING:
+        found.append(f"its checks failed besides: {instance.failing}")
+    return found
+
+
+def _since(each: Seen) -> float | None:
+    return each.instance.draining_since if each.status is Status.DRAINING else each.since
+
+
+def _until(each: Seen) -> float | None:
+    if each.status is Status.HEALTHY:
+        return each.lease_end
+    if each.status is Status.MAINTENANCE:
+        return None if each.window is None else each.window.until
+    return each.ends

@@ -1,0 +1,158 @@
+"""Why an instance is in the answers or not: the same decision as the answers', with the reason and its times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.core.instance import Instance
+from discovery.core.lease import Lease
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.store.damping import Damping
+from discovery.store.explain import Explanation, Seen, explain, seen
+from discovery.store.service import Entry, Service, served
+from discovery.store.snapshot import Snapshot
+from tests.driven import APART, DrivenRegistry
+from tests.store.making import ALL, INTERVAL, START, TTL, WALL, a_registry, an_entry, braked, crowd, spec
+
+
+def explained(registry: DrivenRegistry, now: float, name: str = "web") -> list[Explanation]:
+    """In the order of registration."""
+    service = registry.service(name)
+    assert service is not None
+    return explain(_seen(registry, service, now))
+
+
+def _seen(registry: DrivenRegistry, service: Service, now: float) -> Iterator[Seen]:
+    for entry in service.entries.values():
+        yield seen(entry, service, registry.window(entry.instance), now, APART)
+
+
+def one(registry: DrivenRegistry, now: float) -> Explanation:
+    return explained(registry, now)[0]
+
+
+def wall(now: float) -> float:
+    return now + APART
+
+
+def test_a_healthy_one_is_served_since_it_registered_until_its_lease_ends() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    assert one(registry, START + 1) == Explanation(True, "its lease runs", wall(START), wall(START + TTL))
+    registry.renew(entry.instance.id, START + 4)
+    assert one(registry, START + 5) == Explanation(True, "its lease runs", wall(START), wall(START + 4 + TTL))
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["before anybody was told", "after the reaper came late"])
+def test_one_whose_lease_ran_out_is_out_since_that_instant_until_it_is_removed(noticed: bool) -> None:
+    registry = a_registry()
+    registry.register(spec(), START)
+    assert one(registry, START + TTL - 0.25).served
+    if noticed:
+        registry.advance(START + TTL + 2, ALL)
+    found = one(registry, START + TTL)
+    assert (found.served, found.since) == (False, wall(START + TTL))
+    assert found.why == "its lease ran out: no heartbeat for 10 s"
+    assert found.until == (wall(START + TTL + INTERVAL) if noticed else None)
+
+
+def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    registry.drain(entry.instance.id, True, "a test", START + 3)
+    found = one(registry, START + 4)
+    assert (found.served, found.since, found.until) == (False, wall(START + 3), None)
+    assert found.why == "it is draining: somebody asked for it to be left out"
+    registry.drain(entry.instance.id, False, "a test", START + 5)
+    assert one(registry, START + 6) == Explanation(True, "its lease runs", wall(START + 5), wall(START + TTL))
+
+
+def test_maintenance_says_its_reason_and_its_end() -> None:
+    registry = a_registry()
+    registry.register(spec(), START)
+    registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 2)
+    found = one(registry, START + 3)
+    assert found == Explanation(False, "it is in maintenance: a new disk", wall(START + 2), wall(START + 600))
+
+
+def test_a_failing_check_says_what_it_saw() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    registry.checked(entry.instance.id, "HTTP 503", START + 2)
+    assert one(registry, START + 3) == Explanation(False, "the checks of it fail: HTTP 503", wall(START + 2), None)
+
+
+def test_what_would_keep_it_out_besides_is_said_too() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    registry.checked(entry.instance.id, "HTTP 503", START + 1)
+    registry.drain(entry.instance.id, True, "a test", START + 2)
+    registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 3)
+    besides = "draining besides; its checks failed besides: HTTP 503"
+    assert one(registry, START + 4).why == f"it is in maintenance: a new disk; {besides}"
+    lapsed = "its lease ran out: no heartbeat for 10 s; in maintenance besides: a new disk"
+    assert one(registry, START + TTL).why == f"{lapsed}; {besides}"
+
+
+def test_a_suspect_is_served_until_the_brake_lets_go() -> None:
+    registry = braked()
+    entries = crowd(registry, 10)
+    for entry in entries[4:]:
+        registry.renew(entry.instance.id, START + TTL - 1)
+    registry.advance(START + TTL, ALL)
+    suspect, healthy = explained(registry, START + TTL)[0], explained(registry, START + TTL)[9]
+    assert suspect.served
+    assert "the brake holds it, behind the healthy ones" in suspect.why
+    assert (suspect.since, suspect.until) == (wall(START + TTL), wall(START + TTL + 20))
+    assert healthy.why == "its lease runs"
+
+
+def test_a_flapping_one_is_served_only_where_nothing_better_is_left() -> None:
+    registry = a_registry(damping=Damping(changes=2, window=60.0))
+    entry = registry.register(spec(ttl=3600), START)
+    for time in (101.0, 102.0, 103.0, 104.0):
+        registry.checked(entry.instance.id, None if entry.instance.failing else "HTTP 503", time)
+    alone = one(registry, 105.0)
+    assert (alone.served, alone.since, alone.until) == (True, wall(104.0), wall(164.0))
+    assert alone.why.endswith("nothing better is left")
+    registry.register(spec(port=81), 105.0)
+    beside = one(registry, 106.0)
+    assert not beside.served
+    assert beside.why.endswith("others are")
+
+
+def test_after_a_start_it_is_what_it_is_since_the_start() -> None:
+    registry = a_registry()
+    before = Instance("id", WALL, spec(), draining_since=WALL + 5)
+    registry.load(Snapshot(7, (before, Instance("id-2", WALL, spec(port=81)))), START, wall(START))
+    draining, healthy = explained(registry, START + 1)
+    assert draining.since == WALL + 5
+    assert healthy.since == wall(START)
+
+
+_entries = st.lists(st.tuples(st.sampled_from(Status), st.booleans()), max_size=6)
+
+
+@given(_entries)
+def test_it_says_of_each_what_the_answers_decide(states: list[tuple[Status, bool]]) -> None:
+    service = Service("web")
+    for port, (status, alive) in enumerate(states, 1):
+        entry = an_entry(port)
+        entry.instance = entry.instance.with_status(status)
+        entry.lease = Lease(TTL, START if alive else START - TTL)
+        service.entries["10.0.0.1", port] = entry
+    entries = list(service.entries.values())
+    found = explain(seen(entry, service, None, START, APART) for entry in entries)
+    in_answers: list[Entry] = served(entries, START)
+    assert [each.served for each in found] == [entry in in_answers for entry in entries]
+    assert all(each.why for each in found)
+
+
+def test_a_state_that_was_replayed_is_explained_with_what_is_known_of_it() -> None:
+    instance = an_entry().instance.with_status(Status.HEALTHY)
+    assert explain([Seen(instance, Status.HEALTHY)]) == [Explanation(True, "its lease runs", None, None)]
