@@ -103,7 +103,7 @@ class Web:
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         # Somebody who wants to see every request sees every request.
         plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
-        front = Front(times, clock, Cors(origins), browsers, admit, plain, resolve)
+        front = Front(times, clock, Cors(origins), browsers, admit, plain, resolve, handlers.index)
         routes = [*handlers.routes(), *self._routes]
         return Server(front, make_app(front, times, routes, middlewares), self._connections)
 

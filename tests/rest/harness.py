@@ -217,7 +217,9 @@ async def listening(
 ) -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
     """Put together as `discovery.web` does; the port, and a client."""
     plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
-    front = Front(times, clock, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve)
+    front = Front(
+        times, clock, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve, handlers.index
+    )
     app = make_app(front, times, [*handlers.routes(), *routes], middlewares)
     served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))
     await served.setup()

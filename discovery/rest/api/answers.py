@@ -8,14 +8,18 @@ from typing import NamedTuple
 from aiohttp import web
 
 JSON = "application/json"
+# On every answer: the registry's index, or that of the service that the answer is about.
+INDEX = "X-Registry-Index"
 
 
 class Answer(NamedTuple):
-    """`body`: JSON, or empty. `headers`: those that not every answer has."""
+    """`body`: JSON, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
+    index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
 
     def for_aiohttp(self) -> web.Response:
-        return web.Response(body=self.body, status=self.status, headers=self.headers, content_type=JSON)
+        headers = self.headers if self.index is None else {**self.headers, INDEX: str(self.index)}
+        return web.Response(body=self.body, status=self.status, headers=headers, content_type=JSON)

@@ -37,7 +37,7 @@ Facts = Mapping[str, Any]
 
 
 class HttpError(DiscoveryError):
-    """An error that only HTTP has. `facts` go into the body, `headers` onto the response."""
+    """An error that only HTTP has. `facts` go into the body, `headers` onto the response. `index`: as of `Answer`."""
 
     def __init__(self, status: int, code: str, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -45,6 +45,7 @@ class HttpError(DiscoveryError):
         self.code = code
         self.facts = facts
         self.headers: Mapping[str, str] = {}
+        self.index: int | None = None
 
 
 # error → status, code, facts. The first class that fits.
@@ -109,7 +110,8 @@ def answer_to(error: Exception, what: str, times: Times) -> Answer:
     headers = (
         error.headers if isinstance(error, HttpError) else _CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None
     )
-    return _answer(status, code, message, times, facts, headers)
+    answer = _answer(status, code, message, times, facts, headers)
+    return answer._replace(index=error.index) if isinstance(error, HttpError) else answer
 
 
 def _answer(

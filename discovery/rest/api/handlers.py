@@ -108,6 +108,10 @@ class Handlers:
             web.get("/ready", self.ready),
         ]
 
+    def index(self) -> int:
+        """The registry's."""
+        return self._registry.index
+
     def plain(self) -> dict[tuple[str, str], PlainHandler]:
         """What services say, by method and path: it never ends, so it is answered without aiohttp where nobody has to see it."""
         return {

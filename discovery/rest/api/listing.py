@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.query import Table, parse
 from discovery.rest.api.requests import sent
@@ -83,7 +84,7 @@ class Listing:
             "next": services[size - 1].name if len(services) > size else None,
             "timestamp": self._times.now(),
         }
-        return web.Response(body=orjson.dumps(content), content_type=_JSON)
+        return Answer(200, orjson.dumps(content), index=registry.index).for_aiohttp()
 
     def _service(self, service: Service, now: float) -> views.Json:
         return {

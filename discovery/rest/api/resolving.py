@@ -99,7 +99,7 @@ class Resolving:
             "instances": [views.resolved(entry, now, self._times) for entry in found],
             "timestamp": self._times.now(),
         }
-        return Answer(200, orjson.dumps(content))
+        return Answer(200, orjson.dumps(content), index=service.index)
 
 
 def _nobody(name: str, service: Service | None, now: float, matching: Iterable[Entry] | None = None) -> HttpError:
@@ -117,4 +117,6 @@ def _nobody(name: str, service: Service | None, now: float, matching: Iterable[E
     else:
         why = f"none of its {len(service.entries)} instances matches"
     message = f"Service {name} is known, but {why}; see GET /services"
-    return HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
+    error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
+    error.index = service.index
+    return error

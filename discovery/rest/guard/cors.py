@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from discovery.rest.api.answers import Answer
+from discovery.rest.api.answers import INDEX, Answer
 from discovery.rest.api.requests import Request
 
 _PREFLIGHT = {
@@ -20,7 +20,7 @@ class Cors:
             origin.encode(): {
                 "Access-Control-Allow-Origin": origin,
                 "Access-Control-Allow-Credentials": "true",
-                "Access-Control-Expose-Headers": "Location",
+                "Access-Control-Expose-Headers": f"Location, ETag, {INDEX}",
             }
             for origin in origins
         }

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from discovery.rest.api.answers import INDEX
 from discovery.rest.api.errors import of_framework
 from discovery.rest.api.requests import MAX_BODY, REQUEST, sent
 from discovery.rest.api.times import Times
@@ -59,6 +60,7 @@ def make_app(
         ours.status = response.status
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        headers.setdefault(INDEX, str(front.index()))
         headers.update(front.cors.granted(ours))
         headers.popall(hdrs.SERVER, None)
         if ours.keeps:  # aiohttp was told that it does not

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import orjson
 from pydantic import ValidationError
 
-from discovery.rest.api.answers import JSON, Answer
+from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.errors import answer_to, of_shape
 from discovery.rest.api.requests import PlainHandler, Request
 from discovery.rest.api.resolving import Resolve
@@ -28,12 +28,14 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _ALLOW = {"Allow": "GET, HEAD, POST, PUT, DELETE, OPTIONS"}
+_NO_CONTENT = f"%b{INDEX}: %d\r\n%b\r\n".encode()
+_WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 _NAME = re.compile(r"/resolve/([A-Za-z0-9_-]+)")
 
 
 class Front:
     """`plain`: handlers by method and path that are called without aiohttp, and `resolve` that of GET /resolve/NAME; none when somebody
-    wants to see every request. `clock`: monotonic seconds.
+    wants to see every request. `clock`: monotonic seconds. `index`: the registry's.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Front:
         admit: Admit,
         plain: Mapping[tuple[str, str], PlainHandler],
         resolve: Resolve | None,
+        index: Callable[[], int],
     ) -> None:
         self.cors = cors
         self._times = times
@@ -53,6 +56,7 @@ class Front:
         self._admit = admit
         self._plain = plain
         self._resolve = resolve
+        self.index = index
         self._refusals = Refusals()
         self._second = 0
         self._heads: dict[int, bytes] = {}  # of this second
@@ -101,15 +105,17 @@ class Front:
     def octets(self, request: Request, answer: Answer) -> bytes:
         """RFC 9112 §4."""
         request.status = answer.status
-        status, body, headers = answer
+        status, body, headers, index = answer
+        if index is None:
+            index = self.index()
         more = b"" if request.keeps else b"Connection: close\r\n"
         if headers or b"origin" in request.headers:
             fields = {**self.cors.granted(request), **headers}
             more += "".join([f"{name}: {value}\r\n" for name, value in fields.items()]).encode()
         if status == 204:  # RFC 9110 §8.6
-            return b"%b%b\r\n" % (self._head(status), more)
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (
-            self._head(status), more, len(body), body if request.method != "HEAD" else b"",
+            return _NO_CONTENT % (self._head(status), index, more)
+        return _WHOLE % (
+            self._head(status), index, more, len(body), body if request.method != "HEAD" else b"",
         )  # fmt: skip
 
     def _head(self, status: int) -> bytes:

@@ -272,7 +272,7 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
 
 def a_front() -> Front:
     times = Times(time.monotonic, time.time)
-    return Front(times, time.monotonic, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None)
+    return Front(times, time.monotonic, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None, lambda: 0)
 
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
