@@ -132,7 +132,7 @@ class NameServer:
         rest: Respond = responder.respond
         for wrap in reversed(seams.responders):
             rest = wrap(rest)
-        kept = KeptAnswers(responder, replies, lambda: self._registry.index, rest)
+        kept = KeptAnswers(responder, replies, lambda: self._registry.index, random, rest)
         tests = [seam.same_for for seam in seams.lookups if seam.same_for is not everybody]
         if not tests:
             return kept, kept.respond

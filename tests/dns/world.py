@@ -117,7 +117,7 @@ class World:
         self.plain = Responder(self.lookup, replies, Random(seed))
         self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed))
         if hot:
-            kept = self.responder = KeptAnswers(self.responder, replies, self._serial)
+            kept = self.responder = KeptAnswers(self.responder, replies, self._serial, Random(seed))
             kept.follow(zones)
             self.registry.followers.append(lambda commit: forget(kept, commit))
 

@@ -1,27 +1,29 @@
 """An answer in octets, in pieces that do not depend on their place: laying some of them down makes a reply.
 
 Pieces point at the question's name and nothing else, so any order of them is a valid message. Alternatives are laid down in
-an order drawn anew each time (RFC 2782): equal ones from ready-made permutations, or for more than three from a ring that is
-entered at random and shuffled again every few rounds; others by a full draw.
+an order drawn anew each time (RFC 2782): of one or two equal ones all orders are ready; more stand in a ring that is entered at
+random and shuffled again every few rounds; others are drawn for each reply.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate, permutations
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from discovery.dns.message.values import Rank
 
 # Alternatives that are packed beforehand. More do not fit into a datagram, and take long to pack.
 MAX_KEPT = 64
-# Of up to three alternatives all six orders are kept; of four it would be 24.
-_MAX_PERMUTED = 3
+# Of three, six orders take three times the memory of a ring; with 10,000 services that costs more time than the ring's arithmetic.
+_MAX_PERMUTED = 2
 # Replies from one ring before it is shuffled again, which takes 25 µs for ten: a tenth of what the replies take.
 _ROUNDS = 64
+# Tables that rings share: addresses are all of one size, names of a few.
+_MAX_PLACES = 4096
 # RFC 2782's "very small chance" of a weight of 0 beside others.
 _ALMOST_NEVER = 0.01
 # Octets by which a piece of many may be longer than the first: all are alike but for the text of an address.
@@ -59,78 +61,154 @@ def lay_in_order(pieces: Iterable[Piece], room: int, most: int | None = None) ->
     return _joined(laid, complete)
 
 
-class Alternatives:
-    """`piece(i)` packs the one with `ranks[i]`: all at once when they are few, else only those that are laid.
-
-    `most` None is all.
-    """
-
-    def __init__(self, piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> None:
-        few = len(ranks) <= MAX_KEPT
-        self._piece = None if few else piece  # a short list is packed here, once; then the records are no longer needed
-        self._ranks = tuple(ranks)
-        self._most = most
-        self._random = random
-        self._pieces = [piece(index) for index in range(len(ranks))] if few else []
-        self._size = sum([each.size for each in self._pieces])  # 0 when they are many
-        equal = len(set(ranks)) == 1 and (most is None or most >= len(ranks))
-        self._permuted = self._permutations() if equal and len(ranks) <= _MAX_PERMUTED else []
-        self._has_ring = equal and not self._permuted and bool(self._pieces)
-        self._rounds_left = 0
+class Alternatives(Protocol):
+    """Pieces that are laid down in an order drawn anew each time."""
 
     @property
     def few(self) -> bool:
         """Worth keeping."""
-        return self._piece is None
 
     def about(self) -> int:
         """Octets of all; when they are many, an upper bound."""
-        return self._size if self._piece is None else (self._piece(0).size + _MORE_OR_LESS) * len(self._ranks)
 
     def lay(self, room: int) -> Laid:
-        if self._permuted and self._size <= room:
-            return self._permuted[int(self._random.random() * len(self._permuted))]
-        if self._has_ring:
-            return self._from_ring(room)
-        return lay_in_order(self._drawn(), room, self._most)
+        """As many as fit into `room` octets."""
 
-    def _permutations(self) -> list[Laid]:
-        return [_joined(order, True) for order in permutations(self._pieces)]
 
-    def _from_ring(self, room: int) -> Laid:
-        """Once round from a place drawn at random, or as far as the room goes."""
-        if self._rounds_left == 0:
-            self._shuffle_ring()
-        self._rounds_left -= 1
+def alternatives(
+    piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random
+) -> Alternatives:
+    """`piece(i)` packs the one with `ranks[i]`: all at once when they are few, else only those that are laid.
+
+    `most` None is all.
+    """
+    count = len(ranks)
+    if count > MAX_KEPT:
+        return _Drawn(piece, ranks, most, random, few=False)
+    pieces = [piece(index) for index in range(count)]
+    if len(set(ranks)) == 1 and (most is None or most >= count):
+        if count <= _MAX_PERMUTED:
+            return _Permuted(pieces, random)
+        if len({piece.beside_count for piece in pieces}) == 1:
+            return _Ring(pieces, random)
+    return _Drawn(pieces.__getitem__, ranks, most, random, few=True)
+
+
+class _Drawn:
+    """A full draw for each reply. Of many, only those that are laid down are packed."""
+
+    __slots__ = ("_most", "_piece", "_random", "_ranks", "few")
+
+    def __init__(
+        self, piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random, few: bool
+    ) -> None:
+        self._piece = piece
+        self._ranks = tuple(ranks)
+        self._most = most
+        self._random = random
+        self.few = few
+
+    def about(self) -> int:
         count = len(self._ranks)
-        first = int(self._random.random() * count)
-        last, complete = first + count, self._size <= room
-        if not complete:
-            last = max(first, bisect_right(self._size_at, self._size_at[first] + room) - 1)
-        record_at, beside_at, count_at = self._record_at, self._beside_at, self._count_at
-        return (
-            self._records[record_at[first] : record_at[last]],
-            last - first,
-            self._beside[beside_at[first] : beside_at[last]],
-            count_at[last] - count_at[first],
-            complete,
-        )
+        if self.few:
+            return sum([self._piece(index).size for index in range(count)])
+        return (self._piece(0).size + _MORE_OR_LESS) * count
 
-    def _shuffle_ring(self) -> None:
-        """All pieces twice in a row, so that a whole round can start at any of them. Arrays, to touch little memory."""
-        self._random.shuffle(self._pieces)
-        twice = self._pieces * 2
-        self._records = b"".join(piece.record for piece in twice)
-        self._beside = b"".join(piece.beside for piece in twice)
-        self._record_at = _places(len(piece.record) for piece in twice)
-        self._beside_at = _places(len(piece.beside) for piece in twice)
-        self._count_at = _places(piece.beside_count for piece in twice)
-        self._size_at = _places(piece.size for piece in twice)
+    def lay(self, room: int) -> Laid:
+        return lay_in_order(map(self._piece, draw(self._ranks, self._random)), room, self._most)
+
+
+class _Permuted:
+    """All orders of a few equal ones, ready."""
+
+    __slots__ = ("_orders", "_pieces", "_random", "_size")
+
+    few = True
+
+    def __init__(self, pieces: list[Piece], random: Random) -> None:
+        self._pieces = pieces
+        self._size = sum([piece.size for piece in pieces])
+        self._orders = [_joined(order, True) for order in permutations(pieces)]
+        self._random = random
+
+    def about(self) -> int:
+        return self._size
+
+    def lay(self, room: int) -> Laid:
+        if self._size > room:
+            return lay_in_order(self._random.sample(self._pieces, len(self._pieces)), room)
+        orders = self._orders
+        return orders[int(self._random.random() * len(orders))]
+
+
+class _Ring:
+    """Equal ones that have the same number of companions each, twice in a row, so that a whole round can start at any of them.
+
+    It is read a hundred thousand times a second from memory that no cache of the processor holds: few objects, and small.
+    """
+
+    __slots__ = (
+        "_beside",
+        "_companions",
+        "_count",
+        "_draw",
+        "_random",
+        "_record_at",
+        "_records",
+        "_rounds_left",
+        "_size",
+        "_size_at",
+    )
+
+    few = True
+
+    def __init__(self, pieces: Sequence[Piece], random: Random) -> None:
+        self._count = len(pieces)
+        self._companions = pieces[0].beside_count
+        self._size = sum([piece.size for piece in pieces])
+        self._random, self._draw = random, random.random
+        self._shuffle(pieces)
+
+    def about(self) -> int:
+        return self._size
+
+    def lay(self, room: int) -> Laid:
+        """Once round from a place drawn at random, or as far as the room goes."""
+        if not self._rounds_left:
+            self._shuffle(self._pieces())
+        self._rounds_left -= 1
+        number = self._count
+        first = int(self._draw() * number)
+        if cut := self._size > room:
+            size_at = self._size_at
+            number = max(0, bisect_right(size_at, size_at[first] + room) - 1 - first)
+        record_at = self._record_at
+        start, end = record_at[first], record_at[first + number]
+        if not self._companions:
+            return self._records[start:end], number, b"", 0, not cut
+        size_at = self._size_at
+        beside = self._beside[size_at[first] - start : size_at[first + number] - end]
+        return self._records[start:end], number, beside, number * self._companions, not cut
+
+    def _pieces(self) -> list[Piece]:
+        record_at = self._record_at
+        beside_at = [size - record for size, record in zip(self._size_at, record_at, strict=True)]
+        return [
+            Piece(
+                self._records[record_at[index] : record_at[index + 1]],
+                self._beside[beside_at[index] : beside_at[index + 1]],
+                self._companions,
+            )
+            for index in range(self._count)
+        ]
+
+    def _shuffle(self, pieces: Sequence[Piece]) -> None:
+        twice = self._random.sample(pieces, self._count) * 2
+        self._records = b"".join([piece.record for piece in twice])
+        self._beside = b"".join([piece.beside for piece in twice])
+        self._record_at = _places(tuple([len(piece.record) for piece in twice]))
+        self._size_at = _places(tuple([piece.size for piece in twice]))
         self._rounds_left = _ROUNDS
-
-    def _drawn(self) -> Iterator[Piece]:
-        get = self._piece or self._pieces.__getitem__
-        return map(get, draw(self._ranks, self._random))
 
 
 def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
@@ -146,8 +224,10 @@ def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
     return sorted(range(len(ranks)), key=key)
 
 
-def _places(sizes: Iterable[int]) -> array[int]:
-    return array("I", (0, *accumulate(sizes)))
+@lru_cache(maxsize=_MAX_PLACES)
+def _places(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Where pieces of these sizes begin, and the last one's end."""
+    return (0, *accumulate(sizes))
 
 
 def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:

@@ -8,7 +8,7 @@ question's spelling, EDNS) comes with each call of `reply`; a signature that bel
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from dnslib.label import DNSBuffer
 from discovery.dns.message.edns import OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
 from discovery.dns.message.names import Name, to_labels
 from discovery.dns.message.query import HEADER, NO_QUESTION, QR, UDP, Malformed, Request, Transport, size_limit
-from discovery.dns.message.template import Alternatives, Laid, Piece, lay_in_order
+from discovery.dns.message.template import Alternatives, Laid, Piece, alternatives, lay_in_order
 from discovery.dns.message.values import RR, Answer, Class, Question
 
 _AA, _TC = 0x0400, 0x0200
@@ -33,18 +33,33 @@ _PADDING_BLOCK = 468
 _UNUSED = Random(0)
 
 
-class Section(NamedTuple):
-    """Records that are laid down all or not at all."""
+class Whole(NamedTuple):
+    """Authority records and their glue, which stands first in the additional section: laid down all or not at all."""
 
     octets: bytes
-    number: int
+    authorities: int
+    glue: int
 
 
-_NOTHING = Section(b"", 0)
+_NOTHING = Whole(b"", 0, 0)
 
 
 class Template:
     """`random` draws the order of alternatives."""
+
+    __slots__ = (
+        "__weakref__",
+        "_alternatives",
+        "_complete",
+        "_explained",
+        "_explanation",
+        "_flags",
+        "_in_order",
+        "_only",
+        "_opt_heads",
+        "_size",
+        "_whole",
+    )
 
     def __init__(self, question: Question, answer: Answer, random: Random = _UNUSED) -> None:
         pack = _Packer(question)
@@ -58,23 +73,24 @@ class Template:
         self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
         self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
-        self._authority = _section(pack, answer.authority) if answer.authority else _NOTHING
-        self._glue = _section(pack, answer.glue) if answer.glue else _NOTHING
-        self._whole = len(self._authority.octets) + len(self._glue.octets)
+        self._whole = _whole(pack, answer.authority, answer.glue) if answer.authority or answer.glue else _NOTHING
         in_order = sum([piece.size for piece in self._in_order])
-        self._size = self._whole + in_order + (self._alternatives.about() if self._alternatives else 0)
+        self._size = len(self._whole.octets) + in_order + (self._alternatives.about() if self._alternatives else 0)
+
+    @property
+    def size(self) -> int:
+        """Octets of all its records; of many, an upper bound."""
+        return self._size
 
     @property
     def small(self) -> bool:
         """Worth keeping."""
         return self._size <= _MAX_KEPT and (self._alternatives is None or self._alternatives.few)
 
-    def replace_authority(self, question: Question, authority: Iterable[RR]) -> None:
-        """The same answer with a newer SOA. `question`: the one that the template was made for."""
-        before, self._authority = self._authority, _section(_Packer(question), authority)
-        longer = len(self._authority.octets) - len(before.octets)
-        self._size += longer
-        self._whole += longer
+    def replace_authority(self, question: Question, authority: Sequence[RR]) -> None:
+        """The same answer, one without glue, with a newer SOA. `question`: the one that the template was made for."""
+        before, self._whole = self._whole, _whole(_Packer(question), authority)
+        self._size += len(self._whole.octets) - len(before.octets)
 
     def reply_to(self, request: Request, flags: int = 0, options: bytes = b"") -> bytes:
         """`flags` and `options` come on top of what the request asks to be repeated."""
@@ -104,27 +120,26 @@ class Template:
             if explained and self._size + OPT_SIZE + len(options) + len(explained) <= room:
                 options += explained
             room -= OPT_SIZE + len(options)
-        authority, glue, complete = self._authority, self._glue, self._complete
-        if self._whole > room:
-            authority = glue = _NOTHING
+        complete = self._complete
+        whole, authorities, glue = self._whole
+        if whole and len(whole) > room:
+            whole, authorities, glue = _NOTHING
             complete = False
-        elif self._whole:
-            room -= self._whole
+        room -= len(whole)
         only = self._only
-        laid = self._lay(max(0, room)) if only is None else only.lay(max(0, room))
-        answer, answers, beside, besides, all_laid = laid
+        lay = self._lay if only is None else only.lay
+        answer, answers, beside, besides, all_laid = lay(room if room > 0 else 0)
         if not (complete and all_laid):
             flags |= _TC
-        additional = glue.number + besides
+        additional = glue + besides
         if edns is not None:
             additional += 1
             if transport.private and Option.PADDING in edns.options:
-                sections = len(answer) + len(authority.octets) + len(glue.octets) + len(beside)
+                sections = len(answer) + len(whole) + len(beside)
                 options += _padding(_HEADER + len(question) + sections + OPT_SIZE + len(options), limit)
             opt_length = len(options).to_bytes(2, "big")
-        header = _AFTER_ID.pack(self._flags | flags, 1 if question else 0, answers, authority.number, additional)
-        parts = (id, header, question, answer, authority.octets, glue.octets, beside, opt, opt_length, options)
-        return b"".join(parts)
+        header = _AFTER_ID.pack(self._flags | flags, 1 if question else 0, answers, authorities, additional)
+        return b"".join((id, header, question, answer, whole, beside, opt, opt_length, options))
 
     def _explain(self) -> bytes:
         self._explained = explanation_option(self._explanation) if self._explanation else b""
@@ -157,9 +172,8 @@ _HEADER = HEADER.size
 _OPT_HEADS = opt_heads(0)
 
 
-def _section(pack: _Packer, rrs: Iterable[RR]) -> Section:
-    packed = [pack(rr) for rr in rrs]
-    return Section(b"".join(packed), len(packed))
+def _whole(pack: _Packer, authority: Sequence[RR], glue: Sequence[RR] = ()) -> Whole:
+    return Whole(b"".join([*map(pack, authority), *map(pack, glue)]), len(authority), len(glue))
 
 
 _EMPTY = lay_in_order((), 0)
@@ -181,7 +195,7 @@ def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives
     def piece(index: int) -> Piece:
         return _pieces(answer, [answer.aliases + index], pack)[0]
 
-    return Alternatives(piece, answer.ranks, answer.most, random)
+    return alternatives(piece, answer.ranks, answer.most, random)
 
 
 class _Packer:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
+from random import Random
 from typing import Any
 
 from discovery.dns.message import names
 from discovery.dns.message.edns import OPT_SIZE, Edns, parse
 from discovery.dns.message.query import RD, Request, Transport
-from discovery.dns.message.values import Answer, Lifetime, Question, Type
+from discovery.dns.message.values import Answer, Class, Lifetime, Question, Type
 from discovery.dns.message.wire import Template
 from discovery.dns.server.cookies import CLIENT_SIZE, COOKIE_SIZE
 from discovery.dns.server.nxdomain_cache import NxdomainCache
@@ -27,10 +28,17 @@ from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.zones.spellings import NAMESPACE
 from discovery.dns.zones.zone import Zone
 
-# Names that exist, times the types below; 2 KB each, 8 KB at the most. When they are full all go: the next queries bring back what is used.
-MAX_KEPT = 65536
+# Octets of kept answers: names that exist, times the types below. An answer takes its records twice, and some objects beside them:
+# 1.4 KB for three instances, 2.3 KB for ten, as measured. 128 MiB hold 95,000 of the former.
+MAX_OCTETS = 128 << 20
+_OBJECTS = 1000
+# Names of one service, times types: a change of it drops them all, in 5 ms.
+MAX_OF_SERVICE = 2048
 # Types that clients ask for: the others could be asked for by the ten thousand about one name.
 _KEPT_TYPES = frozenset((Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS))
+
+# Type and class as on the wire: one object each, which the processor's caches then hold.
+_TAILS = {tail: tail for tail in (type.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for type in _KEPT_TYPES)}
 
 # The header's counts: one question, and nothing or one additional record.
 _BARE = b"\0\1\0\0\0\0\0\0"
@@ -47,11 +55,12 @@ class _Kept:
     """`until`: monotonic seconds. `tail`: type and class, which lower-casing the key may have made another's.
 
     `zone`: whose SOA the answer has, as it was when the registry had this `index`; None without one.
+    `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys.
     """
 
-    __slots__ = ("index", "lifetime", "tail", "template", "ttl", "until", "zone")
+    __slots__ = ("generation", "index", "lifetime", "octets", "place", "tail", "template", "ttl", "until", "zone")
 
-    def __init__(self, template: Template, tail: bytes, lifetime: Lifetime, ttl: int) -> None:
+    def __init__(self, template: Template, tail: bytes, lifetime: Lifetime, ttl: int, generation: int) -> None:
         self.template = template
         self.tail = tail
         self.lifetime = lifetime
@@ -59,6 +68,9 @@ class _Kept:
         self.until = lifetime.until(ttl)
         self.zone: Zone | None = None
         self.index = 0
+        self.generation = generation
+        self.octets = _OBJECTS + 2 * template.size
+        self.place = 0
 
     def renewed(self, now: float) -> bool:
         """`until` is over: whether the TTL is right all the same, because leases were renewed since."""
@@ -69,21 +81,31 @@ class _Kept:
 
 
 class KeptAnswers:
-    """In front of `responder`, with the same contract. `replies` are the responder's, `index` is the registry's.
+    """In front of `responder`, with the same contract. `replies` are the responder's, `index` is the registry's; `random` draws who
+    makes way.
 
     `rest` answers what is not answered here: the responder, with features in front of it or not.
     """
 
     def __init__(
-        self, responder: Responder, replies: Replies, index: Callable[[], int], rest: Respond | None = None
+        self,
+        responder: Responder,
+        replies: Replies,
+        index: Callable[[], int],
+        random: Random,
+        rest: Respond | None = None,
     ) -> None:
         self._index = index
         self._rest = rest or responder.respond
         self._replies = replies
         self._nxdomain = NxdomainCache()
         self._kinds: dict[bytes, tuple[int, Edns]] = {}  # octets of the OPT, and what it says without its cookie
+        self._random = random
+        self._generation = 0
+        self._octets = 0
         self._kept: dict[bytes, _Kept] = {}
-        self._keys: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
+        self._keys: list[bytes] = []  # of all that are kept, in no order
+        self._keys_of: defaultdict[str, set[bytes]] = defaultdict(set)  # by folded service
         responder.keep = self._keep
 
     def respond(
@@ -124,12 +146,12 @@ class KeptAnswers:
         """What was made of this service (its folded name) is made anew when somebody asks."""
         if service == NAMESPACE:  # it changes what other services' names mean
             self.forget_all()
-        for key in self._keys.pop(service, ()):
-            self._kept.pop(key, None)
+        for key in tuple(self._keys_of.get(service, ())):
+            self._drop(key)
 
     def forget_all(self) -> None:
-        self._kept.clear()
-        self._keys.clear()
+        """They are replaced one by one when somebody asks: to free a hundred thousand at once would take a tenth of a second."""
+        self._generation += 1
 
     def follow(self, zones: Iterable[Zone]) -> None:
         """The zones that are served from now on."""
@@ -138,7 +160,7 @@ class KeptAnswers:
 
     def _holds(self, kept: _Kept, question: bytes, now: float) -> bool:
         """Whether it may be sent; an SOA with an older serial is replaced on the way."""
-        if now >= kept.until and not kept.renewed(now):
+        if kept.generation != self._generation or (now >= kept.until and not kept.renewed(now)):
             return False
         if kept.zone is not None and kept.index != self._index():
             kept.index, soa = kept.zone.negative_soa()
@@ -158,17 +180,39 @@ class KeptAnswers:
 
     def _keep(self, request: Request, answer: Answer, template: Template, now: float) -> None:
         lifetime, wire = answer.lifetime, request.question_wire
-        if lifetime is None or request.question.type not in _KEPT_TYPES or not template.small:
+        if lifetime is None or wire[-4:] not in _TAILS or not template.small:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        kept = _Kept(template, wire[-4:], lifetime, lifetime.ttl(now))
+        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, lifetime.ttl(now), self._generation)
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:
                 return
-        if len(self._kept) >= MAX_KEPT:
-            self.forget_all()
         key = wire.lower()
+        self._drop(key)
+        if len(self._keys_of[lifetime.service]) >= MAX_OF_SERVICE:
+            self._drop(next(iter(self._keys_of[lifetime.service])))
+        kept.place = len(self._keys)
+        self._keys.append(key)
         self._kept[key] = kept
-        self._keys[lifetime.service].add(key)
+        self._keys_of[lifetime.service].add(key)
+        self._octets += kept.octets
+        while (
+            self._octets > MAX_OCTETS
+        ):  # any one: were it the oldest, names asked for in turn would all be gone when they are needed
+            self._drop(self._random.choice(self._keys))
+
+    def _drop(self, key: bytes) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return
+        self._octets -= kept.octets
+        last = self._keys.pop()
+        if last != key:  # it takes the place that is free now
+            self._keys[kept.place] = last
+            self._kept[last].place = kept.place
+        siblings = self._keys_of[kept.lifetime.service]
+        siblings.discard(key)
+        if not siblings:
+            del self._keys_of[kept.lifetime.service]

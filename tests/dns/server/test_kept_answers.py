@@ -50,6 +50,7 @@ def world_of(*services: str, records: str = "", **settings: Any) -> World:
     return world
 
 
+EIGHT = 8 * (1000 + 2 * 16)  # octets that eight answers of one address take
 COOKIE = dns.edns.CookieOption(b"8 octets", b"")
 SHAPES: list[dict[str, Any]] = [
     {},
@@ -208,7 +209,7 @@ def test_while_the_table_is_filled_an_unknown_name_is_not_denied() -> None:
 def test_kept_templates_are_bounded_and_everything_still_answers(
     packed: Packed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hot, "MAX_KEPT", 8)
+    monkeypatch.setattr(hot, "MAX_OCTETS", EIGHT)
     world = World(hot=True)
     for number in range(50):
         world.add(f"s{number}", f"10.0.0.{number + 1}")
@@ -219,6 +220,52 @@ def test_kept_templates_are_bounded_and_everything_still_answers(
         assert len(packed.alive) <= 8 + 1
     world.registry.deregister_service("s3", "test", 0.0)
     assert outcome(world.ask("s3.svc.local")) == "NXDOMAIN"
+
+
+def test_a_few_names_too_many_asked_for_in_turn_are_nearly_all_answered_from_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worst order for whoever drops the oldest, or all."""
+    monkeypatch.setattr(hot, "MAX_OCTETS", 25 * EIGHT)
+    world = World(hot=True)
+    for number in range(210):
+        world.add(f"s{number}", "10.0.0.1")
+    for turn in range(20):
+        if turn == 1:
+            world.asked = 0
+        for number in range(210):
+            assert data(world.ask(f"s{number}.svc.local").answer) == ["10.0.0.1"]
+    assert world.asked < 0.3 * 19 * 210
+
+
+def test_one_service_has_a_share_of_what_is_kept(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is dropped in one go when the service changes."""
+    monkeypatch.setattr(hot, "MAX_OF_SERVICE", 5)
+    world = world_of("api")
+    world.ask("api.svc.local")
+    for number in range(50):
+        world.add("web", "10.0.0.1", 4000 + number)
+    for number in range(50):
+        name = f"ip-10-0-0-1-p{4000 + number}.web.svc.local"
+        assert data(world.ask(name).answer) == ["10.0.0.1"]
+        assert len(packed.alive) <= 1 + 5 + 1
+    world.asked = 0
+    world.ask("api.svc.local")
+    world.ask(name)
+    assert not world.asked
+
+
+def test_dropping_everything_frees_nothing_at_once_and_nothing_old_is_sent(packed: Packed) -> None:
+    world = world_of("web", "api", records="alias CNAME web\n")
+    for name in ("web", "api"):
+        world.ask(f"{name}.svc.local")
+    world.reload(load({"svc.local": "api2 A 192.0.2.9\n"})[0])
+    assert len(packed.alive) == 2
+    world.asked = 0
+    for _ in range(2):
+        for name in ("web", "api"):
+            assert outcome(world.ask(f"{name}.svc.local")) == "ANSWER"
+    assert world.asked == len(packed.alive) == 2
 
 
 def test_names_that_nobody_has_leave_nothing_behind(packed: Packed) -> None:

@@ -78,7 +78,7 @@ class Asked:
         cookies = Cookies(bytes(16))
         replies = Replies(cookies, b"me", lambda client: False)
         responder = Responder(lookup, replies, Random(1))
-        hot = KeptAnswers(responder, replies, lambda: self.registry.index)
+        hot = KeptAnswers(responder, replies, lambda: self.registry.index, Random(1))
         hot.follow(self.zones)
         self.registry.followers.append(lambda commit: forget(hot, commit))
         self.respond = hot.respond
