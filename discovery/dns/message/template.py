@@ -14,6 +14,7 @@ from itertools import accumulate, permutations
 from random import Random
 from typing import NamedTuple, Protocol
 
+from discovery.core.draw import draw
 from discovery.dns.message.values import Rank
 
 # Alternatives that are packed beforehand. More do not fit into a datagram, and take long to pack.
@@ -24,8 +25,6 @@ _MAX_PERMUTED = 2
 _ROUNDS = 64
 # Tables that rings share: addresses are all of one size, names of a few.
 _MAX_PLACES = 4096
-# RFC 2782's "very small chance" of a weight of 0 beside others.
-_ALMOST_NEVER = 0.01
 # Octets by which a piece of many may be longer than the first: all are alike but for the text of an address.
 _MORE_OR_LESS = 16
 
@@ -209,19 +208,6 @@ class _Ring:
         self._record_at = _places(tuple([len(piece.record) for piece in twice]))
         self._size_at = _places(tuple([piece.size for piece in twice]))
         self._rounds_left = _ROUNDS
-
-
-def draw(ranks: Sequence[Rank], random: Random) -> list[int]:
-    """Indices in a drawn order: lower priorities first, within one without replacement in proportion to the weights.
-
-    Sorting by Exp(1) / weight does what RFC 2782's running sums do (Efraimidis and Spirakis 2006).
-    """
-
-    def key(index: int) -> tuple[int, float]:
-        priority, weight = ranks[index]
-        return priority, random.expovariate(weight or _ALMOST_NEVER)
-
-    return sorted(range(len(ranks)), key=key)
 
 
 @lru_cache(maxsize=_MAX_PLACES)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from discovery.core import exact_json, metadata
-from discovery.core.event import InstanceEvent, Kind
+from discovery.core.event import Event, InstanceEvent
 from discovery.core.instance import MAX_TAGS, Instance
 from discovery.core.name import fold
-from discovery.rest.api import parameters
+from discovery.rest.api import event_view, parameters
 from discovery.rest.api.query import Table, Values
 
 # Each searches the metadata up to three times, 65 µs for 16 KiB that were made to be slow to search.
@@ -38,7 +38,7 @@ FILTERS: Table = {
 EVENT_FILTERS: Table = {
     **FILTERS,
     "service": parameters.names("the events of these services"),
-    "kind": parameters.some_of(Kind, "the events of these kinds"),
+    "kind": parameters.some_of(event_view.KINDS, "the events of these kinds"),
 }
 
 
@@ -55,6 +55,12 @@ class MetaIs:
         self._scalar = _scalar(text)
         if self._scalar is not _NONE:
             self._spellings += [name + text.encode() + end for end in (b",", b"}")]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MetaIs) and (self._key, self._text) == (other._key, other._text)
+
+    def __hash__(self) -> int:
+        return hash((self._key, self._text))
 
     def may_match(self, packed: bytes) -> bool:
         """`packed`: metadata as a registration keeps it. False: it does not."""
@@ -142,12 +148,16 @@ class EventFilter:
     def __bool__(self) -> bool:
         return self.services is not None or self.kinds is not None or bool(self.instances)
 
-    def passes(self, event: InstanceEvent) -> bool:
-        """An instance that no longer has the tag, or is gone, had it before: whoever follows the tag has to hear of that."""
-        if self.services is not None and event.service not in self.services:
+    def passes(self, event: Event) -> bool:
+        """An instance that no longer has the tag, or is gone, had it before: whoever follows the tag has to hear of that. What is not about
+        a registered instance is not among those with a tag.
+        """
+        if self.services is not None and event_view.service_of(event) not in self.services:
             return False
-        if self.kinds is not None and event.kind not in self.kinds:
+        if self.kinds is not None and event_view.kind_of(event) not in self.kinds:
             return False
         if not self.instances:
             return True
+        if not isinstance(event, InstanceEvent):
+            return False
         return any(self.instances.matches(one) for one in (event.after, event.before) if one is not None)

@@ -91,7 +91,7 @@ class Handlers:
         self._count_registration = count_registration
         self._started_at = clock()
         self._listing = Listing(registry, clock, times)
-        self.resolve = Resolving(registry, clock, times).resolve
+        self.resolve = Resolving(registry, clock, times, random).resolve
 
     def routes(self) -> list[web.RouteDef]:
         return [

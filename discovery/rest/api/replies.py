@@ -127,10 +127,26 @@ class RegistrationsReply(Reply):
     index: int
 
 
+class Explained(BaseModel):
+    """`since`, `until`: of the status; null: not known, or until somebody ends it. Of a healthy one: until its lease ends, and longer with
+    each heartbeat.
+    """
+
+    id: str
+    ip: Ip
+    port: Port
+    status: Status
+    served: bool
+    why: str = Field(examples=["it is in maintenance: a new disk"])
+    since: Time | None
+    until: Time | None
+
+
 class ResolveReply(Reply):
     service_name: str = Field(alias="serviceName")
     instance_count: int = Field(alias="instanceCount")
     instances: list[Resolved]
+    explained: Perhaps[list[Explained]] = Field(None, description="with explain=1: every instance")
 
 
 class InstanceReply(Listed):

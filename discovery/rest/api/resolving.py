@@ -1,4 +1,4 @@
-"""GET /resolve/NAME: the instances to use, all of them or those that a filter means.
+"""GET /resolve/NAME: the instances to use, all of them or those that a filter means, and why the others are not among them.
 
 Without a query the answer is made at once. With one, metadata may have to be searched: that is done in several turns, and what it found
 is joined to the leases in the last of them, so that an answer is as fresh as one without a query.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from random import Random
 
 import orjson
 
@@ -20,7 +21,9 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.filters import FILTERS, Filter
 from discovery.rest.api.query import Table, parse
 from discovery.rest.api.requests import Request
+from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
+from discovery.store.explain import Explanation, Seen, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
@@ -35,16 +38,19 @@ _WORK_PER_TURN = 200
 PARAMETERS: Table = {
     **FILTERS,
     "limit": parameters.whole(1, MAX_LIMIT, "at most so many instances"),
+    "strategy": parameters.one_of(STRATEGIES, f"their order; {LATEST} heartbeat first if it is not given"),
+    "explain": parameters.flag("why each instance is in the answer or not, since when and until when"),
 }
 
 
 class Resolving:
     """`clock`: monotonic seconds, the registry's."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times) -> None:
+    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times, random: Random) -> None:
         self._registry = registry
         self._clock = clock
         self._times = times
+        self._strategies = Strategies(random)
 
     def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer]:
         name = label(name, "name")
@@ -55,18 +61,47 @@ class Resolving:
         found = service.served(now) if service else []
         if service is None or not found:
             raise _nobody(name, service, now)
-        return self._answer(service, found, now)
+        found.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
+        return Answer(200, orjson.dumps(self._resolved(service, found, now)), index=service.index)
 
     async def _asked(self, name: str, query: str) -> Answer:
         values = parse(query, PARAMETERS)
-        asked = Filter.of(values)
+        asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
         matching = await self._matching(name, asked)
         now = self._clock()
         service = self._registry.service(name)
         found = served(matching, now)
-        if service is None or not found:
+        if service is None or not (found or explains):
             raise _nobody(name, service, now, matching if asked else None)
-        return self._answer(service, found, now, values.get("limit"))
+        strategy = values.get("strategy", LATEST)
+        ordered = self._strategies.order(strategy, found, (service.key, asked), limit)
+        content, index = self._resolved(service, ordered, now), service.index
+        if explains:
+            explained = self._explained(service, matching, ordered, now)
+            await asyncio.sleep(0)  # for 1,000 instances it was 5 ms to here, and is 3 from here
+            content["explained"] = [views.explained(each, why) for each, why in explained]
+        return Answer(200, orjson.dumps(content), index=index)
+
+    def _explained(
+        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float
+    ) -> list[tuple[Seen, Explanation]]:
+        """Of every instance of the service, in the order of registration."""
+        offset, window = self._times.offset(), self._registry.window
+        meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
+        states = [
+            (entry, seen(entry, service, window(entry.instance), now, offset)) for entry in service.entries.values()
+        ]
+        whys = iter(explain(state for entry, state in states if id(entry) in meant))
+        found = []
+        for entry, state in states:
+            if id(entry) not in meant:
+                why = Explanation(False, "the query does not mean it", None, None)
+            else:
+                why = next(whys)
+                if why.served and id(entry) not in given:
+                    why = why._replace(served=False, why=f"{why.why}; there is no room for it within the limit")
+            found.append((state, why))
+        return found
 
     async def _matching(self, name: str, asked: Filter) -> list[Entry]:
         """In several turns. A registration that comes or changes meanwhile is asked about too, before all are joined in one turn."""
@@ -88,18 +123,13 @@ class Resolving:
                 return [entry for entry in entries if known[id(entry.instance.spec)][1]]
             await asyncio.sleep(0)
 
-    def _answer(self, service: Service, found: list[Entry], now: float, limit: int | None = None) -> Answer:
-        """Suspects last, then by the latest heartbeat."""
-        found.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
-        if limit is not None:
-            del found[limit:]
-        content = {
+    def _resolved(self, service: Service, ordered: list[Entry], now: float) -> views.Json:
+        return {
             "serviceName": service.name,
-            "instanceCount": len(found),
-            "instances": [views.resolved(entry, now, self._times) for entry in found],
+            "instanceCount": len(ordered),
+            "instances": [views.resolved(entry, now, self._times) for entry in ordered],
             "timestamp": self._times.now(),
         }
-        return Answer(200, orjson.dumps(content), index=service.index)
 
 
 def _nobody(name: str, service: Service | None, now: float, matching: Iterable[Entry] | None = None) -> HttpError:

@@ -9,6 +9,7 @@ import orjson
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
+from discovery.store.explain import Explanation, Seen
 from discovery.store.service import Entry
 
 Json = dict[str, Any]
@@ -64,6 +65,21 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
     if entry.instance.failing is not None:
         shown["checkFailure"] = entry.instance.failing
     return shown
+
+
+def explained(seen: Seen, found: Explanation) -> Json:
+    """Why an instance is in the answers or not. `since` and `until` null: not known, or until somebody ends it."""
+    instance = seen.instance
+    return {
+        "id": instance.id,
+        "ip": instance.spec.ip,
+        "port": instance.spec.port,
+        "status": seen.status,
+        "served": found.served,
+        "why": found.why,
+        "since": None if found.since is None else iso(found.since),
+        "until": None if found.until is None else iso(found.until),
+    }
 
 
 def maintenance(window: Window) -> Json:

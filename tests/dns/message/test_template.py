@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from discovery.dns.message import template as templates
 from discovery.dns.message.query import Transport
-from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, draw, lay_in_order
+from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, lay_in_order
 from discovery.dns.message.values import RR, Answer, Question, Rank, Type
 from discovery.dns.message.wire import Template
 
@@ -111,15 +111,6 @@ def test_rfc2782_lower_priorities_first_and_within_one_by_weight() -> None:
     first = Counter(one[0] for one in orders)
     assert first[2] / ROUNDS == pytest.approx(0.9, abs=0.03)
     assert 0 <= first[4] / ROUNDS < 0.02
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.builds(Rank, st.integers(0, 3), st.integers(0, 65535)), max_size=100), st.integers(0, 99))
-def test_a_draw_is_a_permutation_that_keeps_the_priorities(ranks: list[Rank], seed: int) -> None:
-    drawn = draw(ranks, Random(seed))
-    assert sorted(drawn) == list(range(len(ranks)))
-    priorities = [ranks[index].priority for index in drawn]
-    assert priorities == sorted(priorities)
 
 
 # -- cut

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core import exact_json, metadata
-from discovery.core.event import InstanceEvent, Kind
+from discovery.core.event import Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
 from discovery.core.instance import Instance, Registration
+from discovery.core.maintenance import Scope, Window
 from discovery.rest.api.filters import EVENT_FILTERS, FILTERS, EventFilter, Filter, MetaIs
 from discovery.rest.api.query import parse
 
@@ -94,10 +95,12 @@ def test_metadata_matches_as_the_parsed_object_says(content: dict[str, Any], key
 
 def test_an_event_passes_for_what_the_instance_is_or_was() -> None:
     blue, green = made(tags=["blue"]), made(tags=["green"])
-    events = [
+    events: list[Event] = [
         InstanceEvent(Kind.REGISTERED, "web", None, blue, "r"),
         InstanceEvent(Kind.UPDATED, "web", blue, green, "r"),
         InstanceEvent(Kind.DEREGISTERED, "web", green, None, "r"),
+        WindowEvent(Scope("web"), None, Window("a new disk", 1.0), "r"),
+        ZonesEvent("r"),
     ]
 
     def passing(query: str) -> list[bool]:
@@ -105,10 +108,11 @@ def test_an_event_passes_for_what_the_instance_is_or_was() -> None:
         assert bool(asked) == bool(query)
         return [asked.passes(event) for event in events]
 
-    assert passing("") == [True, True, True]
-    assert passing("tag=blue") == [True, True, False]
-    assert passing("tag=green") == [False, True, True]
-    assert passing("service=WEB,other") == [True, True, True]
-    assert passing("service=other") == [False, False, False]
-    assert passing("kind=registered,deregistered") == [True, False, True]
-    assert passing("kind=deregistered&tag=blue&service=web") == [False, False, False]
+    assert passing("") == [True, True, True, True, True]
+    assert passing("tag=blue") == [True, True, False, False, False]
+    assert passing("tag=green") == [False, True, True, False, False]
+    assert passing("service=WEB,other") == [True, True, True, True, False]
+    assert passing("service=other") == [False, False, False, False, False]
+    assert passing("kind=registered,deregistered") == [True, False, True, False, False]
+    assert passing("kind=deregistered&tag=blue&service=web") == [False, False, False, False, False]
+    assert passing("kind=maintenance-begins") == [False, False, False, True, False]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from discovery.core.instance import Key, Registration
-from tests.rest.harness import USER, Api, assert_error, serving
+from tests.rest.harness import USER, Api, assert_error, serving, time_of
 
 
 async def ports(api: Api, query: str) -> list[int]:
@@ -65,6 +65,69 @@ async def test_other_routes_ignore_what_they_do_not_know(api: Api) -> None:
     for path in ("/health", "/ready", "/stats", "/maintenance", "/instances/id-1"):
         assert (await api.get(f"{path}?tags=blue&{'x' * 200}")).status == 200
     assert (await api.post("/heartbeat?tags=blue", USER)).status == 200
+
+
+async def test_strategies_order_what_is_served(api: Api) -> None:
+    for port in (3001, 3002, 3003):
+        await api.register(port=port, priority=port - 3000)
+        api.forward(1)
+    assert await ports(api, "strategy=latest") == [3003, 3002, 3001]
+    assert await ports(api, "strategy=weighted&limit=2") == [3001, 3002]
+    assert sorted(await ports(api, "strategy=random")) == [3001, 3002, 3003]
+    turns = [await ports(api, "strategy=round_robin&limit=1") for _ in range(3)]
+    assert sorted(turns) == [[3001], [3002], [3003]]
+
+
+# -- why
+
+
+async def explained(api: Api, query: str = "") -> dict[int, Any]:
+    """By port."""
+    reply = await api.get(f"/resolve/user-service?explain=1{query}")
+    assert reply.status == 200, reply
+    served = [each["id"] for each in reply.body["explained"] if each["served"]]
+    assert sorted(served) == sorted(each["id"] for each in reply.body["instances"])
+    return {each["port"]: each for each in reply.body["explained"]}
+
+
+async def test_explain_says_of_each_why_it_is_in_or_out_since_when_and_until_when(api: Api) -> None:
+    for port in (3001, 3002, 3003):
+        await api.register(port=port)
+    api.forward(2)
+    await api.put("/instances/id-2/drain")
+    await api.put("/instances/id-3/maintenance", {"reason": "a new disk", "seconds": 600})
+    api.forward(1)
+    found = await explained(api)
+    assert found[3001].items() >= {"id": "id-1", "ip": "127.0.0.1", "status": "healthy", "served": True}.items()
+    assert (found[3001]["why"], found[3002]["why"][:14]) == ("its lease runs", "it is draining")
+    assert found[3003]["why"] == "it is in maintenance: a new disk"
+    assert [found[port]["served"] for port in (3001, 3002, 3003)] == [True, False, False]
+    assert [time_of(found[port]["since"]) for port in (3001, 3002, 3003)] == [api.time(0), api.time(2), api.time(2)]
+    assert [found[3001]["until"], found[3002]["until"]] == ["2026-01-31T12:00:10.000Z", None]
+    assert time_of(found[3003]["until"]) == api.time(602)
+
+
+async def test_explain_is_a_200_where_the_service_is_known_and_nobody_is_healthy(api: Api) -> None:
+    await api.register()
+    api.forward(10)
+    found = await explained(api)
+    assert found[3001]["why"] == "its lease ran out: no heartbeat for 10 s"
+    assert time_of(found[3001]["since"]) == api.time(10)
+    assert (await api.get("/resolve/user-service")).status == 404
+    assert_error(await api.get("/resolve/nobody?explain=1"), 404, "No service nobody")
+
+
+async def test_explain_says_whom_the_query_leaves_out(api: Api) -> None:
+    for port, tag in ((3001, "blue"), (3002, "blue"), (3003, "green")):
+        await api.register(port=port, tags=[tag])
+        api.forward(1)
+    found = await explained(api, "&tag=blue&limit=1")
+    assert (found[3002]["served"], found[3002]["why"]) == (True, "its lease runs")
+    assert found[3001]["why"] == "its lease runs; there is no room for it within the limit"
+    assert found[3003]["why"] == "the query does not mean it"
+
+
+# -- cost
 
 
 async def test_a_search_of_much_metadata_leaves_the_loop_free_and_misses_nothing() -> None:
