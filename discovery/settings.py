@@ -1,6 +1,7 @@
-"""The server's knobs: environment, then `.env`, then the default; read once, at start. `.env.example` shows them all.
+"""The server's knobs: environment, then `.env`, then the default; read once, at start.
 
-A plugin's or an engine's own settings stand in its folder, under its prefix.
+A plugin's or an engine's own settings stand in its folder, under its prefix. The text below each is what `discovery settings` and
+`.env.example` say of it (`discovery settings --example > .env.example` writes that file).
 """
 
 from __future__ import annotations
@@ -82,45 +83,86 @@ MostAnswers = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDeco
 
 class Settings(EnvSettings):
     host: Addresses = Field(("127.0.0.1",), min_length=1)
+    """Where the REST API listens: addresses, comma separated; localhost is 127.0.0.1 and ::1."""
     port: Port = 3100
-    dns_host: Addresses = ()  # empty: HOST's value
+    """TCP port of the REST API; 0 takes a free one."""
+    dns_host: Addresses = ()
+    """Where DNS listens, UDP and TCP: addresses, comma separated. Empty: HOST's value."""
     dns_port: Port = 8600
+    """UDP and TCP port of DNS; 0 takes a free one. Clients that cannot be told a port need 53."""
     dns_domain: Domains = Field(("svc.local",), min_length=1)
+    """Zones in which services have names, comma separated."""
     dns_ttl_seconds: DnsSeconds = 5
+    """Seconds, 0 to 3600: the longest TTL of a live answer. It never lasts longer than the shortest lease in the answer."""
     dns_negative_ttl_seconds: DnsSeconds = 2
-    dns_max_answers: MostAnswers = Field({})  # empty: all
+    """Seconds that a negative answer may be kept, 0 to 3600."""
+    dns_max_answers: MostAnswers = Field({})
+    """The most answers in a reply, 1 to 65535, picked by weight: for all zones (3) or by zone (svc.local=3,legacy.local=1). Empty: all."""
     dns_server_id: Annotated[str, AfterValidator(_server_id)] = Field(
         default_factory=lambda: socket.gethostname()[:MAX_SERVER_ID]
     )
+    """Text of at most 128 octets: what NSID and id.server say. Empty: the host's name."""
     dns_require_cookies: bool = False
+    """true: over UDP, a client that knows cookies must show a valid one (BADCOOKIE tells it how)."""
     dns_rate_per_answer: int = Field(PER_ANSWER, ge=0, le=1_000_000)
+    """Replies a second over UDP, 0 to 1000000: of one answer to the clients of one prefix (/24, /56). 0: no limit."""
     dns_rate_per_prefix: int = Field(PER_PREFIX, ge=0, le=1_000_000)
+    """Replies a second over UDP, 0 to 1000000: of all answers to the clients of one prefix. 0: no limit."""
     dns_rate_slip: int = Field(SLIP, ge=0, le=255)
+    """0 to 255: of so many limited queries one is answered with TC and no records, so that real clients come back over TCP. 0: none is."""
     dns_rate_exempt: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = EXEMPT
-    dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no DNS over TLS
+    """Networks, comma separated, whose clients have no limit."""
+    dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """TCP port of DNS over TLS, on DNS_HOST; needs a certificate. Empty: off. The standard's is 853; 0 takes a free one."""
     tls_cert: Path | None = None
+    """PEM file: a certificate with its chain, for DNS over TLS and HTTPS. With it HOST:PORT speaks HTTPS only."""
     tls_key: Path | None = None
+    """PEM file: the certificate's key."""
     tls_client_ca: Path | None = None
+    """PEM file: clients must show a certificate that one of these authorities has signed (mTLS), on HTTPS and DNS over TLS."""
     http_max_connections: int = Field(8192, ge=16, le=60000)
+    """HTTP connections at a time, 16 to 60000, bounded by the limit of open files; when there are more, the longest silent makes way."""
     http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
+    """HTTP connections of one address at a time, 8 to 60000."""
     zones_dir: Path = Path("zones")
+    """Folder of zone files; every *.zone in it is served and read again when it changes."""
     engine_url: str = ""
+    """Where the truth is shared with other processes. Empty: nowhere, this process has it alone."""
     heartbeat_timeout_seconds: Seconds = 10
+    """Seconds without a heartbeat after which an instance is unhealthy, 1 to 3600. An instance may ask for its own (ttl)."""
     cleanup_interval_seconds: Seconds = 5
+    """Seconds between cleanups, 1 to 3600; an unhealthy instance stays listed for at least one interval."""
     max_instances_per_service: int = Field(10, ge=1, le=1000)
+    """Instances, 1 to 1000. At the limit an unhealthy one makes way for a new one."""
     max_services: int = Field(10_000, ge=1, le=1_000_000)
+    """Services in all, 1 to 1000000; one more gets 507."""
     max_instances: int = Field(1_000_000, ge=1, le=10_000_000)
+    """Instances in all, 1 to 10000000; one more gets 507."""
     registers_per_second: int = Field(500, ge=0, le=1_000_000)
+    """Registrations a second from one address, 0 to 1000000, twice as many at once; beyond 429. Heartbeats are not counted. 0: no limit."""
     brake_percent: int = Field(30, ge=0, le=100)
+    """Percent of a service's instances, 0 to 100: when more fall silent at once (three at least), the network is the likelier cause;
+    they are suspect, served behind the healthy ones. 0: never."""
     brake_max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
+    """Seconds for which suspects are believed, 1 to 3600; then a fifth of them is let go each cleanup."""
     flap_max_changes: int = Field(6, ge=0, le=100)
+    """Changes of health, 0 to 100: an instance with more in a window is flapping, and served only where nothing better is
+    left. 0: never."""
     flap_window_seconds: Seconds = 60
+    """Seconds in which FLAP_MAX_CHANGES are counted, 1 to 3600; for as long it must be quiet afterwards."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = ()
+    """Names, comma separated, by which browsers may reach this server besides addresses, names without a dot and those that zone files
+    fix. Not those of services: whoever registers one decides where it points."""
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
+    """CORS: exact origins of web pages that may use the API, comma separated."""
     environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))
+    """A name for this installation; NODE_ENV is read too."""
     allow_anonymous: bool = False
+    """true: listen on addresses that other machines can reach without a token (API_TOKEN, TOKENS_FILE): anybody there can register."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """debug, info, warning or error. Heartbeats and resolves are logged at debug."""
     log_format: Literal["text", "json"] = "text"
+    """text for people, json for machines."""
 
     @model_validator(mode="after")
     def _tls_whole_or_not_at_all(self) -> Settings:

@@ -1,54 +1,94 @@
-"""The `discovery` command: one function a subcommand, listed in COMMANDS. Without a subcommand it is `serve`."""
+"""The `discovery` command. A subcommand is one file of this folder and one line of COMMANDS; it is imported when it is called.
+
+Exit status: 0 done; 1 what was asked failed, said in one line; 2 wrong arguments or settings; 130 after Ctrl-C.
+"""
 
 from __future__ import annotations
 
-import argparse
+import io
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+
 from discovery import __version__
-from discovery.cli import audit, backup, serve, token, unit
+from discovery.cli.logs import escaped
 from discovery.core.errors import DiscoveryError
 from discovery.system.env import SettingsError
 
 
 class Command(NamedTuple):
-    """`text`: what it does, in one line. `run` gives the exit status."""
+    """`target`: `MODULE:FUNCTION`, or `MODULE:APP` where there are commands below it. `text`: what it does, in one line."""
 
+    name: str
+    target: str
     text: str
-    run: Callable[[argparse.Namespace], int]
-    add_arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
 
 
-COMMANDS: dict[str, Command] = {
-    "serve": Command("run the registry: HTTP and DNS, until SIGTERM or SIGINT", lambda arguments: serve.run()),
-    "backup": Command(backup.BACKUP, backup.back_up, backup.add_file),
-    "audit": Command(audit.TEXT, audit.run, audit.add_arguments),
-    "unit": Command(unit.TEXT, unit.run),
-    "token": Command(token.TEXT, token.run, token.add_arguments),
-    "restore": Command(backup.RESTORE, backup.restore, backup.add_file),
+COMMANDS: dict[str, tuple[Command, ...]] = {
+    "The server": (
+        Command("serve", "discovery.cli.serve:serve", "run the registry, HTTP and DNS; also without a command"),
+        Command("settings", "discovery.cli.settings:settings", "show every setting: its value, default and source"),
+        Command("token", "discovery.cli.token:token", "make, list and revoke tokens (TOKENS_FILE)"),
+        Command("audit", "discovery.cli.audit:audit", "show who changed what, and how it was before (AUDIT_FILE)"),
+        Command("backup", "discovery.cli.backup:backup", "copy the registry's data (DATA_DIR) into a file"),
+        Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
+        Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
+        Command("completion", "discovery.cli.completion:completion", "print the completion script of a shell"),
+    ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 1 for what went wrong while running, 2 for wrong arguments or settings."""
-    given = _parser().parse_args(arguments)
+    """The exit status. Arguments default to the process's own."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever comes, in every locale
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return COMMANDS[given.command or "serve"].run(given)
+        status = application()(given or ["serve"], exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _failed(f"{_wrong(error)} See: {' '.join(['discovery', *(error.command_chain or ()), '--help'])}", 2)
+    except SettingsError as error:
+        return _failed(str(error), 2)
     except DiscoveryError as error:
-        print(f"discovery: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return _failed(escaped(str(error)), 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `discovery audit | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="discovery",
-        description="A service registry with two faces, HTTP and DNS.",
-        epilog="Settings come from the environment and from .env; .env.example lists them.",
+def application() -> App:
+    """All commands, none of them imported yet."""
+    app = App(
+        name="discovery",
+        version=f"discovery {__version__}",
+        help="A service registry with two faces, HTTP and DNS. Settings come from the environment and from .env. Commands that ask a "
+        "running server find it by DISCOVERY_URL and show it DISCOVERY_TOKEN, or what is in DISCOVERY_TOKEN_FILE.",
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        suppress_keyboard_interrupt=False,
     )
-    parser.add_argument("--version", action="version", version=f"discovery {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.text, description=command.text))
-    return parser
+    for number, (heading, commands) in enumerate(COMMANDS.items()):
+        group = Group(heading, sort_key=number)
+        for order, command in enumerate(commands):
+            app.command(command.target, name=command.name, help=command.text, group=group, sort_key=order)
+    return app
+
+
+def _wrong(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"{error.unused_tokens[0]!r} is one argument too many."
+    text = str(error)
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _failed(text: str, status: int) -> int:
+    """One line, or one for each setting at fault. No stranger's text can start one or move a cursor."""
+    print("discovery:", "\n".join(map(escaped, text.split("\n"))), file=sys.stderr)
+    return status

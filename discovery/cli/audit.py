@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import io
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from discovery.cli.logs import escaped
+from discovery.cli.output import say
+from discovery.cli.times import TIMES, as_time
 from discovery.core.name import fold
 from discovery.plugins.audit import text
 from discovery.plugins.audit.line import octets_of
@@ -22,51 +22,41 @@ from discovery.plugins.audit.settings import AuditSettings
 from discovery.rest.api.times import iso
 from discovery.system.env import SettingsError
 
-TEXT = "show who changed what, and how it was before (AUDIT_FILE)"
-
 _Content = dict[str, Any]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--file", metavar="FILE", type=Path, help="instead of AUDIT_FILE; FILE.1, FILE.2, … are read too"
-    )
-    parser.add_argument("--service", metavar="NAME", help="only what was done to it")
-    parser.add_argument("--by", metavar="WHO", help="only what was done with this token, or from this address")
-    parser.add_argument(
-        "--since", metavar="TIME", type=_time, help="such as 2026-01-31T12:00Z; UTC where no zone is given"
-    )
-    parser.add_argument("-n", metavar="N", type=_count, help="only the last N lines")
-    parser.add_argument("--json", action="store_true", help="the lines as JSON, one each")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    _print_whatever_comes()
-    with closing(Reading(arguments.file or _file())) as reading:
-        try:
-            for line in _last(arguments.n, _chosen(reading, arguments)):
-                print(_shown(line, arguments.json))
-            sys.stdout.flush()
-        except BrokenPipeError:  # `discovery audit | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def audit(
+    *,
+    file: Annotated[Path | None, Parameter(help="instead of AUDIT_FILE; FILE.1, FILE.2, … are read too")] = None,
+    service: Annotated[str | None, Parameter(help="only what was done to it")] = None,
+    by: Annotated[str | None, Parameter(help="only what was done with this token, or from this address")] = None,
+    since: Annotated[float | None, Parameter(converter=as_time, help=f"only from then on: {TIMES}")] = None,
+    last: Annotated[
+        int | None, Parameter(name="-n", help="only the last N lines", validator=Number(gte=0, lt=1_000_000_000))
+    ] = None,
+    json: Annotated[bool, Parameter(help="the lines as JSON, one each")] = False,
+) -> None:
+    with closing(Reading(file or _file())) as reading:
+        for line in _last(last, _chosen(reading, service, by, None if since is None else iso(since))):
+            print(_shown(line, json))
         if reading.broken:
-            print(f"discovery: {_counted(reading.broken)} broken and left out", file=sys.stderr)
-    return 0
+            say(f"discovery: {_counted(reading.broken)} broken and left out")
 
 
 def _shown(content: _Content, as_json: bool) -> str:
     return octets_of(content).decode().removesuffix("\n") if as_json else escaped(text.of_line(content))
 
 
-def _chosen(reading: Reading, arguments: argparse.Namespace) -> Iterator[_Content]:
+def _chosen(reading: Reading, service: str | None, by: str | None, since: str | None) -> Iterator[_Content]:
+    """`since` as the lines have it: such times are in order as text."""
     tests: list[Callable[[_Content], bool]] = []
-    if arguments.service is not None:
-        service = fold(arguments.service)
-        tests.append(lambda content: fold(content.get("service") or "") == service)
-    if arguments.by is not None:
-        tests.append(lambda content: arguments.by in (content["by"].get("name"), content["by"].get("address")))
-    if arguments.since is not None:
-        tests.append(lambda content: bool(content["time"] >= arguments.since))
+    if service is not None:
+        folded = fold(service)
+        tests.append(lambda content: fold(content.get("service") or "") == folded)
+    if by is not None:
+        tests.append(lambda content: by in (content["by"].get("name"), content["by"].get("address")))
+    if since is not None:
+        tests.append(lambda content: bool(content["time"] >= since))
     return (line for line in reading if all(test(line) for test in tests))
 
 
@@ -74,31 +64,11 @@ def _last(count: int | None, lines: Iterator[_Content]) -> Iterator[_Content]:
     return lines if count is None else iter(deque(lines, count))
 
 
-def _print_whatever_comes() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
 def _file() -> Path:
     file = AuditSettings.read().audit_file
     if file is None:
         raise SettingsError("AUDIT_FILE: is not set, so there is no audit log here; --file names one")
     return file
-
-
-def _time(given: str) -> str:
-    """As the lines have it: such times are in order as text."""
-    try:
-        time = datetime.fromisoformat(given)
-        return iso((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{given!r} is no ISO 8601 time such as 2026-01-31T12:00Z") from None
-
-
-def _count(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or len(given) > 9:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of lines")
-    return int(given)
 
 
 def _counted(count: int) -> str:

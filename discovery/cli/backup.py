@@ -5,42 +5,38 @@ They work on the files, as the user who owns them: a backup while the server run
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from discovery.plugins.journal import files
 from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 
-BACKUP = "copy the registry's data (DATA_DIR) into FILE, from a running server too"
-RESTORE = "put a backup in the place of the registry's data (DATA_DIR); the server must not run"
+_DataDir = Annotated[str | None, Parameter(help="instead of DATA_DIR")]
 
 
-def add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
+def backup(file: Annotated[Path, Parameter(help="where the copy goes")], /, *, data_dir: _DataDir = None) -> None:
+    content = files.back_up(_folder(data_dir), file)
+    print(f"{file}: {_counted(content)}")
 
 
-def back_up(arguments: argparse.Namespace) -> int:
-    content = files.back_up(_folder(), arguments.file)
-    print(f"{arguments.file}: {_counted(content)}")
-    return 0
-
-
-def restore(arguments: argparse.Namespace) -> int:
-    content, replaced = files.restore(_folder(), arguments.file)
-    print(f"{_folder() / files.FILE}: {_counted(content)}, from {arguments.file}")
+def restore(file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: _DataDir = None) -> None:
+    folder = _folder(data_dir)
+    content, replaced = files.restore(folder, file)
+    print(f"{folder / files.FILE}: {_counted(content)}, from {file}")
     if replaced is not None:
         print(f"what was there before is in {replaced}")
-    return 0
 
 
 def _counted(content: Content) -> str:
     return f"{len(content.instances):,} instances, {len(content.windows):,} maintenance windows"
 
 
-def _folder() -> Path:
-    folder = JournalSettings.read().data_dir
+def _folder(given: str | None) -> Path:
+    folder = Path(given) if given else JournalSettings.read().data_dir
     if folder is None:
         raise SettingsError("DATA_DIR: is empty, so this registry keeps everything in memory and there are no files")
     return folder

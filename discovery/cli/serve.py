@@ -10,6 +10,7 @@ import sys
 from discovery import __version__
 from discovery.app import Server
 from discovery.cli import gc_tuning, logs
+from discovery.cli.flags import Flags
 from discovery.cli.notify import notify
 from discovery.settings import Settings
 from discovery.system.limits import raise_open_files
@@ -17,13 +18,13 @@ from discovery.system.limits import raise_open_files
 _log = logging.getLogger("discovery")
 
 
-def run() -> int:
+def serve(*, flags: Flags | None = None) -> None:
+    (flags or Flags()).put()
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     raise_open_files()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
-    return 0
 
 
 async def _serve(settings: Settings) -> None:

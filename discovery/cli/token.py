@@ -1,37 +1,101 @@
-"""`discovery token new NAME`: a secret, shown once, and the block for TOKENS_FILE that knows it again."""
+"""`discovery token new|list|revoke`: TOKENS_FILE, which a server reads again when it changes.
+
+The file gets a secret's SHA-256, never the secret: that is shown once, here.
+"""
 
 from __future__ import annotations
 
-import argparse
 import secrets
 from datetime import datetime
+from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
+
+from discovery.cli.groups import group
+from discovery.cli.output import Column, Format, put_rows
 from discovery.core.errors import DiscoveryError
-from discovery.plugins.auth.tokens import block, digest
-
-TEXT = "make a token: its secret, which is shown once, and its block for TOKENS_FILE"
+from discovery.plugins.auth.settings import AuthSettings
+from discovery.plugins.auth.tokens import Token, block, digest, read
+from discovery.plugins.auth.tokens_file import add, remove
+from discovery.rest.api.times import iso
+from discovery.system.env import SettingsError
 
 # What it is can be told from its beginning, by people and by scanners for lost secrets.
 _PREFIX = "dsc_"
 _OCTETS = 32
 
+_File = Annotated[Path | None, Parameter(help="instead of TOKENS_FILE")]
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["new"])
-    parser.add_argument("name", metavar="NAME", help="who holds it, for logs and the audit")
-    parser.add_argument("--register", action="append", default=[], metavar="PATTERN", help="services, such as 'user-*'")
-    parser.add_argument("--read", action="store_true", help="may read where REQUIRE_READ_TOKEN is set")
-    parser.add_argument("--admin", action="store_true", help="may do everything")
-    parser.add_argument("--expires", metavar="TIME", help="such as 2027-01-31T00:00:00Z")
+token = group("token")
 
 
-def run(arguments: argparse.Namespace) -> int:
+@token.command
+def new(
+    name: Annotated[str, Parameter(help="who holds it, for logs and the audit")],
+    /,
+    *,
+    register: Annotated[
+        tuple[str, ...], Parameter(help="services, such as 'user-*'; may be repeated", consume_multiple=False)
+    ] = (),
+    read: Annotated[bool, Parameter(help="may read where REQUIRE_READ_TOKEN is set")] = False,
+    admin: Annotated[bool, Parameter(help="may do everything")] = False,
+    expires: Annotated[str | None, Parameter(help="such as 2027-01-31T00:00:00Z")] = None,
+    file: _File = None,
+) -> None:
+    """make a token and put it into the file; its secret is shown once, now"""
     secret = _PREFIX + secrets.token_urlsafe(_OCTETS)
-    text = block(
-        arguments.name, digest(secret), arguments.register, arguments.read, arguments.admin, _time(arguments.expires)
-    )
-    print(f"The secret, shown only now: {secret}\n\nFor TOKENS_FILE:\n\n{text}")
-    return 0
+    text = block(name, digest(secret), register, read, admin, _time(expires))
+    target = file or AuthSettings.read().tokens_file
+    if target is not None:
+        add(target, text)
+    print(f"The secret, shown only now: {secret}")
+    print(f"\nFor TOKENS_FILE:\n\n{text}" if target is None else f"{target} knows it as {name}", end="")
+    if target is not None:
+        print()
+
+
+@token.command(name="list")
+def list_(*, file: _File = None, output: Format = "table") -> None:
+    """show who has a token, with which rights and until when"""
+    rows = [_row(each) for each in read(_file(file))]
+    put_rows(rows, _COLUMNS, output, name="name", empty="no token is in the file")
+
+
+@token.command
+def revoke(name: Annotated[str, Parameter(help="whose token")], /, *, file: _File = None) -> None:
+    """take a token out of the file; a running server forgets it at once"""
+    target = _file(file)
+    remove(target, name)
+    print(f"{name} is no longer in {target}")
+
+
+_COLUMNS = (
+    Column("name", fold=True),
+    Column("register", fold=True),
+    Column("read"),
+    Column("admin"),
+    Column("expires"),
+    Column("sha256", wide=True),
+)
+
+
+def _row(token: Token) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "register": list(token.grants.register),
+        "read": token.grants.read,
+        "admin": token.grants.admin,
+        "expires": None if token.expires is None else iso(token.expires),
+        "sha256": token.digest.hex(),
+    }
+
+
+def _file(given: Path | None) -> Path:
+    file = given or AuthSettings.read().tokens_file
+    if file is None:
+        raise SettingsError("TOKENS_FILE: is not set, so there is no file of tokens here; --file names one")
+    return file
 
 
 def _time(text: str | None) -> datetime | None:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 import discovery
-
-TEXT = "print a systemd unit that runs this installation, sandboxed"
 
 _TEMPLATE = Path(__file__).with_name("discovery.service")
 # What ProtectHome= hides from a service.
 _HOMES = ("/home", "/root", "/run/user")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def unit() -> None:
     prefix = Path(sys.prefix)
-    print(unit(_TEMPLATE.read_text(encoding="utf-8"), prefix), end="")
+    print(filled_in(_TEMPLATE.read_text(encoding="utf-8"), prefix), end="")
     for hidden in _hidden(prefix, Path(sys.base_prefix), Path(discovery.__file__).parent):
         print(
             f"discovery: {hidden} is in a home directory, which the unit's ProtectHome=yes hides from the service; install it elsewhere, "
             "in /opt for example, with a Python that is not in one either",
             file=sys.stderr,
         )
-    return 0
 
 
-def unit(template: str, prefix: Path) -> str:
+def filled_in(template: str, prefix: Path) -> str:
     """`prefix`: where the environment is, with bin/discovery in it."""
     return template.replace("@PREFIX@", str(prefix)).replace("@DISCOVERY@", _quoted(str(prefix / "bin" / "discovery")))
 

@@ -18,10 +18,18 @@ class SettingsError(DiscoveryError):
 
 
 class EnvSettings(BaseSettings):
-    """A field is the variable of that name in capitals. A variable that is set but empty counts as not set."""
+    """A field is the variable of that name in capitals, the text below it its description for people.
+
+    A variable that is set but empty counts as not set.
+    """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     @classmethod
@@ -40,9 +48,14 @@ class EnvSettings(BaseSettings):
         if not error["loc"]:
             return text
         name = str(error["loc"][0])
-        field = cls.model_fields.get(name)
-        is_secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
-        return f"{name.upper()}: {text}" + ("" if is_secret else f" (it is {error['input']!r})")
+        secret = name in cls.model_fields and cls.is_secret(name)
+        return f"{name.upper()}: {text}" + ("" if secret else f" (it is {error['input']!r})")
+
+    @classmethod
+    def is_secret(cls, name: str) -> bool:
+        """Whether the field's value may be shown to nobody."""
+        annotation = cls.model_fields[name].annotation
+        return SecretStr in (annotation, *get_args(annotation))
 
 
 def split(value: object) -> object:

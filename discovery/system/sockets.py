@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
 
 from discovery.core.errors import DiscoveryError
+from discovery.system.holder import holder
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
@@ -17,7 +19,10 @@ BACKLOG = 1024
 
 
 class BindError(DiscoveryError):
-    def __init__(self, ip: str, port: int, settings: str, reason: str) -> None:
+    """`who`: the process that has the address, where that can be seen."""
+
+    def __init__(self, ip: str, port: int, settings: str, reason: str, who: str | None = None) -> None:
+        reason = f"{reason} by {who}" if who else reason
         super().__init__(f"Cannot listen on {authority(ip, port)}: {reason}; change {settings}, or stop what uses it")
 
 
@@ -34,7 +39,8 @@ def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], sett
             for sock in bound:
                 sock.close()
             if last:
-                raise BindError(ip, port, settings, error.strerror or str(error)) from None
+                who = holder(ip, port, kind) if error.errno == errno.EADDRINUSE else None
+                raise BindError(ip, port, settings, error.strerror or str(error), who) from None
         else:
             return bound
     raise AssertionError("unreachable")

@@ -128,9 +128,7 @@ def test_without_a_data_directory_there_is_nothing_to_do(
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @pytest.mark.parametrize("more", [[], ["a", "b"]])
 def test_it_takes_one_file(command: str, more: list[str], capsys: Captured) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main([command, *more])
-    assert ended.value.code == 2
+    assert cli.main([command, *more]) == 2
     assert "discovery" in capsys.readouterr().err
 
 

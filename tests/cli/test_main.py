@@ -2,75 +2,161 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import discovery
 from discovery import cli
+from discovery.cli import Command
 from discovery.core.errors import DiscoveryError
 from discovery.settings import Settings
+from tests.stories.process import LIMIT, ROOT, environment
+
+Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The names of the commands that ran, in an empty folder and with no setting set."""
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder, and no setting set."""
     monkeypatch.chdir(tmp_path)
     for name in (*Settings.model_fields, "NODE_ENV"):
         monkeypatch.delenv(name.upper(), raising=False)
-    return []
 
 
-def test_without_a_command_it_serves(monkeypatch: pytest.MonkeyPatch, started: list[str]) -> None:
-    def run() -> int:
-        started.append("serve")
-        return 0
+def instead_of_serve(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
+    """`serve` is `run`, imported when it is called as every command is."""
+    module = ModuleType("instead_of_serve")
+    vars(module)["run"] = run
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(cli, "COMMANDS", {"The server": (Command("serve", "instead_of_serve:run", "serves"),)})
 
-    monkeypatch.setitem(cli.COMMANDS, "serve", cli.Command("", lambda arguments: run()))
+
+def test_without_a_command_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    instead_of_serve(monkeypatch, lambda: started.append("serve"))
     assert cli.main([]) == 0
     assert cli.main(["serve"]) == 0
     assert started == ["serve", "serve"]
 
 
-def test_what_goes_wrong_while_running_is_said_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_goes_wrong_while_running_is_one_line_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    def run() -> int:
-        raise DiscoveryError("The disk is full")
+    def run() -> None:
+        raise DiscoveryError("The disk\n\x1b[31m is \u202efull")
 
-    monkeypatch.setitem(cli.COMMANDS, "serve", cli.Command("", lambda arguments: run()))
+    instead_of_serve(monkeypatch, run)
     assert cli.main([]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "The disk is full" in captured.err
-    assert "Traceback" not in captured.err
+    assert captured.err == "discovery: The disk\\x0a\\x1b[31m is \\x202efull\n"
 
 
-@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (7, 7)])
+def test_a_command_may_choose_its_status(monkeypatch: pytest.MonkeyPatch, result: int | None, status: int) -> None:
+    instead_of_serve(monkeypatch, lambda: result)
+    assert cli.main(["serve"]) == status
+
+
+def test_ctrl_c_is_130_and_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def run() -> None:
+        raise KeyboardInterrupt
+
+    instead_of_serve(monkeypatch, run)
+    assert cli.main([]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("arguments", [["serve"], []])
 def test_a_bad_setting_ends_it_with_2_before_anything_opens(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, arguments: list[str]
 ) -> None:
     monkeypatch.setenv("PORT", "80x")
-    assert cli.main(["serve"]) == 2
+    assert cli.main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "PORT" in captured.err
+    assert captured.err.startswith("discovery: PORT: ")
     assert "80x" in captured.err
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["serve", "more"]])
-def test_wrong_arguments_end_it_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
-    assert ended.value.code == 2
-    assert "discovery" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "nonsense"),
+        (["srve"], 'Did you mean "serve"?'),
+        (["--nonsense"], "--nonsense"),
+        (["serve", "more"], "more"),
+        (["serve", "--prt", "1"], "Did you mean --port?"),
+        (["serve", "--port", "many"], "--port"),
+        (["settings", "-o", "xml"], "xml"),
+        (["backup"], "FILE"),
+    ],
+)
+def test_wrong_arguments_end_it_with_2_and_the_way_to_help(arguments: list[str], said: str, capsys: Captured) -> None:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("discovery: ")
+    assert said in captured.err
+    assert captured.err.endswith(" --help\n")
 
 
-def test_it_tells_its_version_and_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--version"], ["--help"]):
-        with pytest.raises(SystemExit) as ended:
-            cli.main(arguments)
-        assert ended.value.code == 0
+def test_it_tells_its_version_and_its_commands(capsys: Captured) -> None:
+    for arguments in (["--version"], ["--help"], ["-h"]):
+        assert cli.main(arguments) == 0
     said = capsys.readouterr().out
     assert discovery.__version__ in said
-    assert all(name in said for name in cli.COMMANDS)
+    assert all(command.name in said for commands in cli.COMMANDS.values() for command in commands)
+
+
+@pytest.mark.parametrize(
+    "command", [each for commands in cli.COMMANDS.values() for each in commands], ids=lambda each: each.name
+)
+def test_each_command_has_help_that_explains_each_option(command: Command, capsys: Captured) -> None:
+    assert cli.main([command.name, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert command.text[:40] in said
+
+
+IMPORTED = "import sys; from discovery.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+
+
+def modules_of(*arguments: str) -> set[str]:
+    """What is imported to run this command."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=True,
+    )  # fmt: skip
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_commands_import_what_they_need_and_no_more() -> None:
+    assert not {"rich", "aiohttp", "discovery.app", "discovery.client"} & modules_of("unit")
+    assert not {"aiohttp", "discovery.app", "discovery.client"} & modules_of("--help")
+
+
+def test_serving_pays_for_no_table() -> None:
+    """The server's own modules are those of `discovery.cli.serve`."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, discovery.cli, discovery.cli.serve; print(*sys.modules)"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=True,
+    )  # fmt: skip
+    assert not {"rich", "rich.console", "yaml", "discovery.client"} & set(done.stdout.split())
+
+
+def test_a_pipe_that_closes_early_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "discovery", "unit"],
+            cwd=ROOT, env=environment(), stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

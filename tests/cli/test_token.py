@@ -122,7 +122,52 @@ def test_what_could_not_be_read_back_is_said_and_makes_no_secret(
 
 @pytest.mark.parametrize("arguments", [["token"], ["token", "new"], ["token", "old", "a"], ["token", "new", "a", "b"]])
 def test_wrong_arguments_end_it_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
-    assert ended.value.code == 2
+    assert cli.main(arguments) == 2
     assert "dsc_" not in "".join(capsys.readouterr())
+
+
+# -- in the file
+
+
+def test_a_token_goes_into_the_file_and_its_secret_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tokens.toml"
+    monkeypatch.setenv("TOKENS_FILE", str(file))
+    assert cli.main(["token", "new", "deploy", "--register", "user-*"]) == 0
+    said, err = capsys.readouterr()
+    assert err == ""
+    secret, _, told = said.partition("\n")
+    secret = secret.removeprefix("The secret, shown only now: ")
+    assert told == f"{file} knows it as deploy\n"
+    assert secret not in file.read_text()
+    assert Tokens(read(file)).find(secret) == read(file)[0]
+
+
+def test_tokens_are_listed_and_revoked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = ["--file", str(tmp_path / "tokens.toml")]
+    cli.main(["token", "new", "ci", "--register", "a-*", "--register", "b", "--expires", "2027-01-31", *file])
+    cli.main(["token", "new", "ops", "--admin", *file])
+    capsys.readouterr()
+    assert cli.main(["token", "list", *file]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME  REGISTER  READ   ADMIN  EXPIRES",
+        "ci    a-*,b     false  false  2027-01-31T00:00:00.000Z",
+        "ops             false  true",
+    ]
+    assert cli.main(["token", "revoke", "ci", *file]) == 0
+    assert capsys.readouterr().out == f"ci is no longer in {file[1]}\n"
+    assert cli.main(["token", "list", "-o", "name", *file]) == 0
+    assert capsys.readouterr().out == "ops\n"
+    assert cli.main(["token", "revoke", "ci", *file]) == 1
+    assert "no token in it is called ci" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["list"], ["revoke", "a"]])
+def test_without_a_file_there_is_nothing_to_look_at(
+    capsys: pytest.CaptureFixture[str], command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOKENS_FILE", raising=False)
+    assert cli.main(["token", *command]) == 2
+    assert "TOKENS_FILE: is not set" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from discovery import cli
-from discovery.cli.unit import unit
+from discovery.cli.unit import filled_in
 from tests.cli.confined import NOBODY, STATE, confined
 from tests.programs import program
 from tests.stories.judges.namespace import Namespace
@@ -52,7 +52,7 @@ def test_it_runs_this_installation(printed: str) -> None:
     ],
 )
 def test_no_path_breaks_the_command_line(prefix: str, command: str) -> None:
-    assert directives(unit(TEMPLATE, Path(prefix)))["ExecStart"] == [command]
+    assert directives(filled_in(TEMPLATE, Path(prefix)))["ExecStart"] == [command]
 
 
 def test_an_installation_in_a_home_directory_is_warned_about(

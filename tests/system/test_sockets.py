@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from discovery.system.holder import holder
 from discovery.system.sockets import DATAGRAM, STREAM, BindError, authority, authority_of, bind
 
 
@@ -54,6 +55,26 @@ def test_a_port_in_use_is_an_error_that_names_address_and_setting(taken: int, ki
     assert f"127.0.0.1:{taken}" in str(caught.value)
     assert "DNS_HOST or DNS_PORT" in str(caught.value)
     assert open_files() == before
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="needs /proc")
+@pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("kind", [STREAM, DATAGRAM])
+def test_who_has_the_address_is_named(kind: socket.SocketKind, ip: str) -> None:
+    with socket.socket(type=kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        if kind == STREAM:
+            sock.listen()
+        port = sock.getsockname()[1]
+        with pytest.raises(BindError, match=rf"in use by pid {os.getpid()} \(.+\); change PORT"):
+            bind([ip], port, [kind], "PORT")
+
+
+def test_who_has_an_ipv6_address_is_named() -> None:
+    [sock] = bind(["::1"], 0, [STREAM], "PORT")
+    with sock:
+        assert (holder("::1", sock.getsockname()[1], STREAM) or "").startswith(f"pid {os.getpid()} (")
+    assert holder("::1", 1, STREAM) is None
 
 
 def test_an_address_of_another_machine_is_an_error_that_names_it() -> None:

@@ -51,5 +51,7 @@ def _network(text: str) -> Network:
 
 
 class AllowSettings(EnvSettings):
-    # By zone, ROOT for all others; empty: everybody may ask about everything.
+    # By zone, ROOT for all others.
     dns_allow: Annotated[dict[Name, tuple[Network, ...]], NoDecode, BeforeValidator(_rules)] = Field({})
+    """Networks whose clients may ask, for all zones (10.0.0.0/8,127.0.0.1) or by zone
+    (svc.local=10.0.0.0/8|192.168.0.0/16,legacy.local=127.0.0.0/8); others get REFUSED. Empty: everybody may ask."""

@@ -14,8 +14,11 @@ MIN_SECRET = 16
 
 class AuthSettings(EnvSettings):
     api_token: SecretStr | None = None
+    """One secret of at least 16 characters that may do everything. Empty: none."""
     tokens_file: Path | None = None
+    """TOML file of tokens with rights of their own; read again when it changes. Empty: none."""
     require_read_token: bool = False
+    """true: reading over HTTP takes a token with the right read, too."""
 
     @field_validator("api_token")
     @classmethod

@@ -73,12 +73,20 @@ def read(file: Path) -> list[Token]:
     """TokensError says what is wrong with which token."""
     try:
         text = file.read_text("utf-8")
-        if not text:  # somebody is writing it, or has lost it: nobody means to lock all out
-            raise TokensError(file, "is empty")
-        content = tomllib.loads(text)
     except OSError as error:
         raise TokensError(file, error.strerror or str(error)) from None
-    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or nothing but brackets
+    except ValueError as error:
+        raise TokensError(file, f"is no TOML: {error}") from None
+    if not text:  # somebody is writing it, or has lost it: nobody means to lock all out
+        raise TokensError(file, "is empty")
+    return parse(text, file)
+
+
+def parse(text: str, file: Path) -> list[Token]:
+    """`file` is for the TokensError."""
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # no TOML, or nothing but brackets
         raise TokensError(file, f"is no TOML: {error}") from None
     blocks = content.pop("token", [])
     if content or not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):

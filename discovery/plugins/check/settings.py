@@ -7,3 +7,4 @@ from discovery.system.env import EnvSettings
 
 class CheckSettings(EnvSettings):
     check_enabled: bool = True
+    """true: instances that ask for active checks get them."""

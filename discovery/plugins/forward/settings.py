@@ -28,5 +28,8 @@ class ForwardSettings(EnvSettings):
     forward_to: Annotated[
         tuple[Annotated[Upstream, BeforeValidator(_upstream)], ...], NoDecode, BeforeValidator(split)
     ] = ()
+    """Upstream resolvers for names outside our zones. Empty: off."""
     forward_clients: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = _LOOPBACK_AND_PRIVATE
+    """Networks, comma separated, whose clients it serves."""
     forward_timeout_seconds: Annotated[float, Field(ge=0.1, le=30)] = 2
+    """Seconds for each upstream, 0.1 to 30."""

@@ -19,3 +19,4 @@ class JournalSettings(EnvSettings):
     model_config = SettingsConfigDict(env_ignore_empty=False)  # DATA_DIR= is a choice: memory only
 
     data_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Path("data")
+    """Folder where everything registered is kept. DATA_DIR= keeps it in memory only."""

@@ -19,11 +19,15 @@ _secondary = endpoint("secondary", "told anything")
 
 
 class TransferSettings(EnvSettings):
-    transfer_keys_file: Path | None = None  # None: off
+    transfer_keys_file: Path | None = None
+    """A file of TSIG keys, as tsig-keygen prints them. Empty: no zone transfers."""
     transfer_allow: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    """Networks, comma separated, whose clients may transfer zones when they sign with one of the keys."""
     transfer_notify: Annotated[
         tuple[Annotated[Secondary, BeforeValidator(_secondary)], ...], NoDecode, BeforeValidator(split)
     ] = ()
+    """Secondaries that are told of changes (NOTIFY): IP, IP:PORT or [IPv6]:PORT, comma separated. Empty: they ask when their
+    refresh time comes."""
 
     @model_validator(mode="after")
     def _whole_or_not_at_all(self) -> TransferSettings:

@@ -1,0 +1,128 @@
+"""Every setting of the server, its plugins and engines: what it is, its default, and where its value came from."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+
+from discovery import engines, plugins
+from discovery.settings import Settings
+from discovery.system.env import EnvSettings
+
+
+class Source(StrEnum):
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    FILE = ".env"
+    DEFAULT = "default"
+
+
+class Knob(NamedTuple):
+    """`value` and `default` as text that the setting takes; a secret's are `set` and `not set`.
+
+    `home`: whose it is, such as `plugin forward`; empty for the server's own. `computed`: its default is found out at start.
+    """
+
+    name: str
+    value: str
+    default: str
+    source: Source
+    secret: bool
+    text: str
+    home: str
+    computed: bool
+
+
+def kinds() -> list[type[EnvSettings]]:
+    """The server's settings, then those of the plugins and engines in the order of their folders' names."""
+    found: list[type[EnvSettings]] = [Settings]
+    for package in (plugins, engines):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if module.ispkg and importlib.util.find_spec(f"{module.name}.settings"):
+                content = vars(importlib.import_module(f"{module.name}.settings")).values()
+                found += [
+                    kind
+                    for kind in content
+                    if isinstance(kind, type) and issubclass(kind, EnvSettings) and kind is not EnvSettings
+                ]
+    return found
+
+
+def names() -> dict[str, str]:
+    """Each setting's name, by itself and by the others that it is known by (NODE_ENV: ENVIRONMENT)."""
+    fields = [(name, field) for kind in kinds() for name, field in kind.model_fields.items()]
+    return {
+        alias: variables[0] for name, field in fields for variables in [_variables(name, field)] for alias in variables
+    }
+
+
+def knobs(flags: frozenset[str] = frozenset()) -> list[Knob]:
+    """`flags`: the names that were given on the command line. SettingsError where the server would not start with them."""
+    return [knob for kind in kinds() for knob in _of(kind, flags)]
+
+
+def defaults() -> Iterator[Knob]:
+    """As if nothing were set."""
+    for kind in kinds():
+        for name, field in kind.model_fields.items():
+            yield _knob(kind, name, field, None, Source.DEFAULT)
+
+
+def _of(kind: type[EnvSettings], flags: frozenset[str]) -> Iterator[Knob]:
+    kind.read()
+    environment, file = EnvSettingsSource(kind).env_vars, DotEnvSettingsSource(kind).env_vars
+    for name, field in kind.model_fields.items():
+        variables = _variables(name, field)
+        given, source = _given(variables, environment), Source.ENVIRONMENT
+        if given is None:
+            given, source = _given(variables, file), Source.FILE
+        if given is None:
+            source = Source.DEFAULT
+        elif variables[0] in flags:
+            source = Source.FLAG
+        yield _knob(kind, name, field, given, source)
+
+
+def _given(variables: list[str], values: Mapping[str, str | None]) -> str | None:
+    return next((text for name in variables if (text := values.get(name.lower())) is not None), None)
+
+
+def _knob(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | None, source: Source) -> Knob:
+    secret = kind.is_secret(name)
+    default = as_text(field.get_default(call_default_factory=True))
+    value = default if given is None else given
+    if secret:
+        value, default = ("not set" if given is None else "set"), "not set"
+    text = " ".join((field.description or "").split())
+    computed = field.default_factory is not None
+    return Knob(_variables(name, field)[0], value, default, source, secret, text, _home(kind), computed)
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name.upper()]
+
+
+def _home(kind: type[EnvSettings]) -> str:
+    """`discovery.plugins.forward.settings` is `plugin forward`."""
+    parts = kind.__module__.split(".")
+    return f"{parts[1].removesuffix('s')} {parts[2]}" if len(parts) == 4 else ""
+
+
+def as_text(value: Any) -> str:
+    """A default as the environment would have it."""
+    if value is None or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(as_text, value))
+    return str(value)

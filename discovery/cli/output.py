@@ -1,0 +1,156 @@
+"""How every command shows what it has: tables for people, plain text off a terminal, JSON, YAML and names for programs.
+
+Names, metadata and reasons come from strangers. Whatever leaves here has no control and no bidi characters, and rich gets its texts as
+Text or with its markup off: `[red]` in a name is text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TextIO
+
+from cyclopts import Parameter
+
+from discovery.cli.logs import escaped
+
+if TYPE_CHECKING:  # it costs 40 ms, which commands that draw nothing need not pay
+    from rich.console import Console
+    from rich.table import Table
+
+Format = Annotated[
+    Literal["table", "wide", "json", "yaml", "name"],
+    Parameter(name=("--output", "-o"), help="table (default), wide, json, yaml or name"),
+]
+Row = Mapping[str, Any]
+
+# What JSON text may hold and a terminal may take as an order.
+_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+STYLES = {
+    "healthy": "green",
+    "unhealthy": "red",
+    "failing": "red",
+    "suspect": "yellow",
+    "flapping": "yellow",
+    "draining": "cyan",
+    "maintenance": "cyan",
+}
+
+
+class Column(NamedTuple):
+    """`key` of the rows, its heading in capitals. `wide`: only with -o wide. `fold`: may break over lines where there is little room."""
+
+    key: str
+    wide: bool = False
+    fold: bool = False
+    right: bool = False
+
+    @property
+    def heading(self) -> str:
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.key).upper()
+
+
+def put_rows(
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    output: str,
+    *,
+    name: str,
+    whole: Any = None,
+    empty: str = "",
+) -> None:
+    """`name`: the key that -o name prints. `whole`: what JSON and YAML show instead of the rows. `empty`: said where there are none."""
+    if output in ("json", "yaml"):
+        put_data(rows if whole is None else whole, output)
+    elif output == "name":
+        for row in rows:
+            print(cell(row.get(name)))
+    elif not rows:
+        say(empty)
+    else:
+        put_table(rows, [column for column in columns if output == "wide" or not column.wide])
+
+
+def put_data(data: Any, output: str) -> None:
+    print(as_json(data) if output == "json" else as_yaml(data), end="")
+
+
+def as_json(data: Any, indent: int | None = 2) -> str:
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def as_yaml(data: Any) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=False, width=118)
+    return text
+
+
+def put_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    if sys.stdout.isatty():
+        console().print(table(rows, columns))
+    else:
+        for line in plain_table(rows, columns):
+            print(line)
+
+
+def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:
+    """Lines as wide as they have to be, two blanks between columns: for grep, awk and files."""
+    cells = [[column.heading for column in columns]]
+    cells += [[cell(row.get(column.key)) for column in columns] for row in rows]
+    widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
+    return [
+        "  ".join(
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def table(rows: Iterable[Row], columns: Sequence[Column]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            overflow="fold" if column.fold else "ellipsis",
+            no_wrap=not column.fold,
+        )
+    for row in rows:
+        texts = [cell(row.get(column.key)) for column in columns]
+        made.add_row(*(Text(text, STYLES.get(text, "")) for text in texts))
+    return made
+
+
+def cell(value: Any) -> str:
+    """One line of text for a value of JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, Mapping):
+        return escaped(",".join(f"{key}={cell(inner)}" for key, inner in value.items()))
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(cell, value))
+    return json.dumps(value)
+
+
+def say(text: str) -> None:
+    """A message, on standard error: standard output is for what was asked for."""
+    if text:
+        print(escaped(text), file=sys.stderr)
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Standard output's. No markup, no emoji, no guessed colours in any text."""
+    from rich.console import Console
+
+    return Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=False)

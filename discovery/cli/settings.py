@@ -1,0 +1,66 @@
+"""`discovery settings`: every knob, its value, its default and where the value came from; `--example` prints `.env.example`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from discovery.cli.flags import Flags
+from discovery.cli.knobs import Knob, defaults, knobs
+from discovery.cli.output import Column, Format, put_rows
+
+_HEAD = """\
+# Copy to .env. Each line shows a setting's default; the environment wins over this file.
+# `discovery settings --example` writes it: the texts stand beside the settings in the code.
+"""
+_WIDTH = 118
+
+_COLUMNS = (
+    Column("setting"),
+    Column("value", fold=True),
+    Column("from"),
+    Column("default", fold=True),
+    Column("description", fold=True, wide=True),
+)
+
+
+def settings(
+    *,
+    example: Annotated[bool, Parameter(help="print .env.example: every setting with its default")] = False,
+    output: Format = "table",
+    flags: Flags | None = None,
+) -> None:
+    if example:
+        print(example_text(defaults()), end="")
+        return
+    rows = [_row(knob) for knob in knobs((flags or Flags()).put())]
+    # A default that was left as it is need not be read twice.
+    shown = [{**row, "default": "" if row["default"] == row["value"] else row["default"]} for row in rows]
+    put_rows(shown, _COLUMNS, output, name="setting", whole=rows)
+
+
+def _row(knob: Knob) -> dict[str, Any]:
+    return {
+        "setting": knob.name,
+        "value": knob.value,
+        "from": str(knob.source),
+        "default": knob.default,
+        "description": knob.text,
+        "of": knob.home or "server",
+    }
+
+
+def example_text(knobs: Iterable[Knob]) -> str:
+    parts, home = [_HEAD], ""
+    for knob in knobs:
+        if knob.home != home:
+            home = knob.home
+            kind, name = home.split()
+            parts.append(f"# -- {kind.capitalize()} {name}: discovery/{kind}s/{name}/README.md\n")
+        comment = textwrap.wrap(knob.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        value = "" if knob.secret or knob.computed else knob.default
+        parts.append("".join(f"# {line}\n" for line in comment) + f"{knob.name}={value}\n")
+    return "\n".join(parts)

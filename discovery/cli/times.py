@@ -1,0 +1,52 @@
+"""Times and spans as people type and read them. Times without a zone are UTC, as everywhere here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from cyclopts import Token
+
+from discovery.core import moment
+
+TIMES = "2h (ago), 03:12 (UTC) or 2026-01-31T03:12Z"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|[smhd]))+")
+_PART = re.compile(r"([0-9.]+)(ms|[smhd])")
+_DAY = 86400
+
+
+def seconds_of(text: str) -> float:
+    """`90`, `60s`, `1h30m`. ValueError."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text):
+        return float(text)
+    if not _SPAN.fullmatch(text):
+        raise ValueError(f"{text[:64]!a} is no span of time; write 90s, 5m, 2h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def as_time(type_: Any, tokens: Sequence[Token]) -> float:
+    """For cyclopts: an option that is a moment, as seconds since the epoch."""
+    return moment.parse(tokens[0].value, time.time())
+
+
+def as_seconds(type_: Any, tokens: Sequence[Token]) -> float:
+    """For cyclopts: an option that is a span of time."""
+    return seconds_of(tokens[0].value)
+
+
+def span(seconds: float) -> str:
+    """`3 s`, `4 min`, `2 h`, `5 d`: two digits are enough for a table."""
+    for limit, size, unit in ((100, 1, "s"), (6000, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, seconds) / size:.0f} {unit}"
+    return f"{seconds / _DAY:.0f} d"
+
+
+def epoch(iso: str) -> float:
+    """Of a time as the server writes it. ValueError."""
+    return datetime.fromisoformat(iso).timestamp()

@@ -1,0 +1,101 @@
+"""Adds tokens to the file and takes them out again, as text: what people wrote between them stays.
+
+What comes out is read back before it takes the file's place, whole and at once; a server that watches the file never sees half of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from discovery.plugins.auth.tokens import TokensError, parse, read
+
+_HEADER = re.compile(r"\s*\[\[\s*token\s*\]\]")
+_EMPTY = "# No token is left.\n"
+
+
+def add(file: Path, block: str) -> None:
+    """`block`: as `tokens.block` makes it. Makes the file when it is missing. TokensError."""
+    try:
+        text = file.read_text("utf-8") if file.exists() else ""
+    except (OSError, ValueError) as error:
+        raise TokensError(file, _reason(error)) from None
+    joined = f"{text.rstrip()}\n\n{block}" if text.strip() else block
+    parse(joined, file)
+    _write(file, joined)
+
+
+def remove(file: Path, name: str) -> None:
+    """With the comment right above it. TokensError, also where there is none of that name."""
+    tokens = read(file)
+    kept = [token for token in tokens if token.name != name]
+    if kept == tokens:
+        raise TokensError(file, f"no token in it is called {name}; `discovery token list` shows them")
+    blocks = list(_blocks(file.read_text("utf-8").splitlines(keepends=True)))
+    text = "".join(block for block in blocks if not _is_of(block, name, file))
+    if parse(text, file) != kept:
+        raise TokensError(file, f"the token {name} cannot be told from what stands around it; take it out by hand")
+    _write(file, text if text.strip() else _EMPTY)
+
+
+def _blocks(lines: list[str]) -> Iterator[str]:
+    """What stands before the first token, then each token with the comment right above it."""
+    block: list[str] = []
+    for line in lines:
+        if _HEADER.match(line):
+            comment: list[str] = []
+            while block and block[-1].startswith("#"):
+                comment.insert(0, block.pop())
+            yield "".join(block)
+            block = comment
+        block.append(line)
+    yield "".join(block)
+
+
+def _is_of(block: str, name: str, file: Path) -> bool:
+    try:
+        return [token.name for token in parse(block, file)] == [name]
+    except TokensError:  # part of a longer text in quotes; the whole is compared in the end
+        return False
+
+
+def _write(file: Path, text: str) -> None:
+    """With the mode and owner of the file before, or 0600 and the owner of the folder."""
+    file = file.resolve()  # where it is a link, the link stays
+    new = file.with_name(file.name + ".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise TokensError(file, f"somebody else is changing it; if nobody is, remove {new}") from None
+    except OSError as error:
+        raise TokensError(file, _reason(error)) from None
+    try:
+        with open(descriptor, "w", encoding="utf-8") as written:
+            written.write(text)
+            _same_owner_and_mode(descriptor, file)
+            written.flush()
+            os.fsync(descriptor)
+        new.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise TokensError(file, _reason(error)) from None
+
+
+def _same_owner_and_mode(descriptor: int, file: Path) -> None:
+    if sys.platform == "win32":
+        return
+    before = file.stat() if file.exists() else None
+    owner = before or file.parent.stat()
+    if os.geteuid() == 0:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    if before is not None:
+        os.fchmod(descriptor, before.st_mode & 0o777)
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,0 +1,43 @@
+"""`discovery completion`: each script is taken by its shell, and bash's completes."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from discovery import cli
+from tests.programs import program
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(command.name in script for commands in cli.COMMANDS.values() for command in commands)
+    checked = subprocess.run([program(shell), "-n"], input=script, capture_output=True, text=True, timeout=20)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def completed(script: str, *words: str) -> list[str]:
+    """What bash offers for the last word."""
+    line = " ".join(f"'{word}'" for word in ("discovery", *words))
+    ask = f'COMP_WORDS=({line}); COMP_CWORD={len(words)}; _discovery; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(
+        [program("bash"), "--norc", "-c", f"{script}\n{ask}"], capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_options_and_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    assert completed(script, "ser") == ["serve"]
+    assert completed(script, "token", "re") == ["revoke"]
+    assert completed(script, "serve", "--dns") == ["--dns-port"]
+    assert completed(script, "completion", "z") == ["zsh"]
+
+
+def test_a_shell_that_is_none_of_them_ends_it_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "tcsh"]) == 2
+    assert "tcsh" in capsys.readouterr().err
