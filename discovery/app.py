@@ -15,6 +15,7 @@ from typing import Any
 
 from discovery.core.caller import SERVER
 from discovery.core.ids import new_id
+from discovery.core.log_fields import fields
 from discovery.engines.local import LocalEngine
 from discovery.nameserver import NameServer
 from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, transfer
@@ -129,7 +130,11 @@ class Server:
             try:
                 await reload()
             except Exception:
-                _log.exception("%s failed; the rest is read again all the same", reload.__qualname__)
+                _log.exception(
+                    "%s failed; the rest is read again all the same",
+                    reload.__qualname__,
+                    extra=fields("reload.failed", part=reload.__qualname__),
+                )
 
     def _check_exposure(self, settings: Settings) -> None:
         if (
@@ -159,7 +164,11 @@ async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await close()
     except Exception:
-        _log.exception("%s failed; the rest is closed all the same", close.__qualname__)
+        _log.exception(
+            "%s failed; the rest is closed all the same",
+            close.__qualname__,
+            extra=fields("close.failed", part=close.__qualname__),
+        )
 
 
 def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:

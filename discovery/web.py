@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
 from discovery.rest.api import openapi
@@ -20,6 +22,7 @@ from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
@@ -59,7 +62,10 @@ class Web:
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time)
         rate = RegisterRate(settings.registers_per_second)
-        handlers = Handlers(registry, engine, clock, times, random, checks, more_stats, rate.take)
+        self._refusals = Refusals(clock, _call_later)
+        handlers = Handlers(
+            registry, engine, clock, times, random, checks, more_stats, rate.take, self._refusals.note_items
+        )
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
@@ -67,7 +73,7 @@ class Web:
             *seams.routes,
         ]
         self._connections = _limits(settings)
-        self._server = self._make_server(handlers, times, clock)
+        self._server = self._make_server(handlers, times)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
@@ -81,6 +87,7 @@ class Web:
     async def close(self) -> None:
         """Opened or not."""
         await self._server.close()
+        self._refusals.close()
 
     def stats(self) -> dict[str, Any]:
         connections = self._connections
@@ -92,7 +99,7 @@ class Web:
             }
         }
 
-    def _make_server(self, handlers: Handlers, times: Times, clock: Callable[[], float]) -> Server:
+    def _make_server(self, handlers: Handlers, times: Times) -> Server:
         settings = self._settings
         admit: Admit = anyone
         for wrap in reversed(self._seams.admits):
@@ -103,9 +110,13 @@ class Web:
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         # Somebody who wants to see every request sees every request.
         plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
-        front = Front(times, clock, Cors(origins), browsers, admit, plain, resolve, handlers.index)
+        front = Front(times, self._refusals, Cors(origins), browsers, admit, plain, resolve, handlers.index)
         routes = [*handlers.routes(), *self._routes]
         return Server(front, make_app(front, times, routes, middlewares), self._connections)
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def _limits(settings: Settings) -> Connections:
@@ -116,5 +127,6 @@ def _limits(settings: Settings) -> Connections:
         _log.warning(
             "HTTP_MAX_CONNECTIONS is %d, but this process may open only %d files: at most %d connections are taken; allow it more "
             "(ulimit -n, LimitNOFILE in a systemd unit)", most, files, room,
+            extra=fields("connections.limited", wanted=most, files=files, most=room),
         )  # fmt: skip
     return Connections(min(most, room), min(settings.http_max_connections_per_address, room))

@@ -15,6 +15,7 @@ from threading import Thread
 
 import watchfiles
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
@@ -92,6 +93,7 @@ class Zones:
                 "%d earlier readings of %s have not come to an end (does a mount hang?); the zones stay as they were",
                 len(self._threads),
                 self._folder,
+                extra=fields("zones.stuck", folder=self._folder),
             )
             return
         thread, files = start_in_daemon_thread(self._read)
@@ -102,7 +104,11 @@ class Zones:
         serving.add_done_callback(self._serving.discard)
         await asyncio.wait([serving], timeout=SLOW_SECONDS)
         if not serving.done():
-            _log.warning("%s is still being read; until that is done the zones stay as they are", self._folder)
+            _log.warning(
+                "%s is still being read; until that is done the zones stay as they are",
+                self._folder,
+                extra=fields("zones.slow", folder=self._folder),
+            )
 
     def _read(self) -> list[StaticZone] | None:
         """None when there is no folder."""
@@ -115,16 +121,29 @@ class Zones:
             if number < self._served:
                 return
             if files is None:
-                _log.warning("there is no folder %s any more; the zones stay as they are", self._folder)
+                _log.warning(
+                    "there is no folder %s any more; the zones stay as they are",
+                    self._folder,
+                    extra=fields("zones.no_folder", folder=self._folder),
+                )
                 return
             self._serve(files)
             self._served = number
             await self.on_reload()
-            _log.info("zones read again: %s", ", ".join(to_text(zone.origin) for zone in self._catalog.zones))
+            origins = [to_text(zone.origin) for zone in self._catalog.zones]
+            _log.info("zones read again: %s", ", ".join(origins), extra=fields("zones.reloaded", zones=origins))
         except zonefile.ZoneFileError as error:
-            _log.error("%s; the zones stay as they were", error)
+            _log.error(
+                "%s; the zones stay as they were",
+                error,
+                extra=fields("zones.failed", folder=self._folder, reason=str(error)),
+            )
         except Exception:
-            _log.exception("reading %s failed; the zones stay as they were", self._folder)
+            _log.exception(
+                "reading %s failed; the zones stay as they were",
+                self._folder,
+                extra=fields("zones.failed", folder=self._folder, reason="unforeseen"),
+            )
 
     def is_fixed_host(self, host: str) -> bool:
         """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name
@@ -171,11 +190,20 @@ class Zones:
                         if not await in_daemon_thread(self._folder.is_dir):
                             break
                 elif not missed:
-                    _log.warning("there is no folder %s; zone files are read when there is one", self._folder)
+                    _log.warning(
+                        "there is no folder %s; zone files are read when there is one",
+                        self._folder,
+                        extra=fields("zones.no_folder", folder=self._folder),
+                    )
             except FileNotFoundError:
                 pass  # it went away between the look and the watch
             except Exception:
-                _log.exception("watching %s failed; it begins anew in %g s", self._folder, _FOLDER_SECONDS)
+                _log.exception(
+                    "watching %s failed; it begins anew in %g s",
+                    self._folder,
+                    _FOLDER_SECONDS,
+                    extra=fields("zones.watch_failed", folder=self._folder),
+                )
             missed = True
             await asyncio.sleep(_FOLDER_SECONDS)
 
@@ -198,6 +226,7 @@ class Zones:
                 "service %s: its name %s, so DNS does not find all of it; register it under another name",
                 name,
                 self._reserved[name],
+                extra=fields("service.name_reserved", service=name),
             )
 
     def _made_up(self, origin: Name) -> StaticZone:

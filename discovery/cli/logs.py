@@ -10,6 +10,10 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from discovery.core.log_fields import fields
+
+_log = logging.getLogger("discovery.log")
+
 # What a terminal may take as an order: C0, delete, C1, line separators, changes of direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -59,7 +63,11 @@ class Background(logging.Handler):
             self._handler.handle(record)
             if self._dropped and self._waiting.qsize() < MAX_WAITING // 2:
                 dropped, self._dropped = self._dropped, 0
-                logging.getLogger("discovery.log").warning("%d lines were dropped: the log is read too slowly", dropped)
+                _log.warning(
+                    "%d lines were dropped: the log is read too slowly",
+                    dropped,
+                    extra=fields("log.dropped", lines=dropped),
+                )
             self._waiting.task_done()
 
 
@@ -80,16 +88,22 @@ def escaped(text: str) -> str:
 
 
 class _JsonFormatter(logging.Formatter):
+    """An object a line, in ASCII: what a terminal might take as an order is escaped. `core.log_fields` beside the rest; empty ones are
+    left out.
+    """
+
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+        line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        own: dict[str, object] = getattr(record, "fields", {})
+        if "event" in own:
+            line["event"] = own["event"]
+        line["message"] = record.getMessage()
+        for name, value in own.items():
+            if value is not None and value != "":
+                line.setdefault(name, value)
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields)
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 
+from discovery.core.log_fields import fields
+
 _log = logging.getLogger("discovery")
 
 
@@ -19,4 +21,9 @@ def notify(state: str) -> None:
             sock.setblocking(False)
             sock.sendto(state.encode(), "\0" + where[1:] if where.startswith("@") else where)
     except OSError as error:
-        _log.warning("systemd cannot be told %s: %s", state, error.strerror or error)
+        _log.warning(
+            "systemd cannot be told %s: %s",
+            state,
+            error.strerror or error,
+            extra=fields("systemd.not_told", state=state),
+        )

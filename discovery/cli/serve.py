@@ -12,6 +12,7 @@ from discovery.app import Server
 from discovery.cli import gc_tuning, logs
 from discovery.cli.flags import Flags
 from discovery.cli.notify import notify
+from discovery.core.log_fields import fields
 from discovery.settings import Settings
 from discovery.system.limits import raise_open_files
 
@@ -28,7 +29,12 @@ def serve(*, flags: Flags | None = None) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    _log.info("discovery %s starts, environment %s", __version__, settings.environment)
+    _log.info(
+        "discovery %s starts, environment %s",
+        __version__,
+        settings.environment,
+        extra=fields("server.starting", version=__version__, environment=settings.environment),
+    )
     server = Server(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -43,7 +49,7 @@ async def _serve(settings: Settings) -> None:
     notify("READY=1")
     try:
         await stop.wait()
-        _log.info("stopping")
+        _log.info("stopping", extra=fields("server.stopping"))
         notify("STOPPING=1")
     finally:
         await server.stop()

@@ -12,6 +12,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from discovery.core.log_fields import fields
+
 _log = logging.getLogger("discovery.clock")
 
 TICK = 0.25
@@ -60,5 +62,9 @@ class Clock:
         pause = now - (self._too_late - LATE)
         self._paused += pause
         self._too_late = now + TICK + LATE
-        _log.warning("the process stood still for %.1f s, which count against no lease", pause)
+        _log.warning(
+            "the process stood still for %.1f s, which count against no lease",
+            pause,
+            extra=fields("process.stood_still", seconds=pause),
+        )
         self.on_pause(pause, now - self._paused)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from discovery.core.caller import SERVER
+from discovery.core.log_fields import fields
 from discovery.store.engine import Engine
 from discovery.store.expiry import Expire
 from discovery.store.registry import Registry
@@ -66,7 +67,11 @@ class Reaper:
                     await asyncio.sleep(0)
                     started = self._clock()
         except Exception:
-            _log.exception("what has become due could not be carried out; it is tried again in %g s", RETRY_SECONDS)
+            _log.exception(
+                "what has become due could not be carried out; it is tried again in %g s",
+                RETRY_SECONDS,
+                extra=fields("expiry.failed"),
+            )
             self._sleep_until(self._clock() + RETRY_SECONDS)
         else:
             self._schedule() if self._engine.leads else self._sleep_until(self._clock() + RETRY_SECONDS)

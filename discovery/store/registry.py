@@ -15,6 +15,7 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, WindowEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
+from discovery.core.log_fields import fields
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
 from discovery.store.service import Entry
@@ -100,7 +101,11 @@ class Registry(State):
             try:
                 follow(commit)
             except Exception:  # a defect of one must not keep the others from what has happened
-                _log.exception("a follower failed at commit %d; the others go on", commit.index)
+                _log.exception(
+                    "a follower failed at commit %d; the others go on",
+                    commit.index,
+                    extra=fields("follower.failed", index=commit.index),
+                )
 
     def _mark(self, service: str, index: int) -> None:
         if (known := self._services.get(service)) is not None:

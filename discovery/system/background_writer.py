@@ -15,6 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from discovery.core.log_fields import fields
 from discovery.system.backlog import Backlog, retry_after
 
 _log = logging.getLogger("discovery.writer")
@@ -187,7 +188,7 @@ class BackgroundWriter(Generic[T]):
         try:
             self._close_file()
         except Exception:
-            _log.exception("a file could not be closed")
+            _log.exception("a file could not be closed", extra=fields("file.close_failed"))
         self._call_loop(partial(_end, self._ended))
 
     def _stored(self, group: Sequence[T]) -> tuple[int, str | None]:
@@ -196,7 +197,7 @@ class BackgroundWriter(Generic[T]):
         except WriteRefused as refused:
             return refused.written, refused.reason
         except Exception:
-            _log.exception("a write failed in a way that was not foreseen")
+            _log.exception("a write failed in a way that was not foreseen", extra=fields("file.write_failed"))
             return 0, "an error that the log tells of"
         return len(group), None
 

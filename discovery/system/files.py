@@ -10,6 +10,8 @@ from pathlib import Path
 
 import watchfiles
 
+from discovery.core.log_fields import fields
+
 _log = logging.getLogger("discovery.watch")
 
 # A folder that is not there cannot be watched; this is how often it is looked for.
@@ -57,7 +59,11 @@ class FileWatch:
             try:
                 await self._on_change()
             except Exception:
-                _log.exception("%s changed and could not be read again", self._files[0])
+                _log.exception(
+                    "%s changed and could not be read again",
+                    self._files[0],
+                    extra=fields("file.reload_failed", file=self._files[0]),
+                )
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_state(file) for file in self._files]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
+from discovery.core.log_fields import fields
 
 _log = logging.getLogger("discovery.tls")
 
@@ -50,9 +51,13 @@ class Tls:
             try:
                 self.context = await asyncio.to_thread(self._make)
             except TlsError as error:
-                _log.error("%s; the certificate stays as it was", error)
+                _log.error(
+                    "%s; the certificate stays as it was", error, extra=fields("certificate.failed", file=self._cert)
+                )
             else:
-                _log.info("certificate read again from %s", self._cert)
+                _log.info(
+                    "certificate read again from %s", self._cert, extra=fields("certificate.reloaded", file=self._cert)
+                )
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -111,7 +116,10 @@ class TlsListener:
         except OSError as error:  # else none is left, or it was gone before it was taken
             if error.errno in _NO_ROOM:
                 _log.error(
-                    "no TLS connection can be accepted: %s; the next try is in %g s", error.strerror, _PAUSE_SECONDS
+                    "no TLS connection can be accepted: %s; the next try is in %g s",
+                    error.strerror,
+                    _PAUSE_SECONDS,
+                    extra=fields("tls.not_accepting"),
                 )
                 self._loop.remove_reader(self._sock)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
@@ -155,4 +163,4 @@ class TlsListener:
     def _end(self, task: asyncio.Task[None], name: str) -> None:
         self._forget(task, name)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("a TLS connection failed", exc_info=task.exception())
+            _log.error("a TLS connection failed", exc_info=task.exception(), extra=fields("tls.failed"))

@@ -6,10 +6,12 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from discovery.cli import logs
+from discovery.core.log_fields import fields
 
 FORGED = "2026-01-01T00:00:00.000Z INFO discovery: forged"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -52,6 +54,38 @@ def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads(line)
     assert re.fullmatch(TIME, content.pop("time"))
     assert content == {"level": "error", "logger": "discovery.test", "message": 'say "a\nb\x1b\0\u2028"'}
+
+
+def test_fields_stand_beside_the_text_and_empty_ones_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    extra = fields(
+        "instance.expired",
+        service="a\u202eb\n",
+        port=80,
+        actor="",
+        ip=None,
+        file=Path("x"),
+        zones=["a."],
+        level="forged",
+    )
+    logging.getLogger("discovery.test").warning("gone", extra=extra)
+    logging.getLogger().handlers[0].flush()
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert line.count("\n") == 1
+    content = json.loads(line)
+    del content["time"]
+    assert content == {
+        "level": "warning", "logger": "discovery.test", "event": "instance.expired", "message": "gone", "service": "a\u202eb\n",
+        "port": 80, "file": "x", "zones": ["a."],
+    }  # fmt: skip
+
+
+def test_as_text_the_log_has_the_sentence_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "text")
+    logging.getLogger("discovery.test").warning("gone", extra=fields("instance.expired", service="api"))
+    logging.getLogger().handlers[0].flush()
+    assert re.fullmatch(TIME + r" WARNING discovery\.test: gone\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("nasty", [f"\n{FORGED}", f"\r{FORGED}", "\x1b[2J", "\0", "\x7f", "\x85", "\u2028", "\x9b31m"])

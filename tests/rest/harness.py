@@ -30,6 +30,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, IsHost
 from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
@@ -214,11 +215,13 @@ async def listening(
     is_host: IsHost = lambda host: True,
     only_local: bool = False,
     connections: Connections | None = None,
+    refusals: Refusals | None = None,
 ) -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
     """Put together as `discovery.web` does; the port, and a client."""
+    refusals = refusals or Refusals(clock, asyncio.get_running_loop().call_later)
     plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
     front = Front(
-        times, clock, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve, handlers.index
+        times, refusals, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve, handlers.index
     )
     app = make_app(front, times, [*handlers.routes(), *routes], middlewares)
     served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))

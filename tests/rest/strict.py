@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -18,6 +19,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import IsHost
 from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.guard.refusals import Refusals
 from discovery.store.engine import Engine, WriteSeams
 from tests.driven import DrivenRegistry
 from tests.rest.harness import DNS_TTL, LEASE, SWEEP, Api, Clock, listening
@@ -52,6 +54,7 @@ async def serving_strictly(
     )
     times = Times(clock, clock.wall)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
+    refusals = Refusals(clock, asyncio.get_running_loop().call_later)
     handlers = Handlers(
         registry,
         outer,
@@ -60,10 +63,11 @@ async def serving_strictly(
         Random(1),
         checks or {},
         count_registration=RegisterRate(registers_per_second).take,
+        note_refused=refusals.note_items,
     )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
     watching = () if lane else [_watch]
-    guards: Any = {"admit": admit, "is_host": is_host, "only_local": only_local}
+    guards: Any = {"admit": admit, "is_host": is_host, "only_local": only_local, "refusals": refusals}
     async with listening(handlers, times, clock, routes, watching, **guards) as (port, session):
         yield Api(clock, registry, port, session)
 

@@ -6,9 +6,10 @@ import logging
 
 import pytest
 
-from discovery.core.caller import NOBODY
-from discovery.core.event import Commit, InstanceEvent, Kind
-from discovery.core.instance import Instance
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
 from discovery.store.change_log import log_commit
 from tests.store.making import ALL, START, WALL, a_registry, spec
 
@@ -37,6 +38,44 @@ def test_every_kind_of_change_is_one_line_that_says_all(kind: Kind, caplog: pyte
         assert part in line
     assert "hush" not in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_what_a_machine_asks_for_is_in_fields(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    instance = Instance("id-7", WALL, spec("User-Service", "2001:db8::1", 3001))
+    log_commit(a_commit(42, kind, instance, "the reason why")._replace(by=Caller("10.9.9.9", "ci")))
+    assert told(caplog) == {
+        "event": f"instance.{kind.value}", "service": "User-Service", "ip": "2001:db8::1", "port": 3001, "id": "id-7", "index": 42,
+        "reason": "the reason why", "actor": "ci", "client": "10.9.9.9",
+    }  # fmt: skip
+
+
+SCOPE, WINDOW = Scope("api", "10.0.0.1", 80), Window("disks", WALL)
+KEY, DRAINED = Key("api", "10.0.0.1", 80), Drained("id", "api", WALL, WALL, WALL)
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (WindowEvent(SCOPE, None, WINDOW, "disks"), "maintenance.begun"),
+        (WindowEvent(SCOPE, WINDOW, WINDOW, "disks"), "maintenance.changed"),
+        (WindowEvent(SCOPE, WINDOW, None, "disks"), "maintenance.ended"),
+        (DrainEvent(KEY, None, DRAINED, "disks"), "drain.remembered"),
+        (DrainEvent(KEY, DRAINED, None, "disks"), "drain.forgotten"),
+    ],
+)
+def test_so_it_is_of_windows_and_drains(event: Event, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_commit(Commit(42, WALL, Caller("10.9.9.9", "ci"), "test", (event,)))
+    assert told(caplog) == {
+        "event": name, "service": "api", "ip": "10.0.0.1", "port": 80, "index": 42, "reason": "disks", "actor": "ci", "client": "10.9.9.9",
+    }  # fmt: skip
+
+
+def told(caplog: pytest.LogCaptureFixture) -> object:
+    (record,) = caplog.records
+    return vars(record)["fields"]
 
 
 @pytest.mark.parametrize("kind", SPOKEN)

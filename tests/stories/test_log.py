@@ -89,3 +89,9 @@ def test_json_lines_are_json_whatever_strangers_send() -> None:
     for kind in ("registered", "deregistered"):
         assert [message for message in messages if message.startswith(f"{kind} leaver 10.0.0.1:3001")]
     assert [message for message in messages if "POST /heartbeat" in message], "at debug level they are there"
+    [gone] = [record for record in records if record.get("event") == "instance.deregistered"]
+    assert (gone["service"], gone["ip"], gone["port"], gone["client"]) == ("leaver", "10.0.0.1", 3001, "127.0.0.1")
+    assert gone["index"] > 0
+    refused = [record for record in records if record.get("event") in ("request.refused", "refusals.held_back")]
+    assert sum(record["count"] for record in refused) == 2, "the second was held back, and told at the end"
+    assert all(record["client"] == "127.0.0.1" and record["reason"] for record in refused)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.names import ROOT, Name, from_wire, to_text
 from discovery.dns.message.query import Request
 from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Type
@@ -58,7 +59,9 @@ class Allow(Plugin):
         if live and len(live) < len(self._live):
             names = ", ".join(map(to_text, live))
             _log.warning(
-                "DNS_ALLOW: all zones of services show the same services, and %s has no rule: it is open", names
+                "DNS_ALLOW: all zones of services show the same services, and %s has no rule: it is open",
+                names,
+                extra=fields("allow.zone_is_open", zones=[*map(to_text, live)]),
             )
 
     def same_for(self, client: str) -> bool:

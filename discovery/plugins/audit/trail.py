@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 
+from discovery.core.log_fields import fields
 from discovery.plugins.audit import line
 from discovery.plugins.audit.file import AuditFile
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
@@ -60,16 +61,27 @@ class Trail:
         left = await self.writer.close(CLOSE_SECONDS) + self._untold
         if left:
             reason = self.writer.refuses
-            _log.error("%d lines of the audit log could not be written before the end: %s", left, reason)
+            _log.error(
+                "%d lines of the audit log could not be written before the end: %s",
+                left,
+                reason,
+                extra=fields("audit.lost", lines=left, reason=reason),
+            )
 
     def _notice(self, reason: str | None) -> None:
         if reason is None:
-            _log.warning("%s can be written again; %d lines were lost", self._file.path, self._untold)
+            _log.warning(
+                "%s can be written again; %d lines were lost",
+                self._file.path,
+                self._untold,
+                extra=fields("audit.can_write", file=self._file.path, lost=self._untold),
+            )
             self._tell_lost()
         else:
             _log.error(
                 "%s cannot be written: %s; writes go on, and their lines are kept until it can or until they are too many",
                 self._file.path, reason,
+                extra=fields("audit.cannot_write", file=self._file.path, reason=reason),
             )  # fmt: skip
 
     def _tell_lost(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
+from discovery.core.log_fields import fields
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
@@ -103,11 +104,16 @@ class Auth(Plugin):
             try:
                 read_again = await asyncio.to_thread(read, self._file)
             except TokensError as error:
-                _log.error("%s; the tokens stay as they were", error)
+                _log.error("%s; the tokens stay as they were", error, extra=fields("tokens.failed", file=self._file))
                 return
             self._tokens = Tokens([*self._own, *read_again])
             self._remembered.clear()
-            _log.info("%d tokens read again from %s", len(read_again), self._file)
+            _log.info(
+                "%d tokens read again from %s",
+                len(read_again),
+                self._file,
+                extra=fields("tokens.reloaded", file=self._file, tokens=len(read_again)),
+            )
 
     def _token(self, authorization: str) -> Token:
         token = self._remembered.get(authorization)

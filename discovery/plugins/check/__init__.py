@@ -14,6 +14,7 @@ from discovery.core.caller import SERVER
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
+from discovery.core.log_fields import fields
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
@@ -100,13 +101,25 @@ class Checks(Plugin):
             watch.probing = None  # a write that has begun is not cancelled with the watch
         watch.slow = self._clock() - watch.started > SLOW
         watch.verdict.note(failure, watch.check)
-        _log.debug("check of %s port %d: %s [id %s]", watch.ip, watch.port, failure or "passed", watch.id)
+        _log.debug(
+            "check of %s port %d: %s [id %s]",
+            watch.ip,
+            watch.port,
+            failure or "passed",
+            watch.id,
+            extra=fields("check.done", ip=watch.ip, port=watch.port, id=watch.id, reason=failure),
+        )
         try:
             await self._tell(watch, passed=failure is None)
         except UnknownInstance:
             pass  # it went away meanwhile
         except DiscoveryError as error:
-            _log.warning("the check of instance %s could not be noted, its next one will be: %s", watch.id, error)
+            _log.warning(
+                "the check of instance %s could not be noted, its next one will be: %s",
+                watch.id,
+                error,
+                extra=fields("check.not_noted", ip=watch.ip, port=watch.port, id=watch.id, reason=str(error)),
+            )
 
     async def _tell(self, watch: Watch, passed: bool) -> None:
         if passed:
@@ -120,7 +133,9 @@ class Checks(Plugin):
         now = self._clock()
         if now >= self._complains_at:
             self._complains_at = now + COMPLAIN_EVERY
-            _log.warning("%s; that counts against no instance", error)
+            _log.warning(
+                "%s; that counts against no instance", error, extra=fields("check.impossible", reason=str(error))
+            )
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Checks | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from discovery.core.log_fields import fields
 from discovery.plugins.check.lane import Lane
 from discovery.plugins.check.watch import Watch
 
@@ -105,7 +106,12 @@ class Rounds:
         self._tasks.discard(task)
         lane.leave()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the check of instance %s failed itself; it goes on", watch.id, exc_info=error)
+            _log.error(
+                "the check of instance %s failed itself; it goes on",
+                watch.id,
+                exc_info=error,
+                extra=fields("check.failed", ip=watch.ip, port=watch.port, id=watch.id),
+            )
         if not watch.over:
             self._sleep(watch, max(0.0, watch.due - self._clock()))
         self._move_soon()

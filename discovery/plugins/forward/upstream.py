@@ -16,6 +16,7 @@ import dns.rrset
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.edns import MAX_UDP
 from discovery.dns.message.names import from_wire, to_text, to_wire
 from discovery.dns.message.values import RR, Answer, Explanation, Question
@@ -42,8 +43,13 @@ async def ask_first(upstreams: Sequence[Upstream], question: Question, seconds: 
         try:
             reply = await _ask(upstream, question, seconds)
         except _FAILURES as error:
+            asked, reason = to_text(question.name), str(error) or type(error).__name__
             _log.info(
-                "%s did not answer for %s: %s", upstream, to_text(question.name), str(error) or type(error).__name__
+                "%s did not answer for %s: %s",
+                upstream,
+                asked,
+                reason,
+                extra=fields("forward.failed", upstream=str(upstream), name=asked, reason=reason),
             )
             continue
         if reply.rcode() > _MAX_RCODE:

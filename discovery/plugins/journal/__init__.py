@@ -16,6 +16,7 @@ from typing import Any
 
 from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEvent, WindowEvent, octets_of
 from discovery.core.instance import Key
+from discovery.core.log_fields import fields
 from discovery.core.maintenance import MAX_SECONDS, Scope
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import rows, schema
@@ -83,10 +84,15 @@ class Journal(Plugin):
         try:
             await self.settled()
         except NotDurable as error:
-            _log.error("it starts all the same, for reading and heartbeats: %s", error)
+            _log.error(
+                "it starts all the same, for reading and heartbeats: %s",
+                error,
+                extra=fields("journal.cannot_write", file=opened.file, reason=error.reason),
+            )
         _log.info(
             "%d instances restored from %s in %.2f s",
             len(snapshot.instances), opened.file, time.perf_counter() - started,
+            extra=fields("journal.restored", file=opened.file, instances=len(snapshot.instances), index=snapshot.index),
         )  # fmt: skip
         return snapshot
 
@@ -175,7 +181,12 @@ class Journal(Plugin):
             if self.writer.refuses is None:
                 self.writer.put(_index(self._registry.index, 0))  # exactly
             if left := await self.writer.close(CLOSE_SECONDS):
-                _log.error("%d changes could not be written before the end: %s", left, self.writer.refuses)
+                _log.error(
+                    "%d changes could not be written before the end: %s",
+                    left,
+                    self.writer.refuses,
+                    extra=fields("journal.lost", changes=left, reason=self.writer.refuses),
+                )
         if self._lock is not None:
             self._lock.close()
 

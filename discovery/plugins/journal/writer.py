@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from discovery.core.log_fields import fields
 from discovery.plugins.journal.database import Database, Op
 from discovery.plugins.journal.errors import CannotWrite
 from discovery.system.background_writer import BackgroundWriter
@@ -35,7 +36,9 @@ def writer_of(database: Database) -> Writer:
 
 def _notice(file: Path, reason: str | None) -> None:
     if reason is None:
-        _log.warning("%s can be written again; nothing was lost", file)
+        _log.warning("%s can be written again; nothing was lost", file, extra=fields("journal.can_write", file=file))
     else:
         refused = "register, deregister, drain and maintenance get 503 until it can be"
-        _log.error("%s; %s", CannotWrite(file, reason), refused)
+        _log.error(
+            "%s; %s", CannotWrite(file, reason), refused, extra=fields("journal.cannot_write", file=file, reason=reason)
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery.core.event import Commit, ZonesEvent
+from discovery.core.log_fields import fields
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin, Seams
@@ -82,9 +83,11 @@ class Transfer(Plugin):
             try:
                 self._keys = await in_daemon_thread(partial(keys.load, self._keys_file))
             except keys.KeysUnusable as error:
-                _log.error("%s; the keys stay as they were", error)
+                _log.error("%s; the keys stay as they were", error, extra=fields("keys.failed", file=self._keys_file))
             else:
-                _log.info("keys read again from %s", self._keys_file)
+                _log.info(
+                    "keys read again from %s", self._keys_file, extra=fields("keys.reloaded", file=self._keys_file)
+                )
 
     async def close(self) -> None:
         for notifier in self._notifiers:

@@ -9,6 +9,7 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.names import to_wire
 from discovery.dns.message.query import HEADER, OPCODE_NOTIFY
 from discovery.dns.message.values import Class, Type
@@ -67,10 +68,17 @@ class Notifier:
                 silent = not await self._tell()
             except OSError as error:
                 silent = True
-                _log.debug("NOTIFY to %s: %s", self._secondary, error)
+                _log.debug(
+                    "NOTIFY to %s: %s",
+                    self._secondary,
+                    error,
+                    extra=fields("notify.failed", ip=self._secondary.ip, port=self._secondary.port, reason=str(error)),
+                )
             if silent and not self._silent:
                 _log.warning(
-                    "secondary %s does not answer NOTIFY; it will ask when its refresh time comes", self._secondary
+                    "secondary %s does not answer NOTIFY; it will ask when its refresh time comes",
+                    self._secondary,
+                    extra=fields("notify.unanswered", ip=self._secondary.ip, port=self._secondary.port),
                 )
             self._silent = silent
 

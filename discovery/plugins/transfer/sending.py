@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.query import CutShort, Request
 from discovery.dns.message.values import OTHER, Answer, Explanation
@@ -104,4 +105,8 @@ def _tell(query: Request, signer: Signer, client: str, totals: Totals, seconds: 
         "%s went to %s (key %s): %d records in %d messages, %d octets, %.2f s",
         to_text(query.question.name), client, to_text(signer.key.name),
         totals.records, totals.messages, totals.octets, seconds,
+        extra=fields(
+            "transfer.sent", zone=to_text(query.question.name), client=client, actor=to_text(signer.key.name),
+            records=totals.records, octets=totals.octets, seconds=seconds,
+        ),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from discovery.core.errors import DiscoveryError, Forbidden, InvalidField, Unauthorized
+from discovery.core.log_fields import fields
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.times import Times
 from discovery.store.errors import (
@@ -104,7 +105,7 @@ def answer_to(error: Exception, what: str, times: Times) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
     found = described(error)
     if found is None:
-        _log.error("%s failed", what, exc_info=error)
+        _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
         return _answer(500, "INTERNAL", INTERNAL, times)
     status, code, message, facts = found
     headers = (

@@ -68,6 +68,7 @@ class Handlers:
     """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `more_stats`: what others add to /stats.
 
     `random`: spreads the heartbeats. `count_registration`: is told of each by address and time, and refuses one too many.
+    `note_refused`: is told by request how many items of a batch were refused, and why the first.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Handlers:
         checks: Mapping[str, Check],
         more_stats: Callable[[], Mapping[str, Any]] = dict,
         count_registration: Callable[[str, float], None] = lambda address, now: None,
+        note_refused: Callable[[Request, int, str], None] = lambda request, count, why: None,
     ) -> None:
         self._registry = registry
         self._engine = engine
@@ -89,6 +91,7 @@ class Handlers:
         self._checks = checks
         self._more_stats = more_stats
         self._count_registration = count_registration
+        self._note_refused = note_refused
         self._started_at = clock()
         self._listing = Listing(registry, clock, times)
         self.resolve = Resolving(registry, clock, times, random).resolve
@@ -142,8 +145,14 @@ class Handlers:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
         count = partial(self._count_registration, request.caller.address)
         results = await register_all(self._engine, items, request.caller, count, self._clock)
-        registered = sum(result["status"] == HTTPStatus.CREATED for result in results)
-        content = {"registered": registered, "results": results, **self._advice(self._registry.lease_ttl)}
+        refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
+        if refused:
+            self._note_refused(request, len(refused), refused[0]["message"])
+        content = {
+            "registered": len(results) - len(refused),
+            "results": results,
+            **self._advice(self._registry.lease_ttl),
+        }
         return Answer(200, self._json(content))
 
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
@@ -193,6 +202,8 @@ class Handlers:
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
         renewed = await renew_all(self._engine, items, request.caller)
+        if renewed.unknown:
+            self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
         content = {
             "updated": renewed.updated,
             "unknown": renewed.unknown,

@@ -1,43 +1,150 @@
-"""A line for each heartbeat and registration that was refused: who, and why. Of one client prefix only a few; the rest is counted."""
+"""A line for each heartbeat and registration that was refused: who, and why. Of one client prefix a line in EVERY seconds; the rest is
+counted, and the count is told when they are over, whether the client comes again or not.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
 
 from discovery.core.address import client_prefix
+from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
 
 _log = logging.getLogger("discovery.refusals")
 
 # Seconds between two lines about one client prefix: a fleet with a wrong token must not fill the disk.
 EVERY = 10.0
-# Client prefixes remembered; those whose last line is the oldest are forgotten, with their count.
-MAX_PREFIXES = 4096
+# Client prefixes remembered, 1 KB each. Beyond, the counts of the oldest are told together.
+MAX_CLIENTS = 4096
+# Lines a second about all of them, 30 µs each: whoever holds a large network has as many prefixes as it likes.
+MAX_LINES = 100
+# Characters of what was wrong: it may quote what was sent.
+_MAX_WHY = 300
+# Octets of a body that is read again for the names in it.
+_MAX_BODY = 4096
 
-_STATUSES = (400, 401, 403, 404)
 _ROUTES = frozenset(
     [("PUT", "/instances"), *(("POST", f"/{end}") for end in ("register", "registrations", "heartbeat", "heartbeats"))]
 )
 
 
+@dataclass(slots=True)
+class _Client:
+    """`since`: its last line; what was held back from then on, and the last of that."""
+
+    since: float
+    held_back: int = 0
+    last: str = ""
+
+
 class Refusals:
-    """Monotonic seconds."""
+    """`clock`: monotonic seconds. `call_later(seconds, callback)`: the event loop's."""
 
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[float, int]] = {}  # when a line was written, and how many were held back since
+    def __init__(self, clock: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._clock = clock
+        self._call_later = call_later
+        self._clients: dict[str, _Client] = {}  # by prefix, the longest since its line first
+        self._others = 0  # held back of clients that are not remembered
+        self._scheduled = False
+        self._second = clock()
+        self._lines = 0  # since then
 
-    def note(self, request: Request, address: str, status: int, why: Exception, now: float) -> None:
-        if status not in _STATUSES or (request.method, request.path) not in _ROUTES:
-            return
+    def note(self, request: Request, address: str, status: int, why: Exception) -> None:
+        """The request was answered with an error; those that say nothing about the client (5xx) are no business of this."""
+        if (400 <= status < 500 or status == 507) and (request.method, request.path) in _ROUTES:
+            self._note(request, address, 1, str(why)[:_MAX_WHY], f"{status}, ", status=status)
+
+    def note_items(self, request: Request, count: int, why: str) -> None:
+        """So many of a batch were refused; why the first of them."""
+        self._note(request, request.caller.address, count, why[:_MAX_WHY], f"{count} in one request, the first: ")
+
+    def close(self) -> None:
+        """What was held back is told now."""
+        self._tell(float("inf"))
+
+    def _note(self, request: Request, address: str, count: int, why: str, how: str, **more: object) -> None:
+        now = self._clock()
         prefix = client_prefix(address)
-        written, held_back = self._last.get(prefix, (now - EVERY, 0))
-        if now - written < EVERY:
-            self._last[prefix] = (written, held_back + 1)
-            return
-        self._last.pop(prefix, None)
-        self._last[prefix] = (now, 0)
-        if len(self._last) > MAX_PREFIXES:
-            del self._last[next(iter(self._last))]
-        more = f"; {held_back} more of {prefix} since the last line" if held_back else ""
-        who = f"{address} ({request.caller.name})" if request.caller.name else address
-        _log.warning("refused %s %s from %s: %d, %s%s", request.method, request.path, who, status, str(why), more)
+        client = self._clients.get(prefix)
+        if client is None:
+            client = self._clients[prefix] = _Client(now)
+            if len(self._clients) > MAX_CLIENTS:
+                self._others += self._clients.pop(next(iter(self._clients))).held_back
+            self._schedule(now)
+            if self._may_write(now):
+                name = request.caller.name
+                who = f"{address} ({name})" if name else address
+                _log.warning(
+                    "refused %s %s from %s: %s%s", request.method, request.path, who, how, why,
+                    extra=fields(
+                        "request.refused", client=address, actor=name, method=request.method, path=request.path, count=count,
+                        reason=why, **more, **_named(request.body),
+                    ),
+                )  # fmt: skip
+                return
+        client.held_back += count
+        client.last = f"{request.method} {request.path} from {address}: {how}{why}"
+
+    def _may_write(self, now: float) -> bool:
+        if now - self._second >= 1:
+            self._second, self._lines = now, 0
+        self._lines += 1
+        return self._lines <= MAX_LINES
+
+    def _schedule(self, now: float) -> None:
+        """A second apart at the least: each turn tells of many."""
+        if not self._scheduled and self._clients:
+            self._scheduled = True
+            first = next(iter(self._clients.values()))
+            self._call_later(max(1.0, first.since + EVERY - now), self._due)
+
+    def _due(self) -> None:
+        self._scheduled = False
+        now = self._clock()
+        self._tell(now)
+        self._schedule(now)
+
+    def _tell(self, until: float) -> None:
+        now = self._clock()
+        while self._clients:
+            prefix, client = next(iter(self._clients.items()))
+            if client.since + EVERY > until:
+                break
+            del self._clients[prefix]
+            if not client.held_back:
+                continue
+            if not self._may_write(now):
+                self._others += client.held_back
+                continue
+            seconds = now - client.since
+            _log.warning(
+                "refused %d more of %s in the last %.0f s, the last %s", client.held_back, prefix, seconds, client.last,
+                extra=fields("refusals.held_back", client=prefix, count=client.held_back, seconds=seconds, reason=client.last),
+            )  # fmt: skip
+            if until == now:
+                self._clients[prefix] = _Client(now)
+        if self._others:
+            others, self._others = self._others, 0
+            _log.warning(
+                "refused %d more of other clients: there are too many for a line each",
+                others,
+                extra=fields("refusals.held_back", count=others),
+            )
+
+
+def _named(body: bytes) -> dict[str, object]:
+    """Which instance the request was about, as it was sent; the body may be anything."""
+    if not body or len(body) > _MAX_BODY:
+        return {}
+    try:
+        sent = orjson.loads(body)
+    except ValueError:
+        return {}
+    if not isinstance(sent, dict):
+        return {}
+    names = {"service": sent.get("name"), "ip": sent.get("ip"), "port": sent.get("port"), "id": sent.get("id")}
+    return {name: value for name, value in names.items() if isinstance(value, str | int)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
 
 _DEBUG_ROUTES = ("/heartbeat", "/resolve/", "/health", "/ready")
@@ -20,5 +21,9 @@ def log(request: Request, address: str, seconds: float) -> None:
     level = logging.DEBUG if request.path.startswith(_DEBUG_ROUTES) else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(
-            level, "%s %s -> %d, %.1f ms, from %s", request.method or "-", request.path or "-", request.status, seconds * 1000, address
+            level, "%s %s -> %d, %.1f ms, from %s", request.method or "-", request.path or "-", request.status, seconds * 1000, address,
+            extra=fields(
+                "request.answered", method=request.method, path=request.path, status=request.status, seconds=round(seconds, 6),
+                client=address, actor=request.caller.name,
+            ),
         )  # fmt: skip

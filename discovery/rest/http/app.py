@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from discovery.core.log_fields import fields
 from discovery.rest.api.answers import INDEX
 from discovery.rest.api.errors import of_framework
 from discovery.rest.api.requests import MAX_BODY, REQUEST, sent
@@ -43,7 +44,12 @@ def make_app(
             if exchange.is_closing():
                 raise asyncio.CancelledError("the client left before its answer") from None
             if exchange.begun:
-                _log.exception("%s %s failed", ours.method, ours.path)
+                _log.exception(
+                    "%s %s failed",
+                    ours.method,
+                    ours.path,
+                    extra=fields("request.failed", method=ours.method, path=ours.path),
+                )
                 raise asyncio.CancelledError("half an answer is all there will be") from None
             response = front.refused(ours, error, request.remote or "").for_aiohttp()
         return await written(request, response, exchange)

@@ -35,13 +35,13 @@ _NAME = re.compile(r"/resolve/([A-Za-z0-9_-]+)")
 
 class Front:
     """`plain`: handlers by method and path that are called without aiohttp, and `resolve` that of GET /resolve/NAME; none when somebody
-    wants to see every request. `clock`: monotonic seconds. `index`: the registry's.
+    wants to see every request. `refusals`: are told of each. `index`: the registry's.
     """
 
     def __init__(
         self,
         times: Times,
-        clock: Callable[[], float],
+        refusals: Refusals,
         cors: Cors,
         browsers: Browsers,
         admit: Admit,
@@ -51,13 +51,12 @@ class Front:
     ) -> None:
         self.cors = cors
         self._times = times
-        self._clock = clock
         self._browsers = browsers
         self._admit = admit
         self._plain = plain
         self._resolve = resolve
         self.index = index
-        self._refusals = Refusals()
+        self._refusals = refusals
         self._second = 0
         self._heads: dict[int, bytes] = {}  # of this second
 
@@ -92,7 +91,7 @@ class Front:
         if isinstance(error, ValidationError):
             error = of_shape(error)
         answer = answer_to(error, f"{request.method} {request.path}", self._times)
-        self._refusals.note(request, address, answer.status, error, self._clock())
+        self._refusals.note(request, address, answer.status, error)
         return answer
 
     def _options(self, request: Request) -> Answer | None:

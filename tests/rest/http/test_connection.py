@@ -19,6 +19,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import anyone
 from discovery.rest.guard.browsers import Browsers
 from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import server
 from discovery.rest.http.connection import Connection, Shared
 from discovery.rest.http.connections import Connections
@@ -272,7 +273,8 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
 
 def a_front() -> Front:
     times = Times(time.monotonic, time.time)
-    return Front(times, time.monotonic, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None, lambda: 0)
+    refusals = Refusals(time.monotonic, asyncio.get_running_loop().call_later)
+    return Front(times, refusals, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None, lambda: 0)
 
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])

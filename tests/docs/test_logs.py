@@ -1,0 +1,98 @@
+"""docs/logs.md against the code: each line that is logged is an event of that page, with the fields that stand there, and no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import discovery
+from discovery.core.event import Kind
+
+PACKAGE = Path(discovery.__file__).parent
+PAGE = (PACKAGE / "docs" / "logs.md").read_text()
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+_ROW = re.compile(r"^\| ((?:`[a-z_]+\.[a-z_]+`(?:, )?)+) \|([^|]*)\|", re.M)
+
+
+class Line(NamedTuple):
+    """`event`: a pattern, where it is put together. `more`: there are fields that the code does not name at this place."""
+
+    where: str
+    event: str | None
+    fields: frozenset[str]
+    more: bool
+
+
+def logged() -> Iterator[Line]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if "client" in file.relative_to(PACKAGE).parts:  # the SDK imports nothing of the server; its log is its user's
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in LEVELS
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in ("_log", "logger")
+            ):
+                yield line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
+
+
+def line_of(call: ast.Call, where: str) -> Line:
+    for keyword in call.keywords:
+        value = keyword.value
+        if keyword.arg == "extra" and isinstance(value, ast.Call) and ast.unparse(value.func) == "fields":
+            named = frozenset(each.arg for each in value.keywords if each.arg is not None)
+            return Line(where, event_of(value.args[0]), named, any(each.arg is None for each in value.keywords))
+    return Line(where, None, frozenset(), False)
+
+
+def event_of(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
+    return None
+
+
+LINES = list(logged())
+DOCUMENTED: dict[str, frozenset[str]] = {
+    event: frozenset(re.findall(r"`(\w+)`", fields))
+    for events, fields in _ROW.findall(PAGE)
+    for event in re.findall(r"`([a-z_.]+)`", events)
+}
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.where)
+def test_each_line_of_the_log_is_an_event_of_the_page(line: Line) -> None:
+    assert line.event is not None, f"{line.where}: give it extra=fields('noun.verb', …), and a row in docs/logs.md"
+    assert any(fnmatchcase(event, line.event) for event in DOCUMENTED), f"{line.event} is not in docs/logs.md"
+
+
+def test_each_event_of_the_page_has_the_fields_that_stand_there() -> None:
+    said, more = defaultdict[str, set[str]](set), set()
+    for line in LINES:
+        for event in DOCUMENTED:
+            if line.event is not None and fnmatchcase(event, line.event):
+                said[event] |= line.fields
+                if line.more:
+                    more.add(event)
+    assert said.keys() == DOCUMENTED.keys(), "an event that nothing logs"
+    wrong = {
+        event: said[event] ^ fields
+        for event, fields in DOCUMENTED.items()
+        if not (said[event] <= fields if event in more else said[event] == fields)
+    }
+    assert not wrong
+
+
+def test_each_kind_of_change_has_its_row() -> None:
+    kinds = {event.partition(".")[2] for event in DOCUMENTED if event.startswith("instance.")}
+    assert kinds == set(Kind) - {Kind.RESTORED}, "those that are restored are one line of the journal"
