@@ -1,17 +1,19 @@
-"""GET /services: everything, streamed in pieces with the event loop free between them, or a page of it."""
+"""GET /services: everything, a page of it, or what a filter means; streamed in pieces with the event loop free between them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import orjson
 from aiohttp import hdrs, web
 
+from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer
 from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.filters import FILTERS, Filter
 from discovery.rest.api.query import Table, parse
 from discovery.rest.api.requests import sent
 from discovery.rest.api.times import Times
@@ -24,13 +26,27 @@ _PER_TURN = 100
 _AT_ONCE = 8
 # Octets that are gathered before they are sent. A client that does not read costs us so many, beside what the kernel holds for it.
 _PIECE = 16 * 1024
-# Services in a page: the default, and the most. 100 with ten instances each take 10 ms.
+# Services in a page: the default, and the most.
 _PAGE = 100
 
 PARAMETERS: Table = {
+    **FILTERS,
+    "status": parameters.some_of(Status, "the instances of these statuses"),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     "after": parameters.text(64, "a service's name: the page begins behind it"),
 }
+
+
+class Wanted(NamedTuple):
+    """Which instances a request wants to see. `statuses` None: of any."""
+
+    filter: Filter
+    statuses: frozenset[str] | None
+
+    def has(self, entry: Entry, now: float) -> bool:
+        if self.statuses is not None and entry.status_at(now) not in self.statuses:
+            return False
+        return self.filter.matches(entry.instance)
 
 
 class Listing:
@@ -43,83 +59,134 @@ class Listing:
         self._turn = asyncio.Lock()
 
     async def services(self, request: web.Request) -> web.StreamResponse:
-        """All, streamed, or with `limit` (and `after`, a name) a page."""
+        """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
         asked = parse(sent(request).query, PARAMETERS)
-        if "limit" in asked or "after" in asked:
-            return await self._page(asked.get("after", ""), asked.get("limit", _PAGE))
+        wanted = Wanted(Filter.of(asked), asked.get("status"))
         response = web.StreamResponse()
         response.content_type = _JSON
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
             return response
-        pieces = self._pieces()
-        while octets := await self._next(pieces):
-            await response.write(octets)
+        if "limit" in asked or "after" in asked:
+            healthy = (await count_by_status(self._registry, self._clock))[Status.HEALTHY]
+            pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy)
+        else:
+            pieces = self._all(wanted)
+        more = True
+        while more:
+            octets, more = await self._next(pieces)
+            if octets:
+                await response.write(octets)
         await response.write_eof()
         return response
 
-    async def _next(self, pieces: Iterator[tuple[bytes, int]]) -> bytes:
-        """Some pieces together; empty at the end. One listing at a time: many must not take all turns of the loop."""
+    async def _next(self, pieces: Pieces) -> tuple[bytes, bool]:
+        """Some pieces together, and whether there are more. One listing at a time: many must not take all turns of the loop."""
         async with self._turn:
-            gathered, work = bytearray(), 0
+            gathered, work, more = bytearray(), 0, False
             for piece, cost in pieces:
                 gathered += piece
                 work += cost
                 if work >= _PER_TURN or len(gathered) > _PIECE:
+                    more = True
                     break
             await asyncio.sleep(0)
-            return bytes(gathered)
+            return bytes(gathered), more
 
-    async def _page(self, after: str, size: int) -> web.Response:
+    def _all(self, wanted: Wanted) -> Pieces:
+        """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
+        text = Text()
+        yield from self._services(list(self._registry.services), wanted, None, text)
+        totals = {
+            "totalServices": text.services,
+            "totalInstances": text.instances,
+            "totalHealthyInstances": text.healthy,
+        }
+        yield self._end(totals), 0
+
+    def _page(self, after: str, size: int, wanted: Wanted, healthy: int) -> Pieces:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
-        registry = self._registry
-        healthy = (await count_by_status(registry, self._clock))[Status.HEALTHY]
-        services = registry.page(after, size + 1)
-        now = self._clock()
-        content = {
-            "totalServices": len(registry.services),
-            "totalInstances": len(registry),
+        text = Text()
+        yield from self._services(self._behind(after), wanted, size, text)
+        totals = {
+            "totalServices": len(self._registry.services),
+            "totalInstances": len(self._registry),
             "totalHealthyInstances": healthy,
-            "services": {each.name: self._service(each, now) for each in services[:size]},
-            "next": services[size - 1].name if len(services) > size else None,
-            "timestamp": self._times.now(),
+            "next": text.last if text.is_cut else None,
         }
-        return Answer(200, orjson.dumps(content), index=registry.index).for_aiohttp()
+        yield self._end(totals), 0
 
-    def _service(self, service: Service, now: float) -> views.Json:
-        return {
-            "instanceCount": len(service.entries),
-            "healthyCount": len(service.healthy(now)),
-            "instances": [self._listed(entry, now) for entry in service.entries.values()],
-        }
+    def _behind(self, after: str) -> Iterator[str]:
+        """Folded names in their order, whatever comes or goes meanwhile."""
+        while services := self._registry.page(after, _PAGE):
+            for service in services:
+                yield (after := fold(service.name))
+
+    def _end(self, totals: views.Json) -> bytes:
+        return b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:]
+
+    def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
+        """`names`: folded. `most`: so many services and no more, None: all."""
+        yield b'{"services":{', 0
+        for name in names:
+            service = self._registry.services.get(name)
+            if service is None:
+                continue
+            for some, work in self._instances(service, wanted):
+                if some and not text.is_open and text.services == most:
+                    text.is_cut = True
+                    return
+                yield text.instances_of(service.name, some), work
+            yield text.end_of_service(), 1
+
+    def _instances(self, service: Service, wanted: Wanted) -> Iterator[tuple[list[views.Json], int]]:
+        """Some at a time, with the work that they were."""
+        entries, at_once = list(service.entries.values()), 1 if wanted.filter.meta else _AT_ONCE
+        for start in range(0, len(entries), at_once):
+            now, some = self._clock(), entries[start : start + at_once]
+            work = 0
+            if wanted != _EVERYTHING:
+                work = sum(map(wanted.filter.work, (entry.instance for entry in some)))
+                some = [entry for entry in some if wanted.has(entry, now)]
+            yield [self._listed(entry, now) for entry in some], work + len(some)
 
     def _listed(self, entry: Entry, now: float) -> views.Json:
         return views.listed(entry, now, self._times, self._registry.window(entry.instance))
 
-    def _pieces(self) -> Iterator[tuple[bytes, int]]:
-        """The list, each piece with the work that it was, counted in instances.
 
-        Totals and counts come after what they count. Services that go or come meanwhile may be in it or not.
-        """
-        services = instances = healthy = 0
-        yield b'{"services":{', 0
-        for key in list(self._registry.services):
-            service = self._registry.services.get(key)
-            if service is None:
-                continue
-            yield (b"," if services else b"") + orjson.dumps(service.name) + b':{"instances":[', 1
-            listed = alive = 0
-            for some in self._instances(service):
-                yield (b"," if listed else b"") + orjson.dumps(some)[1:-1], len(some)
-                listed += len(some)
-                alive += sum(view["isHealthy"] for view in some)
-            yield b"]," + orjson.dumps({"instanceCount": listed, "healthyCount": alive})[1:], 0
-            services, instances, healthy = services + 1, instances + listed, healthy + alive
-        totals = {"totalServices": services, "totalInstances": instances, "totalHealthyInstances": healthy}
-        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:], 0
+# Octets of JSON, each with the work that it was, counted in instances.
+Pieces = Iterator[tuple[bytes, int]]
+_EVERYTHING = Wanted(Filter(), None)
 
-    def _instances(self, service: Service) -> Iterator[list[views.Json]]:
-        entries = list(service.entries.values())
-        for start in range(0, len(entries), _AT_ONCE):
-            now = self._clock()
-            yield [self._listed(entry, now) for entry in entries[start : start + _AT_ONCE]]
+
+class Text:
+    """The services as JSON, and how many of what. `last`: the name of the last one. `is_open`: some of its instances have been listed, and
+    it has not ended. `is_cut`: there are more that would belong here.
+    """
+
+    def __init__(self) -> None:
+        self.services = self.instances = self.healthy = 0
+        self.last = ""
+        self.is_open = self.is_cut = False
+        self._listed = self._alive = 0
+
+    def instances_of(self, name: str, some: list[views.Json]) -> bytes:
+        """Some of its instances; a service without any is not listed."""
+        if not some:
+            return b""
+        before = b","
+        if not self.is_open:
+            before = (b"," if self.services else b"") + orjson.dumps(name) + b':{"instances":['
+            self.is_open, self.last, self._listed, self._alive = True, name, 0, 0
+            self.services += 1
+        self._listed += len(some)
+        self._alive += sum(view["isHealthy"] for view in some)
+        return before + orjson.dumps(some)[1:-1]
+
+    def end_of_service(self) -> bytes:
+        if not self.is_open:
+            return b""
+        self.is_open = False
+        self.instances += self._listed
+        self.healthy += self._alive
+        return b"]," + orjson.dumps({"instanceCount": self._listed, "healthyCount": self._alive})[1:]
