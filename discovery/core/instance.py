@@ -13,6 +13,7 @@ from discovery.core.check import Check
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
+from discovery.core.shared import shared
 from discovery.core.status import Status
 
 # A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
@@ -89,8 +90,8 @@ class Registration:
         return cls(
             name=label(name, "name"),
             ip=parse_ip(ip),
-            port=parse_port(port),
-            metadata=metadata_text.pack(metadata),
+            port=shared(parse_port(port)),
+            metadata=shared(metadata_text.pack(metadata)),
             tags=_tags(tags),
             ports=_ports(ports),
             protocol=_protocol(protocol),
@@ -207,7 +208,7 @@ def _ttl(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_TTL <= value <= MAX_TTL:
         raise InvalidField("ttl", f"must be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}")
-    return float(value)
+    return shared(float(value))
 
 
 def _max_answers(value: object) -> int | None:

@@ -4,6 +4,7 @@ not what is in them.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.event import Drained
 from discovery.core.instance import OPTIONS, Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.shared import shared
 
 Row = tuple[Any, ...]
 
@@ -77,6 +79,7 @@ def _instance(
     metadata: bytes,
     options: str,
 ) -> Instance:
+    name, port, metadata = sys.intern(name), shared(port), shared(metadata)  # as of those that register
     if options == _NO_OPTIONS:
         spec = Registration(name=name, ip=ip, port=port, metadata=metadata)
     else:
