@@ -21,8 +21,8 @@ from discovery.core.shared import shared
 Row = tuple[Any, ...]
 
 _PLAIN = Registration(name="", ip="", port=0)
-# Stored only where they differ from the default.
-_OPTIONS = [field for field, _ in OPTIONS]
+# Stored only where they differ from these.
+_DEFAULTS = [(field, getattr(_PLAIN, field)) for field, _ in OPTIONS]
 _NO_OPTIONS = "{}"
 
 
@@ -118,7 +118,7 @@ def tombstone(row: Row) -> tuple[Key, float]:
 
 
 def _options(spec: Registration) -> str:
-    options = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != getattr(_PLAIN, name)}
+    options = {name: value for name, default in _DEFAULTS if (value := getattr(spec, name)) != default}
     if spec.check is not None:
         options["check"] = spec.check.shown()
     return orjson.dumps(options).decode() if options else _NO_OPTIONS
