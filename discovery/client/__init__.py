@@ -13,20 +13,27 @@ from discovery.client.errors import (
     printable,
 )
 from discovery.client.event_stream import Connected, Disconnected, Event, Reset, events
+from discovery.client.instance import Instance
 from discovery.client.registry_client import RegistryClient
 from discovery.client.replies import Reply
+from discovery.client.resolver import NoInstance, Resolver
+from discovery.client.service import Service
 
 __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "Instance",
     "InvalidAddress",
+    "NoInstance",
     "NotARegistry",
     "Refused",
     "RegistryClient",
     "RegistryError",
     "Reply",
     "Reset",
+    "Resolver",
+    "Service",
     "Unreachable",
     "UnreadableToken",
     "events",

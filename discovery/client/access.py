@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from discovery.client.errors import InvalidAddress, UnreadableToken
 
 DEFAULT_URL = "http://127.0.0.1:3100"
+
+
+class Access(TypedDict, total=False):
+    """What RegistryClient takes, for those who make one."""
+
+    urls: str | Sequence[str] | None
+    token: str | None
+    token_file: str | Path | None
+    tls: str | Path | ssl.SSLContext | None
+    timeout: float
 
 
 class Servers:
@@ -62,21 +74,23 @@ class Token:
             token = os.environ.get("DISCOVERY_TOKEN") or None
             file = os.environ.get("DISCOVERY_TOKEN_FILE") or None
         self._token = token
-        self.file = None if file is None or token is not None else Path(file)
+        self._file = None if file is None or token is not None else Path(file)
         self._seen: tuple[int, int, int] | None = None
 
     def read(self) -> str | None:
-        """What to show now. It may read the file: not for an event loop when `file` is set. UnreadableToken."""
-        if self.file is None:
+        """What to show now. UnreadableToken. The file is small and on this host: it is read where it is needed, without a thread,
+        of which there are none when the interpreter ends and services deregister.
+        """
+        if self._file is None:
             return self._token
         try:
-            stat = self.file.stat()
+            stat = self._file.stat()
             seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
             if seen != self._seen:
-                self._token, self._seen = self.file.read_text("ascii").strip(), seen
+                self._token, self._seen = self._file.read_text("ascii").strip(), seen
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no ASCII text"
-            raise UnreadableToken(f"the token file {self.file} cannot be read: {reason}") from None
+            raise UnreadableToken(f"the token file {self._file} cannot be read: {reason}") from None
         if not self._token or not self._token.isprintable():
-            raise UnreadableToken(f"the token file {self.file} must have one line, the token")
+            raise UnreadableToken(f"the token file {self._file} must have one line, the token")
         return self._token

@@ -19,7 +19,7 @@ import aiohttp
 from discovery.client.errors import Attempt, NotARegistry, Refused, RegistryError, Unreachable
 from discovery.client.messages import Message, Messages
 from discovery.client.registry_client import Params, RegistryClient
-from discovery.client.replies import UNANSWERED, why
+from discovery.client.replies import UNANSWERED, index_of, why
 
 PATH = "/events"
 # The server sends a comment every 15 s, spread; two may be late.
@@ -57,12 +57,12 @@ class Reset:
 class Event:
     """One change. `instance`: what it is now, `before`: what it was, both as GET /instances/ID shows what was registered, or None.
 
-    `content`: the whole message, with `actor` and `timestamp`.
+    `service`: in lower case; None: of no service (zone files). `content`: the whole message, with `actor` and `timestamp`.
     """
 
     index: int
     kind: str
-    service: str
+    service: str | None
     instance: dict[str, Any] | None
     before: dict[str, Any] | None
     reason: str
@@ -73,15 +73,16 @@ Happening = Connected | Disconnected | Reset | Event
 
 
 async def events(
-    registry: RegistryClient, since: int | None = None, silence: float = SILENCE, **filters: str | int | None
+    registry: RegistryClient, since: int | Position | None = None, silence: float = SILENCE, **filters: str | int | None
 ) -> AsyncGenerator[Happening, None]:
-    """For ever; end it with `aclose`. `since`: an index to go on from, None: from now on.
+    """For ever; end it with `aclose`. `since`: an index to go on from, None: from now on. A Position is moved along, so that a later
+    call, with other filters say, goes on where this one ended.
 
     `filters`: `service` (names, comma separated), `kind`, `tag`, `zone`, `port`, and `meta.KEY`. `silence`: seconds without an octet
     after which a connection counts as broken.
     Unreachable when no server answers the first time, Refused when the request is (bad filter, missing right). NotARegistry.
     """
-    position = _Position(since)
+    position = since if isinstance(since, Position) else Position(since)
     first, pause = True, FIRST_PAUSE
     while True:
         try:
@@ -103,10 +104,10 @@ async def events(
         pause = min(LAST_PAUSE, pause * 2)
 
 
-class _Position:
+class Position:
     """Where a stream goes on. It is one server's: another counts for itself."""
 
-    def __init__(self, since: int | None) -> None:
+    def __init__(self, since: int | None = None) -> None:
         self.url: str | None = None
         self.since = since
         self.id = ""
@@ -118,10 +119,15 @@ class _Position:
         self.url = url
         return bool(self.id) or self.since is not None
 
+    def begins_at(self, response: aiohttp.ClientResponse) -> None:
+        """A server that says where the stream begins spares us a gap when it breaks before the first event."""
+        if not self.id and self.since is None:
+            self.since = index_of(response.headers)
+
 
 @asynccontextmanager
 async def _connected(
-    registry: RegistryClient, position: _Position, silence: float, filters: Params
+    registry: RegistryClient, position: Position, silence: float, filters: Params
 ) -> AsyncIterator[tuple[Connected, aiohttp.ClientResponse]]:
     """The stream of the first server that has one. Unreachable, or what the last one said: Refused, NotARegistry."""
     tried: list[Attempt] = []
@@ -139,12 +145,13 @@ async def _connected(
                 failure = error
             else:
                 registry.servers.answered(url)
+                position.begins_at(response)
                 yield Connected(url, resumed), response
                 return
     raise failure or Unreachable(tried)
 
 
-async def _read(response: aiohttp.ClientResponse, position: _Position) -> AsyncGenerator[Event | Reset, None]:
+async def _read(response: aiohttp.ClientResponse, position: Position) -> AsyncGenerator[Event | Reset, None]:
     messages = Messages()
     try:
         async for piece in response.content.iter_any():

@@ -6,7 +6,6 @@ passed over for the next; every request may be sent again, since registering, be
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +32,7 @@ Params = Mapping[str, str | int | float | None]
 class RegistryClient:
     """Use it as `async with RegistryClient() as registry`, or call `close` at the end.
 
+    >>> import asyncio
     >>> async def example():
     ...     async with RegistryClient() as registry:
     ...         await registry.request("POST", "/register", json={"name": "api", "ip": "127.0.0.1", "port": 3001})
@@ -162,7 +162,7 @@ class RegistryClient:
         limits: aiohttp.ClientTimeout,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        token = await asyncio.to_thread(self._token.read) if self._token.file else self._token.read()
+        token = self._token.read()
         authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())

@@ -32,8 +32,13 @@ class Reply:
     @property
     def index(self) -> int | None:
         """X-Registry-Index: what to wait from with `poll`."""
-        text = self.headers.get("X-Registry-Index", "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return index_of(self.headers)
+
+
+def index_of(headers: Mapping[str, str]) -> int | None:
+    """X-Registry-Index, if there is one."""
+    text = headers.get("X-Registry-Index", "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 async def read(response: aiohttp.ClientResponse, url: str) -> Reply:

@@ -1,0 +1,58 @@
+"""One instance of a service, as whoever wants to connect to it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HEALTHY, SUSPECT, FLAPPING = "healthy", "suspect", "flapping"
+# The registry's defaults, which it does not repeat for each instance.
+DEFAULT_WEIGHT, DEFAULT_PRIORITY = 100, 10
+
+
+@dataclass(frozen=True)
+class Instance:
+    """`ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among the same priority, both as in SRV records."""
+
+    service: str
+    ip: str
+    port: int
+    status: str = HEALTHY
+    id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    weight: int = DEFAULT_WEIGHT
+    priority: int = DEFAULT_PRIORITY
+    zone: str | None = None
+
+    @property
+    def address(self) -> str:
+        """
+        >>> Instance("api", "2001:db8::1", 3001).address
+        '[2001:db8::1]:3001'
+        """
+        return f"{self.host}:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """As it stands in a URL."""
+        return f"[{self.ip}]" if ":" in self.ip else self.ip
+
+    @classmethod
+    def of(cls, service: str, content: Mapping[str, Any]) -> Instance:
+        """From the JSON of /resolve and of events. KeyError, TypeError for what is none."""
+        return cls(
+            service=service,
+            ip=content["ip"],
+            port=int(content["port"]),
+            status=content["status"],
+            id=content.get("id", ""),
+            metadata=content.get("metadata") or {},
+            tags=tuple(content.get("tags", ())),
+            ports=content.get("ports") or {},
+            weight=content.get("weight", DEFAULT_WEIGHT),
+            priority=content.get("priority", DEFAULT_PRIORITY),
+            zone=content.get("zone"),
+        )
