@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
 from aiohttp import web
+
+from discovery.rest.api.times import Times
 
 JSON = "application/json"
 # On every answer: the registry's index, or that of the service that the answer is about.
@@ -23,3 +26,9 @@ class Answer(NamedTuple):
     def for_aiohttp(self) -> web.Response:
         headers = self.headers if self.index is None else {**self.headers, INDEX: str(self.index)}
         return web.Response(body=self.body, status=self.status, headers=headers, content_type=JSON)
+
+
+def stamped(content: dict[str, Any], times: Times) -> bytes:
+    """The JSON of an answer, which says when it was made; `content` is given the time."""
+    content["timestamp"] = times.now()
+    return orjson.dumps(content)

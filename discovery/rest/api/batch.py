@@ -16,6 +16,7 @@ from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.instance import Key
 from discovery.rest.api.errors import described
 from discovery.rest.api.schemas import RegisterBody, usual_key
+from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
@@ -32,6 +33,9 @@ _REGISTRATIONS_PER_TURN = 50
 # What is echoed of an item, and octets of JSON of each.
 _NAMING = ("name", "ip", "port", "id")
 _MAX_SHOWN = 128
+
+
+_FIELDS = Fields(RegisterBody)
 
 
 class Renewed:
@@ -80,7 +84,7 @@ def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:
 async def register_all(
     engine: Engine, items: Sequence[Any], by: Caller, count: Callable[[float], None], clock: Callable[[], float]
 ) -> list[Json]:
-    """A result for each item, in order: `status` (as POST /register has it) and `id`, or `code` and `message`.
+    """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or `code` and `message`.
 
     `count`: is told of each registration by its time, and refuses one too many.
     """
@@ -99,7 +103,10 @@ async def register_all(
         if isinstance(result, DiscoveryError):
             results[place] = _refused(result)
         else:
-            results[place] = {"status": HTTPStatus.CREATED, "id": result.id}
+            warnings = _FIELDS.warnings(items[place])
+            results[place] = {"status": HTTPStatus.CREATED, "id": result.id} | (
+                {"warnings": warnings} if warnings else {}
+            )
     return results
 
 

@@ -15,15 +15,17 @@ from discovery.core.maintenance import Scope
 from discovery.core.name import fold, label
 from discovery.core.status import Status
 from discovery.rest.api import views
-from discovery.rest.api.requests import asked_by, caller_of, key_in_path, read, sent
+from discovery.rest.api.requests import asked_by, caller_of, json_object, key_in_path, sent
 from discovery.rest.api.schemas import MaintenanceBody
 from discovery.rest.api.times import Times, iso
+from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registry import Registry
 from discovery.store.write import Write
 
 _JSON = "application/json"
+_FIELDS = Fields(MaintenanceBody)
 _EXAMPLE = "PUT /services/user-service/instances/{}?ip=127.0.0.1&port=3001"
 
 
@@ -68,11 +70,13 @@ class Operations:
 
     def _maintain(self, scope_of: ScopeOf) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            body = read(sent(request), MaintenanceBody)
+            content = json_object(sent(request))
+            body, warnings = MaintenanceBody.model_validate(content), _FIELDS.warnings(content)
             scope, wall = scope_of(request), self._times.wall()
             window = body.window(wall)
             await self._for_all(Maintain(scope, window), scope, caller_of(request))
-            return self._reply({"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)})
+            begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
+            return self._reply(begins | ({"warnings": warnings} if warnings else {}))
 
         return handle
 

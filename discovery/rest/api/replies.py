@@ -25,6 +25,9 @@ class Reply(BaseModel):
     timestamp: Time
 
 
+Warnings = Annotated[list[str], Field(examples=[["'tag' is not read here; did you mean tags?"]])]
+
+
 class Identity(BaseModel):
     id: str
     name: str
@@ -84,6 +87,7 @@ class Advice(Reply):
     message: str
     heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
     index: int
+    warnings: Perhaps[Warnings] = None
 
 
 class RegisterReply(Advice):
@@ -109,6 +113,7 @@ class HeartbeatsReply(Reply):
     unknown: list[Missed]
     heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
     index: int
+    warnings: Perhaps[Warnings] = None
 
 
 class RegistrationResult(BaseModel):
@@ -118,6 +123,7 @@ class RegistrationResult(BaseModel):
     id: str | None = None
     code: str | None = None
     message: str | None = None
+    warnings: Perhaps[Warnings] = None
 
 
 class RegistrationsReply(Reply):
@@ -125,6 +131,7 @@ class RegistrationsReply(Reply):
     results: list[RegistrationResult]
     heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
     index: int
+    warnings: Perhaps[Warnings] = None
 
 
 class Explained(BaseModel):
@@ -203,6 +210,7 @@ class MaintenanceReply(Reply):
     port: Perhaps[Port] = None
     reason: Perhaps[str] = None
     until: Perhaps[Time] = None
+    warnings: Perhaps[Warnings] = None
 
 
 class NamedWindow(Window):

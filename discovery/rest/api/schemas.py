@@ -1,6 +1,6 @@
 """The bodies of requests: their shape. What the values mean is checked by `core`, so that every way in has the same rules.
 
-Unknown fields are ignored, as the original did: its clients send more than it reads.
+Unknown fields are accepted, as the original did: its clients send more than it reads. `unknown_fields` names them in the reply.
 """
 
 from __future__ import annotations

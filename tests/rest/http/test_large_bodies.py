@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.handlers import Handlers
+from discovery.rest.api.registering import Registering
 from discovery.rest.api.requests import MAX_BODY, Request
 from discovery.rest.http import bodies as module
 from discovery.rest.http import server
@@ -40,7 +40,7 @@ class Desk:
         self.asked = 0
         self.go = asyncio.Event()
 
-    async def registrations(self, _: Handlers, request: Request) -> Answer:
+    async def registrations(self, _: Registering, request: Request) -> Answer:
         self.asked += 1
         await self.go.wait()
         return Answer(200, json.dumps({"size": len(request.body)}).encode())
@@ -49,7 +49,7 @@ class Desk:
 @pytest.fixture(name="desk")
 async def _desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
-    monkeypatch.setattr(Handlers, "registrations", lambda handlers, request: desk.registrations(handlers, request))
+    monkeypatch.setattr(Registering, "registrations", lambda handlers, request: desk.registrations(handlers, request))
     return desk
 
 

@@ -1,0 +1,189 @@
+"""What services say of themselves: registrations and heartbeats, one by one and many at once.
+
+It never ends, so it is answered without aiohttp where nobody has to see every request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from random import Random
+from typing import Any
+
+import orjson
+
+from discovery.core.errors import InvalidField
+from discovery.core.instance import Registration
+from discovery.core.lease import Lease
+from discovery.rest.api import views
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.batch import register_all, renew_all
+from discovery.rest.api.requests import PlainHandler, Request, json_object
+from discovery.rest.api.schemas import (
+    MAX_BATCH,
+    MAX_REGISTRATIONS,
+    HeartbeatBody,
+    HeartbeatsBody,
+    RegisterBody,
+    RegistrationsBody,
+    usual_key,
+)
+from discovery.rest.api.times import Times
+from discovery.rest.api.unknown_fields import Fields
+from discovery.store.engine import Engine
+from discovery.store.errors import UnknownInstance
+from discovery.store.registration import Register, Upsert
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+
+_REGISTER = Fields(RegisterBody)
+_UPSERT = Fields(RegisterBody, HeartbeatBody)
+_HEARTBEAT = Fields(HeartbeatBody)
+_MANY = Fields(RegistrationsBody, HeartbeatsBody)
+
+
+class Registering:
+    """`clock`: monotonic seconds, the registry's. The rest is as `Handlers` has it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        engine: Engine,
+        clock: Callable[[], float],
+        times: Times,
+        random: Random,
+        count_registration: Callable[[str, float], None],
+        note_refused: Callable[[Request, int, str], None],
+    ) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._clock = clock
+        self._times = times
+        self._random = random
+        self._count_registration = count_registration
+        self._note_refused = note_refused
+
+    def plain(self) -> dict[tuple[str, str], PlainHandler]:
+        """By method and path."""
+        return {
+            ("POST", "/register"): self.register,
+            ("POST", "/registrations"): self.registrations,
+            ("POST", "/heartbeat"): self.heartbeat,
+            ("POST", "/heartbeats"): self.heartbeats,
+            ("PUT", "/instances"): self.upsert,
+        }
+
+    async def register(self, request: Request) -> Answer:
+        self._count_registration(request.caller.address, self._clock())
+        sent = json_object(request)
+        spec = RegisterBody.model_validate(sent).registration()
+        instance = await self._engine.submit(Register(spec), request.caller)
+        content = {
+            "message": "Service registered successfully",
+            "instance": views.registered(instance),
+            **self._advice(instance.ttl),
+            **_warnings(_REGISTER, sent),
+        }
+        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{instance.id}"})
+
+    async def registrations(self, request: Request) -> Answer:
+        """Many at once. One that is refused or malformed is told of in its place and fails nobody else."""
+        sent = json_object(request)
+        items = RegistrationsBody.model_validate(sent).instances
+        if len(items) > MAX_REGISTRATIONS:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
+        count = partial(self._count_registration, request.caller.address)
+        results = await register_all(self._engine, items, request.caller, count, self._clock)
+        refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
+        if refused:
+            self._note_refused(request, len(refused), refused[0]["message"])
+        content = {
+            "registered": len(results) - len(refused),
+            "results": results,
+            **self._advice(self._registry.lease_ttl),
+            **_warnings(_MANY, sent),
+        }
+        return Answer(200, stamped(content, self._times))
+
+    def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
+        content = json_object(request, orjson.loads)  # no number of a heartbeat is longer than a port
+        try:  # the usual spelling, found as it is
+            key = usual_key(content)
+        except (KeyError, TypeError, AttributeError):
+            key = None
+        if key is not None:
+            try:
+                entry = self._engine.renew(key, request.caller)
+            except UnknownInstance:
+                pass  # perhaps in another spelling; `suppress` would take as long as the renewal
+            else:
+                renewed = self._renewed(entry)
+                if len(content) > len(key):
+                    renewed |= _warnings(_HEARTBEAT, content)
+                return Answer(200, stamped(renewed, self._times))
+        body = HeartbeatBody.model_validate(content)
+        if body.with_registration:
+            return self.upsert(request)
+        renewed = self._renewed(self._engine.renew(body.key(), request.caller)) | _warnings(_HEARTBEAT, content)
+        return Answer(200, stamped(renewed, self._times))
+
+    async def upsert(self, request: Request) -> Answer:
+        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
+        sent = json_object(request)
+        spec = RegisterBody.model_validate(sent).registration()
+        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
+        if known is not None and self._says_nothing_new(known, spec):
+            entry = self._engine.renew(spec.key, request.caller)
+        else:
+            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
+                self._engine.renew(spec.key, request.caller)
+            self._count_registration(request.caller.address, self._clock())
+            instance = await self._engine.submit(Upsert(spec), request.caller)
+            # It may be gone again, while the disk was waited for: what was done is answered all the same.
+            entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
+        content = self._renewed(entry) | _warnings(_UPSERT, sent)
+        content["instance"] |= views.registered(entry.instance)
+        if known is not None:
+            return Answer(200, stamped(content, self._times))
+        content["message"] = "Service registered successfully"
+        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{entry.instance.id}"})
+
+    def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
+        same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)
+        return same and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
+
+    async def heartbeats(self, request: Request) -> Answer:
+        sent = json_object(request)
+        items = HeartbeatsBody.model_validate(sent).instances
+        if len(items) > MAX_BATCH:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
+        renewed = await renew_all(self._engine, items, request.caller)
+        if renewed.unknown:
+            self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
+        content = {
+            "updated": renewed.updated,
+            "unknown": renewed.unknown,
+            **self._advice(renewed.shortest or self._registry.lease_ttl),
+            **_warnings(_MANY, sent),
+        }
+        return Answer(200, stamped(content, self._times))
+
+    def _renewed(self, entry: Entry) -> views.Json:
+        return {
+            "message": "Heartbeat updated",
+            "instance": views.renewed(entry, self._clock(), self._times),
+            **self._advice(entry.lease.ttl),
+        }
+
+    def _advice(self, ttl: float) -> dict[str, Any]:
+        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
+        interval = ttl * 1000 / 3 * self._random.uniform(0.9, 1.1)
+        return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
+
+
+def _warnings(fields: Fields, sent: Iterable[str]) -> views.Json:
+    """For the reply; nothing when there is nothing to say."""
+    found = fields.warnings(sent)
+    return {"warnings": found} if found else {}

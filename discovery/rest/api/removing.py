@@ -1,0 +1,94 @@
+"""Deregistrations: of one instance, of a service, of everything."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from discovery.core.caller import Caller
+from discovery.core.instance import Instance, Key
+from discovery.core.name import fold, label
+from discovery.rest.api import views
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.requests import asked_by, caller_of, key_in_path
+from discovery.rest.api.times import Times
+from discovery.store.engine import Engine
+from discovery.store.registration import Deregister, DeregisterMany
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.store.transaction import MAX_EVENTS
+
+# Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 100 instances each.
+_UNDER_WAY = 16
+_DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
+
+
+class Removing:
+    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._times = times
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.delete("/instances/{id}", self.deregister_by_id),
+            web.delete("/services/{name}", self.deregister_service),
+            web.delete("/services/{name}/instances", self.deregister),
+            web.post("/admin/clear", self.clear),
+        ]
+
+    async def deregister(self, request: web.Request) -> web.Response:
+        key = key_in_path(request, _DELETE_EXAMPLE)
+        return await self._deregister(key, request)
+
+    async def deregister_by_id(self, request: web.Request) -> web.Response:
+        return await self._deregister(request.match_info["id"], request)
+
+    async def _deregister(self, which: Key | str, request: web.Request) -> web.Response:
+        instance = await self._engine.submit(Deregister(which, asked_by(request)), caller_of(request))
+        content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    async def deregister_service(self, request: web.Request) -> web.Response:
+        name = label(request.match_info["name"], "name")
+        service = self._registry.service(name)
+        entries = list(service.entries.values()) if service else []
+        removed = await self._deregister_all(entries, asked_by(request), fold(name), caller_of(request))
+        content = {
+            "message": "Service deregistered successfully",
+            "serviceName": service.name if service else name,
+            "instancesRemoved": removed,
+        }
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """All that is registered now."""
+        services = list(self._registry.services)
+        reason = f"cleared, {asked_by(request)}"
+        removed = await self._deregister_all(list(self._registry), reason, None, caller_of(request))
+        content = {
+            "message": "Registry cleared",
+            "servicesRemoved": sum(name not in self._registry.services for name in services),
+            "instancesRemoved": removed,
+        }
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    async def _deregister_all(self, entries: list[Entry], reason: str, service: str | None, caller: Caller) -> int:
+        """Some at a time, each in a turn of its own, so that a large table does not hold the event loop. How many there were.
+
+        `entries` is emptied: the last reference to so many must not go in one turn.
+        """
+        entries.reverse()
+        removed, under_way = 0, list[asyncio.Future[list[Instance]]]()
+        while True:
+            keys = tuple(entry.instance.spec.key for entry in entries[: -MAX_EVENTS - 1 : -1])
+            del entries[-MAX_EVENTS:]
+            write = DeregisterMany(keys, reason, service)
+            under_way.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+            await asyncio.sleep(0)  # they are made safe together
+            if not entries or len(under_way) == _UNDER_WAY:
+                removed += sum(map(len, await asyncio.gather(*under_way)))
+                under_way.clear()
+            if not entries:
+                return removed
