@@ -28,6 +28,23 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
+    "Asking a running registry": (
+        Command("get", "discovery.cli.get:get", "show services, instances, hosts, or one of them"),
+        Command("resolve", "discovery.cli.resolve:resolve", "show whom clients are given, over HTTP or DNS"),
+    ),
+    "Changing what is registered": (
+        Command("register", "discovery.cli.register:register", "register an instance"),
+        Command(
+            "deregister", "discovery.cli.register:deregister", "take an instance, or a service, out of the registry"
+        ),
+        Command(
+            "drain",
+            "discovery.cli.drain:drain",
+            "take instances out of the answers, and wait until it is safe to stop them",
+        ),
+        Command("undrain", "discovery.cli.drain:undrain", "let drained instances back into the answers"),
+        Command("maintenance", "discovery.cli.maintenance:maintenance", "begin, end and list maintenance windows"),
+    ),
     "The server": (
         Command("serve", "discovery.cli.serve:serve", "run the registry, HTTP and DNS; also without a command"),
         Command("settings", "discovery.cli.settings:settings", "show every setting: its value, default and source"),

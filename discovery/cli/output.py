@@ -40,6 +40,10 @@ STYLES = {
 }
 
 
+# Characters of a column that may fold: narrower is unreadable.
+_LEAST_FOLDED = 12
+
+
 class Column(NamedTuple):
     """`key` of the rows, its heading in capitals. `wide`: only with -o wide. `fold`: may break over lines where there is little room."""
 
@@ -91,11 +95,21 @@ def as_yaml(data: Any) -> str:
 
 
 def put_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """On a terminal that is too narrow, lines run over rather than lose an address that somebody needs."""
     if sys.stdout.isatty():
-        console().print(table(rows, columns))
+        screen = console()
+        screen.width = max(screen.width, _least_width(rows, columns))
+        screen.print(table(rows, columns))
     else:
         for line in plain_table(rows, columns):
             print(line)
+
+
+def _least_width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
+    widest = [max(len(column.heading), *(len(cell(row.get(column.key))) for row in rows)) for column in columns]
+    return sum(
+        2 + (min(width, _LEAST_FOLDED) if column.fold else width) for width, column in zip(widest, columns, strict=True)
+    )
 
 
 def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:
@@ -143,6 +157,11 @@ def cell(value: Any) -> str:
     return json.dumps(value)
 
 
+def put_line(text: str) -> None:
+    """A sentence of what was done."""
+    print(escaped(text))
+
+
 def say(text: str) -> None:
     """A message, on standard error: standard output is for what was asked for."""
     if text:
@@ -154,3 +173,14 @@ def console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
     return Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def put_record(record: Row, output: str, *, name: str) -> None:
+    """One thing with everything known of it: a line each."""
+    if output in ("table", "wide"):
+        put_rows([{"field": key, "value": value} for key, value in record.items()], _RECORD, output, name="field")
+    else:
+        put_rows([record], (), output, name=name, whole=record)
+
+
+_RECORD = (Column("field"), Column("value", fold=True))

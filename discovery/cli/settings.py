@@ -20,9 +20,9 @@ _WIDTH = 118
 
 _COLUMNS = (
     Column("setting"),
-    Column("value", fold=True),
     Column("from"),
     Column("default", fold=True),
+    Column("value", fold=True),
     Column("description", fold=True, wide=True),
 )
 

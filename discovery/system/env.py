@@ -77,10 +77,10 @@ class Endpoint(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
-def endpoint(what: str, purpose: str) -> Callable[[object], object]:
+def endpoint(what: str, purpose: str, standard: int = DNS_PORT) -> Callable[[object], object]:
     """Reads `IP`, `IP:PORT` or `[IPv6]:PORT`; what is no string is left to the field's own check.
 
-    `what` it is, and the `purpose` that it can serve, are for the error.
+    `what` it is, and the `purpose` that it can serve, are for the error. `standard`: the port where none is written.
     """
 
     def read(value: object) -> object:
@@ -91,7 +91,7 @@ def endpoint(what: str, purpose: str) -> Callable[[object], object]:
             ip = ipaddress.ip_address((match[1] or match[2] or match[4]) if match else "")
         except ValueError:
             raise ValueError(f"{value!r} is no {what}; write IP, IP:PORT or [IPv6]:PORT") from None
-        port = int(match[3] or DNS_PORT) if match else DNS_PORT
+        port = int(match[3] or standard) if match else standard
         if ip.is_unspecified or not 1 <= port <= 65535:
             raise ValueError(f"{value!r} is no address and port that can be {purpose}")
         return Endpoint(str(ip), port)

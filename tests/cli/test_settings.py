@@ -100,7 +100,7 @@ def test_the_forms_hold_the_same(capsys: Captured) -> None:
     assert capsys.readouterr().out.split() == [row["setting"] for row in found]
     assert cli.main(["settings"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["SETTING", "VALUE", "FROM", "DEFAULT"]
+    assert head.split() == ["SETTING", "FROM", "DEFAULT", "VALUE"]
     assert [line.split()[0] for line in lines] == [row["setting"] for row in found]
 
 

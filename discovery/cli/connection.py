@@ -1,0 +1,129 @@
+"""Asking the registry that DISCOVERY_URL names: one question, one event loop; what goes wrong is one line with the right status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from cyclopts import Parameter
+
+from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryError, UnreadableToken
+from discovery.core.errors import DiscoveryError
+from discovery.system.env import SettingsError
+
+T = TypeVar("T")
+Json = dict[str, Any]
+Pairs = Sequence[tuple[str, str]]
+# The fields that an answer must have, and their types: the ones that the command reads.
+Shape = Mapping[str, "type | UnionType"]
+INSTANCE: Shape = {"id": str, "ip": str, "port": int}
+
+# Services a request: the server's own most.
+_PAGE = 100
+_SERVICES: Shape = {"services": dict, "totalServices": int}
+# The server's codes for what it does not know: it is older than this command.
+_UNKNOWN_TO_IT = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "PARAMETER_UNKNOWN")
+
+
+class Failed(DiscoveryError):
+    """What was asked for was not to be had. Exit status 1."""
+
+
+def ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
+    """SettingsError for a DISCOVERY_URL or a token that cannot be used; Failed for the rest."""
+    try:
+        return asyncio.run(_ask(question))
+    except (InvalidAddress, UnreadableToken) as error:
+        raise SettingsError(f"DISCOVERY_URL, DISCOVERY_TOKEN_FILE: {error}") from None
+    except Refused as error:
+        raise Failed(_refused(error)) from None
+    except RegistryError as error:
+        raise Failed(str(error)) from None
+
+
+async def _ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
+    async with RegistryClient() as registry:
+        return await question(registry)
+
+
+def _refused(error: Refused) -> str:
+    if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):
+        return f"this registry is older than this command, which asks for what it does not have: {error}"
+    return str(error)
+
+
+async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: Shape) -> Json:
+    """The answer, a JSON object with these fields. Failed where it is another, as of some other program that speaks JSON."""
+    reply = await registry.request(method, path, json=body)
+    content = reply.content
+    if isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in has.items()):
+        return content
+    raise Failed(
+        f"{reply.url} is no registry: its answer to {method} {path.partition('?')[0]} has no {' and '.join(has)}; is DISCOVERY_URL right?"
+    )
+
+
+async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: Shape) -> Json:
+    """As `send`. A name may come several times in the query."""
+    return await send(registry, "GET", f"{path}?{urlencode(pairs)}" if pairs else path, has=has)
+
+
+async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Json]:
+    """Each as `{name, instanceCount, healthyCount, instances}`, in the order of their names; read page by page."""
+    after: str | None = ""
+    while after is not None:
+        page = await get(registry, "/services", [*pairs, ("limit", str(_PAGE)), ("after", after)], has=_SERVICES)
+        for name, service in page["services"].items():
+            yield {"name": name, **service}
+        after = page.get("next")
+
+
+async def one_service(registry: RegistryClient, name: str) -> Json:
+    """As in `all_services`. Failed when there is none of that name."""
+    folded = name.lower()
+    # Names are ASCII: nothing lies between this and the name itself.
+    before = f"{folded[:-1]}{chr(max(0, ord(folded[-1]) - 1))}\x7f" if folded else ""
+    page = await get(registry, "/services", [("limit", "1"), ("after", before)], has=_SERVICES)
+    for found, service in page["services"].items():
+        if found.lower() == folded:
+            return {"name": found, **service}
+    raise Failed(f"no service {name} is registered; `discovery get services` lists those that are")
+
+
+def in_path(text: str) -> str:
+    return quote(text, safe="")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    tag: Annotated[
+        tuple[str, ...], Parameter(help="only those with this tag; several: with all", consume_multiple=False)
+    ] = ()
+    zone: Annotated[str | None, Parameter(help="only those of this locality")] = None
+    meta: Annotated[
+        tuple[str, ...], Parameter(help="only those with KEY=VALUE in the metadata", consume_multiple=False)
+    ] = ()
+    port: Annotated[int | None, Parameter(help="only those at this port")] = None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """For a query. SettingsError."""
+        found = [("tag", tag) for tag in self.tag]
+        if self.zone is not None:
+            found.append(("zone", self.zone))
+        if self.port is not None:
+            found.append(("port", str(self.port)))
+        return found + [(f"meta.{key}", value) for key, value in key_values(self.meta, "--meta")]
+
+
+def key_values(pairs: Sequence[str], option: str) -> list[tuple[str, str]]:
+    """`KEY=VALUE` each. SettingsError."""
+    found = [pair.partition("=") for pair in pairs]
+    for key, separator, _ in found:
+        if not key or not separator:
+            raise SettingsError(f"{option} {key}: write KEY=VALUE")
+    return [(key, value) for key, _, value in found]

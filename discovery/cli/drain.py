@@ -1,0 +1,86 @@
+"""`discovery drain` and `undrain`: instances leave the answers, alive, and come back. `drain` ends when no cache can hold them any more."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import Json, ask, in_path, send
+from discovery.cli.output import Format, console, put_data, put_line
+from discovery.cli.register import named
+from discovery.cli.targets import Host, Ip, Port, Word, instances_of
+from discovery.cli.times import epoch
+from discovery.client import RegistryClient
+
+
+def drain(
+    target: Word = None,
+    /,
+    *,
+    ip: Ip = None,
+    port: Port = None,
+    host: Host = None,
+    no_wait: Annotated[bool, Parameter(help="do not wait until it is safe to stop them")] = False,
+    output: Format = "table",
+) -> None:
+    replies, wait = ask(lambda registry: _set(registry, "PUT", target, ip, port, host))
+    _show([f"draining {named(reply['instance'])}" for reply in replies], replies, output)
+    if not no_wait and wait > 0:
+        _wait(wait)
+    if output in ("table", "wide"):
+        put_line(f"{'safe to stop after ' + _last(replies) if no_wait else 'safe to stop: no cache holds it any more'}")
+
+
+def undrain(
+    target: Word = None, /, *, ip: Ip = None, port: Port = None, host: Host = None, output: Format = "table"
+) -> None:
+    replies, _ = ask(lambda registry: _set(registry, "DELETE", target, ip, port, host))
+    _show([f"no longer draining {named(reply['instance'])}" for reply in replies], replies, output)
+
+
+async def _set(
+    registry: RegistryClient, method: str, word: str | None, ip: str | None, port: int | None, host: str | None
+) -> tuple[list[Json], float]:
+    """The replies, and the seconds until all of them are safe to stop, by the server's clock."""
+    replies: list[Any] = [
+        await send(
+            registry, method, f"/instances/{in_path(each['id'])}/drain", has={"instance": dict, "timestamp": str}
+        )
+        for each in await instances_of(registry, word, ip, port, host)
+    ]
+    waits = [epoch(reply["safeAfter"]) - epoch(replies[-1]["timestamp"]) for reply in replies if "safeAfter" in reply]
+    return replies, max(waits, default=0.0)
+
+
+def _show(lines: list[str], replies: list[Json], output: str) -> None:
+    if output in ("json", "yaml"):
+        put_data(replies, output)
+    elif output == "name":
+        for reply in replies:
+            put_line(reply["instance"]["id"])
+    else:
+        for line in lines:
+            put_line(line)
+
+
+def _last(replies: list[Json]) -> str:
+    return max(str(reply["safeAfter"]) for reply in replies)
+
+
+def _wait(seconds: float) -> None:
+    """With a bar on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        time.sleep(seconds)
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("waiting for caches"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task("", total=seconds)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(0.1, left))
+            progress.update(task, completed=seconds - left)

@@ -1,0 +1,139 @@
+"""`discovery get services|instances|hosts|service NAME|instance ID`: what is registered, healthy or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import INSTANCE as SHAPE
+from discovery.cli.connection import Filters, Json, all_services, ask, in_path, one_service
+from discovery.cli.connection import get as get_json
+from discovery.cli.groups import group
+from discovery.cli.output import Column, Format, put_record, put_rows
+from discovery.cli.times import span
+from discovery.client import RegistryClient
+
+get = group("get")
+
+Status = Annotated[
+    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping"] | None,
+    Parameter(help="only those with this status"),
+]
+INSTANCE = (
+    Column("service", fold=True),
+    Column("address"),
+    Column("status"),
+    Column("lastBeat", right=True),
+    Column("zone", fold=True),
+    Column("tags", fold=True),
+    Column("id", wide=True),
+    Column("weight", wide=True),
+    Column("registeredAt", wide=True),
+    Column("metadata", wide=True, fold=True),
+)
+_SERVICE = (
+    Column("service", fold=True),
+    Column("healthy"),
+    Column("others", fold=True),
+    Column("zones", wide=True, fold=True),
+    Column("tags", wide=True, fold=True),
+)
+_HOST = (
+    Column("host"),
+    Column("healthy"),
+    Column("others", fold=True),
+    Column("services", fold=True),
+)
+_NOBODY = "nothing is registered that matches"
+
+
+@get.command
+def services(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
+    """every service, and how many of its instances are healthy"""
+    found = ask(lambda registry: _services(registry, status, filters))
+    put_rows([_service(each) for each in found], _SERVICE, output, name="service", whole=found, empty=_NOBODY)
+
+
+@get.command
+def instances(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
+    """every instance of every service"""
+    found = [
+        each for service in ask(lambda registry: _services(registry, status, filters)) for each in service["instances"]
+    ]
+    put_rows([row(each) for each in found], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
+
+
+@get.command
+def hosts(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
+    """every address, and what is registered there"""
+    found: dict[str, list[Json]] = {}
+    for service in ask(lambda registry: _services(registry, status, filters)):
+        for each in service["instances"]:
+            found.setdefault(each["ip"], []).append(each)
+    rows = [_host(ip, at) for ip, at in sorted(found.items())]
+    whole = [{"ip": ip, "instances": at} for ip, at in sorted(found.items())]
+    put_rows(rows, _HOST, output, name="host", whole=whole, empty=_NOBODY)
+
+
+@get.command
+def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: Format = "table") -> None:
+    """the instances of one service"""
+    found = ask(lambda registry: one_service(registry, name))
+    put_rows([row(each) for each in found["instances"]], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
+
+
+@get.command
+def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output: Format = "table") -> None:
+    """one instance, with everything that is known of it"""
+    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=SHAPE))
+    put_record(found, output, name="id")
+
+
+def row(instance: Json) -> Json:
+    """An instance of a service's list, for a table."""
+    return {
+        **instance,
+        "service": instance["name"],
+        "address": address(instance),
+        "lastBeat": f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago",
+    }
+
+
+def address(instance: Json) -> str:
+    ip = str(instance["ip"])
+    return f"[{ip}]:{instance['port']}" if ":" in ip else f"{ip}:{instance['port']}"
+
+
+async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
+    pairs = (filters or Filters()).pairs()
+    if status is not None:
+        pairs.append(("status", status))
+    return [each async for each in all_services(registry, pairs)]
+
+
+def _service(service: Json) -> Json:
+    instances = service["instances"]
+    return {
+        "service": service["name"],
+        **_counts(instances),
+        "zones": _each(each.get("zone") for each in instances),
+        "tags": _each(tag for each in instances for tag in each.get("tags", ())),
+    }
+
+
+def _host(ip: str, instances: list[Json]) -> Json:
+    return {"host": ip, **_counts(instances), "services": _each(each["name"] for each in instances)}
+
+
+def _counts(instances: list[Json]) -> Json:
+    """`2 of 3`, and how it is with the others."""
+    statuses = Counter(each["status"] for each in instances)
+    others = [f"{count} {status}" for status, count in sorted(statuses.items()) if status != "healthy"]
+    return {"healthy": f"{statuses['healthy']} of {len(instances)}", "others": ", ".join(others)}
+
+
+def _each(values: Iterable[Any]) -> list[Any]:
+    return sorted({value for value in values if value is not None})

@@ -1,0 +1,83 @@
+"""`discovery maintenance begin|end|list`: a service or an instance is out of the answers for a while, and says why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import Json, Shape, ask, get, in_path, send
+from discovery.cli.get import address
+from discovery.cli.groups import group
+from discovery.cli.output import Column, Format, put_line, put_rows
+from discovery.cli.targets import Ip, Port, Word, instances_of
+from discovery.cli.times import TIMES, as_seconds, as_time
+from discovery.client import Refused, RegistryClient
+from discovery.rest.api.times import iso
+from discovery.system.env import SettingsError
+
+maintenance = group("maintenance")
+
+_COLUMNS = (Column("service", fold=True), Column("address"), Column("until"), Column("reason", fold=True))
+
+
+@maintenance.command
+def begin(
+    target: Word = None,
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="why, for everybody who asks")],
+    for_: Annotated[
+        float | None, Parameter(name="--for", converter=as_seconds, help="how long: 90s, 30m, 2h; 30 days at the most")
+    ] = None,
+    until: Annotated[float | None, Parameter(converter=as_time, help=f"or its end: {TIMES.partition(', ')[2]}")] = None,
+    ip: Ip = None,
+    port: Port = None,
+) -> None:
+    """take a service, with those who register later, or an instance out of the answers"""
+    if (for_ is None) == (until is None):
+        raise SettingsError("--for, --until: give one of them")
+    body: Json = {"reason": reason} | ({"seconds": for_} if until is None else {"until": iso(until)})
+    for path, reply in ask(lambda registry: _at(registry, "PUT", target, ip, port, body)):
+        put_line(f"{path} is in maintenance until {reply['until']}: {reply['reason']}")
+
+
+@maintenance.command
+def end(target: Word = None, /, *, ip: Ip = None, port: Port = None) -> None:
+    """let it come back before its time"""
+    for path, _ in ask(lambda registry: _at(registry, "DELETE", target, ip, port, None)):
+        put_line(f"{path} is no longer in maintenance")
+
+
+@maintenance.command(name="list")
+def list_(*, output: Format = "table") -> None:
+    """every window there is"""
+    windows = ask(lambda registry: get(registry, "/maintenance", has={"windows": list}))["windows"]
+    rows = [
+        {**each, "service": each["serviceName"], "address": address(each) if "ip" in each else "all"}
+        for each in windows
+    ]
+    put_rows(rows, _COLUMNS, output, name="service", whole=windows, empty="nothing is in maintenance")
+
+
+async def _at(
+    registry: RegistryClient, method: str, word: str | None, ip: str | None, port: int | None, body: Json | None
+) -> list[tuple[str, Any]]:
+    """What it is about, and the reply: once for a whole service, else for each instance."""
+    has: Shape = {"message": str} if body is None else {"until": str, "reason": str}
+    if word is None:
+        raise SettingsError("a service's name or an instance's id is missing")
+    if ip is None and port is None:
+        try:
+            path = f"/instances/{in_path(word)}/maintenance"
+            return [(word, await send(registry, method, path, body, has=has))]
+        except Refused as error:
+            if error.code != "INSTANCE_UNKNOWN":
+                raise
+        path = f"/services/{in_path(word)}/maintenance"
+        return [(word, await send(registry, method, path, body, has=has))]
+    found = await instances_of(registry, word, ip, port)
+    paths = [(each, f"/instances/{in_path(each['id'])}/maintenance") for each in found]
+    return [
+        (f"{each['name']} {address(each)}", await send(registry, method, path, body, has=has)) for each, path in paths
+    ]

@@ -1,0 +1,78 @@
+"""`discovery register` and `discovery deregister`: one instance, by hand or from a script."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import Failed, Json, ask, in_path, key_values, send
+from discovery.cli.get import address
+from discovery.cli.output import Format, put_data, put_line, put_rows
+from discovery.cli.targets import Ip, Port, Word, instances_of
+from discovery.cli.times import as_seconds
+from discovery.client import RegistryClient
+
+
+def register(
+    name: Annotated[str, Parameter(help="of the service")],
+    /,
+    *,
+    ip: Annotated[str, Parameter(help="where it can be reached")],
+    port: Annotated[int, Parameter(help="where it listens")],
+    ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None,
+    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = (),
+    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = (),
+    zone: Annotated[str | None, Parameter(help="its locality")] = None,
+    weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None,
+    priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None,
+    id: Annotated[str | None, Parameter(help="its own id")] = None,
+    output: Format = "table",
+) -> None:
+    optional = {"ttl": ttl, "tags": list(tag), "metadata": dict(key_values(meta, "--meta")), "zone": zone}
+    optional |= {"weight": weight, "priority": priority, "id": id}
+    body: Json = {"name": name, "ip": ip, "port": port} | {key: value for key, value in optional.items() if value}
+    reply = ask(lambda registry: _register(registry, body))
+    if output in ("json", "yaml"):
+        put_data(reply, output)
+    elif output == "name":
+        put_rows([reply["instance"]], (), output, name="id")
+    else:
+        every = reply["heartbeatIntervalMs"] / 1000
+        put_line(f"registered {named(reply['instance'])}; it has to send a heartbeat every {every:.1f} s")
+
+
+async def _register(registry: RegistryClient, body: Json) -> Json:
+    return await send(registry, "POST", "/register", body, has={"instance": dict, "heartbeatIntervalMs": int})
+
+
+def deregister(
+    target: Word = None,
+    /,
+    *,
+    ip: Ip = None,
+    port: Port = None,
+    all: Annotated[bool, Parameter(help="all instances of the service")] = False,
+    output: Format = "table",
+) -> None:
+    found = ask(lambda registry: _deregister(registry, target, ip, port, all))
+    if output in ("json", "yaml"):
+        put_data(found, output)
+    else:
+        for each in found:
+            put_line(each["id"] if output == "name" else f"deregistered {named(each)}")
+
+
+async def _deregister(
+    registry: RegistryClient, target: str | None, ip: str | None, port: int | None, all: bool
+) -> list[Any]:
+    found = await instances_of(registry, target, ip, port)
+    if len(found) > 1 and not all:
+        raise Failed(f"{target} has {len(found)} instances: name one with --ip and --port, or all of them with --all")
+    for each in found:
+        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has={"message": str})
+    return found
+
+
+def named(instance: Json) -> str:
+    return f"{instance['name']} {address(instance)} [id {instance['id']}]"

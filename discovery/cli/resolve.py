@@ -1,0 +1,72 @@
+"""`discovery resolve NAME`: whom clients would be given, over HTTP, or over DNS as a legacy client would ask."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import Failed, Filters, Json, ask, get, in_path
+from discovery.cli.get import address
+from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.times import epoch, span
+
+_COLUMNS = (
+    Column("address"),
+    Column("status"),
+    Column("lastBeat", right=True),
+    Column("zone", fold=True),
+    Column("tags", fold=True),
+    Column("id", wide=True),
+    Column("weight", wide=True),
+    Column("metadata", wide=True, fold=True),
+)
+_RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
+
+
+def resolve(
+    name: Annotated[str, Parameter(help="of a service; with --dns also a whole name such as web.svc.local")],
+    /,
+    *,
+    dns: Annotated[bool, Parameter(help="ask over DNS: A, AAAA and SRV")] = False,
+    dns_server: Annotated[
+        str | None, Parameter(help="IP or IP:PORT; otherwise DISCOVERY_URL's host and port 8600")
+    ] = None,
+    domain: Annotated[str, Parameter(help="the zone of a name without a dot")] = "svc.local",
+    limit: Annotated[int | None, Parameter(help="at most so many")] = None,
+    strategy: Annotated[
+        Literal["random", "weighted", "round_robin", "latest"] | None, Parameter(help="their order")
+    ] = None,
+    filters: Filters | None = None,
+    output: Format = "table",
+) -> None:
+    if dns or dns_server is not None:
+        _over_dns(name, domain, dns_server, output)
+        return
+    pairs = (filters or Filters()).pairs()
+    pairs += [("limit", str(limit))] if limit is not None else []
+    pairs += [("strategy", strategy)] if strategy is not None else []
+    found = ask(
+        lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has={"instances": list, "timestamp": str})
+    )
+    now = epoch(found["timestamp"])
+    rows = [{**each, "address": address(each), "lastBeat": _beat(each, now)} for each in found["instances"]]
+    put_rows(rows, _COLUMNS, output, name="address", whole=found)
+
+
+def _beat(instance: Json, now: float) -> str:
+    return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
+
+
+def _over_dns(name: str, domain: str, server: str | None, output: str) -> None:
+    from discovery.cli import dns_client
+
+    whole = name if "." in name else f"{name}.{domain}"
+    answers = [dns_client.ask(dns_client.server(server), whole, rtype) for rtype in ("A", "AAAA", "SRV")]
+    rows = [record for answer in answers for record in answer.records]
+    if not rows:
+        rcodes = " ".join(dict.fromkeys(answer.rcode for answer in answers))
+        texts = dict.fromkeys(text for answer in answers for text in answer.explanations)
+        why = "; ".join(["NODATA" if rcodes == "NOERROR" else rcodes, *texts])
+        raise Failed(f"{whole} has no addresses: {why}")
+    put_rows(rows, _RECORDS, output, name="data")

@@ -1,0 +1,53 @@
+"""Which instances a command means: by the service's name (with --ip and --port), by id, or all of a host."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import INSTANCE, Failed, Json, all_services, get, in_path, one_service
+from discovery.client import Refused, RegistryClient
+from discovery.system.env import SettingsError
+
+Word = Annotated[str | None, Parameter(name="NAME-or-ID", help="a service's name, or an instance's id")]
+Ip = Annotated[str | None, Parameter(help="only the service's instances at this address")]
+Port = Annotated[int | None, Parameter(help="only the service's instances at this port")]
+Host = Annotated[str | None, Parameter(help="every instance at this address, whatever its service")]
+
+
+async def instances_of(
+    registry: RegistryClient, word: str | None, ip: str | None, port: int | None, host: str | None = None
+) -> list[Json]:
+    """As in GET /services; never empty. SettingsError where nothing is named, or too much; Failed where nobody is meant."""
+    if host is not None:
+        if word is not None or ip is not None or port is not None:
+            raise SettingsError("--host: means every instance at that address; leave out what else is named")
+        found = [
+            each async for service in all_services(registry) for each in service["instances"] if each["ip"] == host
+        ]
+        if not found:
+            raise Failed(f"nothing is registered at {host}; `discovery get hosts` lists the addresses")
+        return found
+    if word is None:
+        raise SettingsError("a service's name or an instance's id is missing")
+    if ip is None and port is None:
+        by_id = await _by_id(registry, word)
+        if by_id is not None:
+            return [by_id]
+    instances: list[Json] = (await one_service(registry, word))["instances"]
+    found = [each for each in instances if ip in (None, each["ip"]) and port in (None, each["port"])]
+    if not found:
+        where = " ".join(f"{part}" for part in (ip and f"at {ip}", port and f"with port {port}") if part)
+        raise Failed(f"{word} has no instance {where}; `discovery get service {word}` lists those it has")
+    return found
+
+
+async def _by_id(registry: RegistryClient, word: str) -> Json | None:
+    """An id may look like a service's name."""
+    try:
+        return await get(registry, f"/instances/{in_path(word)}", has=INSTANCE)
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise

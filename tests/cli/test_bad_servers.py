@@ -1,0 +1,154 @@
+"""Commands that ask a server which is dead, slow, wrong, older, or speaks HTML: one line, status 1, no traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from discovery.cli import connection
+from discovery.client import RegistryClient
+from tests.cli.live import At, discovery
+
+COMMANDS = [
+    ["get", "services"],
+    ["get", "instance", "x"],
+    ["resolve", "web"],
+    ["register", "web", "--ip", "10.0.0.1", "--port", "1"],
+    ["deregister", "web"],
+    ["drain", "web"],
+    ["undrain", "--host", "10.0.0.1"],
+    ["maintenance", "list"],
+    ["maintenance", "begin", "web", "--for", "1m", "--reason", "x"],
+]
+
+
+@contextlib.contextmanager
+def serving(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a server whose connections are given to `serve`, in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connected:
+                        serve(connected)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+@contextlib.contextmanager
+def saying(octets: bytes) -> Iterator[str]:
+    def serve(connected: socket.socket) -> None:
+        connected.recv(65536)
+        connected.sendall(octets)
+
+    with serving(serve) as url:
+        yield url
+
+
+def reply(status: str, kind: str, body: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n"
+    return (head + body).encode()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_dead_server(command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    assert re.fullmatch(rf"no registry answers \({url}: .*refused.*is DISCOVERY_URL right\?", At(url)(*command).said)
+
+
+def test_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "RegistryClient", partial(RegistryClient, timeout=0.1))
+    done = threading.Event()
+    with serving(lambda connected: void(done.wait(10))) as url:
+        assert "no answer in 0.1 s" in At(url)("get", "services").said
+        done.set()
+
+
+def void(_: object) -> None:
+    pass
+
+
+HTML = reply("200 OK", "text/html", "<html><title>[red]Welcome[/red]\x1b[2J</title></html>")
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [
+        (HTML, "is no registry: it answered with text/html"),
+        (reply("502 Bad Gateway", "text/html", "<html>nginx</html>"), "text/html, status 502"),
+        (reply("200 OK", "application/json", '{"services'), "broken JSON"),
+        (b"HTTP/1.1 302 Found\r\nLocation: https://login.example/\x1b[2J\r\nContent-Length: 0\r\n\r\n", ""),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "speaks no HTTP"),
+        (b"\x16\x03\x01\x00\x05", "speaks no HTTP"),
+        (b"", "closed the connection without an answer"),
+    ],
+    ids=["HTML", "a proxy", "broken JSON", "a redirect", "SSH", "TLS", "nothing"],
+)
+@pytest.mark.parametrize("command", COMMANDS[:4], ids=" ".join)
+def test_a_wrong_server(command: list[str], octets: bytes, said: str) -> None:
+    with saying(octets) as url:
+        told = At(url)(*command).said
+    assert said in told
+    assert told.isprintable()
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", "null", '{"services": 1, "next": null}', '{"instances": [{}], "timestamp": 7}']
+)
+@pytest.mark.parametrize("command", [*COMMANDS[:3], COMMANDS[6], COMMANDS[7]], ids=" ".join)
+def test_a_server_that_answers_something_else_in_json(command: list[str], body: str) -> None:
+    with saying(reply("200 OK", "application/json", body)) as url:
+        done = At(url)(*command)
+    assert f"{url} is no registry: its answer to " in done.said
+
+
+def test_an_older_server_without_the_route() -> None:
+    body = json.dumps({"error": "Not Found", "code": "ROUTE_UNKNOWN", "message": "There is no GET /maintenance"})
+    with saying(reply("404 Not Found", "application/json", body)) as url:
+        assert At(url)("maintenance", "list").said.startswith("this registry is older than this command")
+
+
+def test_what_a_server_says_moves_no_cursor() -> None:
+    message = "no\x1b[2J\u202e [red]\nway"
+    body = json.dumps({"error": "Forbidden", "code": "FORBIDDEN", "message": message})
+    with saying(reply("403 Forbidden", "application/json", body)) as url:
+        said = At(url)("get", "services").said
+    assert said.isprintable()
+    assert "[red]" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"DISCOVERY_URL": "localhost"}, "is no address of a registry"),
+        ({"DISCOVERY_URL": "ftp://a"}, "is no address of a registry"),
+        ({"DISCOVERY_URL": "http://zoe:secret@a"}, "a token belongs into DISCOVERY_TOKEN"),
+        ({"DISCOVERY_TOKEN_FILE": "/nowhere"}, "/nowhere cannot be read"),
+    ],
+)
+def test_what_it_is_told_of_the_registry_must_make_sense(environment: dict[str, str], said: str) -> None:
+    done = discovery("get", "services", **environment)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert "secret" not in done.err
+
+
+def test_of_several_servers_one_has_to_answer() -> None:
+    page = '{"totalServices": 0, "services": {}, "next": null, "timestamp": "2026-01-31T12:00:00.000Z"}'
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dead = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with saying(reply("200 OK", "application/json", page)) as url:
+        assert At(f"{dead},{url}")("get", "services", "-o", "json").content == []

@@ -1,0 +1,204 @@
+"""The commands that ask and change a registry, against a real one. cli.md's examples show most of them; here are the edges."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.live import At
+from tests.stories.process import Discovery, running, until
+
+# As a stranger would have it.
+NASTY = "\x1b[2J\u202e[red]x[/red]:smile:"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, DNS_TTL_SECONDS=1, MAX_INSTANCES_PER_SERVICE=200) as server:
+        yield server
+
+
+@pytest.fixture
+def at(server: Discovery) -> Iterator[At]:
+    """An empty registry."""
+    yield At(server.http)
+    server.request("POST", "/admin/clear")
+
+
+def test_everything_that_can_be_registered(at: At, server: Discovery) -> None:
+    arguments = "register web --ip 2001:db8::1 --port 80 --ttl 2m --tag a --tag b --meta k=v=w --meta n= --zone eu"
+    done = at(*arguments.split(), "--weight", "7", "--priority", "3", "--id", "mine", "-o", "json")
+    found = server.request("GET", f"/instances/{done.content['instance']['id']}").body
+    expected = {
+        "id": "mine", "ip": "2001:db8::1", "port": 80, "ttl": 120.0, "tags": ["a", "b"], "metadata": {"k": "v=w", "n": ""},
+        "zone": "eu", "weight": 7, "priority": 3,
+    }  # fmt: skip
+    assert {key: found[key] for key in expected} == expected
+    assert at("get", "instance", "mine", "-o", "json").content["tags"] == ["a", "b"]
+    assert "\nmetadata" in at("get", "instance", "mine").out
+    assert at("get", "instances", "-o", "name").out == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "port"),
+        (["--port", "80", "--ttl", "0.1s"], "ttl"),
+        (["--port", "80", "--tag", "a.b"], "tags"),
+    ],
+)
+def test_what_the_registry_refuses_is_1_with_its_reason(at: At, arguments: list[str], said: str) -> None:
+    assert said in at("register", "web", "--ip", "10.0.0.1", *arguments).said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["register", "web", "--ip", "10.0.0.1"],
+        ["register", "web", "--ip", "10.0.0.1", "--port", "x"],
+        ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--ttl", "soon"],
+        ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--meta", "novalue"],
+        ["drain"],
+        ["drain", "web", "--host", "10.0.0.1"],
+        ["maintenance", "begin", "web", "--reason", "x"],
+        ["maintenance", "begin", "web", "--reason", "x", "--for", "1m", "--until", "12:00"],
+        ["get", "services", "--status", "ill"],
+        ["resolve", "web", "--strategy", "best"],
+        ["resolve", "web", "--dns-server", "example.com"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_2(at: At, arguments: list[str]) -> None:
+    done = at(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("discovery: ")
+    assert "Traceback" not in done.err
+
+
+def test_more_services_than_a_page_are_all_there(at: At, server: Discovery) -> None:
+    names = [f"s{number:03d}" for number in range(230)]
+    bodies = [{"name": name, "ip": "10.0.0.1", "port": 1} for name in names]
+    assert server.request("POST", "/registrations", {"instances": bodies}).body["registered"] == 230
+    assert at("get", "services", "-o", "name").out.split() == names
+    assert len(at("get", "hosts", "-o", "json").content[0]["instances"]) == 230
+    assert at("get", "service", "S117", "-o", "json").content["name"] == "s117"
+    assert "no service s23 is" in at("get", "service", "s23").said
+
+
+def test_nothing_that_matches_is_said_and_is_no_failure(at: At) -> None:
+    assert at("get", "services") == (0, "", "nothing is registered that matches\n")
+    assert at("get", "instances", "-o", "json") == (0, "[]\n", "")
+    assert at("get", "hosts", "-o", "yaml") == (0, "[]\n", "")
+
+
+def test_filters_are_the_servers(at: At, server: Discovery) -> None:
+    server.register("web", port=1, tags=["a", "b"], zone="eu", metadata={"v": "1"})
+    server.register("web", port=2, tags=["a"], zone="us", metadata={"v": "2"})
+    for arguments, port in (("--tag a --tag b", 1), ("--zone us", 2), ("--meta v=1", 1), ("--port 2", 2)):
+        for command in (["get", "instances"], ["resolve", "web"]):
+            content = at(*command, *arguments.split(), "-o", "json").content
+            found = content if isinstance(content, list) else content["instances"]
+            assert [each["port"] for each in found] == [port], arguments
+
+
+def test_strangers_texts_move_no_cursor_and_are_no_markup(at: At, server: Discovery) -> None:
+    server.register("web", metadata={NASTY: {NASTY: NASTY}})
+    server.request("PUT", "/services/web/maintenance", {"reason": NASTY, "seconds": 60})
+    for command in (["get", "instances"], ["get", "service", "web"], ["maintenance", "list"]):
+        for output in ("table", "wide", "json", "yaml", "name"):
+            out = at(*command, "-o", output).out
+            assert out.replace("\n", "").isprintable()
+            if output == "json":
+                assert "[red]x[/red]:smile:" in out
+            if output == "yaml":
+                yaml.safe_load(out)
+    shown = at("get", "instances", "-o", "wide").out
+    assert "\\x1b[2J\\x202e[red]x[/red]:smile:" in shown
+    [found] = at("get", "instances", "-o", "json").content
+    assert found["metadata"] == {NASTY: {NASTY: NASTY}}
+    assert yaml.safe_load(at("get", "instances", "-o", "yaml").out)[0]["metadata"] == {NASTY: {NASTY: NASTY}}
+    assert at("maintenance", "end", "web").status == 0
+
+
+def test_drain_ends_when_no_cache_holds_them(at: At, server: Discovery) -> None:
+    for port in (1, 2):
+        server.register("web", port=port)
+    done: list[object] = []
+    waiting = threading.Thread(target=lambda: done.append(at("drain", "web", "-o", "json")))
+    waiting.start()
+    until(lambda: server.request("GET", "/resolve/web").status == 404)
+    assert done == []
+    waiting.join(10)
+    assert [reply["instance"]["status"] for reply in at("drain", "web", "--no-wait", "-o", "json").content] == [
+        "draining"
+    ] * 2
+    assert at("undrain", "web", "--port", "2", "-o", "name").status == 0
+    assert [each["port"] for each in server.request("GET", "/resolve/web").body["instances"]] == [2]
+
+
+def test_a_host_is_drained_whole(at: At, server: Discovery) -> None:
+    server.register("web", ip="10.0.0.1")
+    server.register("billing", ip="10.0.0.1")
+    server.register("web", ip="10.0.0.2")
+    assert len(at("drain", "--host", "10.0.0.1", "--no-wait", "-o", "name").out.split()) == 2
+    statuses = {(each["name"], each["ip"]): each["status"] for each in at("get", "instances", "-o", "json").content}
+    assert statuses == {
+        ("web", "10.0.0.1"): "draining",
+        ("billing", "10.0.0.1"): "draining",
+        ("web", "10.0.0.2"): "healthy",
+    }
+
+
+def test_an_instance_is_meant_by_its_id_too(at: At, server: Discovery) -> None:
+    server.register("web", id="w1")
+    assert "draining web" in at("drain", "w1", "--no-wait").out
+    assert at("maintenance", "begin", "w1", "--reason", "disk", "--for", "1h").status == 0
+    [window] = at("maintenance", "list", "-o", "json").content
+    assert (window["serviceName"], window["ip"], window["reason"]) == ("web", "127.0.0.1", "disk")
+    assert at("maintenance", "end", "web", "--ip", "127.0.0.1").status == 0
+    assert at("maintenance", "list") == (0, "", "nothing is in maintenance\n")
+    assert at("deregister", "w1").out.startswith("deregistered web 127.0.0.1:3001 [id w1]")
+    assert "no service w1 is registered" in at("deregister", "w1").said
+
+
+def test_all_of_a_service_go_only_when_that_is_said(at: At, server: Discovery) -> None:
+    for port in (1, 2):
+        server.register("web", port=port)
+    assert "2 instances" in at("deregister", "web").said
+    assert len(at("deregister", "web", "--all", "-o", "json").content) == 2
+    assert server.request("GET", "/services").body["totalInstances"] == 0
+
+
+def test_dns_is_asked_as_a_client_would(at: At, server: Discovery) -> None:
+    for port in range(1, 150):  # more than fit UDP
+        server.register("web", ip="10.0.0.1", port=port)
+    server.register("six", ip="2001:db8::1", port=1)
+    dns = ["--dns-server", f"127.0.0.1:{server.dns_port}"]
+    records = at("resolve", "web", *dns, "-o", "json").content
+    assert sum(record["type"] == "SRV" for record in records) == 149
+    assert "AAAA" in at("resolve", "six.svc.local", *dns).out
+    assert "NXDOMAIN; no service wbe; did you mean web?" in at("resolve", "wbe", *dns).said
+    assert "REFUSED" in at("resolve", "web.example.com", *dns).said
+    server.request("PUT", "/services/six/maintenance", {"reason": "x", "seconds": 60})
+    assert "NODATA; six is known, 0 of 1 healthy" in at("resolve", "six", *dns).said
+    assert "is no name" in at("resolve", "a..b", *dns).said
+
+
+def test_a_dns_server_that_is_not_there_is_named(at: At, server: Discovery) -> None:
+    assert "127.0.0.1:1 gives no answer over DNS" in at("resolve", "web", "--dns-server", "127.0.0.1:1").said
+
+
+def test_tokens_are_shown_and_missing_rights_told(tmp_path: Path) -> None:
+    secret = "a secret of some length"  # noqa: S105
+    file = tmp_path / "token"
+    file.write_text(f"{secret}\n")
+    register = ["register", "web", "--ip", "10.0.0.1", "--port", "1"]
+    with running(API_TOKEN=secret) as server:
+        assert "token" in At(server.http)(*register).said
+        assert "not known" in At(server.http, DISCOVERY_TOKEN="wrong")(*register).said  # noqa: S106
+        assert At(server.http, DISCOVERY_TOKEN=secret)(*register).status == 0
+        assert At(server.http, DISCOVERY_TOKEN_FILE=str(file))(*register).status == 0
