@@ -13,6 +13,7 @@ from discovery.core import exact_json, metadata
 from discovery.core.event import Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
 from discovery.core.instance import Instance, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.dns.zones.selector import select
 from discovery.rest.api.filters import EVENT_FILTERS, FILTERS, EventFilter, Filter, MetaIs
 from discovery.rest.api.query import parse
 
@@ -69,6 +70,24 @@ def test_a_nested_value_with_the_same_key_is_another() -> None:
     nested = made(metadata={"a": {"k": "v"}, "k": "w"})
     assert not meant("meta.k=v").matches(nested)
     assert meant("meta.k=w").matches(nested)
+
+
+@given(
+    st.sampled_from(["tag", "zone", "port"]),
+    st.sampled_from(["blue", "GREEN", "eu-1", "v2"]),
+    st.lists(st.sampled_from(["Blue", "green", "v2"]), max_size=3),
+    st.none() | st.sampled_from(["EU-1", "us-1", "v2"]),
+    st.sampled_from([80, 81]),
+)
+def test_it_means_what_the_name_in_dns_means(
+    name: str, text: str, tags: list[str], zone: str | None, port: int
+) -> None:
+    one = made(tags=tags, zone=zone, port=port)
+    text = "80" if name == "port" else text
+    labels = {"tag": [text], "zone": [text, "zone"], "port": [f"p{text}"]}[name]
+    selector = select(tuple(label.lower().encode() for label in [*labels, "web"]))
+    assert selector is not None
+    assert meant(f"{name}={text}").matches(one) == (selector.match(one) is not None)
 
 
 def test_only_a_filter_that_asks_for_something_is_true() -> None:
