@@ -16,9 +16,10 @@ from typing import Any
 from discovery.core.caller import SERVER
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
+from discovery.core.metric import counter
 from discovery.engines.local import LocalEngine
 from discovery.nameserver import NameServer
-from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, transfer
+from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, metrics, transfer
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -44,6 +45,7 @@ PLUGINS: tuple[Factory, ...] = (
     allow.make,
     transfer.make,
     forward.make,
+    metrics.make,
 )
 
 
@@ -82,6 +84,10 @@ class Server:
             {"registry": self._registry_not_loaded},
             self._more_stats,
         )
+
+        self._seams.metrics.extend([*self._names.metrics(), *self._web.metrics()])
+        paused = "Seconds for which the process stood still."
+        self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""

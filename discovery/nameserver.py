@@ -10,10 +10,13 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit, ZonesEvent
+from discovery.core.metric import Metric
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
+from discovery.dns.server import numbers
 from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
+from discovery.dns.server.counted import counted, unsaid
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers
 from discovery.dns.server.limited import Limited
@@ -52,7 +55,7 @@ class NameServer:
         self._seams = seams
         self._tls = tls
         self._catalog = Catalog(())
-        origins = [names.from_text(domain) for domain in settings.dns_domain]
+        self._live = origins = [names.from_text(domain) for domain in settings.dns_domain]
         ttl, negative_ttl = settings.dns_ttl_seconds, settings.dns_negative_ttl_seconds
         self._reverse = ReverseNames(registry, origins[0], ttl, negative_ttl)
         self.zones = Zones(
@@ -71,7 +74,8 @@ class NameServer:
         limiter = RateLimiter(
             settings.dns_rate_per_answer, settings.dns_rate_per_prefix, settings.dns_rate_slip, settings.dns_rate_exempt
         )
-        self._limited = Limited(self._respond, limiter, cookies)
+        self._limited = Limited(self._respond, limiter, cookies, seams.dns_traffic)
+        self._over_https = self._counted(self._respond, "https")
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
@@ -81,15 +85,17 @@ class NameServer:
         """The lines that tell where it listens."""
         settings = self._settings
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
+        over_udp, over_tcp = self._counted(self._limited.respond, "udp"), self._counted(self._respond, "tcp")
         for sock in socks:
             if sock.type == DATAGRAM:
-                self._servers.append(UdpServer(sock, self._limited.respond, self._clock, self._deferred))
+                self._servers.append(UdpServer(sock, over_udp, self._clock, self._deferred))
             else:
-                self._servers.append(TcpServer(sock, self._respond, self._clock, self._deferred))
+                self._servers.append(TcpServer(sock, over_tcp, self._clock, self._deferred))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
-            self._servers += (TcpServer(sock, self._respond, self._clock, self._deferred, self._tls) for sock in socks)
+            over_tls = self._counted(self._respond, "tls")
+            self._servers += (TcpServer(sock, over_tls, self._clock, self._deferred, self._tls) for sock in socks)
             lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
         for server in self._servers:
             await server.start()
@@ -103,12 +109,25 @@ class NameServer:
             await self._deferred.close()
 
     def respond_over_https(self, packet: bytes, client: str) -> bytes | Coroutine[Any, Any, bytes] | None:
-        return self._respond(packet, self._clock(), client, HTTPS)
+        return self._over_https(packet, self._clock(), client, HTTPS)
 
     def stats(self) -> dict[str, Any]:
-        shed = sum(server.shed() for server in self._servers if isinstance(server, UdpServer))
         limited = {"slipped": self._limited.slipped, "dropped": self._limited.dropped}
-        return {"dns": {"shed": shed, "rateLimited": limited}}
+        return {"dns": {"shed": self._shed(), "rateLimited": limited}}
+
+    def metrics(self) -> list[Metric]:
+        return numbers.metrics(
+            self._seams.dns_traffic,
+            self._shed,
+            lambda: sum(len(server) for server in self._servers if isinstance(server, TcpServer)),
+        )
+
+    def _shed(self) -> int:
+        return sum(server.shed() for server in self._servers if isinstance(server, UdpServer))
+
+    def _counted(self, respond: Respond, transport: str) -> Respond:
+        traffic = self._seams.dns_traffic
+        return counted(respond, transport, traffic, self._clock) if traffic.wanted else respond
 
     def _forget(self, commit: Commit) -> None:
         for event in commit.events:
@@ -117,6 +136,9 @@ class NameServer:
 
     def _follow(self, zones: Sequence[Zone]) -> None:
         self._kept.follow(zones)
+        self._seams.dns_traffic.follow(
+            sorted((zone.origin for zone in zones), key=lambda origin: origin not in self._live)
+        )
         for follow in self._seams.zones:
             follow(zones)
 
@@ -128,10 +150,12 @@ class NameServer:
             lookup = seam.wrap(lookup)
         recurses = _any_of(seams.recurses)
         replies = Replies(cookies, settings.dns_server_id.encode(), recurses, settings.dns_require_cookies)
-        responder = Responder(lookup, replies, random)
+        responder = Responder(lookup, replies, random, seams.dns_traffic)
         rest: Respond = responder.respond
         for wrap in reversed(seams.responders):
             rest = wrap(rest)
+        if seams.responders:
+            rest = unsaid(rest, seams.dns_traffic)
         kept = KeptAnswers(responder, replies, lambda: self._registry.index, random, rest)
         tests = [seam.same_for for seam in seams.lookups if seam.same_for is not everybody]
         if not tests:

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+from aiohttp import web
+
 from discovery.core.log_fields import fields
+from discovery.core.metric import Metric, counter, gauge
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
 from discovery.rest.api import openapi
@@ -23,6 +26,7 @@ from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
+from discovery.rest.http import access_log
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
@@ -99,6 +103,23 @@ class Web:
             }
         }
 
+    def metrics(self) -> list[Metric]:
+        connections = self._connections
+        return [
+            *self._seams.http_traffic.metrics(),
+            gauge("discovery_http_connections", "HTTP connections.", lambda: len(connections)),
+            counter(
+                "discovery_http_connections_refused",
+                "HTTP connections that were refused: all others had a request in hand.",
+                lambda: connections.refused,
+            ),
+            counter(
+                "discovery_http_connections_made_way",
+                "HTTP connections that were closed to make room for others.",
+                lambda: connections.made_way,
+            ),
+        ]
+
     def _make_server(self, handlers: Handlers, times: Times) -> Server:
         settings = self._settings
         admit: Admit = anyone
@@ -112,7 +133,10 @@ class Web:
         plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
         front = Front(times, self._refusals, Cors(origins), browsers, admit, plain, resolve, handlers.index)
         routes = [*handlers.routes(), *self._routes]
-        return Server(front, make_app(front, times, routes, middlewares), self._connections)
+        traffic = self._seams.http_traffic
+        traffic.begin(route.path for route in routes if isinstance(route, web.RouteDef))
+        note = traffic.note if traffic.wanted else access_log.log
+        return Server(front, make_app(front, times, routes, middlewares), self._connections, note)
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:

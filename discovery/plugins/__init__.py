@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from discovery.core.metric import Metric
 from discovery.dns.server.responder import Respond
+from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import Zone
 from discovery.rest.guard.admission import Admit
+from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.registry import Registry
 from discovery.store.state import Follower
@@ -47,7 +50,8 @@ class Seams(WriteSeams):
 
     `followers`: each commit, once it is applied; never blocks, never raises, never writes. `responders`: what is done with DNS messages
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
-    names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP.
+    names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `metrics`:
+    numbers for whoever shows them; those of the rooms are there before `open`. `dns_traffic`, `http_traffic`: what is asked and answered.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -58,6 +62,9 @@ class Seams(WriteSeams):
     admits: list[Callable[[Admit], Admit]] = field(default_factory=list)
     routes: list[web.AbstractRouteDef] = field(default_factory=list)
     middlewares: list[Middleware] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
+    http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
 
 
 class Plugin:

@@ -46,6 +46,11 @@ class Log:
         self._events = 0
         self._octets = 0
 
+    @property
+    def first(self) -> Commit | None:
+        """The oldest that is here."""
+        return self._commits[0][0] if self._commits else None
+
     def append(self, commit: Commit) -> None:
         octets = sum(map(octets_of, commit.events))
         self._commits.append((commit, octets))

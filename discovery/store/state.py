@@ -72,6 +72,7 @@ class State(Table):
         self.followers: list[Follower] = []
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats
+        self.unknown_heartbeats = 0  # of instances that are not registered
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()
         self.log.begin(index)

@@ -28,6 +28,7 @@ from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import KeptAnswers
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Responder
+from discovery.dns.server.traffic import Traffic
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.reserved import reserved
@@ -64,7 +65,8 @@ class World:
     """`records` are zone-file lines of `origin`, whose live names are the registry's. `fixed`: more zones, without live names.
 
     `file=False`: no zone file, so SOA and NS are made up. `hot`: the responder is behind a KeptAnswers, as in the server; `plain`
-    answers from the same table without one. `asked` counts the questions of `responder` that reached the catalog. The brake is
+    answers from the same table without one. `traffic` is the
+    responder's. `asked` counts the questions of `responder` that reached the catalog. The brake is
     off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone. `registry`: one that is there already;
     `also`: more zones with its services, without files.
     """
@@ -112,10 +114,12 @@ class World:
         reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
         self.registry.followers.append(reverse.follow_commit)
         self.lookup = following(first_of(self.catalog.lookup, reverse.lookup))
+        self.traffic = Traffic(Random(seed))
+        self.traffic.follow(zone.origin for zone in zones)
         cookies = Cookies(bytes(16))
         replies = Replies(cookies, b"world", lambda client: False, require_cookies)
         self.plain = Responder(self.lookup, replies, Random(seed))
-        self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed))
+        self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed), self.traffic)
         if hot:
             kept = self.responder = KeptAnswers(self.responder, replies, self._serial, Random(seed))
             kept.follow(zones)

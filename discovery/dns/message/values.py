@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from discovery.core.lease import Lease
 from discovery.dns.message.names import Name
+from discovery.dns.message.reason import Reason
 
 
 class Type(IntEnum):
@@ -87,11 +88,13 @@ NOT_AUTHORITATIVE = 20
 class Explanation(NamedTuple):
     """An Extended DNS Error (RFC 8914): its info-code and a text for the person who looks.
 
-    A text that takes work is a function: it is called only for clients that can be told.
+    A text that takes work is a function: it is called only for clients that can be told. `reason`: for whoever counts, where the
+    answer does not say it by itself.
     """
 
     code: int
     text: str | Callable[[], str]
+    reason: Reason | None = None
 
 
 class Rank(NamedTuple):
@@ -176,11 +179,33 @@ class Answer(NamedTuple):
         """Authoritative, and there is no such name or no such type: the SOA belongs to it (RFC 2308 §3)."""
         return self.authoritative and not self.answer and self.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
+    @property
+    def reason(self) -> Reason:
+        explained = None if self.explanation is None else self.explanation.reason
+        if explained is not None:
+            return explained
+        if self.rcode != Rcode.NOERROR:
+            return _REASONS.get(self.rcode, Reason.OTHER)
+        if self.answer:
+            return Reason.ANSWER
+        return Reason.REFERRAL if self.authority and not self.authoritative else Reason.NO_SUCH_TYPE
+
     def after(self, chain: tuple[RR, ...]) -> Answer:
         """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
         companions = ((),) * len(chain) + (self.companions or ((),) * len(self.answer))
         # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated.
         return self._replace(answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
+
+
+# Of an answer that does not say more.
+_REASONS: dict[int, Reason] = {
+    Rcode.FORMERR: Reason.MALFORMED,
+    Rcode.SERVFAIL: Reason.FAILED,
+    Rcode.NXDOMAIN: Reason.UNKNOWN_NAME,
+    Rcode.NOTIMP: Reason.NOT_IMPLEMENTED,
+    Rcode.BADVERS: Reason.BAD_VERSION,
+    Rcode.BADCOOKIE: Reason.BAD_COOKIE,
+}
 
 
 @dataclass(frozen=True, slots=True)

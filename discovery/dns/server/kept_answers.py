@@ -25,6 +25,7 @@ from discovery.dns.server.cookies import CLIENT_SIZE, COOKIE_SIZE
 from discovery.dns.server.nxdomain_cache import NxdomainCache
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
+from discovery.dns.server.traffic import Outcome
 from discovery.dns.zones.spellings import NAMESPACE
 from discovery.dns.zones.zone import Zone
 
@@ -54,17 +55,20 @@ _SIZES = {None: OPT_SIZE, CLIENT_SIZE: _BEFORE_COOKIE + CLIENT_SIZE, COOKIE_SIZE
 class _Kept:
     """`until`: monotonic seconds. `tail`: type and class, which lower-casing the key may have made another's.
 
-    `zone`: whose SOA the answer has, as it was when the registry had this `index`; None without one.
-    `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys.
+    `outcome`: what its replies are counted as. `zone`: whose SOA the answer has, as it was when the registry had this `index`; None
+    without one. `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys.
     """
 
-    __slots__ = ("generation", "index", "lifetime", "octets", "place", "tail", "template", "ttl", "until", "zone")
+    __slots__ = ("generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "ttl", "until", "zone")  # fmt: skip
 
-    def __init__(self, template: Template, tail: bytes, lifetime: Lifetime, ttl: int, generation: int) -> None:
+    def __init__(
+        self, template: Template, tail: bytes, lifetime: Lifetime, ttl: int, generation: int, outcome: Outcome
+    ) -> None:
         self.template = template
         self.tail = tail
         self.lifetime = lifetime
         self.ttl = ttl
+        self.outcome = outcome
         self.until = lifetime.until(ttl)
         self.zone: Zone | None = None
         self.index = 0
@@ -98,7 +102,8 @@ class KeptAnswers:
         self._index = index
         self._rest = rest or responder.respond
         self._replies = replies
-        self._nxdomain = NxdomainCache()
+        self._traffic = responder.traffic
+        self._nxdomain = NxdomainCache(responder.traffic)
         self._kinds: dict[bytes, tuple[int, Edns]] = {}  # octets of the OPT, and what it says without its cookie
         self._random = random
         self._generation = 0
@@ -139,6 +144,7 @@ class KeptAnswers:
                 return self._rest(packet, now, client, transport)
             if kept is None:
                 explained = self._nxdomain.explained(key, now)
+        self._traffic.last = self._nxdomain.outcome(key) if kept is None else kept.outcome
         flags = (RD if packet[2] else 0) | self._replies.flags(client)
         return template.reply(packet[:2], flags, question, edns, options, transport, explained)
 
@@ -184,7 +190,8 @@ class KeptAnswers:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, lifetime.ttl(now), self._generation)
+        outcome = self._traffic.of(request.question, answer.rcode, answer.reason, kept=True)
+        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, lifetime.ttl(now), self._generation, outcome)
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:

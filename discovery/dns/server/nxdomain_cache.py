@@ -10,8 +10,10 @@ from collections.abc import Iterable
 
 from discovery.dns.message.edns import explanation_option
 from discovery.dns.message.names import MAX_LABEL, Name, from_wire, to_wire
-from discovery.dns.message.values import OTHER, Answer, Class, Explanation, Question, Type
+from discovery.dns.message.reason import Reason
+from discovery.dns.message.values import OTHER, Answer, Class, Explanation, Question, Rcode, Type
 from discovery.dns.message.wire import Template
+from discovery.dns.server.traffic import Outcome, Traffic
 from discovery.dns.zones.zone import Zone
 
 # Types from here on ask for operations, or for anything at all (RFC 6895 §3.1); and OPT is no question.
@@ -22,13 +24,16 @@ _IN = Class.IN.to_bytes(2, "big")
 class NxdomainCache:
     """Follows `zones`, which it is given anew whenever they change. Questions are in lower case, as on the wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._outcomes: dict[bytes, Outcome] = {}  # by origin and type; a template's type is one of 128
         self._zones: dict[bytes, Zone] = {}
         self._templates: dict[tuple[bytes, int], tuple[int, Template]] = {}  # by origin and length; with the serial
 
     def follow(self, zones: Iterable[Zone]) -> None:
         self._zones = {to_wire(zone.origin): zone for zone in zones}
         self._templates = {}
+        self._outcomes = {}
 
     def zone_at(self, origin: Name) -> Zone | None:
         return self._zones.get(to_wire(origin))
@@ -50,6 +55,15 @@ class NxdomainCache:
         at = question[0] + 1
         zone = self._zones[question[at:-4]]
         return explanation_option(Explanation(OTHER, zone.why_not((question[1:at], *zone.origin), now)))
+
+    def outcome(self, question: bytes) -> Outcome:
+        """What a reply to a question that has a template is counted as."""
+        of = question[question[0] + 1 : -2]
+        found = self._outcomes.get(of)
+        if found is None:
+            asked = Question(from_wire(of), int.from_bytes(of[-2:], "big"))
+            found = self._outcomes[of] = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
+        return found
 
     def _of(self, zone: Zone, origin: bytes, at: int, question: bytes) -> Template:
         serial, soa = zone.negative_soa()

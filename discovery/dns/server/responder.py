@@ -11,9 +11,11 @@ from typing import Any
 
 from discovery.dns.message.names import to_text
 from discovery.dns.message.query import NO_QUESTION, OPCODE_NOTIFY, Malformed, Request, Transport, has_reply, parse
+from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_AUTHORITATIVE, OTHER, Answer, Deferred, Explanation, Rcode, Type
 from discovery.dns.message.wire import Template, error
 from discovery.dns.server.replies import Replies
+from discovery.dns.server.traffic import Traffic
 from discovery.dns.zones.catalog import Lookup
 
 # One message, the time and the client's address in; its reply out, at once or later, or None when there is nothing (more) to say.
@@ -24,8 +26,10 @@ Keep = Callable[[Request, Answer, Template, float], None]
 
 _COOKIE_ONLY = Answer(authoritative=False)
 _NOTIMP = Answer(rcode=Rcode.NOTIMP, authoritative=False)
-_NO_SECONDARY = Answer.refused(Explanation(OTHER, "this server is nobody's secondary and takes no NOTIFY"))
-_NO_TRANSFER = Answer.refused(Explanation(OTHER, "zone transfer is not enabled on this server"))
+_NO_SECONDARY = Answer.refused(
+    Explanation(OTHER, "this server is nobody's secondary and takes no NOTIFY", Reason.NOT_SECONDARY)
+)
+_NO_TRANSFER = Answer.refused(Explanation(OTHER, "zone transfer is not enabled on this server", Reason.NO_TRANSFER))
 
 # Query types that ask for an operation, not for records.
 _OPERATIONS: dict[int, Answer] = {
@@ -37,23 +41,27 @@ _OPERATIONS: dict[int, Answer] = {
 
 
 class Responder:
-    """`random` draws the order of alternatives."""
+    """`random` draws the order of alternatives. `traffic` is told which outcome each reply has."""
 
-    def __init__(self, lookup: Lookup, replies: Replies, random: Random) -> None:
+    def __init__(self, lookup: Lookup, replies: Replies, random: Random, traffic: Traffic | None = None) -> None:
         self._lookup = lookup
         self._replies = replies
         self._random = random
+        self.traffic = traffic or Traffic()
         self.keep: Keep = lambda request, answer, template, now: None
 
     def respond(
         self, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
         """The reply to one message from the address `client`; None for silence. Never raises for what a stranger sends."""
+        traffic = self.traffic
         if not has_reply(packet):
+            traffic.last = traffic.of(None, None, Reason.IGNORED)
             return None
         try:
             request = parse(packet, client, transport)
         except Malformed as malformed:
+            traffic.last = traffic.of_error(malformed.rcode)
             return error(packet, malformed)
         options, edns, refusal = b"", request.edns, None
         if edns is not None:
@@ -63,10 +71,21 @@ class Responder:
             answer = answer.unasked or Answer.refused()
         if isinstance(answer, Deferred):
             return self._reply_later(request, answer, options)
+        self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         if answer.lifetime is not None:
             self.keep(request, answer, template, now)
         return template.reply_to(request, self._replies.flags(client), options)
+
+    def _tell(self, request: Request, answer: Answer) -> None:
+        traffic = self.traffic
+        question = None if request.question is NO_QUESTION else request.question
+        if question is None and answer.rcode == Rcode.NOERROR:
+            traffic.last = traffic.of(None, answer.rcode, Reason.COOKIE)
+        else:
+            traffic.last = traffic.of(question, answer.rcode, answer.reason)
+        if traffic.on_answer is not None:
+            traffic.on_answer(answer)
 
     def _answer(self, request: Request, now: float) -> Answer | Deferred:
         if request.question is NO_QUESTION:
@@ -77,10 +96,12 @@ class Responder:
 
     async def _reply_later(self, request: Request, deferred: Deferred, options: bytes) -> bytes:
         """What another server said is not kept here."""
-        template = Template(request.question, await deferred.ask(), self._random)
+        answer = await deferred.ask()
+        self._tell(request, answer)
+        template = Template(request.question, answer, self._random)
         return template.reply_to(request, self._replies.flags(request.client), options)
 
 
 def _not_ours(request: Request) -> Answer:
     text = f"{to_text(request.question.name)} is not in a zone of this server"
-    return Answer.refused(Explanation(NOT_AUTHORITATIVE, text))
+    return Answer.refused(Explanation(NOT_AUTHORITATIVE, text, Reason.NOT_OUR_ZONE))

@@ -74,6 +74,9 @@ class TcpServer:
             connection.abort()
         await self._server.wait_closed()
 
+    def __len__(self) -> int:
+        return len(self._connections)
+
     def opened(self, connection: _Connection) -> None:
         self._connections[connection] = None
         if len(self._connections) > MAX_TCP_CONNECTIONS:

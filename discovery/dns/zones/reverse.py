@@ -15,6 +15,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.dns.message.names import Name
 from discovery.dns.message.query import Request
+from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, Type
 from discovery.dns.zones import records
 from discovery.dns.zones.selector import instance_label
@@ -83,7 +84,9 @@ class ReverseNames:
         known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
         entries = served(islice(known, MAX_LOOKED_AT), now)[:MAX_POINTERS]
         if not entries:
-            return Answer.nodata(Explanation(OTHER, f"{ip} is registered, and none of its instances is healthy"))
+            return Answer.nodata(
+                Explanation(OTHER, f"{ip} is registered, and none of its instances is healthy", Reason.NONE_HEALTHY)
+            )
         if qtype != Type.PTR:
             return Answer.nodata()
         complete = isinstance(ids, str) or len(ids) <= MAX_POINTERS

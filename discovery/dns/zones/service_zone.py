@@ -17,6 +17,7 @@ from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.dns.message.names import Name, to_text, to_wire
+from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
 from discovery.dns.zones import browse, records
 from discovery.dns.zones.live import Live, answer, has_type
@@ -27,7 +28,9 @@ from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
-_NOT_LOADED = Explanation(NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment")
+_NOT_LOADED = Explanation(
+    NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment", Reason.NOT_LOADED
+)
 
 
 # Octets on the wire. The longest name of ours, ip-ADDRESS-pPORT._SERVICE._tcp, has 119 and a domain name ends at 255.
@@ -103,10 +106,12 @@ class ServiceZone:
             return Answer.nodata()
         meant = [entry for entry in service.entries.values() if selector.match(entry.instance) is not None]
         if not meant:
-            return Answer.nxdomain()
+            return Answer.nxdomain(Explanation(OTHER, lambda: self.why_not(relative, now), Reason.NO_SUCH_INSTANCE))
         entries = served(meant, now)
         if not entries:
-            return Answer.nodata(Explanation(OTHER, lambda: _none_healthy(service.name, meant, now)))
+            return Answer.nodata(
+                Explanation(OTHER, lambda: _none_healthy(service.name, meant, now), Reason.NONE_HEALTHY)
+            )
         most = self._most_of(entries)
         candidates = _candidates(entries, selector.form, qtype)
         chosen = _as_many_as_fit(candidates, qtype, now)

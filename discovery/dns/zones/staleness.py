@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from discovery.core.status import Status
+from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import OTHER, STALE, Explanation
 from discovery.store.service import Entry
 
@@ -20,9 +21,9 @@ def staleness(name: str, entries: Sequence[Entry]) -> Explanation | None:
         return None
     count = sum(entry.status is last for entry in entries)
     if last is Status.FLAPPING:
-        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping")
+        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping", Reason.STALE)
     text = f"{name}: {count} of {len(entries)} answers are suspect: they fell silent together"
-    return Explanation(STALE, text)
+    return Explanation(STALE, text, Reason.STALE)
 
 
 def longest_ttl(ttl: int, stale: object) -> int:

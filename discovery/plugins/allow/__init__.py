@@ -14,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from discovery.core.log_fields import fields
 from discovery.dns.message.names import ROOT, Name, from_wire, to_text
 from discovery.dns.message.query import Request
+from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Type
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.service_zone import ServiceZone
@@ -123,7 +124,11 @@ def _names_in(answer: Answer) -> list[Name]:
 
 def _refused(rule: Name, client: str) -> Answer:
     what = to_text(rule) if rule else "this server"
-    return Answer.refused(Explanation(PROHIBITED, f"{what} does not answer {client}: it is in no network of DNS_ALLOW"))
+    return Answer.refused(
+        Explanation(
+            PROHIBITED, f"{what} does not answer {client}: it is in no network of DNS_ALLOW", Reason.NOT_ALLOWED
+        )
+    )
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Allow | None:

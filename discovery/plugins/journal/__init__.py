@@ -18,6 +18,7 @@ from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEve
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import MAX_SECONDS, Scope
+from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import AHEAD, Op
@@ -25,7 +26,7 @@ from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
-from discovery.plugins.journal.writer import CLOSE_SECONDS, Writer, writer_of
+from discovery.plugins.journal.writer import CLOSE_SECONDS, OCTETS, SECONDS, Writer, writer_of
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -55,17 +56,35 @@ class Journal(Plugin):
         self._broken: str | None = None  # why a commit is not in the file and never will be
         self._reserved_index = 0
         self._next_sweep = 0.0
+        self._commit_seconds, self._commit_octets = Histogram(SECONDS), Histogram(OCTETS)
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.keepers.append(self)
+        seams.metrics.extend(
+            [
+                histogram("discovery_journal_commit_seconds", "One transaction, on disk.", self._commit_seconds),
+                histogram("discovery_journal_commit_size_bytes", "What is in one transaction.", self._commit_octets),
+                gauge("discovery_journal_waiting", "Commits that are not on disk yet.", self._waiting),
+                gauge(
+                    "discovery_journal_writable",
+                    "0: the disk refuses, writes get 503.",
+                    lambda: int(self._is_writable()),
+                ),
+            ]
+        )
 
     def stats(self) -> Mapping[str, Any]:
         writer = self.writer
         if writer is None:
             return {}
-        waiting = writer.added - writer.done
-        return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": waiting}}
+        return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": self._waiting()}}
+
+    def _waiting(self) -> int:
+        return 0 if self.writer is None else self.writer.added - self.writer.done
+
+    def _is_writable(self) -> bool:
+        return self._broken is None and self.writer is not None and self.writer.refuses is None
 
     # -- as a keeper
 
@@ -74,7 +93,7 @@ class Journal(Plugin):
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started, wall = time.perf_counter(), self._wall()
         opened, content = await asyncio.to_thread(open_for_service, self._folder, wall)
-        self.writer = writer_of(opened)
+        self.writer = writer_of(opened, self._commit_seconds, self._commit_octets)
         snapshot = _snapshot(content, wall)
         self._buried = OrderedDict(snapshot.tombstones)
         self._reserved_index = snapshot.index + AHEAD

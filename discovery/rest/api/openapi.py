@@ -42,7 +42,7 @@ _OPEN = ("/health", "/ready")
 
 
 class Operation(NamedTuple):
-    """`reply`: of status `status`; None: it is a DNS message. `codes`: besides those that any of its kind may get.
+    """`reply`: of status `status`; None: it is no JSON, but `media`. `codes`: besides those that any of its kind may get.
 
     `query`: parameters beside which any other is ignored. `known`: a table beside which any other is refused.
     """
@@ -53,6 +53,7 @@ class Operation(NamedTuple):
     status: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
     query: tuple[tuple[str, bool, Document], ...] = ()
+    media: str = _DNS
     known: Table = {}  # noqa: RUF012 a value, never written to
 
 
@@ -104,6 +105,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("POST", "/admin/clear"): Operation("Deregister everything", replies.ClearReply, codes=stored),
         ("GET", "/stats"): Operation("Counters", replies.StatsReply),
+        ("GET", "/metrics"): Operation("Counters for Prometheus", None, media="text/plain"),
         ("GET", "/health"): Operation("Whether the process lives", replies.HealthReply),
         ("GET", "/ready"): Operation("Whether it can be asked", replies.ReadyReply, codes=("NOT_READY",)),
         ("GET", "/maintenance"): Operation("All maintenance windows", replies.MaintenancesReply),
@@ -214,7 +216,7 @@ def _described(method: str, path: str, operation: Operation) -> Document:
         described["security"] = []
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _reference(operation.body)}}}
-    elif operation.reply is None and not operation.query:
+    elif method == "POST" and operation.reply is None:
         described["requestBody"] = {"required": True, "content": {_DNS: {}}}
     return described
 
@@ -232,7 +234,7 @@ def _id(method: str, path: str) -> str:
 
 
 def _responses(method: str, path: str, operation: Operation) -> Document:
-    content = {_DNS: {}} if operation.reply is None else {_JSON: {"schema": _reference(operation.reply)}}
+    content = {operation.media: {}} if operation.reply is None else {_JSON: {"schema": _reference(operation.reply)}}
     found: Document = {}
     for status in operation.status:
         found[str(status)] = {"description": operation.summary, "content": content}

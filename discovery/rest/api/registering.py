@@ -126,7 +126,12 @@ class Registering:
         body = HeartbeatBody.model_validate(content)
         if body.with_registration:
             return self.upsert(request)
-        renewed = self._renewed(self._engine.renew(body.key(), request.caller)) | _warnings(_HEARTBEAT, content)
+        try:
+            entry = self._engine.renew(body.key(), request.caller)
+        except UnknownInstance:
+            self._registry.unknown_heartbeats += 1
+            raise
+        renewed = self._renewed(entry) | _warnings(_HEARTBEAT, content)
         return Answer(200, stamped(renewed, self._times))
 
     async def upsert(self, request: Request) -> Answer:
@@ -160,6 +165,7 @@ class Registering:
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
         renewed = await renew_all(self._engine, items, request.caller)
+        self._registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
             self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
         content = {

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 from aiohttp import web
@@ -15,7 +17,6 @@ from discovery.core.address import client_prefix
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
-from discovery.rest.http import access_log
 from discovery.rest.http.bodies import SMALL, Bodies
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.exchange import Exchange
@@ -34,14 +35,19 @@ LINGERING_SECONDS = 2.0
 LAST_WORDS_SECONDS = 5.0
 
 
+# A request with the status of its answer, the client's address, and the seconds from one to the other. Status 0: the client left before.
+Note = Callable[[Request, str, float], None]
+
+
 class Shared:
     """What the connections of a server share. `aiohttp`: makes the protocols that answer what `front` does not."""
 
-    def __init__(self, front: Front, limits: Connections, bodies: Bodies, aiohttp: web.Server) -> None:
+    def __init__(self, front: Front, limits: Connections, bodies: Bodies, aiohttp: web.Server, note: Note) -> None:
         self.front = front
         self.limits = limits
         self.bodies = bodies
         self.aiohttp = aiohttp
+        self.note = note
         self.heads = Heads()
         self.open: set[Connection] = set()
         self._all_closed = asyncio.Event()
@@ -75,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._current: Request | None = None  # whose answer is being made
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[Answer] | None = None
-        self._since = 0.0  # the last request's beginning, or the end of its answer, of the loop's time
+        self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
         self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = False
         self.address = self.prefix = ""
 
@@ -91,7 +97,7 @@ class Connection(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._shared.open.add(self)
-        self._since = self._loop.time()
+        self._since = monotonic()
         if self._limits.opened(self):
             self._look()
         else:
@@ -115,6 +121,9 @@ class Connection(asyncio.Protocol):
         have lived long (`cli.gc_tuning`).
         """
         self._closing = True
+        if self._current is not None:
+            self._current.status = 0
+            self._shared.note(self._current, self.address, monotonic() - self._since)
         self._shared.closed(self)
         self._limits.closed(self)
         if self._task is None:  # else the body is still worked on
@@ -216,7 +225,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         self._new = False
-        self._since = self._loop.time()
+        self._since = monotonic()
         self._limits.used(self)
         answer = self._front.answer(request, self.address)
         if isinstance(answer, Answer):
@@ -236,8 +245,8 @@ class Connection(asyncio.Protocol):
         self._said(request)
 
     def _said(self, request: Request) -> None:
-        now = self._loop.time()
-        access_log.log(request, self.address, now - self._since)
+        now = monotonic()
+        self._shared.note(request, self.address, now - self._since)
         self._since = now
         if len(request.body) > SMALL:
             self._shared.bodies.done(self)
@@ -301,7 +310,7 @@ class Connection(asyncio.Protocol):
 
     def _too_slow(self, phase: Phase) -> None:
         if phase is Phase.IDLE:
-            left = self._since + SECONDS[phase] - self._loop.time()
+            left = self._since + SECONDS[phase] - monotonic()
             if self._current is not None or left > 0:
                 self._patience.wait(max(left, 1.0))
             else:

@@ -8,8 +8,9 @@ import socket
 
 from aiohttp import web
 
+from discovery.rest.http import access_log
 from discovery.rest.http.bodies import Bodies
-from discovery.rest.http.connection import Connection, Shared
+from discovery.rest.http.connection import Connection, Note, Shared
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.framing import MAX_FIELDS, MAX_HEAD
 from discovery.rest.http.front import Front
@@ -23,12 +24,13 @@ _CANCELLING_SECONDS = 1.0
 
 
 class Server:
-    """`setup`, then `listen`; `close` once, opened or not."""
+    """`setup`, then `listen`; `close` once, opened or not. `note`: is told of each request that has come to its end."""
 
-    def __init__(self, front: Front, app: web.Application, limits: Connections) -> None:
+    def __init__(self, front: Front, app: web.Application, limits: Connections, note: Note = access_log.log) -> None:
         self.app = app
         self._front = front
         self._limits = limits
+        self._note = note
         # What httptools lets through is not measured again, what is no JSON is not unpacked; it has one request and no time of its own.
         self._runner = web.AppRunner(
             app,
@@ -46,7 +48,7 @@ class Server:
     async def setup(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
-        self._shared = Shared(self._front, self._limits, Bodies(), self._runner.server)
+        self._shared = Shared(self._front, self._limits, Bodies(), self._runner.server, self._note)
 
     async def listen(self, sock: socket.socket, tls: Tls | None) -> None:
         """On a bound socket, which is closed at the end."""

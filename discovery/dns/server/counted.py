@@ -1,0 +1,102 @@
+"""In front of everything that answers over one transport: each query is counted, once, and some are shown to whoever looks closer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import Any
+
+from discovery.dns.message.query import Transport
+from discovery.dns.message.reason import Reason
+from discovery.dns.server.responder import Respond
+from discovery.dns.server.traffic import COLUMNS, TC, Exchange, Outcome, Traffic
+
+
+def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[], float]) -> Respond:
+    """In front of `inner`, with the same contract. `clock`: the one whose time it gets. `transport`: one of TRANSPORTS.
+
+    `inner` says the outcome of a reply (`traffic.last`) in the very turn in which it makes it.
+    """
+    column = COLUMNS[transport]
+
+    def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
+        # A function inside another, and `count` written out: an object's attributes and a call would cost as much again.
+        reply = inner(packet, now, client, way)
+        if isinstance(reply, bytes):
+            outcome = traffic.last or traffic.of_octets(packet, reply)
+            outcome.sent[column | reply[2] & TC] += 1
+            left = traffic.left = traffic.left - 1
+            if left < 0:
+                show(outcome, packet, reply, now, client)
+            return reply
+        if reply is not None:
+            return Later(reply, partial(count_later, packet, now, client))
+        count(traffic.last or traffic.of_silence(packet, way.stream is not None), packet, None, now, client)
+        return None
+
+    def count_later(packet: bytes, now: float, client: str, reply: bytes | None) -> None:
+        if reply is None:
+            count(traffic.of(None, None, Reason.SHED), packet, None, now, client)
+        else:
+            count(traffic.last or traffic.of_octets(packet, reply), packet, reply, now, client)
+
+    def count(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
+        outcome.sent[column if reply is None else column | reply[2] & TC] += 1
+        traffic.left -= 1
+        if traffic.left < 0:
+            show(outcome, packet, reply, now, client)
+
+    def show(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
+        traffic.show(Exchange(packet, reply, client, transport, outcome, clock() - now))
+
+    return respond
+
+
+def unsaid(inner: Respond, traffic: Traffic) -> Respond:
+    """In front of somebody who may reply without saying the outcome: what was said of another reply must not be taken for it."""
+
+    def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
+        traffic.last = None
+        return inner(packet, now, client, way)
+
+    return respond
+
+
+class Later(Coroutine[Any, Any, bytes]):
+    """A reply that takes time. `count` is called once: with the reply, or with None when it was given up, begun or not."""
+
+    def __init__(self, reply: Coroutine[Any, Any, bytes], count: Callable[[bytes | None], None]) -> None:
+        self._reply = reply
+        self._count: Callable[[bytes | None], None] | None = count
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        try:
+            octets = yield from self._reply.__await__()
+        except BaseException:
+            self._end(None)
+            raise
+        self._end(octets)
+        return octets
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._reply.send(value)
+        except StopIteration as end:
+            self._end(end.value)
+            raise
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._reply.throw(*error)
+        except StopIteration as end:
+            self._end(end.value)
+            raise
+
+    def close(self) -> None:
+        self._reply.close()
+        self._end(None)
+
+    def _end(self, octets: bytes | None) -> None:
+        count, self._count = self._count, None
+        if count is not None:
+            count(octets)

@@ -1,0 +1,195 @@
+"""What was asked and what was said, counted in plain numbers: each query once, under the Outcome of its reply.
+
+Who makes a reply says which outcome it has (`last`), and what answers again and again keeps it ready; `counted` adds one. The outcomes
+are few and shared, so reading all the numbers is cheap, however many answers are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import NamedTuple
+
+from discovery.core.metric import Histogram
+from discovery.dns.message.names import Name, from_wire, to_text
+from discovery.dns.message.query import HEADER, has_reply
+from discovery.dns.message.reason import Reason
+from discovery.dns.message.values import Answer, Question, Rcode, Type
+
+_log = logging.getLogger("discovery.dns")
+
+OTHER = "other"
+NO_RCODE = "none"  # nothing was sent
+TRANSPORTS = ("udp", "tcp", "tls", "https")
+# A transport's place in `Outcome.sent`; that of its replies with TC is TC further on.
+TC = 0x02
+COLUMNS = dict(zip(TRANSPORTS, (0, 1, 4, 5), strict=True))
+_SIZE = 8
+
+# Types that are counted by name. A stranger may ask for 65,536.
+TYPES = frozenset(Type) - {Type.OPT, Type.MAILA, Type.MAILB, Type.HINFO, Type.DNAME}
+# Zones that are counted by name, those in DNS_DOMAIN first: each is 64 series. The others are `other`.
+MAX_ZONES = 8
+# One query of so many, on average, is looked at closer.
+SAMPLE = 16
+# Seconds: a kept answer takes microseconds, another server up to seconds. Octets: 1232 is the most over UDP.
+SECONDS = (0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2.0)
+OCTETS = (64, 96, 128, 192, 256, 384, 512, 768, 1232, 4096, 16384)
+
+_RCODES = {rcode.value: rcode.name for rcode in Rcode}
+
+
+class Outcome:
+    """`sent[column]`: how often. `kept`: it came from kept answers."""
+
+    __slots__ = ("kept", "rcode", "reason", "sent", "type", "zone")
+
+    def __init__(self, zone: str, type: str, rcode: str, reason: Reason, kept: bool) -> None:
+        self.zone = zone
+        self.type = type
+        self.rcode = rcode
+        self.reason = reason
+        self.kept = kept
+        self.sent = [0] * _SIZE
+
+
+class Exchange(NamedTuple):
+    """A query and its reply; None: nothing was sent. `seconds`: from one to the other."""
+
+    packet: bytes
+    reply: bytes | None
+    client: str
+    transport: str
+    outcome: Outcome
+    seconds: float
+
+
+See = Callable[[Exchange], None]
+
+
+class Traffic:
+    """`wanted`: somebody reads these numbers, so queries are counted. `samples` see one exchange of SAMPLE, `watch`ers each.
+
+    `last`: the outcome of the reply that is being made. `left`: queries until the next that is looked at. `on_answer`: is told of each
+    answer from the look-up, and never of kept ones.
+    """
+
+    def __init__(self, random: Random | None = None) -> None:
+        self.wanted = False
+        self.samples: list[See] = []
+        self.last: Outcome | None = None
+        self.left = 0
+        self.on_answer: Callable[[Answer], None] | None = None
+        self.seconds = {transport: Histogram(SECONDS) for transport in TRANSPORTS}
+        self.octets = {transport: Histogram(OCTETS) for transport in TRANSPORTS}
+        self._random = random or Random()
+        self._watchers: list[See] = []
+        self._outcomes: dict[tuple[str, str, str, Reason, bool], Outcome] = {}
+        self._zones: dict[Name, str] = {}
+
+    @property
+    def outcomes(self) -> Iterable[Outcome]:
+        return self._outcomes.values()
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The labels."""
+        return (*self._zones.values(), OTHER)
+
+    def follow(self, origins: Iterable[Name]) -> None:
+        """The zones that are served. One that was counted by name still is when it is there no longer."""
+        for origin in origins:
+            if origin not in self._zones and len(self._zones) < MAX_ZONES:
+                self._zones[origin] = to_text(origin)
+
+    # -- what a reply is
+
+    def of(self, question: Question | None, rcode: int | None, reason: Reason, kept: bool = False) -> Outcome:
+        """None: there is no question; nothing is sent."""
+        zone = rtype = OTHER
+        if question is not None:
+            zone, rtype = self._zone_of(question.name), _type_name(question.type)
+        name = NO_RCODE if rcode is None else _RCODES.get(rcode, OTHER)
+        key = (zone, rtype, name, reason, kept)
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self._outcomes[key] = Outcome(*key)
+        return found
+
+    def of_error(self, rcode: int) -> Outcome:
+        """Of what could not be read."""
+        return self.of(None, rcode, _BY_RCODE.get(rcode, Reason.OTHER))
+
+    def of_silence(self, packet: bytes, streams: bool) -> Outcome:
+        """`streams`: the query may have been answered by a stream of messages."""
+        if streams and has_reply(packet):
+            return self.of(_question_in(packet), Rcode.NOERROR, Reason.STREAMED)
+        return self.of(None, None, Reason.IGNORED)
+
+    def of_octets(self, packet: bytes, reply: bytes) -> Outcome:
+        """Of a reply that somebody made who did not say which outcome it has."""
+        rcode = reply[3] & 0xF
+        reason = Reason.ANSWER if rcode == Rcode.NOERROR else _BY_RCODE.get(rcode, Reason.OTHER)
+        return self.of(_question_in(packet), rcode, reason)
+
+    def _zone_of(self, name: Name) -> str:
+        for start in range(len(name) + 1):
+            zone = self._zones.get(name[start:])
+            if zone is not None:
+                return zone
+        return OTHER
+
+    # -- who looks closer
+
+    def watch(self, see: See) -> None:
+        """From the next query on."""
+        self._watchers.append(see)
+        self.left = 0
+
+    def unwatch(self, see: See) -> None:
+        self._watchers.remove(see)
+
+    def show(self, exchange: Exchange) -> None:
+        """To whom it concerns; called when `left` has run out."""
+        if self._watchers:
+            self.left = 0
+            self._tell(self._watchers, exchange)
+            if self._random.random() >= 1 / SAMPLE:
+                return
+        else:  # drawn anew: clients that ask in turns must not all be looked at, or never
+            self.left = self._random.randrange(2 * SAMPLE - 1)
+        self.seconds[exchange.transport].observe(exchange.seconds)
+        if exchange.reply is not None:
+            self.octets[exchange.transport].observe(len(exchange.reply))
+        self._tell(self.samples, exchange)
+
+    def _tell(self, whom: Iterable[See], exchange: Exchange) -> None:
+        for see in list(whom):
+            try:
+                see(exchange)
+            except Exception:  # whoever looks must not keep a client from its answer
+                _log.exception("a query could not be looked at")
+
+
+_BY_RCODE: dict[int, Reason] = {
+    Rcode.FORMERR: Reason.MALFORMED,
+    Rcode.NOTIMP: Reason.NOT_IMPLEMENTED,
+    Rcode.REFUSED: Reason.NOT_ALLOWED,
+    Rcode.SERVFAIL: Reason.FAILED,
+}
+
+
+_TYPE_NAMES = {rtype.value: rtype.name for rtype in TYPES}
+
+
+def _type_name(rtype: int) -> str:
+    return _TYPE_NAMES.get(rtype, OTHER)
+
+
+def _question_in(packet: bytes) -> Question | None:
+    try:
+        end = packet.index(0, HEADER.size) + 1
+        return Question(from_wire(packet[HEADER.size : end]), int.from_bytes(packet[end : end + 2], "big"))
+    except (ValueError, IndexError):
+        return None

@@ -1,0 +1,72 @@
+"""GET /metrics: the numbers of all rooms, for Prometheus. README.md beside this file has the list.
+
+Who counts keeps plain numbers (`core.metric`); here they are read, given to prometheus-client, and sent: one metric after the other, with
+the event loop free in between.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+
+from aiohttp import hdrs, web
+
+from discovery import __version__
+from discovery.core.metric import Metric
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.metrics.first_answers import FirstAnswers
+from discovery.plugins.metrics.lag import LoopLag
+from discovery.plugins.metrics.page import page
+from discovery.plugins.metrics.settings import MetricsSettings
+from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+
+
+class Metrics(Plugin):
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float], per_service: bool) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._per_service = per_service
+        self._metrics: Sequence[Metric] = ()
+        self._expirations = Expirations()
+        self._lag = LoopLag()
+
+    def install(self, seams: Seams) -> None:
+        self._metrics = seams.metrics
+        seams.dns_traffic.wanted = seams.http_traffic.wanted = True
+        answers = FirstAnswers(seams.dns_traffic, seams.http_traffic, self._clock)
+        self._lag.each_tick.append(answers.forget_old)
+        seams.followers.extend([self._expirations.follow_commit, answers.follow_commit])
+        seams.routes.append(web.get("/metrics", self.show))
+        seams.metrics.extend(
+            [
+                *metrics_of_registry(self._registry, self._clock, time.time, seams.http_traffic),
+                *(metrics_per_service(self._registry, self._clock) if self._per_service else ()),
+                self._expirations.metric,
+                answers.metric,
+                self._lag.metric,
+                Metric("gauge", "discovery_build_info", "Which program this is.", _build, ("version", "python")),
+            ]
+        )
+
+    async def open(self, engine: Engine) -> None:
+        self._lag.start()
+
+    async def close(self) -> None:
+        self._lag.stop()
+
+    async def show(self, request: web.Request) -> web.Response:
+        text, content_type = await page(self._metrics, request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"})
+
+
+def _build() -> dict[tuple[str, ...], float]:
+    return {(__version__, platform.python_version()): 1}
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Metrics:
+    return Metrics(registry, clock, MetricsSettings.read().metrics_per_service)

@@ -1,0 +1,127 @@
+"""The registry's numbers as metrics. What takes a look at every instance takes several turns of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+
+from discovery.core.event import Commit, InstanceEvent, Kind
+from discovery.core.metric import Metric, Readings, counter, gauge
+from discovery.core.status import Status
+from discovery.rest.api.counting import count_by_status
+from discovery.rest.http.traffic import Traffic
+from discovery.store.expiry import Expire
+from discovery.store.registration import Register, Upsert
+from discovery.store.registry import Registry
+from discovery.store.service import Service
+
+# Services with metrics of their own.
+MAX_SERVICES = 1_000
+# Instances for one turn, 0.3 µs each.
+_PER_TURN = 2_500
+# Of all leases, evenly picked.
+_LEASES = 4_096
+_PERCENTILES = (50, 90, 99, 100)
+_HEARTBEATS = ("/heartbeat", "/heartbeats")
+
+
+def metrics_of_registry(
+    registry: Registry, clock: Callable[[], float], wall: Callable[[], float], traffic: Traffic
+) -> list[Metric]:
+    async def instances() -> Readings:
+        counts = await count_by_status(registry, clock)
+        return {(status.value,): counts[status] for status in Status}
+
+    def heartbeats() -> Readings:
+        refused = traffic.number(_HEARTBEATS, lambda status: status >= "400" and status != "404" and status.isdigit())
+        return {
+            ("renewed",): registry.renewals,
+            ("unknown",): registry.unknown_heartbeats,
+            ("refused",): refused,
+        }
+
+    def lease_ages() -> Readings:
+        now, step = clock(), max(1, len(registry) // _LEASES + (len(registry) > _LEASES))
+        ages = sorted([max(0.0, now - entry.lease.renewed_at) for entry in islice(registry, 0, None, step)]) or [0.0]
+        return {(str(part),): ages[min(len(ages) - 1, part * len(ages) // 100)] for part in _PERCENTILES}
+
+    def ring_age() -> float:
+        first = registry.log.first
+        return 0.0 if first is None else max(0.0, wall() - first.wall)
+
+    def registrations() -> int:
+        return registry.accepted[Register.action] + registry.accepted[Upsert.action]
+
+    return [
+        counter("discovery_registrations", "Registrations.", registrations),
+        Metric("counter", "discovery_heartbeats", "Heartbeats.", heartbeats, ("result",)),
+        Metric("gauge", "discovery_instances", "Instances.", instances, ("status",)),
+        gauge("discovery_services", "Services.", lambda: len(registry.services)),
+        Metric("gauge", "discovery_lease_age_seconds", "Since the last heartbeat.", lease_ages, ("percentile",)),
+        gauge("discovery_index", "Index of the last commit.", lambda: registry.index),
+        gauge("discovery_ring_age_seconds", "How far back the log of the last commits reaches.", ring_age),
+        gauge(
+            "discovery_brake_engaged",
+            "1 while the brake on mass expiry holds any instance.",
+            lambda: int(registry.liveness.counts[Status.SUSPECT] > 0),
+        ),
+    ]
+
+
+def metrics_per_service(registry: Registry, clock: Callable[[], float]) -> list[Metric]:
+    """Of the first services by name."""
+
+    def chosen() -> list[Service]:
+        services = registry.services
+        return [services[name] for name in heapq.nsmallest(MAX_SERVICES, services)]
+
+    async def healthy() -> Readings:
+        counts: dict[tuple[str, ...], int] = {}
+        looked_at = 0
+        for service in chosen():
+            looked_at += len(service.entries)
+            if looked_at > _PER_TURN:
+                await asyncio.sleep(0)
+                looked_at = len(service.entries)
+            counts[service.name,] = len(service.healthy(clock()))
+        return counts
+
+    def instances() -> Readings:
+        return {(service.name,): len(service.entries) for service in chosen()}
+
+    return [
+        Metric("gauge", "discovery_service_instances", "Instances of a service.", instances, ("service",)),
+        Metric(
+            "gauge", "discovery_service_healthy_instances", "Healthy instances of a service.", healthy, ("service",)
+        ),
+    ]
+
+
+class Expirations:
+    """Counts what silence has come to."""
+
+    def __init__(self) -> None:
+        self._counts = Counter[tuple[str, ...]](
+            {(reason,): 0 for reason in ("lapsed", "suspect", "removed", "displaced")}
+        )
+        self.metric = Metric(
+            "counter", "discovery_expirations", "Instances whose lease ran out.", lambda: self._counts, ("reason",)
+        )
+
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if isinstance(event, InstanceEvent) and (reason := _expiration(event, commit.action)):
+                self._counts[reason,] += 1
+
+
+def _expiration(event: InstanceEvent, action: str) -> str | None:
+    if event.kind is Kind.UNHEALTHY:
+        return "lapsed"
+    if event.kind is Kind.SUSPECT:
+        return "suspect"
+    if event.kind is Kind.EXPIRED:
+        return "removed" if action == Expire.action else "displaced"
+    return None
