@@ -33,7 +33,7 @@ PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(Status, "the instances of these statuses"),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
-    "after": parameters.text(64, "a service's name: the page begins behind it"),
+    "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
 
 

@@ -31,7 +31,8 @@ def whole(least: int, most: int, description: str = "") -> Parameter:
             raise InvalidField(name, f"must be a whole number from {least} to {most}")
         return int(text)
 
-    return Parameter(read, _described({"type": "integer", "minimum": least, "maximum": most}, description))
+    schema = {"type": "integer", "minimum": least, "maximum": most, "examples": [min(most, max(least, 10))]}
+    return Parameter(read, _described(schema, description))
 
 
 def flag(description: str = "") -> Parameter:
@@ -42,7 +43,7 @@ def flag(description: str = "") -> Parameter:
             raise InvalidField(name, "must be 1 or 0")
         return _FLAGS[text]
 
-    return Parameter(read, _described({"enum": list(_FLAGS)}, description))
+    return Parameter(read, _described({"enum": list(_FLAGS), "examples": ["1"]}, description))
 
 
 _FLAGS = {"1": True, "0": False, "true": True, "false": False}
@@ -55,7 +56,7 @@ def one_of(words: Iterable[str], description: str = "") -> Parameter:
     def read(name: str, text: str) -> str:
         return _word(name, text, words)
 
-    return Parameter(read, _described({"enum": list(words)}, description))
+    return Parameter(read, _described({"enum": list(words), "examples": [words[-1]]}, description))
 
 
 def some_of(words: Iterable[str], description: str = "") -> Parameter:
@@ -69,13 +70,13 @@ def some_of(words: Iterable[str], description: str = "") -> Parameter:
     return Parameter(read, _described({"type": "string", "pattern": pattern, "examples": [words[0]]}, description))
 
 
-def name(description: str = "", most: int = 1) -> Parameter:
+def name(description: str = "", most: int = 1, example: str = "user-service") -> Parameter:
     """A label, folded: of a service, a tag, a locality."""
 
     def read(name: str, text: str) -> str:
         return fold(label(text, name))
 
-    return Parameter(read, _described(LABEL, description), most)
+    return Parameter(read, _described({**LABEL, "examples": [example]}, description), most)
 
 
 def names(description: str = "") -> Parameter:
@@ -89,10 +90,11 @@ def names(description: str = "") -> Parameter:
 
 def port(description: str = "") -> Parameter:
     """1 to 65535."""
-    return Parameter(lambda name, text: parse_port(text, name), _described(PORT, description))
+    schema = {**PORT, "examples": [3001]}
+    return Parameter(lambda name, text: parse_port(text, name), _described(schema, description))
 
 
-def text(most_characters: int, description: str = "", most: int = 1) -> Parameter:
+def text(most_characters: int, description: str = "", most: int = 1, example: str = "some-text") -> Parameter:
     """Anything of at most so many characters."""
 
     def read(name: str, text: str) -> str:
@@ -100,7 +102,8 @@ def text(most_characters: int, description: str = "", most: int = 1) -> Paramete
             raise InvalidField(name, f"is {len(text)} characters long, at most {most_characters} are taken")
         return text
 
-    return Parameter(read, _described({"type": "string", "maxLength": most_characters}, description), most)
+    schema = {"type": "string", "maxLength": most_characters, "examples": [example]}
+    return Parameter(read, _described(schema, description), most)
 
 
 def duration(most: float, description: str = "") -> Parameter:

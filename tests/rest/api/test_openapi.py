@@ -23,6 +23,7 @@ from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors, openapi
 from discovery.rest.api.codes import CODES, ELSEWHERE
 from discovery.rest.api.openapi import OPERATIONS, codes_of
+from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.service import Entry
@@ -137,6 +138,19 @@ def test_each_operation_lists_its_codes_by_status_and_a_success() -> None:
             else:
                 assert int(status) in OPERATIONS[method, path].status
         assert listed == codes_of(method, path)
+
+
+def test_every_example_of_a_parameter_is_one_that_its_route_takes() -> None:
+    seen = 0
+    for (method, path), operation in OPERATIONS.items():
+        for parameter in DOCUMENT["paths"][path][method.lower()]["parameters"]:
+            name = parameter["name"]
+            schema = parameter["schema"].get("items", parameter["schema"])
+            if parameter["in"] == "query" and name not in {name for name, _, _ in operation.query}:
+                for example in schema.get("examples", []):
+                    assert parse(f"{name}={example}", operation.known)
+                    seen += 1
+    assert seen > 10
 
 
 # -- answers
