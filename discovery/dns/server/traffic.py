@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import NamedTuple
 
+from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram
 from discovery.dns.message.names import Name, from_wire, to_text
 from discovery.dns.message.query import HEADER, has_reply
@@ -169,7 +170,7 @@ class Traffic:
             try:
                 see(exchange)
             except Exception:  # whoever looks must not keep a client from its answer
-                _log.exception("a query could not be looked at")
+                _log.exception("a query could not be looked at", extra=fields("traffic.failed"))
 
 
 _BY_RCODE: dict[int, Reason] = {

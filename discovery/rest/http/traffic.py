@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 
+from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, Metric, Readings
 from discovery.rest.api.requests import Request
 from discovery.rest.http import access_log
@@ -122,7 +123,7 @@ class Traffic:
             try:
                 see(request, address, seconds)
             except Exception:  # the answer has been sent
-                _log.exception("a request could not be looked at")
+                _log.exception("a request could not be looked at", extra=fields("traffic.failed"))
 
     # -- what was counted
 
