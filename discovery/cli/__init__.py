@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         ),
         Command("undrain", "discovery.cli.drain:undrain", "let drained instances back into the answers"),
         Command("maintenance", "discovery.cli.maintenance:maintenance", "begin, end and list maintenance windows"),
+        Command("run", "discovery.cli.run:run", "run a program that is registered while it runs"),
     ),
     "The server": (
         Command("serve", "discovery.cli.serve:serve", "run the registry, HTTP and DNS; also without a command"),

@@ -81,8 +81,8 @@ class Service:
         self._find_ip = ip is None
         options = {
             "tags": list(tags) or None,
-            "metadata": metadata,
-            "ports": ports,
+            "metadata": metadata or None,
+            "ports": ports or None,
             "protocol": protocol,
             "weight": weight,
             "priority": priority,

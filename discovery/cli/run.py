@@ -1,0 +1,58 @@
+"""`discovery run --name NAME --port PORT -- COMMAND…`: what it takes. What it does stands in `supervisor`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import key_values
+from discovery.cli.supervisor import Run, supervise
+from discovery.cli.times import as_seconds
+from discovery.client import InvalidAddress
+from discovery.system.env import SettingsError
+
+
+def run(
+    *command: Annotated[str, Parameter(help="the program and its arguments, behind --", allow_leading_hyphen=True)],
+    name: Annotated[str, Parameter(help="of the service")],
+    port: Annotated[int, Parameter(help="where the program listens")],
+    ip: Annotated[
+        str | None, Parameter(help="where others reach it; else the address by which this host speaks to the registry")
+    ] = None,
+    probe: Annotated[
+        str | None,
+        Parameter(help="the address where its port answers, if not there; none: it is registered at once (for UDP)"),
+    ] = None,
+    start_timeout: Annotated[
+        float | None, Parameter(converter=as_seconds, help="ends it when its port has not answered by then, such as 2m")
+    ] = None,
+    drain: Annotated[
+        float, Parameter(converter=as_seconds, help="longest wait for DNS caches before it is told to end; 30s")
+    ] = 30.0,
+    grace: Annotated[
+        float, Parameter(converter=as_seconds, help="from being told to end until it is killed; 10s")
+    ] = 10.0,
+    ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None,
+    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = (),
+    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = (),
+    zone: Annotated[str | None, Parameter(help="its locality")] = None,
+    weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None,
+    priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None,
+) -> int:
+    if not command:
+        raise SettingsError(
+            "there is no program to run; write it behind --, as in: discovery run … -- python server.py"
+        )
+    fields = {
+        "ttl": ttl,
+        "tags": tag,
+        "metadata": dict(key_values(meta, "--meta")),
+        "zone": zone,
+        "weight": weight,
+        "priority": priority,
+    }
+    try:
+        return supervise(Run(name, port, command, ip, probe, start_timeout, drain, grace, fields))
+    except InvalidAddress as error:
+        raise SettingsError(f"DISCOVERY_URL: {error}") from None
