@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from discovery.core.caller import NOBODY, SERVER, Caller
+from discovery.core.event import InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Window
 from discovery.core.status import Status
+from discovery.store.log import Log
 from discovery.store.service import Entry, Service
 
 
@@ -20,7 +23,8 @@ class Seen(NamedTuple):
 
     `status`: what a reader saw, UNHEALTHY from the end of the lease on (`Entry.status_at`). `since`: when it became that.
     `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
-    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it.
+    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, where
+    that may be told.
     """
 
     instance: Instance
@@ -29,6 +33,7 @@ class Seen(NamedTuple):
     lease_end: float | None = None
     ends: float | None = None
     window: Window | None = None
+    by: Caller | None = None
 
 
 class Explanation(NamedTuple):
@@ -42,12 +47,14 @@ class Explanation(NamedTuple):
     until: float | None
 
 
-def seen(entry: Entry, service: Service, window: Window | None, now: float, offset: float) -> Seen:
+def seen(
+    entry: Entry, service: Service, window: Window | None, now: float, offset: float, by: Caller | None = None
+) -> Seen:
     """An entry of `service` as it stands at `now`. `window`: the registry's for it. `offset`: of epoch seconds to monotonic ones."""
     status, lease_end = entry.status_at(now), entry.lease.expires_at + offset
     lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
     since = lease_end if lapsed_unnoticed else entry.since
-    return Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window)
+    return Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window, by)
 
 
 def _ends(entry: Entry, service: Service, status: Status, offset: float) -> float | None:
@@ -58,6 +65,29 @@ def _ends(entry: Entry, service: Service, status: Status, offset: float) -> floa
     if status is Status.FLAPPING and entry.flaps is not None:
         return entry.flaps.until + offset
     return None
+
+
+def askers(service: Service, log: Log) -> dict[str, Caller]:
+    """Who took which of its instances out of the answers, by id: as far as the log goes back, and where nothing changed them since."""
+    out = {entry.index for entry in service.entries.values() if entry.status in _TAKEN_OUT}
+    if not out:
+        return {}
+    commits = log.after(max(min(out) - 1, log.oldest), service.key.decode())
+    found = {}
+    for commit in commits:
+        if commit.index in out and commit.by not in (NOBODY, SERVER):
+            for event in commit.events:
+                if isinstance(event, InstanceEvent) and _takes_out(event):
+                    found[event.instance.id] = commit.by
+    return found
+
+
+_TAKEN_OUT = (Status.DRAINING, Status.MAINTENANCE)
+
+
+def _takes_out(event: InstanceEvent) -> bool:
+    before, after = event.before, event.after
+    return after is not None and after.status in _TAKEN_OUT and (before is None or before.status is not after.status)
 
 
 _SERVED = (Status.HEALTHY, Status.SUSPECT)
@@ -76,6 +106,8 @@ def _explained(each: Seen, better: bool) -> Explanation:
     why = [_WHY[status].format(ttl=each.instance.ttl)]
     if status is Status.MAINTENANCE and each.window is not None:
         why[0] += f": {each.window.reason}"
+    if each.by is not None and status in _TAKEN_OUT:
+        why.append(f"asked for by {each.by}")
     if status is Status.FAILING:
         why[0] += f": {each.instance.failing}"
     if status is Status.FLAPPING:

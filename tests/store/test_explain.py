@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discovery.core.caller import Caller
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.damping import Damping
-from discovery.store.explain import Explanation, Seen, explain, seen
+from discovery.store.explain import Explanation, Seen, askers, explain, seen
+from discovery.store.operations import Drain, Maintain
+from discovery.store.registration import Register
 from discovery.store.service import Entry, Service, served
 from discovery.store.snapshot import Snapshot
 from tests.driven import APART, DrivenRegistry
@@ -70,6 +73,35 @@ def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
     assert found.why == "it is draining: somebody asked for it to be left out"
     registry.drain(entry.instance.id, False, "a test", START + 5)
     assert one(registry, START + 6) == Explanation(True, "its lease runs", wall(START + 5), wall(START + TTL))
+
+
+def test_who_took_it_out_is_said_where_it_may_be_told_and_the_log_knows() -> None:
+    registry = a_registry()
+    ids = [registry.register(spec(port=port), START).instance.id for port in (80, 81, 82)]
+    ops = Caller("10.0.0.9", "ops")
+    registry.carry_out(Drain(ids[0], True, "a test"), START + 1, wall(START + 1), ops)
+    window = Window("a new disk", wall(START + 600))
+    registry.carry_out(Maintain(Scope("web", "10.0.0.1", 81), window), START + 1, wall(START + 1), ops)
+    registry.drain(ids[2], True, "nobody said who", START + 2)
+    service = registry.service("web")
+    assert service is not None
+    assert askers(service, registry.log) == {ids[0]: ops, ids[1]: ops}
+    states = [each._replace(by=ops) for each in _seen(registry, service, START + 3)]
+    whys = [each.why for each in explain(states)]
+    assert whys[0].endswith("to be left out; asked for by ops at 10.0.0.9")
+    assert whys[1] == "it is in maintenance: a new disk; asked for by ops at 10.0.0.9"
+    registry.log.begin(registry.index)  # and has forgotten all of it
+    assert askers(service, registry.log) == {}
+
+
+def test_what_changed_it_since_is_not_taken_for_who_took_it_out() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    registry.carry_out(Drain(entry.instance.id, True, "a test"), START + 1, wall(START + 1), Caller("10.0.0.9", "ops"))
+    registry.carry_out(Register(spec(weight=7)), START + 2, wall(START + 2), Caller("10.0.0.1", "web"))
+    service = registry.service("web")
+    assert service is not None
+    assert askers(service, registry.log) == {}
 
 
 def test_maintenance_says_its_reason_and_its_end() -> None:
