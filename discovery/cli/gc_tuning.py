@@ -17,9 +17,10 @@ from discovery.core.event import Commit
 _YOUNGEST, _MIDDLE, _FULL = 5_000, 2, 1_000_000
 
 
-# Events between two collections of the youngest, 1 ms each. Where the log drops as many old objects as a commit makes new ones, the
-# collector, which counts the difference, would wait for 100,000 of them and then take 50 ms.
-_EVENTS = 250
+# Events between two collections of the youngest, half a millisecond each; with 250, those of the middle ones took up to 8 ms. Where the
+# log drops as many old objects as a commit makes new ones, the collector, which counts the difference, would wait for 100,000 of them
+# and then take 50 ms.
+_EVENTS = 100
 
 
 def tune() -> None:

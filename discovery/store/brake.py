@@ -9,8 +9,9 @@ order, a fifth of them a sweep.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from random import Random
+
+from discovery.store.in_parts import InParts
 
 # A service of one or two has no crowd to tell its neighbours' silence from its own.
 MIN_SILENT = 3
@@ -54,21 +55,19 @@ class Brake:
         self._sweep = sweep
         self._timeout = timeout
         self._random = random
-        # id → when, of all services; in that order. A plain dict looks for its first one among all that were removed before it.
-        self._lapses: OrderedDict[str, float] = OrderedDict()
-        self._forgotten: OrderedDict[str, float] = OrderedDict()  # still to be freed
+        self._lapses = InParts[str, float]()  # id → when, of all services; in that order
+        self._forgotten = InParts[str, float]()  # still to be freed
 
     # -- what apply tells it
 
     def lapsed(self, id: str, at: float) -> None:
         """The lease of an instance that was trusted has run out, whatever becomes of it."""
         self._forget_old(at)
-        self._lapses.pop(id, None)
-        self._lapses[id] = at
+        self._lapses.put(id, at)
 
     def came_back(self, id: str) -> None:
         """It beats again."""
-        self._lapses.pop(id, None)
+        self._lapses.pop(id)
 
     def begin(self, at: float) -> Hold:
         return Hold(at + self.max_seconds)
@@ -113,13 +112,15 @@ class Brake:
 
     def _forget_old(self, now: float) -> None:
         until = now - self._timeout
-        if self._lapses and self._lapses[next(reversed(self._lapses))] <= until:
-            self._forgotten, self._lapses = self._lapses, OrderedDict()
-        for _ in range(min(_FREED_AT_ONCE, len(self._forgotten))):
-            self._forgotten.popitem()
-        lapses = self._lapses
-        while lapses and lapses[next(iter(lapses))] <= until:
-            lapses.popitem(last=False)
+        last = self._lapses.last()
+        if last is not None and last[1] <= until:
+            self._forgotten, self._lapses = self._lapses, InParts()
+        for _ in range(_FREED_AT_ONCE):
+            if (forgotten := self._forgotten.first()) is None:
+                break
+            self._forgotten.pop(forgotten[0])
+        while (first := self._lapses.first()) is not None and first[1] <= until:
+            self._lapses.pop(first[0])
 
     def _spread(self) -> float:
         """Somewhere in the first hundredth of a sweep: that is the random order."""

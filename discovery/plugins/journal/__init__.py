@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEvent, WindowEvent, octets_of
-from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import MAX_SECONDS, Scope
 from discovery.core.metric import Histogram, gauge, histogram
@@ -31,14 +30,13 @@ from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
+from discovery.store.tombstones import Tombstones
 from discovery.system.background_writer import WriteRefused
 
 _log = logging.getLogger("discovery.journal")
 
 # Seconds between two removals of old tombstones and remembered drains from the file.
 _SWEEP = 60.0
-# Tombstones that are over and forgotten with one commit, in the order in which they came: twice as many as one makes.
-_FORGOTTEN_AT_ONCE = 200
 
 
 class Journal(Plugin):
@@ -50,7 +48,7 @@ class Journal(Plugin):
         self._wall = wall
         self._lock: Lock | None = None
         self.writer: Writer | None = None
-        self._buried: OrderedDict[Key, float] = OrderedDict()  # tombstones in the file: until when
+        self._buried = Tombstones()  # those in the file
         self._put_away: deque[tuple[int, int]] = deque()  # number of the writer's item, index of its commit
         self._safe = float("-inf")
         self._broken: str | None = None  # why a commit is not in the file and never will be
@@ -95,7 +93,8 @@ class Journal(Plugin):
         opened, content = await asyncio.to_thread(open_for_service, self._folder, wall)
         self.writer = writer_of(opened, self._commit_seconds, self._commit_octets)
         snapshot = _snapshot(content, wall)
-        self._buried = OrderedDict(snapshot.tombstones)
+        for key, until in snapshot.tombstones:
+            self._buried.bury(key, until, wall)
         self._reserved_index = snapshot.index + AHEAD
         kept = {scope for scope, _ in snapshot.windows}
         over = [op for scope, _ in content.windows if scope not in kept for op in _no_window(scope)]
@@ -154,14 +153,10 @@ class Journal(Plugin):
                 raise
 
     def _keep(self, commit: Commit, writer: Writer) -> None:
-        ops = [op for event in commit.events for op in self._ops(event)]
+        ops = [op for event in commit.events for op in self._ops(event, commit.wall)]
         if commit.index > self._reserved_index - AHEAD // 2:
             self._reserved_index = commit.index + AHEAD
             ops += _index(self._reserved_index, commit.wall)
-        for _ in range(_FORGOTTEN_AT_ONCE):
-            if not self._buried or self._buried[next(iter(self._buried))] > commit.wall:
-                break
-            self._buried.popitem(last=False)
         if ops and commit.wall > self._next_sweep:
             ops += self._sweep(commit.wall)
         if ops:
@@ -171,16 +166,16 @@ class Journal(Plugin):
         self._put_away.append((writer.added, commit.index))
         self._note_done()
 
-    def _ops(self, event: Event) -> Iterator[Op]:
+    def _ops(self, event: Event, wall: float) -> Iterator[Op]:
         if isinstance(event, InstanceEvent):
             before, after = event.before, event.after
             if after is None:
                 yield schema.DELETE_INSTANCE, (event.instance.id,)
                 if event.buried_until is not None:
-                    self._buried[event.instance.spec.key] = event.buried_until
+                    self._buried.bury(event.instance.spec.key, event.buried_until, wall)
                     yield schema.PUT_TOMBSTONE, rows.of_tombstone(event.instance.spec.key, event.buried_until)
             elif before is None or before.draining_since != after.draining_since or before.spec != after.spec:
-                if before is None and self._buried.pop(after.spec.key, None) is not None:
+                if before is None and self._buried.lift(after.spec.key):
                     yield schema.DELETE_TOMBSTONE, after.spec.key
                 yield schema.PUT_INSTANCE, rows.of_instance(after)
         elif isinstance(event, WindowEvent):
