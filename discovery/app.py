@@ -19,7 +19,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import counter
 from discovery.engines.local import LocalEngine
 from discovery.nameserver import NameServer
-from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, metrics, transfer
+from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, metrics, traces, transfer
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -46,6 +46,7 @@ PLUGINS: tuple[Factory, ...] = (
     transfer.make,
     forward.make,
     metrics.make,
+    traces.make,
 )
 
 
@@ -88,6 +89,8 @@ class Server:
         self._seams.metrics.extend([*self._names.metrics(), *self._web.metrics()])
         paused = "Seconds for which the process stood still."
         self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
+        if self._tls is not None:
+            self._seams.metrics.extend(self._tls.metrics())
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit, ZonesEvent
-from discovery.core.metric import Metric
+from discovery.core.metric import Metric, gauge
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
 from discovery.dns.server import numbers
@@ -116,11 +116,18 @@ class NameServer:
         return {"dns": {"shed": self._shed(), "rateLimited": limited}}
 
     def metrics(self) -> list[Metric]:
-        return numbers.metrics(
-            self._seams.dns_traffic,
-            self._shed,
-            lambda: sum(len(server) for server in self._servers if isinstance(server, TcpServer)),
-        )
+        return [
+            *numbers.metrics(
+                self._seams.dns_traffic,
+                self._shed,
+                lambda: sum(len(server) for server in self._servers if isinstance(server, TcpServer)),
+            ),
+            gauge(
+                "discovery_zones_last_reload_successful",
+                "0 while a zone file is bad: the zones are served as they were.",
+                lambda: self.zones.reloaded,
+            ),
+        ]
 
     def _shed(self) -> int:
         return sum(server.shed() for server in self._servers if isinstance(server, UdpServer))

@@ -108,6 +108,7 @@ class Web:
         return [
             *self._seams.http_traffic.metrics(),
             gauge("discovery_http_connections", "HTTP connections.", lambda: len(connections)),
+            gauge("discovery_http_max_connections", "HTTP connections, at the most.", lambda: connections.most),
             counter(
                 "discovery_http_connections_refused",
                 "HTTP connections that were refused: all others had a request in hand.",
@@ -134,7 +135,8 @@ class Web:
         front = Front(times, self._refusals, Cors(origins), browsers, admit, plain, resolve, handlers.index)
         routes = [*handlers.routes(), *self._routes]
         traffic = self._seams.http_traffic
-        traffic.begin(route.path for route in routes if isinstance(route, web.RouteDef))
+        paths = (route.path for route in routes if isinstance(route, web.RouteDef))
+        traffic.begin(paths, "http" if self._tls is None else "https")
         note = traffic.note if traffic.wanted else access_log.log
         return Server(front, make_app(front, times, routes, middlewares), self._connections, note)
 

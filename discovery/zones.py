@@ -75,6 +75,7 @@ class Zones:
         self._reserved: Mapping[str, str] = {}
         self._threads: list[Thread] = []  # that read files
         self._begun = self._served = 0  # readings, by number
+        self.reloaded = True  # what was read last is what is served
         self._serving: set[asyncio.Task[None]] = set()
         self._watching: list[asyncio.Task[None]] = []
 
@@ -120,6 +121,7 @@ class Zones:
             files = await reading
             if number < self._served:
                 return
+            self.reloaded = False
             if files is None:
                 _log.warning(
                     "there is no folder %s any more; the zones stay as they are",
@@ -129,16 +131,19 @@ class Zones:
                 return
             self._serve(files)
             self._served = number
+            self.reloaded = True
             await self.on_reload()
             origins = [to_text(zone.origin) for zone in self._catalog.zones]
             _log.info("zones read again: %s", ", ".join(origins), extra=fields("zones.reloaded", zones=origins))
         except zonefile.ZoneFileError as error:
+            self.reloaded = False
             _log.error(
                 "%s; the zones stay as they were",
                 error,
                 extra=fields("zones.failed", folder=self._folder, reason=str(error)),
             )
         except Exception:
+            self.reloaded = False
             _log.exception(
                 "reading %s failed; the zones stay as they were",
                 self._folder,

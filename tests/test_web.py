@@ -17,7 +17,7 @@ def test_no_more_connections_are_taken_than_there_can_be_files_and_the_log_says_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(web, "open_files", lambda: 1024)
     limits = Server(settings(tmp_path))._web._connections
-    assert (limits._most, limits._most_of_prefix) == (256, 256)
+    assert (limits.most, limits._most_of_prefix) == (256, 256)
     [line] = [record.getMessage() for record in caplog.records if record.name == "discovery.web"]
     assert "HTTP_MAX_CONNECTIONS is 8192" in line
     assert "1024 files" in line
@@ -30,5 +30,5 @@ def test_where_there_is_room_the_setting_counts_and_nothing_is_said(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(web, "open_files", lambda: 65536)
     limits = Server(settings(tmp_path))._web._connections
-    assert (limits._most, limits._most_of_prefix) == (8192, 2048)
+    assert (limits.most, limits._most_of_prefix) == (8192, 2048)
     assert not [record for record in caplog.records if record.name == "discovery.web"]

@@ -15,6 +15,8 @@ from pathlib import Path
 from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
+from discovery.core.metric import Metric, gauge
+from discovery.system.certificate import ends_at
 
 _log = logging.getLogger("discovery.tls")
 
@@ -42,15 +44,18 @@ class Tls:
     def __init__(self, cert: Path, key: Path, client_ca: Path | None = None) -> None:
         self.files = [file for file in (cert, key, client_ca) if file is not None]
         self._cert, self._key, self._client_ca = cert, key, client_ca
-        self.context = self._make()
+        self.context, self._ends_at = self._make()
+        self._reloaded = True  # what was read last is in use
         self._reloading = asyncio.Lock()
 
     async def reload(self) -> None:
         """For handshakes from now on; a bad file is logged and what was stays."""
         async with self._reloading:  # an older look must not undo a newer one
             try:
-                self.context = await asyncio.to_thread(self._make)
+                self.context, self._ends_at = await asyncio.to_thread(self._make)
+                self._reloaded = True
             except TlsError as error:
+                self._reloaded = False
                 _log.error(
                     "%s; the certificate stays as it was", error, extra=fields("certificate.failed", file=self._cert)
                 )
@@ -59,21 +64,38 @@ class Tls:
                     "certificate read again from %s", self._cert, extra=fields("certificate.reloaded", file=self._cert)
                 )
 
-    def _make(self) -> ssl.SSLContext:
+    def metrics(self) -> list[Metric]:
+        return [
+            gauge(
+                "discovery_certificate_expires_timestamp_seconds",
+                "When the certificate ends, seconds since the epoch.",
+                lambda: self._ends_at,
+            ),
+            gauge(
+                "discovery_certificate_last_reload_successful",
+                "0 while the files that were read last cannot be used: the certificate before them is.",
+                lambda: self._reloaded,
+            ),
+        ]
+
+    def _make(self) -> tuple[ssl.SSLContext, float]:
+        """The context, and when its certificate ends (epoch seconds)."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["dot", "http/1.1"])  # RFC 9103 §7.1 insists on the former
         try:
             context.load_cert_chain(self._cert, self._key)
-        except (OSError, ssl.SSLError) as error:
-            raise TlsError(f"{self._cert} with {self._key} cannot be used: {error.strerror or error}") from None
+            end = ends_at(self._cert)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise TlsError(f"{self._cert} with {self._key} cannot be used: {reason}") from None
         if self._client_ca is not None:
             try:
                 context.load_verify_locations(self._client_ca)
             except (OSError, ssl.SSLError) as error:
                 raise TlsError(f"{self._client_ca} cannot be used: {error.strerror or error}") from None
             context.verify_mode = ssl.CERT_REQUIRED
-        return context
+        return context, end
 
 
 class TlsListener:

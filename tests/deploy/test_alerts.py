@@ -54,6 +54,7 @@ WELL = {
     f"discovery_zones_last_reload_successful{{{ME}}}": "1x60",
     f"discovery_certificate_last_reload_successful{{{ME}}}": "1x60",
     f"discovery_tokens_last_reload_successful{{{ME}}}": "1x60",
+    f"discovery_transfer_keys_last_reload_successful{{{ME}}}": "1x60",
     f"discovery_certificate_expires_timestamp_seconds{{{ME}}}": "7776000x60",  # 90 days
 }
 
@@ -111,6 +112,7 @@ CASES = [
     trouble("DiscoveryCertificateFailed", "discovery_certificate_last_reload_successful", "1x19 0x40"),
     trouble("DiscoveryCertificateExpires", "discovery_certificate_expires_timestamp_seconds", "864000x60"),
     trouble("DiscoveryTokensFailed", "discovery_tokens_last_reload_successful", "1x19 0x40"),
+    trouble("DiscoveryTransferKeysFailed", "discovery_transfer_keys_last_reload_successful", "1x19 0x40"),
 ]
 
 

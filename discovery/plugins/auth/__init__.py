@@ -17,6 +17,7 @@ from pathlib import Path
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.log_fields import fields
+from discovery.core.metric import gauge
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
@@ -71,9 +72,18 @@ class Auth(Plugin):
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
         self._reloading = asyncio.Lock()
+        self._reloaded = True  # what was read last is in use
 
     def install(self, seams: Seams) -> None:
         seams.admits.append(self.admit)
+        if self._file is not None:
+            seams.metrics.append(
+                gauge(
+                    "discovery_tokens_last_reload_successful",
+                    "0 while the file of tokens is bad: those before it are in use.",
+                    lambda: self._reloaded,
+                )
+            )
         seams.authorize.append(authorize)
 
     def admit(self, inner: Admit) -> Admit:
@@ -104,9 +114,11 @@ class Auth(Plugin):
             try:
                 read_again = await asyncio.to_thread(read, self._file)
             except TokensError as error:
+                self._reloaded = False
                 _log.error("%s; the tokens stay as they were", error, extra=fields("tokens.failed", file=self._file))
                 return
             self._tokens = Tokens([*self._own, *read_again])
+            self._reloaded = True
             self._remembered.clear()
             _log.info(
                 "%d tokens read again from %s",

@@ -60,6 +60,8 @@ def metrics_of_registry(
         Metric("counter", "discovery_heartbeats", "Heartbeats.", heartbeats, ("result",)),
         Metric("gauge", "discovery_instances", "Instances.", instances, ("status",)),
         gauge("discovery_services", "Services.", lambda: len(registry.services)),
+        gauge("discovery_max_instances", "Instances, at the most.", lambda: registry.max_in_all),
+        gauge("discovery_max_services", "Services, at the most.", lambda: registry.max_services),
         Metric("gauge", "discovery_lease_age_seconds", "Since the last heartbeat.", lease_ages, ("percentile",)),
         gauge("discovery_index", "Index of the last commit.", lambda: registry.index),
         gauge("discovery_ring_age_seconds", "How far back the log of the last commits reaches.", ring_age),

@@ -14,6 +14,7 @@ from typing import Any
 
 from discovery.core.event import Commit, ZonesEvent
 from discovery.core.log_fields import fields
+from discovery.core.metric import gauge
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin, Seams
@@ -44,6 +45,7 @@ class Transfer(Plugin):
     ) -> None:
         self._keys_file = keys_file
         self._reloading = asyncio.Lock()
+        self._reloaded = True  # what was read last is in use
         self._keys = keys.load(keys_file)
         self._networks = networks
         self._wall = wall
@@ -54,6 +56,13 @@ class Transfer(Plugin):
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
+        seams.metrics.append(
+            gauge(
+                "discovery_transfer_keys_last_reload_successful",
+                "0 while the file of keys is bad: those before it are in use.",
+                lambda: self._reloaded,
+            )
+        )
 
     def respond(self, inner: Respond) -> Respond:
         return TransferResponder(inner, self.sending, lambda: self._keys, self._networks, self._wall).respond
@@ -82,7 +91,9 @@ class Transfer(Plugin):
         async with self._reloading:  # an older look must not undo a newer one
             try:
                 self._keys = await in_daemon_thread(partial(keys.load, self._keys_file))
+                self._reloaded = True
             except keys.KeysUnusable as error:
+                self._reloaded = False
                 _log.error("%s; the keys stay as they were", error, extra=fields("keys.failed", file=self._keys_file))
             else:
                 _log.info(

@@ -54,7 +54,7 @@ class Connections:
     """`most`, `most_of_prefix`: at a time."""
 
     def __init__(self, most: int, most_of_prefix: int) -> None:
-        self._most = most
+        self.most = most
         self._most_of_prefix = most_of_prefix
         self._all = _Group()
         self._groups: defaultdict[str, _Group] = defaultdict(_Group)
@@ -68,7 +68,7 @@ class Connections:
         """False: there is no room, and it is not counted."""
         own = self._groups[connection.prefix]
         crowded = own if len(own) >= self._most_of_prefix else self._all
-        if (crowded is own or len(self._all) >= self._most) and not self._make_room(crowded):
+        if (crowded is own or len(self._all) >= self.most) and not self._make_room(crowded):
             self.refused += 1
             if not own:
                 del self._groups[connection.prefix]

@@ -48,6 +48,7 @@ class Traffic:
 
     def __init__(self, random: Random | None = None) -> None:
         self.wanted = False
+        self.scheme = "http"
         self.samples: list[See] = []
         self._random = random or Random()
         self._watchers: list[See] = []
@@ -59,8 +60,9 @@ class Traffic:
         self._patterns = re.compile("(?!)")
         self._routes: tuple[str, ...] = ()
 
-    def begin(self, routes: Iterable[str]) -> None:
-        """`/resolve/{name}` and the like: all that there are."""
+    def begin(self, routes: Iterable[str], scheme: str = "http") -> None:
+        """`routes`: `/resolve/{name}` and the like: all that there are. `scheme`: http or https."""
+        self.scheme = scheme
         every = set(routes)
         self._plain = frozenset(route for route in every if "{" not in route)
         self._routes = tuple(sorted(every - self._plain))

@@ -59,11 +59,15 @@ async def numbers(it: Running, name: str) -> dict[tuple[str, ...], float]:
 
 
 def listed() -> dict[str, tuple[str, set[str]]]:
-    """Kind and labels by name, as the page has them."""
+    """Kind and labels by name, as the page has them; those of features that are off here are for `tests/deploy`."""
     found = {}
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for name in re.findall(r"`((?:discovery|process)_\w+)`", cells[0]) if len(cells) == 4 else ():
+        for name in (
+            re.findall(r"`((?:discovery|process)_\w+)`", cells[0])
+            if len(cells) == 4 and "only with" not in cells[3]
+            else ()
+        ):
             found[name] = (cells[1], set(re.findall(r"`(\w+)`", cells[2])))
     return found
 
