@@ -19,7 +19,21 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import counter
 from discovery.engines.local import LocalEngine
 from discovery.nameserver import NameServer
-from discovery.plugins import Factory, Seams, allow, audit, auth, check, forward, journal, metrics, traces, transfer
+from discovery.plugins import (
+    Factory,
+    Seams,
+    allow,
+    audit,
+    auth,
+    check,
+    forward,
+    journal,
+    log,
+    metrics,
+    top,
+    traces,
+    transfer,
+)
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -47,6 +61,8 @@ PLUGINS: tuple[Factory, ...] = (
     forward.make,
     metrics.make,
     traces.make,
+    top.make,
+    log.make,
 )
 
 

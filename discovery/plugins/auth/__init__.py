@@ -41,6 +41,8 @@ class Right(Enum):
 
 
 _NONE = ("/health", "/ready")
+# Reads that tell of other clients.
+_ADMIN = ("/top",)
 # Reads that are sent with POST: DNS over HTTPS (RFC 8484).
 _READS = ("/dns-query",)
 
@@ -49,7 +51,7 @@ def right_for(method: str, path: str) -> Right:
     """The right that a route takes. What is not known takes more rather than less."""
     if path in _NONE:
         return Right.NONE
-    if path.startswith("/admin"):
+    if path.startswith("/admin") or path in _ADMIN:
         return Right.ADMIN
     return Right.READ if method in ("GET", "HEAD") or path in _READS else Right.WRITE
 

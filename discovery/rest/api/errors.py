@@ -152,6 +152,8 @@ def of_shape(error: ValidationError) -> InvalidField:
 
 _WORDS = {
     "missing": "is required",
+    "extra_forbidden": "is not known here",
+    "bool_type": "must be true or false",
     "string_type": "must be a string",
     "int_type": "must be a whole number",
     "dict_type": "must be a JSON object",

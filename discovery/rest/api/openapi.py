@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from discovery import __version__
-from discovery.rest.api import listing, replies, resolving, schemas
+from discovery.rest.api import listing, observing, replies, resolving, schemas
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.query import Parameter, Table, shown
 
@@ -105,6 +105,11 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("POST", "/admin/clear"): Operation("Deregister everything", replies.ClearReply, codes=stored),
         ("GET", "/stats"): Operation("Counters", replies.StatsReply),
+        ("GET", "/top"): Operation(
+            "Who asks most, and for what", observing.TopReply, codes=("INVALID_FIELD",), query=observing.TOP_QUERY
+        ),
+        ("GET", "/admin/log"): Operation("What is logged", observing.LogReply),
+        ("PUT", "/admin/log"): Operation("Log more, for a time", observing.LogReply, observing.LogBody),
         ("GET", "/metrics"): Operation("Counters for Prometheus", None, media="text/plain"),
         ("GET", "/health"): Operation("Whether the process lives", replies.HealthReply),
         ("GET", "/ready"): Operation("Whether it can be asked", replies.ReadyReply, codes=("NOT_READY",)),

@@ -43,6 +43,8 @@ def closed(tmp_path: Path) -> House:
         ("POST", "/register", Right.WRITE), ("PUT", "/instances", Right.WRITE), ("DELETE", "/services/a", Right.WRITE),
         ("OPTIONS", "/services", Right.WRITE), ("PATCH", "/", Right.WRITE), ("POST", "/dns-query/x", Right.WRITE),
         ("POST", "/admin/clear", Right.ADMIN), ("GET", "/admin/backup", Right.ADMIN), ("GET", "/admin", Right.ADMIN),
+        ("GET", "/top", Right.ADMIN), ("HEAD", "/top", Right.ADMIN), ("PUT", "/admin/log", Right.ADMIN),
+        ("GET", "/metrics", Right.READ),
     ],
 )  # fmt: skip
 def test_a_route_takes_a_right_and_what_is_not_known_takes_more(method: str, path: str, right: Right) -> None:

@@ -1,0 +1,151 @@
+"""PUT /admin/log: logs each query or request, or more than LOG_LEVEL says, for a time. README.md beside this file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from discovery.core.caller import Caller
+from discovery.core.log_fields import fields
+from discovery.dns.server.traffic import Exchange
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.log import lines
+from discovery.plugins.log.switch import Filter, Rate
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.observing import LogBody
+from discovery.rest.api.requests import Request, read, sent
+from discovery.rest.api.times import Times, iso
+from discovery.rest.guard.operators import require_operator
+from discovery.rest.http import access_log
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.log")
+_OFF = LogBody()
+
+
+class LogSwitch(Plugin):
+    """`clock`: monotonic seconds. `root`: whose level is changed."""
+
+    def __init__(self, clock: Callable[[], float], times: Times, root: logging.Logger) -> None:
+        self._clock = clock
+        self._times = times
+        self._root = root
+        self._configured_level: int | None = None  # while there is another
+        self._seams = Seams()
+        self._timer: asyncio.TimerHandle | None = None
+        self._until: float | None = None  # epoch seconds
+        self._set(_OFF, Filter(None, None))
+
+    def install(self, seams: Seams) -> None:
+        self._seams = seams
+        seams.dns_traffic.wanted = seams.http_traffic.wanted = True
+        seams.routes.extend((web.get("/admin/log", self.show), web.put("/admin/log", self.change)))
+
+    async def close(self) -> None:
+        self._off()
+
+    async def show(self, request: web.Request) -> web.Response:
+        require_operator(sent(request), bool(self._seams.authorize))
+        return self._answer()
+
+    async def change(self, request: web.Request) -> web.Response:
+        require_operator(sent(request), bool(self._seams.authorize))
+        body = read(sent(request), LogBody)
+        filter = Filter(body.name, body.client)  # before anything has changed
+        self._off()
+        self._on(body, filter, sent(request).caller)
+        return self._answer()
+
+    def _set(self, body: LogBody, filter: Filter) -> None:
+        self._body = body
+        self._filter = filter
+        self._queries, self._accesses = Rate(body.per_second), Rate(body.per_second)
+
+    def _on(self, body: LogBody, filter: Filter, by: Caller) -> None:
+        self._set(body, filter)
+        if body.queries:
+            self._seams.dns_traffic.watch(self._see_query)
+        if body.accesses:
+            self._seams.http_traffic.watch(self._see_request)
+        if body.level is not None:
+            self._configured_level = self._root.level
+            self._root.setLevel(body.level.upper())
+        shown = ", ".join(
+            f"{name} {value}" for name, value in body.model_dump(by_alias=True, exclude_defaults=True).items()
+        )
+        _log.warning(
+            "the log is changed by %s: %s", by, shown or "as it was configured",
+            extra=fields("log.changed", actor=by.name, client=by.address, changes=shown),
+        )  # fmt: skip
+        if body.queries or body.accesses or body.level is not None:
+            self._until = self._times.wall() + body.seconds
+            self._timer = asyncio.get_running_loop().call_later(body.seconds, self._over)
+
+    def _over(self) -> None:
+        written = self._queries.written + self._accesses.written
+        held_back = self._queries.held_back + self._accesses.held_back
+        self._off()
+        _log.warning(
+            "the log is as it was configured again; %d queries and requests were written, %d held back", written, held_back,
+            extra=fields("log.restored", lines=written, held_back=held_back),
+        )  # fmt: skip
+
+    def _off(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._body.queries:
+            self._seams.dns_traffic.unwatch(self._see_query)
+        if self._body.accesses:
+            self._seams.http_traffic.unwatch(self._see_request)
+        if self._configured_level is not None:
+            self._root.setLevel(self._configured_level)
+            self._configured_level = None
+        self._until = None
+        self._set(_OFF, Filter(None, None))
+
+    def _see_query(self, exchange: Exchange) -> None:
+        filter = self._filter
+        if not filter.has_client(exchange.client):
+            return
+        name = lines.name_in(exchange.packet)
+        if not filter.has_name(name or ()) or not self._queries.take(self._clock()):
+            return
+        if untold := self._queries.untold():
+            lines.queries_held_back(untold)
+        lines.query(exchange, name, self._body.answer)
+
+    def _see_request(self, request: Request, address: str, seconds: float) -> None:
+        filter = self._filter
+        if access_log.is_logged(request) or not filter.has_client(address) or not filter.has_path(request.path):
+            return
+        if not self._accesses.take(self._clock()):
+            return
+        if untold := self._accesses.untold():
+            lines.requests_held_back(untold)
+        access_log.write(access_log.watched, logging.INFO, request, address, seconds)
+
+    def _answer(self) -> web.Response:
+        body = self._body
+        content: dict[str, Any] = {
+            "queries": body.queries,
+            "accesses": body.accesses,
+            "level": logging.getLevelName(self._root.level).lower(),
+            "perSecond": body.per_second,
+            "name": body.name,
+            "client": body.client,
+            "answer": body.answer,
+            "until": None if self._until is None else iso(self._until),
+            "written": self._queries.written + self._accesses.written,
+            "heldBack": self._queries.held_back + self._accesses.held_back,
+        }
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> LogSwitch:
+    return LogSwitch(clock, Times(clock, time.time), logging.getLogger())

@@ -1,0 +1,120 @@
+"""GET /top: who asks most, for what, for what that is not there, and which services change most. README.md beside this file.
+
+One query and request of 16 is looked at, and counts for 16; changes of services are all counted. What is kept is bounded (`sketch`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from discovery.core.address import client_prefix
+from discovery.core.errors import InvalidField
+from discovery.core.event import RESTORE, Commit, InstanceEvent
+from discovery.dns.message import names
+from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
+from discovery.dns.server.traffic import Exchange
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.top.sketch import Heavy, Window
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.observing import MAX_LIMIT, MAX_MINUTES, USUAL_LIMIT
+from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.times import Times
+from discovery.rest.guard.operators import require_operator
+from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
+from discovery.store.registry import Registry
+
+# Of each list, in each minute of the last ten: 0.3 KB a key at the most, 4 MB in all.
+MOST = 256
+_MINUTE = 60.0
+
+_NXDOMAIN = "NXDOMAIN"
+
+
+class Top(Plugin):
+    """`clock`: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float], times: Times) -> None:
+        self._clock = clock
+        self._times = times
+        self._has_tokens: Callable[[], bool] = lambda: False
+        self._clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
+        self._http_clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
+        self._names = Window[bytes](MOST, MAX_MINUTES, _MINUTE)  # as on the wire, in lower case
+        self._missing = Window[bytes](MOST, MAX_MINUTES, _MINUTE)
+        self._services = Window[str](MOST, MAX_MINUTES, _MINUTE)
+
+    def install(self, seams: Seams) -> None:
+        self._has_tokens = lambda: bool(seams.authorize)
+        seams.dns_traffic.wanted = seams.http_traffic.wanted = True
+        seams.dns_traffic.samples.append(self.see_query)
+        seams.http_traffic.samples.append(self.see_request)
+        seams.followers.append(self.follow_commit)
+        seams.routes.append(web.get("/top", self.show))
+
+    def see_query(self, exchange: Exchange) -> None:
+        now = self._clock()
+        self._clients.add(client_prefix(exchange.client), DNS_SAMPLE, now)
+        packet = exchange.packet
+        end = packet.find(0, 12) + 1
+        name = packet[12:end].lower()
+        if end and exchange.outcome.rcode not in ("none", "FORMERR", "NOTIMP"):
+            self._names.add(name, DNS_SAMPLE, now)
+            if exchange.outcome.rcode == _NXDOMAIN:
+                self._missing.add(name, DNS_SAMPLE, now)
+
+    def see_request(self, request: Request, address: str, seconds: float) -> None:
+        self._http_clients.add(client_prefix(address), HTTP_SAMPLE, self._clock())
+
+    def follow_commit(self, commit: Commit) -> None:
+        if commit.action == RESTORE:
+            return
+        now = self._clock()
+        for event in commit.events:
+            if isinstance(event, InstanceEvent):
+                self._services.add(event.service, 1, now)
+
+    async def show(self, request: web.Request) -> web.Response:
+        require_operator(sent(request), self._has_tokens())
+        limit = _whole(request, "limit", USUAL_LIMIT, MAX_LIMIT)
+        minutes = _whole(request, "minutes", MAX_MINUTES, MAX_MINUTES)
+        now = self._clock()
+
+        def top(window: Window[Any], what: str, number: str, shown: Callable[[Any], str]) -> list[dict[str, object]]:
+            return [_entry(heavy, what, number, shown) for heavy in window.top(limit, minutes, now)]
+
+        content = {
+            "minutes": minutes,
+            "clients": top(self._clients, "client", "queries", str),
+            "httpClients": top(self._http_clients, "client", "requests", str),
+            "names": top(self._names, "name", "queries", _name),
+            "unknownNames": top(self._missing, "name", "queries", _name),
+            "services": top(self._services, "service", "changes", str),
+        }
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+
+def _entry(heavy: Heavy[Any], what: str, number: str, shown: Callable[[Any], str]) -> dict[str, object]:
+    return {what: shown(heavy.key), number: heavy.number, "error": heavy.error}
+
+
+def _name(wire: bytes) -> str:
+    """Octets that are no printable ASCII as \\DDD: a stranger chose them."""
+    return names.to_text(names.from_wire(wire))
+
+
+def _whole(request: web.Request, name: str, usual: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return usual
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
+    if not 1 <= number <= most:
+        raise InvalidField(name, f"must be a whole number from 1 to {most}")
+    return number
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Top:
+    return Top(clock, Times(clock, time.time))
