@@ -21,6 +21,7 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.filters import FILTERS, Filter
 from discovery.rest.api.query import Table, parse
 from discovery.rest.api.requests import Request
+from discovery.rest.api.shown import Shown
 from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
 from discovery.store.explain import Explanation, Seen, explain, seen
@@ -50,6 +51,7 @@ class Resolving:
         self._registry = registry
         self._clock = clock
         self._times = times
+        self._shown = Shown(times)
         self._strategies = Strategies(random)
 
     def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer]:
@@ -127,7 +129,7 @@ class Resolving:
         return {
             "serviceName": service.name,
             "instanceCount": len(ordered),
-            "instances": [views.resolved(entry, now, self._times) for entry in ordered],
+            "instances": self._shown.all(ordered, now),
             "timestamp": self._times.now(),
         }
 

@@ -1,0 +1,52 @@
+"""The JSON of instances in GET /resolve, as `views.resolved` has it. All but the status and the last heartbeat is kept: it stays the
+same from one change of the instance to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from discovery.core.instance import Instance
+from discovery.rest.api import views
+from discovery.rest.api.times import Times, iso
+from discovery.store.service import Entry
+
+# Instances, at half a kilobyte each; and octets of metadata and lists, beyond which one is not kept. All are forgotten when they are too
+# many: the next questions bring back what is used.
+MAX_KEPT = 16_384
+MAX_EXTRA = 512
+
+_STATUS, _BEAT, _REST = ',"status":"', '","lastHeartbeat":"', '","registeredAt":'
+
+# The instance that it is said of, and its JSON up to the status and behind the last heartbeat.
+_Kept = tuple[Instance, str, str]
+
+
+class Shown:
+    def __init__(self, times: Times) -> None:
+        self._times = times
+        self._kept: dict[str, _Kept] = {}  # by id
+
+    def all(self, entries: Iterable[Entry], now: float) -> list[orjson.Fragment]:
+        """Each as it has to be seen at `now`."""
+        offset = self._times.offset()
+        return [orjson.Fragment(self._text(entry, now, offset)) for entry in entries]
+
+    def _text(self, entry: Entry, now: float, offset: float) -> str:
+        instance = entry.instance
+        kept = self._kept.get(instance.id)
+        if kept is None or kept[0] is not instance:
+            kept = self._keep(entry, now)
+        return "".join((kept[1], entry.status_at(now), _BEAT, iso(entry.lease.renewed_at + offset), kept[2]))
+
+    def _keep(self, entry: Entry, now: float) -> _Kept:
+        text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
+        first, _, rest = text.partition(_STATUS)  # no id or address has a quotation mark
+        kept = (entry.instance, first + _STATUS, _REST + rest.partition(_REST)[2])
+        if entry.instance.spec.extra_octets <= MAX_EXTRA:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[entry.instance.id] = kept
+        return kept
