@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +130,40 @@ def test_the_level_is_the_least_that_is_shown(capsys: pytest.CaptureFixture[str]
 def test_it_can_be_configured_again(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("error", "text")
     assert written(capsys, "json", "once").count("\n") == 1
+
+
+class Slow(logging.Handler):
+    """Whoever reads the log, and does not until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads, self.may_read = threading.Event(), threading.Event()
+        self.read: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reads.set()
+        self.may_read.wait(10)
+        self.read.append(record)
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted_and_the_server_goes_on() -> None:
+    """A mass of leases that run out says a line for each."""
+    slow, more = Slow(), 500
+    logging.basicConfig(level="INFO", handlers=[logs.Background(slow)], force=True)
+    log = logging.getLogger("discovery.test")
+    log.info("the one that is being read")
+    slow.reads.wait(10)
+    for number in range(logs.MAX_WAITING + more):
+        log.info("line %d", number)
+    slow.may_read.set()
+    told = [record for record in read_by(slow, logs.MAX_WAITING + 2) if record.name == "discovery.log"]
+    assert [vars(record)["fields"] for record in told] == [{"event": "log.dropped", "lines": more}]
+    assert told[0].getMessage() == f"{more} lines were dropped: the log is read too slowly"
+
+
+def read_by(slow: Slow, count: int) -> list[logging.LogRecord]:
+    deadline = time.monotonic() + 10
+    while len(slow.read) < count:
+        assert time.monotonic() < deadline, len(slow.read)
+        time.sleep(0.001)
+    return slow.read

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,7 +15,12 @@ from typing import NamedTuple
 import pytest
 
 import discovery
-from discovery.core.event import Kind
+from discovery.cli import logs
+from discovery.core.caller import SERVER
+from discovery.core.event import Commit, InstanceEvent, Kind
+from discovery.core.instance import Instance, Registration
+from discovery.core.status import Status
+from discovery.store.change_log import log_commit
 
 PACKAGE = Path(discovery.__file__).parent
 PAGE = (PACKAGE / "docs" / "logs.md").read_text()
@@ -98,6 +105,29 @@ def test_each_event_of_the_page_has_the_fields_that_stand_there() -> None:
         if not (said[event] <= fields if event in more else said[event] == fields)
     }
     assert not wrong
+
+
+def test_the_example_is_what_a_change_looks_like(capsys: pytest.CaptureFixture[str]) -> None:
+    text, line = re.findall(r"^(2026-\S+ WARNING .*|\{.*\})$", PAGE, re.M)
+    shown = json.loads(line)
+    spec = Registration.of(shown["service"], shown["ip"], shown["port"])
+    gone = Instance(shown["id"], 0.0, spec, status=Status.UNHEALTHY)
+    event = InstanceEvent(Kind.UNHEALTHY, shown["service"], gone, gone, shown["reason"])
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        for format in ("text", "json"):
+            logs.configure("info", format)
+            log_commit(Commit(shown["index"], 0.0, SERVER, "advance", (event,)))
+            root.handlers[0].flush()
+        said, written = capsys.readouterr().err.splitlines()
+    finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
+    assert said.partition(" ")[2] == text.partition(" ")[2]
+    assert list(json.loads(written)) == list(shown), "the same fields, in the same order"
+    assert json.loads(written) | {"time": shown["time"]} == shown
+    assert text.startswith(shown["time"])
 
 
 def test_each_kind_of_change_has_its_row() -> None:

@@ -20,7 +20,7 @@ _log = logging.getLogger("discovery.refusals")
 EVERY = 10.0
 # Client prefixes remembered, 1 KB each. Beyond, the counts of the oldest are told together.
 MAX_CLIENTS = 4096
-# Lines a second about all of them, 30 µs each: whoever holds a large network has as many prefixes as it likes.
+# Lines a second about all of them, 10 µs each: whoever holds a large network has as many prefixes as it likes.
 MAX_LINES = 100
 # Characters of what was wrong: it may quote what was sent.
 _MAX_WHY = 300
