@@ -31,6 +31,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     "Asking a running registry": (
         Command("get", "discovery.cli.get:get", "show services, instances, hosts, or one of them"),
         Command("resolve", "discovery.cli.resolve:resolve", "show whom clients are given, over HTTP or DNS"),
+        Command(
+            "explain", "discovery.cli.explain:explain", "show why each instance is in the answers or not, now or before"
+        ),
+        Command("bench", "discovery.cli.bench:bench", "measure how many requests a second it answers"),
     ),
     "Changing what is registered": (
         Command("register", "discovery.cli.register:register", "register an instance"),
@@ -54,6 +58,11 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("backup", "discovery.cli.backup:backup", "copy the registry's data (DATA_DIR) into a file"),
         Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
         Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
+        Command(
+            "doctor",
+            "discovery.cli.doctor:doctor",
+            "look for what keeps the server, or clients on this host, from working",
+        ),
         Command("completion", "discovery.cli.completion:completion", "print the completion script of a shell"),
     ),
 }

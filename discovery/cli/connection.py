@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
@@ -33,16 +34,25 @@ class Failed(DiscoveryError):
     """What was asked for was not to be had. Exit status 1."""
 
 
-def ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
-    """SettingsError for a DISCOVERY_URL or a token that cannot be used; Failed for the rest."""
+def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = False) -> T:
+    """SettingsError for a DISCOVERY_URL or a token that cannot be used; Failed for the rest. `fast`: a loop for load."""
     try:
-        return asyncio.run(_ask(question))
+        with asyncio.Runner(loop_factory=_fast_loop() if fast else None) as runner:
+            return runner.run(_ask(question))
     except (InvalidAddress, UnreadableToken) as error:
         raise SettingsError(f"DISCOVERY_URL, DISCOVERY_TOKEN_FILE: {error}") from None
     except Refused as error:
         raise Failed(_refused(error)) from None
     except RegistryError as error:
         raise Failed(str(error)) from None
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 async def _ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:

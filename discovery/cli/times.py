@@ -34,6 +34,12 @@ def as_time(type_: Any, tokens: Sequence[Token]) -> float:
     return moment.parse(tokens[0].value, time.time())
 
 
+def as_moment(type_: Any, tokens: Sequence[Token]) -> str:
+    """For cyclopts: a moment that the server reads, by its own clock; here it is only looked at."""
+    moment.parse(tokens[0].value, time.time())
+    return tokens[0].value
+
+
 def as_seconds(type_: Any, tokens: Sequence[Token]) -> float:
     """For cyclopts: an option that is a span of time."""
     return seconds_of(tokens[0].value)

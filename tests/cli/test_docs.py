@@ -32,7 +32,11 @@ FORMS = [
     (r"every [0-9.]+ s", "an interval"),
     (r"\b[0-9.]+ (s|ms|min) ago", "an age"),
     (r"\bpid [0-9]+", "a pid"),
+    (r"\b[0-9]+ settings are", "some settings are"),
     (r"\b1[789][0-9]{8}\b", "an index"),
+    (r"\b[0-9.]+ ms\b", "a latency"),
+    (r"\b[0-9]{1,3}(,[0-9]{3})+\b", "a rate"),
+    (r"\b[0-9]+ %", "a share"),
     (r" +", " "),
     (r"-{3,}|─{3,}", "a line"),
 ]
@@ -110,7 +114,11 @@ def rewritten(page: str, outputs: list[list[str]]) -> str:
     given = iter(outputs)
 
     def block(match: re.Match[str]) -> str:
-        lines = [f"$ {each.command}\n{output}" for each, output in zip(examples(match[1]), next(given), strict=True)]
+        """What has the same form stays as it is."""
+        lines = [
+            f"$ {each.command}\n{each.output if form(each.output) == form(output) else output}"
+            for each, output in zip(examples(match[1]), next(given), strict=True)
+        ]
         return f"```console\n{''.join(lines)}```\n"
 
     return BLOCK.sub(block, page)

@@ -41,6 +41,21 @@ class Lock:
         os.close(self._file)
 
 
+def held_by(folder: Path) -> str | None:
+    """The pid of the process that holds the lock of `folder`; None when nobody does. Nothing is changed."""
+    try:
+        file = os.open(folder / "lock", os.O_RDWR if sys.platform == "win32" else os.O_RDONLY | _NO_LINK)
+    except OSError:
+        return None
+    try:
+        _lock(file)
+    except OSError:
+        return os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(file)
+    return None
+
+
 if sys.platform == "win32":
     import msvcrt
 

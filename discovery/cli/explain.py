@@ -1,0 +1,41 @@
+"""`discovery explain NAME`: of every instance why it is in the answers or not, since when and until when; now, or at an instant before."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from discovery.cli.connection import Json, ask, get, in_path
+from discovery.cli.get import address
+from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.times import TIMES, as_moment
+
+_COLUMNS = (
+    Column("address"),
+    Column("served"),
+    Column("status"),
+    Column("why", fold=True),
+    Column("since", fold=True),
+    Column("until", fold=True),
+    Column("id", wide=True),
+)
+
+
+def explain(
+    name: Annotated[str, Parameter(help="of a service")],
+    /,
+    *,
+    at: Annotated[str | None, Parameter(converter=as_moment, help=f"as it was then: {TIMES}")] = None,
+    output: Format = "table",
+) -> None:
+    if at is None:
+        path, pairs = f"/resolve/{in_path(name)}", [("explain", "1")]
+    else:
+        path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
+    found = ask(lambda registry: get(registry, path, pairs, has={"explained": list}))
+    put_rows([_row(each) for each in found["explained"]], _COLUMNS, output, name="id", whole=found, empty="no instance")
+
+
+def _row(each: Json) -> Json:
+    return {**each, "address": address(each), "served": "yes" if each["served"] else "no"}

@@ -1,0 +1,208 @@
+"""`discovery doctor`: what it finds on a host, in words; and that real resolvers take the lines that it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from discovery.cli.doctor import host
+from discovery.cli.doctor.finding import State
+from discovery.cli.doctor.resolver import hosts_sources, local_pitfalls, name_servers
+from discovery.cli.knobs import names
+from discovery.settings import Settings
+from tests.cli.live import Done, discovery, without_variables
+from tests.stories.dig import dig
+from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.stories.process import Discovery, running
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty working folder, and no setting set."""
+    monkeypatch.chdir(tmp_path)
+    with without_variables(*names()):
+        yield tmp_path
+
+
+FREE = ["doctor", "--port", "0", "--dns-port", "0"]
+
+
+def found(done: Done) -> dict[str, list[tuple[str, str]]]:
+    by_check: dict[str, list[tuple[str, str]]] = {}
+    for row in json.loads(done.out):
+        by_check.setdefault(row["check"], []).append((row["state"], row["finding"]))
+    return by_check
+
+
+def test_a_host_where_all_is_well_ends_with_0_and_is_left_as_it_is(folder: Path) -> None:
+    done = discovery(*FREE)
+    assert done.status == 0, done
+    assert done.out.startswith("STATE")
+    assert done.out.endswith("no problems\n")
+    assert list(folder.iterdir()) == []
+    checks = set(found(discovery(*FREE, "-o", "json")))
+    assert {"settings", "zones", "ports", "journal", "resolver"} <= checks
+
+
+def test_what_would_keep_the_server_from_starting_is_a_problem(folder: Path) -> None:
+    (folder / "zones").mkdir()
+    (folder / "zones" / "a.example.zone").write_text("nonsense\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "registry.db").write_text("nonsense")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = discovery(
+            "doctor", "--port", str(taken.getsockname()[1]), "--dns-port", "0", "-o", "json", HOST="0.0.0.0"
+        )
+    assert (done.status, done.err) == (1, "")
+    problems = {name: text for name, each in found(done).items() for state, text in each if state == "problem"}
+    assert "the server would not start" in problems["settings"]
+    assert "a.example.zone" in problems["zones"]
+    assert "in use" in problems["ports"]
+    assert "damaged" in problems["journal"]
+
+
+def test_bad_settings_are_told_one_by_one() -> None:
+    done = discovery("doctor", PORT="x", AUDIT_KEEP="0")
+    assert done.status == 1
+    assert [line.split()[:3] for line in done.out.splitlines()[1:3]] == [
+        ["problem", "settings", "PORT:"],
+        ["problem", "settings", "AUDIT_KEEP:"],
+    ]
+    assert done.out.endswith("2 problems\n")
+
+
+def test_a_slip_in_the_file_is_told(folder: Path) -> None:
+    (folder / ".env").write_text("DNS_DOMIAN=a.example\nUNHEARD_OF=1\nDNS_TTL_SECONDS=3\n")
+    settings = found(discovery(*FREE, "-o", "json"))["settings"]
+    assert ("warning", ".env has DNS_DOMIAN, which is no setting; did you mean DNS_DOMAIN?") in settings
+    assert "UNHEARD_OF" not in str(settings)
+    assert "3 set here: PORT, DNS_PORT, DNS_TTL_SECONDS" in str(settings)
+
+
+def test_a_registry_that_runs_here_is_no_problem(folder: Path) -> None:
+    with running(folder, DATA_DIR=str(folder / "data")) as server:
+        ports = {"PORT": str(server.port), "DNS_PORT": str(server.dns_port)}
+        done = discovery("doctor", "-o", "json", DATA_DIR=str(folder / "data"), **ports)
+        assert done.status == 0, done.out
+        assert all("is taken by a registry that runs" in text for _, text in found(done)["ports"])
+        assert f"the server that runs with pid {server.process.pid}" in str(found(done)["journal"])
+    assert "is whole: 0 instances" in str(
+        found(discovery(*FREE, "--data-dir", str(folder / "data"), "-o", "json"))["journal"]
+    )
+
+
+def test_memory_only_is_worth_a_warning() -> None:
+    assert "gone after a restart" in str(found(discovery(*FREE, "--data-dir", "", "-o", "json"))["journal"])
+
+
+def test_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    for hard, state in ((1024, State.WARNING), (20_000, State.OK), (resource.RLIM_INFINITY, State.OK)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, hard=hard: (256, hard))
+        assert [finding.state for finding in host.open_files(Settings.read())] == [state]
+
+
+@pytest.mark.parametrize(
+    ("nsswitch", "servers", "said"),
+    [
+        ("hosts: files dns", ["10.0.0.1"], []),
+        (
+            "hosts: files mdns4_minimal [NOTFOUND=return] dns",
+            ["10.0.0.1"],
+            ["asks mdns4_minimal for names in .local first"],
+        ),
+        (
+            "hosts:\tfiles mdns [notfound=return] resolve [!UNAVAIL=return] dns",
+            [],
+            ["put dns (or resolve) before mdns"],
+        ),
+        ("hosts: files dns mdns4_minimal [NOTFOUND=return]", ["10.0.0.1"], []),
+        ("hosts: files mdns4 dns", ["10.0.0.1"], []),
+        ("# hosts: mdns [NOTFOUND=return]\npasswd: files", ["10.0.0.1"], []),
+        ("", ["127.0.0.53"], ["only where that zone is named in Domains="]),
+    ],
+)
+def test_pitfalls_of_local_names_are_known(nsswitch: str, servers: list[str], said: list[str]) -> None:
+    warnings = [finding.text for finding in local_pitfalls("svc.local", nsswitch, servers)]
+    assert len(warnings) == len(said)
+    assert all(text in warning for text, warning in zip(said, warnings, strict=True))
+    assert list(local_pitfalls("svc.example", nsswitch, servers)) == []
+
+
+def test_the_files_of_the_resolver_are_read_as_it_reads_them() -> None:
+    text = "# nameserver 1.1.1.1\nnameserver 10.0.0.1\nnameserver\t::1\n nameserver 9.9.9.9\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n"
+    assert name_servers(text) == ["10.0.0.1", "::1", "10.0.0.3"]
+    assert hosts_sources("") == ["files", "dns"]
+    assert hosts_sources("hosts:files  [ SUCCESS=continue ] dns # a") == ["files", "[ SUCCESS=continue ]", "dns"]
+
+
+def test_the_lines_name_every_zone_and_an_address_that_can_be_asked() -> None:
+    done = discovery("doctor", "--resolver", "all", DNS_DOMAIN="svc.local,a.example", DNS_HOST="::", DNS_PORT="53")
+    assert done.status == 0
+    for line in (
+        "DNS=[::1]:53", "Domains=~svc.local ~a.example", "server=/a.example/::1#53", "stub-addr: ::1@53",
+        "forwarders { ::1 port 53; }", "forward . [::1]:53", "a.example:53 {",
+    ):  # fmt: skip
+        assert line in done.out
+    assert discovery("doctor", "--resolver", "bind", DNS_PORT="0").status == 2
+
+
+# -- the lines, in the programs that they are for
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Discovery]:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+        server.register("web", ip="10.1.2.3")
+        yield server
+
+
+def lines(resolver: str, server: Discovery) -> str:
+    return discovery("doctor", "--resolver", resolver, "--dns-port", str(server.dns_port)).out
+
+
+DNSMASQ = "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\npid-file=\nuser=\nlog-facility=-\nstop-dns-rebind\n"
+UNBOUND = """
+server:
+  do-daemonize: no
+  use-syslog: no
+  logfile: ""
+  username: ""
+  chroot: ""
+  directory: "{folder}"
+  pidfile: ""
+  interface: 127.0.0.1@{port}
+  private-address: 10.0.0.0/8
+  private-domain: "example"
+remote-control:
+  control-enable: no
+"""
+NAMED = """
+options {{ directory "{folder}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion yes; dnssec-validation auto; {options} }};
+controls {{ }};
+"""
+
+
+@pytest.mark.parametrize(
+    ("resolver", "program", "arguments", "config"),
+    [
+        ("dnsmasq", "dnsmasq", ["--keep-in-foreground", "--conf-file={file}"], DNSMASQ),
+        ("unbound", "unbound", ["-d", "-p", "-c", "{file}"], UNBOUND),
+        ("bind", "named", ["-g", "-c", "{file}"], NAMED),
+    ],
+)
+def test_a_resolver_with_the_lines_finds_our_services(
+    server: Discovery, folder: Path, resolver: str, program: str, arguments: list[str], config: str
+) -> None:
+    port, file, text = free_port(), folder / "config", lines(resolver, server)
+    options = "".join(re.findall(r"^#\s+(validate-except .*)$", text, re.MULTILINE))
+    file.write_text(config.format(port=port, folder=folder, options=options) + text)
+    with daemon(program, *(each.format(file=file) for each in arguments), folder=folder) as resolving:
+        resolving.until(lambda: answers_tcp(port))
+        resolving.until(lambda: dig(server, "-p", str(port), "+recurse", "web.svc.local", "A").answer)
