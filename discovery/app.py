@@ -17,7 +17,7 @@ from discovery.core.caller import SERVER
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
-from discovery.engines.local import LocalEngine
+from discovery.engines import etcd, local
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
@@ -65,6 +65,9 @@ PLUGINS: tuple[Factory, ...] = (
     log.make,
 )
 
+# Those that keep the state: of no use where the engine does.
+KEEPERS: tuple[Factory, ...] = (journal.make,)
+
 
 class Server:
     def __init__(self, settings: Settings) -> None:
@@ -75,13 +78,14 @@ class Server:
         self._registry.followers.append(log_commit)
         self.followers = self._registry.followers  # for the process that this server is run by
         self._clock.on_pause = self._registry.resume
-        made = [factory(self._registry, self._clock) for factory in PLUGINS]
+        keeps = settings.engine_url != ""
+        made = [factory(self._registry, self._clock) for factory in PLUGINS if not (keeps and factory in KEEPERS)]
         self._plugins = [plugin for plugin in made if plugin is not None]
         self._seams = Seams(followers=self._registry.followers)
         for plugin in self._plugins:
             plugin.install(self._seams)
         self._check_exposure(settings)
-        self._engine = _engine(settings, self._registry, self._clock, self._seams)
+        self._engine = _engine(settings.engine_url, self._registry, self._clock, self._seams)
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
         self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
@@ -98,7 +102,7 @@ class Server:
             self._tls,
             self._names.respond_over_https,
             self._names.zones.is_fixed_host,
-            {"registry": self._registry_not_loaded},
+            {"registry": self._registry_not_loaded, "engine": self._engine.not_ready},
             self._more_stats,
         )
 
@@ -177,7 +181,7 @@ class Server:
         await self._engine.submit(ReloadZones("zone files were read again"), SERVER)
 
     def _more_stats(self) -> dict[str, Any]:
-        parts: list[Any] = [self._web, self._names, *self._plugins]
+        parts: list[Any] = [self._web, self._names, self._engine, *self._plugins]
         found = {"pausedSeconds": round(self._clock.paused, 3)}
         return found | {name: value for part in parts for name, value in part.stats().items()}
 
@@ -216,17 +220,19 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
 
 
 # How the truth is shared between processes, by the scheme of ENGINE_URL: the engine alone is one line here.
-ENGINES: Mapping[str, Callable[[Registry, Callable[[], float], Callable[[], float], WriteSeams], Engine]] = {
-    "": LocalEngine,
+ENGINES: Mapping[str, Callable[[str, Registry, Callable[[], float], Callable[[], float], WriteSeams], Engine]] = {
+    "": local.make,
+    "etcd": etcd.make,
+    "etcds": etcd.make,
 }
 
 
-def _engine(settings: Settings, registry: Registry, clock: Clock, seams: Seams) -> Engine:
-    scheme = settings.engine_url.partition(":")[0]
+def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
+    scheme = url.partition(":")[0]
     if scheme not in ENGINES:
         known = ", ".join(name or "none (this process alone)" for name in ENGINES)
         raise SettingsError(f"ENGINE_URL: there is no engine {scheme!r}; there are: {known}")
-    return ENGINES[scheme](registry, clock, time.time, seams)
+    return ENGINES[scheme](url, registry, clock, time.time, seams)
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -80,6 +80,7 @@ class NameServer:
         self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
         registry.followers += [self._reverse.follow_commit, self._forget]
+        registry.doubt_followers.append(self._kept.forget_all)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""

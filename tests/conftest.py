@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ALONE = (
+    "engines/etcd/test_silence.py",
     "stories/attack",
     "stories/test_freshness.py",
     "plugins/journal/test_speed.py",

@@ -27,14 +27,22 @@ class UnknownEvent(DiscoveryError):
 
 def encode(commit: Commit) -> bytes:
     """Grants are no part of it: what a caller might do is not what he did."""
-    by = {"name": commit.by.name, "address": commit.by.address}
-    head = {"index": commit.index, "wall": commit.wall, "by": by, "action": commit.action}
-    return exact_json.dumps(head | {"events": [_of_event(event) for event in commit.events]})
+    return exact_json.dumps(of_commit(commit))
 
 
 def decode(text: bytes) -> Commit:
     """ValueError when it is no commit; UnknownEvent."""
-    found = exact_json.loads(text)
+    return commit_of(exact_json.loads(text))
+
+
+def of_commit(commit: Commit) -> Json:
+    by = {"name": commit.by.name, "address": commit.by.address}
+    head = {"index": commit.index, "wall": commit.wall, "by": by, "action": commit.action}
+    return head | {"events": [_of_event(event) for event in commit.events]}
+
+
+def commit_of(found: Mapping[str, Any]) -> Commit:
+    """As `decode`."""
     try:
         by = Caller(found["by"]["address"], found["by"]["name"])
         events = tuple(_event(event) for event in found["events"])
@@ -87,10 +95,10 @@ def _of_event(event: Event) -> Json:
             "lapsedAt": event.lapsed_at,
         }
     if isinstance(event, WindowEvent):
-        before, after = _of_window(event.before), _of_window(event.after)
+        before, after = of_window(event.before), of_window(event.after)
         return {"kind": "window", "scope": list(event.scope), "before": before, "after": after, "reason": event.reason}
     if isinstance(event, DrainEvent):
-        before, after = _of_drained(event.before), _of_drained(event.after)
+        before, after = of_drained(event.before), of_drained(event.after)
         return {"kind": "drain", "key": list(event.key), "before": before, "after": after, "reason": event.reason}
     return {"kind": "zones", "reason": event.reason}
 
@@ -100,9 +108,9 @@ def _event(found: Mapping[str, Any]) -> Event:
     if kind == "zones":
         return ZonesEvent(reason)
     if kind == "window":
-        return WindowEvent(Scope(*found["scope"]), _window(found["before"]), _window(found["after"]), reason)
+        return WindowEvent(Scope(*found["scope"]), window(found["before"]), window(found["after"]), reason)
     if kind == "drain":
-        return DrainEvent(Key(*found["key"]), _drained(found["before"]), _drained(found["after"]), reason)
+        return DrainEvent(Key(*found["key"]), drained(found["before"]), drained(found["after"]), reason)
     before, after = found["before"], found["after"]
     return InstanceEvent(
         _known(Kind, kind),
@@ -116,19 +124,19 @@ def _event(found: Mapping[str, Any]) -> Event:
     )
 
 
-def _of_window(window: Window | None) -> Json | None:
+def of_window(window: Window | None) -> Json | None:
     return None if window is None else {"reason": window.reason, "until": window.until, "by": window.by}
 
 
-def _window(found: Mapping[str, Any] | None) -> Window | None:
+def window(found: Mapping[str, Any] | None) -> Window | None:
     return None if found is None else Window(found["reason"], found["until"], found["by"])
 
 
-def _of_drained(drained: Drained | None) -> Json | None:
+def of_drained(drained: Drained | None) -> Json | None:
     return None if drained is None else drained._asdict()
 
 
-def _drained(found: Mapping[str, Any] | None) -> Drained | None:
+def drained(found: Mapping[str, Any] | None) -> Drained | None:
     return None if found is None else Drained(*(found[field] for field in Drained._fields))
 
 

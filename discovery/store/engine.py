@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -20,7 +20,8 @@ T = TypeVar("T")
 class Engine(Protocol):
     """`leads`: what time brings about is this node's to decide. `safe`: commits up to this index are as safe as `submit` makes them."""
 
-    leads: bool
+    @property
+    def leads(self) -> bool: ...
 
     @property
     def safe(self) -> float: ...
@@ -38,7 +39,16 @@ class Engine(Protocol):
         """Each as `submit` does, in order, and all made safe together. One that is refused keeps no other from being carried out."""
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. UnknownInstance, Forbidden."""
+        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. UnknownInstance, Forbidden.
+
+        EngineAway: it is noted, but the other nodes cannot be told now; another one may tell them.
+        """
+
+    def not_ready(self) -> str | None:
+        """Why this node must not be asked to change something now; None when it may."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """What it adds to GET /stats, each under a name of its own, as plain JSON."""
 
     async def close(self) -> None:
         """Flushes; no submit follows."""

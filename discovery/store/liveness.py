@@ -18,6 +18,8 @@ from discovery.store.service import Entry, Service
 _SUSPECT = Status.SUSPECT
 # Of one call of `due`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
 _PUT_OFF_AT_ONCE = 500
+# Seconds until those are looked at again whose node is silent.
+_LOOK_AGAIN = 2.0
 
 
 class Liveness:
@@ -50,6 +52,8 @@ class Liveness:
             if entry is None:
                 return None
             deadline = self._deadline(entry)
+            if deadline <= now and entry.through.silent and entry.instance.status not in SILENT:
+                deadline = now + _LOOK_AGAIN
             if deadline <= now:
                 return entry
             self._deadlines.put_off(entry, deadline)
@@ -65,6 +69,18 @@ class Liveness:
     def added(self, entry: Entry) -> None:
         self._counts[entry.instance.status] += 1
         self._deadlines.push(entry, self._deadline(entry))
+
+    def adopted(self, entry: Entry, service: Service, at: float) -> None:
+        """As `added`, of one with a status that another node has decided: what it waits for begins anew."""
+        status = entry.instance.status
+        if status is _SUSPECT:
+            self._hold(entry, service, at)
+        elif status is Status.UNHEALTHY:
+            entry.next_action_at = self._cleanup_after(at + self._cleanup_interval)
+        elif status is Status.FLAPPING:
+            entry.flaps = Flaps()
+            entry.flaps.until = at + self.damping.window
+        self.added(entry)
 
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status
@@ -90,10 +106,7 @@ class Liveness:
         if before in TRUSTED and after in SILENT and not entry.lease.alive(at):
             self.brake.lapsed(entry.instance.id, at)
         if after is _SUSPECT:
-            if service.hold is None:
-                service.hold = self.brake.begin(at)
-            service.hold.add()
-            entry.next_action_at = self.brake.asks_again(service.hold, at) or at
+            self._hold(entry, service, at)
         elif before is _SUSPECT:
             if released:
                 assert service.hold is not None
@@ -106,6 +119,12 @@ class Liveness:
         if self.damping.changes and (before in DOWN) != (after in DOWN):
             entry.flaps = entry.flaps or Flaps()
             entry.flaps.note(at, self.damping)
+
+    def _hold(self, entry: Entry, service: Service, at: float) -> None:
+        if service.hold is None:
+            service.hold = self.brake.begin(at)
+        service.hold.add()
+        entry.next_action_at = self.brake.asks_again(service.hold, at) or at
 
     def _leaves_hold(self, service: Service) -> None:
         assert service.hold is not None

@@ -61,6 +61,8 @@ class Log:
         self._octets += octets
         while self._events > self._max_events or self._octets > self._max_octets:
             self._forget_first()
+            while self._commits and self._commits[0][0].index == self.oldest:
+                self._forget_first()  # decisions of one etcd transaction have one index
         if self._waiting:
             self._wake(services)
 

@@ -175,5 +175,5 @@ class DeregisterMany(Write[list[Instance]]):
 
 
 def _deregister(txn: Transaction, entry: Entry, reason: str) -> Instance:
-    buried_until = txn.wall + min(entry.lease.ttl, MAX_SECONDS)
+    buried_until = txn.wall + min(entry.instance.ttl, MAX_SECONDS)
     return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)

@@ -16,6 +16,7 @@ from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kin
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.log_fields import fields
+from discovery.core.maintenance import Scope
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
 from discovery.store.service import Entry
@@ -63,12 +64,21 @@ class Registry(State):
             self.apply(Commit(self.index + 1, wall, by, write.action, tuple(txn.events)), now)
         for entry in txn.beats:
             entry.lease.renew(now)
-        for scope in txn.settled:
-            self.unsettled.pop(scope, None)
-        for service in txn.half_held:
-            self.half_held[service] = None
+        self.note(txn.settled, txn.half_held)
         self.accepted[write.action] += 1
         return result
+
+    def note(self, settled: Iterable[Scope], half_held: Iterable[str]) -> None:
+        """What a decision leaves to others, once its events are applied: see `Transaction`."""
+        for scope in settled:
+            self.unsettled.pop(scope, None)
+        for service in half_held:
+            self.half_held[service] = None
+
+    def doubt_changed(self) -> None:
+        """A node of the registry fell silent or came back (`hearing`): who keeps answers ready drops them."""
+        for follow in self.doubt_followers:
+            follow()
 
     def beat(self, entry: Entry, now: float) -> bool:
         """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed."""
@@ -147,11 +157,11 @@ class Registry(State):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
             else:
                 entry.lease.renew(at)
-            entry.lease.ttl = after.ttl
+            entry.lease.ttl = after.ttl + self.grace
         self.liveness.changed(entry, service, event, at, self._released(event))
 
     def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
-        entry = Entry(instance, Lease(instance.ttl, at), index, wall)
+        entry = Entry(instance, Lease(instance.ttl + self.grace, at), index, wall)
         of = self._service_for(service, instance.spec.name, sorted)
         of.index = index
         self._insert(entry, of)
@@ -170,19 +180,21 @@ class Registry(State):
 
     # -- the start, and pauses
 
-    def load(self, snapshot: Snapshot, now: float, wall: float) -> None:
+    def load(self, snapshot: Snapshot, now: float, wall: float, goes_on: bool = False) -> None:
         """Begins from this state, every instance with a full lease. The index moves, since what was silent is healthy again.
 
+        `goes_on`: other nodes have it and go on with it, so the index and every status are theirs.
         Followers are told of one commit, which the log does not have: it begins after it. `begin` follows.
         """
-        self.index = max(self.index, snapshot.index) + 1
+        self.index = snapshot.index if goes_on else max(self.index, snapshot.index) + 1
         for scope, window in snapshot.windows:
             self._windows.set(scope, window, now + window.until - wall)
         for key, until in snapshot.tombstones:
             self._tombstones.bury(key, now + until - wall, now)
         for key, drained in snapshot.drains:
             self.drains.set(key, drained)
-        events = tuple(self._restore(instance, now, wall) for instance in snapshot.instances)
+        restore = self._adopt if goes_on else self._restore
+        events = tuple(restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
         self.log.begin(self.index)
         self._tell(Commit(self.index, wall, SERVER, RESTORE, events))
@@ -198,6 +210,16 @@ class Registry(State):
         self._put(instance, service, self.index, now, wall, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
+    def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
+        ttl = instance.ttl + self.grace
+        silent = instance.status in SILENT
+        entry = Entry(instance, Lease(ttl, now - ttl if silent else now), self.index, wall)
+        service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
+        service.index = self.index
+        self._insert(entry, service)
+        self.liveness.adopted(entry, service, now)
+        return InstanceEvent(Kind.RESTORED, instance.spec.key.service, None, instance, "known to the other nodes")
+
     def snapshot(self, now: float, wall: float) -> Snapshot:
         """The state as it is."""
         return Snapshot(
@@ -211,7 +233,8 @@ class Registry(State):
     def begin(self, now: float) -> None:
         """All is restored and can be asked from now on: what the start took counts against no lease."""
         for entry in self:
-            entry.lease.renewed_at = now
+            if entry.instance.status not in SILENT:
+                entry.lease.renewed_at = now
 
     def resume(self, pause: float, now: float) -> None:
         """The process stood still for `pause` seconds, which are not in `now`: whose heartbeat may have come to grief meanwhile

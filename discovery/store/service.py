@@ -10,6 +10,7 @@ from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.store.brake import Hold
 from discovery.store.damping import Flaps
+from discovery.store.hearing import DIRECT, Hearing
 
 Address = tuple[str, int]  # (ip, port): the key of an instance within its service
 
@@ -26,9 +27,20 @@ class Entry:
     `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
     health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
     removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
+    `through`: the node that heard it last.
     """
 
-    __slots__ = ("brake_released_at", "due", "flaps", "index", "instance", "lease", "next_action_at", "since")
+    __slots__ = (
+        "brake_released_at",
+        "due",
+        "flaps",
+        "index",
+        "instance",
+        "lease",
+        "next_action_at",
+        "since",
+        "through",
+    )
 
     def __init__(self, instance: Instance, lease: Lease, index: int = 0, since: float = 0.0) -> None:
         self.instance = instance
@@ -39,19 +51,21 @@ class Entry:
         self.flaps: Flaps | None = None
         self.next_action_at = 0.0
         self.due: float | None = None
+        self.through: Hearing = DIRECT
 
     @property
     def status(self) -> Status:
-        """As it was decided last."""
-        return self.instance.status
+        """As it was decided last; suspect, too, while the node that heard it last is silent."""
+        status = self.instance.status
+        return _SUSPECT if self.through.silent and status is _HEALTHY else status
 
     @property
     def suspect(self) -> bool:
-        return self.instance.status is _SUSPECT
+        return self.status is _SUSPECT
 
     def healthy(self, now: float) -> bool:
         """Expiry is tested here, at the read, not when a sweep comes by."""
-        return self.instance.status is _HEALTHY and self.lease.alive(now)
+        return self.instance.status is _HEALTHY and self.lease.alive(now) and not self.through.silent
 
     @property
     def brake_released(self) -> bool:
@@ -60,7 +74,8 @@ class Entry:
 
     def status_at(self, now: float) -> Status:
         """As a reader at `now` has to see it, whether or not anybody was told that the lease has run out."""
-        return self.instance.status if self.suspect or self.lease.alive(now) else Status.UNHEALTHY
+        status = self.status
+        return status if status is _SUSPECT or self.lease.alive(now) else Status.UNHEALTHY
 
     @property
     def effective_lease(self) -> Lease:
@@ -97,9 +112,11 @@ def served(entries: Iterable[Entry], now: float) -> list[Entry]:
     """Those of `entries` that belong into an answer: the healthy ones, then the suspects; where there are neither, those that flap."""
     entries = list(entries)
     healthy = [
-        entry for entry in entries if entry.instance.status is _HEALTHY and entry.lease.alive(now)
+        entry
+        for entry in entries
+        if entry.instance.status is _HEALTHY and entry.lease.alive(now) and not entry.through.silent
     ]  # as Entry.healthy
     if len(healthy) == len(entries):  # nearly always
         return healthy
-    found = healthy + [entry for entry in entries if entry.instance.status is _SUSPECT]
+    found = healthy + [entry for entry in entries if entry.suspect]
     return found or [entry for entry in entries if entry.instance.status is Status.FLAPPING and entry.lease.alive(now)]

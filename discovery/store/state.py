@@ -70,6 +70,8 @@ class State(Table):
         self.loaded = True
         self.reserved: Mapping[str, str] = {}
         self.followers: list[Follower] = []
+        self.doubt_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
+        self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats
         self.unknown_heartbeats = 0  # of instances that are not registered

@@ -34,6 +34,7 @@ class Transaction:
     __slots__ = (
         "_after",
         "_authorize",
+        "_max_events",
         "beats",
         "by",
         "events",
@@ -45,7 +46,15 @@ class Transaction:
         "windows",
     )
 
-    def __init__(self, state: State, now: float, wall: float, by: Caller, authorize: Iterable[Authorize] = ()) -> None:
+    def __init__(
+        self,
+        state: State,
+        now: float,
+        wall: float,
+        by: Caller,
+        authorize: Iterable[Authorize] = (),
+        max_events: int = MAX_EVENTS,
+    ) -> None:
         self.state = state
         self.now = now
         self.wall = wall
@@ -56,6 +65,7 @@ class Transaction:
         self.settled: tuple[Scope, ...] = ()
         self.half_held: tuple[str, ...] = ()
         self._authorize = authorize
+        self._max_events = max_events
         self._after: dict[str, Instance] = {}  # by id: those that the events have changed
 
     def authorize(self, owner: str | None) -> None:
@@ -66,7 +76,7 @@ class Transaction:
     @property
     def room(self) -> int:
         """Events that still fit into this commit."""
-        return MAX_EVENTS - len(self.events)
+        return self._max_events - len(self.events)
 
     def current(self, entry: Entry) -> Instance:
         """The instance as the events so far leave it."""

@@ -5,8 +5,8 @@ beside this file.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
@@ -80,6 +80,12 @@ class LocalEngine:
             self._registry.renewals += 1
         return entry
 
+    def not_ready(self) -> str | None:
+        return None
+
+    def stats(self) -> Mapping[str, Any]:
+        return {}
+
     async def close(self) -> None:
         """The keepers are closed by their plugins."""
 
@@ -103,3 +109,9 @@ class LocalEngine:
     def _refuse(self, write: Write[T], by: Caller, error: DiscoveryError) -> None:
         for refused in self._seams.refused:
             refused(write, by, error)
+
+
+def make(
+    url: str, registry: Registry, clock: Callable[[], float], wall: Callable[[], float], seams: WriteSeams
+) -> LocalEngine:
+    return LocalEngine(registry, clock, wall, seams)

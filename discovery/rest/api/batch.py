@@ -19,7 +19,7 @@ from discovery.rest.api.schemas import RegisterBody, usual_key
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
-from discovery.store.errors import UnknownInstance
+from discovery.store.errors import EngineAway, UnknownInstance
 from discovery.store.registration import Register
 from discovery.store.service import Entry
 
@@ -39,20 +39,24 @@ _FIELDS = Fields(RegisterBody)
 
 
 class Renewed:
-    """`shortest`: the ttl of the shortest lease that was renewed, seconds; 0.0 when none was."""
+    """`shortest`: the ttl of the shortest lease that was renewed, seconds; 0.0 when none was. `away`: see `Engine.renew`."""
 
     def __init__(self) -> None:
         self.updated = 0
         self.unknown: list[Json] = []
         self.shortest = 0.0
+        self.away: EngineAway | None = None
 
 
 async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewed:
+    """EngineAway, when all have been noted."""
     result = Renewed()
     for start in range(0, len(items), _PER_TURN):
         if start:
             await asyncio.sleep(0)
         _renew(engine, items[start : start + _PER_TURN], start, result, by)
+    if result.away is not None:
+        raise result.away
     return result
 
 
@@ -61,6 +65,9 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by
     for number, item in enumerate(items, start):
         try:
             lease = _renew_one(engine, item, number, by).lease
+        except EngineAway as error:
+            result.away = error
+            continue
         except DiscoveryError as error:
             result.unknown.append({**_shown(item), "message": str(error)})
             continue

@@ -21,6 +21,7 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.times import Times
 from discovery.store.errors import (
     Deregistered,
+    EngineAway,
     IdTaken,
     NameReserved,
     NotDurable,
@@ -73,6 +74,7 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
     (Unauthorized, 401, "UNAUTHORIZED", lambda error: {}),
     (Forbidden, 403, "FORBIDDEN", lambda error: {"missing": error.right}),
+    (EngineAway, 503, "ENGINE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
     (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]
 

@@ -6,7 +6,7 @@ import ast
 import copy
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,7 +25,7 @@ from discovery.rest.api.codes import CODES, ELSEWHERE
 from discovery.rest.api.openapi import OPERATIONS, codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
-from discovery.store.errors import NotDurable
+from discovery.store.errors import EngineAway, NotDurable
 from discovery.store.service import Entry
 from discovery.store.write import Write
 from tests.plugins.started import settings
@@ -311,6 +311,12 @@ class Broken:
     def safe(self) -> float:
         return self._inner.safe
 
+    def not_ready(self) -> str | None:
+        return self._inner.not_ready()
+
+    def stats(self) -> Mapping[str, Any]:
+        return self._inner.stats()
+
     async def close(self) -> None:
         await self._inner.close()
 
@@ -320,6 +326,11 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "POST /register",
         "STORAGE_UNAVAILABLE",
         {"engine": lambda inner, registry: Broken(inner, NotDurable("no space"))},
+    ),
+    (
+        "POST /register",
+        "ENGINE_UNAVAILABLE",
+        {"engine": lambda inner, registry: Broken(inner, EngineAway("no etcd member answers"))},
     ),
     ("POST /register", "INTERNAL", {"engine": lambda inner, registry: Broken(inner, RuntimeError("a bug"))}),
     ("POST /register", "REGISTRY_FULL", {"max_services": 1}),

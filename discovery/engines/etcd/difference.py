@@ -1,0 +1,127 @@
+"""What is in etcd against what this node has, as the events that lead from one to the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope, Window
+from discovery.engines.etcd import layout
+from discovery.store.registry import Registry
+from discovery.store.snapshot import Snapshot
+
+_log = logging.getLogger("discovery.etcd")
+
+
+class Found:
+    """What was read, at `revision`."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.instances: dict[str, tuple[int, Instance]] = {}  # with the revision of its registration
+        self.windows: dict[Scope, Window] = {}
+        self.drains: dict[Key, Drained] = {}
+        self.tombstones: list[tuple[Key, float]] = []
+
+    def add(self, instance: Instance, service: str, id: str, created: int) -> None:
+        """ValueError when it is not what its key says."""
+        if instance.id != id or instance.spec.key.service != service:
+            raise ValueError("its id or its service is not that of its key")
+        self.instances[id] = (created, instance)
+
+    def bury(self, found: Sequence[Sequence[object]]) -> None:
+        """ValueError."""
+        for service, ip, port, until in found:
+            if not isinstance(until, int | float):
+                raise ValueError("a tombstone without an end")
+            self.tombstones.append((Key.of(service, ip, port), float(until)))
+
+    def snapshot(self, index: int) -> Snapshot:
+        """Instances in the order of registration."""
+        ordered = sorted(self.instances.values(), key=lambda each: each[0])
+        instances = tuple(instance for _, instance in ordered)
+        windows, drains = tuple(self.windows.items()), tuple(self.drains.items())
+        return Snapshot(index, instances, windows, tuple(self.tombstones), drains)
+
+
+def difference(
+    registry: Registry, found: Found, reason: str, gone: Iterable[Sequence[str]] | None = None
+) -> list[Event]:
+    """`gone`: the paths of what was removed; None: all that was not found was."""
+    events: list[Event] = []
+    if gone is None:
+        missing = [entry.instance for entry in registry if entry.instance.id not in found.instances]
+        scopes = [scope for scope in registry.windows if scope not in found.windows]
+        drains = [key for key, _ in registry.drains if key not in found.drains]
+    else:
+        missing, scopes, drains = _gone(registry, gone)
+    events += [InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing]
+    events += [WindowEvent(scope, registry.windows[scope], None, reason) for scope in scopes]
+    known = dict(registry.drains)
+    events += [DrainEvent(key, known[key], None, reason) for key in drains]
+    taken = _Addresses(registry, missing)
+    for _, instance in sorted(found.instances.values(), key=lambda each: each[0]):
+        entry = registry.find(instance.id)
+        before = None if entry is None else entry.instance
+        if before == instance or not taken.take(instance):
+            continue
+        if before is not None and before.spec.key != instance.spec.key:  # by hand: the table knows an id by its address
+            events.append(InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason))
+            before = None
+        events.append(_changed(before, instance, reason))
+    for scope, window in found.windows.items():
+        if registry.windows.get(scope) != window:
+            events.append(WindowEvent(scope, registry.windows.get(scope), window, reason))
+    for key, drained in found.drains.items():
+        if known.get(key) != drained:
+            events.append(DrainEvent(key, known.get(key), drained, reason))
+    return events
+
+
+class _Addresses:
+    """Which id has which address of a service: the table has room for one. By hand anything can be put into etcd."""
+
+    def __init__(self, registry: Registry, leaving: Iterable[Instance]) -> None:
+        self._registry = registry
+        self._leaving = {instance.id for instance in leaving}
+        self._taken: dict[Key, str] = {}
+
+    def take(self, instance: Instance) -> bool:
+        """False when another has it: this one is passed over."""
+        key = instance.spec.key
+        id = self._taken.get(key)
+        if id is None and self._registry.knows(key):
+            id = self._registry.at(key).instance.id
+        if id is not None and id != instance.id and id not in self._leaving:
+            _log.error(
+                "etcd has %s at the address of %s, which keeps it: %s is passed over", instance.id, id, instance.id
+            )
+            return False
+        self._taken[key] = instance.id
+        return True
+
+
+def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceEvent:
+    service = after.spec.key.service
+    if before is None:
+        return InstanceEvent(Kind.REGISTERED, service, None, after, reason, True)
+    kind = Kind.UPDATED if before.status is after.status else KIND_OF[after.status]
+    return InstanceEvent(kind, service, before, after, reason)
+
+
+def _gone(registry: Registry, paths: Iterable[Sequence[str]]) -> tuple[list[Instance], list[Scope], list[Key]]:
+    instances, scopes, drains = [], [], []
+    known = dict(registry.drains)
+    for path in paths:
+        match path:
+            case ["i", _, id]:
+                entry = registry.find(id)
+                if entry is not None:
+                    instances.append(entry.instance)
+            case ["w", *scope] if scope and (of := layout.scope_of(scope)) in registry.windows:
+                scopes.append(of)
+            case ["d", *scope] if scope and (key := layout.key_of(layout.scope_of(scope))) in known:
+                drains.append(key)
+    return instances, scopes, drains

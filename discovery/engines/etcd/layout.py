@@ -1,0 +1,156 @@
+"""What stands where in etcd: the keys below one prefix, and a decision as the operations of a transaction.
+
+i/SERVICE/ID            an instance, as JSON
+w/SERVICE[/IP-PORT]     a maintenance window
+d/SERVICE/IP-PORT       the remembered drain of an instance that is gone
+t/RANDOM                tombstones of one decision: [service, ip, port, until]…; on a lease that outlives them
+v/SERVICE               put by every decision about the service: what the next one compares
+commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
+h/NODE                  the handles that a node has heard since its last batch; on the lease of the node
+leader                  the node that decides what time brings; on a lease of its own
+conf                    what all nodes must agree on
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from discovery.core import codec, exact_json
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, WindowEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.maintenance import Scope
+from discovery.engines.etcd.gateway import Json, delete, put
+
+# What decisions about no service compare: other zone files, for instance. No label begins so.
+NO_SERVICE = "-"
+
+
+class Decision(NamedTuple):
+    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`."""
+
+    commit: Commit
+    services: tuple[str, ...]
+    settled: tuple[Scope, ...] = ()
+    half_held: tuple[str, ...] = ()
+
+
+class Layout:
+    """`prefix`: of all keys, such as `reg/`."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix.encode()
+        self.commit = self.prefix + b"commit"
+        self.leader = self.prefix + b"leader"
+        self.conf = self.prefix + b"conf"
+
+    def key(self, kind: str, *parts: str) -> bytes:
+        return self.prefix + "/".join((kind, *parts)).encode()
+
+    def instance(self, service: str, id: str) -> bytes:
+        return self.key("i", service, id)
+
+    def version(self, service: str) -> bytes:
+        return self.key("v", service)
+
+    def parts(self, key: bytes) -> list[str]:
+        """The key's path below the prefix."""
+        return key[len(self.prefix) :].decode("utf-8", "replace").split("/")
+
+    def operations(self, decision: Decision, tombstone_lease: int) -> list[Json]:
+        """Each key once: a transaction may not put one twice. `commit` is the caller's, one for all decisions."""
+        puts: dict[bytes, bytes | None] = {}
+        tombstones = []
+        for event in decision.commit.events:
+            if isinstance(event, InstanceEvent):
+                key = self.instance(event.service, event.instance.id)
+                puts[key] = None if event.after is None else _octets(codec.of_instance(event.after))
+                if event.buried_until is not None:
+                    tombstones.append([*event.instance.spec.key, event.buried_until])
+            elif isinstance(event, WindowEvent):
+                window = event.after
+                puts[self._scoped("w", event.scope)] = None if window is None else _octets(codec.of_window(window))
+            elif isinstance(event, DrainEvent):
+                drained = event.after
+                key = self._scoped("d", Scope.of(event.key))
+                puts[key] = None if drained is None else _octets(codec.of_drained(drained))
+        operations = [delete(key) if value is None else put(key, value) for key, value in puts.items()]
+        if tombstones:
+            operations.append(put(self.key("t", os.urandom(8).hex()), exact_json.dumps(tombstones), tombstone_lease))
+        return operations + [put(self.version(service), b"") for service in decision.services]
+
+    def _scoped(self, kind: str, scope: Scope) -> bytes:
+        parts = [scope.service] if scope.ip is None else [scope.service, f"{scope.ip}-{scope.port}"]
+        return self.key(kind, *parts)
+
+
+def scope_of(parts: Sequence[str]) -> Scope:
+    """Of the path of a window's or a drain's key. ValueError."""
+    if len(parts) == 1:
+        return Scope(parts[0])
+    service, address = parts
+    ip, _, port = address.rpartition("-")
+    return Scope(service, ip, int(port))
+
+
+def dumps(decisions: Iterable[Decision]) -> bytes:
+    """For the key `commit`. What an event was before is not written: every node has it, from the commits before."""
+    return exact_json.dumps([_written(decision) for decision in decisions])
+
+
+def _written(decision: Decision) -> Json:
+    found = codec.of_commit(decision.commit)
+    for event, shown in zip(decision.commit.events, found["events"], strict=True):
+        if isinstance(event, InstanceEvent):
+            shown["before"] = None
+            shown["id"] = event.instance.id
+    more = {"settled": decision.settled, "halfHeld": decision.half_held, "services": decision.services}
+    return {name: value for name, value in more.items() if value} | found
+
+
+def loads(octets: bytes, known: Callable[[str], Instance | None]) -> list[Decision]:
+    """The decisions, with what `known` has of each id before them. ValueError; codec.UnknownEvent. Their index is still to be set."""
+    before = _Before(known)
+    found = exact_json.loads(octets)
+    if not isinstance(found, list):
+        raise ValueError("it is no list of decisions")
+    return [_read(each, before) for each in found]
+
+
+class _Before:
+    """What is known of each id, with the events that were read laid over it."""
+
+    def __init__(self, known: Callable[[str], Instance | None]) -> None:
+        self._known = known
+        self._after: dict[str, Instance | None] = {}
+
+    def of(self, event: Event, id: str | None) -> Event | None:
+        """The event with its `before`; None when it says nothing to this node: it removes what is not there."""
+        if not isinstance(event, InstanceEvent) or id is None:
+            return event
+        before = self._after[id] if id in self._after else self._known(id)
+        self._after[id] = event.after
+        if before is None and event.after is None:
+            return None
+        return event._replace(before=before)
+
+
+def _read(found: Any, before: _Before) -> Decision:
+    commit = codec.commit_of(found)
+    read = (before.of(event, shown.get("id")) for event, shown in zip(commit.events, found["events"], strict=True))
+    events = tuple(event for event in read if event is not None)
+    settled = tuple(Scope(*scope) for scope in found.get("settled", ()))
+    half_held, services = tuple(found.get("halfHeld", ())), tuple(found.get("services", ()))
+    return Decision(commit._replace(events=events), services, settled, half_held)
+
+
+def key_of(scope: Scope) -> Key:
+    """Of a remembered drain. ValueError when it is none."""
+    if scope.ip is None or scope.port is None:
+        raise ValueError("a drain is remembered by address")
+    return Key(scope.service, scope.ip, scope.port)
+
+
+def _octets(found: Json | None) -> bytes:
+    return exact_json.dumps(found)

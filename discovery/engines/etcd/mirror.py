@@ -1,0 +1,270 @@
+"""This node's copy of what is in etcd: filled by one range read, kept by one watch, and the only one who changes the registry.
+
+A revision is applied whole: its decisions are told by the key `commit`, and one counts when etcd took it, that is when its services'
+versions were put in the same revision. Keys that changed without a decision (somebody's `etcdctl`) become events all the same. What
+cannot be read is named in the log, counted and passed over. When the watch can't go on where it ended (compacted, too far
+behind, an older etcd restored), everything is read again and the difference is applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
+
+from discovery.core import codec, exact_json
+from discovery.core.caller import SERVER
+from discovery.core.event import Commit, Event
+from discovery.core.instance import Instance
+from discovery.engines.etcd import layout as keys
+from discovery.engines.etcd.difference import Found, difference
+from discovery.engines.etcd.gateway import Change, Changes, Etcd, EtcdAway, EtcdError, KeyValue, end_of
+from discovery.engines.etcd.layout import Layout
+from discovery.store.registry import Registry
+from discovery.store.transaction import MAX_EVENTS
+
+_log = logging.getLogger("discovery.etcd")
+
+# Keys of one page of a range read: 1 ms for etcd, 10 for JSON; and of one turn of the loop here.
+_PAGE = 500
+# Revisions behind from which on everything is read again: faster than 2,000 steps of history.
+_TOO_FAR = 2000
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+# Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
+OnKey = Callable[[Sequence[str], Change], None]
+
+
+class Mirror:
+    """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `silence`: seconds
+    without a word from an endpoint until another is tried. `went_back`: sees to it that the index does not, with the `offset` (see `conf`).
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        registry: Registry,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        on_key: OnKey,
+        silence: Callable[[], float],
+        went_back: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._etcd = etcd
+        self._layout = layout
+        self._registry = registry
+        self._clock = clock
+        self._wall = wall
+        self._on_key = on_key
+        self._silence = silence
+        self._went_back = went_back
+        self.offset = 0
+        self.revision = 0  # the latest event's
+        self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
+        self.skipped = 0  # values that could not be read
+        self.syncs = 0
+        self.attached = False  # the watch is running
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def reached(self, revision: int) -> None:
+        """Returns when everything up to the revision is applied here."""
+        if self.revision < revision:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((revision, future))
+            await future
+
+    # -- the watch
+
+    async def follow(self) -> None:
+        """For ever: applies what happens in etcd. `fill` came before."""
+        failed = 0
+        while True:
+            try:
+                if failed:
+                    await self._catch_up()
+                self.attached = True
+                async for changes in self._watched():
+                    failed = 0
+                    self._take(changes)
+            except EtcdError as error:
+                failed += 1
+                self._complain(error, failed)
+                if error.is_compacted:
+                    await self._again(error)
+            except EtcdAway as error:
+                failed += 1
+                self._complain(error, failed)
+            self.attached = False
+            await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
+
+    def _watched(self) -> AsyncIterator[Changes]:
+        prefix = self._layout.prefix
+        return self._etcd.watch(prefix, end_of(prefix), self.revision + 1, self._silence())
+
+    def _complain(self, error: Exception, failed: int) -> None:
+        if failed == 1:
+            _log.warning("the watch of etcd ended: %s; this node answers from what it knows and tries again", error)
+
+    async def _catch_up(self) -> None:
+        """Proves that there is a quorum, and whether the watch can go on."""
+        revision = (await self._etcd.range(self._layout.conf)).revision
+        if revision < self.revision:
+            _log.error(
+                "etcd has gone back from revision %d to %d (an older copy was restored?): everything is read again",
+                self.revision, revision,
+            )  # fmt: skip
+            await self._went_back(revision)
+            await self.sync()
+        elif revision - self.revision > _TOO_FAR:
+            await self._again(f"{revision - self.revision} revisions behind")
+
+    async def _again(self, why: object) -> None:
+        _log.warning("everything is read from etcd again: %s", why)
+        await self.sync()
+
+    def _take(self, changes: Changes) -> None:
+        for revision, group in groupby(changes.changes, lambda change: change.mod_revision):
+            if revision > self.revision:  # 3.4 may tell something twice
+                self._apply(revision, list(group))
+
+    def _apply(self, revision: int, changes: list[Change]) -> None:
+        decisions: list[keys.Decision] = []
+        versions: set[str] = set()
+        values: list[tuple[list[str], Change]] = []
+        for change in changes:
+            if change.key == self._layout.commit:
+                decisions = self._decisions(change)
+                continue
+            parts = self._layout.parts(change.key)
+            if parts[0] == "v" and len(parts) == 2:
+                self._note_version(parts[1], change)
+                versions.add(parts[1])
+            elif parts[0] in "iwdt":
+                values.append((parts, change))
+            else:
+                self._on_key(parts, change)
+        taken = [decision for decision in decisions if versions.issuperset(decision.services)]
+        now = self._clock()
+        for decision in taken:
+            self._tell(decision.commit, revision, now)
+            self._registry.note(decision.settled, decision.half_held)
+        if values and not taken:
+            self._apply_by_hand(values, revision, now)
+        self.revision = revision
+        self._wake()
+
+    def _tell(self, commit: Commit, revision: int, now: float) -> None:
+        if commit.events:
+            self._registry.apply(commit._replace(index=revision + self.offset), now)
+
+    def _decisions(self, change: Change) -> list[keys.Decision]:
+        if change.value is None:
+            return []
+        try:
+            return keys.loads(change.value, self._known)
+        except ValueError as error:
+            self._skip(change.key, error)
+            return []
+
+    def _known(self, id: str) -> Instance | None:
+        entry = self._registry.find(id)
+        return None if entry is None else entry.instance
+
+    def _note_version(self, service: str, change: Change) -> None:
+        if change.value is None:
+            self.versions.pop(service, None)
+        else:
+            self.versions[service] = change.mod_revision
+
+    def _apply_by_hand(self, values: Iterable[tuple[list[str], Change]], revision: int, now: float) -> None:
+        """Somebody has changed keys himself."""
+        found = Found()
+        gone: list[list[str]] = []
+        for parts, change in values:
+            if change.value is None:
+                gone.append(parts)
+            else:
+                self._read(found, parts, KeyValue(change.key, change.value, change.create_revision, revision))
+        events = difference(self._registry, found, "changed in etcd by hand", gone)
+        self._commit(events, "by-hand", revision, now)
+
+    def _commit(self, events: Sequence[Event], action: str, revision: int, now: float) -> None:
+        for start in range(0, len(events), MAX_EVENTS):
+            part = tuple(events[start : start + MAX_EVENTS])
+            self._tell(Commit(0, self._wall(), SERVER, action, part), revision, now)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for revision, future in waiting:
+            if revision > self.revision:
+                self._waiting.append((revision, future))
+            elif not future.done():
+                future.set_result(None)
+
+    # -- everything at once
+
+    async def fill(self) -> None:
+        """The first time: the registry is empty and is given its state."""
+        found = await self._read_all()
+        self._registry.load(found.snapshot(found.revision + self.offset), self._clock(), self._wall(), goes_on=True)
+        self.revision = found.revision
+
+    async def sync(self) -> None:
+        """Again: what is different from the registry is applied, some of it a turn."""
+        found = await self._read_all()
+        events = difference(self._registry, found, "found in etcd when everything was read again")
+        for start in range(0, len(events), MAX_EVENTS):
+            self._commit(events[start : start + MAX_EVENTS], "resync", found.revision, self._clock())
+            await asyncio.sleep(0)
+        self.revision = found.revision
+        self.syncs += 1
+        _log.info("read from etcd at revision %d: %d differences", found.revision, len(events))
+        self._wake()
+
+    async def _read_all(self) -> Found:
+        prefix = self._layout.prefix
+        found = Found()
+        versions: dict[str, int] = {}
+        start, more = prefix, True
+        while more:
+            page = await self._etcd.range(start, end_of(prefix), revision=found.revision, limit=_PAGE)
+            found.revision = found.revision or page.revision
+            for each in page.found:
+                parts = self._layout.parts(each.key)
+                if parts[0] == "v" and len(parts) == 2:
+                    versions[parts[1]] = each.mod_revision
+                else:
+                    self._read(found, parts, each)
+            more = page.more and bool(page.found)
+            if more:
+                start = page.found[-1].key + b"\0"
+        self.versions = versions
+        return found
+
+    def _read(self, found: Found, parts: list[str], each: KeyValue) -> None:
+        try:
+            match parts:
+                case ["i", service, id]:
+                    found.add(codec.instance(exact_json.loads(each.value)), service, id, each.create_revision)
+                case ["w", *scope] if scope:
+                    window = codec.window(exact_json.loads(each.value))
+                    if window is not None:
+                        found.windows[keys.scope_of(scope)] = window
+                case ["d", *scope] if scope:
+                    drained = codec.drained(exact_json.loads(each.value))
+                    if drained is not None:
+                        found.drains[keys.key_of(keys.scope_of(scope))] = drained
+                case ["t", _]:
+                    found.bury(exact_json.loads(each.value))
+                case ["commit"]:
+                    pass
+                case _:
+                    self._on_key(parts, Change(*each))
+        except (ValueError, KeyError, TypeError, AttributeError, codec.UnknownEvent) as error:
+            self._skip(each.key, error)
+
+    def _skip(self, key: bytes, error: Exception) -> None:
+        self.skipped += 1
+        _log.error("the key %s in etcd cannot be read and is passed over: %s", key.decode("utf-8", "replace"), error)

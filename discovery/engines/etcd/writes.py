@@ -1,0 +1,268 @@
+"""Writes become etcd transactions: decided here on the mirror, compared there, and answered when the watch has brought them back.
+
+    queue ─▶ decide each on the mirror ─▶ one transaction, a nested one for each decision ─▶ the watch applies it ─▶ answer
+                                          If v/SERVICE is as the mirror has it: puts, deletes, v/SERVICE
+    a service changed meanwhile: its nested transaction does nothing, and the write is decided again
+
+One transaction is under way at a time, with up to 20 decisions about different services in it: what comes meanwhile is gathered for
+the next. "No" is said only after etcd was asked: a refusal is decided again on a mirror that has all that had happened by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import Commit, InstanceEvent, ZonesEvent
+from discovery.engines.etcd import layout as keys
+from discovery.engines.etcd.gateway import Etcd, EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
+from discovery.engines.etcd.layout import NO_SERVICE, Decision, Layout
+from discovery.engines.etcd.mirror import Mirror
+from discovery.store.engine import WriteSeams
+from discovery.store.errors import EngineAway, NotDurable
+from discovery.store.expiry import Expire
+from discovery.store.registration import DeregisterMany
+from discovery.store.registry import Registry
+from discovery.store.transaction import MAX_EVENTS, Transaction
+from discovery.store.write import Write
+
+_log = logging.getLogger("discovery.etcd")
+
+# Decisions of one transaction. etcd takes 128 operations, nested ones included in their outer one's count: 101 for a decision are left.
+_AT_ONCE = 20
+_MOST_OPERATIONS = 128 - _AT_ONCE - 2
+# Octets of a transaction's values, which are there twice (the key's, and in `commit`); etcd takes 1.5 MiB for a request, aiohttp 1 MiB
+# of its JSON, where they are base64. A decision that is larger is made of fewer events.
+_MOST_OCTETS = 320 * 1024
+_FEW_EVENTS = 8
+# Writes that wait; more are refused.
+_MOST_WAITING = 10_000
+# Seconds for the watch to bring back what a transaction has done.
+_ECHO_SECONDS = 2.0
+
+
+class _Waiting:
+    """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake."""
+
+    __slots__ = ("by", "done", "fresh", "write")
+
+    def __init__(self, write: Write[Any], by: Caller, done: asyncio.Future[Any]) -> None:
+        self.write = write
+        self.by = by
+        self.done = done
+        self.fresh = False
+
+
+class _Decided:
+    __slots__ = ("decision", "result", "txn", "waiting")
+
+    def __init__(self, waiting: _Waiting, result: Any, txn: Transaction, decision: Decision) -> None:
+        self.waiting = waiting
+        self.result = result
+        self.txn = txn
+        self.decision = decision
+
+
+class Writes:
+    """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
+    cannot be taken here, an error or None.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        mirror: Mirror,
+        registry: Registry,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        seams: WriteSeams,
+        leading: Callable[[], int | None],
+        tombstone_lease: Callable[[], int],
+        refused: Callable[[Commit], DiscoveryError | None],
+    ) -> None:
+        self._etcd = etcd
+        self._layout = layout
+        self._mirror = mirror
+        self._registry = registry
+        self._clock = clock
+        self._wall = wall
+        self._seams = seams
+        self._leading = leading
+        self._tombstone_lease = tombstone_lease
+        self._refused = refused
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self.conflicts = 0
+        self.storage: str | None = None  # why etcd takes no writes; None when it does
+
+    def submit(self, write: Write[Any], by: Caller) -> asyncio.Future[Any]:
+        """EngineAway, NotDurable; what the write raises."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= _MOST_WAITING:
+            done.set_exception(EngineAway(f"{_MOST_WAITING} writes are waiting for etcd"))
+            return done
+        self._queue.append(_Waiting(write, by, done))
+        self._arrived.set()
+        return done
+
+    async def carry_out(self) -> None:
+        """For ever."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                await self._round()
+
+    def close(self) -> None:
+        """What still waits is refused."""
+        while self._queue:
+            self._fail(self._queue.popleft(), EngineAway("this node ends"))
+
+    async def _round(self) -> None:
+        decided, unsure = self._decide()
+        if not decided and not unsure:
+            return
+        try:
+            if decided:
+                await self._commit(decided)
+            else:
+                found = (await self._etcd.range(self._layout.commit)).found
+                await self._echo(found[0].mod_revision if found else 0)
+        except EtcdAway as error:
+            self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(str(error)))
+        except EtcdError as error:
+            if error.is_full:
+                self.storage = str(error)
+            self._fail_all([*(each.waiting for each in decided), *unsure], NotDurable(f"etcd refuses it: {error}"))
+        except TimeoutError:
+            away = EngineAway("etcd does not tell this node what happens there")
+            self._fail_all([*(each.waiting for each in decided), *unsure], away)
+        else:
+            self.storage = None
+            for waiting in unsure:
+                waiting.fresh = True
+            self._queue.extendleft(reversed(unsure))
+
+    # -- decide
+
+    def _decide(self) -> tuple[list[_Decided], list[_Waiting]]:
+        """Those that go into the next transaction, and those whose answer is to be asked for first. Others have theirs."""
+        decided: list[_Decided] = []
+        unsure: list[_Waiting] = []
+        later: list[_Waiting] = []
+        claimed: set[str] = set()
+        octets = 0
+        for _ in range(min(len(self._queue), 2 * _AT_ONCE)):
+            if len(decided) == _AT_ONCE:
+                break
+            waiting = self._queue.popleft()
+            if waiting.done.done():
+                continue
+            try:
+                found = self._decide_one(waiting)
+            except DiscoveryError as error:
+                if waiting.fresh or not waiting.write.lasts:
+                    self._fail(waiting, error)
+                else:
+                    unsure.append(waiting)
+                continue
+            if not found.txn.events:
+                if waiting.fresh or not waiting.write.lasts:
+                    self._conclude(found)
+                else:
+                    unsure.append(waiting)
+                continue
+            octets += _octets_of(found.decision.commit)
+            if decided and octets > _MOST_OCTETS:
+                later.append(waiting)
+                break
+            if claimed.isdisjoint(found.decision.services):
+                claimed.update(found.decision.services)
+                decided.append(found)
+            else:
+                later.append(waiting)  # another of this transaction is about the same service
+        self._queue.extendleft(reversed(later))
+        return decided, unsure
+
+    def _decide_one(self, waiting: _Waiting, max_events: int = MAX_EVENTS) -> _Decided:
+        txn = Transaction(self._registry, self._clock(), self._wall(), waiting.by, self._seams.authorize, max_events)
+        result = waiting.write.decide(txn)
+        commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
+        if (error := self._refused(commit)) is not None:
+            raise error
+        if (
+            max_events > _FEW_EVENTS
+            and _octets_of(commit) > _MOST_OCTETS
+            and not isinstance(waiting.write, DeregisterMany)
+        ):
+            return self._decide_one(waiting, _FEW_EVENTS)
+        services = tuple(dict.fromkeys(_service_of(event) for event in txn.events))
+        return _Decided(waiting, result, txn, Decision(commit, services, txn.settled, txn.half_held))
+
+    # -- commit
+
+    async def _commit(self, decided: list[_Decided]) -> None:
+        parts = [self._nested(each) for each in decided]
+        success = [*parts, put(self._layout.commit, keys.dumps(each.decision for each in decided))]
+        outcome = await self._etcd.txn([], success)
+        await self._echo(outcome.revision)
+        again = []
+        for each, response in zip(decided, outcome.responses, strict=False):
+            if response["response_txn"].get("succeeded"):
+                self._conclude(each)
+            else:
+                self.conflicts += 1
+                again.append(each.waiting)
+        self._queue.extendleft(reversed(again))
+
+    def _nested(self, each: _Decided) -> Json:
+        versions = self._mirror.versions
+        compare = [
+            unchanged_since(self._layout.version(service), versions.get(service, 0))
+            for service in each.decision.services
+        ]
+        if isinstance(each.waiting.write, Expire):  # an old leader is fenced
+            compare.append(created_at(self._layout.leader, self._leading() or -1))
+        operations = self._layout.operations(each.decision, self._tombstone_lease())
+        return nested(compare, operations)
+
+    async def _echo(self, revision: int) -> None:
+        async with asyncio.timeout(_ECHO_SECONDS):
+            await self._mirror.reached(revision)
+
+    def _conclude(self, each: _Decided) -> None:
+        registry, now = self._registry, self._clock()
+        for entry in each.txn.beats:
+            entry.lease.renew(now)
+        registry.accepted[each.waiting.write.action] += 1
+        if not each.waiting.done.done():
+            each.waiting.done.set_result(each.result)
+
+    def _fail_all(self, all: list[_Waiting], error: DiscoveryError) -> None:
+        for waiting in all:
+            self._fail(waiting, error)
+
+    def _fail(self, waiting: _Waiting, error: DiscoveryError) -> None:
+        if waiting.done.done():
+            return
+        for refused in self._seams.refused:
+            refused(waiting.write, waiting.by, error)
+        waiting.done.set_exception(error)
+
+
+def _service_of(event: Any) -> str:
+    return NO_SERVICE if isinstance(event, ZonesEvent) else event.service
+
+
+def _octets_of(commit: Commit) -> int:
+    return sum(
+        len(event.after.spec.metadata) + 600
+        for event in commit.events
+        if isinstance(event, InstanceEvent) and event.after
+    )

@@ -1,0 +1,312 @@
+"""A real etcd of one or three members, a proxy that cuts links, and nodes of the registry in this process that share it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import aiohttp
+
+from discovery.core.caller import NOBODY
+from discovery.core.errors import DiscoveryError
+from discovery.core.ids import new_id
+from discovery.core.instance import Instance, Key, Registration
+from discovery.engines.etcd import EtcdEngine, node_id
+from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.gateway import Etcd, EtcdAway, EtcdError
+from discovery.store.brake import Brake
+from discovery.store.engine import WriteSeams
+from discovery.store.reaper import Reaper
+from discovery.store.registration import Deregister, Register
+from discovery.store.registry import Registry
+from discovery.store.write import Write
+from tests.programs import program
+
+T = TypeVar("T")
+
+# Seconds. Three heartbeats fit into a lease of 3 s, and each scenario into half a minute.
+TTL, FLUSH, HOLD = 3.0, 0.5, 60.0
+LIMIT = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Member:
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.client, self.peer = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.client}"
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
+    def start(self, members: list[Member], *more: str) -> None:
+        cluster = ",".join(f"{each.name}=http://127.0.0.1:{each.peer}" for each in members)
+        log = (self.folder.parent / f"{self.name}.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [
+                    program("etcd"), "--name", self.name, "--data-dir", str(self.folder), "--unsafe-no-fsync",
+                    "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+                    "--listen-peer-urls", f"http://127.0.0.1:{self.peer}",
+                    "--initial-advertise-peer-urls", f"http://127.0.0.1:{self.peer}",
+                    "--initial-cluster", cluster, "--heartbeat-interval", "20", "--election-timeout", "200", *more,
+                ],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class EtcdCluster:
+    def __init__(self, folder: Path, size: int) -> None:
+        self.members = [Member(f"m{number}", folder) for number in range(size)]
+
+    @property
+    def urls(self) -> list[str]:
+        return [member.url for member in self.members]
+
+    async def start(self, *more: str) -> None:
+        for member in self.members:
+            member.start(self.members, *more)
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Returns when a linearizable read succeeds."""
+        etcd = Etcd(self.urls)
+        await etcd.open()
+        try:
+            await until(lambda: _answers(etcd))
+        finally:
+            await etcd.close()
+
+    def kill(self) -> None:
+        for member in self.members:
+            member.kill()
+
+
+async def leader_of(cluster: EtcdCluster) -> Member:
+    """The member that leads etcd."""
+    async with aiohttp.ClientSession() as session:
+        for member in cluster.members:
+            async with session.post(f"{member.url}/v3/maintenance/status", data=b"{}") as reply:
+                found = await reply.json()
+                if found["leader"] == found["header"]["member_id"]:
+                    return member
+    raise AssertionError("etcd has no leader")
+
+
+async def _answers(etcd: Etcd) -> bool:
+    try:
+        await etcd.range(b"x")
+    except EtcdAway:
+        return False
+    except EtcdError:
+        pass  # it wants a password
+    return True
+
+
+async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
+    """Awaits what the condition returns, if that can be awaited."""
+    deadline = time.monotonic() + limit
+    while True:
+        found = condition()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return
+        assert time.monotonic() < deadline, f"not true within {limit:g} s"
+        await asyncio.sleep(0.01)
+
+
+class Proxy:
+    """In front of one member. `cut`: connections end at once and new ones are refused; `blackhole`: they stay, and nothing passes."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._refuses = False
+        self.url = ""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def cut(self) -> None:
+        self._refuses = True
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def blackhole(self) -> None:
+        self._open.clear()
+
+    def heal(self) -> None:
+        self._refuses = False
+        self._open.set()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        try:
+            if self._refuses:
+                return
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            self._writers.add(far_writer)
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while octets := await reader.read(65536):
+                await self._open.wait()
+                writer.write(octets)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+class Node:
+    """A node of the registry without its sockets. `clock`: its own; `wall` apart from others' by `skew` seconds."""
+
+    def __init__(
+        self, name: str, urls: list[str], *, ttl: float = TTL, hold: float = HOLD, skew: float = 0.0, limit: int = 10,
+        prefix: str = "reg/",
+    ) -> None:  # fmt: skip
+        self.skew = skew
+        random = Random(name)
+        self.registry = Registry(
+            lease_ttl=ttl, cleanup_interval=1.0, max_instances=limit, new_id=new_id, started_at=time.monotonic(),
+            brake=Brake(0, 0, 1.0, ttl, random),
+        )  # fmt: skip
+        self.registry.loaded = False
+        mine = Conf("", ttl, FLUSH, hold, limit, 1_000_000, 10_000_000, 0)
+        self.id = node_id(name)
+        self.engine = EtcdEngine(
+            self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine
+        )  # fmt: skip
+        self.reaper = Reaper(self.registry, self.engine, time.monotonic)
+        self.events: list[tuple[int, str, str]] = []  # index, kind, id
+        self.registry.followers.append(self._note)
+        self._beating: asyncio.Task[None] | None = None
+        self.beats: set[Key] = set()
+        self.on_refused: Callable[[Key], None] = lambda key: None
+
+    def wall(self) -> float:
+        return time.time() + self.skew
+
+    def _note(self, commit: Any) -> None:
+        for event in commit.events:
+            instance = getattr(event, "after", None) or getattr(event, "before", None)
+            if isinstance(instance, Instance):
+                self.events.append((commit.index, event.kind.value, instance.id))
+
+    async def start(self) -> None:
+        await self.engine.open()
+        self.registry.begin(time.monotonic())
+        self.reaper.start()
+        self._beating = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        """Whoever is in `beats` sends its heartbeat here, four times a lease."""
+        while True:
+            for key in list(self.beats):
+                try:
+                    self.engine.renew(key)
+                except DiscoveryError:
+                    self.on_refused(key)
+            await asyncio.sleep(self.registry.lease_ttl / 4)
+
+    async def stop(self) -> None:
+        self.reaper.stop()
+        if self._beating is not None:
+            self._beating.cancel()
+        await self.engine.close()
+
+    async def kill(self) -> None:
+        """As `kill -9` would: nobody is told."""
+        self.reaper.stop()
+        if self._beating is not None:
+            self._beating.cancel()
+        for task in self.engine._tasks:
+            task.cancel()
+        await asyncio.gather(*self.engine._tasks, return_exceptions=True)
+        await self.engine._etcd.close()
+
+    async def submit(self, write: Write[T]) -> T:
+        return await self.engine.submit(write, NOBODY)
+
+    async def register(self, name: str, ip: str, port: int = 3000, **more: Any) -> Instance:
+        return await self.submit(Register(Registration.of(name, ip, port, **more)))
+
+    async def deregister(self, id: str) -> Instance:
+        return await self.submit(Deregister(id, "a test asks for it"))
+
+    def served(self, name: str) -> set[str]:
+        """Their addresses."""
+        service = self.registry.service(name)
+        return {entry.instance.spec.ip for entry in service.served(time.monotonic())} if service else set()
+
+    @property
+    def state(self) -> dict[str, Instance]:
+        return {entry.instance.id: entry.instance for entry in self.registry}
+
+
+@contextlib.asynccontextmanager
+async def nodes_of(etcd: EtcdCluster, count: int, **more: Any) -> AsyncIterator[list[Node]]:
+    nodes = [Node(f"n{number}", etcd.urls, **more) for number in range(count)]
+    try:
+        for node in nodes:
+            await node.start()
+        await until(lambda: all(node.engine.stats()["engine"]["leader"] for node in nodes))
+        yield nodes
+    finally:
+        for node in nodes:
+            await node.stop()

@@ -1,0 +1,150 @@
+"""When the watch cannot go on where it ended: compacted, restored from an older copy, changed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+
+import pytest
+
+from discovery.core import codec, exact_json
+from discovery.engines.etcd.gateway import Etcd, delete, put
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+
+
+async def test_a_node_that_missed_compacted_history_reads_everything_again_and_is_right(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    away = Node("away", [proxy.url], ttl=60.0)
+    try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+            await away.start()
+            stays, goes = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
+            await until(lambda: len(away.state) == 2)
+            proxy.cut()
+            await until(lambda: not away.engine._mirror.attached)
+            await node.deregister(goes.id)
+            comes = await node.register("web", "10.0.0.3")
+            client = Etcd(etcd.urls)
+            await client.open()
+            await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
+            await client.close()
+            with caplog.at_level(logging.WARNING, "discovery.etcd"):
+                proxy.heal()
+                await until(lambda: away.state.keys() == {stays.id, comes.id})
+            assert any("compacted" in record.message for record in caplog.records)
+            assert away.engine._mirror.syncs == 1
+            last = await node.register("web", "10.0.0.4")
+            await until(lambda: last.id in away.state)
+            assert away.state == node.state
+            assert away.registry.index == node.registry.index
+    finally:
+        await away.stop()
+        await proxy.close()
+
+
+async def test_the_index_does_not_go_back_when_etcd_is_restored_from_an_older_copy(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    member = etcd.members[0]
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        kept = await nodes[0].register("web", "10.0.0.1")
+        await until(lambda: kept.id in nodes[1].state)
+        member.kill()
+        copy = member.folder.with_suffix(".copy")
+        shutil.copytree(member.folder, copy)
+        await etcd.start()
+        await until(lambda: all(node.engine.not_ready() is None for node in nodes))
+        lost = [await nodes[number % 2].register("web", f"10.0.1.{number + 1}") for number in range(5)]
+        await until(lambda: all(len(node.state) == 6 for node in nodes))
+        before = max(node.registry.index for node in nodes)
+        indexes = {number: [node.registry.index] for number, node in enumerate(nodes)}
+        for number, node in enumerate(nodes):
+            node.registry.followers.append(lambda commit, number=number: indexes[number].append(commit.index))  # type: ignore[misc]
+        member.kill()
+        shutil.rmtree(member.folder)
+        copy.rename(member.folder)
+        with caplog.at_level(logging.INFO, "discovery.etcd"):
+            await etcd.start()
+            await until(lambda: all(node.state.keys() == {kept.id} for node in nodes))
+        assert any("has gone back" in record.message for record in caplog.records)
+        gone = {id for _, kind, id in nodes[0].events if kind == "deregistered"}
+        assert gone == {instance.id for instance in lost}
+        await until(lambda: all(node.engine.not_ready() is None for node in nodes))
+        new = await nodes[1].register("web", "10.0.2.1")
+        await until(lambda: all(new.id in node.state for node in nodes))
+        assert nodes[0].registry.index == nodes[1].registry.index > before
+        for seen in indexes.values():
+            assert seen == sorted(seen)
+
+
+async def test_what_is_changed_by_hand_is_followed_and_what_cannot_be_read_is_named_and_passed_over(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        one, two = [await nodes[0].register("web", f"10.0.0.{number}") for number in (1, 2)]
+        await until(lambda: len(nodes[1].state) == 2)
+        client = Etcd(etcd.urls)
+        await client.open()
+        try:
+            await client.txn([], [delete(f"reg/i/web/{one.id}".encode())])
+            await until(lambda: all(node.state.keys() == {two.id} for node in nodes))
+            again = exact_json.dumps(codec.of_instance(one))
+            await client.txn([], [put(f"reg/i/web/{one.id}".encode(), again)])
+            await until(lambda: all(node.state.keys() == {one.id, two.id} for node in nodes))
+            for key, value in (
+                ("i/web/broken", b"{"),
+                ("i/web/other", again),  # not what its key says
+                ("i/else/" + one.id, again),
+                ("w/web", b"[1]"),
+                ("t/x", b'[["web","10.0.0.9",3000]]'),
+                ("commit", b'[{"index": 1}]'),
+                ("h/somebody", b"odd"),
+                ("conf", b"?"),
+                ("unheard/of", b"\xff"),
+            ):
+                await client.txn([], [put(f"reg/{key}".encode(), value)])
+            last = await nodes[1].register("web", "10.0.0.3")
+            await until(lambda: all(node.state.keys() == {one.id, two.id, last.id} for node in nodes))
+            assert all(node.engine._mirror.skipped == 6 for node in nodes)
+            assert "reg/i/web/broken" in caplog.text
+        finally:
+            await client.close()
+
+
+async def test_two_instances_at_one_address_made_by_hand_do_not_break_the_table(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        one = await node.register("web", "10.0.0.1")
+        client = Etcd(etcd.urls)
+        await client.open()
+        try:
+            twin = exact_json.dumps(codec.of_instance(one._replace(id="twin")))
+            await client.txn([], [put(b"reg/i/web/twin", twin)])
+            moved = exact_json.dumps(codec.of_instance(one) | {"ip": "10.0.0.7"})
+            await client.txn([], [put(f"reg/i/web/{one.id}".encode(), moved)])
+            await until(lambda: node.served("web") == {"10.0.0.7"})
+            await node.deregister(one.id)
+            assert not node.state
+        finally:
+            await client.close()
+
+
+async def test_wall_clocks_five_minutes_apart_expire_nobody_early_and_keep_nobody_late(etcd: EtcdCluster) -> None:
+    ahead = Node("ahead", etcd.urls, skew=300.0)
+    try:
+        await ahead.start()
+        async with nodes_of(etcd, 1) as (node,):
+            one = await ahead.register("web", "10.0.0.1")
+            two = await node.register("web", "10.0.0.2")
+            ahead.beats.add(one.spec.key)
+            await until(lambda: len(node.state) == 2)
+            ahead.skew = -300.0  # and it steps
+            await until(lambda: node.served("web") == ahead.served("web") == {"10.0.0.1"})
+            assert two.id not in node.served("web")
+            await asyncio.sleep(2)
+            assert node.served("web") == ahead.served("web") == {"10.0.0.1"}
+    finally:
+        await ahead.stop()

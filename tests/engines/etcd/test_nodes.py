@@ -1,0 +1,71 @@
+"""A node is cut off, or killed: nobody healthy is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from discovery.core.instance import Key
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, until
+
+
+async def test_a_cut_node_serves_all_and_loses_nobody_whose_heartbeats_it_has_heard(etcd: EtcdCluster) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    lonely = Node("lonely", [proxy.url], limit=100)
+    try:
+        async with nodes_of(etcd, 2, limit=100) as nodes:
+            await lonely.start()
+            ips = [f"10.2.0.{number + 1}" for number in range(60)]
+            await asyncio.gather(*(nodes[0].register("web", ip) for ip in ips))
+            keys = [Key("web", ip, 3000) for ip in ips]
+            lonely.beats |= set(keys[:20])
+            nodes[0].beats |= set(keys[20:40])
+            nodes[1].beats |= set(keys[40:])
+            await until(lambda: len(lonely.served("web")) == 60)
+            await asyncio.sleep(TTL)
+            syncs = lonely.engine._mirror.syncs
+            proxy.blackhole()
+            dying = keys[40:50]
+            nodes[1].beats -= set(dying)
+            left = {key.ip for key in keys} - {key.ip for key in dying}
+            ends = time.monotonic() + 10
+            while time.monotonic() < ends:
+                assert len(lonely.served("web")) == 60, "the cut node serves all"
+                assert left <= nodes[0].served("web")
+                await asyncio.sleep(0.1)
+            assert nodes[0].served("web") == nodes[1].served("web") == left
+            assert "suspect" in {entry.status.value for entry in nodes[0].registry}
+            proxy.heal()
+            ends = time.monotonic() + 3 * TTL
+            while time.monotonic() < ends:
+                assert all(left <= node.served("web") for node in (*nodes, lonely)), "nobody healthy was lost"
+                await asyncio.sleep(0.1)
+            assert all(node.served("web") == left for node in (*nodes, lonely))
+            assert {entry.status.value for entry in nodes[0].registry} == {"healthy"}
+            assert lonely.engine._mirror.syncs == syncs, "no full resync"
+    finally:
+        await lonely.stop()
+        await proxy.close()
+
+
+async def test_clients_of_a_killed_node_move_and_nobody_is_lost(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, limit=100) as nodes:
+        doomed = Node("doomed", etcd.urls, limit=100)
+        await doomed.start()
+        ips = [f"10.4.0.{number + 1}" for number in range(30)]
+        await asyncio.gather(*(doomed.register("web", ip) for ip in ips))
+        keys = {Key("web", ip, 3000) for ip in ips}
+        doomed.beats |= keys
+        await until(lambda: all(len(node.served("web")) == 30 for node in nodes))
+        await asyncio.sleep(TTL)
+        await doomed.kill()
+        moved, ends = False, time.monotonic() + 4 * TTL
+        moves_at = time.monotonic() + 2
+        while time.monotonic() < ends:
+            if not moved and time.monotonic() >= moves_at:
+                nodes[0].beats |= keys
+                moved = True
+            assert all(len(node.served("web")) == 30 for node in nodes)
+            await asyncio.sleep(0.05)
+        assert not any(kind == "expired" for node in nodes for _, kind, _ in node.events)

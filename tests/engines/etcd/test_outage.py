@@ -1,0 +1,49 @@
+"""All of etcd is away for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from discovery.core.instance import Key
+from discovery.store.errors import EngineAway
+from tests.engines.etcd.cluster import TTL, EtcdCluster, nodes_of, until
+
+
+async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_dead_go(three: EtcdCluster) -> None:
+    async with nodes_of(three, 3, limit=100) as nodes:
+        ips = [f"10.3.0.{number + 1}" for number in range(60)]
+        await asyncio.gather(*(nodes[i % 3].register("web", ip) for i, ip in enumerate(ips)))
+        keys = [Key("web", ip, 3000) for ip in ips]
+        for i, key in enumerate(keys):
+            nodes[i % 3].beats.add(key)
+        await until(lambda: all(len(node.served("web")) == 60 for node in nodes))
+        await asyncio.sleep(TTL)
+        three.kill()
+        dead = keys[:20]
+        for i, key in enumerate(dead):
+            nodes[i % 3].beats.discard(key)
+        left = {key.ip for key in keys[20:]}
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            assert all(left <= node.served("web") for node in nodes)
+            await asyncio.sleep(0.1)
+        assert all(node.engine.not_ready() for node in nodes)
+        with pytest.raises(EngineAway):
+            await nodes[0].register("other", "10.9.9.9")
+        await three.start()
+        await until(lambda: all(node.engine.not_ready() is None for node in nodes))
+        healed = time.monotonic()
+
+        def exact() -> bool:
+            assert all(left <= node.served("web") for node in nodes), "nobody healthy was lost"
+            return all(node.served("web") == left and len(node.registry) == 40 for node in nodes)
+
+        await until(exact)
+        print(f"exactly the 20 dead gone {time.monotonic() - healed:.1f} s after etcd was back")
+        ends = time.monotonic() + TTL
+        while time.monotonic() < ends:
+            assert exact()
+            await asyncio.sleep(0.1)
