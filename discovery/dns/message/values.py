@@ -116,11 +116,14 @@ class Lifetime(NamedTuple):
 
     def ttl(self, now: float) -> int:
         """Whole seconds, rounded down: never past the end of the shortest lease. Negative when one has run out."""
-        return min(self.cap, math.floor(min(lease.left(now) for lease in self.leases)))
+        return min(self.cap, math.floor(self._end() - now))
 
     def until(self, ttl: int) -> float:
         """When `ttl` becomes too long, or a lease runs out, unless it is renewed before."""
-        return min(lease.expires_at for lease in self.leases) - ttl
+        return self._end() - ttl
+
+    def _end(self) -> float:
+        return min([lease.renewed_at + lease.ttl for lease in self.leases])
 
 
 class Answer(NamedTuple):
