@@ -124,6 +124,8 @@ class Settings(EnvSettings):
     """HTTP connections at a time, 16 to 60000, bounded by the limit of open files; when there are more, the longest silent makes way."""
     http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
     """HTTP connections of one address at a time, 8 to 60000."""
+    max_watchers: int = Field(4096, ge=0, le=60000)
+    """Long polls and event streams at a time, 0 to 60000, but never more than half of HTTP_MAX_CONNECTIONS."""
     zones_dir: Path = Path("zones")
     """Folder of zone files; every *.zone in it is served and read again when it changes."""
     engine_url: str = ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
 from discovery.dns.message.query import fresh_for
@@ -29,8 +30,10 @@ from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import access_log
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.front import Front
+from discovery.rest.http.front import Front, MaybePlainHandler
 from discovery.rest.http.server import Server
+from discovery.rest.watch.watch import Watch
+from discovery.rest.watch.watchers import Watchers
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -67,16 +70,28 @@ class Web:
         times = Times(clock, time.time)
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later)
+        self._connections, watchers = _limits(settings)
+        self._watch = Watch(registry, times, random, watchers, self._sees_actors)
+        registry.followers.append(self._watch.follow)
         handlers = Handlers(
-            registry, engine, clock, times, random, checks, more_stats, rate.take, self._refusals.note_items
+            registry,
+            engine,
+            clock,
+            times,
+            random,
+            self._watch.polls,
+            checks,
+            more_stats,
+            rate.take,
+            self._refusals.note_items,
         )
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
             *openapi.routes(),
+            *self._watch.routes(),
             *seams.routes,
         ]
-        self._connections = _limits(settings)
         self._server = self._make_server(handlers, times)
 
     async def open(self) -> list[str]:
@@ -94,13 +109,14 @@ class Web:
         self._refusals.close()
 
     def stats(self) -> dict[str, Any]:
-        connections = self._connections
+        connections, watchers = self._connections, self._watch.watchers
         return {
             "http": {
                 "connections": len(connections),
                 "connectionsMadeWay": connections.made_way,
                 "connectionsRefused": connections.refused,
-            }
+            },
+            "watchers": {"now": len(watchers), "refused": watchers.refused, "cut": watchers.cut},
         }
 
     def metrics(self) -> list[Metric]:
@@ -119,7 +135,12 @@ class Web:
                 "HTTP connections that were closed to make room for others.",
                 lambda: connections.made_way,
             ),
+            *self._watch.metrics(),
         ]
+
+    def _sees_actors(self, caller: Caller) -> bool:
+        """Who may know who did what: whoever may read, and everybody where nobody has a token."""
+        return caller.grants.may_read or not self._seams.authorize
 
     def _make_server(self, handlers: Handlers, times: Times) -> Server:
         settings = self._settings
@@ -131,7 +152,10 @@ class Web:
         origins = settings.allowed_origins
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         # Somebody who wants to see every request sees every request.
-        plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
+        plain: dict[tuple[str, str], MaybePlainHandler] = {}
+        if not middlewares:
+            plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **self._watch.plain()}
+        resolve = None if middlewares else handlers.resolve
         front = Front(times, self._refusals, Cors(origins), browsers, admit, plain, resolve, handlers.index)
         routes = [*handlers.routes(), *self._routes]
         traffic = self._seams.http_traffic
@@ -145,8 +169,8 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHa
     return asyncio.get_running_loop().call_later(seconds, callback)
 
 
-def _limits(settings: Settings) -> Connections:
-    """As they are set, but no more than there can be files; told in the log."""
+def _limits(settings: Settings) -> tuple[Connections, Watchers]:
+    """As they are set, but no more than there can be files; told in the log. Half of the connections are for who does not watch."""
     most, files = settings.http_max_connections, open_files()
     room = room_for_connections(files)
     if room < most:
@@ -155,4 +179,6 @@ def _limits(settings: Settings) -> Connections:
             "(ulimit -n, LimitNOFILE in a systemd unit)", most, files, room,
             extra=fields("connections.limited", wanted=most, files=files, most=room),
         )  # fmt: skip
-    return Connections(min(most, room), min(settings.http_max_connections_per_address, room))
+    most, most_of_address = min(most, room), min(settings.http_max_connections_per_address, room)
+    watchers = Watchers(min(settings.max_watchers, most // 2), most_of_address // 2)
+    return Connections(most, most_of_address), watchers

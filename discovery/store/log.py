@@ -6,9 +6,9 @@ events or octets; who asks for one that is gone is told so (Compacted), never gi
 
 from __future__ import annotations
 
-import asyncio
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, ZonesEvent, octets_of
@@ -17,6 +17,9 @@ from discovery.core.event import Commit, ZonesEvent, octets_of
 MAX_EVENTS = 16_384
 # Metadata may be 16 KiB an instance.
 MAX_OCTETS = 64 * 1024 * 1024
+
+
+_NONE: deque[Commit] = deque()
 
 
 class Compacted(DiscoveryError):
@@ -30,12 +33,12 @@ class Compacted(DiscoveryError):
 
 
 class Log:
-    """`start`: the index of the state in which it begins."""
+    """`start`: the index of the state in which it begins. `written`: octets of all commits so far, those too that are gone."""
 
     def __init__(self, start: int = 0, max_events: int = MAX_EVENTS, max_octets: int = MAX_OCTETS) -> None:
         self._max_events = max_events
         self._max_octets = max_octets
-        self._waiting: dict[str | None, set[asyncio.Future[None]]] = {}
+        self.written = 0
         self.begin(start)
 
     def begin(self, index: int) -> None:
@@ -54,73 +57,48 @@ class Log:
     def append(self, commit: Commit) -> None:
         octets = sum(map(octets_of, commit.events))
         self._commits.append((commit, octets))
-        services = _services_of(commit)
-        for service in services:
+        for service in services_of(commit):
             self._by_service.setdefault(service, deque()).append(commit)
         self._events += len(commit.events)
         self._octets += octets
+        self.written += octets
         while self._events > self._max_events or self._octets > self._max_octets:
             self._forget_first()
             while self._commits and self._commits[0][0].index == self.oldest:
                 self._forget_first()  # decisions of one etcd transaction have one index
-        if self._waiting:
-            self._wake(services)
 
-    def after(self, index: int, service: str | None = None) -> list[Commit]:
-        """The commits after `index`, oldest first; of one service (its folded name), those that say something about it.
+    def after(self, index: int, service: str | None = None, limit: int = MAX_EVENTS) -> list[Commit]:
+        """The commits after `index`, oldest first, at most `limit`; of one service (its folded name), those that say something about it.
 
         Compacted when some of them are gone.
         """
         if index < self.oldest:
             raise Compacted(self.oldest)
         if service is None:
-            newest_first: Iterator[Commit] = (commit for commit, _ in reversed(self._commits))
-        else:
-            newest_first = reversed(self._by_service.get(service, ()))
-        found = []
-        for commit in newest_first:
-            if commit.index <= index:
-                break
-            found.append(commit)
-        found.reverse()
-        return found
+            start = bisect_right(self._commits, index, key=lambda each: each[0].index)
+            return [self._commits[at][0] for at in range(start, min(len(self._commits), start + limit))]
+        commits = self._by_service.get(service, _NONE)
+        start = bisect_right(commits, index, key=lambda commit: commit.index)
+        return [commits[at] for at in range(start, min(len(commits), start + limit))]
 
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
         commits = self._by_service.get(service)
         return commits[-1].index if commits else self.oldest
 
-    async def wait(self, service: str | None = None) -> None:
-        """Returns at the next commit, about this service. Nothing must be awaited between `after` and this."""
-        future = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(service, set())
-        waiting.add(future)
-        try:
-            await future
-        finally:
-            waiting.discard(future)
-            if not waiting:
-                self._waiting.pop(service, None)
-
-    def _wake(self, services: Collection[str]) -> None:
-        for service in (None, *services):
-            for future in self._waiting.get(service, ()):
-                if not future.done():
-                    future.set_result(None)
-
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()
         self._events -= len(commit.events)
         self._octets -= octets
         self.oldest = commit.index
-        for service in _services_of(commit):
+        for service in services_of(commit):
             commits = self._by_service[service]
             commits.popleft()
             if not commits:
                 del self._by_service[service]
 
 
-def _services_of(commit: Commit) -> Collection[str]:
+def services_of(commit: Commit) -> Collection[str]:
     """Each once."""
     events = commit.events
     if len(events) == 1:  # nearly always; a set takes three times as long

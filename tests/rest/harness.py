@@ -33,8 +33,10 @@ from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.front import Front
+from discovery.rest.http.front import Front, MaybePlainHandler
 from discovery.rest.http.server import Server
+from discovery.rest.watch.watch import Watch
+from discovery.rest.watch.watchers import Watchers
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.engine import Engine, WriteSeams
@@ -196,15 +198,24 @@ async def serving(
     )
     times = Times(clock, clock.wall)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams))
-    handlers = Handlers(registry, outer, clock, times, Random(1), checks or {})
+    watch = watching(registry, times)
+    handlers = Handlers(registry, outer, clock, times, Random(1), watch.polls, checks or {})
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    async with listening(handlers, times, clock, routes, middlewares, origins=origins) as (port, session):
+    async with listening(handlers, watch, times, clock, routes, middlewares, origins=origins) as (port, session):
         yield Api(clock, registry, port, session)
+
+
+def watching(registry: DrivenRegistry, times: Times, watchers: Watchers | None = None) -> Watch:
+    """Whoever asks sees who did what."""
+    watch = Watch(registry, times, Random(1), watchers or Watchers(sys.maxsize, sys.maxsize), lambda caller: True)
+    registry.followers.append(watch.follow)
+    return watch
 
 
 @asynccontextmanager
 async def listening(
     handlers: Handlers,
+    watch: Watch,
     times: Times,
     clock: Clock,
     routes: Iterable[web.AbstractRouteDef],
@@ -219,11 +230,14 @@ async def listening(
 ) -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
     """Put together as `discovery.web` does; the port, and a client."""
     refusals = refusals or Refusals(clock, asyncio.get_running_loop().call_later)
-    plain, resolve = ({}, None) if middlewares else (handlers.plain(), handlers.resolve)
+    plain: dict[tuple[str, str], MaybePlainHandler] = {}
+    if not middlewares:
+        plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **watch.plain()}
+    resolve = None if middlewares else handlers.resolve
     front = Front(
         times, refusals, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve, handlers.index
     )
-    app = make_app(front, times, [*handlers.routes(), *routes], middlewares)
+    app = make_app(front, times, [*handlers.routes(), *watch.routes(), *routes], middlewares)
     served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))
     await served.setup()
     try:

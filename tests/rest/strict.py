@@ -22,7 +22,7 @@ from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.store.engine import Engine, WriteSeams
 from tests.driven import DrivenRegistry
-from tests.rest.harness import DNS_TTL, LEASE, SWEEP, Api, Clock, listening
+from tests.rest.harness import DNS_TTL, LEASE, SWEEP, Api, Clock, listening, watching
 
 
 @asynccontextmanager
@@ -55,20 +55,22 @@ async def serving_strictly(
     times = Times(clock, clock.wall)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     refusals = Refusals(clock, asyncio.get_running_loop().call_later)
+    watch = watching(registry, times)
     handlers = Handlers(
         registry,
         outer,
         clock,
         times,
         Random(1),
+        watch.polls,
         checks or {},
         count_registration=RegisterRate(registers_per_second).take,
         note_refused=refusals.note_items,
     )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    watching = () if lane else [_watch]
+    middlewares = () if lane else [_watch]
     guards: Any = {"admit": admit, "is_host": is_host, "only_local": only_local, "refusals": refusals}
-    async with listening(handlers, times, clock, routes, watching, **guards) as (port, session):
+    async with listening(handlers, watch, times, clock, routes, middlewares, **guards) as (port, session):
         yield Api(clock, registry, port, session)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,23 +70,11 @@ def test_what_was_forgotten_takes_no_place_in_the_index_by_service() -> None:
     assert len(log._by_service) == 5
 
 
-async def test_a_watch_hears_of_its_own_service_alone() -> None:
-    log = Log()
-    web, everything = asyncio.ensure_future(log.wait("web")), asyncio.ensure_future(log.wait())
-    await asyncio.sleep(0)
-    log.append(commit(1, "api"))
-    await everything
-    assert not web.done()
-    log.append(commit(2, "api", "web"))
-    await web
-    assert not log._waiting
-
-
-async def test_a_watch_that_is_given_up_leaves_nothing_behind() -> None:
-    log = Log()
-    watch = asyncio.ensure_future(log.wait("web"))
-    await asyncio.sleep(0)
-    watch.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await watch
-    assert not log._waiting
+def test_so_many_at_a_time_as_are_asked_for_and_what_was_written_is_counted_for_good() -> None:
+    log = Log(max_events=10)
+    for index in range(1, 31):
+        log.append(commit(index, "web" if index % 2 else "api"))
+    assert indexes(log.after(20, limit=3)) == [21, 22, 23]
+    assert indexes(log.after(21, "web", limit=3)) == [23, 25, 27]
+    assert indexes(log.after(30, "web")) == indexes(log.after(25, "db")) == []
+    assert log.written == 3 * log._octets

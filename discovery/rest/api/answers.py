@@ -14,6 +14,9 @@ JSON = "application/json"
 # On every answer: the registry's index, or that of the service that the answer is about.
 INDEX = "X-Registry-Index"
 
+# RFC 9110 §8.6: they have no length either.
+WITHOUT_BODY = (204, 304)
+
 
 class Answer(NamedTuple):
     """`body`: JSON, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
@@ -25,6 +28,8 @@ class Answer(NamedTuple):
 
     def for_aiohttp(self) -> web.Response:
         headers = self.headers if self.index is None else {**self.headers, INDEX: str(self.index)}
+        if self.status in WITHOUT_BODY:
+            return web.Response(status=self.status, headers=headers)
         return web.Response(body=self.body, status=self.status, headers=headers, content_type=JSON)
 
 

@@ -15,12 +15,15 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.etag import conditional
+from discovery.rest.api.held import ForConnection, Held
 from discovery.rest.api.listing import Listing
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.removing import Removing
 from discovery.rest.api.requests import PlainHandler, Request, route, sent
 from discovery.rest.api.resolving import Resolving
 from discovery.rest.api.times import Times
+from discovery.rest.api.waiting import LongPolls
 from discovery.store.engine import Engine
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
@@ -32,8 +35,8 @@ Check = Callable[[], "str | None"]
 class Handlers:
     """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks. `more_stats`: what others add to /stats.
 
-    `random`: spreads the heartbeats. `count_registration`: is told of each by address and time, and refuses one too many.
-    `note_refused`: is told by request how many items of a batch were refused, and why the first.
+    `random`: spreads the heartbeats. `polls`: lets requests wait. `count_registration`: is told of each by address and time, and
+    refuses one too many. `note_refused`: is told by request how many items of a batch were refused, and why the first.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Handlers:
         clock: Callable[[], float],
         times: Times,
         random: Random,
+        polls: LongPolls,
         checks: Mapping[str, Check],
         more_stats: Callable[[], Mapping[str, Any]] = dict,
         count_registration: Callable[[str, float], None] = lambda address, now: None,
@@ -56,8 +60,9 @@ class Handlers:
         self._started_at = clock()
         self._registering = Registering(registry, engine, clock, times, random, count_registration, note_refused)
         self._removing = Removing(registry, engine, times)
-        self._listing = Listing(registry, clock, times)
-        self.resolve = Resolving(registry, clock, times, random).resolve
+        self._listing = Listing(registry, clock, times, polls)
+        self.services_held = self._listing.held
+        self.resolve = Resolving(registry, clock, times, random, polls).resolve
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -80,8 +85,11 @@ class Handlers:
         return self._registering.plain()
 
     async def _resolve_of_aiohttp(self, request: web.Request) -> web.Response:
-        answer = self.resolve(request.match_info["name"], sent(request))
-        return (answer if isinstance(answer, Answer) else await answer).for_aiohttp()
+        ours = sent(request)
+        answer = self.resolve(request.match_info["name"], ours)
+        if isinstance(answer, Held):
+            return ForConnection(answer)
+        return conditional(ours, answer if isinstance(answer, Answer) else await answer).for_aiohttp()
 
     async def instance(self, request: web.Request) -> web.Response:
         entry = self._registry.by_id(request.match_info["id"])

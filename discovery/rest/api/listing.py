@@ -13,10 +13,13 @@ from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.filters import FILTERS, Filter
-from discovery.rest.api.query import Table, parse
-from discovery.rest.api.requests import sent
+from discovery.rest.api.held import ForConnection, Held
+from discovery.rest.api.query import Table, Values, parse
+from discovery.rest.api.requests import Request, sent
 from discovery.rest.api.times import Times
+from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 
@@ -33,6 +36,7 @@ PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(Status, "the instances of these statuses"),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
+    **WAITING,
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
 
@@ -50,19 +54,27 @@ class Wanted(NamedTuple):
 
 
 class Listing:
-    """`clock`: monotonic seconds, the registry's."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times) -> None:
+    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times, polls: LongPolls) -> None:
         self._registry = registry
+        self._polls = polls
         self._clock = clock
         self._times = times
         self._turn = asyncio.Lock()
 
     async def services(self, request: web.Request) -> web.StreamResponse:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
-        asked = parse(sent(request).query, PARAMETERS)
+        ours = sent(request)
+        asked = parse(ours.query, PARAMETERS)
+        held = self._held(ours, asked)
+        if held is not None:
+            return ForConnection(held)
+        tag = self._tag(asked)
+        if tag is not None and is_known(ours, tag):
+            return web.Response(status=304, headers=headers(tag))
         wanted = Wanted(Filter.of(asked), asked.get("status"))
-        response = web.StreamResponse()
+        response = web.StreamResponse(headers=None if tag is None else headers(tag))
         response.content_type = _JSON
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
@@ -79,6 +91,19 @@ class Listing:
                 await response.write(octets)
         await response.write_eof()
         return response
+
+    def held(self, request: Request) -> Held | None:
+        """Of a request that waits; None: `services` answers it."""
+        return self._held(request, parse(request.query, PARAMETERS))
+
+    def _held(self, request: Request, asked: Values) -> Held | None:
+        wait = Wait.of(asked)
+        return None if wait is None or request.waited else self._polls.of_services(wait)
+
+    def _tag(self, asked: Values) -> str | None:
+        """None while leases have run out of which nobody was told: the index says nothing of them."""
+        due = self._registry.liveness.next
+        return None if due is not None and due <= self._clock() else etag(self._registry.index, without_wait(asked))
 
     async def _next(self, pieces: Pieces) -> tuple[bytes, bool]:
         """Some pieces together, and whether there are more. One listing at a time: many must not take all turns of the loop."""

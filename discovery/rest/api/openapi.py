@@ -16,12 +16,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from discovery import __version__
-from discovery.rest.api import listing, observing, replies, resolving, schemas
+from discovery.rest.api import listing, observing, replies, resolving, schemas, waiting
+from discovery.rest.api.answers import INDEX
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.query import Parameter, Table, shown
 
 _JSON = "application/json"
 _DNS = "application/dns-message"
+_STREAM = "text/event-stream"
 
 Document = dict[str, Any]
 
@@ -54,11 +56,13 @@ class Operation(NamedTuple):
     status: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
     query: tuple[tuple[str, bool, Document], ...] = ()
-    media: str = _DNS
     known: Table = {}  # noqa: RUF012 a value, never written to
+    media: str = _JSON
 
 
 _AT = (("ip", True, schemas.ADDRESS), ("port", True, schemas.PORT))
+# With an entity tag, which the client may have already.
+_KNOWN_ALREADY = (200, 304)
 _DNS_QUERY = (
     ("dns", True, {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "description": "a DNS message in base64url"}),
 )
@@ -90,13 +94,28 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ("GET", "/resolve/{name}"): Operation(
             "The instances to use",
             replies.ResolveReply,
-            codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE"),
+            status=_KNOWN_ALREADY,
+            codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
             known=resolving.PARAMETERS,
         ),
         ("GET", "/instances/{id}"): Operation("One instance", replies.InstanceReply),
         ("DELETE", "/instances/{id}"): Operation("Deregister by id", replies.DeregisterReply, codes=stored),
         ("GET", "/services"): Operation(
-            "All services, streamed, or a page", replies.ServicesReply, known=listing.PARAMETERS
+            "All services, streamed, or a page",
+            replies.ServicesReply,
+            status=_KNOWN_ALREADY,
+            codes=("TOO_MANY_WATCHERS",),
+            known=listing.PARAMETERS,
+        ),
+        ("GET", "/events"): Operation(
+            "What happens, as it happens (Server-Sent Events); each message is an `Event`",
+            None,
+            codes=("TOO_MANY_WATCHERS",),
+            known=waiting.EVENTS,
+            media=_STREAM,
+        ),
+        ("GET", "/changes"): Operation(
+            "What has happened since an index", replies.ChangesReply, codes=("INDEX_GONE",), known=waiting.CHANGES
         ),
         ("DELETE", "/services/{name}"): Operation(
             "Deregister a whole service", replies.DeregisterServiceReply, codes=gone
@@ -115,8 +134,10 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ("GET", "/health"): Operation("Whether the process lives", replies.HealthReply),
         ("GET", "/ready"): Operation("Whether it can be asked", replies.ReadyReply, codes=("NOT_READY",)),
         ("GET", "/maintenance"): Operation("All maintenance windows", replies.MaintenancesReply),
-        ("GET", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY",), query=_DNS_QUERY),
-        ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS")),
+        ("GET", "/dns-query"): Operation(
+            "DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY",), query=_DNS_QUERY, media=_DNS
+        ),
+        ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS"), media=_DNS),
         ("GET", "/openapi.json"): Operation("This document", replies.DocumentReply),
     }
     for path, query in (("/services/{name}/instances", _AT), ("/instances/{id}", ())):
@@ -222,7 +243,7 @@ def _described(method: str, path: str, operation: Operation) -> Document:
         described["security"] = []
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _reference(operation.body)}}}
-    elif method == "POST" and operation.reply is None:
+    elif method == "POST" and operation.media == _DNS:
         described["requestBody"] = {"required": True, "content": {_DNS: {}}}
     return described
 
@@ -240,14 +261,21 @@ def _id(method: str, path: str) -> str:
 
 
 def _responses(method: str, path: str, operation: Operation) -> Document:
-    content = {operation.media: {}} if operation.reply is None else {_JSON: {"schema": _reference(operation.reply)}}
+    content = {operation.media: {} if operation.reply is None else {"schema": _reference(operation.reply)}}
     found: Document = {}
     for status in operation.status:
-        found[str(status)] = {"description": operation.summary, "content": content}
+        headers = {INDEX: _header("the index of what was asked about", {"type": "integer"})}
+        found[str(status)] = {"description": operation.summary, "headers": headers}
+        if status == HTTPStatus.NOT_MODIFIED:
+            found[str(status)]["description"] = "The same as the client has already"
+        else:
+            found[str(status)]["content"] = content
+        if HTTPStatus.NOT_MODIFIED in operation.status:
+            headers["ETag"] = _header("for If-None-Match", {"type": "string"}, required=False)
         if status == HTTPStatus.CREATED:
-            found[str(status)]["headers"] = {"Location": _header("the instance", {"type": "string"})}
-        elif operation.reply is None:
-            found[str(status)]["headers"] = {"Cache-Control": _header("max-age: the shortest TTL", {"type": "string"})}
+            headers["Location"] = _header("the instance", {"type": "string"})
+        elif operation.media == _DNS:
+            headers["Cache-Control"] = _header("max-age: the shortest TTL", {"type": "string"})
     by_status: dict[int, set[str]] = defaultdict(set)
     for code in codes_of(method, path):
         by_status[CODES[code]].add(code)

@@ -15,6 +15,7 @@ from discovery.core.instance import Key
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.event_view import ASKED_BY
+from discovery.rest.api.held import ForConnection, Held
 from discovery.rest.api.schemas import Body
 
 # Octets of any body: room for a batch of 10,000 heartbeats of 200 each.
@@ -35,9 +36,12 @@ class Request:
     """`target`: as sent. `headers`: names in lower case; the values of a name that came twice are joined by a comma (RFC 9110 §5.3).
 
     `keeps`: the connection stays open after the answer. `refusal`: why it gets no other answer than this. `status`: of its answer.
+    `waited`: it asked to wait for a change, and has.
     """
 
-    __slots__ = ("body", "caller", "headers", "keeps", "method", "path", "refusal", "status", "target", "version")
+    __slots__ = (
+        "body", "caller", "headers", "keeps", "method", "path", "refusal", "status", "target", "version", "waited",
+    )  # fmt: skip
 
     def __init__(
         self, method: str = "", target: str = "", version: str = "1.1", headers: dict[bytes, bytes] | None = None, keeps: bool = False
@@ -52,6 +56,7 @@ class Request:
         self.caller: Caller = NOBODY
         self.refusal: DiscoveryError | None = None
         self.status = 0
+        self.waited = False
 
     def header(self, name: bytes) -> str | None:
         """`name` in lower case. What is no UTF-8 is escaped, as aiohttp has it."""
@@ -83,8 +88,8 @@ def sent(request: web.Request) -> Request:
     return request[REQUEST]
 
 
-# At once, or when what it takes has been done. Raises DiscoveryError or pydantic's ValidationError.
-PlainHandler = Callable[[Request], "Answer | Awaitable[Answer]"]
+# At once, when what it takes has been done, or by and by. Raises DiscoveryError or pydantic's ValidationError.
+PlainHandler = Callable[[Request], "Answer | Awaitable[Answer] | Held"]
 
 
 def route(handler: PlainHandler) -> Handler:
@@ -92,6 +97,8 @@ def route(handler: PlainHandler) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         answer = handler(sent(request))
+        if isinstance(answer, Held):
+            return ForConnection(answer)
         return (answer if isinstance(answer, Answer) else await answer).for_aiohttp()
 
     return handle

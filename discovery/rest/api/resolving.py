@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from random import Random
 
 import orjson
@@ -18,18 +19,21 @@ from discovery.core.name import label
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.etag import headers, tag_of
 from discovery.rest.api.filters import FILTERS, Filter
-from discovery.rest.api.query import Table, parse
+from discovery.rest.api.held import Held
+from discovery.rest.api.query import Table, Values, parse
 from discovery.rest.api.requests import Request
 from discovery.rest.api.shown import Shown
 from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
+from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.explain import Explanation, Seen, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
-# The name as it stands in the path, decoded; the answer at once, or when it has been searched for.
-Resolve = Callable[[str, Request], "Answer | Awaitable[Answer]"]
+# The name as it stands in the path, decoded; the answer at once, when it has been searched for, or when something has changed.
+Resolve = Callable[[str, Request], "Answer | Awaitable[Answer] | Held"]
 
 # The most instances a service may have.
 MAX_LIMIT = 1000
@@ -40,34 +44,45 @@ PARAMETERS: Table = {
     **FILTERS,
     "limit": parameters.whole(1, MAX_LIMIT, "at most so many instances"),
     "strategy": parameters.one_of(STRATEGIES, f"their order; {LATEST} heartbeat first if it is not given"),
+    **WAITING,
     "explain": parameters.flag("why each instance is in the answer or not, since when and until when"),
 }
 
 
 class Resolving:
-    """`clock`: monotonic seconds, the registry's."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times, random: Random) -> None:
+    def __init__(
+        self, registry: Registry, clock: Callable[[], float], times: Times, random: Random, polls: LongPolls
+    ) -> None:
         self._registry = registry
         self._clock = clock
         self._times = times
         self._shown = Shown(times)
         self._strategies = Strategies(random)
+        self._polls = polls
 
-    def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer]:
+    def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer] | Held:
         name = label(name, "name")
         if "?" in request.target:
-            return self._asked(name, request.query)
+            values = parse(request.query, PARAMETERS)
+            wait = Wait.of(values)
+            if wait is None:
+                return self._asked(name, values)
+            is_drawn = values.get("strategy", LATEST) != LATEST  # each client's order is its own
+            return self._polls.of_service(
+                name, wait, without_wait(values), partial(self._asked, name, values), is_drawn
+            )
         now = self._clock()
         service = self._registry.service(name)
         found = service.served(now) if service else []
         if service is None or not found:
             raise _nobody(name, service, now)
         found.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
-        return Answer(200, orjson.dumps(self._resolved(service, found, now)), index=service.index)
+        body = orjson.dumps(self._resolved(service, found, now))
+        return Answer(200, body, headers(tag_of(service, found)), service.index)
 
-    async def _asked(self, name: str, query: str) -> Answer:
-        values = parse(query, PARAMETERS)
+    async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
         matching = await self._matching(name, asked)
         now = self._clock()
@@ -78,11 +93,12 @@ class Resolving:
         strategy = values.get("strategy", LATEST)
         ordered = self._strategies.order(strategy, found, (service.key, asked), limit)
         content, index = self._resolved(service, ordered, now), service.index
+        tag = tag_of(service, ordered, without_wait(values))
         if explains:
             explained = self._explained(service, matching, ordered, now)
             await asyncio.sleep(0)  # for 1,000 instances it was 5 ms to here, and is 3 from here
             content["explained"] = [views.explained(each, why) for each, why in explained]
-        return Answer(200, orjson.dumps(content), index=index)
+        return Answer(200, orjson.dumps(content), headers(tag), index)
 
     def _explained(
         self, service: Service, matching: list[Entry], ordered: list[Entry], now: float

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from discovery.rest.api.answers import INDEX, Answer
 from discovery.rest.api.requests import Request
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
     "Access-Control-Max-Age": "600",  # seconds; Chromium keeps a preflight for two hours at most, Safari for ten minutes
 }
 
@@ -25,7 +25,7 @@ class Cors:
             for origin in origins
         }
 
-    def granted(self, request: Request) -> Mapping[str, str]:
+    def granted(self, request: Request) -> dict[str, str]:
         """The headers for this request's page. `Vary: Origin` is on every answer, since caches may keep any."""
         origin = request.headers.get(b"origin")
         return {} if origin is None else self._granted.get(origin, {})

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import INDEX
 from discovery.rest.api.errors import of_framework
+from discovery.rest.api.held import ForConnection
 from discovery.rest.api.requests import MAX_BODY, REQUEST, sent
 from discovery.rest.api.times import Times
 from discovery.rest.http.exchange import Exchange
@@ -34,7 +35,11 @@ def make_app(
         ours = request[REQUEST] = exchange.request
         response: web.StreamResponse
         try:
-            return await written(request, await handler(request), exchange)
+            made = await handler(request)
+            if isinstance(made, ForConnection):
+                exchange.held = made.held
+                raise asyncio.CancelledError("the connection answers")
+            return await written(request, made, exchange)
         except web.HTTPException as error:
             if error.status < 400:  # a redirect
                 await written(request, error, exchange)

@@ -16,6 +16,7 @@ from aiohttp import web
 from discovery.core.address import client_prefix
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
 from discovery.rest.http.bodies import SMALL, Bodies
 from discovery.rest.http.connections import Connections
@@ -23,6 +24,7 @@ from discovery.rest.http.exchange import Exchange
 from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.front import Front
 from discovery.rest.http.heads import Heads
+from discovery.rest.http.holding import Holding
 from discovery.rest.http.patience import SECONDS, Patience, Phase
 
 # Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
@@ -79,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._unread = b""
         self._new = True
         self._current: Request | None = None  # whose answer is being made
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Holding | None = None
         self._task: asyncio.Task[Answer] | None = None
         self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
         self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = False
@@ -114,6 +116,8 @@ class Connection(asyncio.Protocol):
         """True: the connection stays until what was asked for has been answered."""
         self._stopping = True
         assert self._transport is not None
+        if self._exchange is not None and self._exchange.ends_with_client:
+            return False
         return not self.is_idle() and self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -174,6 +178,8 @@ class Connection(asyncio.Protocol):
     def stop(self) -> None:
         """What is in hand is finished, and what is coming whole is still taken."""
         self._stopping = True
+        if self._exchange is not None:
+            self._exchange.stop()
         self._work()
 
     # -- requests
@@ -233,12 +239,28 @@ class Connection(asyncio.Protocol):
             return
         self._current = request
         if answer is None:
-            assert self._transport is not None
-            self._exchange = Exchange(request, self._transport, self._exchange_ended)
-            self._exchange.begin(self._shared.aiohttp)
+            self._exchange_with_aiohttp(request)
+        elif isinstance(answer, Held):
+            self._hold(request, answer)
         else:
             self._task = self._loop.create_task(self._front.awaited(request, answer, self.address))
             self._task.add_done_callback(self._task_ended)
+
+    def _exchange_with_aiohttp(self, request: Request) -> None:
+        assert self._transport is not None
+        self._current = request
+        self._exchange = exchange = Exchange(request, self._transport, self._exchange_ended)
+        exchange.begin(self._shared.aiohttp)
+
+    def _hold(self, request: Request, held: Held) -> None:
+        assert self._transport is not None
+        self._current = request
+        self._exchange = holding = Holding(
+            request, held, self._transport, self._front, self.address, self.prefix, self._exchange_ended
+        )
+        holding.begin()
+        if self._stopping and self._exchange is holding:
+            holding.stop()
 
     def _say(self, request: Request, answer: Answer) -> None:
         self._write(self._front.octets(request, answer))
@@ -260,12 +282,18 @@ class Connection(asyncio.Protocol):
             self._work()
 
     def _exchange_ended(self) -> None:
-        """In the middle of aiohttp's work: it is told later that its connection is gone, as from any other transport."""
+        """In the middle of the other's work: it is told later that its connection is gone, as from any other transport."""
         exchange, self._exchange, self._current = self._exchange, None, None
         if exchange is None:
             return
         self._loop.call_soon(exchange.lost, None)
-        if not self._closing:
+        if self._closing:
+            return
+        if exchange.held is not None:
+            self._hold(exchange.request, exchange.held)
+        elif exchange.handed_on:
+            self._exchange_with_aiohttp(exchange.request)
+        else:
             self._said(exchange.request)
             if exchange.answered:
                 self._loop.call_soon(self._go_on)
@@ -311,7 +339,9 @@ class Connection(asyncio.Protocol):
     def _too_slow(self, phase: Phase) -> None:
         if phase is Phase.IDLE:
             left = self._since + SECONDS[phase] - monotonic()
-            if self._current is not None or left > 0:
+            if self._current is not None:  # the client waits, perhaps for long
+                self._patience.wait(SECONDS[phase])
+            elif left > 0:
                 self._patience.wait(max(left, 1.0))
             else:
                 self._close()

@@ -11,9 +11,11 @@ from http import HTTPStatus
 import orjson
 from pydantic import ValidationError
 
-from discovery.rest.api.answers import INDEX, JSON, Answer
+from discovery.rest.api.answers import INDEX, JSON, WITHOUT_BODY, Answer
 from discovery.rest.api.errors import answer_to, of_shape
-from discovery.rest.api.requests import PlainHandler, Request
+from discovery.rest.api.etag import conditional
+from discovery.rest.api.held import Held
+from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving import Resolve
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
@@ -33,6 +35,10 @@ _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 _NAME = re.compile(r"/resolve/([A-Za-z0-9_-]+)")
 
 
+# As PlainHandler. None: aiohttp has the handler.
+MaybePlainHandler = Callable[[Request], "Answer | Awaitable[Answer] | Held | None"]
+
+
 class Front:
     """`plain`: handlers by method and path that are called without aiohttp, and `resolve` that of GET /resolve/NAME; none when somebody
     wants to see every request. `refusals`: are told of each. `index`: the registry's.
@@ -45,7 +51,7 @@ class Front:
         cors: Cors,
         browsers: Browsers,
         admit: Admit,
-        plain: Mapping[tuple[str, str], PlainHandler],
+        plain: Mapping[tuple[str, str], MaybePlainHandler],
         resolve: Resolve | None,
         index: Callable[[], int],
     ) -> None:
@@ -66,7 +72,7 @@ class Front:
             self._browsers.check(request)
             request.caller = self._admit(request.method, request.path, request.header(b"authorization"), address)
 
-    def answer(self, request: Request, address: str) -> Answer | Awaitable[Answer] | None:
+    def answer(self, request: Request, address: str) -> Answer | Awaitable[Answer] | Held | None:
         """None: aiohttp has the handler."""
         if request.refusal is not None:
             return self.refused(request, request.refusal, address)
@@ -103,19 +109,29 @@ class Front:
 
     def octets(self, request: Request, answer: Answer) -> bytes:
         """RFC 9112 §4."""
+        if b"if-none-match" in request.headers:
+            answer = conditional(request, answer)
         request.status = answer.status
         status, body, headers, index = answer
         if index is None:
             index = self.index()
         more = b"" if request.keeps else b"Connection: close\r\n"
-        if headers or b"origin" in request.headers:
-            fields = {**self.cors.granted(request), **headers}
-            more += "".join([f"{name}: {value}\r\n" for name, value in fields.items()]).encode()
-        if status == 204:  # RFC 9110 §8.6
+        if b"origin" in request.headers:
+            headers = {**self.cors.granted(request), **headers}
+        if headers:
+            more += "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+        if status in WITHOUT_BODY:
             return _NO_CONTENT % (self._head(status), index, more)
         return _WHOLE % (
             self._head(status), index, more, len(body), body if request.method != "HEAD" else b"",
         )  # fmt: skip
+
+    def head(self, request: Request, headers: dict[str, str]) -> bytes:
+        """Of a 200 that ends when the connection does. `headers` has its Content-Type."""
+        request.status = 200
+        own = {"Date": formatdate(usegmt=True), INDEX: str(self.index()), "Connection": "close"}
+        fields = HEADERS | own | self.cors.granted(request) | headers
+        return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, fields.items()), "", ""]).encode()
 
     def _head(self, status: int) -> bytes:
         """Of answers with this status, without the fields that differ. The date counts in seconds."""
@@ -126,7 +142,9 @@ class Front:
         head = self._heads.get(status)
         if head is None:
             fields = (
-                HEADERS | {"Date": formatdate(now, usegmt=True)} | ({} if status == 204 else {"Content-Type": JSON})
+                HEADERS
+                | {"Date": formatdate(now, usegmt=True)}
+                | ({} if status in WITHOUT_BODY else {"Content-Type": JSON})
             )
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
             head = self._heads[status] = "\r\n".join(lines).encode()

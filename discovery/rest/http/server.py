@@ -19,6 +19,8 @@ from discovery.system.tls import Tls, TlsListener
 
 # Seconds for requests in hand when the process is asked to stop; five are all there are.
 SHUTDOWN_SECONDS = 2.0
+# Connections that are stopped in one turn of the event loop: each may have a long poll to answer, 50 µs.
+_STOPPED_PER_TURN = 50
 # For handlers of aiohttp's that go on when their clients' connections are closed.
 _CANCELLING_SECONDS = 1.0
 
@@ -66,7 +68,9 @@ class Server:
             listener.close()
         if self._shared is not None:
             connections = self._shared.open
-            for connection in list(connections):
+            for number, connection in enumerate(list(connections)):
+                if number % _STOPPED_PER_TURN == 0:
+                    await asyncio.sleep(0)
                 connection.stop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shared.wait_until_all_closed(), SHUTDOWN_SECONDS)

@@ -38,6 +38,7 @@ def closed(tmp_path: Path) -> House:
     ("method", "path", "right"),
     [
         ("GET", "/health", Right.NONE), ("HEAD", "/ready", Right.NONE), ("POST", "/health", Right.NONE),
+        ("GET", "/events", Right.READ), ("GET", "/changes", Right.READ),
         ("GET", "/services", Right.READ), ("HEAD", "/services", Right.READ), ("GET", "/", Right.READ),
         ("GET", "/dns-query", Right.READ), ("POST", "/dns-query", Right.READ), ("GET", "/health/x", Right.READ),
         ("POST", "/register", Right.WRITE), ("PUT", "/instances", Right.WRITE), ("DELETE", "/services/a", Right.WRITE),

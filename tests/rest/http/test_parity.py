@@ -72,7 +72,7 @@ USUAL = {
     "resolve with a body": request("GET /resolve/user-service", body=b"ignored"),
     "resolve with an empty body": request("GET /resolve/user-service", "Content-Length: 0"),
     "other letters": request("GET /resolve/a_b-c"),
-    "accept": request("GET /resolve/user-service", "Accept: text/html", "If-None-Match: *", "Range: bytes=0-1"),
+    "accept": request("GET /resolve/user-service", "Accept: text/html", 'If-None-Match: "another"', "Range: bytes=0-1"),
 }
 
 NO_FLAG: list[Any] = [None, 0, 1, "yes", "", [], {}, [True]]

@@ -31,6 +31,8 @@ CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
     "response_headers_conformance", "unsupported_method", "allow_header_conformance", "missing_required_header",
 )  # fmt: skip
+# It has no end, which is what this program waits for.
+STREAM = "/events"
 ADMIN, SCOPED = "dsc_an-admin-of-the-tests", "dsc_an-owner-of-some-names"
 
 # What is asked for exists in most cases, and is registered anew before each: DELETE takes it away.
@@ -128,7 +130,7 @@ def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_nee
                 str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json", "--url", server.http,
                 *("--checks", ",".join(CHECKS)), *("--max-examples", str(examples)), "--generation-deterministic",
                 *(("-H", f"Authorization: Bearer {token}") if token else ()), "--continue-on-failure", "--no-color",
-                *("--report", "har", "--report-har-path", "run.har"),
+                *("--exclude-path", STREAM), *("--report", "har", "--report-har-path", "run.har"),
             ],
             cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False,
             env=environment() | {"SCHEMATHESIS_HOOKS": str(tmp_path / "hooks.py"), "SERVER": server.http, "ADMIN": ADMIN},
@@ -138,7 +140,9 @@ def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_nee
         assert found, done.stdout
         assert found[1] == found[2]
         assert int(found[1]) > 1000
-        assert token != ADMIN or succeeded(tmp_path / "run.har") == OPERATIONS.keys(), "it only scratched the surface"
+        assert token != ADMIN or succeeded(tmp_path / "run.har") == OPERATIONS.keys() - {("GET", STREAM)}, (
+            "it only scratched the surface"
+        )
         assert "Traceback" not in "\n".join(server.log)
 
 

@@ -1,0 +1,47 @@
+"""Entity tags (RFC 9110 §8.8.3), weak: of the index, of what was asked, and of the instances that are served. Pure.
+
+The index alone would not do: a lease may have ended before anybody was told. Heartbeats do not change the tag, so a 304 says that the
+same instances are there, not when they were heard of last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
+from discovery.store.service import Entry, Service
+
+_NOT_MODIFIED = 304
+
+
+def etag(index: int, of: Hashable = ()) -> str:
+    """`of`: what else it is of. Other processes make other tags: theirs do not match, which costs a body."""
+    return f'W/"{index}-{hash(of) & 0xFFFFFFFFFFFFFFFF:x}"'
+
+
+def tag_of(service: Service, served: Iterable[Entry], asked: Hashable = ()) -> str:
+    """Whatever their order."""
+    return etag(service.index, (asked, frozenset([entry.instance.id for entry in served])))
+
+
+def headers(tag: str) -> dict[str, str]:
+    """`no-store`: a browser that keeps the answer would revalidate it by itself, and show heartbeats that are long past."""
+    return {"ETag": tag, "Cache-Control": "no-store"}
+
+
+def conditional(request: Request, answer: Answer) -> Answer:
+    """A 304 when the client has it already (RFC 9110 §13.1.2)."""
+    tag = answer.headers.get("ETag")
+    if tag is None or answer.status != 200 or not is_known(request, tag):
+        return answer
+    return Answer(_NOT_MODIFIED, b"", answer.headers, answer.index)
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names it, compared weakly."""
+    sent = request.header(b"if-none-match")
+    if sent is None:
+        return False
+    opaque = tag.removeprefix("W/")
+    return sent == "*" or any(each.strip().removeprefix("W/") == opaque for each in sent.split(","))

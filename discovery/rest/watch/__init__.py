@@ -1,0 +1,1 @@
+"""Following what happens: long polls, /events and /changes. README.md beside this file."""

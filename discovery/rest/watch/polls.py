@@ -1,0 +1,249 @@
+"""Long polls: requests that wait until the service they ask about has changed, or anything at all.
+
+Those that ask the same wait in one group. A commit takes the groups of its services out, which costs the same for one poll and for a
+thousand, and they are answered in the turns that follow: each makes the answer anew, so that it is as fresh as any, and encodes it once
+for all whom it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
+from random import Random
+
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import Commit
+from discovery.core.name import fold
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.errors import answer_to
+from discovery.rest.api.held import Client, Held
+from discovery.rest.api.times import Times
+from discovery.rest.api.waiting import Asked, Make, Wait
+from discovery.rest.watch.turns import Turns
+from discovery.rest.watch.watchers import Watchers
+from discovery.store.log import services_of
+from discovery.store.registry import Registry
+
+# Polls that one step answers: 40 µs each, or 250 where aiohttp is to answer.
+_PER_STEP = 12
+_HANDED_ON_PER_STEP = 2
+# Seconds between two wakes of those who wait for anything at all.
+EVERY = 1.0
+# A wait is up to so much longer than asked for: a crowd that was answered together does not come back together.
+JITTER = 1 / 16
+
+
+class Poll(Held):
+    """`group`: where it waits. `client`: None before it begins and when it is answered. `prefix`: the client's, when it is counted."""
+
+    __slots__ = ("client", "group", "polls", "prefix", "timer", "wait")
+
+    def __init__(self, polls: Polls, group: Group, wait: Wait) -> None:
+        self.polls = polls
+        self.group = group
+        self.wait = wait
+        self.client: Client | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.prefix: str | None = None
+
+    def begin(self, client: Client) -> None:
+        self.client = client
+        self.polls.begin(self, client)
+
+    def stop(self) -> None:
+        self.polls.answer_now(self)
+
+    def ended(self) -> None:
+        self.polls.ended(self)
+
+
+class Group:
+    """Polls that ask the same of a service (None: of all), and what makes their answer. `most`: how many one answer is for."""
+
+    __slots__ = ("asked", "make", "making", "most", "polls", "service")
+
+    def __init__(self, service: str | None, asked: Asked, make: Make | None, most: int) -> None:
+        self.service = service
+        self.asked = asked
+        self.make = make
+        self.most = most
+        self.polls: dict[Poll, None] = {}
+        self.making: asyncio.Task[None] | None = None
+
+    def some(self) -> list[Client]:
+        """As many as one answer is for. They are no longer in it, and get their answer now."""
+        clients = []
+        for poll in list(islice(self.polls, self.most)):
+            del self.polls[poll]
+            client, poll.client = poll.client, None
+            if client is not None:
+                clients.append(client)
+        return clients
+
+
+class Polls:
+    """`clock`: the event loop's seconds."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        times: Times,
+        random: Random,
+        watchers: Watchers,
+        turns: Turns,
+        clock: Callable[[], float],
+    ) -> None:
+        self._registry = registry
+        self._times = times
+        self._random = random
+        self._watchers = watchers
+        self._turns = turns
+        self._clock = clock
+        self._waiting: dict[str | None, dict[Asked, Group]] = {}
+        # Of those who wait for anything: up to which index, and when, they were told last; and when they will be.
+        self._told = 0
+        self._told_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- what handlers ask (`waiting.LongPolls`)
+
+    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> Held:
+        return Poll(self, Group(fold(name), asked, make, 1 if is_drawn else _PER_STEP), wait)
+
+    def of_services(self, wait: Wait) -> Held:
+        return Poll(self, Group(None, (), None, _HANDED_ON_PER_STEP), wait)
+
+    # -- what happens
+
+    def follow(self, commit: Commit) -> None:
+        """As a follower of the registry."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        for service in services_of(commit):
+            if service in waiting:
+                self._wake(service)
+        if None in waiting:
+            self._tell_all_soon()
+
+    def begin(self, poll: Poll, client: Client) -> None:
+        group = poll.group
+        if not self._has_to_wait(group.service, poll.wait.seen):
+            group.polls[poll] = None
+            self._turns.add(partial(self._answer, group))
+            return
+        try:
+            self._watchers.come(client.prefix)
+        except DiscoveryError as error:
+            poll.client = None
+            client.refuse(error)
+            return
+        poll.prefix = client.prefix
+        poll.group = group = self._waiting.setdefault(group.service, {}).setdefault(group.asked, group)
+        group.polls[poll] = None
+        seconds = poll.wait.seconds * (1 + self._random.random() * JITTER)
+        poll.timer = asyncio.get_running_loop().call_later(seconds, self.answer_now, poll)
+        if group.service is None and poll.wait.seen < self._registry.index:
+            self._tell_all_soon()
+
+    def answer_now(self, poll: Poll) -> None:
+        """As things are."""
+        group = poll.group
+        if poll in group.polls:
+            self._take(poll, group)
+            poll.group = alone = Group(group.service, group.asked, group.make, group.most)
+            alone.polls[poll] = None
+            self._turns.add(partial(self._answer, alone))
+
+    def ended(self, poll: Poll) -> None:
+        self._take(poll, poll.group)
+        if poll.timer is not None:
+            poll.timer.cancel()
+        if poll.prefix is not None:
+            self._watchers.go(poll.prefix)
+        poll.client = poll.timer = poll.prefix = None
+
+    def _take(self, poll: Poll, group: Group) -> None:
+        group.polls.pop(poll, None)
+        of_service = self._waiting.get(group.service)
+        if not group.polls and of_service is not None and of_service.get(group.asked) is group:
+            del of_service[group.asked]
+            if not of_service:
+                del self._waiting[group.service]
+
+    # -- when to wait
+
+    def _has_to_wait(self, service: str | None, seen: int) -> bool:
+        """Nothing is new for who has `seen` so much. 0 and what this registry cannot have said: no."""
+        registry = self._registry
+        if seen == 0 or seen > registry.index:
+            return False
+        if service is None:
+            return self._has_to_wait_for_anything(seen)
+        index = registry.index_of(service)
+        # Of a quiet service the index may be older than the log, and is known all the same.
+        return index == seen or (index < seen and seen >= registry.log.oldest)
+
+    def _has_to_wait_for_anything(self, seen: int) -> bool:
+        registry = self._registry
+        if seen < max(self._told, registry.log.oldest):
+            return False
+        if seen == registry.index or self._clock() < self._told_at + EVERY:
+            return True
+        self._tell_all()
+        return False
+
+    def _tell_all_soon(self) -> None:
+        if self._timer is None:
+            left = self._told_at + EVERY - self._clock()
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, left), self._tell_all)
+
+    def _tell_all(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._told, self._told_at = self._registry.index, self._clock()
+        if None in self._waiting:
+            self._wake(None)
+
+    # -- answers
+
+    def _wake(self, service: str | None) -> None:
+        for group in self._waiting.pop(service).values():
+            self._turns.add(partial(self._answer, group))
+
+    def _answer(self, group: Group) -> bool:
+        """One step: some of the group. Whether there are more."""
+        if group.make is None:
+            for client in group.some():
+                client.hand_on()
+        elif group.polls:
+            try:
+                made = group.make()
+            except Exception as error:
+                made = self._of_error(group, error)
+            if not isinstance(made, Answer):
+                group.making = asyncio.ensure_future(self._answer_later(group, made))
+                return False
+            self._give(group, made)
+        return bool(group.polls)
+
+    async def _answer_later(self, group: Group, made: Awaitable[Answer]) -> None:
+        try:
+            answer = await made
+        except Exception as error:
+            answer = self._of_error(group, error)
+        self._give(group, answer)
+        group.making = None
+        if group.polls:
+            self._turns.add(partial(self._answer, group))
+
+    @staticmethod
+    def _give(group: Group, answer: Answer) -> None:
+        for client in group.some():
+            client.answer(answer)
+
+    def _of_error(self, group: Group, error: Exception) -> Answer:
+        return answer_to(error, f"GET /resolve/{group.service}", self._times)

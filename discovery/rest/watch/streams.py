@@ -1,0 +1,237 @@
+"""Streams of events: each reads the log at its own position, so nothing is kept for one that is slow.
+
+One that has read everything is idle, and waits for the next commit about its services (None: about anything). A commit takes the idle ones
+of its services out, which costs the same for one and for thousands, and they read in the turns that follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from random import Random
+
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import Commit
+from discovery.rest.api.filters import EventFilter
+from discovery.rest.api.held import Client, Held
+from discovery.rest.watch.messages import COMMENT, Messages, message, reset
+from discovery.rest.watch.reading import Passing, read
+from discovery.rest.watch.turns import Turns
+from discovery.rest.watch.watchers import Watchers
+from discovery.store.log import Compacted, services_of
+from discovery.store.registry import Registry
+
+# Octets by which the log may grow while a client does not read.
+MAX_BEHIND = 1024 * 1024
+# Seconds between two comments. Proxies and NATs forget connections that say nothing for 30 to 60.
+COMMENT_SECONDS = 15.0
+# Octets that are gathered before they are written. With one event on top (35 KiB) and what may wait in the connection, a client that
+# does not read costs less than 64 KiB.
+PIECE = 8 * 1024
+# Streams that are woken in one step, and commits that one reads in a step: half a millisecond.
+_WOKEN_PER_STEP = 16
+_READ_PER_STEP = 16
+
+HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Stream(Held):
+    """`since`: the index from which on it wants to know; None: from now on. `index`: it has been told of all up to this one, and of the
+    first `part` events of the next, of which `passing` knows what passes. `client`: None before it begins and when it is over. `prefix`:
+    the client's, when it is counted.
+    """
+
+    __slots__ = (
+        "asked", "client", "idle", "index", "part", "passing", "prefix", "since", "streams", "timer", "with_actor",
+    )  # fmt: skip
+
+    def __init__(self, streams: Streams, asked: EventFilter, since: int | None, with_actor: bool) -> None:
+        self.streams = streams
+        self.asked = asked
+        self.since = since
+        self.with_actor = with_actor
+        self.client: Client | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.prefix: str | None = None
+        self.index = self.part = 0
+        self.passing: Passing | None = None
+        self.idle = False
+
+    @property
+    def services(self) -> Iterable[str | None]:
+        return (None,) if self.asked.services is None else self.asked.services
+
+    def begin(self, client: Client) -> None:
+        self.client = client
+        self.streams.begin(self, client)
+
+    def resume(self) -> None:
+        self.streams.resume(self)
+
+    def stop(self) -> None:
+        client, self.client = self.client, None
+        if client is not None:
+            client.end()
+
+    def ended(self) -> None:
+        self.streams.ended(self)
+
+
+class HeadAlone(Held):
+    """What HEAD gets to see of a stream."""
+
+    __slots__ = ()
+
+    def begin(self, client: Client) -> None:
+        client.start(HEADERS)
+        client.end()
+
+
+class Streams:
+    def __init__(
+        self, registry: Registry, random: Random, watchers: Watchers, turns: Turns, messages: Messages
+    ) -> None:
+        self._registry = registry
+        self._random = random
+        self._watchers = watchers
+        self._turns = turns
+        self._messages = messages
+        self._idle: dict[str | None, dict[Stream, None]] = {}
+        self._behind: dict[Stream, int] = {}  # whose clients do not read: what the log had written when they stopped
+        self._last = 0  # the index of the last commit
+
+    # -- what happens
+
+    def follow(self, commit: Commit) -> None:
+        """As a follower of the registry."""
+        before, self._last = self._last, commit.index
+        idle = self._idle
+        if idle:
+            for service in (None, *services_of(commit)):
+                if service in idle:
+                    self._turns.add(partial(self._wake, idle.pop(service), before))
+        if self._behind and self._is_lost(next(iter(self._behind))):
+            self._turns.add(self._cut_the_lost)
+
+    def begin(self, stream: Stream, client: Client) -> None:
+        try:
+            self._watchers.come(client.prefix)
+        except DiscoveryError as error:
+            stream.client = None
+            client.refuse(error)
+            return
+        stream.prefix = client.prefix
+        client.start(HEADERS)
+        client.write(COMMENT)
+        seconds = COMMENT_SECONDS * self._random.random()  # those that came together do not speak together
+        stream.timer = asyncio.get_running_loop().call_later(seconds, self._comment, stream)
+        registry, since = self._registry, stream.since
+        stream.index = registry.index if since is None else since
+        if not registry.log.oldest <= stream.index <= registry.index:
+            stream.index = registry.index
+            client.write(reset(registry.index, registry.log.oldest))
+        self._turns.add(partial(self._read, stream))
+
+    def resume(self, stream: Stream) -> None:
+        """Its client has read."""
+        if self._behind.pop(stream, None) is not None:
+            self._turns.add(partial(self._read, stream))
+
+    def ended(self, stream: Stream) -> None:
+        for service in stream.services:
+            of_service = self._idle.get(service)
+            if of_service is not None:
+                of_service.pop(stream, None)
+                if not of_service:
+                    del self._idle[service]
+        self._behind.pop(stream, None)
+        if stream.timer is not None:
+            stream.timer.cancel()
+        if stream.prefix is not None:
+            self._watchers.go(stream.prefix)
+        stream.client = stream.timer = stream.prefix = None
+
+    # -- reading
+
+    def _wake(self, woken: dict[Stream, None], before: int) -> bool:
+        """One step. `before`: nothing that concerns them has happened up to this index since they became idle."""
+        for _ in range(min(len(woken), _WOKEN_PER_STEP)):
+            stream, _none = woken.popitem()
+            if stream.idle:
+                stream.idle = False
+                stream.index = max(stream.index, before)
+                if self._read(stream):
+                    self._turns.add(partial(self._read, stream))
+        return bool(woken)
+
+    def _read(self, stream: Stream) -> bool:
+        """One step: some of what it has not been told yet. Whether there is more, for one that reads."""
+        client = stream.client
+        if client is None or stream.idle:
+            return False
+        if client.paused:
+            self._behind.setdefault(stream, self._registry.log.written)
+            return False
+        index = self._registry.index
+        try:
+            commits, is_all = read(self._registry.log, stream.index, stream.asked, _READ_PER_STEP)
+        except Compacted:
+            self._cut(stream)
+            return False
+        octets = bytearray()
+        is_told = self._gather(stream, commits, octets)
+        if octets:
+            client.write(bytes(octets))
+        if is_told and is_all:
+            stream.index = index
+            self._rest(stream)
+            return False
+        return True
+
+    def _gather(self, stream: Stream, commits: list[Commit], octets: bytearray) -> bool:
+        """The messages of these commits, until they are a PIECE. Whether that was all."""
+        for commit in commits:
+            passing = stream.passing = stream.passing or Passing(commit, stream.asked)
+            if not passing.look():
+                return False
+            numbers = passing.numbers
+            for number in numbers:
+                if number < stream.part:
+                    continue
+                data = self._messages.json(commit, number, stream.with_actor)
+                octets += message(data, commit.index if number == numbers[-1] else None)
+                stream.part = number + 1
+                if len(octets) >= PIECE:
+                    return False
+            stream.index, stream.part, stream.passing = commit.index, 0, None
+        return True
+
+    def _rest(self, stream: Stream) -> None:
+        stream.idle = True
+        for service in stream.services:
+            self._idle.setdefault(service, {})[stream] = None
+
+    # -- those who do not read, and those to whom there is nothing to say
+
+    def _is_lost(self, stream: Stream) -> bool:
+        return self._registry.log.written - self._behind[stream] > MAX_BEHIND
+
+    def _cut_the_lost(self) -> bool:
+        """One step."""
+        for stream in list(self._behind)[:1]:
+            if self._is_lost(stream):
+                self._cut(stream)
+                return True
+        return False
+
+    def _cut(self, stream: Stream) -> None:
+        self._watchers.cut += 1
+        self._behind.pop(stream, None)
+        stream.stop()
+
+    def _comment(self, stream: Stream) -> None:
+        if stream.client is not None:
+            if not stream.client.paused:
+                stream.client.write(COMMENT)
+            stream.timer = asyncio.get_running_loop().call_later(COMMENT_SECONDS, self._comment, stream)

@@ -1,0 +1,90 @@
+"""Long polls, /events and /changes, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from aiohttp import web
+
+from discovery.core.caller import Caller
+from discovery.core.event import Commit
+from discovery.core.metric import Metric, counter, gauge
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.filters import EventFilter
+from discovery.rest.api.held import Held
+from discovery.rest.api.query import parse
+from discovery.rest.api.requests import PlainHandler, Request, route
+from discovery.rest.api.times import Times
+from discovery.rest.api.waiting import EVENTS
+from discovery.rest.watch.changes import Changes
+from discovery.rest.watch.messages import Messages
+from discovery.rest.watch.polls import Polls
+from discovery.rest.watch.streams import HeadAlone, Stream, Streams
+from discovery.rest.watch.turns import Turns
+from discovery.rest.watch.watchers import Watchers
+from discovery.store.registry import Registry
+
+# A `since` that lies before every log.
+_UNREADABLE = -1
+
+
+class Watch:
+    """`sees_actors(caller)`: who may know who asked for a change, and from where. `polls`: what /resolve and /services wait with.
+
+    `clock`: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        times: Times,
+        random: Random,
+        watchers: Watchers,
+        sees_actors: Callable[[Caller], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        turns, messages = Turns(), Messages()
+        self.watchers = watchers
+        self.polls = Polls(registry, times, random, watchers, turns, clock)
+        self._streams = Streams(registry, random, watchers, turns, messages)
+        self._changes = Changes(registry, times, messages)
+        self._sees_actors = sees_actors
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(path, route(handler)) for (_, path), handler in self.plain().items()]
+
+    def plain(self) -> dict[tuple[str, str], PlainHandler]:
+        """By method and path, answered without aiohttp."""
+        return {("GET", "/events"): self.events, ("GET", "/changes"): self.changes}
+
+    def metrics(self) -> list[Metric]:
+        watchers = self.watchers
+        return [
+            gauge("discovery_watchers", "Long polls that wait, and streams of events.", lambda: len(watchers)),
+            counter(
+                "discovery_watchers_refused", "Watchers that found no room (MAX_WATCHERS).", lambda: watchers.refused
+            ),
+            counter(
+                "discovery_watchers_cut", "Streams that were ended: the client did not read.", lambda: watchers.cut
+            ),
+        ]
+
+    def follow(self, commit: Commit) -> None:
+        """As a follower of the registry."""
+        self.polls.follow(commit)
+        self._streams.follow(commit)
+
+    def events(self, request: Request) -> Held:
+        values = parse(request.query, EVENTS)
+        since = values.get("since")
+        last = request.header(b"last-event-id")
+        if last:  # of a client that comes back, with the address it began with
+            since = int(last) if last.isascii() and last.isdecimal() and len(last) < 20 else _UNREADABLE
+        if request.method == "HEAD":
+            return HeadAlone()
+        return Stream(self._streams, EventFilter.of(values), since, self._sees_actors(request.caller))
+
+    def changes(self, request: Request) -> Awaitable[Answer]:
+        return self._changes.changes(request, self._sees_actors(request.caller))

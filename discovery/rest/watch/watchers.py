@@ -1,0 +1,45 @@
+"""How many may wait and follow at a time, in all and from one client prefix (`core.address`). Each holds a connection that makes way for
+nobody, so there must be room for others beside them.
+"""
+
+from __future__ import annotations
+
+from discovery.rest.api.errors import HttpError
+
+# Seconds after which one who was turned away may ask again: long enough that a crowd of them costs nothing.
+RETRY_AFTER = 5
+
+
+class Watchers:
+    """`cut`: streams that were ended because their clients did not read. `refused`: who found no room."""
+
+    def __init__(self, most: int, most_of_prefix: int) -> None:
+        self._most = most
+        self._most_of_prefix = most_of_prefix
+        self._of_prefix: dict[str, int] = {}
+        self._all = 0
+        self.cut = 0
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return self._all
+
+    def come(self, prefix: str) -> None:
+        """HttpError 503 when there is no room; then it is not counted."""
+        own = self._of_prefix.get(prefix, 0)
+        if self._all >= self._most or own >= self._most_of_prefix:
+            self.refused += 1
+            whose = "" if self._all >= self._most else f" from {prefix}"
+            text = (
+                f"There are too many watchers{whose}; ask without index, or try again in {RETRY_AFTER} s (MAX_WATCHERS)"
+            )
+            raise HttpError(503, "TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER)
+        self._of_prefix[prefix] = own + 1
+        self._all += 1
+
+    def go(self, prefix: str) -> None:
+        """One that came."""
+        self._all -= 1
+        left = self._of_prefix.pop(prefix) - 1
+        if left:
+            self._of_prefix[prefix] = left
