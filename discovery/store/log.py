@@ -19,7 +19,7 @@ MAX_EVENTS = 16_384
 MAX_OCTETS = 64 * 1024 * 1024
 
 
-_NONE: deque[Commit] = deque()
+_NONE: deque[tuple[int, Commit]] = deque()
 
 
 class Compacted(DiscoveryError):
@@ -33,11 +33,15 @@ class Compacted(DiscoveryError):
 
 
 class Log:
-    """`start`: the index of the state in which it begins. `written`: octets of all commits so far, those too that are gone."""
+    """`start`: the index of the state in which it begins. `written`: octets of all commits so far, those too that are gone.
+
+    `position`: how many commits there were so far. Who reads along keeps this and not the index, which several commits may share.
+    """
 
     def __init__(self, start: int = 0, max_events: int = MAX_EVENTS, max_octets: int = MAX_OCTETS) -> None:
         self._max_events = max_events
         self._max_octets = max_octets
+        self.position = 0
         self.written = 0
         self.begin(start)
 
@@ -45,7 +49,8 @@ class Log:
         """Anew, from a state of this index."""
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
-        self._by_service: dict[str, deque[Commit]] = {}
+        self._begins = self.position  # where the first of them stands
+        self._by_service: dict[str, deque[tuple[int, Commit]]] = {}  # with the position behind it
         self._events = 0
         self._octets = 0
 
@@ -57,8 +62,9 @@ class Log:
     def append(self, commit: Commit) -> None:
         octets = sum(map(octets_of, commit.events))
         self._commits.append((commit, octets))
+        self.position += 1
         for service in services_of(commit):
-            self._by_service.setdefault(service, deque()).append(commit)
+            self._by_service.setdefault(service, deque()).append((self.position, commit))
         self._events += len(commit.events)
         self._octets += octets
         self.written += octets
@@ -67,27 +73,43 @@ class Log:
             while self._commits and self._commits[0][0].index == self.oldest:
                 self._forget_first()  # decisions of one etcd transaction have one index
 
-    def after(self, index: int, service: str | None = None, limit: int = MAX_EVENTS) -> list[Commit]:
-        """The commits after `index`, oldest first, at most `limit`; of one service (its folded name), those that say something about it.
+    def after(self, index: int, service: str | None = None) -> list[Commit]:
+        """The commits after `index`, oldest first; of one service (its folded name), those that say something about it.
 
         Compacted when some of them are gone.
         """
+        return [commit for _, commit in self.read(self.position_after(index), service)]
+
+    def position_after(self, index: int) -> int:
+        """Where what came after this index begins. Compacted."""
         if index < self.oldest:
             raise Compacted(self.oldest)
+        return self._begins + bisect_right(self._commits, index, key=lambda each: each[0].index)
+
+    def read(self, position: int, service: str | None = None, limit: int = MAX_EVENTS) -> list[tuple[int, Commit]]:
+        """At most `limit` commits from this position on, of all or of one service, each with the position behind it. Compacted."""
+        if position < self._begins:
+            raise Compacted(self.oldest)
         if service is None:
-            start = bisect_right(self._commits, index, key=lambda each: each[0].index)
-            return [self._commits[at][0] for at in range(start, min(len(self._commits), start + limit))]
+            start, end = position - self._begins, min(len(self._commits), position - self._begins + limit)
+            return [(self._begins + at + 1, self._commits[at][0]) for at in range(start, end)]
         commits = self._by_service.get(service, _NONE)
-        start = bisect_right(commits, index, key=lambda commit: commit.index)
+        start = bisect_right(commits, position, key=lambda each: each[0])
         return [commits[at] for at in range(start, min(len(commits), start + limit))]
+
+    def is_last_of_index(self, position: int) -> bool:
+        """Whether the commit in front of this position has its index to itself, as far as those behind it go."""
+        at = position - self._begins
+        return at >= len(self._commits) or at < 1 or self._commits[at][0].index != self._commits[at - 1][0].index
 
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
         commits = self._by_service.get(service)
-        return commits[-1].index if commits else self.oldest
+        return commits[-1][1].index if commits else self.oldest
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()
+        self._begins += 1
         self._events -= len(commit.events)
         self._octets -= octets
         self.oldest = commit.index

@@ -70,11 +70,25 @@ def test_what_was_forgotten_takes_no_place_in_the_index_by_service() -> None:
     assert len(log._by_service) == 5
 
 
-def test_so_many_at_a_time_as_are_asked_for_and_what_was_written_is_counted_for_good() -> None:
+def test_who_reads_along_by_position_gets_so_many_at_a_time_as_he_wants() -> None:
     log = Log(max_events=10)
     for index in range(1, 31):
         log.append(commit(index, "web" if index % 2 else "api"))
-    assert indexes(log.after(20, limit=3)) == [21, 22, 23]
-    assert indexes(log.after(21, "web", limit=3)) == [23, 25, 27]
-    assert indexes(log.after(30, "web")) == indexes(log.after(25, "db")) == []
+    start = log.position_after(20)
+    assert [each.index for _, each in log.read(start, limit=3)] == [21, 22, 23]
+    web = log.read(start, "web", limit=3)
+    assert [each.index for _, each in web] == [21, 23, 25]
+    assert [each.index for _, each in log.read(web[-1][0], "web")] == [27, 29]
+    assert log.read(log.position) == log.read(log.position, "web") == log.read(start, "db") == []
     assert log.written == 3 * log._octets
+    with pytest.raises(Compacted):
+        log.read(start - 1)
+
+
+def test_commits_may_share_an_index_and_are_read_one_by_one_all_the_same() -> None:
+    log = Log()
+    for index in (1, 2, 2, 2, 3):
+        log.append(commit(index, "web"))
+    assert indexes(log.after(1)) == [2, 2, 2, 3]
+    assert [each.index for _, each in log.read(2)] == [2, 2, 3]
+    assert [position for position in range(6) if log.is_last_of_index(position)] == [0, 1, 4, 5]

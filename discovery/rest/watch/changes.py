@@ -52,16 +52,18 @@ class Changes:
     async def _read(self, since: int, asked: EventFilter, limit: int, with_actor: bool) -> tuple[int, list[bytes]]:
         """Up to which index, and the events as JSON."""
         index, events, octets = since, list[bytes](), 0
+        position = self._registry.log.position_after(since)
         for _ in range(_MAX_TURNS):
             last = self._registry.index
-            commits, is_all = read(self._registry.log, index, asked, _PER_TURN)
-            for commit in commits:
+            commits, is_all = read(self._registry.log, position, asked, _PER_TURN)
+            for behind, commit in commits:
                 found = [self._messages.json(commit, each, with_actor) for each in await _passing(commit, asked)]
-                if events and found and (len(events) + len(found) > limit or octets > MAX_OCTETS):
+                is_full = len(events) + len(found) > limit or octets > MAX_OCTETS
+                if events and found and is_full and commit.index != index:
                     return index, events
                 events += found
                 octets += sum(map(len, found))
-                index = commit.index
+                index, position = commit.index, behind
                 if len(found) > 1:  # up to 100, a millisecond
                     await asyncio.sleep(0)
             if is_all:

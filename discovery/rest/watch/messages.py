@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from discovery.core.event import Commit
+from discovery.core.event import Commit, Event
 from discovery.rest.api.event_view import shown
 
 # Encoded events that are kept, 35 KiB each at the most: what a wake of all watchers is about. Then all are forgotten.
@@ -13,16 +13,20 @@ _MAX_KEPT = 128
 
 class Messages:
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, bool], bytes] = {}
+        self._kept: dict[
+            tuple[int, bool], tuple[Event, bytes]
+        ] = {}  # by the event's identity, which it has as long as it is kept
 
     def json(self, commit: Commit, number: int, with_actor: bool) -> bytes:
         """The commit's event of this number, from 0 on."""
-        key = (commit.index, number, with_actor)
-        octets = self._kept.get(key)
-        if octets is None:
-            if len(self._kept) >= _MAX_KEPT:
-                self._kept.clear()
-            octets = self._kept[key] = orjson.dumps(shown(commit.events[number], commit, with_actor))
+        event = commit.events[number]
+        key = (id(event), with_actor)
+        if (kept := self._kept.get(key)) is not None:
+            return kept[1]
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        octets = orjson.dumps(shown(event, commit, with_actor))
+        self._kept[key] = event, octets
         return octets
 
 

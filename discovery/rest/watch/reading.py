@@ -10,16 +10,15 @@ from discovery.store.log import Log
 _WORK = 50
 
 
-def read(log: Log, index: int, asked: EventFilter, limit: int) -> tuple[list[Commit], bool]:
-    """At most `limit` commits after `index`, oldest first, that may have what is asked for; and whether there are no more.
-
-    Compacted.
+def read(log: Log, position: int, asked: EventFilter, limit: int) -> tuple[list[tuple[int, Commit]], bool]:
+    """At most `limit` commits from this position on that may have what is asked for, each with the position behind it; and whether
+    there are no more. Compacted.
     """
     if asked.services is None:
-        commits = log.after(index, limit=limit)
+        commits = log.read(position, limit=limit)
         return commits, len(commits) < limit
-    found = {commit.index: commit for service in asked.services for commit in log.after(index, service, limit)}
-    return [found[each] for each in sorted(found)[:limit]], len(found) < limit
+    found = {each[0]: each for service in asked.services for each in log.read(position, service, limit)}
+    return [found[behind] for behind in sorted(found)[:limit]], len(found) < limit
 
 
 class Passing:

@@ -37,13 +37,13 @@ HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-
 
 
 class Stream(Held):
-    """`since`: the index from which on it wants to know; None: from now on. `index`: it has been told of all up to this one, and of the
-    first `part` events of the next, of which `passing` knows what passes. `client`: None before it begins and when it is over. `prefix`:
-    the client's, when it is counted.
+    """`since`: the index from which on it wants to know; None: from now on. `position`: in the log; it has been told of all before, and
+    of the first `part` events of the next commit, of which `passing` knows what passes. `client`: None before it begins and when it is
+    over. `prefix`: the client's, when it is counted.
     """
 
     __slots__ = (
-        "asked", "client", "idle", "index", "part", "passing", "prefix", "since", "streams", "timer", "with_actor",
+        "asked", "client", "idle", "part", "passing", "position", "prefix", "since", "streams", "timer", "with_actor",
     )  # fmt: skip
 
     def __init__(self, streams: Streams, asked: EventFilter, since: int | None, with_actor: bool) -> None:
@@ -54,7 +54,7 @@ class Stream(Held):
         self.client: Client | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.prefix: str | None = None
-        self.index = self.part = 0
+        self.position = self.part = 0
         self.passing: Passing | None = None
         self.idle = False
 
@@ -99,14 +99,12 @@ class Streams:
         self._messages = messages
         self._idle: dict[str | None, dict[Stream, None]] = {}
         self._behind: dict[Stream, int] = {}  # whose clients do not read: what the log had written when they stopped
-        self._last = 0  # the index of the last commit
 
     # -- what happens
 
     def follow(self, commit: Commit) -> None:
         """As a follower of the registry."""
-        before, self._last = self._last, commit.index
-        idle = self._idle
+        idle, before = self._idle, self._registry.log.position - 1
         if idle:
             for service in (None, *services_of(commit)):
                 if service in idle:
@@ -126,11 +124,13 @@ class Streams:
         client.write(COMMENT)
         seconds = COMMENT_SECONDS * self._random.random()  # those that came together do not speak together
         stream.timer = asyncio.get_running_loop().call_later(seconds, self._comment, stream)
-        registry, since = self._registry, stream.since
-        stream.index = registry.index if since is None else since
-        if not registry.log.oldest <= stream.index <= registry.index:
-            stream.index = registry.index
-            client.write(reset(registry.index, registry.log.oldest))
+        index, log, since = self._registry.index, self._registry.log, stream.since
+        if since is None or not log.oldest <= since <= index:
+            stream.position = log.position
+        else:
+            stream.position = log.position_after(since)
+        if since is not None and not log.oldest <= since <= index:
+            client.write(reset(index, log.oldest))
         self._turns.add(partial(self._read, stream))
 
     def resume(self, stream: Stream) -> None:
@@ -155,12 +155,12 @@ class Streams:
     # -- reading
 
     def _wake(self, woken: dict[Stream, None], before: int) -> bool:
-        """One step. `before`: nothing that concerns them has happened up to this index since they became idle."""
+        """One step. `before`: nothing that concerns them has happened up to this position since they became idle."""
         for _ in range(min(len(woken), _WOKEN_PER_STEP)):
             stream, _none = woken.popitem()
             if stream.idle:
                 stream.idle = False
-                stream.index = max(stream.index, before)
+                stream.position = max(stream.position, before)
                 if self._read(stream):
                     self._turns.add(partial(self._read, stream))
         return bool(woken)
@@ -173,9 +173,9 @@ class Streams:
         if client.paused:
             self._behind.setdefault(stream, self._registry.log.written)
             return False
-        index = self._registry.index
+        position = self._registry.log.position
         try:
-            commits, is_all = read(self._registry.log, stream.index, stream.asked, _READ_PER_STEP)
+            commits, is_all = read(self._registry.log, stream.position, stream.asked, _READ_PER_STEP)
         except Compacted:
             self._cut(stream)
             return False
@@ -184,27 +184,28 @@ class Streams:
         if octets:
             client.write(bytes(octets))
         if is_told and is_all:
-            stream.index = index
+            stream.position = position
             self._rest(stream)
             return False
         return True
 
-    def _gather(self, stream: Stream, commits: list[Commit], octets: bytearray) -> bool:
+    def _gather(self, stream: Stream, commits: list[tuple[int, Commit]], octets: bytearray) -> bool:
         """The messages of these commits, until they are a PIECE. Whether that was all."""
-        for commit in commits:
+        for behind, commit in commits:
             passing = stream.passing = stream.passing or Passing(commit, stream.asked)
             if not passing.look():
                 return False
             numbers = passing.numbers
+            last = numbers[-1] if numbers and self._registry.log.is_last_of_index(behind) else -1
             for number in numbers:
                 if number < stream.part:
                     continue
                 data = self._messages.json(commit, number, stream.with_actor)
-                octets += message(data, commit.index if number == numbers[-1] else None)
+                octets += message(data, commit.index if number == last else None)
                 stream.part = number + 1
                 if len(octets) >= PIECE:
                     return False
-            stream.index, stream.part, stream.passing = commit.index, 0, None
+            stream.position, stream.part, stream.passing = behind, 0, None
         return True
 
     def _rest(self, stream: Stream) -> None:

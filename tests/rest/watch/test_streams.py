@@ -75,6 +75,25 @@ async def test_the_id_stands_on_the_last_message_of_a_commit_that_passes() -> No
     assert (id, data["maintenance"]["reason"]) == (index, "new disks")
 
 
+async def test_commits_that_share_an_index_are_all_told_and_the_id_stands_on_the_last() -> None:
+    """So it is under etcd: the decisions of one transaction."""
+    it = Watched()
+    told, web = it.events(), it.events("service=web")
+    await quiet()
+    made: list[Commit] = []
+    it.registry.followers.append(made.append)
+    for name in ("web", "api", "web"):
+        it.registry.index = 100
+        it.register(name, port=80 + len(made))
+    await until(lambda: len(told.messages()) == 3)
+    assert ids(told) == [None, None, 101]
+    assert ids(web) == [None, 101]
+    it.registry.index = 100
+    it.register("web", port=90)  # in a later turn
+    await until(lambda: len(web.messages()) == 3)
+    assert (ids(told), ids(web)) == ([None, None, 101, 101], [None, 101, 101])
+
+
 async def test_since_resumes_behind_that_index() -> None:
     it = Watched()
     made = [it.register(port=port) for port in range(80, 180)]
