@@ -84,6 +84,7 @@ class Web:
             more_stats,
             rate.take,
             self._refusals.note_items,
+            self._sees_actors,
         )
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),

@@ -103,13 +103,9 @@ def explain(instances: Iterable[Seen]) -> list[Explanation]:
 def _explained(each: Seen, better: bool) -> Explanation:
     """`better`: there are others that are served before those that flap."""
     status = each.status
-    why = [_WHY[status].format(ttl=each.instance.ttl)]
-    if status is Status.MAINTENANCE and each.window is not None:
-        why[0] += f": {each.window.reason}"
-    if each.by is not None and status in _TAKEN_OUT:
-        why.append(f"asked for by {each.by}")
-    if status is Status.FAILING:
-        why[0] += f": {each.instance.failing}"
+    instance, who = each.instance, each.by or "somebody"
+    reason = "no reason is known" if each.window is None else each.window.reason
+    why = [_WHY[status].format(ttl=instance.ttl, who=who, reason=reason, failing=instance.failing)]
     if status is Status.FLAPPING:
         why.append("others are" if better else "nothing better is left")
     why += _besides(each)
@@ -121,9 +117,9 @@ _WHY = {
     Status.HEALTHY: "its lease runs",
     Status.UNHEALTHY: "its lease ran out: no heartbeat for {ttl:g} s",
     Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
-    Status.MAINTENANCE: "it is in maintenance",
-    Status.DRAINING: "it is draining: somebody asked for it to be left out",
-    Status.FAILING: "the checks of it fail",
+    Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
+    Status.DRAINING: "it is draining, {who} asked for it",
+    Status.FAILING: "the checks of it fail: {failing}",
     Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
 }
 

@@ -183,6 +183,7 @@ async def serving(
     damping: Damping = NO_DAMPING,
     engine: Callable[[Engine], Engine] = lambda inner: inner,
     seams: WriteSeams | None = None,
+    sees_actors: bool = True,
 ) -> AsyncIterator[Api]:
     """Put together as `discovery.app` does. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
@@ -199,7 +200,9 @@ async def serving(
     times = Times(clock, clock.wall)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams))
     watch = watching(registry, times)
-    handlers = Handlers(registry, outer, clock, times, Random(1), watch.polls, checks or {})
+    handlers = Handlers(
+        registry, outer, clock, times, Random(1), watch.polls, checks or {}, sees_actors=lambda caller: sees_actors
+    )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
     async with listening(handlers, watch, times, clock, routes, middlewares, origins=origins) as (port, session):
         yield Api(clock, registry, port, session)

@@ -70,7 +70,7 @@ def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
     registry.drain(entry.instance.id, True, "a test", START + 3)
     found = one(registry, START + 4)
     assert (found.served, found.since, found.until) == (False, wall(START + 3), None)
-    assert found.why == "it is draining: somebody asked for it to be left out"
+    assert found.why == "it is draining, somebody asked for it"
     registry.drain(entry.instance.id, False, "a test", START + 5)
     assert one(registry, START + 6) == Explanation(True, "its lease runs", wall(START + 5), wall(START + TTL))
 
@@ -88,8 +88,8 @@ def test_who_took_it_out_is_said_where_it_may_be_told_and_the_log_knows() -> Non
     assert askers(service, registry.log) == {ids[0]: ops, ids[1]: ops}
     states = [each._replace(by=ops) for each in _seen(registry, service, START + 3)]
     whys = [each.why for each in explain(states)]
-    assert whys[0].endswith("to be left out; asked for by ops at 10.0.0.9")
-    assert whys[1] == "it is in maintenance: a new disk; asked for by ops at 10.0.0.9"
+    assert whys[0] == "it is draining, ops at 10.0.0.9 asked for it"
+    assert whys[1] == "it is in maintenance, ops at 10.0.0.9 asked for it: a new disk"
     registry.log.begin(registry.index)  # and has forgotten all of it
     assert askers(service, registry.log) == {}
 
@@ -109,7 +109,9 @@ def test_maintenance_says_its_reason_and_its_end() -> None:
     registry.register(spec(), START)
     registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 2)
     found = one(registry, START + 3)
-    assert found == Explanation(False, "it is in maintenance: a new disk", wall(START + 2), wall(START + 600))
+    assert found == Explanation(
+        False, "it is in maintenance, somebody asked for it: a new disk", wall(START + 2), wall(START + 600)
+    )
 
 
 def test_a_failing_check_says_what_it_saw() -> None:
@@ -126,7 +128,7 @@ def test_what_would_keep_it_out_besides_is_said_too() -> None:
     registry.drain(entry.instance.id, True, "a test", START + 2)
     registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 3)
     besides = "draining besides; its checks failed besides: HTTP 503"
-    assert one(registry, START + 4).why == f"it is in maintenance: a new disk; {besides}"
+    assert one(registry, START + 4).why == f"it is in maintenance, somebody asked for it: a new disk; {besides}"
     lapsed = "its lease ran out: no heartbeat for 10 s; in maintenance besides: a new disk"
     assert one(registry, START + TTL).why == f"{lapsed}; {besides}"
 

@@ -105,8 +105,8 @@ def test_explain_tells_at_three_in_the_morning_why_one_is_missing(shop: Discover
 
     until(lambda: explained()[3009]["status"] == "unhealthy")
     found = explained()
-    assert found[3001]["why"] == "it is draining: somebody asked for it to be left out"
-    assert found[3002]["why"] == "it is in maintenance: a new disk"
+    assert found[3001]["why"] == "it is draining, 127.0.0.1 asked for it"
+    assert found[3002]["why"] == "it is in maintenance, 127.0.0.1 asked for it: a new disk"
     assert found[3003]["why"] == "its lease runs"
     assert found[3009]["why"] == "its lease ran out: no heartbeat for 1 s"
     since, until_then = (datetime.fromisoformat(found[3002][name]) for name in ("since", "until"))

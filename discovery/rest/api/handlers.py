@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from discovery import __version__
+from discovery.core.caller import Caller
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.counting import count_by_status
@@ -37,6 +38,7 @@ class Handlers:
 
     `random`: spreads the heartbeats. `polls`: lets requests wait. `count_registration`: is told of each by address and time, and
     refuses one too many. `note_refused`: is told by request how many items of a batch were refused, and why the first.
+    `sees_actors`: who may know who did what.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Handlers:
         more_stats: Callable[[], Mapping[str, Any]] = dict,
         count_registration: Callable[[str, float], None] = lambda address, now: None,
         note_refused: Callable[[Request, int, str], None] = lambda request, count, why: None,
+        sees_actors: Callable[[Caller], bool] = lambda caller: False,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -62,7 +65,7 @@ class Handlers:
         self._removing = Removing(registry, engine, times)
         self._listing = Listing(registry, clock, times, polls)
         self.services_held = self._listing.held
-        self.resolve = Resolving(registry, clock, times, random, polls).resolve
+        self.resolve = Resolving(registry, clock, times, random, polls, sees_actors).resolve
 
     def routes(self) -> list[web.RouteDef]:
         return [

@@ -145,7 +145,7 @@ class Explained(BaseModel):
     port: Port
     status: Status
     served: bool
-    why: str = Field(examples=["it is in maintenance: a new disk"])
+    why: str = Field(examples=["it is in maintenance, somebody asked for it: a new disk"])
     since: Time | None
     until: Time | None
 

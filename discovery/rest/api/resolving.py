@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from random import Random
 
 import orjson
 
+from discovery.core.caller import Caller
 from discovery.core.instance import Registration
 from discovery.core.name import label
 from discovery.rest.api import parameters, views
@@ -28,7 +29,7 @@ from discovery.rest.api.shown import Shown
 from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
-from discovery.store.explain import Explanation, Seen, explain, seen
+from discovery.store.explain import Explanation, Seen, askers, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
@@ -39,6 +40,8 @@ Resolve = Callable[[str, Request], "Answer | Awaitable[Answer] | Held"]
 MAX_LIMIT = 1000
 # Of `Filter.work`, for one turn of the event loop.
 _WORK_PER_TURN = 200
+# Beside the parameters' values: whether the answer may name who did what.
+_ACTORS = "actors"
 
 PARAMETERS: Table = {
     **FILTERS,
@@ -50,10 +53,16 @@ PARAMETERS: Table = {
 
 
 class Resolving:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who took an instance out."""
 
     def __init__(
-        self, registry: Registry, clock: Callable[[], float], times: Times, random: Random, polls: LongPolls
+        self,
+        registry: Registry,
+        clock: Callable[[], float],
+        times: Times,
+        random: Random,
+        polls: LongPolls,
+        sees_actors: Callable[[Caller], bool] = lambda caller: False,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -61,11 +70,14 @@ class Resolving:
         self._shown = Shown(times)
         self._strategies = Strategies(random)
         self._polls = polls
+        self._sees_actors = sees_actors
 
     def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer] | Held:
         name = label(name, "name")
         if "?" in request.target:
             values = parse(request.query, PARAMETERS)
+            if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
+                values[_ACTORS] = self._sees_actors(request.caller)
             wait = Wait.of(values)
             if wait is None:
                 return self._asked(name, values)
@@ -95,19 +107,21 @@ class Resolving:
         content, index = self._resolved(service, ordered, now), service.index
         tag = tag_of(service, ordered, without_wait(values))
         if explains:
-            explained = self._explained(service, matching, ordered, now)
+            by = askers(service, self._registry.log) if values[_ACTORS] else {}
+            explained = self._explained(service, matching, ordered, now, by)
             await asyncio.sleep(0)  # for 1,000 instances it was 5 ms to here, and is 3 from here
             content["explained"] = [views.explained(each, why) for each, why in explained]
         return Answer(200, orjson.dumps(content), headers(tag), index)
 
     def _explained(
-        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float
+        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float, by: Mapping[str, Caller]
     ) -> list[tuple[Seen, Explanation]]:
-        """Of every instance of the service, in the order of registration."""
+        """Of every instance of the service, in the order of registration. `by`: who took it out of the answers, by id."""
         offset, window = self._times.offset(), self._registry.window
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
         states = [
-            (entry, seen(entry, service, window(entry.instance), now, offset)) for entry in service.entries.values()
+            (entry, seen(entry, service, window(entry.instance), now, offset, by.get(entry.instance.id)))
+            for entry in service.entries.values()
         ]
         whys = iter(explain(state for entry, state in states if id(entry) in meant))
         found = []

@@ -100,7 +100,7 @@ async def test_explain_says_of_each_why_it_is_in_or_out_since_when_and_until_whe
     found = await explained(api)
     assert found[3001].items() >= {"id": "id-1", "ip": "127.0.0.1", "status": "healthy", "served": True}.items()
     assert (found[3001]["why"], found[3002]["why"][:14]) == ("its lease runs", "it is draining")
-    assert found[3003]["why"] == "it is in maintenance: a new disk"
+    assert found[3003]["why"] == "it is in maintenance, 127.0.0.1 asked for it: a new disk"
     assert [found[port]["served"] for port in (3001, 3002, 3003)] == [True, False, False]
     assert [time_of(found[port]["since"]) for port in (3001, 3002, 3003)] == [api.time(0), api.time(2), api.time(2)]
     assert [found[3001]["until"], found[3002]["until"]] == ["2026-01-31T12:00:10.000Z", None]
@@ -125,6 +125,16 @@ async def test_explain_says_whom_the_query_leaves_out(api: Api) -> None:
     assert (found[3002]["served"], found[3002]["why"]) == (True, "its lease runs")
     assert found[3001]["why"] == "its lease runs; there is no room for it within the limit"
     assert found[3003]["why"] == "the query does not mean it"
+
+
+@pytest.mark.parametrize("sees", [True, False])
+async def test_explain_says_who_asked_for_it_to_those_who_may_know(sees: bool) -> None:
+    async with serving(sees_actors=sees) as api:
+        await api.register()
+        await api.put("/instances/id-1/drain")
+        why = (await explained(api))[3001]["why"]
+        who = "127.0.0.1" if sees else "somebody"
+        assert why == f"it is draining, {who} asked for it"
 
 
 # -- cost
