@@ -147,7 +147,8 @@ def test_every_example_of_a_parameter_is_one_that_its_route_takes() -> None:
             name = parameter["name"]
             schema = parameter["schema"].get("items", parameter["schema"])
             if parameter["in"] == "query" and name not in {name for name, _, _ in operation.query}:
-                for example in schema.get("examples", []):
+                assert schema["examples"], (path, name)
+                for example in schema["examples"]:
                     assert parse(f"{name}={example}", operation.known)
                     seen += 1
     assert seen > 10
