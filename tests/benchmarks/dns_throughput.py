@@ -99,15 +99,15 @@ def _measure(folder: Path, rounds: int) -> None:
 
 
 def _figure(title: str, line: Line) -> Figure:
-    before = _processor_seconds(line.pid)
+    before = processor_seconds(line.pid)
     one = line.run()
-    micros = (_processor_seconds(line.pid) - before) / one.sent * 1e6
+    micros = (processor_seconds(line.pid) - before) / one.sent * 1e6
     note = f"lost {one.lost}; {one.rcodes}"
     print(f"{title:20} {one.qps:10,.0f} q/s {micros:8.2f} µs   ({note})", flush=True)
     return Figure(one.qps, micros)
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     """User and system time (proc_pid_stat(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -27,7 +27,7 @@ CONNECTIONS = 32
 SERVICES, INSTANCES = 200, 3
 
 # wrk speaks Lua: each request beats, or resolves, another of the services.
-_HEARTBEAT = """
+HEARTBEAT = """
 local n = 0
 request = function()
   n = n + 1
@@ -39,7 +39,7 @@ end
 """
 # On each connection first a registration and a list, which is answered another way; then it beats.
 _AFTER_A_LIST = (
-    _HEARTBEAT.replace("request = function()", "beat = function()")
+    HEARTBEAT.replace("request = function()", "beat = function()")
     + """
 local sent = 0
 request = function()
@@ -71,7 +71,7 @@ class Route(NamedTuple):
 
 
 ROUTES = [
-    Route("POST /heartbeat", _HEARTBEAT, 8.5),
+    Route("POST /heartbeat", HEARTBEAT, 8.5),
     Route("register, list, then POST /heartbeat", _AFTER_A_LIST, 8.5),
     Route("GET /resolve/NAME, 3 instances", _RESOLVE, 5.0),
 ]
@@ -111,15 +111,18 @@ def _express() -> Iterator[int]:
 
 def _median(rounds: int, title: str, port: int, route: Route, folder: Path) -> float:
     script = folder / "route.lua"
-    numbers = {"SERVICES": SERVICES, "INSTANCES": INSTANCES, "CONNECTIONS": CONNECTIONS}
-    text = route.script
-    for name, value in numbers.items():
-        text = text.replace(name, str(value))
-    script.write_text(text)
+    script.write_text(lua(route.script))
     runs = [_wrk(port, script) for _ in range(rounds)]
     median = statistics.median(runs)
     print(f"{title:44} {median:9,.0f} requests/s   ({', '.join(f'{run:,.0f}' for run in runs)})", flush=True)
     return median
+
+
+def lua(script: str) -> str:
+    """With the numbers in it."""
+    for name, value in {"SERVICES": SERVICES, "INSTANCES": INSTANCES, "CONNECTIONS": CONNECTIONS}.items():
+        script = script.replace(name, str(value))
+    return script
 
 
 def _wrk(port: int, script: Path) -> float:

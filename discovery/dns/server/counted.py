@@ -9,7 +9,7 @@ from typing import Any
 from discovery.dns.message.query import Transport
 from discovery.dns.message.reason import Reason
 from discovery.dns.server.responder import Respond
-from discovery.dns.server.traffic import COLUMNS, TC, Exchange, Outcome, Traffic
+from discovery.dns.server.traffic import COLUMNS, TC, Outcome, Traffic
 
 
 def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[], float]) -> Respond:
@@ -18,16 +18,24 @@ def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[]
     `inner` says the outcome of a reply (`traffic.last`) in the very turn in which it makes it.
     """
     column = COLUMNS[transport]
+    left = 0  # queries until the next that is looked at
+
+    def wake() -> None:
+        nonlocal left
+        left = 0
+
+    traffic.wakes.append(wake)
 
     def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
         # A function inside another, and `count` written out: an object's attributes and a call would cost as much again.
+        nonlocal left
         reply = inner(packet, now, client, way)
         if isinstance(reply, bytes):
             outcome = traffic.last or traffic.of_octets(packet, reply)
             outcome.sent[column | reply[2] & TC] += 1
-            left = traffic.left = traffic.left - 1
+            left -= 1
             if left < 0:
-                show(outcome, packet, reply, now, client)
+                left = traffic.show((packet, reply, client, transport, outcome, clock() - now))
             return reply
         if reply is not None:
             return Later(reply, partial(count_later, packet, now, client))
@@ -41,13 +49,11 @@ def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[]
             count(traffic.last or traffic.of_octets(packet, reply), packet, reply, now, client)
 
     def count(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
+        nonlocal left
         outcome.sent[column if reply is None else column | reply[2] & TC] += 1
-        traffic.left -= 1
-        if traffic.left < 0:
-            show(outcome, packet, reply, now, client)
-
-    def show(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
-        traffic.show(Exchange(packet, reply, client, transport, outcome, clock() - now))
+        left -= 1
+        if left < 0:
+            left = traffic.show((packet, reply, client, transport, outcome, clock() - now))
 
     return respond
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from discovery.core.metric import Histogram, Metric, Readings, counter, gauge
 from discovery.dns.message.reason import Reason
@@ -72,7 +72,7 @@ def metrics(traffic: Traffic, shed: Callable[[], int], tcp_connections: Callable
     def kept() -> int:
         return sum(sum(outcome.sent) for outcome in traffic.outcomes if outcome.kept)
 
-    def by_transport(histograms: dict[str, Histogram]) -> Readings:
+    def by_transport(histograms: Mapping[str, Histogram]) -> Readings:
         return {(way,): each for way, each in histograms.items()}
 
     return [

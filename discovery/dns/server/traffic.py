@@ -7,7 +7,8 @@ are few and shared, so reading all the numbers is cheap, however many answers ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -66,32 +67,51 @@ class Exchange(NamedTuple):
     seconds: float
 
 
+# A sample: an Exchange as a plain tuple, which takes a fifth of the time to make.
+Taken = tuple[bytes, "bytes | None", str, str, Outcome, float]
 See = Callable[[Exchange], None]
+SeeSome = Callable[[Sequence[Taken]], None]
+
+# Samples that are looked at together: each thing that is done for all of them at once is cheaper than done for each.
+_TOGETHER = 256
 
 
 class Traffic:
-    """`wanted`: somebody reads these numbers, so queries are counted. `samples` see one exchange of SAMPLE, `watch`ers each.
+    """`wanted`: somebody reads these numbers, so queries are counted. `samples` see one exchange of SAMPLE, some together, `watch`ers
+    each.
 
-    `last`: the outcome of the reply that is being made. `left`: queries until the next that is looked at. `on_answer`: is told of each
+    `last`: the outcome of the reply that is being made. `wakes`: let the next query be looked at. `on_answer`: is told of each
     answer from the look-up, and never of kept ones.
     """
 
     def __init__(self, random: Random | None = None) -> None:
         self.wanted = False
-        self.samples: list[See] = []
+        self.samples: list[SeeSome] = []
         self.last: Outcome | None = None
-        self.left = 0
+        self.wakes: list[Callable[[], None]] = []
         self.on_answer: Callable[[Answer], None] | None = None
-        self.seconds = {transport: Histogram(SECONDS) for transport in TRANSPORTS}
-        self.octets = {transport: Histogram(OCTETS) for transport in TRANSPORTS}
+        self._seconds = {transport: Histogram(SECONDS) for transport in TRANSPORTS}
+        self._octets = {transport: Histogram(OCTETS) for transport in TRANSPORTS}
         self._random = random or Random()
         self._watchers: list[See] = []
+        self._taken: list[Taken] = []
         self._outcomes: dict[tuple[str, str, str, Reason, bool], Outcome] = {}
         self._zones: dict[Name, str] = {}
 
     @property
     def outcomes(self) -> Iterable[Outcome]:
         return self._outcomes.values()
+
+    @property
+    def seconds(self) -> Mapping[str, Histogram]:
+        """By transport."""
+        self.hand_over()
+        return self._seconds
+
+    @property
+    def octets(self) -> Mapping[str, Histogram]:
+        self.hand_over()
+        return self._octets
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -146,31 +166,43 @@ class Traffic:
     def watch(self, see: See) -> None:
         """From the next query on."""
         self._watchers.append(see)
-        self.left = 0
+        for wake in self.wakes:
+            wake()
 
     def unwatch(self, see: See) -> None:
         self._watchers.remove(see)
 
-    def show(self, exchange: Exchange) -> None:
-        """To whom it concerns; called when `left` has run out."""
+    def show(self, taken: Taken) -> int:
+        """To whom it concerns. So many queries may pass until the next that is shown."""
+        left = 0
         if self._watchers:
-            self.left = 0
-            self._tell(self._watchers, exchange)
+            exchange = Exchange(*taken)
+            for see in list(self._watchers):
+                self._guarded(partial(see, exchange))
             if self._random.random() >= 1 / SAMPLE:
-                return
+                return left
         else:  # drawn anew: clients that ask in turns must not all be looked at, or never
-            self.left = self._random.randrange(2 * SAMPLE - 1)
-        self.seconds[exchange.transport].observe(exchange.seconds)
-        if exchange.reply is not None:
-            self.octets[exchange.transport].observe(len(exchange.reply))
-        self._tell(self.samples, exchange)
+            left = int(self._random.random() * (2 * SAMPLE - 1))
+        self._taken.append(taken)
+        if len(self._taken) >= _TOGETHER:
+            self.hand_over()
+        return left
 
-    def _tell(self, whom: Iterable[See], exchange: Exchange) -> None:
-        for see in list(whom):
-            try:
-                see(exchange)
-            except Exception:  # whoever looks must not keep a client from its answer
-                _log.exception("a query could not be looked at", extra=fields("traffic.failed"))
+    def hand_over(self) -> None:
+        """The samples so far; called also by whoever reads what came of them."""
+        taken, self._taken = self._taken, []
+        for _, reply, _, transport, _, seconds in taken:
+            self._seconds[transport].observe(seconds)
+            if reply is not None:
+                self._octets[transport].observe(len(reply))
+        for see in self.samples if taken else ():
+            self._guarded(partial(see, taken))
+
+    def _guarded(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception:  # whoever looks must not keep a client from its answer
+            _log.exception("a query could not be looked at", extra=fields("traffic.failed"))
 
 
 _BY_RCODE: dict[int, Reason] = {

@@ -28,7 +28,6 @@ SAMPLE = 16
 MAX_FOLLOWED = 64
 SECONDS = 60.0
 _BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_REGISTER = (("POST", "/register"), ("PUT", "/instances"))
 _RESOLVE = "/resolve/"
 
 
@@ -51,7 +50,6 @@ class FirstAnswers:
         self, dns: DnsTraffic, http: HttpTraffic, clock: Callable[[], float], random: Random | None = None
     ) -> None:
         self._dns = dns
-        self._http = http
         self._clock = clock
         self._random = random or Random()
         self._left = 0
@@ -62,6 +60,10 @@ class FirstAnswers:
             "From a 201 to the first answer with that instance.",
             self._seconds,
         )
+
+        http.follow("POST", "/register", "201", self._see_registration)
+        http.follow("PUT", "/instances", "201", self._see_registration)
+        http.follow("GET", "/resolve/{name}", "200", self._see_resolve)
 
     def follow_commit(self, commit: Commit) -> None:
         for event in commit.events:
@@ -83,25 +85,23 @@ class FirstAnswers:
         if followed.key.service in self._followed or len(self._followed) >= MAX_FOLLOWED:
             return
         if not self._followed:
-            self._http.watch(self._see)
             self._dns.on_answer = self._see_answer
         self._followed[followed.key.service] = followed
 
     def _drop(self, service: str) -> None:
         del self._followed[service]
         if not self._followed:
-            self._http.unwatch(self._see)
             self._dns.on_answer = None
 
-    def _see(self, request: Request, address: str, seconds: float) -> None:
-        path = request.path
-        if request.status == 201 and (request.method, path) in _REGISTER:
-            followed = self._registered_in(request.body)
-            if followed is not None and followed.acknowledged is None:
-                followed.acknowledged = self._clock()
-                self._note(followed)
-        elif request.status == 200 and path.startswith(_RESOLVE) and path == request.target:
-            followed = self._followed.get(fold(path[len(_RESOLVE) :]))
+    def _see_registration(self, request: Request, address: str, seconds: float) -> None:
+        followed = self._registered_in(request.body) if self._followed else None
+        if followed is not None and followed.acknowledged is None:
+            followed.acknowledged = self._clock()
+            self._note(followed)
+
+    def _see_resolve(self, request: Request, address: str, seconds: float) -> None:
+        if self._followed and request.path == request.target:  # with a filter it may not be in the answer
+            followed = self._followed.get(fold(request.path[len(_RESOLVE) :]))
             if followed is not None:
                 self._answered(followed)
 

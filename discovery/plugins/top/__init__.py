@@ -6,7 +6,8 @@ One query and request of 16 is looked at, and counts for 16; changes of services
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.dns.message import names
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
-from discovery.dns.server.traffic import Exchange
+from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.top.sketch import Heavy, Window
 from discovery.rest.api.answers import Answer, stamped
@@ -32,6 +33,8 @@ MOST = 256
 _MINUTE = 60.0
 
 _NXDOMAIN = "NXDOMAIN"
+# The rcodes of queries whose question was not read.
+_UNREAD = ("none", "FORMERR", "NOTIMP")
 
 
 class Top(Plugin):
@@ -41,6 +44,7 @@ class Top(Plugin):
         self._clock = clock
         self._times = times
         self._has_tokens: Callable[[], bool] = lambda: False
+        self._hand_over: Callable[[], None] = lambda: None
         self._clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
         self._http_clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
         self._names = Window[bytes](MOST, MAX_MINUTES, _MINUTE)  # as on the wire, in lower case
@@ -50,21 +54,24 @@ class Top(Plugin):
     def install(self, seams: Seams) -> None:
         self._has_tokens = lambda: bool(seams.authorize)
         seams.dns_traffic.wanted = seams.http_traffic.wanted = True
-        seams.dns_traffic.samples.append(self.see_query)
+        self._hand_over = seams.dns_traffic.hand_over
+        seams.dns_traffic.samples.append(self.see_queries)
         seams.http_traffic.samples.append(self.see_request)
         seams.followers.append(self.follow_commit)
         seams.routes.append(web.get("/top", self.show))
 
-    def see_query(self, exchange: Exchange) -> None:
+    def see_queries(self, taken: Sequence[Taken]) -> None:
         now = self._clock()
-        self._clients.add(client_prefix(exchange.client), DNS_SAMPLE, now)
-        packet = exchange.packet
-        end = packet.find(0, 12) + 1
-        name = packet[12:end].lower()
-        if end and exchange.outcome.rcode not in ("none", "FORMERR", "NOTIMP"):
-            self._names.add(name, DNS_SAMPLE, now)
-            if exchange.outcome.rcode == _NXDOMAIN:
-                self._missing.add(name, DNS_SAMPLE, now)
+        for client, number in Counter([client for _, _, client, *_ in taken]).items():
+            self._clients.add(client_prefix(client), number * DNS_SAMPLE, now)
+        asked = Counter([(packet[12 : packet.find(0, 12) + 1], outcome.rcode) for packet, _, _, _, outcome, _ in taken])
+        for (spelt, rcode), number in asked.items():
+            if not spelt or rcode in _UNREAD:
+                continue
+            name = spelt.lower()
+            self._names.add(name, number * DNS_SAMPLE, now)
+            if rcode == _NXDOMAIN:
+                self._missing.add(name, number * DNS_SAMPLE, now)
 
     def see_request(self, request: Request, address: str, seconds: float) -> None:
         self._http_clients.add(client_prefix(address), HTTP_SAMPLE, self._clock())
@@ -81,6 +88,7 @@ class Top(Plugin):
         require_operator(sent(request), self._has_tokens())
         limit = _whole(request, "limit", USUAL_LIMIT, MAX_LIMIT)
         minutes = _whole(request, "minutes", MAX_MINUTES, MAX_MINUTES)
+        self._hand_over()
         now = self._clock()
 
         def top(window: Window[Any], what: str, number: str, shown: Callable[[Any], str]) -> list[dict[str, object]]:

@@ -33,14 +33,15 @@ See = Callable[[Request, str, float], None]
 
 
 class _Count:
-    __slots__ = ("method", "number", "route", "seconds", "status")
+    __slots__ = ("method", "number", "route", "seconds", "see", "status")
 
-    def __init__(self, route: str, method: str, status: str, seconds: Histogram) -> None:
+    def __init__(self, route: str, method: str, status: str, seconds: Histogram, see: See | None) -> None:
         self.route = route
         self.method = method
         self.status = status
         self.seconds = seconds
         self.number = 0
+        self.see = see
 
 
 class Traffic:
@@ -55,6 +56,7 @@ class Traffic:
         self._left = 0
         self._known: dict[tuple[str, str, int], _Count] = {}  # by path, of plain routes, or route
         self._counts: dict[tuple[str, str, str], _Count] = {}
+        self._followed: dict[tuple[str, str, str], See] = {}
         self._seconds: dict[tuple[str, ...], Histogram] = {}
         self._plain: frozenset[str] = frozenset()
         self._patterns = re.compile("(?!)")
@@ -83,6 +85,8 @@ class Traffic:
         histogram = count.seconds
         histogram.counts[bisect_left(SECONDS, seconds)] += 1  # as `observe`, without a call
         histogram.sum += seconds
+        if count.see is not None:
+            self._tell((count.see,), request, address, seconds)
         self._left -= 1
         if self._left < 0:
             self._show(request, address, seconds)
@@ -95,12 +99,16 @@ class Traffic:
         count = self._counts.get(key)
         if count is None:
             seconds = self._seconds.setdefault((route, method), Histogram(SECONDS))
-            count = self._counts[key] = _Count(*key, seconds)
+            count = self._counts[key] = _Count(*key, seconds, self._followed.get(key))
         if method != OTHER:
             self._known[route, method, request.status] = count
         return count
 
     # -- who looks closer
+
+    def follow(self, method: str, route: str, status: str, see: See) -> None:
+        """`see` is shown each request of this kind, and those of other kinds cost nothing. Before the first request."""
+        self._followed[route, method, status] = see
 
     def watch(self, see: See) -> None:
         """From the next request on."""
@@ -117,7 +125,7 @@ class Traffic:
             if self._random.random() >= 1 / SAMPLE:
                 return
         else:
-            self._left = self._random.randrange(2 * SAMPLE - 1)
+            self._left = int(self._random.random() * (2 * SAMPLE - 1))
         self._tell(self.samples, request, address, seconds)
 
     def _tell(self, whom: Iterable[See], request: Request, address: str, seconds: float) -> None:

@@ -21,7 +21,7 @@ from discovery.dns.server.limited import Limited
 from discovery.dns.server.numbers import metrics
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.responder import Respond, Responder
-from discovery.dns.server.traffic import MAX_ZONES, SAMPLE, Exchange, Traffic
+from discovery.dns.server.traffic import MAX_ZONES, SAMPLE, Exchange, Taken, Traffic
 from tests.dns.world import World, make_query
 from tests.stories.standards.hostile import packets
 
@@ -255,26 +255,29 @@ def test_a_reply_of_several_messages_counts_as_streamed() -> None:
 
 
 def test_one_query_of_sixteen_is_shown_on_average_and_measured() -> None:
-    it, seen = world(), list[Exchange]()
-    it.traffic.samples.append(seen.append)
+    it, seen = world(), list[Taken]()
+    it.traffic.samples.append(seen.extend)
     of = counting(it)
     for _ in range(100 * SAMPLE):
         of(make_query("api.svc.local").to_wire(), 0.0, CLIENT, UDP)
+    it.traffic.hand_over()
     assert 80 < len(seen) < 120
     assert sum(it.traffic.seconds["udp"].counts) == sum(it.traffic.octets["udp"].counts) == len(seen)
-    assert {each.seconds for each in seen} == {0.5}
+    assert {seconds for *_, seconds in seen} == {0.5}
 
 
 def test_a_watcher_sees_each_query_from_the_next_on_and_the_samples_stay_samples() -> None:
-    it, watched, sampled = world(), list[Exchange](), list[Exchange]()
+    it, watched, sampled = world(), list[Exchange](), list[Taken]()
     of = counting(it)
-    it.traffic.samples.append(sampled.append)
+    it.traffic.samples.append(sampled.extend)
     of(make_query("api.svc.local").to_wire(), 0.0, CLIENT, UDP)
     it.traffic.watch(watched.append)
+    it.traffic.hand_over()
     before = len(sampled)
     for _ in range(320):
         of(make_query("api.svc.local").to_wire(), 0.0, CLIENT, UDP)
     it.traffic.unwatch(watched.append)
+    it.traffic.hand_over()
     assert len(watched) == 320
     assert 5 < len(sampled) - before < 50
     for _ in range(320):

@@ -1,0 +1,114 @@
+"""What it costs to count: queries and heartbeats a second with the plugins `metrics`, `top` and `log`, and without them, in one run.
+
+Both servers are there all the time and are measured in turns, so that a busy moment of the machine meets both; the ratios are medians of
+the rounds' own. Beside the rate stands what one query or request takes of the server's processor time: on a busy machine that is the
+better ratio. Without the plugins nothing is counted, and nobody stands in front of the responder.
+
+python -m tests.benchmarks.metrics [rounds]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks import dnsperf, http_throughput, report, rivals, wrk
+from tests.benchmarks.dns_throughput import processor_seconds
+from tests.benchmarks.fleet import fleet, register
+from tests.benchmarks.http_throughput import INSTANCES, SERVICES
+from tests.benchmarks.isolation import enter
+from tests.stories.process import ROOT, Discovery, running_command
+
+# Of the rate, and of the processor time.
+AT_LEAST = 0.95
+SECONDS = 3
+_WITHOUT = """
+from discovery import app, cli
+from discovery.plugins import log, metrics, top
+app.PLUGINS = tuple(make for make in app.PLUGINS if make not in (log.make, metrics.make, top.make))
+raise SystemExit(cli.main(["serve"]))
+"""
+_WITH = "from discovery import cli; raise SystemExit(cli.main(['serve']))"
+
+
+class Figure(NamedTuple):
+    rate: float
+    micros: float
+
+
+def main() -> None:
+    enter()
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    report.machine()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        servers = {title: stack.enter_context(_server(code)) for title, code in (("on", _WITH), ("off", _WITHOUT))}
+        for server in servers.values():
+            register(server.port, fleet(SERVICES, INSTANCES))
+        for title, run in _lines(Path(name)).items():
+            figures: dict[str, list[Figure]] = {which: [] for which in servers}
+            for number in range(rounds):
+                for which, server in list(servers.items())[:: 1 if number % 2 else -1]:
+                    figures[which].append(_figure(server, run))
+            _tell(title, figures)
+
+
+def _server(code: str) -> AbstractContextManager[Discovery]:
+    command = ["taskset", "-c", rivals.SERVER_CORE, sys.executable, "-c", code]
+    settings: dict[str, str | int | float] = {
+        "LOG_LEVEL": "error",
+        "REGISTERS_PER_SECOND": 0,
+        "MAX_INSTANCES_PER_SERVICE": 100,
+    }
+    return running_command(command, ROOT, settings)
+
+
+def _lines(folder: Path) -> dict[str, Callable[[Discovery], dnsperf.Run | wrk.Run]]:
+    """One run of each kind of load."""
+    names = [f"s{number}.svc.local" for number in range(SERVICES)]
+    files = {
+        "DNS, A and SRV, kept answers": [(name, rtype) for name in names for rtype in ("A", "SRV")],
+        "DNS, names that do not exist": [(f"no-{name}", "A") for name in names],
+    }
+    made = {
+        title: dnsperf.messages(folder / str(number), each, options=dnsperf.no_options)
+        for number, (title, each) in enumerate(files.items())
+    }
+    script = http_throughput.lua(http_throughput.HEARTBEAT)
+    return {
+        **{title: partial(_queries, file) for title, file in made.items()},
+        "HTTP, POST /heartbeat": lambda server: wrk.wrk(server.port, script, http_throughput.CONNECTIONS, SECONDS),
+    }
+
+
+def _queries(file: Path, server: Discovery) -> dnsperf.Run:
+    return dnsperf.run(server.dns_port, file, seconds=SECONDS)
+
+
+def _figure(server: Discovery, run: Callable[[Discovery], dnsperf.Run | wrk.Run]) -> Figure:
+    before = processor_seconds(server.process.pid)
+    one = run(server)
+    seconds = processor_seconds(server.process.pid) - before
+    if isinstance(one, dnsperf.Run):
+        return Figure(one.qps, seconds / one.sent * 1e6)
+    return Figure(one.a_second, seconds / one.requests * 1e6)
+
+
+def _tell(title: str, figures: dict[str, list[Figure]]) -> None:
+    pairs = list(zip(figures["on"], figures["off"], strict=True))
+    for which, found in figures.items():
+        rate, micros = (statistics.median(each[number] for each in found) for number in (0, 1))
+        report.fact(f"{title}, {which}", rate, "/s", f"{micros:.2f} µs each")
+    report.at_least(f"{title}: rate, on of off", statistics.median(on.rate / off.rate for on, off in pairs), AT_LEAST)
+    report.at_least(
+        f"{title}: processor time, off of on", statistics.median(off.micros / on.micros for on, off in pairs), AT_LEAST
+    )
+
+
+if __name__ == "__main__":
+    main()
