@@ -106,7 +106,7 @@ class Server:
             self._more_stats,
         )
 
-        self._seams.metrics.extend([*self._names.metrics(), *self._web.metrics()])
+        self._seams.metrics.extend([*self._engine.metrics(), *self._names.metrics(), *self._web.metrics()])
         paused = "Seconds for which the process stood still."
         self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
         if self._tls is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
+from discovery.core.metric import Metric
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
 from discovery.store.transaction import Authorize
@@ -49,6 +50,9 @@ class Engine(Protocol):
 
     def stats(self) -> Mapping[str, Any]:
         """What it adds to GET /stats, each under a name of its own, as plain JSON."""
+
+    def metrics(self) -> Sequence[Metric]:
+        """Its numbers for whoever shows them. Asked for once, before `open`."""
 
     async def close(self) -> None:
         """Flushes; no submit follows."""

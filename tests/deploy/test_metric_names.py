@@ -14,6 +14,7 @@ import yaml
 
 from discovery.plugins.auth.tokens import digest
 from tests.deploy.rules import ALERTS, DEPLOY
+from tests.stories.cluster.nodes import etcd_of, metrics, node
 from tests.stories.process import until
 from tests.stories.standards.secure import Secure, running_secure
 from tests.stories.transfer import keys
@@ -59,14 +60,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[All]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def there(server: All, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """All metrics that there are: those of the server, and those of one whose engine is etcd."""
+    with etcd_of(tmp_path_factory.mktemp("etcd")) as etcd, node(etcd) as other:
+        page = server.metrics() + metrics(other)
+    return set(re.findall(r"^# TYPE (\S+)", page, re.M))
+
+
 def base(name: str, names: set[str]) -> str:
     """Of a histogram's parts."""
     stem = re.sub(r"_(bucket|count|sum)$", "", name)
     return stem if stem in names else name
 
 
-def test_every_metric_that_is_asked_for_is_there(server: All) -> None:
-    there = set(re.findall(r"^# TYPE (\S+)", server.metrics(), re.M))
+def test_every_metric_that_is_asked_for_is_there(there: set[str]) -> None:
     dashboard = json.loads((DEPLOY / "grafana.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     asked += [rule["expr"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
@@ -75,8 +83,7 @@ def test_every_metric_that_is_asked_for_is_there(server: All) -> None:
     assert {base(name, there) for name in names} - there == set()
 
 
-def test_the_page_of_the_metrics_has_those_of_every_feature(server: All) -> None:
-    there = set(re.findall(r"^# TYPE (\S+)", server.metrics(), re.M))
+def test_the_page_of_the_metrics_has_those_of_every_feature(there: set[str]) -> None:
     listed = {
         name
         for row in re.findall(r"^\| (`(?:discovery|process)_[^|]*) \|", README, re.M)

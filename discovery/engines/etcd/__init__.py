@@ -21,6 +21,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
+from discovery.core.metric import Metric
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.conf import Conf
@@ -28,6 +29,7 @@ from discovery.engines.etcd.gateway import Change, Etcd, EtcdAway, EtcdError, cr
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
+from discovery.engines.etcd.numbers import metrics_of
 from discovery.engines.etcd.peers import FLUSHES, Peers
 from discovery.engines.etcd.settings import EtcdSettings, endpoints_of
 from discovery.engines.etcd.writes import Writes
@@ -182,6 +184,12 @@ class EtcdEngine:
             return f"etcd takes no writes: {self._writes.storage}"
         return None if self._fresh else _NO_NEWS
 
+    def metrics(self) -> Sequence[Metric]:
+        return metrics_of(
+            self._registry, self._mirror, self._writes, self._leadership, self._peers,
+            lambda: self.not_ready() is None, lambda: self._lag,
+        )  # fmt: skip
+
     def stats(self) -> Mapping[str, Any]:
         now = self._clock()
         return {
@@ -194,7 +202,7 @@ class EtcdEngine:
                 "leads": self.leads,
                 "revision": self._mirror.revision,
                 "fresh": self._fresh,
-                "lagSeconds": round(min(now - self._echoed_at, 1e6), 1),
+                "lagSeconds": round(self._lag, 1),
                 "conflicts": self._writes.conflicts,
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.skipped,
@@ -207,7 +215,12 @@ class EtcdEngine:
     @property
     def _fresh(self) -> bool:
         """This node's own latest batch has come back."""
-        return self._clock() - self._echoed_at < FLUSHES * self.conf.flush
+        return self._lag < FLUSHES * self.conf.flush
+
+    @property
+    def _lag(self) -> float:
+        """Seconds since that batch; a million when there was none."""
+        return min(self._clock() - self._echoed_at, 1e6)
 
     def _authorize(self, owner: str | None, by: Caller) -> None:
         for authorize in self._seams.authorize:

@@ -69,6 +69,11 @@ class Peers:
         peer.hearing.silent = silent
         return changed
 
+    @property
+    def hearings(self) -> list[Hearing]:
+        """One for each node that is waited for."""
+        return [peer.hearing for peer in self._peers.values()]
+
     def shown(self, now: float) -> list[dict[str, object]]:
         """For /stats."""
         return [

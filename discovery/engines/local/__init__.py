@@ -5,12 +5,13 @@ beside this file.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
+from discovery.core.metric import Metric
 from discovery.store.engine import WriteSeams
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
@@ -85,6 +86,9 @@ class LocalEngine:
 
     def stats(self) -> Mapping[str, Any]:
         return {}
+
+    def metrics(self) -> Sequence[Metric]:
+        return ()
 
     async def close(self) -> None:
         """The keepers are closed by their plugins."""

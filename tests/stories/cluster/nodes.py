@@ -1,0 +1,109 @@
+"""A real etcd and `discovery serve` processes on it; and one reading of each that several stories compare."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.engines.etcd.cluster import EtcdCluster
+from tests.programs import program
+from tests.stories.process import LIMIT, Discovery, environment, running, until
+
+# Seconds.
+TTL, FLUSH = 3, 0.5
+SETTINGS = {
+    "HEARTBEAT_TIMEOUT_SECONDS": TTL,
+    "ETCD_FLUSH_SECONDS": FLUSH,
+    "CLEANUP_INTERVAL_SECONDS": 1,
+    "MAX_INSTANCES_PER_SERVICE": 50,
+}
+
+
+@contextmanager
+def etcd_of(folder: Path, size: int = 1, *more: str) -> Iterator[EtcdCluster]:
+    """`more`: arguments of etcd's own. It answers."""
+    cluster = EtcdCluster(folder, size)
+    try:
+        asyncio.run(cluster.start(*more))
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+def url_of(endpoints: Sequence[str]) -> str:
+    """For ENGINE_URL, of `http://HOST:PORT`."""
+    return "etcd://" + ",".join(endpoint.removeprefix("http://") for endpoint in endpoints)
+
+
+@contextmanager
+def node(etcd: EtcdCluster, **settings: Any) -> Iterator[Discovery]:
+    with running(**SETTINGS | {"ENGINE_URL": url_of(etcd.urls)} | settings) as server:
+        yield server
+
+
+@contextmanager
+def nodes(etcd: EtcdCluster, count: int, **settings: Any) -> Iterator[list[Discovery]]:
+    """Named a, b, c, …; one of them leads, and each hears the others."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(node(etcd, NODE_NAME=name, **settings)) for name in "abcdefgh"[:count]]
+        until(lambda: all(len(engine(one)["nodes"]) == count - 1 and engine(one)["leader"] for one in found))
+        yield found
+
+
+def engine(server: Discovery) -> Any:
+    """What /stats says of it."""
+    return server.request("GET", "/stats").body["engine"]
+
+
+def ready(server: Discovery) -> bool:
+    return server.request("GET", "/ready").status == 200
+
+
+def serial(server: Discovery) -> int:
+    return int(server.ask("svc.local", "SOA").answer[0][0].serial)
+
+
+def addresses(server: Discovery, service: str) -> set[str]:
+    """Over DNS."""
+    return {rdata.to_text() for rrset in server.ask(f"{service}.svc.local").answer for rdata in rrset}
+
+
+def index(server: Discovery) -> int:
+    """The registry's."""
+    return int(server.request("GET", "/services").headers["X-Registry-Index"])
+
+
+def metrics(server: Discovery) -> str:
+    """The page of /metrics."""
+    with urllib.request.urlopen(f"{server.http}/metrics", timeout=LIMIT) as reply:
+        return str(reply.read().decode())
+
+
+def metric(server: Discovery, series: str) -> float:
+    """As the page spells it, with its labels."""
+    [value] = re.findall(rf"^{re.escape(series)} (\S+)$", metrics(server), re.M)
+    return float(value)
+
+
+def starts_and_fails(**settings: Any) -> tuple[int, str]:
+    """The exit status of a server that cannot start, and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "discovery"], env=environment(**SETTINGS | settings), capture_output=True, text=True,
+        timeout=LIMIT, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def etcdctl(etcd: EtcdCluster, *arguments: str) -> str:
+    done = subprocess.run(
+        [program("etcdctl"), f"--endpoints={etcd.urls[0]}", *arguments], capture_output=True, text=True, timeout=LIMIT,
+        check=True,
+    )  # fmt: skip
+    return done.stdout

@@ -1,0 +1,88 @@
+"""Three nodes: what one of them takes, all answer, with one index and one serial; and one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stories.cluster.crowd import beating
+from tests.stories.cluster.nodes import FLUSH, TTL, addresses, engine, etcd_of, index, metric, nodes, serial
+from tests.stories.dig import dig
+from tests.stories.process import LIMIT, Discovery, until
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Discovery]]:
+    with etcd_of(tmp_path_factory.mktemp("etcd"), 3) as etcd, nodes(etcd, 3) as found:
+        yield found
+
+
+def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]) -> None:
+    for number, node in enumerate(three):
+        ip = f"10.0.{number}.1"
+        node.register("web", ip, 80, metadata={"by": str(number)})
+        other = three[number - 1]
+        until(lambda other=other, ip=ip: ip in dig(other, "web.svc.local", "A").rdata)  # type: ignore[misc]
+    [srv] = [one for one in dig(three[1], "web.svc.local", "SRV").rdata if "10-0-2-1" in one]
+    assert srv == "10 100 80 ip-10-0-2-1-p80.web.svc.local."
+    three[1].request("DELETE", "/services/web/instances?ip=10.0.2.1&port=80")
+    until(lambda: all("10.0.2.1" not in dig(node, "web.svc.local", "A").rdata for node in three))
+
+
+def test_indexes_and_serials_are_the_same_on_all_nodes_and_each_reply_has_one_that_holds_everywhere(
+    three: list[Discovery],
+) -> None:
+    last = 0
+    for number in range(12):
+        said = three[number % 3].register("many", f"10.1.0.{number + 1}", 80)
+        assert said["index"] > last, "a later write has a higher index, at whatever node"
+        last = said["index"]
+    three[0].request("PUT", "/services/many/maintenance", {"reason": "a story", "seconds": 60})
+    until(lambda: len({index(node) for node in three}) == 1)
+    assert {index(node) for node in three} == {serial(node) for node in three}
+    assert index(three[0]) >= last
+
+
+def test_who_waits_at_one_node_is_told_of_a_change_at_another(three: list[Discovery]) -> None:
+    three[2].register("waited-for", "10.2.0.1", 80)
+    known = three[2].register("waited-for", "10.2.0.2", 80)["index"]
+    until(lambda: index(three[0]) >= known)
+    three[1].register("waited-for", "10.2.0.3", 80)
+    url = f"{three[0].http}/resolve/waited-for?index={known}&wait=10s"
+    with urllib.request.urlopen(url, timeout=LIMIT) as reply:
+        found: Any = json.loads(reply.read())
+    assert {each["ip"] for each in found["instances"]} >= {"10.2.0.3"}
+
+
+def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Path) -> None:
+    ips = [f"10.3.0.{number + 1}" for number in range(8)]
+    with etcd_of(tmp_path) as etcd, nodes(etcd, 3) as three, beating("web", ips, three) as crowd:
+        until(lambda: all(addresses(node, "web") == set(ips) for node in three))
+        until(lambda: engine(three[1])["leader"])
+        time.sleep(2 * FLUSH)  # until all were heard through the first
+        killed, left = three[0], three[1:]
+        crowd.at = []  # it takes them two seconds to notice
+        assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+        killed_at = time.monotonic()
+        held = 0.0
+        while time.monotonic() < killed_at + TTL + 2 * FLUSH + 1.5:
+            if not crowd.at and time.monotonic() > killed_at + 2:
+                crowd.at = left
+            for node in left:
+                assert dig(node, "web.svc.local", "A").rdata == set(ips), node.log[-3:]
+                held = max(held, metric(node, "discovery_engine_held_instances"))
+        assert not crowd.forgotten
+        assert held == len(ips), "in doubt while nobody knew whether their node heard them"
+        for node in left:
+            assert metric(node, 'discovery_engine_other_nodes{state="silent"}') == 1
+            assert metric(node, "discovery_engine_held_instances") == 0, "they are heard elsewhere now"
+        assert sum(metric(node, "discovery_engine_leads") for node in left) == 1
+        left[1].register("web", "10.3.1.1")
+        until(lambda: "10.3.1.1" in dig(left[0], "web.svc.local", "A").rdata)
