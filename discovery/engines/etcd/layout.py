@@ -105,7 +105,8 @@ def _written(decision: Decision) -> Json:
         if isinstance(event, InstanceEvent):
             shown["before"] = None
             shown["id"] = event.instance.id
-    more = {"settled": decision.settled, "halfHeld": decision.half_held, "services": decision.services}
+    settled = [[*scope] for scope in decision.settled]  # orjson takes no NamedTuple
+    more = {"settled": settled, "halfHeld": decision.half_held, "services": decision.services}
     return {name: value for name, value in more.items() if value} | found
 
 

@@ -143,6 +143,10 @@ class Writes:
         except TimeoutError:
             away = EngineAway("etcd does not tell this node what happens there")
             self._fail_all([*(each.waiting for each in decided), *unsure], away)
+        except BaseException as error:  # a defect, or this node ends: nobody waits for ever
+            for waiting in (*(each.waiting for each in decided), *unsure):
+                _break(waiting, error)
+            raise
         else:
             self.storage = None
             for waiting in unsure:
@@ -171,6 +175,9 @@ class Writes:
                     self._fail(waiting, error)
                 else:
                     unsure.append(waiting)
+                continue
+            except Exception as error:  # a defect of that write alone
+                _break(waiting, error)
                 continue
             if not found.txn.events:
                 if waiting.fresh or not waiting.write.lasts:
@@ -240,6 +247,8 @@ class Writes:
         registry, now = self._registry, self._clock()
         for entry in each.txn.beats:
             entry.lease.renew(now)
+        if not each.txn.events:  # else they came with the events
+            registry.note(each.txn.settled, each.txn.half_held)
         registry.accepted[each.waiting.write.action] += 1
         if not each.waiting.done.done():
             each.waiting.done.set_result(each.result)
@@ -254,6 +263,11 @@ class Writes:
         for refused in self._seams.refused:
             refused(waiting.write, waiting.by, error)
         waiting.done.set_exception(error)
+
+
+def _break(waiting: _Waiting, error: BaseException) -> None:
+    if not waiting.done.done():
+        waiting.done.set_exception(error if isinstance(error, Exception) else EngineAway("this node ends"))
 
 
 def _service_of(event: Any) -> str:

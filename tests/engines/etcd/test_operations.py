@@ -1,0 +1,87 @@
+"""Every kind of write goes through etcd and arrives at the other node; one that a defect fails is answered, and the next ones go on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from discovery.core.instance import Key
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.writes import Writes
+from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
+from discovery.store.registration import DeregisterMany
+from discovery.store.transaction import Transaction
+from discovery.store.write import Write
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+
+
+async def settled(node: Node, write: Write[bool], scope: Scope) -> None:
+    done = await node.submit(write)
+    while not done:
+        done = await node.submit(Settle(scope))
+
+
+@pytest.mark.parametrize("size", [3, 120])
+async def test_a_maintenance_window_of_a_service_holds_on_all_nodes_and_ends_on_all(
+    etcd: EtcdCluster, size: int
+) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0, limit=200) as (near, far):
+        for number in range(size):
+            await near.register("web", f"10.0.0.{number + 1}")
+        scope = Scope("web")
+        window = Window.of("a test", None, 60, near.wall())
+        await settled(near, Maintain(scope, window), scope)
+        await until(lambda: {entry.status for entry in far.registry} == {Status.MAINTENANCE})
+        assert far.registry.windows.get(scope) == near.registry.windows.get(scope) == window
+        await until(lambda: not near.registry.unsettled and not far.registry.unsettled)
+        await settled(far, EndMaintenance(scope, "over"), scope)
+        await until(lambda: {entry.status for entry in near.registry} == {Status.HEALTHY})
+        await until(lambda: near.registry.index == far.registry.index)
+        assert near.state == far.state
+        assert not near.registry.windows
+
+
+async def test_drains_and_the_removal_of_a_whole_service_arrive(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0, limit=200) as (near, far):
+        instances = [await near.register("web", f"10.0.0.{number + 1}") for number in range(90)]
+        key = instances[0].spec.key
+        await near.submit(Drain(key, True, "a test"))
+        await until(lambda: len(far.served("web")) == 89)
+        await far.submit(Drain(key, False, "a test"))
+        await until(lambda: len(near.served("web")) == 90)
+        keys = tuple(Key("web", instance.spec.key.ip, 3000) for instance in instances)
+        gone = await near.submit(DeregisterMany(keys, "a test", "web"))
+        assert len(gone) == 90
+        await until(lambda: not far.state and not near.state)
+
+
+@dataclass(frozen=True)
+class Broken(Write[None]):
+    action = "broken"
+
+    def decide(self, txn: Transaction) -> None:
+        raise RuntimeError("a defect")
+
+
+async def test_a_write_that_a_defect_fails_is_answered_and_the_next_ones_go_on(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        with pytest.raises(RuntimeError):
+            await node.submit(Broken())
+        await node.register("web", "10.0.0.1")
+
+        async def fails(self: Etcd, *asked: Any) -> None:
+            raise RuntimeError("a defect on the way to etcd")
+
+        with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+            patched.setattr(Writes, "_commit", fails)
+            with pytest.raises(RuntimeError):
+                await node.register("web", "10.0.0.2")
+        await node.register("web", "10.0.0.3")
+        assert node.served("web") == {"10.0.0.1", "10.0.0.3"}
