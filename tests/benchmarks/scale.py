@@ -76,11 +76,11 @@ def main() -> None:
 def _memory(server: Discovery, held: float) -> None:
     register(server.port, fleet(1, 1))  # what the first request brings into memory is not the table's
     server.ask("s0.svc.local")
-    before = _resident(server)
+    before = resident(server)
     register(server.port, fleet(SERVICES, INSTANCES // 2))
     rest = "the other half is registered"
     _during(rest, server, lambda: register(server.port, fleet(SERVICES, INSTANCES)), held, asked=FEW)
-    memory = (_resident(server) - before) / (SERVICES * INSTANCES)
+    memory = (resident(server) - before) / (SERVICES * INSTANCES)
     report.at_most("memory for each instance", memory, MEMORY_KIB, "KiB")
 
 
@@ -134,7 +134,7 @@ def _until_removed(server: Discovery) -> None:
         time.sleep(0.2)
 
 
-def _resident(server: Discovery) -> int:
+def resident(server: Discovery) -> int:
     """KiB."""
     text = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))

@@ -36,7 +36,8 @@ def node_running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]
 
 
 def _command(script: str, *arguments: str) -> list[str]:
-    if not (FOLDER / "node_modules" / "axios").is_dir():
+    packages = json.loads((FOLDER / "package.json").read_text())["dependencies"]
+    if not all((FOLDER / "node_modules" / package).is_dir() for package in packages):
         install = [program("npm"), "install", "--prefix", str(FOLDER), "--no-package-lock", "--no-audit", "--no-fund"]
         subprocess.run(install, check=True, capture_output=True, timeout=100)
     return [program("node"), str(FOLDER / script), *arguments]
