@@ -14,9 +14,9 @@ from typing import NamedTuple
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from discovery import __version__
+from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.logs import escaped
 from discovery.core.errors import DiscoveryError
-from discovery.system.env import SettingsError
 
 
 class Command(NamedTuple):
@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "explain", "discovery.cli.explain:explain", "show why each instance is in the answers or not, now or before"
         ),
+        Command("watch", "discovery.cli.watch:watch", "show services, or one service, as they are and as they change"),
+        Command("events", "discovery.cli.events:events", "print each change as it happens"),
+        Command("wait", "discovery.cli.wait:wait", "wait until a service has so many healthy instances"),
+        Command("top", "discovery.cli.top:top", "show who asks most, for what, and for what that is not there"),
+        Command("log", "discovery.cli.log:log", "log each query or request of the server for a while"),
         Command("bench", "discovery.cli.bench:bench", "measure how many requests a second it answers"),
     ),
     "Changing what is registered": (
@@ -78,10 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _failed(f"{_wrong(error)} See: {' '.join(['discovery', *(error.command_chain or ()), '--help'])}", 2)
-    except SettingsError as error:
-        return _failed(str(error), 2)
     except DiscoveryError as error:
-        return _failed(escaped(str(error)), 1)
+        return _told(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `discovery audit | head`
@@ -108,6 +111,14 @@ def application() -> App:
     return app
 
 
+def _told(error: DiscoveryError) -> int:
+    if isinstance(error, (WrongArguments, Failed)):
+        return _failed(escaped(str(error)), 2 if isinstance(error, WrongArguments) else 1)
+    from discovery.system import env  # takes 0.1 s, which commands that need no settings need not pay
+
+    return _failed(str(error), 2) if isinstance(error, env.SettingsError) else _failed(escaped(str(error)), 1)
+
+
 def _wrong(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"{error.unused_tokens[0]!r} is one argument too many."
@@ -116,6 +127,6 @@ def _wrong(error: CycloptsError) -> str:
 
 
 def _failed(text: str, status: int) -> int:
-    """One line, or one for each setting at fault. No stranger's text can start one or move a cursor."""
+    """One line, or one for each setting at fault. No stranger's text can move a cursor."""
     print("discovery:", "\n".join(map(escaped, text.split("\n"))), file=sys.stderr)
     return status

@@ -12,9 +12,8 @@ from urllib.parse import quote, urlencode
 
 from cyclopts import Parameter
 
-from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryError, UnreadableToken
-from discovery.core.errors import DiscoveryError
-from discovery.system.env import SettingsError
+from discovery.cli.errors import Failed, WrongArguments
+from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryError, Reply, UnreadableToken
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -30,17 +29,13 @@ _SERVICES: Shape = {"services": dict, "totalServices": int}
 _UNKNOWN_TO_IT = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "PARAMETER_UNKNOWN")
 
 
-class Failed(DiscoveryError):
-    """What was asked for was not to be had. Exit status 1."""
-
-
 def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = False) -> T:
-    """SettingsError for a DISCOVERY_URL or a token that cannot be used; Failed for the rest. `fast`: a loop for load."""
+    """WrongArguments for a DISCOVERY_URL or a token that cannot be used; Failed for the rest. `fast`: a loop for load."""
     try:
         with asyncio.Runner(loop_factory=_fast_loop() if fast else None) as runner:
             return runner.run(_ask(question))
     except (InvalidAddress, UnreadableToken) as error:
-        raise SettingsError(f"DISCOVERY_URL, DISCOVERY_TOKEN_FILE: {error}") from None
+        raise WrongArguments(f"DISCOVERY_URL, DISCOVERY_TOKEN_FILE: {error}") from None
     except Refused as error:
         raise Failed(_refused(error)) from None
     except RegistryError as error:
@@ -68,7 +63,11 @@ def _refused(error: Refused) -> str:
 
 async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: Shape) -> Json:
     """The answer, a JSON object with these fields. Failed where it is another, as of some other program that speaks JSON."""
-    reply = await registry.request(method, path, json=body)
+    return shaped(await registry.request(method, path, json=body), method, path, has)
+
+
+def shaped(reply: Reply, method: str, path: str, has: Shape) -> Json:
+    """What `send` gives, of a reply that is there."""
     content = reply.content
     if isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in has.items()):
         return content
@@ -121,7 +120,7 @@ class Filters:
     port: Annotated[int | None, Parameter(help="only those at this port")] = None
 
     def pairs(self) -> list[tuple[str, str]]:
-        """For a query. SettingsError."""
+        """For a query. WrongArguments."""
         found = [("tag", tag) for tag in self.tag]
         if self.zone is not None:
             found.append(("zone", self.zone))
@@ -131,9 +130,9 @@ class Filters:
 
 
 def key_values(pairs: Sequence[str], option: str) -> list[tuple[str, str]]:
-    """`KEY=VALUE` each. SettingsError."""
+    """`KEY=VALUE` each. WrongArguments."""
     found = [pair.partition("=") for pair in pairs]
     for key, separator, _ in found:
         if not key or not separator:
-            raise SettingsError(f"{option} {key}: write KEY=VALUE")
+            raise WrongArguments(f"{option} {key}: write KEY=VALUE")
     return [(key, value) for key, _, value in found]

@@ -13,7 +13,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from discovery.cli.connection import Failed
+from discovery.cli.errors import Failed
 from discovery.client.access import Servers
 from discovery.system.env import Endpoint, SettingsError, endpoint
 

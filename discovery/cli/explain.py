@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, ask, get, in_path
 from discovery.cli.get import address
-from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.happenings import line
+from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 
 _COLUMNS = (
@@ -35,6 +37,19 @@ def explain(
         path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
     found = ask(lambda registry: get(registry, path, pairs, has={"explained": list}))
     put_rows([_row(each) for each in found["explained"]], _COLUMNS, output, name="id", whole=found, empty="no instance")
+    if output in ("table", "wide"):
+        for text in _besides(found):
+            say(text)
+
+
+def _besides(found: Json) -> Iterator[str]:
+    """What an answer about the past says besides."""
+    if found.get("down"):
+        yield f"nobody was answered then: {found['down']}"
+    for each in found.get("gone") or ():
+        yield f"gone by then: {line(each)}"
+    if found.get("complete") is False:
+        yield f"the history begins at {found.get('since')}: what was before is not known"
 
 
 def _row(each: Json) -> Json:

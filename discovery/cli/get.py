@@ -34,7 +34,7 @@ INSTANCE = (
     Column("registeredAt", wide=True),
     Column("metadata", wide=True, fold=True),
 )
-_SERVICE = (
+SERVICE = (
     Column("service", fold=True),
     Column("healthy"),
     Column("others", fold=True),
@@ -54,7 +54,7 @@ _NOBODY = "nothing is registered that matches"
 def services(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every service, and how many of its instances are healthy"""
     found = ask(lambda registry: _services(registry, status, filters))
-    put_rows([_service(each) for each in found], _SERVICE, output, name="service", whole=found, empty=_NOBODY)
+    put_rows([service_row(each) for each in found], SERVICE, output, name="service", whole=found, empty=_NOBODY)
 
 
 @get.command
@@ -63,7 +63,7 @@ def instances(*, status: Status = None, filters: Filters | None = None, output: 
     found = [
         each for service in ask(lambda registry: _services(registry, status, filters)) for each in service["instances"]
     ]
-    put_rows([row(each) for each in found], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
+    put_rows([instance_row(each) for each in found], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
 
 
 @get.command
@@ -82,7 +82,9 @@ def hosts(*, status: Status = None, filters: Filters | None = None, output: Form
 def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: Format = "table") -> None:
     """the instances of one service"""
     found = ask(lambda registry: one_service(registry, name))
-    put_rows([row(each) for each in found["instances"]], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
+    put_rows(
+        [instance_row(each) for each in found["instances"]], INSTANCE, output, name="id", whole=found, empty=_NOBODY
+    )
 
 
 @get.command
@@ -92,7 +94,7 @@ def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output:
     put_record(found, output, name="id")
 
 
-def row(instance: Json) -> Json:
+def instance_row(instance: Json) -> Json:
     """An instance of a service's list, for a table."""
     return {
         **instance,
@@ -114,7 +116,7 @@ async def _services(registry: RegistryClient, status: str | None, filters: Filte
     return [each async for each in all_services(registry, pairs)]
 
 
-def _service(service: Json) -> Json:
+def service_row(service: Json) -> Json:
     instances = service["instances"]
     return {
         "service": service["name"],

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from discovery.system.env import SettingsError
+from discovery.cli.errors import WrongArguments
 
 
 def group(name: str) -> App:
@@ -17,6 +17,6 @@ def group(name: str) -> App:
     def alone(*given: Annotated[str, Parameter(show=False)]) -> None:
         below = ", ".join(each for each in app if not each.startswith("-"))
         wrong = f"there is no {given[0]!r}, there are" if given else "which one? There are"
-        raise SettingsError(f"{name}: {wrong} {below}; see discovery {name} --help")
+        raise WrongArguments(f"{name}: {wrong} {below}; see discovery {name} --help")
 
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, Shape, ask, get, in_path, send
+from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
@@ -14,7 +15,6 @@ from discovery.cli.targets import Ip, Port, Word, instances_of
 from discovery.cli.times import TIMES, as_seconds, as_time
 from discovery.client import Refused, RegistryClient
 from discovery.rest.api.times import iso
-from discovery.system.env import SettingsError
 
 maintenance = group("maintenance")
 
@@ -36,7 +36,7 @@ def begin(
 ) -> None:
     """take a service, with those who register later, or an instance out of the answers"""
     if (for_ is None) == (until is None):
-        raise SettingsError("--for, --until: give one of them")
+        raise WrongArguments("--for, --until: give one of them")
     body: Json = {"reason": reason} | ({"seconds": for_} if until is None else {"until": iso(until)})
     for path, reply in ask(lambda registry: _at(registry, "PUT", target, ip, port, body)):
         put_line(f"{path} is in maintenance until {reply['until']}: {reply['reason']}")
@@ -66,7 +66,7 @@ async def _at(
     """What it is about, and the reply: once for a whole service, else for each instance."""
     has: Shape = {"message": str} if body is None else {"until": str, "reason": str}
     if word is None:
-        raise SettingsError("a service's name or an instance's id is missing")
+        raise WrongArguments("a service's name or an instance's id is missing")
     if ip is None and port is None:
         try:
             path = f"/instances/{in_path(word)}/maintenance"

@@ -107,9 +107,8 @@ def put_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 def _least_width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
     widest = [max(len(column.heading), *(len(cell(row.get(column.key))) for row in rows)) for column in columns]
-    return sum(
-        2 + (min(width, _LEAST_FOLDED) if column.fold else width) for width, column in zip(widest, columns, strict=True)
-    )
+    least = [min(width, _LEAST_FOLDED) if column.fold else width for width, column in zip(widest, columns, strict=True)]
+    return sum(least) + 2 * (len(least) - 1)
 
 
 def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:

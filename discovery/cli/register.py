@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Failed, Json, ask, in_path, key_values, send
+from discovery.cli.connection import Json, ask, in_path, key_values, send
+from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_data, put_line, put_rows
 from discovery.cli.targets import Ip, Port, Word, instances_of

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Failed, Filters, Json, ask, get, in_path
+from discovery.cli.connection import Filters, Json, ask, get, in_path
+from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows
 from discovery.cli.times import epoch, span

@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.connection import key_values
+from discovery.cli.errors import WrongArguments
 from discovery.cli.supervisor import Run, supervise
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress
-from discovery.system.env import SettingsError
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None,
 ) -> int:
     if not command:
-        raise SettingsError(
+        raise WrongArguments(
             "there is no program to run; write it behind --, as in: discovery run … -- python server.py"
         )
     fields = {
@@ -55,4 +55,4 @@ def run(
     try:
         return supervise(Run(name, port, command, ip, probe, start_timeout, drain, grace, fields))
     except InvalidAddress as error:
-        raise SettingsError(f"DISCOVERY_URL: {error}") from None
+        raise WrongArguments(f"DISCOVERY_URL: {error}") from None

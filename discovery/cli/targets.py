@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import INSTANCE, Failed, Json, all_services, get, in_path, one_service
+from discovery.cli.connection import INSTANCE, Json, all_services, get, in_path, one_service
+from discovery.cli.errors import Failed, WrongArguments
 from discovery.client import Refused, RegistryClient
-from discovery.system.env import SettingsError
 
 Word = Annotated[str | None, Parameter(name="NAME-or-ID", help="a service's name, or an instance's id")]
 Ip = Annotated[str | None, Parameter(help="only the service's instances at this address")]
@@ -19,10 +19,10 @@ Host = Annotated[str | None, Parameter(help="every instance at this address, wha
 async def instances_of(
     registry: RegistryClient, word: str | None, ip: str | None, port: int | None, host: str | None = None
 ) -> list[Json]:
-    """As in GET /services; never empty. SettingsError where nothing is named, or too much; Failed where nobody is meant."""
+    """As in GET /services; never empty. WrongArguments where nothing is named, or too much; Failed where nobody is meant."""
     if host is not None:
         if word is not None or ip is not None or port is not None:
-            raise SettingsError("--host: means every instance at that address; leave out what else is named")
+            raise WrongArguments("--host: means every instance at that address; leave out what else is named")
         found = [
             each async for service in all_services(registry) for each in service["instances"] if each["ip"] == host
         ]
@@ -30,7 +30,7 @@ async def instances_of(
             raise Failed(f"nothing is registered at {host}; `discovery get hosts` lists the addresses")
         return found
     if word is None:
-        raise SettingsError("a service's name or an instance's id is missing")
+        raise WrongArguments("a service's name or an instance's id is missing")
     if ip is None and port is None:
         by_id = await _by_id(registry, word)
         if by_id is not None:

@@ -116,7 +116,11 @@ class RegistryClient:
 
         Also 404, when nobody is there: read on from `reply.index`. Other errors as `request`.
         """
-        given = {**(params or {}), "index": index, "wait": f"{wait:g}s"}
+        given = {
+            **(params or {}),
+            "index": index,
+            "wait": f"{wait:g}s" if wait == int(wait) else f"{round(wait * 1000)}ms",
+        }
         patience = wait * (1 + _SPREAD) + _WAY
         return await self.request("GET", path, params=given, timeout=patience, accept=(HTTPStatus.NOT_FOUND,))
 

@@ -50,10 +50,10 @@ class At:
     """Commands that ask one server."""
 
     def __init__(self, url: str, **environment: str) -> None:
-        self._environment = {"DISCOVERY_URL": url, **environment}
+        self.environment = {"DISCOVERY_URL": url, **environment}
 
     def __call__(self, *arguments: str) -> Done:
-        return discovery(*arguments, **self._environment)
+        return discovery(*arguments, **self.environment)
 
 
 @contextlib.contextmanager

@@ -139,7 +139,8 @@ def modules_of(*arguments: str) -> set[str]:
 
 def test_commands_import_what_they_need_and_no_more() -> None:
     assert not {"rich", "aiohttp", "discovery.app", "discovery.client"} & modules_of("unit")
-    assert not {"aiohttp", "discovery.app", "discovery.client"} & modules_of("--help")
+    assert not {"aiohttp", "pydantic", "discovery.app", "discovery.client"} & modules_of("--help")
+    assert not {"rich", "pydantic", "discovery.app"} & modules_of("get", "services", "-o", "name")
 
 
 def test_serving_pays_for_no_table() -> None:

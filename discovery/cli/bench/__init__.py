@@ -18,7 +18,8 @@ from cyclopts.validators import Number
 from discovery.cli import dns_client
 from discovery.cli.bench import load
 from discovery.cli.bench.load import Result
-from discovery.cli.connection import Failed, Json, ask, in_path, send
+from discovery.cli.connection import Json, ask, in_path, send
+from discovery.cli.errors import Failed
 from discovery.cli.output import Column, Format, console, put_rows
 from discovery.client import RegistryClient
 from discovery.client.access import Token

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from discovery.cli import dns_client
-from discovery.cli.connection import Failed
 from discovery.cli.doctor import advice
 from discovery.cli.doctor.finding import Finding, ok, warning
+from discovery.cli.errors import Failed
 from discovery.settings import Settings
 from discovery.system.env import Endpoint
 from discovery.system.holder import holder

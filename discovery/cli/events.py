@@ -1,0 +1,79 @@
+"""`discovery events`: each change as it happens, a line each, until Ctrl-C; over restarts and failovers of the server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from discovery.cli.connection import Filters, Json, ask
+from discovery.cli.happenings import line, row
+from discovery.cli.output import Format, as_json, as_yaml, say
+from discovery.client import Connected, Disconnected, Event, RegistryClient, Reset
+from discovery.client import events as follow
+
+
+def events(
+    *,
+    service: Annotated[
+        tuple[str, ...], Parameter(help="only of this service; may be repeated", consume_multiple=False)
+    ] = (),
+    kind: Annotated[
+        tuple[str, ...],
+        Parameter(help="only of this kind, such as registered, unhealthy; may be repeated", consume_multiple=False),
+    ] = (),
+    since: Annotated[
+        int | None, Parameter(help="an index: what happened after it comes first", validator=Number(gte=0))
+    ] = None,
+    count: Annotated[int | None, Parameter(name="-n", help="end after so many", validator=Number(gte=1))] = None,
+    filters: Filters | None = None,
+    output: Format = "table",
+) -> None:
+    wanted = query(filters, service, kind)
+    ask(lambda registry: _follow(registry, since, wanted, count, output))
+
+
+def query(filters: Filters | None, services: tuple[str, ...], kinds: tuple[str, ...] = ()) -> dict[str, Any]:
+    """As the stream takes it: of a name that is given several times, a list."""
+    found: dict[str, Any] = {}
+    for name, value in (filters or Filters()).pairs():
+        found[name] = [*found[name], value] if name in found else [value]
+    for name, values in (("service", services), ("kind", kinds)):
+        if values:
+            found[name] = ",".join(values)
+    return found
+
+
+async def _follow(
+    registry: RegistryClient, since: int | None, wanted: dict[str, Any], count: int | None, output: str
+) -> None:
+    left = count
+    stream = follow(registry, since, **wanted)
+    try:
+        async for happening in stream:
+            match happening:
+                case Event(content=content):
+                    print(_shown(content, output), flush=True)
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        return
+                case Connected(url=url, resumed=resumed):
+                    say(f"connected to {url}{'' if resumed else ', from now on'}")
+                case Disconnected(reason=reason):
+                    say(f"disconnected: {reason}; trying again")
+                case Reset(oldest=oldest):
+                    say(f"what happened before index {oldest} is no longer known; some of it is missing here")
+    finally:
+        await stream.aclose()
+
+
+def _shown(event: Json, output: str) -> str:
+    if output == "json":
+        return as_json(event, indent=None).removesuffix("\n")
+    if output == "yaml":
+        return f"---\n{as_yaml(event)}".removesuffix("\n")
+    if output == "name":
+        return str(row(event)["service"] or "")
+    text = line(event)
+    return f"{text} [id {row(event)['id'] or '–'}, index {event['index']}]" if output == "wide" else text

@@ -1,0 +1,94 @@
+"""`discovery top`: who asks most, for what, and for what that is not there. On a terminal anew every few seconds; elsewhere once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from discovery.cli.connection import Json, ask, get
+from discovery.cli.live import on_a_terminal, show
+from discovery.cli.output import Column, Format, put_data, put_line, put_table, table
+from discovery.client import RegistryClient
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# The lists of the answer, in the order in which a person wants them: what is headed how, and counted how.
+_LISTS = (
+    ("unknownNames", "name", "name that does not exist", "queries"),
+    ("names", "name", "name", "queries"),
+    ("clients", "client", "DNS client", "queries"),
+    ("httpClients", "client", "HTTP client", "requests"),
+    ("services", "service", "service", "changes"),
+)
+
+
+def top(
+    *,
+    minutes: Annotated[int | None, Parameter(help="how far back, 1 to 10", validator=Number(gte=1))] = None,
+    limit: Annotated[
+        int | None, Parameter(help="entries of each list; as many as fit if it is not given", validator=Number(gte=1))
+    ] = None,
+    every: Annotated[float, Parameter(help="seconds between two looks", validator=Number(gte=0.5, lte=3600))] = 2.0,
+    output: Format = "table",
+) -> None:
+    if on_a_terminal(output):
+        ask(lambda registry: _live(registry, minutes, limit, every))
+        return
+    found = ask(lambda registry: _read(registry, minutes, limit))
+    if output in ("json", "yaml"):
+        put_data(found, output)
+        return
+    between = ""
+    for key, field, heading, counted in _LISTS:
+        if output == "name":
+            for each in found[key]:
+                put_line(str(each[field]))
+        elif found[key]:
+            print(between, end="")
+            between = "\n"
+            put_table(_rows(found[key], field, heading, counted), _columns(heading, counted))
+    if output != "name" and not any(found[key] for key, *_ in _LISTS):
+        put_line(f"nothing was asked or changed in the last {found['minutes']} minutes")
+
+
+async def _read(registry: RegistryClient, minutes: int | None, limit: int | None) -> Json:
+    pairs = [(name, str(value)) for name, value in (("minutes", minutes), ("limit", limit)) if value is not None]
+    return await get(registry, "/top", pairs, has={"minutes": int} | {key: list for key, *_ in _LISTS})
+
+
+async def _live(registry: RegistryClient, minutes: int | None, limit: int | None, every: float) -> None:
+    async def draw(width: int, height: int) -> RenderableType:
+        from rich.columns import Columns
+        from rich.console import Group
+        from rich.text import Text
+
+        fit = max(2, height // (2 if width >= 160 else len(_LISTS)) - 2)
+        found = await _read(registry, minutes, limit or min(fit, 100))
+        tables = [
+            table(_rows(found[key], field, heading, counted), _columns(heading, counted))
+            for key, field, heading, counted in _LISTS
+        ]
+        head = Text(f"the last {found['minutes']} minutes, at {found['timestamp']}", style="dim")
+        body = Columns(tables, padding=(0, 4), expand=False) if width >= 160 else Group(*tables)
+        return Group(head, body)
+
+    await show(draw, asyncio.Event(), every)
+
+
+def _columns(heading: str, counted: str) -> tuple[Column, ...]:
+    return (Column(heading, fold=True), Column(counted, right=True))
+
+
+def _rows(entries: list[Any], field: str, heading: str, counted: str) -> list[Json]:
+    """A count that may be too low says by how much."""
+    return [
+        {
+            heading: each[field],
+            counted: f"{each[counted]:,}" + (f" to {each[counted] + each['error']:,}" if each["error"] else ""),
+        }
+        for each in entries
+    ]
