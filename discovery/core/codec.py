@@ -38,14 +38,14 @@ def decode(text: bytes) -> Commit:
 def of_commit(commit: Commit) -> Json:
     by = {"name": commit.by.name, "address": commit.by.address}
     head = {"index": commit.index, "wall": commit.wall, "by": by, "action": commit.action}
-    return head | {"events": [_of_event(event) for event in commit.events]}
+    return head | {"events": [of_event(event) for event in commit.events]}
 
 
 def commit_of(found: Mapping[str, Any]) -> Commit:
     """As `decode`."""
     try:
         by = Caller(found["by"]["address"], found["by"]["name"])
-        events = tuple(_event(event) for event in found["events"])
+        events = tuple(event_of(event) for event in found["events"])
         return Commit(found["index"], found["wall"], by, found["action"], events)
     except (KeyError, TypeError, AttributeError, InvalidField) as error:
         raise ValueError(f"it is no commit: {error!r}") from None
@@ -82,7 +82,7 @@ def instance(found: Mapping[str, Any]) -> Instance:
     )
 
 
-def _of_event(event: Event) -> Json:
+def of_event(event: Event) -> Json:
     if isinstance(event, InstanceEvent):
         return {
             "kind": event.kind.value,
@@ -103,7 +103,7 @@ def _of_event(event: Event) -> Json:
     return {"kind": "zones", "reason": event.reason}
 
 
-def _event(found: Mapping[str, Any]) -> Event:
+def event_of(found: Mapping[str, Any]) -> Event:
     kind, reason = found["kind"], found["reason"]
     if kind == "zones":
         return ZonesEvent(reason)

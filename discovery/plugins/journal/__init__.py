@@ -59,6 +59,7 @@ class Journal(Plugin):
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.keepers.append(self)
+        seams.folders.append(self._folder)
         seams.metrics.extend(
             [
                 histogram("discovery_journal_commit_seconds", "One transaction, on disk.", self._commit_seconds),

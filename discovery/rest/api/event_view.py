@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, instant_of
 from discovery.core.instance import Instance, options
 from discovery.rest.api.times import iso
 from discovery.rest.api.views import registered
@@ -48,7 +48,7 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
         "before": None,
         "reason": event.reason if with_actor else anonymous(event.reason),
         "actor": _actor(commit.by) if with_actor else None,
-        "timestamp": iso(commit.wall),
+        "timestamp": iso(instant_of(event, commit.wall)),
     }
     if isinstance(event, InstanceEvent):
         content["instance"] = event.after and instance(event.after)

@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from discovery import __version__
-from discovery.rest.api import listing, observing, replies, resolving, schemas, waiting
+from discovery.rest.api import history, listing, observing, replies, resolving, schemas, waiting
 from discovery.rest.api.answers import INDEX
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.query import Parameter, Table, shown
@@ -37,6 +37,7 @@ _REGISTER = (
     "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
     "ENGINE_UNAVAILABLE",
 )  # fmt: skip
+_HISTORY = ("NOT_RECORDED", "HISTORY_BUSY", "HISTORY_TOO_SLOW")
 _UPSERT = (*_REGISTER, "INSTANCE_DEREGISTERED")
 _OF_PLACE = {"name": "INVALID_FIELD", "id": "INSTANCE_UNKNOWN"}
 _OF_QUERY = {"ip": ("INVALID_FIELD", "PARAMETER_MISSING"), "dns": ("INVALID_FIELD", "PARAMETER_MISSING")}
@@ -116,6 +117,15 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("GET", "/changes"): Operation(
             "What has happened since an index", replies.ChangesReply, codes=("INDEX_GONE",), known=waiting.CHANGES
+        ),
+        ("GET", "/services/{name}/explain"): Operation(
+            "Who was in the answers at an instant, and why the others were not",
+            history.PastReply,
+            codes=("SERVICE_UNKNOWN", *_HISTORY),
+            known=history.EXPLAIN,
+        ),
+        ("GET", "/history"): Operation(
+            "What happened, newest first", history.HistoryReply, codes=_HISTORY, known=history.HISTORY
         ),
         ("DELETE", "/services/{name}"): Operation(
             "Deregister a whole service", replies.DeregisterServiceReply, codes=gone

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from discovery.core.address import parse_port
+from discovery.core.address import parse_ip, parse_port
 from discovery.core.errors import InvalidField
 from discovery.core.moment import NoMoment
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label
 from discovery.rest.api.query import Parameter
-from discovery.rest.api.schemas import LABEL, PORT
+from discovery.rest.api.schemas import ADDRESS, LABEL, PORT
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
@@ -92,6 +92,11 @@ def port(description: str = "") -> Parameter:
     """1 to 65535."""
     schema = {**PORT, "examples": [3001]}
     return Parameter(lambda name, text: parse_port(text, name), _described(schema, description))
+
+
+def ip(description: str = "") -> Parameter:
+    """An IPv4 or IPv6 address, in canonical spelling."""
+    return Parameter(lambda name, text: parse_ip(text), _described(ADDRESS, description))
 
 
 def text(most_characters: int, description: str = "", most: int = 1, example: str = "some-text") -> Parameter:

@@ -85,6 +85,8 @@ TABLE = {
     "DELETE /services/{name}/instances/maintenance": Row(
         f"/services/web/instances/maintenance{AT}", WRITE, maintained="/instances/web-1"
     ),
+    "GET /services/{name}/explain": Row("/services/web/explain", READ),
+    "GET /history": Row("/history", READ),
     "GET /maintenance": Row("/maintenance", READ),
     "POST /admin/clear": Row("/admin/clear", ADMINS),
     "GET /stats": Row("/stats", READ),

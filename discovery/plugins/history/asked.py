@@ -1,0 +1,133 @@
+"""What is asked of the history, and what it answers: values, for the files and for the ring alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import InstanceEvent, instant_of
+from discovery.core.instance import Instance
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.history.rows import Stored
+from discovery.rest.api.event_view import kind_of, service_of
+
+
+class Cursor(NamedTuple):
+    """A page ends before this: `file` by its number (0: the ring), `key` of the event there."""
+
+    file: int
+    key: int
+
+
+class Asked(NamedTuple):
+    """None: all. `services` folded; `ip` of instances; `actor`: a token's name, or the address of whoever asked. `since` is part of it,
+    `until` is not; epoch seconds.
+    """
+
+    services: frozenset[str] | None = None
+    ip: str | None = None
+    actor: str | None = None
+    kinds: frozenset[str] | None = None
+    since: float | None = None
+    until: float | None = None
+    before: Cursor | None = None
+    limit: int = 100
+
+    def holds(self, stored: Stored) -> bool:
+        """But for the cursor."""
+        event = stored.event
+        if self.services is not None and service_of(event) not in self.services:
+            return False
+        if self.kinds is not None and kind_of(event) not in self.kinds:
+            return False
+        if self.actor is not None and self.actor not in (stored.by.name, stored.by.address):
+            return False
+        return (self.ip is None or self.ip == _ip_of(stored)) and self.covers(instant_of(event, stored.wall))
+
+    def covers(self, instant: float) -> bool:
+        return (self.since is None or instant >= self.since) and (self.until is None or instant < self.until)
+
+    def wants(self, life: Life) -> bool:
+        """Starts and stops concern every service and host; nobody's token brings them about. What lasts is wanted if any of it is."""
+        if self.actor is not None or (self.kinds is not None and life.kind not in self.kinds):
+            return False
+        return (self.since is None or life.until >= self.since) and (self.until is None or life.wall < self.until)
+
+
+def _ip_of(stored: Stored) -> str | None:
+    event = stored.event
+    if isinstance(event, InstanceEvent):
+        return event.instance.spec.ip
+    place = getattr(event, "scope", None) or getattr(event, "key", None)
+    return None if place is None else place.ip
+
+
+class Life(NamedTuple):
+    """Of the server, told like an event. `kind`: one of `rest.api.history`'s LIFE. `file` and `key`: where it stands between the events.
+    `until`: of what lasts.
+    """
+
+    file: int
+    key: int
+    kind: str
+    wall: float
+    until: float
+    commit: int
+    reason: str
+
+
+class Found(NamedTuple):
+    """An event of a file."""
+
+    file: int
+    stored: Stored
+
+
+class Page(NamedTuple):
+    """Newest first. `next`: the cursor of the following page; None at the end. `since`: from when on there is a history, epoch seconds;
+    None: there is none. `missing`: why it is not all there, in words; None when it is.
+    """
+
+    items: Sequence[Found | Life]
+    next: Cursor | None
+    since: float | None
+    missing: str | None
+
+
+class Then(NamedTuple):
+    """An instance as it was at an instant. `since`: when its status became that. `lapsed_at`: when its lease had ended, where no event had
+    told of it by then; None while it ran. `gone`: the event that removed it; None while it was registered. `by`: who brought its status
+    about; None: not known.
+    """
+
+    instance: Instance
+    since: float | None
+    lapsed_at: float | None = None
+    gone: Stored | None = None
+    by: Caller | None = None
+
+
+class Past(NamedTuple):
+    """Of one service, at one instant. `down`: why nobody was answered then; None: whoever asked was. `since`: as in Page."""
+
+    instances: Sequence[Then]
+    windows: Mapping[Scope, Window]
+    down: str | None
+    since: float | None
+
+
+class TooSlow(DiscoveryError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The history could not be searched in {seconds:g} s; ask for less: a service, an ip, or a shorter time (from, to)"
+        )
+
+
+class NotKnown(DiscoveryError):
+    """`since`: from when on there is a history, epoch seconds."""
+
+    def __init__(self, why: str, since: float | None) -> None:
+        super().__init__(why)
+        self.since = since

@@ -1,0 +1,280 @@
+"""One file of the history: SQLite. It opens with a checkpoint, the whole state at one instant, and has every event since then.
+
+    life    one row: how and when it began, what was known then, when the server last gave a sign of life, whether it was stopped
+    known   the checkpoint: the instances, in the order of registration, and since when they had their status
+    window  the checkpoint: the maintenance windows
+    event   what happened; `rows` has the columns
+
+A file is made aside and moved to its place whole. Appending is a write-ahead log without a sync: it outlives a kill of the process, and a
+power cut loses the last seconds. `PRAGMA user_version` is the format. Used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import chain, islice, starmap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from discovery.core.event import Commit
+from discovery.core.instance import Instance
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.history import rows
+from discovery.store.service import Entry
+
+APPLICATION_ID = 0x64686973  # "dhis" in the file's header; `file` shows it
+FORMAT = 1
+# Beside a file, while it is written or after a kill.
+BESIDE = ("-wal", "-shm", "-journal")
+
+_LIFE = (
+    "began TEXT, wall REAL, idx INTEGER, instances INTEGER, alive REAL, ended TEXT, missing INTEGER, missing_from REAL"
+)
+_SCHEMA = (
+    f"CREATE TABLE life({_LIFE})",
+    f"CREATE TABLE known({rows.KNOWN})",
+    "CREATE TABLE window(service TEXT, content BLOB)",
+    f"CREATE TABLE event({rows.EVENT.replace('key', 'key INTEGER PRIMARY KEY', 1)})",
+    "CREATE INDEX known_service ON known(service)",
+    # Each has the key behind it, so that what is found comes in order.
+    "CREATE INDEX event_service ON event(service)",
+    "CREATE INDEX event_ip ON event(ip)",
+    "CREATE INDEX event_kind ON event(kind)",
+    "CREATE INDEX event_actor ON event(actor) WHERE actor<>''",
+)
+# Rows of one statement, the most first: each lets go of the interpreter's lock and waits for it again.
+_AT_ONCE = (64, 8, 1)
+# SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
+_AROUND = (
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
+)  # fmt: skip
+
+
+class Began(StrEnum):
+    """Why a file was begun."""
+
+    START = "start"  # of the server: nobody was answered since the sign of life in the file before
+    DAY = "day"
+    SIZE = "size"
+    CLOCK = "clock"  # it was set back
+    UNRECORDED = "unrecorded"  # what happened before could not be written
+
+
+class Ended(StrEnum):
+    """What is known of a file's end."""
+
+    NOT = "not"  # it is being written, or the server was killed
+    STOPPED = "stopped"  # the server was
+    GOES_ON = "goes on"  # in the next file
+    UNRECORDED = "unrecorded"  # nothing could be written from then on
+
+
+class Checkpoint(NamedTuple):
+    """The whole state at `wall`, epoch seconds. `entries`: of the instances, in the same order, to be asked since when each has had its
+    status: what is later than `wall` is not known. `missing`: events since `missing_from` that are in no file.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks
+    wall: float
+    began: Began
+    instances: Sequence[Instance] = ()
+    entries: Sequence[Entry] = ()
+    windows: Sequence[tuple[Scope, Window]] = ()
+    missing: int = 0
+    missing_from: float | None = None
+
+
+class Info(NamedTuple):
+    """What `life` says. `alive`: the last sign of life; of the file that is being written, one of its first."""
+
+    number: int
+    path: Path
+    began: Began
+    wall: float
+    commit: int
+    instances: int
+    alive: float
+    ended: Ended
+    missing: int
+    missing_from: float | None
+
+
+class NewerFormat(Exception):
+    """It is left as it is."""
+
+
+def is_about_the_file(error: Exception) -> bool:
+    """Whether it is the file that is broken, and not what surrounds it."""
+    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _AROUND
+
+
+def create(path: Path, checkpoint: Checkpoint) -> None:
+    """Moves it to its place whole, or leaves nothing. sqlite3.Error, OSError."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    try:
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as sql:
+            for statement in ("journal_mode=OFF", "synchronous=OFF", f"application_id={APPLICATION_ID}"):
+                sql.execute(f"PRAGMA {statement}")
+            sql.execute("BEGIN")
+            for statement in _SCHEMA:
+                sql.execute(statement)
+            insert(sql, "known", rows.KNOWN_WIDTH, _known(checkpoint))
+            insert(sql, "window", 2, starmap(rows.of_window, checkpoint.windows))
+            insert(sql, "life", len(Info._fields) - 2, [info_of_new(path, 0, checkpoint)[2:]])
+            sql.execute(f"PRAGMA user_version={FORMAT}")
+            sql.execute("COMMIT")
+        _sync(new)
+        new.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def _known(checkpoint: Checkpoint) -> Iterator[rows.Row]:
+    for instance, entry in zip(checkpoint.instances, checkpoint.entries, strict=True):
+        since = entry.since  # it changes in the event loop
+        yield rows.of_known(instance, since if since <= checkpoint.wall else None)
+
+
+def insert(sql: sqlite3.Connection, table: str, width: int, values: Iterable[rows.Row]) -> None:
+    """A row whose key is there already is passed over: its write was tried before."""
+    one = f"({','.join('?' * width)})"
+    left = iter(values)
+    while some := list(islice(left, _AT_ONCE[0])):
+        start = 0
+        for size in _AT_ONCE:
+            while len(some) - start >= size:
+                statement = f"INSERT OR IGNORE INTO {table} VALUES{','.join([one] * size)}"
+                sql.execute(statement, tuple(chain.from_iterable(some[start : start + size])))
+                start += size
+
+
+class HistoryFile:
+    """Open for writing. sqlite3.Error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sql = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, isolation_level=None
+        )
+        try:
+            self._sql.execute("PRAGMA journal_mode=WAL")
+            self._sql.execute(
+                "PRAGMA synchronous=NORMAL"
+            )  # synced when the log is merged, so that a power cut breaks nothing
+        except BaseException:
+            self._sql.close()
+            raise
+
+    def append(self, commits: Sequence[Commit]) -> int:
+        """Their events, all or none. How many cannot be written at all."""
+        events = [row for commit in commits for row in rows.of_commit(commit)]
+        try:
+            with self._transaction():
+                insert(self._sql, "event", rows.EVENT_WIDTH, events)
+                self._sql.execute("UPDATE life SET alive=max(alive,?)", (commits[-1].wall,))
+            return 0
+        except (
+            UnicodeError,
+            OverflowError,
+        ):  # text that is no UTF-8, a number that is no 64 bits: one row must not stop the rest
+            with self._transaction():
+                return sum(not self._fits(row) for row in events)
+
+    def _fits(self, row: rows.Row) -> bool:
+        try:
+            insert(self._sql, "event", rows.EVENT_WIDTH, [row])
+        except (UnicodeError, OverflowError):
+            return False
+        return True
+
+    def alive(self, wall: float) -> None:
+        self._sql.execute("UPDATE life SET alive=max(alive,?)", (wall,))
+
+    def finish(self, wall: float, ended: Ended) -> None:
+        """Everything is in the one file then, unless somebody is reading it."""
+        with contextlib.suppress(sqlite3.Error):  # it has its last sign of life; the next start says the rest
+            self._sql.execute("UPDATE life SET alive=?, ended=?", (wall, ended))
+            self._sql.execute("PRAGMA journal_mode=DELETE")
+        self._sql.close()
+
+    def close(self) -> None:
+        self._sql.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._sql.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
+                self._sql.execute("ROLLBACK")
+            raise
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """sqlite3.Error."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def info_of_new(path: Path, number: int, checkpoint: Checkpoint) -> Info:
+    """What `look_at` would find."""
+    wall, instances = checkpoint.wall, len(checkpoint.instances)
+    missing, missing_from = checkpoint.missing, checkpoint.missing_from
+    return Info(
+        number, path, checkpoint.began, wall, checkpoint.index, instances, wall, Ended.NOT, missing, missing_from
+    )
+
+
+def look_at(path: Path, number: int) -> Info:
+    """NewerFormat; sqlite3.Error, and sqlite3.DatabaseError where it is none of ours. What a kill left in its write-ahead log is merged."""
+    if path.with_name(path.name + "-wal").exists():
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as sql:
+            sql.execute("PRAGMA journal_mode=DELETE")
+    with contextlib.closing(reader(path)) as sql:
+        owner = _pragma(sql, "application_id")
+        if owner != APPLICATION_ID:
+            raise sqlite3.DatabaseError(f"it is no file of the history (application_id {owner})")
+        format = _pragma(sql, "user_version")
+        if format != FORMAT:
+            raise NewerFormat(f"format {format}, this version knows {FORMAT}")
+        found = sql.execute("SELECT * FROM life").fetchone()
+        if found is None:
+            raise sqlite3.DatabaseError("it does not say when it was begun")
+        began, wall, index, instances, alive, ended, missing, missing_from = found
+        return Info(number, path, Began(began), wall, index, instances, alive, Ended(ended), missing, missing_from)
+
+
+def _pragma(sql: sqlite3.Connection, name: str) -> Any:
+    return sql.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def size(path: Path) -> int:
+    """Octets on disk, with what stands beside it."""
+    total = 0
+    for suffix in ("", *BESIDE):
+        with contextlib.suppress(OSError):
+            total += path.with_name(path.name + suffix).stat().st_size
+    return total
+
+
+def remove(path: Path) -> None:
+    """OSError."""
+    for suffix in (*BESIDE, ""):  # the log first: it must not be left without its file
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,110 @@
+"""The instances of one service at an instant, from a state before it and what happened since. Pure; epoch seconds.
+
+An instance leaves the answers when its lease ends, and an event of that follows: between the two it is as it was, with its lease over. So
+an event that was committed after the instant counts where its `lapsed_at` lies before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from discovery.core.caller import NOBODY, SERVER
+from discovery.core.event import InstanceEvent, WindowEvent, instant_of
+from discovery.core.instance import Instance
+from discovery.core.maintenance import Scope, Window
+from discovery.core.status import Status
+from discovery.plugins.history.asked import Past, Then
+from discovery.plugins.history.rows import Stored
+from discovery.store.explain import Seen
+from discovery.store.windows import window_of
+
+# Seconds. An event follows the end of a lease at the next turn of the reaper; a loaded one is late by some.
+MAX_LATE = 600.0
+
+_OURSELVES = [(caller.address, caller.name) for caller in (NOBODY, SERVER)]
+
+# Instances, each with the time since when it had its status; None: not known.
+Known = Iterable[tuple[Instance, float | None]]
+
+
+def instances(instant: float, known: Known, events: Iterable[Stored], untold: Mapping[str, float]) -> list[Then]:
+    """`known`: those of the state. `events`: in order, those until the instant and those for `MAX_LATE` after it.
+
+    `untold`: by id, of those that are registered now: when their lease ended, if no event has told so yet.
+    """
+    found = {each.id: Then(each, since) for each, since in known}
+    lapses = {id: ended for id, ended in untold.items() if ended <= instant}
+    for stored in events:
+        event = stored.event
+        if not isinstance(event, InstanceEvent):
+            continue
+        id = event.instance.id
+        if stored.wall <= instant:
+            before = (
+                found.pop(id, None) if event.before is None else found.get(id)
+            )  # what comes back comes last, as in the table
+            found[id] = _then(event, stored, before)
+        elif event.lapsed_at is not None and event.lapsed_at <= instant:
+            lapses[id] = event.lapsed_at
+    return [each._replace(lapsed_at=lapses.get(id)) if each.gone is None else each for id, each in found.items()]
+
+
+def _then(event: InstanceEvent, stored: Stored, before: Then | None) -> Then:
+    if event.after is None:
+        return Then(event.instance, stored.wall, gone=stored)
+    if event.before is not None and event.before.status is event.after.status:
+        return Then(event.after, None) if before is None else before._replace(instance=event.after)
+    by = None if stored.by[:2] in _OURSELVES else stored.by
+    return Then(event.after, instant_of(event, stored.wall), by=by)
+
+
+def windows(instant: float, known: Iterable[WindowEvent], events: Iterable[Stored]) -> dict[Scope, Window]:
+    """Those in force; `known` and `events` as above."""
+    told = [stored.event for stored in events if stored.wall <= instant]
+    found: dict[Scope, Window] = {}
+    for event in (*known, *told):
+        if isinstance(event, WindowEvent):
+            if event.after is None:
+                found.pop(event.scope, None)
+            else:
+                found[event.scope] = event.after
+    return found
+
+
+def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float | None]]:
+    """The state before these events, from the one after them."""
+    found = {each.id: (each, since) for each, since in now}
+    for stored in reversed(events):
+        event = stored.event
+        if isinstance(event, InstanceEvent):
+            known = found.pop(event.instance.id, None)
+            if event.before is not None:
+                same = known is not None and known[0].status is event.before.status
+                found[event.before.id] = (event.before, known[1] if known is not None and same else None)
+    return list(found.values())
+
+
+def rewound_windows(now: Mapping[Scope, Window], events: Sequence[Stored]) -> list[WindowEvent]:
+    """As `rewound`."""
+    found = dict(now)
+    for stored in reversed(events):
+        event = stored.event
+        if isinstance(event, WindowEvent):
+            found.pop(event.scope, None)
+            if event.before is not None:
+                found[event.scope] = event.before
+    return [WindowEvent(scope, None, window, "") for scope, window in found.items()]
+
+
+def seen(past: Past, with_actor: bool) -> Iterator[Seen]:
+    """Those that were registered, as `store.explain` wants them. For how long their leases ran on is not known."""
+    for each in past.instances:
+        if each.gone is not None:
+            continue
+        window = window_of(past.windows, each.instance)
+        status = each.instance.status
+        if each.lapsed_at is not None and status is not Status.SUSPECT:
+            yield Seen(each.instance, Status.UNHEALTHY, each.lapsed_at, each.lapsed_at, None, window)
+        else:
+            ended = each.since if status is Status.UNHEALTHY else None
+            yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None)

@@ -1,0 +1,259 @@
+"""The routes: /history, and /services/NAME/explain?at=TIME. Files are searched in threads, a few questions at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+
+from discovery.core.caller import Caller
+from discovery.core.errors import Forbidden, InvalidField, Unauthorized
+from discovery.core.event import Commit
+from discovery.core.name import fold, label
+from discovery.core.status import SILENT
+from discovery.plugins.history import past, ring
+from discovery.plugins.history.asked import Asked, Cursor, Found, Life, NotKnown, Page, Past, TooSlow
+from discovery.plugins.history.folder import Folder
+from discovery.plugins.history.reading import Reading
+from discovery.plugins.history.recorder import Recorder
+from discovery.plugins.history.rows import Stored
+from discovery.rest.api import event_view, views
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.history import EXPLAIN, HISTORY
+from discovery.rest.api.query import parse
+from discovery.rest.api.requests import caller_of, sent
+from discovery.rest.api.times import iso
+from discovery.store.explain import explain
+from discovery.store.registry import Registry
+
+# Questions that are being answered, and that may wait for it besides: beyond, 503.
+_THREADS = 2
+_MAX_WAITING = 6
+_RETRY_AFTER = 1
+_DEFAULT_LIMIT = 100
+# Of those that were gone by the instant: the last so many.
+_MAX_GONE = 100
+
+T = TypeVar("T")
+
+
+class Questions:
+    """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `tokens`: not empty where who asked is for tokens with the right
+    read alone. `began`: the index and the wall of the state in which the ring began.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        tokens: list[Any],
+        began: Callable[[], tuple[int, float]],
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._wall = wall
+        self._tokens = tokens
+        self._began = began
+        self._folder: Folder | None = None
+        self._recorder: Recorder | None = None
+        self._waiting = 0
+        self._ended = False
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="history")
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/history", self.history), web.get("/services/{name}/explain", self.explain)]
+
+    def read_from(self, folder: Folder, recorder: Recorder) -> None:
+        """And not from the ring."""
+        self._folder, self._recorder = folder, recorder
+
+    def close(self) -> None:
+        self._ended = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # -- what happened
+
+    async def history(self, request: web.Request) -> web.Response:
+        values = parse(sent(request).query, HISTORY)
+        caller, wall = caller_of(request), self._wall()
+        asked = Asked(
+            values.get("service"), values.get("ip"), values.get("actor"), values.get("kind"),
+            values["from"](wall) if "from" in values else None,
+            values["to"](wall) if "to" in values else None,
+            Cursor(*values["before"]) if "before" in values else None,
+            values.get("limit", _DEFAULT_LIMIT),
+        )  # fmt: skip
+        with_actor = self._may_see_actors(caller)
+        if asked.actor is not None and not with_actor:
+            _refuse(caller)
+        if asked.since is not None and asked.until is not None and asked.since >= asked.until:
+            raise InvalidField("to", "must be later than from")
+        if self._folder is None:
+            commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
+            return _json(await self._in_thread(lambda: _page(ring.page(commits, asked, since), wall, with_actor)))
+        return _json(await self._read(lambda reading: _page(reading.page(asked), wall, with_actor)))
+
+    # -- how it was
+
+    async def explain(self, request: web.Request) -> web.Response:
+        name = label(request.match_info["name"], "name")
+        values = parse(sent(request).query, EXPLAIN)
+        wall = self._wall()
+        instant = values["at"](wall) if "at" in values else wall
+        if instant > wall:
+            raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
+        with_actor = self._may_see_actors(caller_of(request))
+        shown = partial(_explained, name, instant, with_actor, self._folder is not None)
+        if self._folder is None:
+            of_ring = self._past_of_ring(fold(name), instant)
+            return _json(await self._in_thread(lambda: shown(of_ring())))
+        untold = self._untold(fold(name))
+        return _json(await self._read(lambda reading: shown(reading.past(fold(name), instant, untold))))
+
+    def _past_of_ring(self, name: str, instant: float) -> Callable[[], Past]:
+        """For a thread: what the loop has is taken now."""
+        registry = self._registry
+        service = registry.service(name)
+        entries = () if service is None else service.entries.values()
+        known = [(entry.instance, entry.since) for entry in entries]
+        windows = {scope: window for scope, window in registry.windows.items() if scope.service == name}
+        commits, untold, since = registry.log.after(registry.log.oldest), self._untold(name), self._ring_since()
+        return lambda: ring.as_it_was(name, commits, instant, known, windows, untold, since)
+
+    def _untold(self, name: str) -> dict[str, float]:
+        """By id, when the leases ended that are over, and no event has told of it."""
+        service, now = self._registry.service(name), self._clock()
+        offset = self._wall() - now
+        return {
+            entry.instance.id: entry.lease.expires_at + offset
+            for entry in (() if service is None else service.entries.values())
+            if entry.status not in SILENT and not entry.lease.alive(now)
+        }
+
+    def _ring_since(self) -> float:
+        index, wall = self._began()
+        log = self._registry.log
+        if log.oldest <= index:
+            return wall
+        oldest: list[Commit] = log.after(log.oldest)[:1]
+        return oldest[0].wall if oldest else self._wall()
+
+    # -- in a thread
+
+    async def _read(self, ask: Callable[[Reading], T]) -> T:
+        assert self._folder is not None
+        assert self._recorder is not None
+        await self._recorder.flushed()
+        folder, recorder = self._folder, self._recorder
+
+        def answer() -> T:
+            reading = Reading(folder.files, folder.skipped, ended=lambda: self._ended)
+            try:
+                return ask(reading)
+            finally:
+                broken.extend(reading.broken)
+
+        broken: list[Any] = []
+        try:
+            return await self._in_thread(answer)
+        finally:
+            for path in broken:
+                recorder.writer.put(partial(Folder.discard, path=path))
+
+    async def _in_thread(self, answer: Callable[[], T]) -> T:
+        if self._waiting >= _THREADS + _MAX_WAITING:
+            text = f"{self._waiting} questions to the history are being answered; ask again in a second"
+            raise HttpError(503, "HISTORY_BUSY", text, retryAfter=_RETRY_AFTER)
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, answer)
+        future.add_done_callback(self._answered)  # it goes on when whoever asked has left
+        try:
+            return await asyncio.shield(future)
+        except TooSlow as error:
+            raise HttpError(503, "HISTORY_TOO_SLOW", str(error)) from None
+        except NotKnown as error:
+            raise HttpError(404, "NOT_RECORDED", str(error), **_since(error.since)) from None
+
+    def _answered(self, future: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # whoever asked may have left
+
+    def _may_see_actors(self, caller: Caller) -> bool:
+        return not self._tokens or caller.grants.may_read
+
+
+def _refuse(caller: Caller) -> None:
+    if not caller.name:
+        raise Unauthorized("actor takes a token with the right 'read': send Authorization: Bearer TOKEN")
+    raise Forbidden(caller.name, "read")
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def _page(page: Page, wall: float, with_actor: bool) -> bytes:
+    content = {
+        "events": [_item(item, with_actor) for item in page.items],
+        "next": None if page.next is None else f"{page.next.file}.{page.next.key}",
+        "complete": page.missing is None,
+        "missing": page.missing,
+        "since": None if page.since is None else iso(page.since),
+        "timestamp": iso(wall),
+    }
+    return orjson.dumps(content)
+
+
+def _item(item: Found | Life, with_actor: bool) -> views.Json:
+    if isinstance(item, Found):
+        return event_view.shown(item.stored.event, _commit(item.stored), with_actor)
+    shown = {
+        "index": item.commit,
+        "kind": item.kind,
+        "service": None,
+        "instance": None,
+        "before": None,
+        "reason": item.reason,
+        "actor": None,
+        "timestamp": iso(item.wall),
+    }
+    return shown if item.until == item.wall else shown | {"until": iso(item.until)}
+
+
+def _explained(name: str, instant: float, with_actor: bool, complete: bool, past_: Past) -> bytes:
+    seen = list(past.seen(past_, with_actor))
+    gone = [each for each in past_.instances if each.gone is not None][-_MAX_GONE:]
+    if not seen and not gone:
+        text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"
+        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **_since(past_.since))
+    explained = [views.explained(*each) for each in zip(seen, explain(seen), strict=True)]
+    if past_.down is not None:
+        explained = [each | {"served": False, "why": past_.down} for each in explained]
+    content = {
+        "serviceName": name,
+        "at": iso(instant),
+        "served": sum(each["served"] for each in explained),
+        "down": past_.down,
+        "explained": explained,
+        "gone": [event_view.shown(each.gone.event, _commit(each.gone), with_actor) for each in gone if each.gone],
+        "complete": complete,
+        "since": None if past_.since is None else iso(past_.since),
+        "timestamp": iso(time.time()),
+    }
+    return orjson.dumps(content)
+
+
+def _since(wall: float | None) -> dict[str, str]:
+    return {} if wall is None else {"since": iso(wall)}
+
+
+def _commit(stored: Stored) -> Commit:
+    return Commit(stored.index_of_commit, stored.wall, stored.by, "", (stored.event,))

@@ -1,0 +1,158 @@
+"""The event loop's side of writing: commits are gathered for a moment, then put to the writer; files begin and end.
+
+All that it costs the hot path is a list that grows by one commit. What the disk takes too slowly is counted and told of by the next file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from discovery.core.event import RESTORE, Commit, octets_of
+from discovery.plugins.history.file import Began, Checkpoint
+from discovery.plugins.history.folder import Folder, Step
+from discovery.store.registry import Registry
+from discovery.system.background_writer import BackgroundWriter, WriteRefused
+
+_log = logging.getLogger("discovery.history")
+
+# Seconds for which commits are gathered, and how many at the most: many go into a file at the price of a few.
+GATHER = 0.25
+_MAX_GATHERED = 1000
+# Seconds between two signs of life: so exactly is the end of a server known that was killed.
+SIGN_OF_LIFE = 5.0
+# What may wait for the disk: some seconds of a busy registry. It is the history that has a hole then, and nothing else.
+MAX_ITEMS = 10_000
+MAX_OCTETS = 32 * 1024 * 1024
+# Seconds that a write may take before the log says so; that a question waits for what was just put; for what waits at the end.
+PATIENCE = 10.0
+_FLUSH_SECONDS = 1.0
+CLOSE_SECONDS = 2.0
+# Seconds by which the wall clock may go back within a file; what happens in them has the time before.
+_SET_BACK = 1.0
+_DAY = 86400
+
+
+class Recorder:
+    """Made in the event loop. `wall`: epoch seconds. Nothing is written before the state was restored, which is when the folder is ours."""
+
+    def __init__(self, folder: Folder, registry: Registry, wall: Callable[[], float]) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._wall = wall
+        self._gathered: list[Commit] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._life: asyncio.TimerHandle | None = None
+        self._last = 0.0  # wall of the last commit
+        self._day_ends = 0.0  # 0: no file was begun
+        self._began = 0  # the number of the writer's last item that begins a file
+        self._missing = 0
+        self._missing_from: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self.writer = BackgroundWriter[Step](
+            "history", folder.write, folder.close, self._notice,
+            patience=PATIENCE, max_items=MAX_ITEMS, max_octets=MAX_OCTETS,
+        )  # fmt: skip
+
+    @property
+    def unwritten(self) -> int:
+        """Events that no file will ever have."""
+        return self._folder.unwritten + self._missing
+
+    def follow_commit(self, commit: Commit) -> None:
+        if commit.action == RESTORE:
+            self._begin(Began.START, commit.index, commit.wall)
+            self._tick()
+            return
+        commit = self._in_order(commit)
+        if self.writer.full:
+            self._missing += len(commit.events)
+            self._missing_from = commit.wall if self._missing_from is None else self._missing_from
+            return
+        if (why := self._next_file(commit.wall)) is not None:
+            self._begin(why, commit.index, commit.wall)
+        self._last = commit.wall
+        self._gathered.append(commit)
+        if len(self._gathered) >= _MAX_GATHERED:
+            self._flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(GATHER, self._flush)
+
+    def _in_order(self, commit: Commit) -> Commit:
+        if self._last - _SET_BACK <= commit.wall < self._last:
+            return commit._replace(wall=self._last)
+        return commit
+
+    def _next_file(self, wall: float) -> Began | None:
+        """Why one is due before what happens at `wall`."""
+        if not self._day_ends:
+            return Began.START
+        if self._missing:
+            return Began.UNRECORDED
+        if wall < self._last:
+            return Began.CLOCK
+        if wall >= self._day_ends:
+            return Began.DAY
+        return self._folder.wants if self.writer.done >= self._began else None
+
+    def _begin(self, why: Began, index: int, wall: float) -> None:
+        """The state is a commit's, after it. That commit is told of in the new file too: it says nothing that the state does not have."""
+        self._flush()
+        entries = list(self._registry)
+        instances = [entry.instance for entry in entries]  # 100,000 in 6 ms; a third list would take 9
+        windows = tuple(self._registry.windows.items())
+        checkpoint = Checkpoint(index, wall, why, instances, entries, windows, self._missing, self._missing_from)
+        self._began = self.writer.put(partial(Folder.begin, checkpoint=checkpoint))
+        self._folder.unwritten += self._missing
+        self._missing, self._missing_from = 0, None
+        self._last, self._day_ends = wall, wall - wall % _DAY + _DAY
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._gathered:
+            commits, self._gathered = self._gathered, []
+            octets = sum(octets_of(event) for commit in commits for event in commit.events)
+            self.writer.put(partial(Folder.append, commits=commits), octets)
+
+    def _tick(self) -> None:
+        self._life = self._loop.call_later(SIGN_OF_LIFE, self._tick)
+        wall = self._wall()
+        if self.writer.full:
+            return
+        if (why := self._next_file(wall)) is not None:
+            self._begin(why, self._registry.index, wall)
+        self._last = max(self._last, wall)
+        self.writer.put(partial(Folder.alive, wall=wall))
+
+    async def flushed(self) -> None:
+        """Returns when all that has happened can be read, or when the disk has not taken it for a second."""
+        self._flush()
+        with contextlib.suppress(WriteRefused, TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self.writer.settled(self.writer.added)
+
+    async def close(self) -> None:
+        self._flush()
+        if self._life is not None:
+            self._life.cancel()
+        if self._day_ends:
+            self.writer.put(partial(Folder.stop, wall=self._wall()))
+        if left := await self.writer.close(CLOSE_SECONDS):
+            _log.error(
+                "the end of the history could not be written (%s); %d writes were left", self.writer.refuses, left
+            )
+
+    def _notice(self, reason: str | None) -> None:
+        if reason is None:
+            _log.warning("%s can be written again", self._folder.path)
+        else:
+            _log.error(
+                "%s cannot be written: %s; everything else goes on, and the history will say what it misses",
+                self._folder.path,
+                reason,
+            )

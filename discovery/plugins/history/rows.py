@@ -1,0 +1,150 @@
+"""Events and instances as rows of a history file, and back.
+
+The columns of an instance are those of how it was `after` an event, or `before` when it was removed. What else `before` was is JSON in
+`other`: the four fields that a status comes with, or all of it where the registration is another one. An event about something else (a
+window, a remembered drain, zone files) is JSON in `other` altogether. Encoding is 1.5 µs an event, which is why it is no JSON at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from discovery.core import codec, exact_json
+from discovery.core.caller import Caller
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.instance import Instance, options
+from discovery.core.maintenance import Scope, Window
+from discovery.core.name import fold
+from discovery.core.status import Status
+from discovery.rest.api.event_view import kind_of
+
+Row = tuple[Any, ...]
+
+# Events of a commit have the numbers below this behind its index; a commit has 100, and a few.
+PER_COMMIT = 1024
+
+INSTANCE = "service, ip, port, id, name, registered_at, draining_since, ttl, status, failing, metadata, options"
+INSTANCE_WIDTH = 12
+KNOWN = f"{INSTANCE}, since"
+KNOWN_WIDTH = INSTANCE_WIDTH + 1
+EVENT = f"key, wall, lapsed, kind, actor, address, reason, present, other, {INSTANCE}"
+EVENT_WIDTH = 9 + INSTANCE_WIDTH
+_NO_INSTANCE: Row = (None,) * (INSTANCE_WIDTH - 2)
+
+
+class Stored(NamedTuple):
+    """An event with what its commit said. `key`: the commit's index * PER_COMMIT and its number in the commit. `wall`: the commit's."""
+
+    key: int
+    wall: float
+    by: Caller
+    event: Event
+
+    @property
+    def index_of_commit(self) -> int:
+        return self.key // PER_COMMIT
+
+
+def of_commit(commit: Commit) -> list[Row]:
+    first = commit.index * PER_COMMIT
+    return [_of_event(first + number, commit, event) for number, event in enumerate(commit.events)]
+
+
+def stored_of(commit: Commit) -> list[Stored]:
+    """As if they had been written and read."""
+    first = commit.index * PER_COMMIT
+    return [Stored(first + number, commit.wall, commit.by, event) for number, event in enumerate(commit.events)]
+
+
+def _of_event(key: int, commit: Commit, event: Event) -> Row:
+    by = commit.by
+    if not isinstance(event, InstanceEvent):
+        content = exact_json.dumps(codec.of_event(event))
+        about = (key, commit.wall, None, kind_of(event), by.name, by.address, event.reason, 0, content)
+        return (*about, *_place(event), *_NO_INSTANCE)
+    before, after = event.before, event.after
+    other = None if before is None or after is None else _other(before, after)
+    present = 0 if after is None else 1
+    head = (key, commit.wall, event.lapsed_at, event.kind.value, by.name, by.address, event.reason, present, other)
+    return head + of_instance(event.instance, event.service)
+
+
+def _place(event: WindowEvent | DrainEvent | ZonesEvent) -> Row:
+    """Service and address, as far as it has them."""
+    if isinstance(event, ZonesEvent):
+        return (None, None)
+    return (event.service, (event.scope if isinstance(event, WindowEvent) else event.key).ip)
+
+
+def of_instance(instance: Instance, service: str) -> Row:
+    spec = instance.spec
+    chosen = options(spec)
+    return (
+        service, spec.ip, spec.port, instance.id, spec.name, instance.registered_at, instance.draining_since, instance.ttl,
+        instance.status.value, instance.failing, spec.metadata, exact_json.dumps(chosen) if chosen else None,
+    )  # fmt: skip
+
+
+def of_known(instance: Instance, since: float | None) -> Row:
+    """Of the state that a file begins with. `since`: when its status became what it is; None: not known."""
+    return (*of_instance(instance, fold(instance.spec.name)), since)
+
+
+def of_window(scope: Scope, window: Window) -> Row:
+    return scope.service, exact_json.dumps(codec.of_event(WindowEvent(scope, None, window, "")))
+
+
+def window(content: bytes) -> WindowEvent:
+    found = codec.event_of(exact_json.loads(content))
+    assert isinstance(found, WindowEvent)
+    return found
+
+
+def _other(before: Instance, after: Instance) -> bytes:
+    if before.spec is after.spec or before.spec == after.spec:
+        return orjson.dumps([before.status, before.failing, before.draining_since, before.ttl])
+    return exact_json.dumps(codec.of_instance(before))
+
+
+def stored(row: Row) -> Stored:
+    """ValueError, or core's errors, where it is not what was written."""
+    key, wall, lapsed, kind, actor, address, reason, present, other, *of = row
+    by = Caller(address, actor)
+    if other is not None and of[3] is None:
+        return Stored(key, wall, by, codec.event_of(exact_json.loads(other)))
+    now = instance(tuple(of))
+    before = after = None
+    if present:
+        after = now
+        before = None if other is None else _before(now, exact_json.loads(other))
+    else:
+        before = now
+    return Stored(key, wall, by, InstanceEvent(Kind(kind), of[0], before, after, reason, lapsed_at=lapsed))
+
+
+def instance(row: Row) -> Instance:
+    _, ip, port, id, name, registered_at, draining_since, ttl, status, failing, metadata, chosen = row
+    return codec.instance(
+        {
+            "id": id,
+            "registeredAt": registered_at,
+            "name": name,
+            "ip": ip,
+            "port": port,
+            "metadata": exact_json.loads(metadata),
+            "options": {} if chosen is None else exact_json.loads(chosen),
+            "drainingSince": draining_since,
+            "lease": ttl,
+            "status": status,
+            "failing": failing,
+        }
+    )
+
+
+def _before(after: Instance, other: Any) -> Instance:
+    if isinstance(other, dict):
+        return codec.instance(other)
+    status, failing, draining_since, ttl = other
+    return after._replace(status=Status(status), failing=failing, draining_since=draining_since, ttl=ttl)

@@ -1,0 +1,154 @@
+"""A page of the history is what a plain walk over all events gives, whatever is asked, from files and from the ring, page after page."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from discovery.core.caller import Caller
+from discovery.core.event import Commit, InstanceEvent
+from discovery.core.instance import Key
+from discovery.core.maintenance import Scope, Window
+from discovery.plugins.history import ring
+from discovery.plugins.history.asked import Asked, Found, Life, Page
+from discovery.plugins.history.file import Info
+from discovery.plugins.history.reading import Reading
+from discovery.plugins.history.rows import Stored, stored_of
+from discovery.rest.api.event_view import KINDS
+from tests.plugins.history.house import House
+from tests.store.making import spec
+
+CI = Caller("10.9.9.9", "ci")
+
+
+class Written(NamedTuple):
+    """`events`: of all commits, oldest first."""
+
+    files: tuple[Info, ...]
+    commits: list[Commit]
+    events: list[Stored]
+
+    def page(self, asked: Asked) -> Page:
+        return Reading(self.files).page(asked)
+
+
+@pytest.fixture(scope="module")
+def written() -> Iterator[Written]:
+    """Three days in three files: a service that comes and goes, one in maintenance, lapses that are told late."""
+    with tempfile.TemporaryDirectory() as path, asyncio.Runner() as runner:
+        house, commits = runner.run(_write(Path(path)))
+        events = [each for commit in commits for each in stored_of(commit)]
+        yield Written(house.folder.files, commits, events)
+
+
+async def _write(path: Path) -> tuple[House, list[Commit]]:
+    house = House(path / "history")
+    commits: list[Commit] = []
+    house.registry.followers.append(commits.append)
+    for day in range(4):
+        for port in range(1, 6):
+            house.register(spec("web", port=port), CI if port % 2 else Caller("10.0.0.7"))
+            house.register(spec("api", "10.0.0.2", port, ttl=3.0))
+            house.advance(0.25)
+        registry = house.registry
+        registry.drain(Key("web", "10.0.0.1", 1), True, "asked for", house.now, house.wall())
+        registry.maintain(Scope("web"), Window("a new disk", house.wall() + 20), house.now, house.wall())
+        house.now += 5.0
+        for _ in range(13):
+            house.advance(3600.0 if day < 3 else 2.0)
+    await house.end()
+    return house, commits
+
+
+ASKED = st.builds(
+    Asked,
+    st.sampled_from([None, frozenset({"web"}), frozenset({"api"}), frozenset({"web", "api"}), frozenset({"none"})]),
+    st.sampled_from([None, "10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+    st.sampled_from([None, "ci", "10.9.9.9", "10.0.0.7", "nobody"]),
+    st.sampled_from([None, frozenset({"unhealthy"}), frozenset({"registered", "expired"}), frozenset(KINDS)]),
+    st.one_of(st.none(), st.integers(0, 10**9)),
+    st.one_of(st.none(), st.integers(0, 10**9)),
+    st.none(),
+    st.sampled_from([1, 2, 7, 1000]),
+)
+
+
+def placed(asked: Asked, events: list[Stored]) -> Asked:
+    """`since` and `until` at some event's time, or just beside."""
+
+    def moment(number: float | None) -> float | None:
+        if number is None:
+            return None
+        wall = events[int(number) % len(events)].wall
+        return wall + (-1.0, 0.0, 0.125)[int(number) % 3]
+
+    return asked._replace(since=moment(asked.since), until=moment(asked.until))
+
+
+def all_pages(page: Page, asked: Asked, more: Callable[[Asked], Page]) -> list[Page]:
+    pages = [page]
+    while (next_ := pages[-1].next) is not None:
+        pages.append(more(asked._replace(before=next_)))
+    return pages
+
+
+def events_of(pages: list[Page]) -> list[Stored]:
+    return [item.stored for page in pages for item in page.items if isinstance(item, Found)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ASKED)
+def test_what_is_asked_for_is_what_comes_newest_first_in_pages(written: Written, asked: Asked) -> None:
+    asked = placed(asked, written.events)
+    expected = [each for each in reversed(written.events) if asked.holds(each)]
+    from_files = all_pages(written.page(asked), asked, written.page)
+    assert [plain(each) for each in events_of(from_files)] == [plain(each) for each in expected]
+    assert all(len(page.items) == asked.limit for page in from_files[:-1])
+    from_ring = all_pages(
+        ring.page(written.commits, asked, 0.0), asked, lambda again: ring.page(written.commits, again, 0.0)
+    )
+    assert events_of(from_ring) == expected
+
+
+def plain(stored: Stored) -> object:
+    """Without what no answer shows: what a lease does, the grants of a caller, the tombstone."""
+    event = stored.event
+    if isinstance(event, InstanceEvent):
+        event = event._replace(renews=False, buried_until=None)
+    return stored._replace(by=Caller(*stored.by[:2]), event=event)
+
+
+def test_indexes_fall_from_first_to_last_and_the_start_comes_last(written: Written) -> None:
+    items = written.page(Asked(limit=1000)).items
+    keys = [item.key if isinstance(item, Life) else item.stored.key for item in items]
+    assert all(newer > older for newer, older in pairwise(keys))
+    assert isinstance(items[-1], Life)
+    assert (items[-1].kind, items[-1].reason) == ("started", "the server started; instances that it knew: 0")
+
+
+def test_days_are_in_files_of_their_own(written: Written) -> None:
+    assert len(written.files) == 3
+    assert written.page(Asked()).missing is None
+
+
+def test_starts_and_stops_are_of_every_service_and_host_but_of_no_token(written: Written) -> None:
+    def kinds(asked: Asked) -> set[str]:
+        return {item.kind for item in written.page(asked).items if isinstance(item, Life)}
+
+    assert kinds(Asked(frozenset({"web"}), limit=1000)) == kinds(Asked(ip="10.0.0.1", limit=1000)) == {"started"}
+    assert kinds(Asked(kinds=frozenset({"started"}))) == {"started"}
+    assert kinds(Asked(actor="ci", limit=1000)) == kinds(Asked(kinds=frozenset({"expired"}), limit=1000)) == set()
+
+
+def test_what_lies_before_the_history_is_said_to_be_missing(written: Written) -> None:
+    begin = written.files[0].wall
+    assert written.page(Asked(since=begin)).missing is None
+    assert written.page(Asked(since=begin - 1)).missing == "it does not go back so far"

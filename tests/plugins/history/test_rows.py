@@ -1,0 +1,43 @@
+"""Events as rows and back: every kind, every field that an answer shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.core.caller import Caller
+from discovery.core.event import Commit, Event, InstanceEvent
+from discovery.plugins.history import rows
+from tests.core.test_codec import AFTER, BEFORE, EVENTS
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_comes_back_as_it_was(event: Event) -> None:
+    commit = Commit(7, 1e9 + 0.125, Caller("10.0.0.9", "ci"), "register", (event,))
+    (row,) = rows.of_commit(commit)
+    assert len(row) == rows.EVENT_WIDTH
+    shown = event._replace(renews=False, buried_until=None) if isinstance(event, InstanceEvent) else event
+    assert rows.stored(row) == rows.Stored(7 * rows.PER_COMMIT, 1e9 + 0.125, Caller("10.0.0.9", "ci"), shown)
+
+
+def test_events_of_one_commit_have_its_index_and_their_order() -> None:
+    stored = rows.stored_of(Commit(7, 1e9, Caller(""), "register", tuple(EVENTS)))
+    assert [each.event for each in stored] == EVENTS
+    assert {each.index_of_commit for each in stored} == {7}
+    assert sorted(stored, key=lambda each: each.key) == stored
+
+
+def test_a_change_of_status_alone_does_not_repeat_the_registration() -> None:
+    after = BEFORE._replace(draining_since=5.0)
+    event = EVENTS[1]
+    assert isinstance(event, InstanceEvent)
+    commit = Commit(7, 1e9, Caller(""), "drain", (event._replace(before=BEFORE, after=after),))
+    (row,) = rows.of_commit(commit)
+    assert len(row[8]) < 50
+    assert rows.stored(row).event == event._replace(before=BEFORE, after=after)
+
+
+def test_an_instance_of_a_checkpoint_comes_back() -> None:
+    for instance in (BEFORE, AFTER):
+        row = rows.of_known(instance, 12.5)
+        assert rows.instance(row[:-1]) == instance
+        assert row[-1] == 12.5
