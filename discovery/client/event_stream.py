@@ -32,7 +32,11 @@ _PASSING = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Connected:
-    """`resumed`: nothing was missed. False for the first connection; read anew what you keep, events come from here on."""
+    """`resumed`: it goes on where the last one ended. False for the first connection: read anew what you keep.
+
+    A registry without DATA_DIR that starts again may give numbers anew that it gave before, which cannot be told from here. Whoever keeps
+    lists reads them anew after each Disconnected.
+    """
 
     url: str
     resumed: bool

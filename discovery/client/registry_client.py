@@ -114,7 +114,7 @@ class RegistryClient:
     async def poll(self, path: str, index: int, wait: float = 60.0, params: Params | None = None) -> Reply:
         """`GET path` that is answered when its index passes `index`, or after `wait` seconds with what is true then.
 
-        Also 404, when nobody is there: read on from `reply.index`. Other errors as `request`.
+        Also 404, when nobody is there: read on from `reply.index`. Other errors as `request`; begin again from index 0 then.
         """
         given = {
             **(params or {}),

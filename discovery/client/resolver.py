@@ -33,6 +33,8 @@ MAX_NAMES = 1024
 MAX_FILTER = 64
 # Seconds in which more names may be asked for before the stream is asked for all of them.
 _GATHER = 0.02
+# Seconds until a list that came too late is read once more.
+_AGAIN = 0.02
 # After a gap all lists are read; so many requests at a time do not crowd out what else this process sends.
 _READS_AT_A_TIME = 8
 FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
@@ -151,7 +153,8 @@ class Resolver:
         # Each server counts for itself, and where no events come there is nothing to compare with.
         index = reply.index if self._live and reply.url == self._position.url else None
         if not known.read(found, index, time.monotonic(), certain):
-            self._read_soon(known)  # it was answered before an event that has been heard meanwhile
+            # It was answered before an event that has been heard meanwhile.
+            asyncio.get_running_loop().call_later(_AGAIN, self._read_soon, known)
         elif known.doubted:
             asyncio.get_running_loop().call_later(GRACE, self._read_soon, known)
 
@@ -213,12 +216,15 @@ class Resolver:
                     self._connected(names, happening.resumed)
 
     def _connected(self, names: frozenset[str], resumed: bool) -> None:
-        """What happened to names that were not followed before is not known, even where nothing else was missed."""
+        """Only where we ended the stream ourselves, for more names, is it known that nothing else was missed: a registry that has
+        started again without its memory may count over numbers that it had given before.
+        """
+        gap = not (resumed and self._live)
         self._live = True
         if self._trouble:
             _log.info("the registry's events are followed again")
             self._trouble = ""
-        self._read_all(names - self._followed if resumed else names, gap=not resumed)
+        self._read_all(names if gap else names - self._followed, gap)
         self._followed = names
 
     def _read_all(self, names: Iterable[str], gap: bool = True) -> None:

@@ -116,6 +116,23 @@ async def test_after_a_reset_the_lists_are_read_anew(registry: FakeRegistry) -> 
         await until_ports(found, [2, 1])
 
 
+async def test_a_registry_that_gives_the_same_numbers_anew_is_not_believed_to_have_gone_on(
+    registry: FakeRegistry,
+) -> None:
+    async with Resolver(urls=registry.url) as found:
+        await found.instances("api")
+        await followed(registry, found)
+        registry.put("api", 2)
+        await until_ports(found, [2, 1])
+        registry.services.clear()  # it has started again without its memory, and has come to a number it had given before
+        streams, registry.streams = registry.streams, []
+        registry.index -= 1
+        registry.put("api", 3)
+        registry.streams = streams
+        registry.break_streams()
+        await until_ports(found, [3])
+
+
 async def test_while_the_registry_is_away_the_last_good_list_is_served_at_once() -> None:
     server = FakeRegistry()
     async with server.running() as registry:

@@ -139,6 +139,7 @@ func (c Client) Follow(ctx context.Context, name string, list *List) {
 		path := fmt.Sprintf("/resolve/%s?index=%d&wait=30s", url.PathEscape(name), index)
 		found, err := c.ask(ctx, 40*time.Second, "GET", path, nil)
 		if err != nil || (found.status != 200 && found.status != 404) {
+			index = 0 // another registry, or one that has started again, counts anew
 			time.Sleep(time.Second)
 			continue
 		}

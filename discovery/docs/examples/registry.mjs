@@ -52,8 +52,8 @@ export function follow(name) {
   (async () => {
     for (; !stopped; ) {
       const reply = await ask("GET", `/resolve/${name}?index=${index}&wait=30s`, undefined, 40_000).catch(() => null);
-      if (![200, 404].includes(reply?.status)) await sleep(1000);
-      else ({ index, body: { instances: list.instances = [] } } = reply);
+      if ([200, 404].includes(reply?.status)) ({ index, body: { instances: list.instances = [] } } = reply);
+      else await sleep(1000, (index = 0)); // another registry, or one that has started again, counts anew
     }
   })();
   return list;
