@@ -9,7 +9,7 @@ from typing import Any
 from discovery.dns.message.query import Transport
 from discovery.dns.message.reason import Reason
 from discovery.dns.server.responder import Respond
-from discovery.dns.server.traffic import COLUMNS, TC, Outcome, Traffic
+from discovery.dns.server.traffic import COLUMNS, OTHER, TC, Outcome, Traffic
 
 
 def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[], float]) -> Respond:
@@ -31,22 +31,21 @@ def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[]
         nonlocal left
         reply = inner(packet, now, client, way)
         if isinstance(reply, bytes):
-            outcome = traffic.last or traffic.of_octets(packet, reply)
-            outcome.sent[column | reply[2] & TC] += 1
+            traffic.last.sent[column | reply[2] & TC] += 1
             left -= 1
             if left < 0:
-                left = traffic.show((packet, reply, client, transport, outcome, clock() - now))
+                left = traffic.show((packet, reply, client, transport, traffic.last, clock() - now))
             return reply
         if reply is not None:
             return Later(reply, partial(count_later, packet, now, client))
-        count(traffic.last or traffic.of_silence(packet, way.stream is not None), packet, None, now, client)
+        count(traffic.last, packet, None, now, client)
         return None
 
     def count_later(packet: bytes, now: float, client: str, reply: bytes | None) -> None:
         if reply is None:
             count(traffic.of(None, None, Reason.SHED), packet, None, now, client)
         else:
-            count(traffic.last or traffic.of_octets(packet, reply), packet, reply, now, client)
+            count(traffic.last, packet, reply, now, client)
 
     def count(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
         nonlocal left
@@ -59,11 +58,18 @@ def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[]
 
 
 def unsaid(inner: Respond, traffic: Traffic) -> Respond:
-    """In front of somebody who may reply without saying the outcome: what was said of another reply must not be taken for it."""
+    """In front of somebody who may reply, or say nothing, without saying the outcome: then it is what the octets tell."""
+    not_said = Outcome(OTHER, OTHER, OTHER, Reason.OTHER, False)
 
     def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
-        traffic.last = None
-        return inner(packet, now, client, way)
+        traffic.last = not_said
+        reply = inner(packet, now, client, way)
+        if traffic.last is not_said:
+            if isinstance(reply, bytes):
+                traffic.last = traffic.of_octets(packet, reply)
+            elif reply is None:
+                traffic.last = traffic.of_silence(packet, way.stream is not None)
+        return reply
 
     return respond
 

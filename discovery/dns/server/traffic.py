@@ -87,7 +87,6 @@ class Traffic:
     def __init__(self, random: Random | None = None) -> None:
         self.wanted = False
         self.samples: list[SeeSome] = []
-        self.last: Outcome | None = None
         self.wakes: list[Callable[[], None]] = []
         self.on_answer: Callable[[Answer], None] | None = None
         self._seconds = {transport: Histogram(SECONDS) for transport in TRANSPORTS}
@@ -97,6 +96,7 @@ class Traffic:
         self._taken: list[Taken] = []
         self._outcomes: dict[tuple[str, str, str, Reason, bool], Outcome] = {}
         self._zones: dict[Name, str] = {}
+        self.last = self.of(None, None, Reason.OTHER)
 
     @property
     def outcomes(self) -> Iterable[Outcome]:
