@@ -51,7 +51,8 @@ def ask(port: int, line: str, *fields: bytes, body: bytes = b"") -> Answer:
     response.begin()
     text = response.read()
     head = octets.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    return Answer(response.status, head[1:], json.loads(text) if text else None)
+    is_json = response.headers.get_content_type() == "application/json"
+    return Answer(response.status, head[1:], (json.loads(text) if is_json else text.decode()) if text else None)
 
 
 class _Received:

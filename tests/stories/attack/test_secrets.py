@@ -49,6 +49,7 @@ def said(server: Discovery) -> dict[str, str]:
         "GET /ready",
         "GET /openapi.json",
         "GET /services",
+        "GET /changes",
         "GET /metrics",
         "GET /",
         "GET /admin",
