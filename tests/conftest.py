@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ALONE = (
+    "engines/etcd/test_chaos.py",
     "engines/etcd/test_silence.py",
     "stories/attack",
     "stories/test_freshness.py",

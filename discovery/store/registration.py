@@ -85,8 +85,10 @@ class Upsert(Write[Instance]):
 
 def _add(txn: Transaction, spec: Registration, key: Key, own_id: str | None, service: Service | None) -> Instance:
     state = txn.state
-    if service is None and key.service in state.reserved:
-        raise NameReserved(spec.name, state.reserved[key.service])
+    if service is None:
+        for reserved in (state.reserved, state.reserved_elsewhere):
+            if key.service in reserved:
+                raise NameReserved(spec.name, reserved[key.service])
     if own_id is not None and state.find(own_id) is not None:
         raise IdTaken(own_id)
     if service is None and len(state.services) >= state.max_services:

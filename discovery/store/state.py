@@ -40,7 +40,7 @@ class State(Table):
 
     `index`: of the last commit. `loaded` is False while the table is still being filled at start: a name that is missing then
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
-    each node's own. `unsettled`: large services whose window has
+    each node's own. `reserved_elsewhere`: those of the other nodes. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     """
 
@@ -69,6 +69,7 @@ class State(Table):
         self.index = index
         self.loaded = True
         self.reserved: Mapping[str, str] = {}
+        self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
         self.doubt_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
         self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer

@@ -2,8 +2,9 @@
 
 writes       decided here, compared and put in etcd, applied when the watch brings them      writes, layout
 mirror       the only one who changes this node's registry                                   mirror, difference
-heartbeats   gathered, put once a flush under this node's key, read by all                   beats, peers
+heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
 leader       whoever decides what time brings                                                leadership
+agreement    settings and reserved names that all nodes have in common                       agreement, conf
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import logging
 import os
 import re
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,16 +22,18 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
-from discovery.engines.etcd import conf as configuration
-from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
+from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
-from discovery.engines.etcd.gateway import Change, Etcd, EtcdAway, EtcdError, created_at, put, unchanged_since
+from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.leadership import Leadership
+from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.numbers import metrics_of
 from discovery.engines.etcd.peers import FLUSHES, Peers
+from discovery.engines.etcd.presence import Presence
 from discovery.engines.etcd.settings import EtcdSettings, endpoints_of
+from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, IdTaken, UnknownInstance
@@ -45,14 +47,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
 
-# Seconds of the lease on this node's batches: when it ends, nobody knows of the node any more.
-NODE_LEASE_SECONDS = 30
-# Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
-_TOMBSTONES_SECONDS = 180
-_TOMBSTONES_FOR = 90.0
 _NO_NEWS = "etcd does not tell this node what happens there"
-# How far the index jumps when etcd has gone back: other nodes may have seen a little more than the one that notices first.
-_AHEAD = 10_000
 
 
 class EtcdEngine:
@@ -73,34 +68,26 @@ class EtcdEngine:
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._wall = wall
         self._seams = seams
         self._etcd = etcd
-        self._layout = Layout(prefix)
         self._node = node
-        self._key = self._layout.key("h", node)
-        self.conf = mine
-        self._heard = Heard(registry)
-        registry.followers.insert(0, self._heard.follow)
+        layout = Layout(prefix)
         self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
-        self._mirror = Mirror(
-            etcd,
-            self._layout,
-            registry,
-            clock,
-            wall,
-            self._on_key,
-            lambda: FLUSHES * self.conf.flush,
-            self._raise_offset,
-        )
-        self._leadership = Leadership(etcd, self._layout, node, clock)
-        self._writes = Writes(
-            etcd, self._layout, self._mirror, registry, clock, wall, seams,
-            lambda: self._leadership.created, lambda: self._tombstones[0], self._refuses,
+        self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
+        self._presence = Presence(
+            etcd, layout, registry, node, clock, wall, self._peers, self._agreement.tell_names
         )  # fmt: skip
-        self._lease = 0
-        self._tombstones = (0, float("-inf"))  # the lease, and when it was granted
-        self._echoed_at = float("-inf")
+        registry.followers.insert(0, self._presence.heard.follow)
+        self._mirror = Mirror(
+            etcd, layout, registry, clock, wall, self._on_key, lambda: FLUSHES * self._peers.flush,
+            self._agreement.raise_offset,
+        )  # fmt: skip
+        self._leadership = Leadership(etcd, layout, node, clock)
+        self._writes = Writes(
+            etcd, layout, self._mirror, registry, clock, wall, seams,
+            lambda: self._leadership.created, lambda: self._presence.tombstone_lease, self._refuses,
+        )  # fmt: skip
+        self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
         self._reviving: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,7 +95,7 @@ class EtcdEngine:
 
     @property
     def leads(self) -> bool:
-        return self._leadership.leads and self._fresh
+        return self._leadership.leads and self._presence.fresh
 
     @property
     def safe(self) -> float:
@@ -119,12 +106,14 @@ class EtcdEngine:
         """EngineAway when no member answers, or it refuses."""
         await self._etcd.open()
         try:
-            await self._agree()
+            await self._agreement.agree()
             await self._mirror.fill()
-            await self._renew_leases()
+            await self._presence.renew_leases()
         except (EtcdAway, EtcdError) as error:
             raise EngineAway(str(error)) from None
-        works = (self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._beat)
+        works = (
+            self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
+        )  # fmt: skip
         self._tasks = [asyncio.create_task(_for_ever(work)) for work in works]
         self._registry.loaded = True
 
@@ -148,46 +137,42 @@ class EtcdEngine:
             entry = self._registry.at(which)
         except UnknownInstance:
             self._authorize(which.service if isinstance(which, Key) else None, by)
-            if not self._fresh:
+            if not self._presence.fresh:
                 raise EngineAway(_NO_NEWS) from None
             raise
         self._authorize(entry.instance.spec.key.service, by)
-        self._heard.note(entry.instance)
+        self._presence.heard.note(entry.instance)
         if self._registry.beat(entry, self._clock()):
             entry.through = DIRECT
         else:
             self._revive(entry, by)
-        if not self._fresh:
+        if not self._presence.fresh:
             raise EngineAway(_NO_NEWS)
         return entry
 
     async def close(self) -> None:
-        """Says goodbye, so that nobody waits for this node or takes its instances for suspects."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._writes.close()
-        try:
-            if self._tasks:
-                await self._renew_leases()
-                await self._flush()
-                await self._etcd.txn([], [put(self._key, GOODBYE, self._lease)])
+        if self._tasks:
+            try:
                 await self._leadership.resign()
-                await self._etcd.revoke(self._lease)
-        except (EtcdAway, EtcdError) as error:
-            _log.warning("this node could not say goodbye to the others, who wait for it for a while: %s", error)
+                await self._presence.say_goodbye()
+            except (EtcdAway, EtcdError) as error:
+                _log.warning("this node could not say goodbye to the others, who wait for it for a while: %s", error)
         await self._etcd.close()
 
     def not_ready(self) -> str | None:
         """Why this node must not be asked to change something; None when it may."""
         if self._writes.storage is not None:
             return f"etcd takes no writes: {self._writes.storage}"
-        return None if self._fresh else _NO_NEWS
+        return None if self._presence.fresh else _NO_NEWS
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
             self._registry, self._mirror, self._writes, self._leadership, self._peers,
-            lambda: self.not_ready() is None, lambda: self._lag,
+            lambda: self.not_ready() is None, lambda: self._presence.lag,
         )  # fmt: skip
 
     def stats(self) -> Mapping[str, Any]:
@@ -197,30 +182,19 @@ class EtcdEngine:
                 "kind": "etcd",
                 "node": self._node,
                 "endpoint": self._etcd.endpoint,
-                "cluster": self.conf.cluster,
+                "cluster": self._agreement.conf.cluster,
                 "leader": self._leadership.leader,
                 "leads": self.leads,
                 "revision": self._mirror.revision,
-                "fresh": self._fresh,
-                "lagSeconds": round(self._lag, 1),
+                "fresh": self._presence.fresh,
+                "lagSeconds": round(self._presence.lag, 1),
                 "conflicts": self._writes.conflicts,
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.skipped,
+                "mended": self._mirror.mended,
                 "nodes": self._peers.shown(now),
             }
         }
-
-    # -- heartbeats
-
-    @property
-    def _fresh(self) -> bool:
-        """This node's own latest batch has come back."""
-        return self._lag < FLUSHES * self.conf.flush
-
-    @property
-    def _lag(self) -> float:
-        """Seconds since that batch; a million when there was none."""
-        return min(self._clock() - self._echoed_at, 1e6)
 
     def _authorize(self, owner: str | None, by: Caller) -> None:
         for authorize in self._seams.authorize:
@@ -241,112 +215,22 @@ class EtcdEngine:
         done.add_done_callback(revived)
         self._registry.renewals += 1
 
-    async def _beat(self) -> None:
-        """For ever: a batch a flush, and a look at the other nodes."""
-        while True:
-            started = self._clock()
-            try:
-                await self._renew_leases()
-                await self._flush()
-            except (EtcdAway, EtcdError) as error:
-                _log.debug("heartbeats wait for the next batch: %s", error)
-            self._look()
-            await asyncio.sleep(max(0.05, self.conf.flush - (self._clock() - started)))
-
-    def _look(self) -> None:
-        changed = self._peers.look(self._clock())
-        for hearing in changed:
-            what = "is silent: its instances are suspects" if hearing.silent else "is no longer waited for"
-            _log.warning("the node %s %s", hearing.node, what)
-        if changed:
-            self._registry.doubt_changed()
-
-    async def _flush(self) -> None:
-        handles = self._heard.take()
-        try:
-            await self._etcd.txn([], [put(self._key, pack(self._wall(), handles), self._lease)])
-        except (EtcdAway, EtcdError):
-            self._heard.give_back(handles)
-            raise
-
-    async def _renew_leases(self) -> None:
-        now = self._clock()
-        if not self._lease or not await self._etcd.keep_alive(self._lease):
-            self._lease = await self._etcd.grant(NODE_LEASE_SECONDS)
-        if now - self._tombstones[1] > _TOMBSTONES_FOR:
-            self._tombstones = (await self._etcd.grant(_TOMBSTONES_SECONDS), now)
-
-    # -- what the watch brings besides
+    # -- what the watch brings besides, and what follows from it
 
     def _on_key(self, parts: Sequence[str], change: Change) -> None:
+        """ValueError when it cannot be read."""
         match parts:
             case ["h", node]:
-                self._on_batch(node, change)
+                self._presence.on_batch(node, change)
             case ["leader"]:
                 self._leadership.note(change)
             case ["conf"]:
-                self._on_conf(change)
-
-    def _on_batch(self, node: str, change: Change) -> None:
-        now = self._clock()
-        if node == self._node:
-            self._echoed_at = now
-        elif change.value == GOODBYE:
-            if self._peers.goodbye(node):
-                self._registry.doubt_changed()
-        elif change.value is not None:
-            try:
-                _, handles = unpack(change.value)
-            except ValueError as error:
-                _log.error("a batch of %s cannot be read: %s", node, error)
-            else:
-                self._heard.renew(handles, self._peers.heard(node, now), now)
-
-    # -- what all nodes agree on
-
-    async def _agree(self) -> None:
-        key = self._layout.conf
-        # The index must not begin below one that a single node has given before: see `migrate`. Fits the serial's 32 bits.
-        first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
-        await self._etcd.txn([created_at(key, 0)], [put(key, first.dumps())])
-        found = await self._etcd.range(key)
-        self._adopt(configuration.loads(found.found[0].value))
-
-    async def _raise_offset(self, revision: int) -> None:
-        """etcd has gone back to this revision; whoever is first to notice moves all indexes above those that were given before."""
-        key = self._layout.conf
-        while True:
-            found = (await self._etcd.range(key)).found
-            if not found:
-                raise EtcdError("the configuration of the registry is gone from etcd")
-            conf = configuration.loads(found[0].value)
-            if conf.cluster != self.conf.cluster:
-                raise EtcdError(f"etcd has another registry now: {conf.cluster}, not {self.conf.cluster}")
-            if revision + conf.offset > self._registry.index:
-                break
-            raised = conf._replace(offset=self._registry.index + _AHEAD - revision)
-            outcome = await self._etcd.txn([unchanged_since(key, found[0].mod_revision)], [put(key, raised.dumps())])
-            if outcome.succeeded:
-                conf = raised
-                break
-        self._adopt(conf)
-
-    def _on_conf(self, change: Change) -> None:
-        if change.value is None:
-            return
-        try:
-            conf = configuration.loads(change.value)
-        except ValueError as error:
-            _log.error("the configuration in etcd cannot be read and stays as it was: %s", error)
-        else:
-            self._adopt(conf)
+                self._agreement.on_conf(change)
+            case ["z", node]:
+                self._agreement.on_names(node, change)
 
     def _adopt(self, conf: Conf) -> None:
-        for name, (mine, theirs) in self.conf.differing(conf).items():
-            variable = configuration.SETTINGS[name]
-            _log.warning("%s is %s here and %s for all nodes, which holds", variable, mine, theirs)
         registry, peers = self._registry, self._peers
-        self.conf = conf
         self._mirror.offset = conf.offset
         registry.lease_ttl, registry.grace = conf.ttl, conf.grace
         registry.max_instances, registry.max_services = conf.max_instances_per_service, conf.max_services
@@ -355,7 +239,11 @@ class EtcdEngine:
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         for event in commit.events:
-            if isinstance(event, InstanceEvent) and event.before is None and self._heard.collides(event.instance):
+            if (
+                isinstance(event, InstanceEvent)
+                and event.before is None
+                and self._presence.heard.collides(event.instance)
+            ):
                 return IdTaken(event.instance.id)
         return None
 

@@ -24,6 +24,7 @@ class Found:
         self.windows: dict[Scope, Window] = {}
         self.drains: dict[Key, Drained] = {}
         self.tombstones: list[tuple[Key, float]] = []
+        self.versions: dict[str, int] = {}  # of services
 
     def add(self, instance: Instance, service: str, id: str, created: int) -> None:
         """ValueError when it is not what its key says."""

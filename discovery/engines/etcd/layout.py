@@ -7,6 +7,7 @@ t/RANDOM                tombstones of one decision: [service, ip, port, until]â€
 v/SERVICE               put by every decision about the service: what the next one compares
 commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
 h/NODE                  the handles that a node has heard since its last batch; on the lease of the node
+z/NODE                  the names that a node's zone files reserve; on the lease of the node
 leader                  the node that decides what time brings; on a lease of its own
 conf                    what all nodes must agree on
 """
@@ -21,7 +22,7 @@ from discovery.core import codec, exact_json
 from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, WindowEvent
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
-from discovery.engines.etcd.gateway import Json, delete, put
+from discovery.engines.etcd.messages import Json, delete, put
 
 # What decisions about no service compare: other zone files, for instance. No label begins so.
 NO_SERVICE = "-"

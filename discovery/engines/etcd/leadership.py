@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from discovery.engines.etcd.gateway import Change, Etcd, EtcdAway, EtcdError, created_at, put
+from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, created_at, put
 
 _log = logging.getLogger("discovery.etcd")
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from itertools import groupby
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import SERVER
-from discovery.core.event import Commit, Event
+from discovery.core.event import Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Found, difference
-from discovery.engines.etcd.gateway import Change, Changes, Etcd, EtcdAway, EtcdError, KeyValue, end_of
+from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
 
@@ -65,6 +67,7 @@ class Mirror:
         self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
         self.skipped = 0  # values that could not be read
         self.syncs = 0
+        self.mended = 0  # differences that `check` has found
         self.attached = False  # the watch is running
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -85,9 +88,10 @@ class Mirror:
                 if failed:
                     await self._catch_up()
                 self.attached = True
-                async for changes in self._watched():
-                    failed = 0
-                    self._take(changes)
+                async with aclosing(self._watched()) as watched:
+                    async for changes in watched:
+                        failed = 0
+                        self._take(changes)
             except EtcdError as error:
                 failed += 1
                 self._complain(error, failed)
@@ -99,7 +103,7 @@ class Mirror:
             self.attached = False
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
 
-    def _watched(self) -> AsyncIterator[Changes]:
+    def _watched(self) -> AsyncGenerator[Changes, None]:
         prefix = self._layout.prefix
         return self._etcd.watch(prefix, end_of(prefix), self.revision + 1, self._silence())
 
@@ -144,7 +148,7 @@ class Mirror:
             elif parts[0] in "iwdt":
                 values.append((parts, change))
             else:
-                self._on_key(parts, change)
+                self._other(parts, change)
         taken = [decision for decision in decisions if versions.issuperset(decision.services)]
         now = self._clock()
         for decision in taken:
@@ -208,12 +212,14 @@ class Mirror:
     async def fill(self) -> None:
         """The first time: the registry is empty and is given its state."""
         found = await self._read_all()
+        self.versions = found.versions
         self._registry.load(found.snapshot(found.revision + self.offset), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
 
     async def sync(self) -> None:
         """Again: what is different from the registry is applied, some of it a turn."""
         found = await self._read_all()
+        self.versions = found.versions
         events = difference(self._registry, found, "found in etcd when everything was read again")
         for start in range(0, len(events), MAX_EVENTS):
             self._commit(events[start : start + MAX_EVENTS], "resync", found.revision, self._clock())
@@ -223,10 +229,32 @@ class Mirror:
         _log.info("read from etcd at revision %d: %d differences", found.revision, len(events))
         self._wake()
 
+    async def check(self) -> int:
+        """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
+        defect. What has changed since the reading began is left out.
+        """
+        found = await self._read_all()
+        await self.reached(found.revision)
+        last = found.revision + self.offset
+        events = [
+            event
+            for event in difference(self._registry, found, "found in etcd by the comparison")
+            if isinstance(event, ZonesEvent) or self._registry.index_of(event.service) <= last
+        ]
+        for service, version in found.versions.items():
+            if self.versions.get(service, 0) < version:
+                self.versions[service] = version
+        if events:
+            _log.error(
+                "this node differed from etcd in %d things, which is mended: a defect, please report it", len(events)
+            )
+            self._commit(events, "mended", self.revision, self._clock())
+        self.mended += len(events)
+        return len(events)
+
     async def _read_all(self) -> Found:
         prefix = self._layout.prefix
         found = Found()
-        versions: dict[str, int] = {}
         start, more = prefix, True
         while more:
             page = await self._etcd.range(start, end_of(prefix), revision=found.revision, limit=_PAGE)
@@ -234,13 +262,12 @@ class Mirror:
             for each in page.found:
                 parts = self._layout.parts(each.key)
                 if parts[0] == "v" and len(parts) == 2:
-                    versions[parts[1]] = each.mod_revision
+                    found.versions[parts[1]] = each.mod_revision
                 else:
                     self._read(found, parts, each)
             more = page.more and bool(page.found)
             if more:
                 start = page.found[-1].key + b"\0"
-        self.versions = versions
         return found
 
     def _read(self, found: Found, parts: list[str], each: KeyValue) -> None:
@@ -264,6 +291,12 @@ class Mirror:
                     self._on_key(parts, Change(*each))
         except (ValueError, KeyError, TypeError, AttributeError, codec.UnknownEvent) as error:
             self._skip(each.key, error)
+
+    def _other(self, parts: Sequence[str], change: Change) -> None:
+        try:
+            self._on_key(parts, change)
+        except ValueError as error:
+            self._skip(change.key, error)
 
     def _skip(self, key: bytes, error: Exception) -> None:
         self.skipped += 1

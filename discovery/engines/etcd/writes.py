@@ -20,8 +20,9 @@ from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent, ZonesEvent
 from discovery.engines.etcd import layout as keys
-from discovery.engines.etcd.gateway import Etcd, EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
+from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import NO_SERVICE, Decision, Layout
+from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
 from discovery.engines.etcd.mirror import Mirror
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, NotDurable
@@ -42,20 +43,25 @@ _MOST_OCTETS = 320 * 1024
 _FEW_EVENTS = 8
 # Writes that wait; more are refused.
 _MOST_WAITING = 10_000
+# Decisions in vain, after which whoever waits is told: 40 racers on four nodes need under 20.
+_MOST_CONFLICTS = 100
 # Seconds for the watch to bring back what a transaction has done.
 _ECHO_SECONDS = 2.0
 
 
 class _Waiting:
-    """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake."""
+    """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake. `conflicts`: how
+    often it was decided in vain.
+    """
 
-    __slots__ = ("by", "done", "fresh", "write")
+    __slots__ = ("by", "conflicts", "done", "fresh", "write")
 
     def __init__(self, write: Write[Any], by: Caller, done: asyncio.Future[Any]) -> None:
         self.write = write
         self.by = by
         self.done = done
         self.fresh = False
+        self.conflicts = 0
 
 
 class _Decided:
@@ -225,7 +231,11 @@ class Writes:
                 self._conclude(each)
             else:
                 self.conflicts += 1
-                again.append(each.waiting)
+                each.waiting.conflicts += 1
+                if each.waiting.conflicts < _MOST_CONFLICTS:
+                    again.append(each.waiting)
+                else:
+                    self._fail(each.waiting, EngineAway("other nodes change the same service all the time"))
         self._queue.extendleft(reversed(again))
 
     def _nested(self, each: _Decided) -> Json:

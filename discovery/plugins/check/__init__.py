@@ -19,6 +19,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
+from discovery.plugins.check.verdict import Verdict
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
@@ -92,6 +93,12 @@ class Checks(Plugin):
     # -- a probe and what follows from it
 
     async def _check(self, watch: Watch) -> None:
+        if not self._engine.leads:  # of several nodes one probes; whoever is next goes on from what that one has found
+            known = self._registry.find(watch.id)
+            watch.verdict = Verdict(None if known is None else known.instance.failing)
+            watch.told = watch.verdict.failing
+            watch.probing = None
+            return
         try:
             failure = await probe(watch.ip, watch.port, watch.check)
         except CannotProbe as error:

@@ -6,12 +6,12 @@ from discovery.core.check import Check
 
 
 class Verdict:
-    """`failing`: why, None while it passes, as everyone does at first."""
+    """`failing`: why, None while it passes, as everyone does at first, unless another node has found otherwise."""
 
     __slots__ = ("_against", "failing")
 
-    def __init__(self) -> None:
-        self.failing: str | None = None
+    def __init__(self, failing: str | None = None) -> None:
+        self.failing = failing
         self._against = 0  # results in a row that speak against the verdict
 
     def note(self, failure: str | None, check: Check) -> None:

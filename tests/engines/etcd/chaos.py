@@ -19,7 +19,8 @@ from random import Random
 from discovery.core import codec, exact_json
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key
-from discovery.engines.etcd.gateway import Etcd, end_of
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import end_of
 from discovery.store.operations import Drain
 from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, until
 
@@ -55,7 +56,7 @@ class Chaos:
         proxy = Proxy(member.client)
         await proxy.start()
         # Its one way to etcd goes through the proxy, so that it can be cut off.
-        node = Node(f"n{self._ended + len(self._nodes)}", [proxy.url], limit=100, hold=10.0)
+        node = Node(f"n{self._ended + len(self._nodes)}", [proxy.url], limit=100, hold=20.0)
         node.registry.followers.append(self._follow)
         node.on_refused = lambda key, node=node: self._refused(key, node)  # type: ignore[misc]
         await node.start()

@@ -21,7 +21,8 @@ from discovery.core.ids import new_id
 from discovery.core.instance import Instance, Key, Registration
 from discovery.engines.etcd import EtcdEngine, node_id
 from discovery.engines.etcd.conf import Conf
-from discovery.engines.etcd.gateway import Etcd, EtcdAway, EtcdError
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import EtcdAway, EtcdError
 from discovery.store.brake import Brake
 from discovery.store.engine import WriteSeams
 from discovery.store.reaper import Reaper
@@ -68,7 +69,7 @@ class Member:
                     "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
                     "--listen-peer-urls", f"http://127.0.0.1:{self.peer}",
                     "--initial-advertise-peer-urls", f"http://127.0.0.1:{self.peer}",
-                    "--initial-cluster", cluster, "--heartbeat-interval", "20", "--election-timeout", "200", *more,
+                    "--initial-cluster", cluster, "--heartbeat-interval", "50", "--election-timeout", "500", *more,
                 ],
                 stdout=log, stderr=log,
             )  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from discovery.engines.etcd.gateway import (
-    Credentials,
-    Etcd,
+from discovery.engines.etcd.gateway import Credentials, Etcd
+from discovery.engines.etcd.messages import (
     EtcdAway,
     EtcdError,
     created_at,
@@ -78,10 +78,11 @@ async def test_a_watch_tells_everything_from_its_revision_on_large_values_too(cl
     await client.txn([], [put(b"w/a", large), put(b"w/b", b"2")])
     await client.txn([], [delete(b"w/a"), put(b"elsewhere", b"")])
     seen = []
-    async for changes in client.watch(b"w/", end_of(b"w/"), start, silence=10):
-        seen += changes.changes
-        if len(seen) == 3:
-            break
+    async with aclosing(client.watch(b"w/", end_of(b"w/"), start, silence=10)) as watched:
+        async for changes in watched:
+            seen += changes.changes
+            if len(seen) == 3:
+                break
     assert [(change.key, change.value) for change in seen] == [(b"w/a", large), (b"w/b", b"2"), (b"w/a", None)]
     assert [change.mod_revision - start for change in seen] == [0, 0, 1]
 

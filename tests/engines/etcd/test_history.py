@@ -9,7 +9,10 @@ import shutil
 import pytest
 
 from discovery.core import codec, exact_json
-from discovery.engines.etcd.gateway import Etcd, delete, put
+from discovery.core.instance import Key
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import delete, put
+from discovery.store.errors import NameReserved
 from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
 
 
@@ -148,3 +151,53 @@ async def test_wall_clocks_five_minutes_apart_expire_nobody_early_and_keep_nobod
             assert node.served("web") == ahead.served("web") == {"10.0.0.1"}
     finally:
         await ahead.stop()
+
+
+async def test_a_comparison_finds_nothing_on_a_busy_registry_and_mends_what_a_defect_left(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        await asyncio.gather(*(nodes[0].register(f"svc{number}", "10.0.0.1") for number in range(50)))
+        writing = asyncio.create_task(_write(nodes[0]))
+        for _ in range(5):
+            assert await nodes[1].engine._mirror.check() == 0
+        writing.cancel()
+        await until(lambda: nodes[1].state == nodes[0].state)
+        entry = nodes[1].registry.at(Key("svc7", "10.0.0.1", 3000))
+        right = entry.instance
+        entry.instance = right._replace(failing="as no commit has said")
+        assert await nodes[1].engine._mirror.check() == 1
+        assert nodes[1].state == nodes[0].state
+        assert nodes[1].engine.stats()["engine"]["mended"] == 1
+
+
+async def _write(node: Node) -> None:
+    for number in range(10_000):
+        instance = await node.register(f"more{number % 20}", "10.0.0.2")
+        if number % 3:
+            await node.deregister(instance.id)
+
+
+async def test_a_name_that_one_node_reserves_is_reserved_on_all_while_it_lives(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        other = Node("other", etcd.urls, ttl=60.0)
+        other.registry.reserved = {"www": "is fixed in zones/x.zone"}
+        await other.start()
+        await until(lambda: "www" in node.registry.reserved_elsewhere)
+        with pytest.raises(NameReserved):
+            await node.register("www", "10.0.0.1")
+        await other.stop()
+        await until(lambda: not node.registry.reserved_elsewhere)
+        await node.register("www", "10.0.0.1")
+
+
+async def test_the_version_of_a_service_goes_an_hour_after_its_last_instance(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        gone = await node.register("gone", "10.0.0.1")
+        await node.register("stays", "10.0.0.1")
+        await node.deregister(gone.id)
+        for _ in range(6):
+            await node.engine._upkeep.sweep()
+        assert node.engine._mirror.versions.keys() == {"gone", "stays"}
+        await node.engine._upkeep.sweep()
+        await until(lambda: node.engine._mirror.versions.keys() == {"stays"})
+        again = await node.register("gone", "10.0.0.1")
+        assert again.id in node.state

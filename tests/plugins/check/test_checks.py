@@ -312,3 +312,23 @@ async def test_the_first_probes_are_spread_over_the_interval() -> None:
         assert delays[0] < pace / 20
         assert delays[-1] > pace * 19 / 20
         assert abs(delays[100] - pace / 2) < pace / 6
+
+
+async def test_a_node_that_does_not_lead_probes_nobody_and_goes_on_from_what_the_leader_found() -> None:
+    requests: list[bytes] = []
+
+    async def unavailable(writer: asyncio.StreamWriter) -> None:
+        requests.append(b"")
+        writer.write(UNAVAILABLE)
+
+    async with serving(unavailable) as fake, watching() as house:
+        house.engine.leads = False
+        instance = await house.register(fake.port, quick(failures=3))
+        await house.engine.submit(Checked(instance.id, "answered 503"))  # as the leader has told
+        await asyncio.sleep(0.1)
+        assert requests == []
+        house.engine.leads = True
+        await eventually(lambda: len(requests) > 5)
+        assert house.log.kinds() == [Kind.REGISTERED, Kind.FAILING], (
+            "a verdict that stands is not told again, nor taken back"
+        )

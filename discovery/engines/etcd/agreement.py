@@ -1,0 +1,112 @@
+"""What all nodes have in common beside the registry's state: the configuration, and the names that any node's zone files reserve."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from discovery.core import exact_json
+from discovery.engines.etcd import conf as configuration
+from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, EtcdError, created_at, put, unchanged_since
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.etcd")
+
+# How far the index jumps when etcd has gone back: other nodes may have seen a little more than the one that notices first.
+_AHEAD = 10_000
+
+
+class Agreement:
+    """`conf`: this node's own at first, then everybody's. `adopt`: told of each that holds from now on."""
+
+    def __init__(
+        self, etcd: Etcd, layout: Layout, registry: Registry, node: str, mine: Conf, adopt: Callable[[Conf], None]
+    ) -> None:
+        self._etcd = etcd
+        self._key = layout.conf
+        self._registry = registry
+        self._node = node
+        self._names_key = layout.key("z", node)
+        self._adopt = adopt
+        self.conf = mine
+        self._reserved: dict[str, Mapping[str, str]] = {}  # of the other nodes, by node
+        self._told: tuple[int, Mapping[str, str]] | None = None  # the lease, and the names that were put on it
+
+    async def agree(self) -> None:
+        """The first node writes its own settings, the others adopt them."""
+        # The index must not begin below one that a single node has given before. Fits the serial's 32 bits.
+        first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
+        await self._etcd.txn([created_at(self._key, 0)], [put(self._key, first.dumps())])
+        try:
+            conf, _ = await self._read()
+        except ValueError as error:
+            raise EtcdError(f"its key {self._key.decode()} is not a registry's: {error}") from None
+        self._take(conf)
+
+    async def raise_offset(self, revision: int) -> None:
+        """etcd has gone back to this revision; whoever is first to notice moves all indexes above those that were given before."""
+        while True:
+            conf, version = await self._read()
+            if conf.cluster != self.conf.cluster:
+                raise EtcdError(f"etcd has another registry now: {conf.cluster}, not {self.conf.cluster}")
+            if revision + conf.offset > self._registry.index:
+                break
+            raised = conf._replace(offset=self._registry.index + _AHEAD - revision)
+            outcome = await self._etcd.txn([unchanged_since(self._key, version)], [put(self._key, raised.dumps())])
+            if outcome.succeeded:
+                conf = raised
+                break
+        self._take(conf)
+
+    async def _read(self) -> tuple[Conf, int]:
+        found = (await self._etcd.range(self._key)).found
+        if not found:
+            raise EtcdError("the configuration of the registry is gone from etcd")
+        return configuration.loads(found[0].value), found[0].mod_revision
+
+    def on_conf(self, change: Change) -> None:
+        if change.value is None:
+            return
+        try:
+            conf = configuration.loads(change.value)
+        except ValueError as error:
+            _log.error("the configuration in etcd cannot be read and stays as it was: %s", error)
+            return
+        if conf.cluster == self.conf.cluster:
+            self._take(conf)
+        else:
+            _log.error("etcd has the configuration of another registry, %s; it is not adopted", conf.cluster)
+
+    def _take(self, conf: Conf) -> None:
+        for name, (mine, theirs) in self.conf.differing(conf).items():
+            variable = configuration.SETTINGS[name]
+            _log.warning("%s was %s here and is %s for all nodes, which holds", variable, mine, theirs)
+        self.conf = conf
+        self._adopt(conf)
+
+    # -- reserved names
+
+    async def tell_names(self, lease: int) -> None:
+        """The other nodes, what this one's zone files reserve; again on another lease."""
+        reserved = self._registry.reserved
+        if self._told is None or self._told[0] != lease or self._told[1] is not reserved:
+            await self._etcd.txn([], [put(self._names_key, exact_json.dumps(dict(reserved)), lease)])
+            self._told = lease, reserved
+
+    def on_names(self, node: str, change: Change) -> None:
+        """ValueError when they cannot be read."""
+        if node == self._node:
+            return
+        self._reserved.pop(node, None)
+        if change.value is not None:
+            found = exact_json.loads(change.value)
+            if not isinstance(found, dict):
+                raise ValueError("reserved names are an object")
+            self._reserved[node] = {str(name): str(why) for name, why in found.items()}
+        self._registry.reserved_elsewhere = {
+            name: why for each in self._reserved.values() for name, why in each.items()
+        }

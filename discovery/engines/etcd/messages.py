@@ -1,0 +1,173 @@
+"""What is said to etcd's gateway and what it says, as values: requests of a transaction, key-values, changes, errors.
+
+Keys and values are octets here, revisions are whole numbers; in the gateway's JSON they are base64 and strings.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from discovery.core.errors import DiscoveryError
+
+Json = dict[str, Any]
+
+# Of gRPC (grpc/status).
+EXHAUSTED, OUT_OF_RANGE, UNAVAILABLE, DEADLINE, UNAUTHENTICATED = 8, 11, 14, 4, 16
+
+
+class EtcdError(DiscoveryError):
+    """etcd has answered, and refuses. `code`: gRPC's."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def is_full(self) -> bool:
+        """NOSPACE: the quota is used up, and nothing is written until somebody compacts and disarms the alarm."""
+        return self.code == EXHAUSTED
+
+    @property
+    def is_compacted(self) -> bool:
+        """That revision is no longer known."""
+        return self.code == OUT_OF_RANGE
+
+
+class EtcdAway(DiscoveryError):
+    """No endpoint answers, or none has a leader."""
+
+
+class KeyValue(NamedTuple):
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+
+
+class Range(NamedTuple):
+    """`revision`: the store's, when it was read."""
+
+    found: list[KeyValue]
+    more: bool
+    revision: int
+
+
+class Outcome(NamedTuple):
+    """Of a transaction. `responses`: the gateway's, of the branch that was taken."""
+
+    succeeded: bool
+    revision: int
+    responses: list[Json]
+
+
+class Change(NamedTuple):
+    """`value` None: the key is gone."""
+
+    key: bytes
+    value: bytes | None
+    create_revision: int
+    mod_revision: int
+
+
+class Changes(NamedTuple):
+    """What a watch brings: changes in order of their revision, a revision never in two parts. None: nothing, at this revision."""
+
+    changes: list[Change]
+    revision: int
+
+
+def text(octets: bytes) -> str:
+    return b64encode(octets).decode("ascii")
+
+
+def put(key: bytes, value: bytes, lease: int = 0) -> Json:
+    request: Json = {"key": text(key), "value": text(value)}
+    if lease:
+        request["lease"] = lease
+    return {"requestPut": request}
+
+
+def delete(key: bytes) -> Json:
+    return {"requestDeleteRange": {"key": text(key)}}
+
+
+def nested(compare: Sequence[Json], success: Sequence[Json]) -> Json:
+    return {"requestTxn": {"compare": list(compare), "success": list(success)}}
+
+
+def unchanged_since(key: bytes, mod_revision: int) -> Json:
+    """0: there is no such key."""
+    return {"key": text(key), "target": "MOD", "result": "EQUAL", "modRevision": mod_revision}
+
+
+def created_at(key: bytes, create_revision: int) -> Json:
+    """0: there is no such key."""
+    return {"key": text(key), "target": "CREATE", "result": "EQUAL", "createRevision": create_revision}
+
+
+def end_of(prefix: bytes) -> bytes:
+    """The end of the range of all keys that begin so."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def changes_of(line: bytes) -> Changes | None:
+    """Of one line of a watch; None when it only says that it begins. EtcdError."""
+    found = _json(line)
+    if "error" in found:
+        raise _error(found["error"])
+    result = found.get("result", {})
+    if "compact_revision" in result:
+        raise EtcdError(f"what happened up to revision {result['compact_revision']} is compacted", OUT_OF_RANGE)
+    if result.get("canceled"):
+        raise EtcdError(str(result.get("cancel_reason", "the watch was cancelled")), UNAVAILABLE)
+    if result.get("created"):
+        return None
+    return Changes([_change(event) for event in result.get("events", ())], revision_of(result))
+
+
+def _change(event: Json) -> Change:
+    kv = event["kv"]
+    gone = event.get("type") == "DELETE"
+    value = None if gone else b64decode(kv.get("value", ""))
+    return Change(b64decode(kv["key"]), value, int(kv.get("create_revision", 0)), int(kv["mod_revision"]))
+
+
+def key_value_of(found: Json) -> KeyValue:
+    return KeyValue(
+        b64decode(found["key"]), b64decode(found.get("value", "")), int(found["create_revision"]), int(found["mod_revision"])
+    )  # fmt: skip
+
+
+def revision_of(found: Json) -> int:
+    return int(found.get("header", {}).get("revision", 0))
+
+
+def content_of(status: int, octets: bytes) -> Json:
+    """Of an answer. EtcdError."""
+    found = _json(octets)
+    if status != 200:
+        raise _error(found)
+    return found
+
+
+def _json(octets: bytes) -> Json:
+    try:
+        found = orjson.loads(octets)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise EtcdError("what answers there is not etcd's gateway: it speaks no JSON")
+    return found
+
+
+def _error(found: Any) -> EtcdError:
+    """3.4 has `grpc_code` in streams and `code` elsewhere; a proxy in front has neither."""
+    if not isinstance(found, dict):
+        return EtcdError(str(found))
+    message = str(found.get("message") or found.get("error") or "it refuses without a word")
+    code = found.get("code", found.get("grpc_code", 0))
+    return EtcdError(message, code if isinstance(code, int) else 0)

@@ -1,0 +1,120 @@
+"""This node among the others: its batches of heartbeats and its leases in etcd, and what it makes of the others' batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
+from discovery.engines.etcd.peers import FLUSHES, Peers
+from discovery.store.registry import Registry
+
+_log = logging.getLogger("discovery.etcd")
+
+# Seconds of the lease on this node's keys: when it ends, nobody knows of the node any more.
+NODE_LEASE_SECONDS = 30
+# Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
+_TOMBSTONES_SECONDS = 180
+_TOMBSTONES_FOR = 90.0
+
+
+class Presence:
+    """`clock`: monotonic seconds; `wall`: epoch seconds. `also`: what else is told to the other nodes with each batch."""
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        registry: Registry,
+        node: str,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        peers: Peers,
+        also: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._etcd = etcd
+        self._registry = registry
+        self._node = node
+        self._key = layout.key("h", node)
+        self._clock = clock
+        self._wall = wall
+        self._peers = peers
+        self._also = also
+        self.heard = Heard(registry)
+        self.lease = 0
+        self.tombstone_lease = 0
+        self._granted_at = float("-inf")  # the tombstones' lease
+        self.echoed_at = float("-inf")
+
+    @property
+    def fresh(self) -> bool:
+        """This node's own latest batch has come back: it knows what happens elsewhere."""
+        return self.lag < FLUSHES * self._peers.flush
+
+    @property
+    def lag(self) -> float:
+        """Seconds since that batch; a million when there was none."""
+        return min(self._clock() - self.echoed_at, 1e6)
+
+    async def tell(self) -> None:
+        """For ever: a batch a flush, and a look at the other nodes."""
+        while True:
+            started = self._clock()
+            try:
+                await self.renew_leases()
+                await self.flush()
+                await self._also(self.lease)
+            except (EtcdAway, EtcdError) as error:
+                _log.debug("heartbeats wait for the next batch: %s", error)
+            self._look()
+            await asyncio.sleep(max(0.05, self._peers.flush - (self._clock() - started)))
+
+    async def flush(self) -> None:
+        handles = self.heard.take()
+        try:
+            await self._etcd.txn([], [put(self._key, pack(self._wall(), handles), self.lease)])
+        except (EtcdAway, EtcdError):
+            self.heard.give_back(handles)
+            raise
+
+    async def renew_leases(self) -> None:
+        now = self._clock()
+        if not self.lease or not await self._etcd.keep_alive(self.lease):
+            self.lease = await self._etcd.grant(NODE_LEASE_SECONDS)
+        if now - self._granted_at > _TOMBSTONES_FOR:
+            self.tombstone_lease, self._granted_at = await self._etcd.grant(_TOMBSTONES_SECONDS), now
+
+    async def say_goodbye(self) -> None:
+        """So that nobody waits for this node, or takes its instances for suspects."""
+        await self.renew_leases()
+        await self.flush()
+        await self._etcd.txn([], [put(self._key, GOODBYE, self.lease)])
+        await self._etcd.revoke(self.lease)
+
+    def _look(self) -> None:
+        changed = self._peers.look(self._clock())
+        for hearing in changed:
+            what = "is silent: its instances are suspects" if hearing.silent else "is no longer waited for"
+            _log.warning("the node %s %s", hearing.node, what)
+        if changed:
+            self._registry.doubt_changed()
+
+    def on_batch(self, node: str, change: Change) -> None:
+        """As the watch brings it."""
+        now = self._clock()
+        if node == self._node:
+            self.echoed_at = now
+        elif change.value == GOODBYE:
+            if self._peers.goodbye(node):
+                self._registry.doubt_changed()
+        elif change.value is not None:
+            try:
+                _, handles = unpack(change.value)
+            except ValueError as error:
+                _log.error("a batch of %s cannot be read: %s", node, error)
+            else:
+                self.heard.renew(handles, self._peers.heard(node, now), now)
