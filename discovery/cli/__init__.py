@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command(
             "explain", "discovery.cli.explain:explain", "show why each instance is in the answers or not, now or before"
         ),
+        Command("history", "discovery.cli.history:history", "show what happened to a service, a host, or by a token"),
         Command("watch", "discovery.cli.watch:watch", "show services, or one service, as they are and as they change"),
         Command("events", "discovery.cli.events:events", "print each change as it happens"),
         Command("wait", "discovery.cli.wait:wait", "wait until a service has so many healthy instances"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, ask, in_path, send
-from discovery.cli.output import Format, console, put_data, put_line
+from discovery.cli.live import bar
+from discovery.cli.output import Format, put_data, put_line
 from discovery.cli.register import named
 from discovery.cli.targets import Host, Ip, Port, Word, instances_of
 from discovery.cli.times import epoch
@@ -29,7 +29,8 @@ def drain(
     replies, wait = ask(lambda registry: _set(registry, "PUT", target, ip, port, host))
     _show([f"draining {named(reply['instance'])}" for reply in replies], replies, output)
     if not no_wait and wait > 0:
-        _wait(wait)
+        with bar("waiting for caches", wait):
+            time.sleep(wait)
     if output in ("table", "wide"):
         put_line(f"{'safe to stop after ' + _last(replies) if no_wait else 'safe to stop: no cache holds it any more'}")
 
@@ -68,19 +69,3 @@ def _show(lines: list[str], replies: list[Json], output: str) -> None:
 
 def _last(replies: list[Json]) -> str:
     return max(str(reply["safeAfter"]) for reply in replies)
-
-
-def _wait(seconds: float) -> None:
-    """With a bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
-        time.sleep(seconds)
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("waiting for caches"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task("", total=seconds)
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(0.1, left))
-            progress.update(task, completed=seconds - left)

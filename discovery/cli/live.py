@@ -1,11 +1,13 @@
-"""A screen that is drawn anew while a command runs; only on a terminal, elsewhere commands print once."""
+"""Screens and bars that move while a command runs: only on a terminal, elsewhere commands print once and wait in silence."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from discovery.cli.output import console
@@ -31,3 +33,28 @@ async def show(draw: Callable[[int, int], Awaitable[RenderableType]], changed: a
             await asyncio.sleep(0.5)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), max(0.0, every - 0.5))
+
+
+@contextlib.contextmanager
+def bar(text: str, seconds: float) -> Iterator[None]:
+    """What goes on meanwhile takes so long. On standard error, and gone at the end."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task, began, ended = progress.add_task(text, total=seconds), time.monotonic(), threading.Event()
+
+        def tick() -> None:
+            while not ended.wait(0.1):
+                progress.update(task, completed=time.monotonic() - began)
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

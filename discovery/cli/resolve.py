@@ -8,20 +8,11 @@ from cyclopts import Parameter
 
 from discovery.cli.connection import Filters, Json, ask, get, in_path
 from discovery.cli.errors import Failed
-from discovery.cli.get import address
+from discovery.cli.get import INSTANCE, address
 from discovery.cli.output import Column, Format, put_rows
 from discovery.cli.times import epoch, span
 
-_COLUMNS = (
-    Column("address"),
-    Column("status"),
-    Column("lastBeat", right=True),
-    Column("zone", fold=True),
-    Column("tags", fold=True),
-    Column("id", wide=True),
-    Column("weight", wide=True),
-    Column("metadata", wide=True, fold=True),
-)
+_COLUMNS = tuple(column for column in INSTANCE if column.key not in ("service", "registeredAt"))
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 import yaml
 
 from tests.cli.live import At
-from tests.stories.process import Discovery, running, until
+from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
+from tests.stories.standards.secure import running_secure
 
 # As a stranger would have it.
 NASTY = "\x1b[2J\u202e[red]x[/red]:smile:"
@@ -202,3 +205,16 @@ def test_tokens_are_shown_and_missing_rights_told(tmp_path: Path) -> None:
         assert "not known" in At(server.http, DISCOVERY_TOKEN="wrong")(*register).said  # noqa: S106
         assert At(server.http, DISCOVERY_TOKEN=secret)(*register).status == 0
         assert At(server.http, DISCOVERY_TOKEN_FILE=str(file))(*register).status == 0
+
+
+def test_a_registry_behind_tls_is_checked_against_the_authorities_given(tmp_path: Path) -> None:
+    """OpenSSL reads the variable when a process makes its first context, so this is a process of its own."""
+    with running_secure(tmp_path) as secure:
+        settings = {"DISCOVERY_URL": f"https://127.0.0.1:{secure.https_port}"}
+        command = [sys.executable, "-m", "discovery", "get", "services", "-o", "json"]
+        for more, status in (({}, 1), ({"SSL_CERT_FILE": str(secure.pair.cert)}, 0)):
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment(**settings, **more), capture_output=True, text=True, timeout=LIMIT
+            )
+            assert done.returncode == status, done
+            assert ("certificate is not trusted" in done.stderr) == bool(status)

@@ -5,11 +5,7 @@ It registers services of its own (`bench-…`) and takes them out again; they ha
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -20,7 +16,8 @@ from discovery.cli.bench import load
 from discovery.cli.bench.load import Result
 from discovery.cli.connection import Json, ask, in_path, send
 from discovery.cli.errors import Failed
-from discovery.cli.output import Column, Format, console, put_rows
+from discovery.cli.live import bar
+from discovery.cli.output import Column, Format, put_rows
 from discovery.client import RegistryClient
 from discovery.client.access import Token
 from discovery.system.env import Endpoint
@@ -95,7 +92,7 @@ async def _measure(
             )
         url, token = next(iter(registry.servers)), Token().read()
         for what in kinds:
-            with _progress(what, seconds):
+            with bar(f"{what:9}", seconds):
                 if what == "dns":
                     assert server is not None
                     queries = [dns_client.packet(f"{name}.{domain}", "A") for name in services]
@@ -128,27 +125,3 @@ def _requests(what: str, bodies: list[Json]) -> list[load.Request]:
             load.Request("POST", "/heartbeat", {key: body[key] for key in ("name", "ip", "port")}) for body in bodies
         ]
     return [load.Request("GET", f"/resolve/{name}", None) for name in sorted({body["name"] for body in bodies})]
-
-
-@contextmanager
-def _progress(what: str, seconds: float) -> Iterator[None]:
-    """A bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(f"{what:9}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True, refresh_per_second=4) as progress:
-        task = progress.add_task("", total=seconds)
-        ticking = asyncio.get_running_loop().create_task(_tick(lambda: progress.advance(task, 0.25)))
-        try:
-            yield
-        finally:
-            ticking.cancel()
-
-
-async def _tick(advance: Any) -> None:
-    while True:
-        await asyncio.sleep(0.25)
-        advance()
