@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from discovery.core.event import Commit
+from discovery.core.log_fields import fields
 from discovery.plugins.history import file as files
 from discovery.plugins.history.file import Began, Checkpoint, Ended, HistoryFile, Info, NewerFormat
 from discovery.system.background_writer import WriteRefused
@@ -153,7 +154,7 @@ class Folder:
             f"the state of {len(checkpoint.instances):,} instances takes more than an eighth of HISTORY_MAX_MB; nothing is written until "
             "that is raised"
         )
-        _log.error("%s: %s", self.path, self.suspended)
+        _log.error("%s: %s", self.path, self.suspended, extra=fields("history.full", file=self.path))
 
     def _look(self) -> None:
         """At what there is, once."""
@@ -179,7 +180,7 @@ class Folder:
 
     def _skip(self, name: str, what: str) -> None:
         self.skipped = (*self.skipped, name)
-        _log.error("%s from the history", what)
+        _log.error("%s from the history", what, extra=fields("history.skipped", file=name))
 
     def _drop_old(self, wall: float) -> None:
         """So that the next file fits."""
@@ -193,7 +194,11 @@ class Folder:
                 total -= sizes[path]
                 self.files = tuple(info for info in self.files if info.path != path)
                 self.skipped = tuple(name for name in self.skipped if not path.name.startswith(name))
-                _log.info("%s went from the history: it is too old, or there is no more room in HISTORY_MAX_MB", path)
+                _log.info(
+                    "%s went from the history: it is too old, or there is no more room in HISTORY_MAX_MB",
+                    path,
+                    extra=fields("history.dropped", file=path),
+                )
         self.octets = total
 
     def _known(self) -> list[tuple[int, Path]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from discovery.core.event import RESTORE, Commit, octets_of
+from discovery.core.log_fields import fields
 from discovery.plugins.history.file import Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
 from discovery.store.registry import Registry
@@ -144,15 +145,21 @@ class Recorder:
             self.writer.put(partial(Folder.stop, wall=self._wall()))
         if left := await self.writer.close(CLOSE_SECONDS):
             _log.error(
-                "the end of the history could not be written (%s); %d writes were left", self.writer.refuses, left
+                "the end of the history could not be written (%s); %d writes were left",
+                self.writer.refuses,
+                left,
+                extra=fields("history.lost", reason=self.writer.refuses, writes=left),
             )
 
     def _notice(self, reason: str | None) -> None:
         if reason is None:
-            _log.warning("%s can be written again", self._folder.path)
+            _log.warning(
+                "%s can be written again", self._folder.path, extra=fields("history.can_write", file=self._folder.path)
+            )
         else:
             _log.error(
                 "%s cannot be written: %s; everything else goes on, and the history will say what it misses",
                 self._folder.path,
                 reason,
+                extra=fields("history.cannot_write", file=self._folder.path, reason=reason),
             )
