@@ -21,6 +21,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
+from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
@@ -160,7 +161,11 @@ class EtcdEngine:
                 await self._leadership.resign()
                 await self._presence.say_goodbye()
             except (EtcdAway, EtcdError) as error:
-                _log.warning("this node could not say goodbye to the others, who wait for it for a while: %s", error)
+                _log.warning(
+                    "this node could not say goodbye to the others, who wait for it for a while: %s",
+                    error,
+                    extra=fields("node.no_goodbye", reason=str(error)),
+                )
         await self._etcd.close()
 
     def not_ready(self) -> str | None:
@@ -210,7 +215,12 @@ class EtcdEngine:
         def revived(done: asyncio.Future[Any]) -> None:
             self._reviving.discard(id)
             if not done.cancelled() and (error := done.exception()) is not None:
-                _log.debug("%s could not be revived yet: %s", id, error)
+                _log.debug(
+                    "%s could not be revived yet: %s",
+                    id,
+                    error,
+                    extra=fields("lease.not_revived", id=id, reason=str(error)),
+                )
 
         done.add_done_callback(revived)
         self._registry.renewals += 1
@@ -255,7 +265,11 @@ async def _for_ever(work: Callable[[], Any]) -> None:
         except asyncio.CancelledError:
             raise
         except Exception:
-            _log.exception("%s failed; it begins again in a second", work.__qualname__)
+            _log.exception(
+                "%s failed; it begins again in a second",
+                work.__qualname__,
+                extra=fields("engine.failed", part=work.__qualname__),
+            )
             await asyncio.sleep(1)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from discovery.core import exact_json
+from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
@@ -74,17 +75,31 @@ class Agreement:
         try:
             conf = configuration.loads(change.value)
         except ValueError as error:
-            _log.error("the configuration in etcd cannot be read and stays as it was: %s", error)
+            _log.error(
+                "the configuration in etcd cannot be read and stays as it was: %s",
+                error,
+                extra=fields("etcd.unreadable", key=change.key.decode("utf-8", "replace"), reason=str(error)),
+            )
             return
         if conf.cluster == self.conf.cluster:
             self._take(conf)
         else:
-            _log.error("etcd has the configuration of another registry, %s; it is not adopted", conf.cluster)
+            _log.error(
+                "etcd has the configuration of another registry, %s; it is not adopted",
+                conf.cluster,
+                extra=fields("etcd.another_registry", cluster=conf.cluster),
+            )
 
     def _take(self, conf: Conf) -> None:
         for name, (mine, theirs) in self.conf.differing(conf).items():
             variable = configuration.SETTINGS[name]
-            _log.warning("%s was %s here and is %s for all nodes, which holds", variable, mine, theirs)
+            _log.warning(
+                "%s was %s here and is %s for all nodes, which holds",
+                variable,
+                mine,
+                theirs,
+                extra=fields("node.differs", setting=variable, here=mine, everywhere=theirs),
+            )
         self.conf = conf
         self._adopt(conf)
 

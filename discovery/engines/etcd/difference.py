@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
 from discovery.core.instance import Instance, Key
+from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope, Window
 from discovery.engines.etcd import layout
 from discovery.store.registry import Registry
@@ -97,7 +98,11 @@ class _Addresses:
             id = self._registry.at(key).instance.id
         if id is not None and id != instance.id and id not in self._leaving:
             _log.error(
-                "etcd has %s at the address of %s, which keeps it: %s is passed over", instance.id, id, instance.id
+                "etcd has %s at the address of %s, which keeps it: %s is passed over",
+                instance.id,
+                id,
+                instance.id,
+                extra=fields("etcd.passed_over", id=instance.id, kept=id),
             )
             return False
         self._taken[key] = instance.id

@@ -18,6 +18,7 @@ from discovery.core import codec, exact_json
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
+from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Found, difference
 from discovery.engines.etcd.gateway import Etcd
@@ -109,7 +110,11 @@ class Mirror:
 
     def _complain(self, error: Exception, failed: int) -> None:
         if failed == 1:
-            _log.warning("the watch of etcd ended: %s; this node answers from what it knows and tries again", error)
+            _log.warning(
+                "the watch of etcd ended: %s; this node answers from what it knows and tries again",
+                error,
+                extra=fields("etcd.away", reason=str(error)),
+            )
 
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
@@ -117,15 +122,17 @@ class Mirror:
         if revision < self.revision:
             _log.error(
                 "etcd has gone back from revision %d to %d (an older copy was restored?): everything is read again",
-                self.revision, revision,
-            )  # fmt: skip
+                self.revision,
+                revision,
+                extra=fields("etcd.went_back", revision=revision, known=self.revision),
+            )
             await self._went_back(revision)
             await self.sync()
         elif revision - self.revision > _TOO_FAR:
             await self._again(f"{revision - self.revision} revisions behind")
 
     async def _again(self, why: object) -> None:
-        _log.warning("everything is read from etcd again: %s", why)
+        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=str(why)))
         await self.sync()
 
     def _take(self, changes: Changes) -> None:
@@ -226,7 +233,12 @@ class Mirror:
             await asyncio.sleep(0)
         self.revision = found.revision
         self.syncs += 1
-        _log.info("read from etcd at revision %d: %d differences", found.revision, len(events))
+        _log.info(
+            "read from etcd at revision %d: %d differences",
+            found.revision,
+            len(events),
+            extra=fields("etcd.read", revision=found.revision, differences=len(events)),
+        )
         self._wake()
 
     async def check(self) -> int:
@@ -246,7 +258,9 @@ class Mirror:
                 self.versions[service] = version
         if events:
             _log.error(
-                "this node differed from etcd in %d things, which is mended: a defect, please report it", len(events)
+                "this node differed from etcd in %d things, which is mended: a defect, please report it",
+                len(events),
+                extra=fields("etcd.differed", differences=len(events)),
             )
             self._commit(events, "mended", self.revision, self._clock())
         self.mended += len(events)
@@ -300,4 +314,9 @@ class Mirror:
 
     def _skip(self, key: bytes, error: Exception) -> None:
         self.skipped += 1
-        _log.error("the key %s in etcd cannot be read and is passed over: %s", key.decode("utf-8", "replace"), error)
+        _log.error(
+            "the key %s in etcd cannot be read and is passed over: %s",
+            key.decode("utf-8", "replace"),
+            error,
+            extra=fields("etcd.unreadable", key=key.decode("utf-8", "replace"), reason=str(error)),
+        )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from discovery.core.log_fields import fields
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
@@ -69,7 +70,9 @@ class Presence:
                 await self.flush()
                 await self._also(self.lease)
             except (EtcdAway, EtcdError) as error:
-                _log.debug("heartbeats wait for the next batch: %s", error)
+                _log.debug(
+                    "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
+                )
             self._look()
             await asyncio.sleep(max(0.05, self._peers.flush - (self._clock() - started)))
 
@@ -99,7 +102,8 @@ class Presence:
         changed = self._peers.look(self._clock())
         for hearing in changed:
             what = "is silent: its instances are suspects" if hearing.silent else "is no longer waited for"
-            _log.warning("the node %s %s", hearing.node, what)
+            event = "silent" if hearing.silent else "given_up"
+            _log.warning("the node %s %s", hearing.node, what, extra=fields(f"peer.{event}", node=hearing.node))
         if changed:
             self._registry.doubt_changed()
 
@@ -115,6 +119,11 @@ class Presence:
             try:
                 _, handles = unpack(change.value)
             except ValueError as error:
-                _log.error("a batch of %s cannot be read: %s", node, error)
+                _log.error(
+                    "a batch of %s cannot be read: %s",
+                    node,
+                    error,
+                    extra=fields("etcd.unreadable", node=node, reason=str(error)),
+                )
             else:
                 self.heard.renew(handles, self._peers.heard(node, now), now)

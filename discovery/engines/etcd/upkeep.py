@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from discovery.core.log_fields import fields
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, delete, unchanged_since
@@ -41,7 +42,11 @@ class Upkeep:
                 if self._leads():
                     await self.sweep()
             except (EtcdAway, EtcdError) as error:
-                _log.info("what is in etcd could not be compared with this node: %s", error)
+                _log.info(
+                    "what is in etcd could not be compared with this node: %s",
+                    error,
+                    extra=fields("etcd.not_compared", reason=str(error)),
+                )
 
     async def sweep(self) -> None:
         """The versions of services that have had no instance for an hour."""
