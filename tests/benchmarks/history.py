@@ -43,8 +43,7 @@ def main() -> None:
     report.machine()
     with tempfile.TemporaryDirectory(dir=folder) as data:
         asyncio.run(_checkpoint(Path(data)))
-    if len(sys.argv) < 3:
-        _over_http(folder)
+    _over_http(folder)
 
 
 def _over_http(folder: Path) -> None:
@@ -96,8 +95,7 @@ async def _checkpoint(path: Path) -> None:
         spec = Registration(name=f"s{number % 10000}", ip=address, port=3000, metadata=b'{"version":"1.0.0"}')
         registry.carry_out(Register(spec), 0.0, time.time(), Caller("10.0.0.9", "ci"))
         if number % 1000 == 0:
-            await asyncio.sleep(0)
-    await recorder.writer.settled(recorder.writer.added)
+            await recorder.flushed()
     await recorder.flushed()
     report.fact("octets of a registration in the file", files.size(folder.files[0].path) / INSTANCES)
     started = time.perf_counter()

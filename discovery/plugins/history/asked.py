@@ -110,12 +110,15 @@ class Then(NamedTuple):
 
 
 class Past(NamedTuple):
-    """Of one service, at one instant. `down`: why nobody was answered then; None: whoever asked was. `since`: as in Page."""
+    """Of one service, at one instant. `down`: why nobody was answered then; None: whoever asked was. `since`: as in Page. `sure`: False
+    where the server may have been dead by then.
+    """
 
     instances: Sequence[Then]
     windows: Mapping[Scope, Window]
     down: str | None
     since: float | None
+    sure: bool = True
 
 
 class TooSlow(DiscoveryError):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from discovery.plugins.history.asked import Life
-from discovery.plugins.history.file import Began, Ended, Info
+from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Ended, Info
 from discovery.plugins.history.rows import PER_COMMIT
 from discovery.rest.api.history import STARTED, STOPPED, UNRECORDED
 from discovery.rest.api.times import iso
 
 
 class Gap(NamedTuple):
-    """Between `since` and `until`, epoch seconds. `told`: what it is, in words. `commit`: the index from which it goes on."""
+    """Between `since` and `until`, epoch seconds; up to `surely` it may not have begun. `told`: what it is, in words. `commit`: the index
+    from which it goes on.
+    """
 
     since: float
+    surely: float
     until: float
     unrecorded: bool
     told: str
@@ -29,17 +32,19 @@ def gap_after(info: Info, following: Info) -> Gap | None:
         since = since if following.missing_from is None else following.missing_from
         events = f"{following.missing:,} events" if following.missing else "what happened"
         text = f"{events} from {iso(since)} to {iso(until)} could not be kept"
-        return Gap(since, until, True, text, following.commit)
+        return Gap(since, since, until, True, text, following.commit)
     if following.began is not Began.START:
         return None
     if info.ended is Ended.STOPPED:
+        surely = since
         text = f"the server was stopped: nobody was answered from {iso(since)} to {iso(until)}"
     else:
+        surely = min(since + SIGN_OF_LIFE, until)
         text = (
             f"the server ended without being stopped (it was killed, or its machine went down): nobody was answered from {iso(since)}, "
             f"when it was last known alive, or a few seconds later, to {iso(until)}"
         )
-    return Gap(since, until, False, text, following.commit)
+    return Gap(since, surely, until, False, text, following.commit)
 
 
 def life_of(info: Info, gap: Gap | None) -> list[Life]:

@@ -244,7 +244,7 @@ def _explained(name: str, instant: float, with_actor: bool, complete: bool, past
         "down": past_.down,
         "explained": explained,
         "gone": [event_view.shown(each.gone.event, _commit(each.gone), with_actor) for each in gone if each.gone],
-        "complete": complete,
+        "complete": complete and past_.sure,
         "since": None if past_.since is None else iso(past_.since),
         "timestamp": iso(time.time()),
     }

@@ -103,12 +103,15 @@ class Reading:
                 continue
             if gap is not None and gap.unrecorded and gap.since < instant:
                 raise NotKnown(gap.told, since)
-            down = gap.told if gap is not None and gap.since < instant < gap.until else None
+            if gap is not None and gap.since < instant < gap.until:
+                down, sure = (gap.told, True) if instant > gap.surely else (None, False)
+            else:
+                down, sure = None, True
             ask = partial(self._as_it_was, service=service, instant=instant, later=later, untold=untold)
             found = self._ask(info, ask)
             if found is None:
                 raise NotKnown("; ".join(self._missing), since)
-            return found._replace(down=down, since=since)
+            return found._replace(down=down, since=since, sure=sure)
         raise NotKnown("The history does not go back so far", since)
 
     # -- reading

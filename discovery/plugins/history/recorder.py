@@ -13,7 +13,7 @@ from functools import partial
 
 from discovery.core.event import RESTORE, Commit, octets_of
 from discovery.core.log_fields import fields
-from discovery.plugins.history.file import Began, Checkpoint
+from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
 from discovery.store.registry import Registry
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
@@ -23,8 +23,6 @@ _log = logging.getLogger("discovery.history")
 # Seconds for which commits are gathered, and how many at the most: many go into a file at the price of a few.
 GATHER = 0.25
 _MAX_GATHERED = 1000
-# Seconds between two signs of life: so exactly is the end of a server known that was killed.
-SIGN_OF_LIFE = 5.0
 # What may wait for the disk: some seconds of a busy registry. It is the history that has a hole then, and nothing else.
 MAX_ITEMS = 10_000
 MAX_OCTETS = 32 * 1024 * 1024

@@ -50,6 +50,8 @@ async def test_a_kill_is_noticed_at_the_next_start_with_the_last_sign_of_life(tm
     kind, reason = lives((await house.page()).items)[1]
     assert kind == "stopped"
     assert reason.startswith("the server ended without being stopped (it was killed, or its machine went down)")
+    perhaps, later = await house.past("web", alive + 4), await house.past("web", alive + 6)
+    assert (perhaps.down, perhaps.sure, later.down, later.sure) == (None, False, reason, True)
     assert f"from {iso(alive)}, when it was last known alive, or a few seconds later, to {iso(house.wall())}" in reason
     await house.end()
 

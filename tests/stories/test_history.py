@@ -1,0 +1,70 @@
+"""curl asks what happened: dig saw an answer go, the server is killed, and the history says who was in the answers, and when nobody was."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.programs import program
+from tests.stories.dig import dig
+from tests.stories.process import LIMIT, Discovery, running, until
+
+NAME = "user-service.svc.local"
+
+
+def curl(server: Discovery, path: str) -> Any:
+    command = [program("curl"), "--silent", "--show-error", "--max-time", str(LIMIT), server.http + path]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=LIMIT)
+    return json.loads(done.stdout)
+
+
+def ports(explained: Any) -> list[int]:
+    return [each["port"] for each in explained["explained"] if each["served"]]
+
+
+def seconds(shown: str) -> float:
+    return datetime.fromisoformat(shown).timestamp()
+
+
+def test_what_dig_saw_is_what_the_history_says_after_a_kill(tmp_path: Path) -> None:
+    def started() -> AbstractContextManager[Discovery]:
+        return running(DATA_DIR=str(tmp_path / "data"), BRAKE_PERCENT=0)
+
+    with started() as server:
+        server.register("user-service", "127.0.0.1", 3001, ttl=600)
+        server.register("user-service", "127.0.0.2", 3002, ttl=1)
+        assert dig(server, NAME).rdata == {"127.0.0.1", "127.0.0.2"}
+        both = time.time()
+        until(lambda: dig(server, NAME).rdata == {"127.0.0.1"})
+        one = time.time()
+        lapse = curl(server, "/history?service=user-service&kind=unhealthy")["events"][0]
+        assert both < seconds(lapse["timestamp"]) < one
+        until(lambda: curl(server, "/stats")["history"]["waiting"] == 0)
+        server.stop(signal.SIGKILL)
+    killed = time.time()
+    with started() as server:
+        again = time.time()
+        assert ports(curl(server, f"/services/user-service/explain?at={both:.3f}")) == [3001, 3002]
+        before = curl(server, f"/services/user-service/explain?at={one:.3f}")
+        assert ports(before) == [3001]
+        page = curl(server, "/history?limit=2")
+        start, stopped = page["events"]
+        assert (start["kind"], stopped["kind"], page["complete"]) == ("started", "stopped", True)
+        assert "it was killed, or its machine went down" in stopped["reason"]
+        assert seconds(stopped["timestamp"]) <= killed <= seconds(stopped["until"]) <= again
+        assert before["complete"] is (one < seconds(stopped["timestamp"]))  # it may have been dead by then
+        server.stop()
+        ended = time.time()
+    time.sleep(0.2)  # nobody is there
+    with started() as server:
+        stopped = curl(server, "/history?kind=stopped&limit=1")["events"][0]
+        during = curl(server, f"/services/user-service/explain?at={ended + 0.1:.3f}")
+        assert (during["served"], during["down"]) == (0, stopped["reason"])
+        assert stopped["reason"].startswith("the server was stopped: nobody was answered from")
+        assert len(curl(server, "/history?kind=started")["events"]) == 3
