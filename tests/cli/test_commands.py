@@ -191,7 +191,8 @@ def test_dns_is_asked_as_a_client_would(at: At, server: Discovery) -> None:
     assert "is no name" in at("resolve", "a..b", *dns).said
 
 
-def test_a_dns_server_that_is_not_there_is_named(at: At, server: Discovery) -> None:
+def test_a_dns_server_that_is_not_there_is_named(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discovery.cli.dns_client.TIMEOUT", 0.2)
     assert "127.0.0.1:1 gives no answer over DNS" in at("resolve", "web", "--dns-server", "127.0.0.1:1").said
 
 
