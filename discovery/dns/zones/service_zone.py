@@ -157,7 +157,7 @@ def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
     if not entries:
         return None
     ttls = tuple(ttl_about(entry, max_ttl, now) for entry in entries)
-    return Offered(service.key, tuple(map(_as_offered, entries)), ttls)
+    return Offered(service.key, tuple(map(_as_decided, entries)), ttls)
 
 
 # SRV's least preferred (RFC 2782).
@@ -166,8 +166,17 @@ _LAST = 65535
 
 def _as_offered(entry: Entry) -> Instance:
     """A suspect behind all others."""
+    return _last(entry.instance) if entry.suspect else entry.instance
+
+
+def _as_decided(entry: Entry) -> Instance:
+    """As `_as_offered`, but for this node's own doubts: a zone of one serial is the same wherever it is transferred from."""
     instance = entry.instance
-    return instance._replace(spec=replace(instance.spec, priority=_LAST)) if entry.suspect else instance
+    return _last(instance) if instance.status is Status.SUSPECT else instance
+
+
+def _last(instance: Instance) -> Instance:
+    return instance._replace(spec=replace(instance.spec, priority=_LAST))
 
 
 # Records are made of at most so many instances, by type: about as many as fit a TCP message, which takes 5 ms. A PTR has three more

@@ -81,12 +81,13 @@ class EtcdEngine:
         registry.followers.insert(0, self._presence.heard.follow)
         self._mirror = Mirror(
             etcd, layout, registry, clock, wall, self._on_key, lambda: FLUSHES * self._peers.flush,
-            self._agreement.raise_offset,
+            self._agreement.raise_offset, self._presence.on_decision,
         )  # fmt: skip
         self._leadership = Leadership(etcd, layout, node, clock)
         self._writes = Writes(
             etcd, layout, self._mirror, registry, clock, wall, seams,
             lambda: self._leadership.created, lambda: self._presence.tombstone_lease, self._refuses,
+            node, self._presence.beat,
         )  # fmt: skip
         self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
         self._reviving: set[str] = set()
@@ -110,8 +111,10 @@ class EtcdEngine:
             await self._agreement.agree()
             await self._mirror.fill()
             await self._presence.renew_leases()
-        except (EtcdAway, EtcdError) as error:
+        except EtcdAway as error:
             raise EngineAway(str(error)) from None
+        except EtcdError as error:
+            raise EngineAway(f"the etcd at {self._etcd.endpoint} (ENGINE_URL) refuses: {error}") from None
         works = (
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
         )  # fmt: skip
@@ -170,8 +173,8 @@ class EtcdEngine:
 
     def not_ready(self) -> str | None:
         """Why this node must not be asked to change something; None when it may."""
-        if self._writes.storage is not None:
-            return f"etcd takes no writes: {self._writes.storage}"
+        if self._etcd.full is not None:
+            return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
         return None if self._presence.fresh else _NO_NEWS
 
     def metrics(self) -> Sequence[Metric]:

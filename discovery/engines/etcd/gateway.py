@@ -57,6 +57,7 @@ class Etcd:
         self._session: aiohttp.ClientSession | None = None
         self._at = 0  # the endpoint that answered last
         self._token: str | None = None
+        self.full: str | None = None  # why it takes no writes; None when it does
 
     @property
     def endpoint(self) -> str:
@@ -85,6 +86,7 @@ class Etcd:
     async def txn(self, compare: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
         asked = {"compare": list(compare), "success": list(success), "failure": list(failure)}
         found = await self.call("kv/txn", asked)
+        self.full = None  # all of ours put something
         return Outcome(bool(found.get("succeeded")), revision_of(found), found.get("responses", []))
 
     async def grant(self, seconds: int) -> int:
@@ -107,6 +109,8 @@ class Etcd:
             try:
                 return await self._call(endpoint, path, asked)
             except EtcdError as error:
+                if error.is_full:
+                    self.full = str(error)
                 if error.code not in _ELSEWHERE:
                     raise
                 tried.append(f"{endpoint}: {error}")

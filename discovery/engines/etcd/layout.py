@@ -29,12 +29,13 @@ NO_SERVICE = "-"
 
 
 class Decision(NamedTuple):
-    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`."""
+    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`. `node`: whose."""
 
     commit: Commit
     services: tuple[str, ...]
     settled: tuple[Scope, ...] = ()
     half_held: tuple[str, ...] = ()
+    node: str = ""
 
 
 class Layout:
@@ -107,7 +108,7 @@ def _written(decision: Decision) -> Json:
             shown["before"] = None
             shown["id"] = event.instance.id
     settled = [[*scope] for scope in decision.settled]  # orjson takes no NamedTuple
-    more = {"settled": settled, "halfHeld": decision.half_held, "services": decision.services}
+    more = {"settled": settled, "halfHeld": decision.half_held, "services": decision.services, "node": decision.node}
     return {name: value for name, value in more.items() if value} | found
 
 
@@ -144,7 +145,7 @@ def _read(found: Any, before: _Before) -> Decision:
     events = tuple(event for event in read if event is not None)
     settled = tuple(Scope(*scope) for scope in found.get("settled", ()))
     half_held, services = tuple(found.get("halfHeld", ())), tuple(found.get("services", ()))
-    return Decision(commit._replace(events=events), services, settled, half_held)
+    return Decision(commit._replace(events=events), services, settled, half_held, str(found.get("node", "")))
 
 
 def key_of(scope: Scope) -> Key:

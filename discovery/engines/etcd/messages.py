@@ -29,7 +29,7 @@ class EtcdError(DiscoveryError):
     @property
     def is_full(self) -> bool:
         """NOSPACE: the quota is used up, and nothing is written until somebody compacts and disarms the alarm."""
-        return self.code == EXHAUSTED
+        return self.code == EXHAUSTED and "space" in str(self)  # "too many requests" has the same code
 
     @property
     def is_compacted(self) -> bool:
@@ -143,7 +143,12 @@ def key_value_of(found: Json) -> KeyValue:
 
 
 def revision_of(found: Json) -> int:
-    return int(found.get("header", {}).get("revision", 0))
+    """Every answer of etcd's store has one. EtcdError when this one has not."""
+    header = found.get("header")
+    revision = header.get("revision") if isinstance(header, dict) else None
+    if not isinstance(revision, str) or not revision.isdigit():
+        raise EtcdError("what answers there is not etcd's gateway: its answer has no revision")
+    return int(revision)
 
 
 def content_of(status: int, octets: bytes) -> Json:

@@ -22,7 +22,7 @@ from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Found, difference
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
@@ -42,6 +42,7 @@ OnKey = Callable[[Sequence[str], Change], None]
 class Mirror:
     """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `silence`: seconds
     without a word from an endpoint until another is tried. `went_back`: sees to it that the index does not, with the `offset` (see `conf`).
+    `on_decision`: told of each, once it is applied.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Mirror:
         on_key: OnKey,
         silence: Callable[[], float],
         went_back: Callable[[int], Awaitable[None]],
+        on_decision: Callable[[Decision], None],
     ) -> None:
         self._etcd = etcd
         self._layout = layout
@@ -63,6 +65,7 @@ class Mirror:
         self._on_key = on_key
         self._silence = silence
         self._went_back = went_back
+        self._on_decision = on_decision
         self.offset = 0
         self.revision = 0  # the latest event's
         self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
@@ -160,6 +163,7 @@ class Mirror:
         now = self._clock()
         for decision in taken:
             self._tell(decision.commit, revision, now)
+            self._on_decision(decision)
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
             self._apply_by_hand(values, revision, now)

@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from discovery.core.event import InstanceEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
 from discovery.engines.etcd.peers import FLUSHES, Peers
+from discovery.store.hearing import DIRECT
 from discovery.store.registry import Registry
+from discovery.store.service import Entry
 
 _log = logging.getLogger("discovery.etcd")
 
@@ -106,6 +109,24 @@ class Presence:
             _log.warning("the node %s %s", hearing.node, what, extra=fields(f"peer.{event}", node=hearing.node))
         if changed:
             self._registry.doubt_changed()
+
+    def beat(self, entry: Entry) -> None:
+        """This node has heard it."""
+        self.heard.note(entry.instance)
+        entry.lease.renew(self._clock())
+        entry.through = DIRECT
+
+    def on_decision(self, decision: Decision) -> None:
+        """As the watch brings it: whoever registers was heard by the node that wrote it, and may be heard only there from now on."""
+        seen = [
+            event.instance.id for event in decision.commit.events if isinstance(event, InstanceEvent) and event.renews
+        ]
+        if not seen or not decision.node:
+            return
+        through = DIRECT if decision.node == self._node else self._peers.heard(decision.node, self._clock())
+        for id in seen:
+            if (entry := self._registry.find(id)) is not None:
+                entry.through = through
 
     def on_batch(self, node: str, change: Change) -> None:
         """As the watch brings it."""

@@ -29,6 +29,7 @@ from discovery.store.errors import EngineAway, NotDurable
 from discovery.store.expiry import Expire
 from discovery.store.registration import DeregisterMany
 from discovery.store.registry import Registry
+from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS, Transaction
 from discovery.store.write import Write
 
@@ -76,7 +77,7 @@ class _Decided:
 
 class Writes:
     """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
-    cannot be taken here, an error or None.
+    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Writes:
         leading: Callable[[], int | None],
         tombstone_lease: Callable[[], int],
         refused: Callable[[Commit], DiscoveryError | None],
+        node: str,
+        beat: Callable[[Entry], None],
     ) -> None:
         self._etcd = etcd
         self._layout = layout
@@ -102,10 +105,11 @@ class Writes:
         self._leading = leading
         self._tombstone_lease = tombstone_lease
         self._refused = refused
+        self._node = node
+        self._beat = beat
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self.conflicts = 0
-        self.storage: str | None = None  # why etcd takes no writes; None when it does
 
     def submit(self, write: Write[Any], by: Caller) -> asyncio.Future[Any]:
         """EngineAway, NotDurable; what the write raises."""
@@ -143,8 +147,6 @@ class Writes:
         except EtcdAway as error:
             self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(str(error)))
         except EtcdError as error:
-            if error.is_full:
-                self.storage = str(error)
             self._fail_all([*(each.waiting for each in decided), *unsure], NotDurable(f"etcd refuses it: {error}"))
         except TimeoutError:
             away = EngineAway("etcd does not tell this node what happens there")
@@ -154,7 +156,6 @@ class Writes:
                 _break(waiting, error)
             raise
         else:
-            self.storage = None
             for waiting in unsure:
                 waiting.fresh = True
             self._queue.extendleft(reversed(unsure))
@@ -216,7 +217,7 @@ class Writes:
         ):
             return self._decide_one(waiting, _FEW_EVENTS)
         services = tuple(dict.fromkeys(_service_of(event) for event in txn.events))
-        return _Decided(waiting, result, txn, Decision(commit, services, txn.settled, txn.half_held))
+        return _Decided(waiting, result, txn, Decision(commit, services, txn.settled, txn.half_held, self._node))
 
     # -- commit
 
@@ -254,9 +255,9 @@ class Writes:
             await self._mirror.reached(revision)
 
     def _conclude(self, each: _Decided) -> None:
-        registry, now = self._registry, self._clock()
+        registry = self._registry
         for entry in each.txn.beats:
-            entry.lease.renew(now)
+            self._beat(entry)
         if not each.txn.events:  # else they came with the events
             registry.note(each.txn.settled, each.txn.half_held)
         registry.accepted[each.waiting.write.action] += 1

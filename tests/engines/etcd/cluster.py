@@ -148,7 +148,9 @@ async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
 
 
 class Proxy:
-    """In front of one member. `cut`: connections end at once and new ones are refused; `blackhole`: they stay, and nothing passes."""
+    """In front of one member. `cut`: connections end at once and new ones are refused; `blackhole`: they stay, and nothing passes.
+    `delay`: seconds that each piece takes, there and back.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -158,6 +160,7 @@ class Proxy:
         self._open = asyncio.Event()
         self._open.set()
         self._refuses = False
+        self.delay = 0.0
         self.url = ""
 
     async def start(self) -> None:
@@ -206,6 +209,7 @@ class Proxy:
         try:
             while octets := await reader.read(65536):
                 await self._open.wait()
+                await asyncio.sleep(self.delay)
                 writer.write(octets)
                 await writer.drain()
         except OSError:

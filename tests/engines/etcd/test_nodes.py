@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from discovery.core.instance import Key
+from discovery.core.instance import Key, Registration
+from discovery.store.registration import Upsert
 from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, until
 
 
@@ -47,6 +48,42 @@ async def test_a_cut_node_serves_all_and_loses_nobody_whose_heartbeats_it_has_he
     finally:
         await lonely.stop()
         await proxy.close()
+
+
+async def test_who_was_registered_at_a_node_that_is_cut_before_its_first_batch_is_not_lost(etcd: EtcdCluster) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    lonely = Node("lonely", [proxy.url])
+    try:
+        async with nodes_of(etcd, 2) as nodes:
+            await lonely.start()
+            await until(lambda: all(len(node.engine.stats()["engine"]["nodes"]) == 2 for node in nodes))
+            one = await lonely.register("web", "10.2.0.1")
+            proxy.blackhole()
+            lonely.beats.add(one.spec.key)
+            await until(lambda: all(node.served("web") for node in nodes))
+            ends = time.monotonic() + TTL + 4
+            while time.monotonic() < ends:
+                assert all(node.served("web") == {"10.2.0.1"} for node in (*nodes, lonely))
+                await asyncio.sleep(0.05)
+            proxy.heal()
+            await until(lambda: all({entry.status.value for entry in node.registry} == {"healthy"} for node in nodes))
+    finally:
+        await lonely.stop()
+        await proxy.close()
+
+
+async def test_who_says_all_of_itself_with_each_beat_is_heard_by_all(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2) as nodes:
+        spec = Registration.of("web", "10.2.0.1", 3000)
+        ends = time.monotonic() + TTL + 3
+        await nodes[0].submit(Upsert(spec))
+        await until(lambda: all(node.served("web") for node in nodes))
+        while time.monotonic() < ends:
+            await nodes[0].submit(Upsert(spec))
+            assert all(node.served("web") for node in nodes)
+            await asyncio.sleep(TTL / 6)
+        assert [kind for node in nodes for _, kind, _ in node.events] == ["registered"] * 2
 
 
 async def test_clients_of_a_killed_node_move_and_nobody_is_lost(etcd: EtcdCluster) -> None:

@@ -65,6 +65,13 @@ class Namespace:
 @contextmanager
 def namespace(folder: Path, **settings: int) -> Iterator[Namespace]:
     """With a server of these settings in it."""
+    with isolated(folder) as prefix, running(ROOT, prefix, DNS_PORT=53, **settings) as server:
+        yield Namespace(prefix, server)
+
+
+@contextmanager
+def isolated(folder: Path) -> Iterator[list[str]]:
+    """An empty one: the prefix of commands that run in it."""
     (folder / "resolv.conf").write_text(_RESOLV_CONF)
     (folder / "nsswitch.conf").write_text(_NSSWITCH_CONF)
     root = os.geteuid() == 0
@@ -80,9 +87,7 @@ def namespace(folder: Path, **settings: int) -> Iterator[Namespace]:
             if process.stdout.readline() != "ready\n":
                 _cannot(process.communicate(timeout=LIMIT)[1])
             entry = ["--target", str(process.pid), "--net", "--mount", f"--wd={ROOT}"]
-            prefix = [program("nsenter"), *entry, *([] if root else ["--user", "--preserve-credentials"])]
-            with running(ROOT, prefix, DNS_PORT=53, **settings) as server:
-                yield Namespace(prefix, server)
+            yield [program("nsenter"), *entry, *([] if root else ["--user", "--preserve-credentials"])]
         finally:
             process.kill()
 

@@ -1,8 +1,10 @@
-"""Knot and BIND as secondaries of the server in a namespace, which has no way out: both ask 127.0.0.1:53 and answer at PORT."""
+"""Knot and BIND as secondaries of the server in a namespace, which has no way out: both ask 127.0.0.1:53 and answer at PORT. BIND may
+be given several primaries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +65,8 @@ options {{{{
 controls {{{{ }}}};
 zone "svc.local" {{{{
   type secondary;
-  primaries {{{{ 127.0.0.1 port 53 key {NAME}; }}}};
+  primaries {{{{ {{primaries}} }}}};
+  allow-transfer {{{{ 127.0.0.1; }}}};
   file "svc.local.db";
   masterfile-format text;
 }}}};
@@ -79,8 +82,9 @@ def knot(place: Namespace, folder: Path) -> Iterator[Daemon]:
 
 
 @contextmanager
-def bind(place: Namespace, folder: Path) -> Iterator[Daemon]:
+def bind(place: Namespace, folder: Path, primaries: Sequence[str] = ("127.0.0.1",)) -> Iterator[Daemon]:
     config = folder / "named.conf"
-    config.write_text(_BIND.format(folder=folder))
+    listed = " ".join(f"{primary} port 53 key {NAME};" for primary in primaries)
+    config.write_text(_BIND.format(folder=folder, primaries=listed))
     with daemon("named", "-g", "-c", str(config), folder=folder, prefix=place.prefix) as running:
         yield running

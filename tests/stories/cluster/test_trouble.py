@@ -1,0 +1,133 @@
+"""An etcd that is full, and a member that answers slowly for many seconds: reads go on, writes are told why, and all heals."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.engines.etcd.cluster import EtcdCluster, Proxy
+from tests.stories.cluster.crowd import beating
+from tests.stories.cluster.nodes import (
+    TTL,
+    addresses,
+    engine,
+    etcd_of,
+    etcdctl,
+    metric,
+    node,
+    nodes,
+    ready,
+    url_of,
+)  # fmt: skip
+from tests.stories.process import until
+
+IPS = [f"10.0.0.{number + 1}" for number in range(5)]
+
+
+def fill(etcd: EtcdCluster) -> None:
+    """Until it takes no more."""
+    for number in range(200):
+        try:
+            etcdctl(etcd, "put", f"elsewhere/{number}", "x" * 100_000)
+        except subprocess.CalledProcessError:
+            return
+    raise AssertionError("etcd is never full")
+
+
+def test_a_full_etcd_refuses_writes_and_says_so_reads_go_on_and_it_heals(tmp_path: Path) -> None:
+    with (
+        etcd_of(tmp_path, 1, f"--quota-backend-bytes={2 << 20}") as etcd,
+        nodes(etcd, 2) as (one, two),
+        beating("web", IPS, (one, two)) as crowd,
+    ):
+        until(lambda: all(addresses(each, "web") == set(IPS) for each in (one, two)))
+        fill(etcd)
+        # Nobody has tried to write anything: heartbeats alone tell.
+        for each in (one, two):
+            until(lambda each=each: "space exceeded" in str(each.request("GET", "/ready").body))  # type: ignore[misc]
+        refused = one.request("POST", "/register", {"name": "web", "ip": "10.0.1.1", "port": 80})
+        assert refused.status == 503
+        assert "space exceeded" in str(refused.body)
+        assert "alarm disarm" in str(two.request("GET", "/ready").body), "what to do next"
+        assert metric(one, "discovery_engine_writable") == 0
+        assert one.request("GET", "/health").status == 200
+        ends = time.monotonic() + TTL + 2
+        while time.monotonic() < ends:  # nobody loses a lease by it
+            assert all(addresses(each, "web") == set(IPS) for each in (one, two))
+            time.sleep(0.1)
+        etcdctl(etcd, "del", "--prefix", "elsewhere/")
+        revision = engine(one)["revision"]
+        etcdctl(etcd, "compact", str(revision))
+        etcdctl(etcd, "defrag")
+        etcdctl(etcd, "alarm", "disarm")
+        until(lambda: ready(one) and ready(two))  # by itself: a balancer sends no writes to who is not ready
+        assert one.register("web", "10.0.1.1", 80)
+        until(lambda: addresses(two, "web") >= {*IPS, "10.0.1.1"})
+        assert not crowd.forgotten
+        assert "Traceback" not in "\n".join([*one.log, *two.log])
+
+
+@contextmanager
+def link_to(etcd: EtcdCluster) -> Iterator[Proxy]:
+    """A proxy in front of the first member, which runs in a thread of its own."""
+    proxy = Proxy(etcd.members[0].client)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(proxy.start(), loop).result()
+        yield proxy
+        asyncio.run_coroutine_threadsafe(proxy.close(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_a_member_that_answers_slowly_is_left_for_another_one_and_nobody_is_lost(tmp_path: Path) -> None:
+    with etcd_of(tmp_path, 3) as etcd, link_to(etcd) as slow:
+        both = url_of([slow.url, etcd.urls[1]])
+        with (
+            node(etcd, ENGINE_URL=both, NODE_NAME="a") as one,
+            node(etcd, NODE_NAME="b") as two,
+            beating("web", IPS, (one,)) as crowd,
+        ):
+            until(lambda: addresses(two, "web") == set(IPS) and engine(one)["endpoint"] == slow.url)
+            slow.delay = 4.0
+            started = time.monotonic()
+            until(
+                lambda: one.request("POST", "/register", {"name": "late", "ip": "10.0.2.1", "port": 80}).status == 201,
+                6,
+            )
+            until(lambda: ready(one), 6)
+            assert time.monotonic() - started < 6
+            ends = started + 2 * TTL + 2
+            while time.monotonic() < ends:
+                asked = time.monotonic()
+                assert all(addresses(each, "web") == set(IPS) for each in (one, two))
+                assert time.monotonic() - asked < 1
+                time.sleep(0.1)
+            assert one.register("late", "10.0.2.2", 80)
+            assert engine(one)["endpoint"] == etcd.urls[1]
+            assert not crowd.forgotten
+
+
+def test_with_no_other_member_a_slow_one_makes_writes_fail_in_good_time_and_reads_go_on(tmp_path: Path) -> None:
+    with etcd_of(tmp_path, 1) as etcd, link_to(etcd) as slow, node(etcd, ENGINE_URL=url_of([slow.url])) as one:
+        one.register("web", "10.0.0.1", 80, ttl=60)
+        slow.delay = 4.0
+        asked = time.monotonic()
+        refused = one.request("POST", "/register", {"name": "web", "ip": "10.0.0.2", "port": 80})
+        assert refused.status == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert time.monotonic() - asked < 3
+        until(lambda: not ready(one))
+        assert addresses(one, "web") >= {"10.0.0.1"}
+        slow.delay = 0.0
+        until(lambda: ready(one))
+        until(lambda: one.request("POST", "/register", {"name": "web", "ip": "10.0.0.2", "port": 80}).status == 201)
