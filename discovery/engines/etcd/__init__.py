@@ -112,8 +112,10 @@ class EtcdEngine:
             await self._mirror.fill()
             await self._presence.renew_leases()
         except EtcdAway as error:
+            await self._etcd.close()
             raise EngineAway(str(error)) from None
         except EtcdError as error:
+            await self._etcd.close()
             raise EngineAway(f"the etcd at {self._etcd.endpoint} (ENGINE_URL) refuses: {error}") from None
         works = (
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,

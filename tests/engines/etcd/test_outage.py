@@ -9,7 +9,7 @@ import pytest
 
 from discovery.core.instance import Key
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, nodes_of, until
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, free_port, nodes_of, until
 
 
 async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_dead_go(three: EtcdCluster) -> None:
@@ -47,3 +47,12 @@ async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_
         while time.monotonic() < ends:
             assert exact()
             await asyncio.sleep(0.1)
+
+
+async def test_a_node_that_starts_while_etcd_is_away_says_so_and_leaves_nothing_open() -> None:
+    node = Node("early", [f"http://127.0.0.1:{free_port()}"])
+    with pytest.raises(EngineAway, match="no etcd member answers"):
+        await node.start()
+    session = node.engine._etcd._session
+    assert session is not None
+    assert session.closed
