@@ -63,6 +63,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("audit", "discovery.cli.audit:audit", "show who changed what, and how it was before (AUDIT_FILE)"),
         Command("backup", "discovery.cli.backup:backup", "copy the registry's data (DATA_DIR) into a file"),
         Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
+        Command("cluster", "discovery.cli.cluster:cluster", "show or change what all nodes on one etcd agree on"),
         Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
         Command(
             "doctor",

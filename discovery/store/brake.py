@@ -53,7 +53,7 @@ class Brake:
         self.percent = percent
         self.max_seconds = max_seconds
         self._sweep = sweep
-        self._timeout = timeout
+        self.timeout = timeout
         self._random = random
         self._lapses = InParts[str, float]()  # id → when, of all services; in that order
         self._forgotten = InParts[str, float]()  # still to be freed
@@ -111,7 +111,7 @@ class Brake:
         return math.floor((now - hold.until) / self._sweep)
 
     def _forget_old(self, now: float) -> None:
-        until = now - self._timeout
+        until = now - self.timeout
         last = self._lapses.last()
         if last is not None and last[1] <= until:
             self._forgotten, self._lapses = self._lapses, InParts()

@@ -82,6 +82,10 @@ class Liveness:
             entry.flaps.until = at + self.damping.window
         self.added(entry)
 
+    def retimed(self, entry: Entry) -> None:
+        """Its lease became longer or shorter. A later deadline shows when the old one comes up."""
+        self._deadlines.push(entry, self._deadline(entry))
+
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status
         self._counts[status] -= 1

@@ -89,6 +89,15 @@ class Registry(State):
         self.renewals += 1
         return True
 
+    def retime(self, entry: Entry) -> None:
+        """After `lease_ttl` or `grace` has changed: its lease becomes as long as one that begins now. `doubt_changed` follows, once for
+        all.
+        """
+        ttl = self.ttl_of(entry.instance.spec)
+        entry.instance = entry.instance._replace(ttl=ttl)
+        entry.lease.ttl = ttl + self.grace
+        self.liveness.retimed(entry)
+
     def apply(self, commit: Commit, at: float) -> None:
         """`at`: when it was decided, on this node's monotonic clock."""
         self.index = commit.index

@@ -33,7 +33,8 @@ from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.numbers import metrics_of
 from discovery.engines.etcd.peers import FLUSHES, Peers
 from discovery.engines.etcd.presence import Presence
-from discovery.engines.etcd.settings import EtcdSettings, endpoints_of
+from discovery.engines.etcd.settings import EtcdSettings
+from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
@@ -73,6 +74,7 @@ class EtcdEngine:
         self._etcd = etcd
         self._node = node
         layout = Layout(prefix)
+        self._timing = Timing(registry)
         self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._presence = Presence(
@@ -88,6 +90,7 @@ class EtcdEngine:
             etcd, layout, self._mirror, registry, clock, wall, seams,
             lambda: self._leadership.created, lambda: self._presence.tombstone_lease, self._refuses,
             node, self._presence.beat,
+            lambda: self._agreement.version,
         )  # fmt: skip
         self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
         self._reviving: set[str] = set()
@@ -157,6 +160,7 @@ class EtcdEngine:
         return entry
 
     async def close(self) -> None:
+        self._timing.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -193,6 +197,7 @@ class EtcdEngine:
                 "node": self._node,
                 "endpoint": self._etcd.endpoint,
                 "cluster": self._agreement.conf.cluster,
+                "movedTo": list(self._agreement.conf.moved),
                 "leader": self._leadership.leader,
                 "leads": self.leads,
                 "revision": self._mirror.revision,
@@ -247,10 +252,14 @@ class EtcdEngine:
     def _adopt(self, conf: Conf) -> None:
         registry, peers = self._registry, self._peers
         self._mirror.offset = conf.offset
+        is_timed_anew = (registry.lease_ttl, registry.grace) != (conf.ttl, conf.grace)
         registry.lease_ttl, registry.grace = conf.ttl, conf.grace
+        registry.liveness.brake.timeout = conf.ttl
         registry.max_instances, registry.max_services = conf.max_instances_per_service, conf.max_services
         registry.max_in_all = conf.max_instances
         peers.flush, peers.hold, peers.window = conf.flush, conf.hold, conf.ttl + conf.grace
+        if is_timed_anew:
+            self._timing.begin()
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         for event in commit.events:
@@ -288,16 +297,11 @@ def make(
 ) -> EtcdEngine:
     """SettingsError."""
     settings = EtcdSettings.read()
-    etcd = Etcd(endpoints_of(url), settings.credentials(), settings.tls())
-    mine = Conf(
-        cluster="",
+    mine = settings.conf(
         ttl=registry.lease_ttl,
-        flush=settings.etcd_flush_seconds,
-        hold=settings.etcd_hold_seconds,
         max_instances_per_service=registry.max_instances,
         max_services=registry.max_services,
         max_instances=registry.max_in_all,
-        offset=0,
     )
     node = node_id(settings.node_name or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()))
-    return EtcdEngine(registry, clock, wall, seams, etcd, settings.etcd_prefix, node, mine)
+    return EtcdEngine(registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, node, mine)

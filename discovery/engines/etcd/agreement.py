@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from discovery.core import exact_json
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
+from discovery.engines.etcd import shared_conf
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import Change, EtcdError, created_at, put, unchanged_since
+from discovery.engines.etcd.messages import Change, EtcdError, created_at, put
+from discovery.engines.etcd.shared_conf import Shared
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.etcd")
@@ -22,7 +24,9 @@ _AHEAD = 10_000
 
 
 class Agreement:
-    """`conf`: this node's own at first, then everybody's. `adopt`: told of each that holds from now on."""
+    """`conf`: this node's own at first, then everybody's; `version`: the revision that wrote it, which each write compares. `adopt`: told
+    of each that holds from now on.
+    """
 
     def __init__(
         self, etcd: Etcd, layout: Layout, registry: Registry, node: str, mine: Conf, adopt: Callable[[Conf], None]
@@ -34,6 +38,7 @@ class Agreement:
         self._names_key = layout.key("z", node)
         self._adopt = adopt
         self.conf = mine
+        self.version = 0
         self._reserved: dict[str, Mapping[str, str]] = {}  # of the other nodes, by node
         self._told: tuple[int, Mapping[str, str]] | None = None  # the lease, and the names that were put on it
 
@@ -42,34 +47,25 @@ class Agreement:
         # The index must not begin below one that a single node has given before. Fits the serial's 32 bits.
         first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
         await self._etcd.txn([created_at(self._key, 0)], [put(self._key, first.dumps())])
-        try:
-            conf, _ = await self._read()
-        except ValueError as error:
-            raise EtcdError(f"its key {self._key.decode()} is not a registry's: {error}") from None
-        self._take(conf)
+        self._take(await shared_conf.read(self._etcd, self._key))
 
     async def raise_offset(self, revision: int) -> None:
         """etcd has gone back to this revision; whoever is first to notice moves all indexes above those that were given before."""
-        while True:
-            conf, version = await self._read()
+
+        def raised(found: Shared) -> Conf:
+            conf = found.conf
             if conf.cluster != self.conf.cluster:
                 raise EtcdError(f"etcd has another registry now: {conf.cluster}, not {self.conf.cluster}")
             if revision + conf.offset > self._registry.index:
-                break
-            raised = conf._replace(offset=self._registry.index + _AHEAD - revision)
-            outcome = await self._etcd.txn([unchanged_since(self._key, version)], [put(self._key, raised.dumps())])
-            if outcome.succeeded:
-                conf = raised
-                break
-        self._take(conf)
+                return conf
+            return conf._replace(offset=self._registry.index + _AHEAD - revision)
 
-    async def _read(self) -> tuple[Conf, int]:
-        found = (await self._etcd.range(self._key)).found
-        if not found:
-            raise EtcdError("the configuration of the registry is gone from etcd")
-        return configuration.loads(found[0].value), found[0].mod_revision
+        self._take(await shared_conf.change(self._etcd, self._key, raised))
 
     def on_conf(self, change: Change) -> None:
+        if change.mod_revision < self.version:
+            return  # read for a comparison, before the watch brought a newer one
+        self.version = 0 if change.value is None else change.mod_revision
         if change.value is None:
             return
         try:
@@ -82,7 +78,7 @@ class Agreement:
             )
             return
         if conf.cluster == self.conf.cluster:
-            self._take(conf)
+            self._take(Shared(conf, self.version, self.version))
         else:
             _log.error(
                 "etcd has the configuration of another registry, %s; it is not adopted",
@@ -90,7 +86,8 @@ class Agreement:
                 extra=fields("etcd.another_registry", cluster=conf.cluster),
             )
 
-    def _take(self, conf: Conf) -> None:
+    def _take(self, found: Shared) -> None:
+        conf, self.version = found.conf, found.version
         for name, (mine, theirs) in self.conf.differing(conf).items():
             variable = configuration.SETTINGS[name]
             _log.warning(

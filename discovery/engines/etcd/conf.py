@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from discovery.core import exact_json
 
+# Raised by the version that first writes a kind of event or a status that older ones do not know: they end rather than guess.
+FORMAT = 1
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Conf(NamedTuple):
     """`cluster`: of these keys, for ever; a node that knew another refuses to start. `ttl`, `flush`, `hold`: seconds. `offset`: what is
-    added to etcd's revision to have the registry's index, so that it never goes back.
+    added to etcd's revision to have the registry's index, so that it never goes back. `moved`: the addresses of who takes the writes
+    instead (`discovery migrate`); empty: these nodes do. `more`: what a newer version has besides, which stays.
     """
 
     cluster: str
@@ -21,6 +28,9 @@ class Conf(NamedTuple):
     max_services: int
     max_instances: int
     offset: int
+    format: int = FORMAT
+    moved: tuple[str, ...] = ()
+    more: Mapping[str, Any] = _NOTHING
 
     @property
     def grace(self) -> float:
@@ -28,7 +38,9 @@ class Conf(NamedTuple):
         return 2 * self.flush
 
     def dumps(self) -> bytes:
-        return exact_json.dumps(self._asdict())
+        mine = self._asdict()
+        del mine["more"]
+        return exact_json.dumps({**self.more, **mine})
 
     def differing(self, other: Conf) -> dict[str, tuple[Any, Any]]:
         """The settings that are not the same: mine, the other's. Cluster and offset are none."""
@@ -52,9 +64,12 @@ def new_cluster() -> str:
 
 
 def loads(octets: bytes) -> Conf:
-    """What a newer version has besides is passed over. ValueError."""
+    """ValueError."""
     found = exact_json.loads(octets)
     try:
-        return Conf(**{name: found[name] for name in Conf._fields})
-    except (KeyError, TypeError) as error:
+        given = {name: found[name] for name in Conf._fields if name in found or name not in Conf._field_defaults}
+        given["moved"] = tuple(map(str, found.get("moved", ())))
+        given["more"] = {name: value for name, value in found.items() if name not in Conf._fields} or _NOTHING
+        return Conf(**given)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no configuration: {error!r}") from None

@@ -67,7 +67,8 @@ def difference(
     for _, instance in sorted(found.instances.values(), key=lambda each: each[0]):
         entry = registry.find(instance.id)
         before = None if entry is None else entry.instance
-        if before == instance or not taken.take(instance):
+        # The ttl is what was registered, or what the configuration says now.
+        if (before is not None and before._replace(ttl=instance.ttl) == instance) or not taken.take(instance):
             continue
         if before is not None and before.spec.key != instance.spec.key:  # by hand: the table knows an id by its address
             events.append(InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason))

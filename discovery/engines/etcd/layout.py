@@ -112,9 +112,13 @@ def _written(decision: Decision) -> Json:
     return {name: value for name, value in more.items() if value} | found
 
 
-def loads(octets: bytes, known: Callable[[str], Instance | None]) -> list[Decision]:
-    """The decisions, with what `known` has of each id before them. ValueError; codec.UnknownEvent. Their index is still to be set."""
-    before = _Before(known)
+def loads(
+    octets: bytes, known: Callable[[str], Instance | None], timed: Callable[[Instance], Instance]
+) -> list[Decision]:
+    """The decisions, with what `known` has of each id before them, and `timed` by today's configuration. ValueError; codec.UnknownEvent.
+    Their index is still to be set.
+    """
+    before = _Before(known, timed)
     found = exact_json.loads(octets)
     if not isinstance(found, list):
         raise ValueError("it is no list of decisions")
@@ -124,8 +128,9 @@ def loads(octets: bytes, known: Callable[[str], Instance | None]) -> list[Decisi
 class _Before:
     """What is known of each id, with the events that were read laid over it."""
 
-    def __init__(self, known: Callable[[str], Instance | None]) -> None:
+    def __init__(self, known: Callable[[str], Instance | None], timed: Callable[[Instance], Instance]) -> None:
         self._known = known
+        self._timed = timed
         self._after: dict[str, Instance | None] = {}
 
     def of(self, event: Event, id: str | None) -> Event | None:
@@ -133,10 +138,11 @@ class _Before:
         if not isinstance(event, InstanceEvent) or id is None:
             return event
         before = self._after[id] if id in self._after else self._known(id)
-        self._after[id] = event.after
-        if before is None and event.after is None:
+        after = event.after and self._timed(event.after)
+        self._after[id] = after
+        if before is None and after is None:
             return None
-        return event._replace(before=before)
+        return event._replace(before=before, after=after)
 
 
 def _read(found: Any, before: _Before) -> Decision:

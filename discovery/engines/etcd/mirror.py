@@ -14,13 +14,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import aclosing
 from itertools import groupby
 
-from discovery.core import codec, exact_json
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Found, difference
+from discovery.engines.etcd.everything import OnKey, Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
@@ -29,14 +29,9 @@ from discovery.store.transaction import MAX_EVENTS
 
 _log = logging.getLogger("discovery.etcd")
 
-# Keys of one page of a range read: 1 ms for etcd, 10 for JSON; and of one turn of the loop here.
-_PAGE = 500
 # Revisions behind from which on everything is read again: faster than 2,000 steps of history.
 _TOO_FAR = 2000
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
-
-# Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
-OnKey = Callable[[Sequence[str], Change], None]
 
 
 class Mirror:
@@ -63,6 +58,7 @@ class Mirror:
         self._clock = clock
         self._wall = wall
         self._on_key = on_key
+        self._reader = Reader(self._timed, on_key, self._skip)
         self._silence = silence
         self._went_back = went_back
         self._on_decision = on_decision
@@ -178,7 +174,7 @@ class Mirror:
         if change.value is None:
             return []
         try:
-            return keys.loads(change.value, self._known)
+            return keys.loads(change.value, self._known, self._timed)
         except ValueError as error:
             self._skip(change.key, error)
             return []
@@ -186,6 +182,11 @@ class Mirror:
     def _known(self, id: str) -> Instance | None:
         entry = self._registry.find(id)
         return None if entry is None else entry.instance
+
+    def _timed(self, instance: Instance) -> Instance:
+        """With the ttl that holds now: who wrote it may not have known of a new configuration."""
+        ttl = self._registry.ttl_of(instance.spec)
+        return instance if ttl == instance.ttl else instance._replace(ttl=ttl)
 
     def _note_version(self, service: str, change: Change) -> None:
         if change.value is None:
@@ -201,7 +202,7 @@ class Mirror:
             if change.value is None:
                 gone.append(parts)
             else:
-                self._read(found, parts, KeyValue(change.key, change.value, change.create_revision, revision))
+                self._reader.read(found, parts, KeyValue(change.key, change.value, change.create_revision, revision))
         events = difference(self._registry, found, "changed in etcd by hand", gone)
         self._commit(events, "by-hand", revision, now)
 
@@ -222,14 +223,14 @@ class Mirror:
 
     async def fill(self) -> None:
         """The first time: the registry is empty and is given its state."""
-        found = await self._read_all()
+        found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
         self._registry.load(found.snapshot(found.revision + self.offset), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
 
     async def sync(self) -> None:
         """Again: what is different from the registry is applied, some of it a turn."""
-        found = await self._read_all()
+        found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
         events = difference(self._registry, found, "found in etcd when everything was read again")
         for start in range(0, len(events), MAX_EVENTS):
@@ -249,7 +250,7 @@ class Mirror:
         """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
         defect. What has changed since the reading began is left out.
         """
-        found = await self._read_all()
+        found = await self._reader.read_all(self._etcd, self._layout)
         await self.reached(found.revision)
         last = found.revision + self.offset
         events = [
@@ -269,46 +270,6 @@ class Mirror:
             self._commit(events, "mended", self.revision, self._clock())
         self.mended += len(events)
         return len(events)
-
-    async def _read_all(self) -> Found:
-        prefix = self._layout.prefix
-        found = Found()
-        start, more = prefix, True
-        while more:
-            page = await self._etcd.range(start, end_of(prefix), revision=found.revision, limit=_PAGE)
-            found.revision = found.revision or page.revision
-            for each in page.found:
-                parts = self._layout.parts(each.key)
-                if parts[0] == "v" and len(parts) == 2:
-                    found.versions[parts[1]] = each.mod_revision
-                else:
-                    self._read(found, parts, each)
-            more = page.more and bool(page.found)
-            if more:
-                start = page.found[-1].key + b"\0"
-        return found
-
-    def _read(self, found: Found, parts: list[str], each: KeyValue) -> None:
-        try:
-            match parts:
-                case ["i", service, id]:
-                    found.add(codec.instance(exact_json.loads(each.value)), service, id, each.create_revision)
-                case ["w", *scope] if scope:
-                    window = codec.window(exact_json.loads(each.value))
-                    if window is not None:
-                        found.windows[keys.scope_of(scope)] = window
-                case ["d", *scope] if scope:
-                    drained = codec.drained(exact_json.loads(each.value))
-                    if drained is not None:
-                        found.drains[keys.key_of(keys.scope_of(scope))] = drained
-                case ["t", _]:
-                    found.bury(exact_json.loads(each.value))
-                case ["commit"]:
-                    pass
-                case _:
-                    self._on_key(parts, Change(*each))
-        except (ValueError, KeyError, TypeError, AttributeError, codec.UnknownEvent) as error:
-            self._skip(each.key, error)
 
     def _other(self, parts: Sequence[str], change: Change) -> None:
         try:

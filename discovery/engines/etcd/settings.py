@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from discovery.engines.etcd.gateway import Credentials
+from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.gateway import Credentials, Etcd
 from discovery.system.env import EnvSettings, SettingsError
 
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,200}/")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*(%[a-z0-9._-]+)?")
 _NODE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 
@@ -57,6 +59,23 @@ class EtcdSettings(EnvSettings):
     etcd_hold_seconds: float = Field(60.0, ge=0, le=3600)
     """Seconds for which instances that were last heard through a silent node are suspects. The same for all nodes."""
 
+    def client(self, url: str) -> Etcd:
+        """Of ENGINE_URL. SettingsError."""
+        return Etcd(endpoints_of(url), self.credentials(), self.tls())
+
+    def conf(self, *, ttl: float, max_instances_per_service: int, max_services: int, max_instances: int) -> Conf:
+        """These settings and the server's, as they become everybody's where there is no registry yet."""
+        return Conf(
+            cluster="",
+            ttl=ttl,
+            flush=self.etcd_flush_seconds,
+            hold=self.etcd_hold_seconds,
+            max_instances_per_service=max_instances_per_service,
+            max_services=max_services,
+            max_instances=max_instances,
+            offset=0,
+        )
+
     def credentials(self) -> Credentials | None:
         """SettingsError when the password's file cannot be read."""
         if not self.etcd_user:
@@ -96,6 +115,6 @@ def _authority(text: str) -> str:
         port = found.port or 2379
     except ValueError:
         found, port = urlsplit(""), 0
-    if not found.hostname or found.path or found.query or "@" in text:
+    if not _HOST.fullmatch(found.hostname or "") or found.path or found.query or "@" in text:
         raise SettingsError(f"ENGINE_URL: {text!r} is no HOST:PORT; write etcd://HOST:2379,HOST:2379")
-    return f"[{found.hostname}]:{port}" if ":" in found.hostname else f"{found.hostname}:{port}"
+    return f"[{found.hostname}]:{port}" if ":" in str(found.hostname) else f"{found.hostname}:{port}"

@@ -77,7 +77,8 @@ class _Decided:
 
 class Writes:
     """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
-    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit.
+    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit. `agreed`: the revision that wrote the
+    configuration that holds here; a decision under another one does not count.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Writes:
         refused: Callable[[Commit], DiscoveryError | None],
         node: str,
         beat: Callable[[Entry], None],
+        agreed: Callable[[], int],
     ) -> None:
         self._etcd = etcd
         self._layout = layout
@@ -107,6 +109,7 @@ class Writes:
         self._refused = refused
         self._node = node
         self._beat = beat
+        self._agreed = agreed
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self.conflicts = 0
@@ -245,6 +248,7 @@ class Writes:
             unchanged_since(self._layout.version(service), versions.get(service, 0))
             for service in each.decision.services
         ]
+        compare.append(unchanged_since(self._layout.conf, self._agreed()))
         if isinstance(each.waiting.write, Expire):  # an old leader is fenced
             compare.append(created_at(self._layout.leader, self._leading() or -1))
         operations = self._layout.operations(each.decision, self._tombstone_lease())

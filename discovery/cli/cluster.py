@@ -1,0 +1,111 @@
+"""`discovery cluster show|set NAME=VALUE`: what all nodes on one etcd agree on.
+
+It reads ENGINE_URL and ETCD_* as the server does and speaks to etcd itself: whoever has its credentials may do it, and no node need run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+from pydantic import TypeAdapter, ValidationError
+
+from discovery.cli.errors import Failed, WrongArguments
+from discovery.cli.groups import group
+from discovery.cli.output import Column, Format, put_line, put_rows
+from discovery.engines.etcd import administration
+from discovery.engines.etcd.conf import SETTINGS, Conf
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import EtcdAway, EtcdError
+from discovery.engines.etcd.settings import EtcdSettings
+from discovery.settings import Settings
+from discovery.system.env import SettingsError
+
+T = TypeVar("T")
+
+cluster = group("cluster")
+
+_COLUMNS = (Column("setting"), Column("value", fold=True))
+
+
+@cluster.command
+def show(*, output: Format = "table") -> None:
+    """the settings that hold for all nodes, and who is there"""
+    found = on_etcd(administration.show)
+    conf, _, revision = found.shared
+    rows = [{"setting": variable, "value": value} for variable, value in _settings(conf).items()]
+    more: dict[str, Any] = {
+        "cluster": conf.cluster,
+        "nodes": found.nodes,
+        "leader": found.leader,
+        "revision": revision,
+        "index": revision + conf.offset,
+        "movedTo": list(conf.moved),
+    }
+    rows += [{"setting": name, "value": value} for name, value in more.items() if value]
+    put_rows(rows, _COLUMNS, output, name="setting", whole={**more, "settings": _settings(conf)})
+
+
+@cluster.command(name="set")
+def set_(
+    *pairs: Annotated[
+        str, Parameter(name="NAME=VALUE", help="such as MAX_INSTANCES_PER_SERVICE=50; all of them at once")
+    ],
+) -> None:
+    """change settings for all nodes, which adopt them at once"""
+    if not pairs:
+        raise WrongArguments("cluster set: write NAME=VALUE; `discovery cluster show` lists the names")
+    values = dict(map(_value, pairs))
+    before, after = on_etcd(lambda etcd, layout: administration.change(etcd, layout, values))
+    was, now = _settings(before), _settings(after.conf)
+    for name in values:
+        put_line(
+            f"{name} is {now[name]} already"
+            if was[name] == now[name]
+            else f"{name} was {was[name]} and is {now[name]} for all nodes, from revision {after.version} on"
+        )
+
+
+def on_etcd(question: Callable[[Etcd, Layout], Awaitable[T]]) -> T:
+    """SettingsError where ENGINE_URL is none of etcd's; Failed where etcd does not answer, or refuses."""
+    url = Settings.read().engine_url
+    if not url.startswith(("etcd://", "etcds://")):
+        raise SettingsError(f"ENGINE_URL: names no etcd (it is {url!r}); write etcd://HOST:2379,HOST:2379")
+
+    async def asked() -> T:
+        async with administration.opened(url) as (etcd, layout):
+            return await question(etcd, layout)
+
+    try:
+        return asyncio.run(asked())
+    except EtcdAway as error:
+        raise Failed(f"{error}; is ENGINE_URL right?") from None
+    except EtcdError as error:
+        raise Failed(f"etcd refuses: {error}") from None
+
+
+def _settings(conf: Conf) -> dict[str, Any]:
+    return {variable: getattr(conf, name) for name, variable in SETTINGS.items()}
+
+
+def _value(pair: str) -> tuple[str, Any]:
+    """A setting's name and its value, within the bounds that a server's own has. WrongArguments."""
+    name, separator, text = pair.partition("=")
+    variable = name.strip().upper()
+    if not separator:
+        raise WrongArguments(f"cluster set {pair}: write NAME=VALUE")
+    if variable not in SETTINGS.values():
+        near = difflib.get_close_matches(variable, SETTINGS.values(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SETTINGS.values())}"
+        raise WrongArguments(f"cluster set {name}: is no setting that all nodes have in common; {hint}")
+    kind = EtcdSettings if variable.startswith("ETCD_") else Settings
+    field = kind.model_fields[variable.lower()]
+    kind_of_value: Any = Annotated[field.annotation, field]
+    try:
+        return variable, TypeAdapter(kind_of_value).validate_python(text.strip())
+    except ValidationError as error:
+        raise WrongArguments(f"cluster set {variable}: {error.errors()[0]['msg']} (it is {text!r})") from None

@@ -1,0 +1,61 @@
+"""What an operator does to a cluster from outside: shows what all nodes agree on, and changes it for all. It needs etcd, no node."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+
+from discovery.engines.etcd import shared_conf
+from discovery.engines.etcd.conf import SETTINGS, Conf
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import end_of
+from discovery.engines.etcd.settings import EtcdSettings
+from discovery.engines.etcd.shared_conf import Shared
+
+
+class Cluster(NamedTuple):
+    """`leader`: empty while nobody leads. `nodes`: the names of those alive."""
+
+    shared: Shared
+    leader: str
+    nodes: list[str]
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[tuple[Etcd, Layout]]:
+    """Of ENGINE_URL and ETCD_*. SettingsError."""
+    settings = EtcdSettings.read()
+    etcd = settings.client(url)
+    await etcd.open()
+    try:
+        yield etcd, Layout(settings.etcd_prefix)
+    finally:
+        await etcd.close()
+
+
+async def show(etcd: Etcd, layout: Layout) -> Cluster:
+    """EtcdAway, EtcdError."""
+    shared = await shared_conf.read(etcd, layout.conf)
+    leader = (await etcd.range(layout.leader)).found
+    beats = layout.key("h", "")
+    nodes = (await etcd.range(beats, end_of(beats), keys_only=True)).found
+    return Cluster(
+        shared, leader[0].value.decode("utf-8", "replace") if leader else "", [layout.parts(each.key)[1] for each in nodes]
+    )  # fmt: skip
+
+
+async def change(etcd: Etcd, layout: Layout, values: Mapping[str, Any]) -> tuple[Conf, Shared]:
+    """`values` by the names of `conf.SETTINGS`' variables. What was, and what is. EtcdAway, EtcdError."""
+    fields = {variable: name for name, variable in SETTINGS.items()}
+    wanted = {fields[variable]: value for variable, value in values.items()}
+
+    seen: list[Conf] = []
+
+    def changed(found: Shared) -> Conf:
+        seen.append(found.conf)
+        return found.conf._replace(**wanted)
+
+    after = await shared_conf.change(etcd, layout.conf, changed)
+    return seen[-1], after

@@ -1,0 +1,43 @@
+"""The configuration where it stands in etcd: read, and changed by compare-and-swap. All nodes adopt it at the revision of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from discovery.engines.etcd import conf as configuration
+from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import EtcdError, put, unchanged_since
+
+
+class Shared(NamedTuple):
+    """`version`: the revision that wrote it. `revision`: etcd's, when it was read or written."""
+
+    conf: Conf
+    version: int
+    revision: int
+
+
+async def read(etcd: Etcd, key: bytes) -> Shared:
+    """EtcdError when there is none, or it is no configuration."""
+    answer = await etcd.range(key)
+    if not answer.found:
+        raise EtcdError("the configuration of the registry is not in etcd")
+    [found] = answer.found
+    try:
+        return Shared(configuration.loads(found.value), found.mod_revision, answer.revision)
+    except ValueError as error:
+        raise EtcdError(f"its key {key.decode()} is not a registry's: {error}") from None
+
+
+async def change(etcd: Etcd, key: bytes, changed: Callable[[Shared], Conf]) -> Shared:
+    """What stands there afterwards. `changed` is asked again when somebody else was faster; nothing is written where nothing differs."""
+    while True:
+        found = await read(etcd, key)
+        wanted = changed(found)
+        if wanted == found.conf:
+            return found
+        outcome = await etcd.txn([unchanged_since(key, found.version)], [put(key, wanted.dumps())])
+        if outcome.succeeded:
+            return Shared(wanted, outcome.revision, outcome.revision)
