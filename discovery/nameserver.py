@@ -16,7 +16,7 @@ from discovery.dns.message.query import HTTPS
 from discovery.dns.server import numbers
 from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
-from discovery.dns.server.counted import counted, unsaid
+from discovery.dns.server.counted import QueryCounter, counted, unsaid
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers
 from discovery.dns.server.limited import Limited
@@ -86,10 +86,10 @@ class NameServer:
         """The lines that tell where it listens."""
         settings = self._settings
         socks = bind(settings.dns_addresses, settings.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT")
-        over_udp, over_tcp = self._counted(self._limited.respond, "udp"), self._counted(self._respond, "tcp")
+        over_tcp, over_udp = self._counted(self._respond, "tcp"), self._counter("udp")
         for sock in socks:
             if sock.type == DATAGRAM:
-                self._servers.append(UdpServer(sock, over_udp, self._clock, self._deferred))
+                self._servers.append(UdpServer(sock, self._limited.respond, self._clock, self._deferred, over_udp))
             else:
                 self._servers.append(TcpServer(sock, over_tcp, self._clock, self._deferred))
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
@@ -134,8 +134,12 @@ class NameServer:
         return sum(server.shed() for server in self._servers if isinstance(server, UdpServer))
 
     def _counted(self, respond: Respond, transport: str) -> Respond:
+        counter = self._counter(transport)
+        return respond if counter is None else counted(respond, counter)
+
+    def _counter(self, transport: str) -> QueryCounter | None:
         traffic = self._seams.dns_traffic
-        return counted(respond, transport, traffic, self._clock) if traffic.wanted else respond
+        return QueryCounter(transport, traffic, self._clock) if traffic.wanted else None
 
     def _forget(self, commit: Commit) -> None:
         for event in commit.events:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import dns.message
 
+from discovery.dns.server.counted import QueryCounter
 from discovery.dns.server.tcp import TcpServer
 from discovery.dns.server.udp import UdpServer
 from tests.dns.world import World, make_query, parsed
@@ -38,7 +39,9 @@ async def serving(world: World, host: str = "127.0.0.1", send_buffer: int | None
     stream.listen(128)
     udp_address, tcp_address = datagram.getsockname()[:2], stream.getsockname()[:2]
     udp, tcp = (
-        UdpServer(datagram, world.responder.respond, lambda: 0.0),
+        UdpServer(
+            datagram, world.responder.respond, lambda: 0.0, counter=QueryCounter("udp", world.traffic, lambda: 0.0)
+        ),
         TcpServer(stream, world.responder.respond, lambda: 0.0),
     )
     await udp.start()

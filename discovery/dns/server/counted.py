@@ -1,4 +1,8 @@
-"""In front of everything that answers over one transport: each query is counted, once, and some are shown to whoever looks closer."""
+"""Each query is counted, once, over whatever it came; and some are shown to whoever looks closer.
+
+`counted` stands in front of what answers over a stream. The UDP server, where a call for each query would cost as much as the counting,
+adds to the numbers itself.
+"""
 
 from __future__ import annotations
 
@@ -12,47 +16,63 @@ from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import COLUMNS, OTHER, TC, Outcome, Traffic
 
 
-def counted(inner: Respond, transport: str, traffic: Traffic, clock: Callable[[], float]) -> Respond:
-    """In front of `inner`, with the same contract. `clock`: the one whose time it gets. `transport`: one of TRANSPORTS.
+class QueryCounter:
+    """Counts what is answered over one `transport` (of TRANSPORTS). `clock`: the one whose time it gets.
 
-    `inner` says the outcome of a reply (`traffic.last`) in the very turn in which it makes it.
+    Whoever answers says the outcome of a reply (`traffic.last`) in the very turn in which it makes it. `left`: queries until the next
+    that is looked at.
     """
-    column = COLUMNS[transport]
-    left = 0  # queries until the next that is looked at
 
-    def wake() -> None:
-        nonlocal left
-        left = 0
+    __slots__ = ("_clock", "_transport", "column", "left", "traffic")
 
-    traffic.wakes.append(wake)
+    def __init__(self, transport: str, traffic: Traffic, clock: Callable[[], float]) -> None:
+        self._transport = transport
+        self._clock = clock
+        self.column = COLUMNS[transport]
+        self.traffic = traffic
+        self.left = 0
+        traffic.wakes.append(self._wake)
+
+    def _wake(self) -> None:
+        self.left = 0
+
+    def count(self, reply: bytes, packet: bytes, now: float, client: str) -> None:
+        """`reply` to a query that came at `now`."""
+        self._add(self.traffic.last, packet, reply, now, client)
+
+    def count_later(
+        self, reply: Coroutine[Any, Any, bytes] | None, packet: bytes, now: float, client: str
+    ) -> Coroutine[Any, Any, bytes] | None:
+        """Silence at once; a reply that takes time when it has been made, or was given up."""
+        if reply is None:
+            self._add(self.traffic.last, packet, None, now, client)
+            return None
+        return Later(reply, partial(self._made, packet, now, client))
+
+    def _made(self, packet: bytes, now: float, client: str, reply: bytes | None) -> None:
+        outcome = self.traffic.of(None, None, Reason.SHED) if reply is None else self.traffic.last
+        self._add(outcome, packet, reply, now, client)
+
+    def _add(self, outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
+        outcome.sent[self.column if reply is None else self.column | reply[2] & TC] += 1
+        self.left -= 1
+        if self.left < 0:
+            self.show(outcome, packet, reply, now, client)
+
+    def show(self, outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
+        """To whoever looks at some."""
+        self.left = self.traffic.show((packet, reply, client, self._transport, outcome, self._clock() - now))
+
+
+def counted(inner: Respond, counter: QueryCounter) -> Respond:
+    """In front of `inner`, with the same contract."""
 
     def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
-        # A function inside another, and `count` written out: an object's attributes and a call would cost as much again.
-        nonlocal left
         reply = inner(packet, now, client, way)
-        if isinstance(reply, bytes):
-            traffic.last.sent[column | reply[2] & TC] += 1
-            left -= 1
-            if left < 0:
-                left = traffic.show((packet, reply, client, transport, traffic.last, clock() - now))
-            return reply
-        if reply is not None:
-            return Later(reply, partial(count_later, packet, now, client))
-        count(traffic.last, packet, None, now, client)
-        return None
-
-    def count_later(packet: bytes, now: float, client: str, reply: bytes | None) -> None:
-        if reply is None:
-            count(traffic.of(None, None, Reason.SHED), packet, None, now, client)
-        else:
-            count(traffic.last, packet, reply, now, client)
-
-    def count(outcome: Outcome, packet: bytes, reply: bytes | None, now: float, client: str) -> None:
-        nonlocal left
-        outcome.sent[column if reply is None else column | reply[2] & TC] += 1
-        left -= 1
-        if left < 0:
-            left = traffic.show((packet, reply, client, transport, outcome, clock() - now))
+        if not isinstance(reply, bytes):
+            return counter.count_later(reply, packet, now, client)
+        counter.count(reply, packet, now, client)
+        return reply
 
     return respond
 

@@ -126,6 +126,7 @@ class KeptAnswers:
             template = self._nxdomain.template(key)
         else:
             template = kept.template if question[-4:] == kept.tail and self._holds(kept, question, now) else None
+            self._traffic.last = kept.outcome
         if template is None:
             return self._rest(packet, now, client, transport)
         edns = explained = None
@@ -144,7 +145,6 @@ class KeptAnswers:
                 return self._rest(packet, now, client, transport)
             if kept is None:
                 explained = self._nxdomain.explained(key, now)
-        self._traffic.last = self._nxdomain.outcome(key) if kept is None else kept.outcome
         flags = (RD if packet[2] else 0) | self._replies.flags(client)
         return template.reply(packet[:2], flags, question, edns, options, transport, explained)
 

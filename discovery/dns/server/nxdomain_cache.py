@@ -20,49 +20,54 @@ from discovery.dns.zones.zone import Zone
 _FIRST_META = 128
 _IN = Class.IN.to_bytes(2, "big")
 
+# A zone, and by type what a reply without a name is counted as: a template's type is one of 128.
+_Known = tuple[Zone, dict[int, Outcome]]
+
 
 class NxdomainCache:
-    """Follows `zones`, which it is given anew whenever they change. Questions are in lower case, as on the wire."""
+    """Follows `zones`, which it is given anew whenever they change. Questions are in lower case, as on the wire.
+
+    `traffic` is told which outcome a reply has: one made from the template that was given last.
+    """
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
-        self._outcomes: dict[bytes, Outcome] = {}  # by origin and type; a template's type is one of 128
-        self._zones: dict[bytes, Zone] = {}
+        self._zones: dict[bytes, _Known] = {}
         self._templates: dict[tuple[bytes, int], tuple[int, Template]] = {}  # by origin and length; with the serial
 
     def follow(self, zones: Iterable[Zone]) -> None:
-        self._zones = {to_wire(zone.origin): zone for zone in zones}
+        self._zones = {to_wire(zone.origin): (zone, {}) for zone in zones}
         self._templates = {}
-        self._outcomes = {}
 
     def zone_at(self, origin: Name) -> Zone | None:
-        return self._zones.get(to_wire(origin))
+        known = self._zones.get(to_wire(origin))
+        return None if known is None else known[0]
 
     def template(self, question: bytes) -> Template | None:
         """None when it takes more than a look to know that the name does not exist."""
         at = question[0] + 1
         origin = question[at:-4]
-        zone = self._zones.get(origin)
+        known = self._zones.get(origin)
         rtype = int.from_bytes(question[-4:-2], "big")
-        if zone is None or question[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
+        if known is None or question[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
             return None
         if at > MAX_LABEL + 1 or question[:-4] in self._zones:  # no label; or a zone of its own
             return None
-        return self._of(zone, origin, at, question) if zone.surely_lacks(question[1:at]) else None
+        zone, outcomes = known
+        if not zone.surely_lacks(question[1:at]):
+            return None
+        self._traffic.last = outcomes.get(rtype) or self._outcome(outcomes, origin, rtype)
+        return self._of(zone, origin, at, question)
 
     def explained(self, question: bytes, now: float) -> bytes:
         """The EDE option for a question that has a template."""
         at = question[0] + 1
-        zone = self._zones[question[at:-4]]
+        zone, _ = self._zones[question[at:-4]]
         return explanation_option(Explanation(OTHER, zone.why_not((question[1:at], *zone.origin), now)))
 
-    def outcome(self, question: bytes) -> Outcome:
-        """What a reply to a question that has a template is counted as."""
-        of = question[question[0] + 1 : -2]
-        found = self._outcomes.get(of)
-        if found is None:
-            asked = Question(from_wire(of), int.from_bytes(of[-2:], "big"))
-            found = self._outcomes[of] = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
+    def _outcome(self, outcomes: dict[int, Outcome], origin: bytes, rtype: int) -> Outcome:
+        asked = Question(from_wire(origin), rtype)
+        outcomes[rtype] = found = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
         return found
 
     def _of(self, zone: Zone, origin: bytes, at: int, question: bytes) -> Template:

@@ -11,12 +11,14 @@ import ipaddress
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from discovery.dns.message.query import UDP
+from discovery.dns.server.counted import QueryCounter
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
+from discovery.dns.server.traffic import TC
 
 # Datagrams for one turn of the event loop, and the seconds it may take if they are hard to answer: a flood of queries must not
 # starve HTTP.
@@ -36,7 +38,7 @@ _ANCILLARY = socket.CMSG_SPACE(64)
 
 
 class UdpServer:
-    """Serves one bound, non-blocking datagram socket."""
+    """Serves one bound, non-blocking datagram socket. `counter`: each query is counted; None: nobody wants to know."""
 
     def __init__(
         self,
@@ -44,8 +46,10 @@ class UdpServer:
         respond: Respond,
         clock: Callable[[], float],
         deferred: DeferredReplies | None = None,
+        counter: QueryCounter | None = None,
     ) -> None:
         self._sock = sock
+        self._counter = counter
         self._respond = respond
         self._clock = clock
         self._deferred = deferred or DeferredReplies()
@@ -72,7 +76,7 @@ class UdpServer:
         send: Callable[[bytes, Any], int] = self._sock.sendto
         if self._wildcard:
             receive, send = self._receive_with_source, self._send_from_source
-        respond, clock = self._respond, self._clock
+        respond, clock, counter = self._respond, self._clock, self._counter
         until = clock() + TURN_SECONDS
         # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
         with contextlib.suppress(OSError):
@@ -80,12 +84,32 @@ class UdpServer:
                 packet, client = receive(MAX_DATAGRAM)
                 now = clock()
                 reply = respond(packet, now, client[0], UDP)
-                if isinstance(reply, bytes):
+                if not isinstance(reply, bytes):
+                    self._answer_later(reply, packet, now, client, send)
+                else:
+                    if counter is not None:  # as its `count`, without a call
+                        outcome = counter.traffic.last
+                        outcome.sent[counter.column | reply[2] & TC] += 1
+                        counter.left -= 1
+                        if counter.left < 0:
+                            counter.show(outcome, packet, reply, now, client[0])
                     send(reply, client)
-                elif reply is not None:
-                    self._deferred.add(reply, send, client)
                 if now > until:
                     return
+
+    def _answer_later(
+        self,
+        reply: Coroutine[Any, Any, bytes] | None,
+        packet: bytes,
+        now: float,
+        client: Any,
+        send: Callable[[bytes, Any], int],
+    ) -> None:
+        """Or never: None is silence."""
+        if self._counter is not None:
+            reply = self._counter.count_later(reply, packet, now, client[0])
+        if reply is not None:
+            self._deferred.add(reply, send, client)
 
     def _receive_with_source(self, size: int) -> tuple[bytes, Any]:
         """As recvfrom: with the client's ip, its address, and the source that the reply must have."""

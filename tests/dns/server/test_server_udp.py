@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 
 import dns.flags
 import pytest
 
+from discovery.dns.message.reason import Reason
 from discovery.dns.server import udp as server
+from discovery.dns.server.traffic import COLUMNS, TC, Exchange
 from tests.dns.sockets import LIMIT, ask_udp, serving, udp_client
 from tests.dns.world import World, data, make_query, parsed
 
@@ -81,6 +84,30 @@ async def test_a_client_that_is_gone_before_its_reply_does_not_stop_it(world: Wo
             with udp_client(served.udp) as client:
                 client.send(make_query("web.svc.local").to_wire())
         assert data((await ask_udp(served.udp)).answer) == ["10.0.0.1"]
+
+
+async def test_each_query_is_counted_and_shown_once(world: World) -> None:
+    """The server has its own way of counting replies that it sends at once."""
+    seen = list[Exchange]()
+    world.traffic.watch(seen.append)
+    async with serving(world) as served:
+        with udp_client(served.udp) as client:
+            for _ in range(3):
+                client.send(make_query("web.svc.local").to_wire())
+            client.send(make_query("many.svc.local", "SRV").to_wire())
+            client.send(b"x")
+        await ask_udp(served.udp, "nobody.svc.local")
+    assert [(of.outcome.rcode, of.outcome.reason, of.reply is None) for of in seen] == [
+        *[("NOERROR", Reason.ANSWER, False)] * 4,
+        ("none", Reason.IGNORED, True),
+        ("NXDOMAIN", Reason.UNKNOWN_NAME, False),
+    ]
+    sent = Counter[str]()
+    for outcome in world.traffic.outcomes:
+        sent[outcome.rcode] += sum(outcome.sent)
+    assert +sent == {"NOERROR": 4, "none": 1, "NXDOMAIN": 1}
+    assert sum(outcome.sent[COLUMNS["udp"] | TC] for outcome in world.traffic.outcomes) == 1  # that of many
+    assert {exchange.transport for exchange in seen} == {"udp"}
 
 
 async def test_closing_frees_the_port(world: World) -> None:

@@ -16,7 +16,7 @@ from discovery.dns.message.query import UDP, Transport
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.counted import counted, unsaid
+from discovery.dns.server.counted import QueryCounter, counted, unsaid
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.numbers import metrics
 from discovery.dns.server.rate_limit import RateLimiter
@@ -40,7 +40,7 @@ def world(**more: Any) -> World:
 
 
 def counting(of: World, transport: str = "udp", respond: Respond | None = None) -> Respond:
-    return counted(respond or of.responder.respond, transport, of.traffic, lambda: 0.5)
+    return counted(respond or of.responder.respond, QueryCounter(transport, of.traffic, lambda: 0.5))
 
 
 def said(traffic: Traffic, shed: int = 0) -> dict[tuple[str, ...], int]:
