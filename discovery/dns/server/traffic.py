@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram
-from discovery.dns.message.names import Name, from_wire, to_text
+from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, has_reply
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Answer, Question, Rcode, Type
@@ -222,7 +222,7 @@ def _type_name(rtype: int) -> str:
 
 def _question_in(packet: bytes) -> Question | None:
     try:
-        end = packet.index(0, HEADER.size) + 1
-        return Question(from_wire(packet[HEADER.size : end]), int.from_bytes(packet[end : end + 2], "big"))
+        name, end = read(packet, HEADER.size)
+        return Question(name, int.from_bytes(packet[end : end + 2], "big"))
     except (ValueError, IndexError):
         return None

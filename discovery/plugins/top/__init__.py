@@ -16,6 +16,7 @@ from discovery.core.address import client_prefix
 from discovery.core.errors import InvalidField
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.dns.message import names
+from discovery.dns.message.query import HEADER
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
 from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
@@ -64,9 +65,9 @@ class Top(Plugin):
         now = self._clock()
         for client, number in Counter([client for _, _, client, *_ in taken]).items():
             self._clients.add(client_prefix(client), number * DNS_SAMPLE, now)
-        asked = Counter([(packet[12 : packet.find(0, 12) + 1], outcome.rcode) for packet, _, _, _, outcome, _ in taken])
+        asked = Counter([(_name_in(packet), outcome.rcode) for packet, _, _, _, outcome, _ in taken])
         for (spelt, rcode), number in asked.items():
-            if not spelt or rcode in _UNREAD:
+            if rcode in _UNREAD or not _is_name(spelt):
                 continue
             name = spelt.lower()
             self._names.add(name, number * DNS_SAMPLE, now)
@@ -103,6 +104,23 @@ class Top(Plugin):
             "services": top(self._services, "service", "changes", str),
         }
         return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+
+def _name_in(packet: bytes) -> bytes:
+    """Of the question, as on the wire; empty where there is none. A label may have any octet in it, 0 too."""
+    try:
+        return packet[HEADER.size : names.skip(packet, HEADER.size)]
+    except (ValueError, IndexError):
+        return b""
+
+
+def _is_name(wire: bytes) -> bool:
+    """Whoever refused the query may not have read it."""
+    try:
+        names.from_wire(wire)
+    except (ValueError, IndexError):
+        return False
+    return True
 
 
 def _entry(heavy: Heavy[Any], what: str, number: str, shown: Callable[[Any], str]) -> dict[str, object]:

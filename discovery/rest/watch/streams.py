@@ -7,6 +7,7 @@ of its services out, which costs the same for one and for thousands, and they re
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from random import Random
@@ -98,6 +99,9 @@ class Streams:
         self._turns = turns
         self._messages = messages
         self._idle: dict[str | None, dict[Stream, None]] = {}
+        # Idle ones to be woken, and up to which position nothing that concerns them has happened since they became idle. In order: one
+        # that follows several services may be in several, and must not be taken behind what the first is about.
+        self._woken: deque[tuple[int, dict[Stream, None]]] = deque()
         self._behind: dict[Stream, int] = {}  # whose clients do not read: what the log had written when they stopped
 
     # -- what happens
@@ -108,7 +112,8 @@ class Streams:
         if idle:
             for service in (None, *services_of(commit)):
                 if service in idle:
-                    self._turns.add(partial(self._wake, idle.pop(service), before))
+                    self._woken.append((before, idle.pop(service)))
+                    self._turns.add(self._wake)
         if self._behind and self._is_lost(next(iter(self._behind))):
             self._turns.add(self._cut_the_lost)
 
@@ -154,8 +159,11 @@ class Streams:
 
     # -- reading
 
-    def _wake(self, woken: dict[Stream, None], before: int) -> bool:
-        """One step. `before`: nothing that concerns them has happened up to this position since they became idle."""
+    def _wake(self) -> bool:
+        """One step."""
+        if not self._woken:
+            return False
+        before, woken = self._woken[0]
         for _ in range(min(len(woken), _WOKEN_PER_STEP)):
             stream, _none = woken.popitem()
             if stream.idle:
@@ -163,7 +171,9 @@ class Streams:
                 stream.position = max(stream.position, before)
                 if self._read(stream):
                     self._turns.add(partial(self._read, stream))
-        return bool(woken)
+        if not woken:
+            self._woken.popleft()
+        return bool(self._woken)
 
     def _read(self, stream: Stream) -> bool:
         """One step: some of what it has not been told yet. Whether there is more, for one that reads."""

@@ -10,7 +10,12 @@ import dns.asyncquery
 import dns.message
 import pytest
 
+from discovery.dns.message.names import from_wire, to_text
+from discovery.dns.message.reason import Reason
+from discovery.dns.server.traffic import Outcome
+from discovery.plugins.top import Top
 from discovery.rest.api.observing import TopReply
+from discovery.rest.api.times import Times
 from tests.plugins.started import LIMIT, Running, running, settings
 
 SECRET = "a secret of the tests"  # noqa: S105
@@ -63,6 +68,24 @@ async def test_names_of_strangers_are_escaped_and_garbage_is_left_out(it: Runnin
     await dns.asyncquery.udp(dns.message.from_wire(query), "127.0.0.1", port=it.dns_port, timeout=LIMIT)
     found = await top(it)
     assert [each["name"] for each in found["names"]] == [r"\027[2j\007\226\128\174\010\046x\092\034.com"]
+
+
+async def test_a_zero_in_a_label_does_not_end_the_name(it: Running) -> None:
+    query = dns.message.make_query("x", "A").to_wire()[:12] + b"\x03a\0b\x03com\0" + b"\0\1\0\1"
+    await dns.asyncquery.udp(dns.message.from_wire(query), "127.0.0.1", port=it.dns_port, timeout=LIMIT)
+    assert [each["name"] for each in (await top(it))["names"]] == [r"a\000b.com"]
+
+
+@pytest.mark.parametrize(
+    "wire", [b"\xc0\x0c\0\1\0\1", b"\x3f" + b"x" * 63 + b"\0", b"\x3fx", b"", (b"\x3f" + b"x" * 63) * 4 + b"\0"]
+)
+async def test_what_was_refused_unread_is_no_name(wire: bytes) -> None:
+    clock = lambda: 0.0  # noqa: E731
+    it = Top(clock, Times(clock, clock))
+    refused = Outcome("other", "other", "REFUSED", Reason.NOT_ALLOWED, False)
+    it.see_queries([(b"\0" * 12 + wire, b"", "10.0.0.9", "udp", refused, 0.0)])
+    shown = [to_text(from_wire(heavy.key)) for heavy in it._names.top(10, 1, 0.0)]
+    assert shown == (["x" * 63] if wire.endswith(b"\0") and len(wire) == 65 else [])
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,18 @@ async def test_a_change_wakes_those_of_its_service_and_nobody_else(monkeypatch: 
     assert len(api.messages()) == 10
 
 
+async def test_one_that_follows_two_services_hears_of_the_first_though_many_are_woken_before_it() -> None:
+    it = Watched()
+    both = it.events("service=api,web")
+    await quiet()
+    others = [it.events("service=api") for _ in range(100)]  # more than one step wakes
+    await quiet()
+    expected = [it.register("api"), it.register("web")]
+    await quiet()
+    assert indexes(both) == expected
+    assert all(indexes(other) == expected[:1] for other in others)
+
+
 async def test_one_of_quiet_services_is_not_lost_when_the_log_has_moved_on() -> None:
     it = Watched(log=Log(max_events=5))
     web = it.events("service=web")
