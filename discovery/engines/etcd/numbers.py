@@ -51,8 +51,8 @@ async def _held(registry: Registry, peers: Peers) -> int:
     """In several turns of the event loop, and only when there can be any."""
     if not any(hearing.silent for hearing in peers.hearings):
         return 0
-    entries, found = list(registry), 0
-    for start in range(0, len(entries), _PER_TURN):
-        found += sum(entry.through.silent for entry in entries[start : start + _PER_TURN])
+    found = 0
+    for entries in registry.in_parts(_PER_TURN):
+        found += sum(entry.through.silent for entry in entries)
         await asyncio.sleep(0)
     return found

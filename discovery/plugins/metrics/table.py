@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -77,8 +76,7 @@ def metrics_per_service(registry: Registry, clock: Callable[[], float]) -> list[
     """Of the first services by name."""
 
     def chosen() -> list[Service]:
-        services = registry.services
-        return [services[name] for name in heapq.nsmallest(MAX_SERVICES, services)]
+        return registry.page("", MAX_SERVICES)
 
     async def healthy() -> Readings:
         counts: dict[tuple[str, ...], int] = {}

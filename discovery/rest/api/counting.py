@@ -20,11 +20,9 @@ async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Map
     deadline = registry.liveness.next
     if deadline is None or deadline > clock():
         return registry.liveness.counts
-    entries = list(registry)
     counts = Counter(dict.fromkeys(Status, 0))
-    for start in range(0, len(entries), _PER_TURN):
-        if start:
-            await asyncio.sleep(0)
+    for entries in registry.in_parts(_PER_TURN):
         now = clock()
-        counts.update([entry.status_at(now) for entry in entries[start : start + _PER_TURN]])
+        counts.update([entry.status_at(now) for entry in entries])
+        await asyncio.sleep(0)
     return counts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -54,41 +56,55 @@ class Removing:
         name = label(request.match_info["name"], "name")
         service = self._registry.service(name)
         entries = list(service.entries.values()) if service else []
-        removed = await self._deregister_all(entries, asked_by(request), fold(name), caller_of(request))
+        removed = await self._deregister_all(_in_parts(entries), asked_by(request), fold(name), caller_of(request))
         content = {
             "message": "Service deregistered successfully",
             "serviceName": service.name if service else name,
-            "instancesRemoved": removed,
+            "instancesRemoved": removed.instances,
         }
         return Answer(200, stamped(content, self._times)).for_aiohttp()
 
     async def clear(self, request: web.Request) -> web.Response:
-        """All that is registered now."""
-        services = list(self._registry.services)
+        """All that is registered now; what is registered meanwhile may stay."""
         reason = f"cleared, {asked_by(request)}"
-        removed = await self._deregister_all(list(self._registry), reason, None, caller_of(request))
+        entries = self._registry.in_parts(MAX_EVENTS)
+        removed = await self._deregister_all(entries, reason, None, caller_of(request))
         content = {
             "message": "Registry cleared",
-            "servicesRemoved": sum(name not in self._registry.services for name in services),
-            "instancesRemoved": removed,
+            "servicesRemoved": removed.services,
+            "instancesRemoved": removed.instances,
         }
         return Answer(200, stamped(content, self._times)).for_aiohttp()
 
-    async def _deregister_all(self, entries: list[Entry], reason: str, service: str | None, caller: Caller) -> int:
-        """Some at a time, each in a turn of its own, so that a large table does not hold the event loop. How many there were.
-
-        `entries` is emptied: the last reference to so many must not go in one turn.
-        """
-        entries.reverse()
-        removed, under_way = 0, list[asyncio.Future[list[Instance]]]()
+    async def _deregister_all(
+        self, parts: Iterator[list[Entry]], reason: str, service: str | None, caller: Caller
+    ) -> Removed:
+        """Each part, of at most MAX_EVENTS, in a turn of its own, so that a large table does not hold the event loop."""
+        removed, names, under_way = Removed(0, 0), set[str](), list[asyncio.Future[list[Instance]]]()
+        part = next(parts, [])  # none at all is a write, too: it says so, or waits for the disk
         while True:
-            keys = tuple(entry.instance.spec.key for entry in entries[: -MAX_EVENTS - 1 : -1])
-            del entries[-MAX_EVENTS:]
+            keys = tuple(entry.instance.spec.key for entry in part)
+            names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
             under_way.append(asyncio.ensure_future(self._engine.submit(write, caller)))
             await asyncio.sleep(0)  # they are made safe together
-            if not entries or len(under_way) == _UNDER_WAY:
-                removed += sum(map(len, await asyncio.gather(*under_way)))
+            part = next(parts, [])
+            if not part or len(under_way) == _UNDER_WAY:
+                instances = sum(map(len, await asyncio.gather(*under_way)))
+                gone = {name for name in names if name not in self._registry.services}
+                removed = Removed(removed.services + len(gone), removed.instances + instances)
+                names -= gone  # the last one may have more instances, in the next part
                 under_way.clear()
-            if not entries:
+            if not part:
                 return removed
+
+
+class Removed(NamedTuple):
+    """How many; `services`: those of which nothing is left."""
+
+    services: int
+    instances: int
+
+
+def _in_parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+    return (entries[start : start + MAX_EVENTS] for start in range(0, len(entries), MAX_EVENTS))

@@ -39,7 +39,7 @@ async def test_many_are_counted_in_several_turns(monkeypatch: pytest.MonkeyPatch
     beside = asyncio.create_task(others())
     assert (await count_by_status(registry, lambda: LAPSED))[Status.UNHEALTHY] == 35
     beside.cancel()
-    assert turns == 3
+    assert turns == 4
 
 
 async def test_without_a_lapse_it_is_known_at_once() -> None:
