@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
                 kept.instances = _listed(server)
                 print(discovery("backup", str(kept.backup), DATA_DIR=str(kept.folder / name)).stdout)
             server.stop(signum)
-    assert {file.name for file in (kept.folder / "stopped").iterdir()} == {"registry.db", "lock"}
+    assert {file.name for file in (kept.folder / "stopped").iterdir()} == {"registry.db", "lock", "history"}
     return kept
 
 
@@ -70,15 +71,17 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 def _copy(kept: Kept, name: str, folder: Path) -> Path:
     data = folder / "data"
-    data.mkdir()
-    for file in (kept.folder / name).iterdir():
-        (data / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(kept.folder / name, data)
     return data
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    """What is kept there: an empty log is none."""
-    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.name not in ("lock", "registry.db-shm")}
+    """What is kept there, the history too: an empty log is none."""
+    files = {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in ("lock", "registry.db-shm")
+    }
     return {name: octets for name, octets in files.items() if octets or name == "registry.db"}
 
 
