@@ -95,6 +95,12 @@ TABLE = {
     "GET /dns-query": Row(f"/dns-query?dns={base64.urlsafe_b64encode(QUERY).decode().rstrip('=')}", READ),
     "POST /dns-query": Row("/dns-query", READ, QUERY),
     "GET /openapi.json": Row("/openapi.json", READ),
+    "GET /events": Row("/events", READ),
+    "GET /changes": Row("/changes", READ),
+    "GET /metrics": Row("/metrics", READ),
+    "GET /top": Row("/top", ADMINS),
+    "GET /admin/log": Row("/admin/log", ADMINS),
+    "PUT /admin/log": Row("/admin/log", ADMINS, {"queries": False}),
 }
 # Writes that name their service: whether anything is there, only those who may write it are told.
 BY_NAME = [line for line, row in TABLE.items() if row.kind == WRITE and "{id}" not in line]
@@ -124,7 +130,10 @@ class Api:
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
         self._connection.request(method, path, sent, headers)
         response = self._connection.getresponse()
-        text = response.read()
+        endless = response.status == 200 and path == "/events"
+        text = response.readline() if endless else response.read()
+        if endless:
+            self._connection.close()
         self.said += str(response.headers).encode() + text
         is_json = text and response.headers["Content-Type"].startswith("application/json")
         return response.status, json.loads(text) if is_json else None
