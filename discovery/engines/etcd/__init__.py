@@ -26,7 +26,7 @@ from discovery.core.metric import Metric
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
@@ -83,7 +83,7 @@ class EtcdEngine:
         registry.followers.insert(0, self._presence.heard.follow)
         self._mirror = Mirror(
             etcd, layout, registry, clock, wall, self._on_key, lambda: FLUSHES * self._peers.flush,
-            self._agreement.raise_offset, self._presence.on_decision,
+            self._agreement.raise_offset, self._on_decision,
         )  # fmt: skip
         self._leadership = Leadership(etcd, layout, node, clock)
         self._writes = Writes(
@@ -248,6 +248,10 @@ class EtcdEngine:
                 self._agreement.on_conf(change)
             case ["z", node]:
                 self._agreement.on_names(node, change)
+
+    def _on_decision(self, decision: Decision) -> None:
+        self._presence.on_decision(decision)
+        self._writes.on_decision(decision)
 
     def _adopt(self, conf: Conf) -> None:
         registry, peers = self._registry, self._peers

@@ -29,13 +29,16 @@ NO_SERVICE = "-"
 
 
 class Decision(NamedTuple):
-    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`. `node`: whose."""
+    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`. `node`: whose.
+    `ticket`: its number there, by which the node knows its own again.
+    """
 
     commit: Commit
     services: tuple[str, ...]
     settled: tuple[Scope, ...] = ()
     half_held: tuple[str, ...] = ()
     node: str = ""
+    ticket: int = 0
 
 
 class Layout:
@@ -108,7 +111,13 @@ def _written(decision: Decision) -> Json:
             shown["before"] = None
             shown["id"] = event.instance.id
     settled = [[*scope] for scope in decision.settled]  # orjson takes no NamedTuple
-    more = {"settled": settled, "halfHeld": decision.half_held, "services": decision.services, "node": decision.node}
+    more = {
+        "settled": settled,
+        "halfHeld": decision.half_held,
+        "services": decision.services,
+        "node": decision.node,
+        "ticket": decision.ticket,
+    }
     return {name: value for name, value in more.items() if value} | found
 
 
@@ -151,7 +160,8 @@ def _read(found: Any, before: _Before) -> Decision:
     events = tuple(event for event in read if event is not None)
     settled = tuple(Scope(*scope) for scope in found.get("settled", ()))
     half_held, services = tuple(found.get("halfHeld", ())), tuple(found.get("services", ()))
-    return Decision(commit._replace(events=events), services, settled, half_held, str(found.get("node", "")))
+    node, ticket = str(found.get("node", "")), int(found.get("ticket", 0))
+    return Decision(commit._replace(events=events), services, settled, half_held, node, ticket)
 
 
 def key_of(scope: Scope) -> Key:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from discovery.core.caller import Caller
@@ -110,6 +111,8 @@ class Writes:
         self._node = node
         self._beat = beat
         self._agreed = agreed
+        self._tickets = count(1)
+        self._taken: set[int] = set()  # of those that are under way: what the watch has brought
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self.conflicts = 0
@@ -131,6 +134,11 @@ class Writes:
             self._arrived.clear()
             while self._queue:
                 await self._round()
+
+    def on_decision(self, decision: Decision) -> None:
+        """As the watch brings it."""
+        if decision.node == self._node:
+            self._taken.add(decision.ticket)
 
     def close(self) -> None:
         """What still waits is refused."""
@@ -220,18 +228,25 @@ class Writes:
         ):
             return self._decide_one(waiting, _FEW_EVENTS)
         services = tuple(dict.fromkeys(_service_of(event) for event in txn.events))
-        return _Decided(waiting, result, txn, Decision(commit, services, txn.settled, txn.half_held, self._node))
+        return _Decided(
+            waiting,
+            result,
+            txn,
+            Decision(commit, services, txn.settled, txn.half_held, self._node, next(self._tickets)),
+        )
 
     # -- commit
 
     async def _commit(self, decided: list[_Decided]) -> None:
         parts = [self._nested(each) for each in decided]
         success = [*parts, put(self._layout.commit, keys.dumps(each.decision for each in decided))]
+        self._taken.clear()
         outcome = await self._etcd.txn([], success)
         await self._echo(outcome.revision)
         again = []
         for each, response in zip(decided, outcome.responses, strict=False):
-            if response["response_txn"].get("succeeded"):
+            # A transaction whose answer was lost is sent again, and then finds nothing left to do.
+            if response["response_txn"].get("succeeded") or each.decision.ticket in self._taken:
                 self._conclude(each)
             else:
                 self.conflicts += 1

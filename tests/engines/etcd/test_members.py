@@ -9,7 +9,7 @@ import time
 import pytest
 
 from discovery.core.errors import DiscoveryError
-from tests.engines.etcd.cluster import EtcdCluster, Node, leader_of, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, leader_of, nodes_of, until
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -46,3 +46,26 @@ async def test_no_acknowledged_registration_is_lost_with_the_leader_of_etcd(
         await until(lambda: all(acknowledged <= node.state.keys() for node in nodes))
         print(f"{how.name}: {len(acknowledged)} acknowledged, longest gap {max(gaps):.2f} s")
         assert max(gaps) <= 3.0
+
+
+async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the_next(etcd: EtcdCluster) -> None:
+    """The transaction is carried out, its answer comes too late, and it is sent again to another member: nothing is left to do."""
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    node = Node("a", [proxy.url, etcd.urls[0]], ttl=60.0, limit=1)
+    try:
+        await node.start()
+        one = await node.register("web", "10.0.0.1")
+        node.engine._etcd._at = 0
+        proxy.delay = 0.6  # there and back: longer than a call may take
+        assert (await node.deregister(one.id)).id == one.id
+        proxy.delay = 0.0
+        assert not node.state
+        node.engine._etcd._at = 0
+        proxy.delay = 0.6
+        two = await node.register("web", "10.0.0.2")
+        proxy.delay = 0.0
+        assert node.state.keys() == {two.id}
+    finally:
+        await node.stop()
+        await proxy.close()
