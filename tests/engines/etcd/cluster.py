@@ -59,6 +59,11 @@ class Member:
     def runs(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, members: list[Member], *more: str) -> None:
         cluster = ",".join(f"{each.name}=http://127.0.0.1:{each.peer}" for each in members)
         log = (self.folder.parent / f"{self.name}.log").open("ab")
@@ -222,7 +227,7 @@ class Node:
     """A node of the registry without its sockets. `clock`: its own; `wall` apart from others' by `skew` seconds."""
 
     def __init__(
-        self, name: str, urls: list[str], *, ttl: float = TTL, hold: float = HOLD, skew: float = 0.0, limit: int = 10,
+        self, name: str, urls: list[str], *, ttl: float = TTL, flush: float = FLUSH, hold: float = HOLD, skew: float = 0.0, limit: int = 10,
         prefix: str = "reg/",
     ) -> None:  # fmt: skip
         self.skew = skew
@@ -232,7 +237,7 @@ class Node:
             brake=Brake(0, 0, 1.0, ttl, random),
         )  # fmt: skip
         self.registry.loaded = False
-        mine = Conf("", ttl, FLUSH, hold, limit, 1_000_000, 10_000_000, 0)
+        mine = Conf("", ttl, flush, hold, limit, 1_000_000, 10_000_000, 0)
         self.id = node_id(name)
         self.engine = EtcdEngine(
             self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine
