@@ -19,12 +19,13 @@ from typing import Any
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit, InstanceEvent, ZonesEvent
+from discovery.core.event import Commit
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.layout import NO_SERVICE, Decision, Layout
+from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
 from discovery.engines.etcd.mirror import Mirror
+from discovery.engines.etcd.waiting import Decided, Waiting, break_off, octets_of, service_of
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, NotDurable
 from discovery.store.expiry import Expire
@@ -49,31 +50,6 @@ _MOST_WAITING = 10_000
 _MOST_CONFLICTS = 100
 # Seconds for the watch to bring back what a transaction has done.
 _ECHO_SECONDS = 2.0
-
-
-class _Waiting:
-    """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake. `conflicts`: how
-    often it was decided in vain.
-    """
-
-    __slots__ = ("by", "conflicts", "done", "fresh", "write")
-
-    def __init__(self, write: Write[Any], by: Caller, done: asyncio.Future[Any]) -> None:
-        self.write = write
-        self.by = by
-        self.done = done
-        self.fresh = False
-        self.conflicts = 0
-
-
-class _Decided:
-    __slots__ = ("decision", "result", "txn", "waiting")
-
-    def __init__(self, waiting: _Waiting, result: Any, txn: Transaction, decision: Decision) -> None:
-        self.waiting = waiting
-        self.result = result
-        self.txn = txn
-        self.decision = decision
 
 
 class Writes:
@@ -113,7 +89,7 @@ class Writes:
         self._agreed = agreed
         self._tickets = count(1)
         self._taken: set[int] = set()  # of those that are under way: what the watch has brought
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self.conflicts = 0
 
@@ -123,7 +99,7 @@ class Writes:
         if len(self._queue) >= _MOST_WAITING:
             done.set_exception(EngineAway(f"{_MOST_WAITING} writes are waiting for etcd"))
             return done
-        self._queue.append(_Waiting(write, by, done))
+        self._queue.append(Waiting(write, by, done))
         self._arrived.set()
         return done
 
@@ -164,7 +140,7 @@ class Writes:
             self._fail_all([*(each.waiting for each in decided), *unsure], away)
         except BaseException as error:  # a defect, or this node ends: nobody waits for ever
             for waiting in (*(each.waiting for each in decided), *unsure):
-                _break(waiting, error)
+                break_off(waiting, error)
             raise
         else:
             for waiting in unsure:
@@ -173,11 +149,11 @@ class Writes:
 
     # -- decide
 
-    def _decide(self) -> tuple[list[_Decided], list[_Waiting]]:
+    def _decide(self) -> tuple[list[Decided], list[Waiting]]:
         """Those that go into the next transaction, and those whose answer is to be asked for first. Others have theirs."""
-        decided: list[_Decided] = []
-        unsure: list[_Waiting] = []
-        later: list[_Waiting] = []
+        decided: list[Decided] = []
+        unsure: list[Waiting] = []
+        later: list[Waiting] = []
         claimed: set[str] = set()
         octets = 0
         for _ in range(min(len(self._queue), 2 * _AT_ONCE)):
@@ -195,7 +171,7 @@ class Writes:
                     unsure.append(waiting)
                 continue
             except Exception as error:  # a defect of that write alone
-                _break(waiting, error)
+                break_off(waiting, error)
                 continue
             if not found.txn.events:
                 if waiting.fresh or not waiting.write.lasts:
@@ -203,7 +179,7 @@ class Writes:
                 else:
                     unsure.append(waiting)
                 continue
-            octets += _octets_of(found.decision.commit)
+            octets += octets_of(found.decision.commit)
             if decided and octets > _MOST_OCTETS:
                 later.append(waiting)
                 break
@@ -215,7 +191,7 @@ class Writes:
         self._queue.extendleft(reversed(later))
         return decided, unsure
 
-    def _decide_one(self, waiting: _Waiting, max_events: int = MAX_EVENTS) -> _Decided:
+    def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Decided:
         txn = Transaction(self._registry, self._clock(), self._wall(), waiting.by, self._seams.authorize, max_events)
         result = waiting.write.decide(txn)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
@@ -223,12 +199,12 @@ class Writes:
             raise error
         if (
             max_events > _FEW_EVENTS
-            and _octets_of(commit) > _MOST_OCTETS
+            and octets_of(commit) > _MOST_OCTETS
             and not isinstance(waiting.write, DeregisterMany)
         ):
             return self._decide_one(waiting, _FEW_EVENTS)
-        services = tuple(dict.fromkeys(_service_of(event) for event in txn.events))
-        return _Decided(
+        services = tuple(dict.fromkeys(service_of(event) for event in txn.events))
+        return Decided(
             waiting,
             result,
             txn,
@@ -237,7 +213,7 @@ class Writes:
 
     # -- commit
 
-    async def _commit(self, decided: list[_Decided]) -> None:
+    async def _commit(self, decided: list[Decided]) -> None:
         parts = [self._nested(each) for each in decided]
         success = [*parts, put(self._layout.commit, keys.dumps(each.decision for each in decided))]
         self._taken.clear()
@@ -257,7 +233,7 @@ class Writes:
                     self._fail(each.waiting, EngineAway("other nodes change the same service all the time"))
         self._queue.extendleft(reversed(again))
 
-    def _nested(self, each: _Decided) -> Json:
+    def _nested(self, each: Decided) -> Json:
         versions = self._mirror.versions
         compare = [
             unchanged_since(self._layout.version(service), versions.get(service, 0))
@@ -273,7 +249,7 @@ class Writes:
         async with asyncio.timeout(_ECHO_SECONDS):
             await self._mirror.reached(revision)
 
-    def _conclude(self, each: _Decided) -> None:
+    def _conclude(self, each: Decided) -> None:
         registry = self._registry
         for entry in each.txn.beats:
             self._beat(entry)
@@ -283,30 +259,13 @@ class Writes:
         if not each.waiting.done.done():
             each.waiting.done.set_result(each.result)
 
-    def _fail_all(self, all: list[_Waiting], error: DiscoveryError) -> None:
+    def _fail_all(self, all: list[Waiting], error: DiscoveryError) -> None:
         for waiting in all:
             self._fail(waiting, error)
 
-    def _fail(self, waiting: _Waiting, error: DiscoveryError) -> None:
+    def _fail(self, waiting: Waiting, error: DiscoveryError) -> None:
         if waiting.done.done():
             return
         for refused in self._seams.refused:
             refused(waiting.write, waiting.by, error)
         waiting.done.set_exception(error)
-
-
-def _break(waiting: _Waiting, error: BaseException) -> None:
-    if not waiting.done.done():
-        waiting.done.set_exception(error if isinstance(error, Exception) else EngineAway("this node ends"))
-
-
-def _service_of(event: Any) -> str:
-    return NO_SERVICE if isinstance(event, ZonesEvent) else event.service
-
-
-def _octets_of(commit: Commit) -> int:
-    return sum(
-        len(event.after.spec.metadata) + 600
-        for event in commit.events
-        if isinstance(event, InstanceEvent) and event.after
-    )

@@ -1,0 +1,57 @@
+"""A write on its way: who waits for it, what was decided, and what is known of its size and its service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from discovery.core.caller import Caller
+from discovery.core.event import Commit, Event, InstanceEvent, ZonesEvent
+from discovery.engines.etcd.layout import NO_SERVICE, Decision
+from discovery.store.errors import EngineAway
+from discovery.store.transaction import Transaction
+from discovery.store.write import Write
+
+
+class Waiting:
+    """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake. `conflicts`: how
+    often it was decided in vain.
+    """
+
+    __slots__ = ("by", "conflicts", "done", "fresh", "write")
+
+    def __init__(self, write: Write[Any], by: Caller, done: asyncio.Future[Any]) -> None:
+        self.write = write
+        self.by = by
+        self.done = done
+        self.fresh = False
+        self.conflicts = 0
+
+
+class Decided:
+    __slots__ = ("decision", "result", "txn", "waiting")
+
+    def __init__(self, waiting: Waiting, result: Any, txn: Transaction, decision: Decision) -> None:
+        self.waiting = waiting
+        self.result = result
+        self.txn = txn
+        self.decision = decision
+
+
+def break_off(waiting: Waiting, error: BaseException) -> None:
+    """A defect, or the end of this node, is why there is no answer."""
+    if not waiting.done.done():
+        waiting.done.set_exception(error if isinstance(error, Exception) else EngineAway("this node ends"))
+
+
+def service_of(event: Event) -> str:
+    return NO_SERVICE if isinstance(event, ZonesEvent) else event.service
+
+
+def octets_of(commit: Commit) -> int:
+    """About what its values take in etcd."""
+    return sum(
+        len(event.after.spec.metadata) + 600
+        for event in commit.events
+        if isinstance(event, InstanceEvent) and event.after
+    )
