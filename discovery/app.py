@@ -105,6 +105,7 @@ class Server:
             self._names.respond_over_https,
             self._names.zones.is_fixed_host,
             {"registry": self._registry_not_loaded, "engine": self._engine.not_ready},
+            [self._names.zones.warning],
             self._more_stats,
         )
 
@@ -169,10 +170,19 @@ class Server:
 
     def _check_exposure(self, settings: Settings) -> None:
         if (
-            settings.public_address is None
-            or settings.allow_anonymous
-            or self._seams.authorize  # nobody writes without a right to it
+            settings.public_address is None or self._seams.authorize  # nobody writes without a right to it
         ):
+            return
+        if settings.allow_anonymous:
+            http, dns = settings.public_http_address, settings.public_address
+            _log.warning(
+                "ALLOW_ANONYMOUS=true and no token: %s; to close it set API_TOKEN or TOKENS_FILE",
+                f"anybody who reaches {dns} can look up every name over DNS"
+                if http is None
+                else f"anybody who reaches {http} can register, change, drain and deregister every instance of every service, and read "
+                "all of it; only POST /admin/clear, /admin/log and /top are for this machine alone",
+                extra=fields("server.exposed", address=http or dns),
+            )
             return
         raise SettingsError(
             f"HOST, DNS_HOST: {settings.public_address} can be reached from other machines and anybody there could register; set API_TOKEN "

@@ -10,7 +10,7 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit, ZonesEvent
-from discovery.core.metric import Metric, gauge
+from discovery.core.metric import Metric, counter, gauge
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
 from discovery.dns.server import numbers
@@ -126,7 +126,12 @@ class NameServer:
             gauge(
                 "discovery_zones_last_reload_successful",
                 "0 while a zone file is bad: the zones are served as they were.",
-                lambda: self.zones.reloaded,
+                lambda: self.zones.failure is None,
+            ),
+            counter(
+                "discovery_zones_failed_reloads",
+                "Readings of the zone files that changed nothing: one of them is bad, or the folder is gone.",
+                lambda: self.zones.failures,
             ),
         ]
 

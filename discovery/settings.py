@@ -186,11 +186,24 @@ class Settings(EnvSettings):
         return self
 
     @property
+    def sets_origins(self) -> bool:
+        """Whether ALLOWED_ORIGINS was set, by whoever runs the server."""
+        return "allowed_origins" in self.model_fields_set
+
+    @property
     def public_address(self) -> str | None:
         """An address that it listens on and other machines can reach; None when there is none."""
-        wide = [ip for ip in (*self.host, *self.dns_addresses) if not ipaddress.ip_address(ip).is_loopback]
-        return wide[0] if wide else None
+        return _public(*self.host, *self.dns_addresses)
+
+    @property
+    def public_http_address(self) -> str | None:
+        """The same of the REST API."""
+        return _public(*self.host)
 
     @property
     def dns_addresses(self) -> tuple[str, ...]:
         return self.dns_host or self.host
+
+
+def _public(*addresses: str) -> str | None:
+    return next((ip for ip in addresses if not ipaddress.ip_address(ip).is_loopback), None)

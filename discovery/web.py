@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -21,10 +21,12 @@ from discovery.rest.api import openapi
 from discovery.rest.api.doh import DnsOverHttps, Respond
 from discovery.rest.api.handlers import Check, Handlers
 from discovery.rest.api.operations import Operations
+from discovery.rest.api.requests import Request
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.operators import require_operator
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import access_log
@@ -46,7 +48,7 @@ _log = logging.getLogger("discovery.web")
 
 class Web:
     """Opened once, closed once. `respond`: what DNS over HTTPS asks. `is_fixed_host`: as `browsers.hosts` has it. `checks`: what /ready
-    asks. `more_stats`: for /stats.
+    asks. `concerns`: what it warns of. `more_stats`: for /stats.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Web:
         respond: Respond,
         is_fixed_host: Callable[[str], bool],
         checks: Mapping[str, Check],
+        concerns: Sequence[Check],
         more_stats: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._settings = settings
@@ -85,6 +88,8 @@ class Web:
             rate.take,
             self._refusals.note_items,
             self._sees_actors,
+            concerns,
+            self._may_clear,
         )
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
@@ -143,6 +148,11 @@ class Web:
         """Who may know who did what: whoever may read, and everybody where nobody has a token."""
         return caller.grants.may_read or not self._seams.authorize
 
+    def _may_clear(self, request: Request) -> None:
+        """Where there are tokens the write itself asks for the right, so that the audit log has who was refused."""
+        if not self._seams.authorize:
+            require_operator(request, has_tokens=False)
+
     def _make_server(self, handlers: Handlers, times: Times) -> Server:
         settings = self._settings
         admit: Admit = anyone
@@ -157,7 +167,16 @@ class Web:
         if not middlewares:
             plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **self._watch.plain()}
         resolve = None if middlewares else handlers.resolve
-        front = Front(times, self._refusals, Cors(origins), browsers, admit, plain, resolve, handlers.index)
+        front = Front(
+            times,
+            self._refusals,
+            Cors(origins, credentials=settings.sets_origins),
+            browsers,
+            admit,
+            plain,
+            resolve,
+            handlers.index,
+        )
         routes = [*handlers.routes(), *self._routes]
         traffic = self._seams.http_traffic
         paths = (route.path for route in routes if isinstance(route, web.RouteDef))

@@ -75,7 +75,8 @@ class Zones:
         self._reserved: Mapping[str, str] = {}
         self._threads: list[Thread] = []  # that read files
         self._begun = self._served = 0  # readings, by number
-        self.reloaded = True  # what was read last is what is served
+        self.failure: str | None = None  # why what was read last is not what is served
+        self.failures = 0  # readings whose zones are not served
         self._serving: set[asyncio.Task[None]] = set()
         self._watching: list[asyncio.Task[None]] = []
 
@@ -121,34 +122,42 @@ class Zones:
             files = await reading
             if number < self._served:
                 return
-            self.reloaded = False
             if files is None:
+                self._fail(f"there is no folder {self._folder} (ZONES_DIR) any more")
                 _log.warning(
-                    "there is no folder %s any more; the zones stay as they are",
+                    "there is no folder %s (ZONES_DIR) any more; the zones stay as they are",
                     self._folder,
                     extra=fields("zones.no_folder", folder=self._folder),
                 )
                 return
             self._serve(files)
             self._served = number
-            self.reloaded = True
+            self.failure = None
             await self.on_reload()
             origins = [to_text(zone.origin) for zone in self._catalog.zones]
             _log.info("zones read again: %s", ", ".join(origins), extra=fields("zones.reloaded", zones=origins))
         except zonefile.ZoneFileError as error:
-            self.reloaded = False
+            self._fail(str(error))
             _log.error(
                 "%s; the zones stay as they were",
                 error,
                 extra=fields("zones.failed", folder=self._folder, reason=str(error)),
             )
         except Exception:
-            self.reloaded = False
+            self._fail(f"reading {self._folder} failed; the log has the details")
             _log.exception(
                 "reading %s failed; the zones stay as they were",
                 self._folder,
                 extra=fields("zones.failed", folder=self._folder, reason="unforeseen"),
             )
+
+    def _fail(self, reason: str) -> None:
+        self.failure = reason
+        self.failures += 1
+
+    def warning(self) -> str | None:
+        """What is wrong while the zones are served as they were, for /ready."""
+        return None if self.failure is None else f"{self.failure}; the zones are served as they were before"
 
     def is_fixed_host(self, host: str) -> bool:
         """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name
@@ -196,8 +205,9 @@ class Zones:
                             break
                 elif not missed:
                     _log.warning(
-                        "there is no folder %s; zone files are read when there is one",
-                        self._folder,
+                        "ZONES_DIR: there is no folder %s, so there are no fixed records, and the zones of DNS_DOMAIN have an SOA and an "
+                        "NS made up; zone files are read as soon as there is one",
+                        self._folder.absolute(),
                         extra=fields("zones.no_folder", folder=self._folder),
                     )
             except FileNotFoundError:

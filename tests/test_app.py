@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
@@ -20,7 +21,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.nameserver import NameServer
 from discovery.system.sockets import BindError
 from discovery.web import Web
-from tests.plugins.started import LIMIT, ZONE, lives, open_sockets, recorders, running, settings
+from tests.plugins.started import LIMIT, ZONE, Running, lives, open_sockets, recorders, running, settings
 
 
 @pytest.fixture
@@ -159,6 +160,92 @@ async def test_a_bad_zone_file_at_start_is_an_error_that_names_it(zones: Path) -
 
 
 # -- zone files, read again
+
+
+async def ready(it: Running) -> Any:
+    async with it.session.get(it.http + "/ready") as response:
+        assert response.status == 200
+        return await response.json()
+
+
+async def test_ready_warns_of_a_bad_zone_file_with_its_line_until_it_is_mended(zones: Path) -> None:
+    async with running(settings(zones)) as it:
+        assert (await ready(it))["warnings"] == []
+        good = (zones / "svc.local.zone").read_text()
+        (zones / "svc.local.zone").write_text(good + "broken IN A no-address\u202e\n")
+        await it.server.reload()
+        content = await ready(it)
+        assert (content["ready"], content["notReady"]) == (True, {})
+        [warning] = content["warnings"]
+        assert f"{zones}/svc.local.zone: line 7: " in warning
+        assert "'broken IN A no-address\\u202e'" in warning, "the line's text, with nothing raw in it"
+        assert "the zones are served as they were before" in warning
+        [failed] = await metric(it, "discovery_zones_failed_reloads_total")
+        assert float(failed) >= 1
+        (zones / "svc.local.zone").write_text(good)
+        await it.server.reload()
+        assert (await ready(it))["warnings"] == []
+        assert await metric(it, "discovery_zones_failed_reloads_total") >= [failed], "a counter does not go back"
+
+
+async def metric(it: Running, name: str) -> list[str]:
+    async with it.session.get(it.http + "/metrics") as response:
+        return re.findall(rf"^{name} (\S+)$", await response.text(), re.M)
+
+
+async def test_a_folder_of_zone_files_that_is_not_there_is_told_at_the_start(
+    zones: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = zones.parent / "missing"
+    async with asyncio.timeout(LIMIT), running(settings(missing)):
+        while f"ZONES_DIR: there is no folder {missing}, so there are no fixed records" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+# -- who may do what without a token
+
+
+async def test_without_tokens_only_this_machine_may_clear_and_not_through_a_proxy(zones: Path) -> None:
+    async with running(settings(zones)) as it:
+        await it.register()
+        for header in ("X-Forwarded-For", "Forwarded"):
+            async with it.session.post(it.http + "/admin/clear", headers={header: "for=192.0.2.1"}) as response:
+                assert response.status == 403
+                assert "set API_TOKEN or TOKENS_FILE" in (await response.json())["message"]
+        assert await it.ask("user-service.svc.local") == (dns.rcode.NOERROR, {"10.1.2.3"})
+        async with it.session.post(it.http + "/admin/clear") as response:
+            assert (response.status, (await response.json())["instancesRemoved"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        (
+            {"host": "0.0.0.0", "allow_anonymous": "true"},
+            "0.0.0.0 can register, change, drain and deregister every instance of every service",
+        ),
+        (
+            {"host": "127.0.0.1", "dns_host": "0.0.0.0", "allow_anonymous": "true"},
+            "0.0.0.0 can look up every name over DNS",
+        ),
+        ({"host": "127.0.0.1", "allow_anonymous": "true"}, None),
+    ],
+    ids=["open to others", "DNS is open to others", "this machine alone"],
+)
+def test_whoever_lets_strangers_in_is_told_what_is_open(
+    zones: Path, caplog: pytest.LogCaptureFixture, given: dict[str, str], warned: str | None
+) -> None:
+    Server(settings(zones, **given))
+    said = [record.getMessage() for record in caplog.records if "ALLOW_ANONYMOUS" in record.getMessage()]
+    assert len(said) == (warned is not None)
+    if warned is not None:
+        assert warned in said[0]
+        assert "API_TOKEN or TOKENS_FILE" in said[0]
+
+
+def test_only_origins_that_were_set_get_credentials(zones: Path) -> None:
+    assert not settings(zones).sets_origins
+    assert settings(zones, allowed_origins="http://localhost:3000").sets_origins
 
 
 async def test_reload_serves_the_new_file(zones: Path) -> None:

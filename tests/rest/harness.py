@@ -238,7 +238,14 @@ async def listening(
         plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **watch.plain()}
     resolve = None if middlewares else handlers.resolve
     front = Front(
-        times, refusals, Cors(origins), Browsers(origins, is_host, only_local), admit, plain, resolve, handlers.index
+        times,
+        refusals,
+        Cors(origins, credentials=False),
+        Browsers(origins, is_host, only_local),
+        admit,
+        plain,
+        resolve,
+        handlers.index,
     )
     app = make_app(front, times, [*handlers.routes(), *watch.routes(), *routes], middlewares)
     served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))

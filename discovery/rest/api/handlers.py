@@ -4,7 +4,7 @@ itself and of one instance. Each reads, asks the engine or the registry, and sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -29,7 +29,7 @@ from discovery.store.engine import Engine
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 
-# What is not ready, and why; None when it is.
+# What is not ready (or not as it should be), and why; None when it is.
 Check = Callable[[], "str | None"]
 
 
@@ -38,7 +38,8 @@ class Handlers:
 
     `random`: spreads the heartbeats. `polls`: lets requests wait. `count_registration`: is told of each by address and time, and
     refuses one too many. `note_refused`: is told by request how many items of a batch were refused, and why the first.
-    `sees_actors`: who may know who did what.
+    `sees_actors`: who may know who did what. `concerns`: what /ready warns of, though all can be asked.
+    `may_clear`: raises Forbidden or HttpError 403.
     """
 
     def __init__(
@@ -54,15 +55,18 @@ class Handlers:
         count_registration: Callable[[str, float], None] = lambda address, now: None,
         note_refused: Callable[[Request, int, str], None] = lambda request, count, why: None,
         sees_actors: Callable[[Caller], bool] = lambda caller: False,
+        concerns: Sequence[Check] = (),
+        may_clear: Callable[[Request], None] = lambda request: None,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._times = times
         self._checks = checks
+        self._concerns = concerns
         self._more_stats = more_stats
         self._started_at = clock()
         self._registering = Registering(registry, engine, clock, times, random, count_registration, note_refused)
-        self._removing = Removing(registry, engine, times)
+        self._removing = Removing(registry, engine, times, may_clear)
         self._listing = Listing(registry, clock, times, polls)
         self.services_held = self._listing.held
         self.resolve = Resolving(registry, clock, times, random, polls, sees_actors).resolve
@@ -133,7 +137,8 @@ class Handlers:
             raise HttpError(
                 503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons
             )
-        return self._reply({"ready": True, "notReady": {}})
+        warnings = [warning for concern in self._concerns if (warning := concern()) is not None]
+        return self._reply({"ready": True, "notReady": {}, "warnings": warnings})
 
     def _uptime(self) -> int:
         """Whole seconds."""

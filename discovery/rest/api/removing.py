@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from aiohttp import web
@@ -13,7 +13,7 @@ from discovery.core.instance import Instance, Key
 from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.requests import asked_by, caller_of, key_in_path
+from discovery.rest.api.requests import Request, asked_by, caller_of, key_in_path, sent
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registration import Deregister, DeregisterMany
@@ -27,10 +27,13 @@ _DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=300
 
 
 class Removing:
-    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
+    """`may_clear`: as `Handlers` has it."""
+
+    def __init__(self, registry: Registry, engine: Engine, times: Times, may_clear: Callable[[Request], None]) -> None:
         self._registry = registry
         self._engine = engine
         self._times = times
+        self._may_clear = may_clear
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -66,6 +69,7 @@ class Removing:
 
     async def clear(self, request: web.Request) -> web.Response:
         """All that is registered now; what is registered meanwhile may stay."""
+        self._may_clear(sent(request))
         reason = f"cleared, {asked_by(request)}"
         entries = self._registry.in_parts(MAX_EVENTS)
         removed = await self._deregister_all(entries, reason, None, caller_of(request))

@@ -317,6 +317,9 @@ class HealthReply(Reply):
 class ReadyReply(Reply):
     ready: bool
     not_ready: dict[str, str] = Field(alias="notReady")
+    warnings: list[str] = Field(
+        description="what is not as it should be, though all can be asked: a zone file that is bad"
+    )
 
 
 class DocumentReply(BaseModel):

@@ -15,15 +15,15 @@ _PREFLIGHT = {
 
 
 class Cors:
-    def __init__(self, origins: Collection[str]) -> None:
-        self._granted = {
-            origin.encode(): {
-                "Access-Control-Allow-Origin": origin,
-                "Access-Control-Allow-Credentials": "true",
-                "Access-Control-Expose-Headers": f"Location, ETag, {INDEX}",
-            }
-            for origin in origins
-        }
+    """`credentials`: whether their pages may send cookies, passwords and client certificates that the browser keeps (a token in a header
+    is none of these). Only where the operator named the origins: anything may run at localhost:3000 of somebody's machine.
+    """
+
+    def __init__(self, origins: Collection[str], credentials: bool) -> None:
+        also = {"Access-Control-Expose-Headers": f"Location, ETag, {INDEX}"}
+        if credentials:
+            also["Access-Control-Allow-Credentials"] = "true"
+        self._granted = {origin.encode(): {"Access-Control-Allow-Origin": origin, **also} for origin in origins}
 
     def granted(self, request: Request) -> dict[str, str]:
         """The headers for this request's page. `Vary: Origin` is on every answer, since caches may keep any."""

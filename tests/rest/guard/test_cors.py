@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from discovery.rest.api.requests import Request
+from discovery.rest.guard.cors import Cors
 from tests.rest.harness import ORIGIN, USER, Api, serving
 
 ALLOW = "Access-Control-Allow-Origin"
@@ -88,6 +90,14 @@ async def test_no_answer_ever_has_a_wildcard(api: Api) -> None:
     ):
         granted = {name: value for name, value in reply.headers.items() if name.lower().startswith("access-control-")}
         assert "*" not in "".join(granted.values())
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+def test_credentials_are_granted_to_origins_that_the_operator_set_alone(credentials: bool) -> None:
+    request = Request("GET", "/services", headers={b"origin": ORIGIN.encode()})
+    granted = Cors([ORIGIN], credentials).granted(request)
+    assert granted[ALLOW] == ORIGIN
+    assert granted.get("Access-Control-Allow-Credentials") == ("true" if credentials else None)
 
 
 async def test_a_page_may_read_where_the_new_instance_is(api: Api) -> None:

@@ -274,7 +274,16 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
 def a_front() -> Front:
     times = Times(time.monotonic, time.time)
     refusals = Refusals(time.monotonic, asyncio.get_running_loop().call_later)
-    return Front(times, refusals, Cors(()), Browsers((), lambda host: True, False), anyone, {}, None, lambda: 0)
+    return Front(
+        times,
+        refusals,
+        Cors((), credentials=False),
+        Browsers((), lambda host: True, False),
+        anyone,
+        {},
+        None,
+        lambda: 0,
+    )
 
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
