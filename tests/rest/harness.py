@@ -184,6 +184,7 @@ async def serving(
     engine: Callable[[Engine], Engine] = lambda inner: inner,
     seams: WriteSeams | None = None,
     sees_actors: bool = True,
+    connections: Connections | None = None,
 ) -> AsyncIterator[Api]:
     """Put together as `discovery.app` does. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
@@ -204,7 +205,9 @@ async def serving(
         registry, outer, clock, times, Random(1), watch.polls, checks or {}, sees_actors=lambda caller: sees_actors
     )
     routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    async with listening(handlers, watch, times, clock, routes, middlewares, origins=origins) as (port, session):
+    async with listening(
+        handlers, watch, times, clock, routes, middlewares, origins=origins, connections=connections
+    ) as (port, session):
         yield Api(clock, registry, port, session)
 
 
@@ -248,7 +251,8 @@ async def listening(
         handlers.index,
     )
     app = make_app(front, times, [*handlers.routes(), *watch.routes(), *routes], middlewares)
-    served = Server(front, app, connections or Connections(sys.maxsize, sys.maxsize))
+    limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
+    served = Server(front, app, limits)
     await served.setup()
     try:
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")

@@ -238,6 +238,7 @@ class Connection(asyncio.Protocol):
             self._say(request, answer)
             return
         self._current = request
+        self._limits.busy(self)
         if answer is None:
             self._exchange_with_aiohttp(request)
         elif isinstance(answer, Held):
@@ -278,6 +279,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             self._shared.bodies.done(self)
         elif not task.cancelled() and request is not None:
+            self._limits.used(self)
             self._say(request, task.result())
             self._work()
 
@@ -294,6 +296,7 @@ class Connection(asyncio.Protocol):
         elif exchange.handed_on:
             self._exchange_with_aiohttp(exchange.request)
         else:
+            self._limits.used(self)
             self._said(exchange.request)
             if exchange.answered:
                 self._loop.call_soon(self._go_on)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import Protocol
 
-# So many of those between two requests are looked at for one that may go. Nearly all may.
+# So many of those between two requests are looked at for one that may go. Nearly all may: the others have sent much at once.
 _LOOKED_AT = 64
 
 
@@ -26,22 +26,28 @@ class Connection(Protocol):
 
 
 class _Group:
-    """Connections by what they have sent, each part in the order of time. `new`: no whole request yet. `owing`: half of a later one."""
+    """Connections by what they have sent, each part in the order of time. `new`: no whole request yet. `owing`: half of a later one.
+    `busy`: a request that takes its time, of which thousands may watch for hours. They are not among those that are looked at.
+    """
 
     def __init__(self) -> None:
         self.new: dict[Connection, None] = {}
         self.owing: dict[Connection, None] = {}
+        self.busy: dict[Connection, None] = {}
         self.used: dict[Connection, None] = {}  # by their last request
 
     def __len__(self) -> int:
-        return len(self.new) + len(self.owing) + len(self.used)
+        return sum(map(len, self._parts()))
 
     def __contains__(self, connection: Connection) -> bool:
-        return connection in self.new or connection in self.owing or connection in self.used
+        return any(connection in part for part in self._parts())
 
     def discard(self, connection: Connection) -> None:
-        for part in (self.used, self.new, self.owing):
+        for part in self._parts():
             part.pop(connection, None)
+
+    def _parts(self) -> tuple[dict[Connection, None], ...]:
+        return self.used, self.busy, self.new, self.owing
 
     def first_to_go(self) -> Connection | None:
         for slow in (self.new, self.owing):
@@ -78,13 +84,20 @@ class Connections:
         return True
 
     def used(self, connection: Connection) -> None:
-        """It has sent a whole request."""
+        """It has sent a whole request, or got the answer to one for which it was `busy`."""
         for group in self._of(connection):
             if group.used.pop(connection, self) is self:  # it was not there
                 if connection not in group:
                     return
                 group.discard(connection)
             group.used[connection] = None
+
+    def busy(self, connection: Connection) -> None:
+        """One that is `used` will not be answered in this turn: it makes way for nobody until it has been."""
+        for group in self._of(connection):
+            if connection in group.used:
+                del group.used[connection]
+                group.busy[connection] = None
 
     def owes(self, connection: Connection) -> None:
         """It has begun another request and not sent the rest."""

@@ -103,6 +103,27 @@ def test_when_all_are_busy_the_newcomer_is_refused_and_not_counted(limits: Conne
     assert gone(fakes) == [1]
 
 
+def test_those_that_are_busy_for_long_hide_nobody_who_may_go() -> None:
+    """They are the longest silent. Whoever had 64 watchers could keep everybody out with connections that did nothing."""
+    limits = Connections(202, 202)
+    watchers, idle = (
+        opened(limits, *(Fake(busy=True) for _ in range(200))), opened(limits, Fake(), Fake()),
+    )  # fmt: skip
+    for fake in watchers:
+        limits.used(fake)
+        limits.busy(fake)
+    for fake in idle:
+        limits.used(fake)
+    opened(limits, Fake(), Fake(), Fake())
+    assert (gone(watchers), gone(idle)) == ([], [0])
+    limits.closed(watchers.pop())
+    opened(limits, Fake())
+    for fake in watchers:
+        fake.busy = False
+        limits.used(fake)
+    assert len(limits) == 202
+
+
 def test_one_that_closes_makes_room_without_anybody_making_way(limits: Connections) -> None:
     fakes = opened(limits, Fake(), Fake(), Fake())
     limits.closed(fakes[1])
@@ -154,32 +175,35 @@ def test_a_crowd_of_idle_connections_keeps_nobody_out() -> None:
 
 
 OPS = st.tuples(
-    st.sampled_from(("open", "open", "open", "use", "owe", "busy", "idle", "close")),
+    st.sampled_from(("open", "open", "open", "use", "owe", "wait", "busy", "idle", "close")),
     st.sampled_from((ALICE, BOB, CAROL)),
     st.integers(0, 30),
 )
 
 
 class Model:
-    """Lists: those that have sent no whole request, by age; those that owe the rest of one; the others, by their last request's age."""
+    """Lists: those that have sent no whole request, by age; those that owe the rest of one; the others, by their last request's age; those
+    whose request takes its time.
+    """
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self.most, self.most_per_address = most, most_per_address
         self.new: list[Fake] = []
         self.owing: list[Fake] = []
         self.used: list[Fake] = []
+        self.waiting: list[Fake] = []
         self.made_way: list[Fake] = []
         self.refused = 0
 
     @property
     def all(self) -> list[Fake]:
-        return self.new + self.owing + self.used
+        return self.new + self.owing + self.used + self.waiting
 
     def open(self, fake: Fake) -> bool:
         own = [one for one in self.all if one.address == fake.address]
         crowd = own if len(own) >= self.most_per_address else self.all if len(self.all) >= self.most else None
         if crowd is not None:
-            idle = [one for one in crowd if one not in self.used or not one.busy]
+            idle = [one for one in crowd if one not in self.waiting and (one not in self.used or not one.busy)]
             if not idle:
                 self.refused += 1
                 return False
@@ -198,8 +222,13 @@ class Model:
             self.used.remove(fake)
             self.owing.append(fake)
 
+    def wait(self, fake: Fake) -> None:
+        if fake in self.used:
+            self.used.remove(fake)
+            self.waiting.append(fake)
+
     def close(self, fake: Fake) -> None:
-        for group in (self.new, self.owing, self.used):
+        for group in (self.new, self.owing, self.used, self.waiting):
             if fake in group:
                 group.remove(fake)
 
@@ -220,6 +249,9 @@ def test_it_does_what_a_list_would(most: int, most_per_address: int, ops: list[t
             elif op == "owe":
                 limits.owes(fake)
                 model.owe(fake)
+            elif op == "wait":
+                limits.busy(fake)
+                model.wait(fake)
             elif op == "close":
                 limits.closed(fake)
                 model.close(fake)

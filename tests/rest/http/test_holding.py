@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from discovery.rest.http import patience
+from discovery.rest.http.connections import Connections
 from discovery.rest.http.patience import Phase
-from tests.rest.harness import LIMIT, ORIGIN, USER, Api
+from tests.rest.harness import LIMIT, ORIGIN, USER, Api, serving
 from tests.rest.watch.making import messages, until
 from tests.rest.wire import filled, request
 
@@ -195,6 +196,19 @@ async def test_a_long_wait_is_no_idle_connection(monkeypatch: pytest.MonkeyPatch
         await api.register(port=3009)
         assert (await talk.answer())[0] == 200
         assert b"registered" in await stream.reader.readuntil(b"registered")
+
+
+async def test_however_many_watch_an_idle_connection_makes_way_for_a_newcomer() -> None:
+    limits = Connections(72, 72)
+    async with serving(connections=limits) as api, AsyncExitStack() as stack:
+        for _ in range(70):
+            (await stack.enter_async_context(talking(api))).send("GET /events")
+        await held(api, 70)
+        for _ in range(4):
+            newcomer = await stack.enter_async_context(talking(api))
+            newcomer.send("GET /resolve/nobody")
+            assert (await newcomer.answer())[0] == 404
+        assert (limits.refused, limits.made_way, watchers(api), len(limits)) == (0, 2, 70, 72)
 
 
 @both
