@@ -35,6 +35,7 @@ from discovery.plugins import (
     traces,
     transfer,
 )
+from discovery.plugins.journal import folder
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -67,8 +68,8 @@ PLUGINS: tuple[Factory, ...] = (
     log.make,
 )
 
-# Those that keep the state: of no use where the engine does.
-KEEPERS: tuple[Factory, ...] = (journal.make,)
+# What takes a feature's place where the engine keeps the state.
+INSTEAD: Mapping[Factory, Factory] = {journal.make: folder.make}
 
 
 class Server:
@@ -80,8 +81,8 @@ class Server:
         self._registry.followers.append(log_commit)
         self.followers = self._registry.followers  # for the process that this server is run by
         self._clock.on_pause = self._registry.resume
-        keeps = settings.engine_url != ""
-        made = [factory(self._registry, self._clock) for factory in PLUGINS if not (keeps and factory in KEEPERS)]
+        instead = INSTEAD if settings.engine_url else {}
+        made = [instead.get(factory, factory)(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
         self._seams = Seams(followers=self._registry.followers)
         for plugin in self._plugins:
