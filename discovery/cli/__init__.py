@@ -5,6 +5,7 @@ Exit status: 0 done; 1 what was asked failed, said in one line; 2 wrong argument
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -92,6 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `discovery audit | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at the end
+        return _failed(f"the output cannot be written: {error.strerror}", 1)
     return status if isinstance(status, int) else 0
 
 

@@ -34,8 +34,10 @@ def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = Fals
     try:
         with asyncio.Runner(loop_factory=_fast_loop() if fast else None) as runner:
             return runner.run(_ask(question))
-    except (InvalidAddress, UnreadableToken) as error:
-        raise WrongArguments(f"DISCOVERY_URL, DISCOVERY_TOKEN_FILE: {error}") from None
+    except InvalidAddress as error:
+        raise WrongArguments(f"DISCOVERY_URL: {error}") from None
+    except UnreadableToken as error:
+        raise WrongArguments(str(error)) from None
     except Refused as error:
         raise Failed(_refused(error)) from None
     except RegistryError as error:
@@ -93,9 +95,11 @@ async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIter
 
 async def one_service(registry: RegistryClient, name: str) -> Json:
     """As in `all_services`. Failed when there is none of that name."""
+    if not name:
+        raise WrongArguments("the service's name is empty")
     folded = name.lower()
     # Names are ASCII: nothing lies between this and the name itself.
-    before = f"{folded[:-1]}{chr(max(0, ord(folded[-1]) - 1))}\x7f" if folded else ""
+    before = f"{folded[:-1]}{chr(max(0, ord(folded[-1]) - 1))}\x7f"
     page = await get(registry, "/services", [("limit", "1"), ("after", before)], has=_SERVICES)
     for found, service in page["services"].items():
         if found.lower() == folded:
@@ -104,6 +108,9 @@ async def one_service(registry: RegistryClient, name: str) -> Json:
 
 
 def in_path(text: str) -> str:
+    """A name or an id, for a path. WrongArguments: an empty one, as of a shell's variable that is not set, would be another path."""
+    if not text:
+        raise WrongArguments("a name or an id is empty")
     return quote(text, safe="")
 
 

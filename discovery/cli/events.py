@@ -63,7 +63,7 @@ async def _follow(
                 case Disconnected(reason=reason):
                     say(f"disconnected: {reason}; trying again")
                 case Reset(oldest=oldest):
-                    say(f"what happened before index {oldest} is no longer known; some of it is missing here")
+                    say(f"some of it is missing here; --since {oldest} begins with the oldest that is known")
     finally:
         await stream.aclose()
 

@@ -36,14 +36,21 @@ def history(
     ] = 100,
     output: Format = "table",
 ) -> None:
-    given = (("service", name), ("from", since), ("to", until), ("ip", ip), ("actor", actor), ("kind", ",".join(kind)))
-    pairs = [(key, value) for key, value in given if value]
+    given = (
+        ("service", name),
+        ("from", since),
+        ("to", until),
+        ("ip", ip),
+        ("actor", actor),
+        ("kind", ",".join(kind) or None),
+    )
+    pairs = [(key, value) for key, value in given if value is not None]
     found = ask(lambda registry: _read(registry, pairs, count))
     put_rows(
         [row(each) for each in found["events"]], COLUMNS, output, name="service", whole=found, empty="nothing happened"
     )
     if not found["complete"]:
-        say(f"discovery: {found.get('missing') or 'some of it is missing here'}")
+        say(f"not all of it is here: {found.get('missing') or 'the history has gaps'}")
 
 
 async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: int) -> Json:

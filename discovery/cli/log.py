@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -39,11 +40,11 @@ def log(
         "queries": queries,
         "accesses": accesses,
         "level": level,
-        "seconds": for_ and round(for_),
+        "seconds": None if for_ is None else math.ceil(for_),
         "name": name,
     }
     given |= {"client": client, "answer": answer, "perSecond": per_second}
-    body: dict[str, Any] = {key: value for key, value in given.items() if value}
+    body: dict[str, Any] = {key: value for key, value in given.items() if value is not None and value is not False}
     if off and body:
         raise WrongArguments("off: turns everything off; leave the rest out")
     if body and not (queries or accesses or level):

@@ -12,7 +12,7 @@ from discovery.cli.get import address
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.cli.targets import Ip, Port, Word, instances_of
-from discovery.cli.times import TIMES, as_seconds, as_time
+from discovery.cli.times import TIMES, as_seconds, as_time_ahead
 from discovery.client import Refused, RegistryClient
 from discovery.rest.api.times import iso
 
@@ -30,7 +30,9 @@ def begin(
     for_: Annotated[
         float | None, Parameter(name="--for", converter=as_seconds, help="how long: 90s, 30m, 2h; 30 days at the most")
     ] = None,
-    until: Annotated[float | None, Parameter(converter=as_time, help=f"or its end: {TIMES.partition(', ')[2]}")] = None,
+    until: Annotated[
+        float | None, Parameter(converter=as_time_ahead, help=f"or its end: {TIMES.partition(', ')[2]}")
+    ] = None,
     ip: Ip = None,
     port: Port = None,
 ) -> None:

@@ -24,10 +24,12 @@ class Program:
 
     @classmethod
     async def start(cls, command: Sequence[str]) -> Program:
-        """OSError when it cannot be started. It has our input and output, and is the first of a process group of its own, so that
-        what it leaves behind can be found.
+        """OSError when it cannot be started. It has our output, and our input where that is no terminal. It is the first of a process
+        group of its own, so that what it leaves behind can be found.
         """
-        return cls(await asyncio.create_subprocess_exec(*command, process_group=0))
+        # Another group than the terminal's own that reads from it is stopped by the kernel, for good. As under nohup, it finds an end.
+        stdin = asyncio.subprocess.DEVNULL if os.isatty(0) else None
+        return cls(await asyncio.create_subprocess_exec(*command, stdin=stdin, process_group=0))
 
     @property
     def running(self) -> bool:

@@ -32,7 +32,9 @@ def register(
 ) -> None:
     optional = {"ttl": ttl, "tags": list(tag), "metadata": dict(key_values(meta, "--meta")), "zone": zone}
     optional |= {"weight": weight, "priority": priority, "id": id}
-    body: Json = {"name": name, "ip": ip, "port": port} | {key: value for key, value in optional.items() if value}
+    body: Json = {"name": name, "ip": ip, "port": port} | {
+        key: value for key, value in optional.items() if value not in (None, [], {})
+    }
     reply = ask(lambda registry: _register(registry, body))
     if output in ("json", "yaml"):
         put_data(reply, output)

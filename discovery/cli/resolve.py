@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from discovery.cli.connection import Filters, Json, ask, get, in_path
-from discovery.cli.errors import Failed
+from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE, address
 from discovery.cli.output import Column, Format, put_rows
 from discovery.cli.times import epoch, span
@@ -32,12 +32,15 @@ def resolve(
     filters: Filters | None = None,
     output: Format = "table",
 ) -> None:
-    if dns or dns_server is not None:
-        _over_dns(name, domain, dns_server, output)
-        return
     pairs = (filters or Filters()).pairs()
     pairs += [("limit", str(limit))] if limit is not None else []
     pairs += [("strategy", strategy)] if strategy is not None else []
+    if dns or dns_server is not None:
+        if pairs:
+            given = ", ".join(f"--{key.partition('.')[0]}" for key, _ in pairs)
+            raise WrongArguments(f"{given}: not over DNS, where TAG.NAME, ZONE.zone.NAME and p3001.NAME are asked for")
+        _over_dns(name, domain, dns_server, output)
+        return
     found = ask(
         lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has={"instances": list, "timestamp": str})
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from discovery.cli.connection import key_values
 from discovery.cli.errors import WrongArguments
@@ -16,7 +17,7 @@ from discovery.client import InvalidAddress
 def run(
     *command: Annotated[str, Parameter(help="the program and its arguments, behind --", allow_leading_hyphen=True)],
     name: Annotated[str, Parameter(help="of the service")],
-    port: Annotated[int, Parameter(help="where the program listens")],
+    port: Annotated[int, Parameter(help="where the program listens", validator=Number(gte=1, lte=65535))],
     ip: Annotated[
         str | None, Parameter(help="where others reach it; else the address by which this host speaks to the registry")
     ] = None,

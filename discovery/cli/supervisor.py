@@ -79,7 +79,8 @@ class _Supervisor:
         try:
             self._program = program = await Program.start(self._what.command)
         except (OSError, ValueError) as error:
-            _log.error("%s cannot be started: %s", self._what.command[0], error)
+            reason = error.strerror if isinstance(error, OSError) else error
+            _log.error("%s cannot be started: %s", self._what.command[0], reason)
             return 127 if isinstance(error, FileNotFoundError) else 126
         _log.info("started %s, pid %d", " ".join(self._what.command), program.pid)
         try:

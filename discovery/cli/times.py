@@ -34,6 +34,12 @@ def as_time(type_: Any, tokens: Sequence[Token]) -> float:
     return moment.parse(tokens[0].value, time.time())
 
 
+def as_time_ahead(type_: Any, tokens: Sequence[Token]) -> float:
+    """As `as_time`, but 03:12 is the next time that a clock shows this."""
+    text, now = tokens[0].value.strip(), time.time()
+    return moment.parse(text, now + _DAY if ":" in text[:3] else now)
+
+
 def as_moment(type_: Any, tokens: Sequence[Token]) -> str:
     """For cyclopts: a moment that the server reads, by its own clock; here it is only looked at."""
     moment.parse(tokens[0].value, time.time())

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from discovery.cli.connection import Filters, Json, ask, in_path, shaped
 from discovery.cli.errors import Failed
+from discovery.cli.events import query
 from discovery.cli.output import put_line, say
 from discovery.cli.times import as_seconds
-from discovery.client import RegistryClient, Unreachable
+from discovery.client import Refused, RegistryClient, Unreachable
 
 # Seconds: longer waits are asked for in parts.
 _AT_ONCE = 60.0
 # Seconds between two tries of a server that is away.
 _PAUSE = 0.5
+# Seconds that one answer may take where there is less time than that.
+_ONE_ANSWER = 2.0
+# Statuses that pass: too many clients, or a server that is starting or ending.
+_PASSING = (429, 502, 503, 504)
 
 
 def wait(
@@ -31,30 +36,37 @@ def wait(
     ] = 60.0,
     filters: Filters | None = None,
 ) -> None:
-    pairs = (filters or Filters()).pairs()
-    count = ask(lambda registry: _wait(registry, name, healthy, time.monotonic() + timeout, pairs))
+    wanted = query(filters, ())
+    count = ask(lambda registry: _wait(registry, name, healthy, time.monotonic() + timeout, wanted))
     if count < healthy:
         raise Failed(f"{name} has {count} of {healthy} healthy instances after {timeout:g} s")
     put_line(f"{name} has {count} healthy instance{'' if count == 1 else 's'}")
 
 
-async def _wait(
-    registry: RegistryClient, name: str, healthy: int, deadline: float, pairs: list[tuple[str, str]]
-) -> int:
-    """How many there were at the end. Unreachable when no server answered at the end."""
-    index, count, told = 0, 0, False
+async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: float, wanted: dict[str, Any]) -> int:
+    """How many there were at the end. What was wrong at the end where no server has answered: Unreachable, Refused, Failed."""
+    path = f"/resolve/{in_path(name)}"
+    index, told = 0, False
+    count: int | None = None
     while True:
         left = deadline - time.monotonic()
         try:
-            params = dict(pairs)
-            reply = await registry.poll(f"/resolve/{in_path(name)}", index, max(0.0, min(_AT_ONCE, left)), params)
-        except Unreachable as error:
-            if left <= 0:
+            async with asyncio.timeout(max(_ONE_ANSWER, left)):
+                reply = await registry.poll(path, index, max(0.0, min(_AT_ONCE, left)), wanted)
+        except TimeoutError:
+            if count is None:
+                raise Failed(f"no registry ({', '.join(registry.servers)}) has answered in time") from None
+            return count
+        except (Unreachable, Refused) as error:
+            if isinstance(error, Refused) and error.status not in _PASSING:
+                raise
+            if time.monotonic() >= deadline:
                 raise
             if not told:
                 told = True
                 say(f"{error} It is tried again until the time is over")
-            await asyncio.sleep(min(_PAUSE, left))
+            index = 0  # whoever answers next may count anew
+            await asyncio.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
             continue
         found = shaped(reply, "GET", "/resolve", {"instances": list})
         count, index = _healthy(found), reply.index or 0

@@ -71,7 +71,7 @@ class Token:
     def __init__(self, token: str | None = None, file: str | Path | None = None) -> None:
         """Both None: DISCOVERY_TOKEN, then the file that DISCOVERY_TOKEN_FILE names, then no token."""
         if token is None and file is None:
-            token = os.environ.get("DISCOVERY_TOKEN") or None
+            token = os.environ.get("DISCOVERY_TOKEN", "").strip() or None
             file = os.environ.get("DISCOVERY_TOKEN_FILE") or None
         self._token = token
         self._file = None if file is None or token is not None else Path(file)
@@ -82,6 +82,10 @@ class Token:
         of which there are none when the interpreter ends and services deregister.
         """
         if self._file is None:
+            if self._token is not None and not _fits_a_header(self._token):
+                raise UnreadableToken(
+                    "the token (DISCOVERY_TOKEN) has a line break or another character that no token has"
+                )
             return self._token
         try:
             stat = self._file.stat()
@@ -91,6 +95,10 @@ class Token:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no ASCII text"
             raise UnreadableToken(f"the token file {self._file} cannot be read: {reason}") from None
-        if not self._token or not self._token.isprintable():
+        if not self._token or not _fits_a_header(self._token):
             raise UnreadableToken(f"the token file {self._file} must have one line, the token")
         return self._token
+
+
+def _fits_a_header(token: str) -> bool:
+    return token.isascii() and token.isprintable()

@@ -15,7 +15,7 @@ class InvalidAddress(RegistryError):
 
 
 class UnreadableToken(RegistryError):
-    """The file that the token should come from cannot be read, or is empty."""
+    """The token cannot be used: its file cannot be read or is empty, or it holds what no token does."""
 
 
 class Attempt(NamedTuple):

@@ -6,9 +6,10 @@ passed over for the next; every request may be sent again, since registering, be
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -133,7 +134,10 @@ class RegistryClient:
         Refused; NotARegistry; what `why` explains.
         """
         limits = aiohttp.ClientTimeout(total=None, sock_connect=self.timeout, sock_read=silence)
-        async with self._send(url, "GET", path, params, None, limits, headers) as response:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self.timeout):  # the head comes at once, even where nothing happens
+                sent = self._send(url, "GET", path, params, None, limits, headers)
+                response = await stack.enter_async_context(sent)
             if response.content_type != "text/event-stream":
                 reply = await read(response, url)
                 raise (

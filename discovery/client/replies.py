@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -80,14 +81,18 @@ def why(error: Exception, seconds: float) -> str:
         return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return _cause(error.os_error)
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientConnectionResetError):
         return "it closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "it broke off in the middle of its answer"
     if isinstance(error, OSError):
         return _cause(error)
-    return f"it speaks no HTTP: {error}"
+    return "it speaks no HTTP"  # what it said instead is of no use, and may be long
 
 
 def _cause(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):  # whose numbers are its own
+        return f"it speaks no TLS: {error.reason}"
     if error.errno is None or isinstance(error, socket.gaierror):  # whose numbers are its own
         return error.strerror or str(error)
     return os.strerror(error.errno)

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -77,6 +78,35 @@ def test_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
         done.set()
 
 
+def test_wait_waits_no_longer_for_a_slow_server_than_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discovery.cli.wait._ONE_ANSWER", 0.1)
+    done, began = threading.Event(), time.monotonic()
+    with serving(lambda connected: void(done.wait(10))) as url:
+        assert At(url)("wait", "web", "--timeout", "0.2s").said == f"no registry ({url}) has answered in time"
+        done.set()
+    assert time.monotonic() - began < 3
+
+
+def test_wait_trusts_no_index_over_an_outage() -> None:
+    """Who answers next may have started without its memory, and count over the same numbers."""
+    answers = [
+        reply("404 Not Found", "application/json", '{"instances": []}').replace(
+            b"\r\n", b"\r\nX-Registry-Index: 7\r\n", 1
+        ),
+        reply("503 Service Unavailable", "application/json", '{"code": "NOT_READY", "message": "starts"}'),
+        reply("200 OK", "application/json", '{"instances": [{"status": "healthy"}]}'),
+    ]
+    asked = []
+
+    def serve(connected: socket.socket) -> None:
+        asked.append(re.findall(rb"index=([0-9]+)", connected.recv(65536)))
+        connected.sendall(answers[len(asked) - 1])
+
+    with serving(serve) as url:
+        assert At(url)("wait", "web", "--timeout", "20s").status == 0
+    assert asked == [[b"0"], [b"7"], [b"0"]]
+
+
 def void(_: object) -> None:
     pass
 
@@ -137,6 +167,7 @@ def test_what_a_server_says_moves_no_cursor() -> None:
         ({"DISCOVERY_URL": "ftp://a"}, "is no address of a registry"),
         ({"DISCOVERY_URL": "http://zoe:secret@a"}, "a token belongs into DISCOVERY_TOKEN"),
         ({"DISCOVERY_TOKEN_FILE": "/nowhere"}, "/nowhere cannot be read"),
+        ({"DISCOVERY_TOKEN": "sec\nret"}, "the token (DISCOVERY_TOKEN) has a line break"),
     ],
 )
 def test_what_it_is_told_of_the_registry_must_make_sense(environment: dict[str, str], said: str) -> None:

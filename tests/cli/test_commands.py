@@ -51,11 +51,37 @@ def test_everything_that_can_be_registered(at: At, server: Discovery) -> None:
     [
         (["--port", "0"], "port"),
         (["--port", "80", "--ttl", "0.1s"], "ttl"),
+        (["--port", "80", "--ttl", "0"], "ttl"),
         (["--port", "80", "--tag", "a.b"], "tags"),
     ],
 )
 def test_what_the_registry_refuses_is_1_with_its_reason(at: At, arguments: list[str], said: str) -> None:
     assert said in at("register", "web", "--ip", "10.0.0.1", *arguments).said
+
+
+def test_a_weight_or_priority_of_0_is_not_left_out(at: At, server: Discovery) -> None:
+    at("register", "web", "--ip", "10.0.0.1", "--port", "80", "--weight", "0", "--priority", "0", "--id", "w")
+    found = server.request("GET", "/instances/w").body
+    assert (found["weight"], found["priority"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "command", ["get service", "get instance", "resolve", "explain", "wait", "watch", "drain", "undrain", "deregister"]
+)
+def test_an_empty_name_is_2(at: At, command: str) -> None:
+    done = at(*command.split(), "")
+    assert (done.status, done.out) == (2, "")
+    assert "empty" in done.err
+
+
+def test_the_history_of_an_empty_name_is_not_that_of_all(at: At) -> None:
+    assert at("history", "").status != 0
+
+
+def test_the_end_of_a_maintenance_may_be_a_time_of_day(at: At, server: Discovery) -> None:
+    server.register("web")
+    for clock in ("00:00", "12:00", "23:59"):
+        assert at("maintenance", "begin", "web", "--reason", "x", "--until", clock).status == 0, clock
 
 
 @pytest.mark.parametrize(
@@ -72,6 +98,9 @@ def test_what_the_registry_refuses_is_1_with_its_reason(at: At, arguments: list[
         ["get", "services", "--status", "ill"],
         ["resolve", "web", "--strategy", "best"],
         ["resolve", "web", "--dns-server", "example.com"],
+        ["resolve", "web", "--dns", "--tag", "blue"],
+        ["resolve", "web", "--dns-server", "127.0.0.1", "--limit", "1"],
+        ["run", "--name", "web", "--port", "70000", "--", "true"],
     ],
     ids=" ".join,
 )

@@ -162,6 +162,7 @@ def test_wait_gives_up_with_1_when_its_time_is_over(at: At, server: Discovery) -
 def test_only_those_that_the_filter_means_count(at: At, server: Discovery) -> None:
     server.register("web", tags=["blue"])
     assert at("wait", "web", "--tag", "blue", "--timeout", "1s").status == 0
+    assert at("wait", "web", "--tag", "green", "--tag", "blue", "--timeout", "0.1s").status == 1
     assert at("wait", "web", "--tag", "green", "--timeout", "0.1s").status == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -153,3 +154,22 @@ def test_top_is_drawn_anew_until_ctrl_c_which_is_130(server: Discovery) -> None:
     assert "Traceback" not in shown.raw
     assert "\x1b[?1049l" in shown.raw, "the screen that was there before is back"
     assert "CHANGES" in shown.raw
+
+
+def test_a_program_under_run_finds_no_input_on_a_terminal_instead_of_being_stopped_by_it(server: Discovery) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    reads = [sys.executable, "-c", "import sys; sys.exit(7 + len(sys.stdin.read()))"]
+    shown = screen(80, server, "run", "--name", "reads", "--port", port, "--", *reads)
+    assert shown.status == 7, shown.raw
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has it")
+def test_an_output_that_cannot_be_written_is_1_in_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "discovery", "settings"],
+            cwd=ROOT, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "discovery: the output cannot be written: No space left on device\n"

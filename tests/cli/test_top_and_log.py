@@ -79,3 +79,4 @@ def test_what_makes_no_sense_is_2(server: Discovery, arguments: list[str]) -> No
 
 def test_what_the_server_refuses_is_1(server: Discovery) -> None:
     assert "client" in At(server.http)("log", "--queries", "--client", "nowhere").said
+    assert "seconds" in At(server.http)("log", "--queries", "--for", "0").said

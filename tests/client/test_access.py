@@ -59,6 +59,19 @@ def test_the_token_of_the_environment_wins_over_its_file(monkeypatch: pytest.Mon
     assert Token().read() == "from-variable"
 
 
+def test_a_line_break_around_the_token_of_the_environment_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCOVERY_TOKEN", " secret\r\n")
+    assert Token().read() == "secret"
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\rHost: b", "b\u00e4d", "\x1b[2J"])
+def test_what_fits_no_header_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(UnreadableToken) as refusal:
+        Token(token).read()
+    assert "DISCOVERY_TOKEN" in str(refusal.value)
+    assert token not in str(refusal.value)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"two\nlines", b"\xff\xfe"])
 def test_a_token_file_that_has_no_token_is_an_error_that_names_it(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "token"

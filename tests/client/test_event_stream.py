@@ -19,7 +19,7 @@ from discovery.client import (
     event_stream,
     events,
 )
-from tests.client.servers import Answer, answering, nobody
+from tests.client.servers import Answer, answering, nobody, silent
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,12 @@ async def test_a_silent_stream_counts_as_broken() -> None:
     async with answering(Streams()) as url:
         found = await heard(url, 2, silence=0.05)
     assert found[1] == Disconnected("no answer in 0.05 s")
+
+
+async def test_a_server_that_takes_the_request_and_says_nothing_has_only_the_time_of_an_answer() -> None:
+    async with silent() as dead, RegistryClient(dead, timeout=0.1) as registry:
+        with pytest.raises(Unreachable, match=r"no answer in 0\.1 s"):
+            await anext(events(registry, silence=30))
 
 
 async def test_where_nobody_answers_at_first_it_is_an_error() -> None:

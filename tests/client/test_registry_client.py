@@ -70,7 +70,7 @@ async def test_where_nobody_answers_the_error_says_what_was_tried_and_why() -> N
     reasons = [attempt.reason for attempt in refusal.value.tried]
     assert reasons[0] == "Connection refused"
     assert reasons[1] == "no answer in 0.2 s"
-    assert reasons[2].startswith("it speaks no HTTP")
+    assert reasons[2] == "it speaks no HTTP"
     assert reasons[3] == "it closed the connection without an answer"
 
 
@@ -173,3 +173,18 @@ async def test_a_poll_has_the_time_that_the_server_may_take(monkeypatch: pytest.
     async with answering(answer) as url, RegistryClient(url, timeout=0.1) as registry:
         with pytest.raises(Unreachable, match=r"no answer in 0\.31"):
             await registry.poll("/services", 7, 0.3)
+
+
+async def test_an_https_address_of_a_server_without_tls_is_told_as_that() -> None:
+    async with (
+        saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url,
+        RegistryClient(url.replace("http", "https")) as registry,
+    ):
+        with pytest.raises(Unreachable, match="it speaks no TLS: "):
+            await registry.request("GET", "/health")
+
+
+async def test_an_answer_that_breaks_off_is_told_as_that() -> None:
+    async with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") as url, RegistryClient(url) as registry:
+        with pytest.raises(Unreachable, match="it broke off in the middle of its answer"):
+            await registry.request("GET", "/health")
