@@ -6,13 +6,15 @@ same instances are there, not when they were heard of last.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable
 
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.store.service import Entry, Service
 
 _NOT_MODIFIED = 304
+# Of this process, as all tags: another's index may be of other instances.
+_ALL = f"-{hash('all') & 0xFFFFFFFFFFFFFFFF:x}"
 
 
 def etag(index: int, of: Hashable = ()) -> str:
@@ -20,8 +22,10 @@ def etag(index: int, of: Hashable = ()) -> str:
     return f'W/"{index}-{hash(of) & 0xFFFFFFFFFFFFFFFF:x}"'
 
 
-def tag_of(service: Service, served: Iterable[Entry], asked: Hashable = ()) -> str:
-    """Whatever their order."""
+def tag_of(service: Service, served: Collection[Entry], asked: Hashable = ()) -> str:
+    """Whatever their order. Where all instances are served, and nearly always they are, the index says which."""
+    if not asked and len(served) == len(service.entries):
+        return f'W/"{service.index}{_ALL}"'
     return etag(service.index, (asked, frozenset([entry.instance.id for entry in served])))
 
 

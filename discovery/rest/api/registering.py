@@ -119,10 +119,13 @@ class Registering:
             except UnknownInstance:
                 pass  # perhaps in another spelling; `suppress` would take as long as the renewal
             else:
-                renewed = self._renewed(entry)
+                renewed = self._renewed(entry, entry.lease.renewed_at)
                 if len(content) > len(key):
                     renewed |= _warnings(_HEARTBEAT, content)
-                return Answer(200, stamped(renewed, self._times))
+                renewed["timestamp"] = renewed["instance"][
+                    "lastHeartbeat"
+                ]  # it is this very moment, as `stamped` would say
+                return Answer(200, orjson.dumps(renewed))
         body = HeartbeatBody.model_validate(content)
         if body.with_registration:
             return self.upsert(request)
@@ -131,7 +134,7 @@ class Registering:
         except UnknownInstance:
             self._registry.unknown_heartbeats += 1
             raise
-        renewed = self._renewed(entry) | _warnings(_HEARTBEAT, content)
+        renewed = self._renewed(entry, self._clock()) | _warnings(_HEARTBEAT, content)
         return Answer(200, stamped(renewed, self._times))
 
     async def upsert(self, request: Request) -> Answer:
@@ -148,7 +151,7 @@ class Registering:
             instance = await self._engine.submit(Upsert(spec), request.caller)
             # It may be gone again, while the disk was waited for: what was done is answered all the same.
             entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
-        content = self._renewed(entry) | _warnings(_UPSERT, sent)
+        content = self._renewed(entry, self._clock()) | _warnings(_UPSERT, sent)
         content["instance"] |= views.registered(entry.instance)
         if known is not None:
             return Answer(200, stamped(content, self._times))
@@ -176,16 +179,16 @@ class Registering:
         }
         return Answer(200, stamped(content, self._times))
 
-    def _renewed(self, entry: Entry) -> views.Json:
+    def _renewed(self, entry: Entry, now: float) -> views.Json:
         return {
             "message": "Heartbeat updated",
-            "instance": views.renewed(entry, self._clock(), self._times),
+            "instance": views.renewed(entry, now, self._times),
             **self._advice(entry.lease.ttl),
         }
 
     def _advice(self, ttl: float) -> dict[str, Any]:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-        interval = ttl * 1000 / 3 * self._random.uniform(0.9, 1.1)
+        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
         return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from discovery.core.caller import Caller
 
@@ -12,4 +13,9 @@ Admit = Callable[[str, str, "str | None", str], Caller]
 
 
 def anyone(method: str, path: str, authorization: str | None, address: str) -> Caller:
+    return _at(address)
+
+
+@lru_cache(maxsize=4096)  # a client asks again and again
+def _at(address: str) -> Caller:
     return Caller(address)

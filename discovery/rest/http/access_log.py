@@ -16,20 +16,19 @@ watched.setLevel(logging.INFO)
 
 
 def log(request: Request, address: str, seconds: float) -> None:
-    if not logger.isEnabledFor(logging.INFO):
-        return
-    level = _level(request)
+    level = level_of(request.path)
     if logger.isEnabledFor(level):
         write(logger, level, request, address, seconds)
 
 
 def is_logged(request: Request) -> bool:
     """Whether `log` writes a line about it."""
-    return logger.isEnabledFor(_level(request))
+    return logger.isEnabledFor(level_of(request.path))
 
 
-def _level(request: Request) -> int:
-    return logging.DEBUG if request.path.startswith(_DEBUG_ROUTES) else logging.INFO
+def level_of(path: str) -> int:
+    """At which a request for this path, or for paths of this route, is logged."""
+    return logging.DEBUG if path.startswith(_DEBUG_ROUTES) else logging.INFO
 
 
 def write(logger: logging.Logger, level: int, request: Request, address: str, seconds: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 from discovery.rest.api.requests import Request
 from discovery.rest.http.traffic import SAMPLE, Traffic
 
-ROUTES = ("/register", "/resolve/{name}", "/services/{name}/instances", "/instances/{id}", "/metrics")
+ROUTES = ("/heartbeat", "/register", "/resolve/{name}", "/services/{name}/instances", "/instances/{id}", "/metrics")
 
 
 def traffic() -> Traffic:
@@ -87,6 +87,20 @@ def test_durations_are_those_of_all_statuses_of_a_route() -> None:
     ((labels, histogram),) = read.items()
     assert labels == ("/register", "POST")
     assert (sum(histogram.counts), histogram.sum) == (2, 0.006)
+
+
+@pytest.mark.parametrize(("method", "target"), [("POST", "/heartbeat"), ("GET", "/resolve/user-service")])
+def test_of_those_that_never_end_all_are_counted_and_the_samples_timed(method: str, target: str) -> None:
+    it, sampled = traffic(), list[str]()
+    it.samples.append(lambda request, address, seconds: sampled.append(address))
+    for _ in range(100 * SAMPLE):
+        it.note(request(method, target, 200), "10.0.0.1", 0.001)
+    read = it.metrics()[1].read()
+    assert isinstance(read, dict)
+    (histogram,) = read.values()
+    assert sum(histogram.counts) == len(sampled)
+    assert 80 < len(sampled) < 120
+    assert list(numbers(it).values()) == [100 * SAMPLE]
 
 
 def test_one_request_of_sixteen_is_shown_and_a_watcher_sees_each() -> None:
