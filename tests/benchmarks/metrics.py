@@ -28,6 +28,7 @@ from tests.stories.process import ROOT, Discovery, running_command
 # Of the rate, and of the processor time.
 AT_LEAST = 0.95
 SECONDS = 3
+ROUNDS = 5
 _WITHOUT = """
 from discovery import app, cli
 from discovery.plugins import log, metrics, top
@@ -42,10 +43,8 @@ class Figure(NamedTuple):
     micros: float
 
 
-def main() -> None:
-    enter()
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    report.machine()
+def cost(rounds: int) -> None:
+    """Prints a table for each kind of load."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         servers = {title: stack.enter_context(_server(code)) for title, code in (("on", _WITH), ("off", _WITHOUT))}
         for server in servers.values():
@@ -111,4 +110,6 @@ def _tell(title: str, figures: dict[str, list[Figure]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter()
+    report.machine()
+    cost(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)

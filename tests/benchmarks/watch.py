@@ -2,6 +2,8 @@
 
 The clients are plain sockets of one selector, so that 1,000 answers are read in some 10 ms. How long the server's loop is held while it
 tells them is seen from inside (`write_path.loop_server`): as processor time, which others who use the machine do not lengthen.
+What the counting of metrics costs DNS and heartbeats follows (`metrics`).
+
 python -m tests.benchmarks.watch [7900]
 """
 
@@ -16,7 +18,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 
-from tests.benchmarks import report
+from tests.benchmarks import metrics, report
 from tests.benchmarks.isolation import enter
 from tests.benchmarks.scale import resident
 from tests.benchmarks.write_path.checkout import ours
@@ -162,7 +164,7 @@ def cpu_of(server: Discovery) -> float:
 
 
 def main(counts: Iterable[int]) -> None:
-    """What metrics cost DNS is in `metrics`: watching takes no part in a query."""
+    """Watching takes no part in a query; what counting costs one is measured in the same run."""
     report.machine()
     quiet: dict[str, str | int] = {"DATA_DIR": "", "LOG_LEVEL": "warning"}
     with ours().serving(quiet, "loop_server") as server:
@@ -174,6 +176,7 @@ def main(counts: Iterable[int]) -> None:
         limits: dict[str, str | int] = {"MAX_WATCHERS": count, "HTTP_MAX_CONNECTIONS": 2 * count + 16}
         with ours().serving(quiet | limits) as server:
             idle(server, count)
+    metrics.cost(metrics.ROUNDS)
 
 
 if __name__ == "__main__":
