@@ -28,8 +28,8 @@ class DrivenRegistry(Registry):
     def do(self, write: Write[T], now: float, wall: float | None = None) -> T:
         return self.carry_out(write, now, now + APART if wall is None else wall, NOBODY)
 
-    def register(self, spec: Registration, now: float, wall: float | None = None) -> Entry:
-        return self.by_id(self.do(Register(spec), now, wall).id)
+    def register(self, spec: Registration, now: float, wall: float | None = None, replace: bool = False) -> Entry:
+        return self.by_id(self.do(Register(spec, replace), now, wall).id)
 
     def upsert(self, spec: Registration, now: float, wall: float | None = None) -> Entry:
         return self.by_id(self.do(Upsert(spec), now, wall).id)

@@ -52,10 +52,17 @@ class NameReserved(DiscoveryError):
 
 
 class IdTaken(DiscoveryError):
-    def __init__(self, id: str) -> None:
-        super().__init__(
-            f"The id {id} belongs to another instance (GET /instances/{id} shows it); deregister that one or choose another id"
-        )
+    """`same_service`: whoever registers may ask that the other one makes way."""
+
+    def __init__(self, id: str, same_service: bool = False) -> None:
+        what_to_do = "deregister that one or choose another id"
+        if same_service:
+            what_to_do = (
+                "if that is the same process, before it came back at another address or port, register with "
+                f'"replace": true, and the old one makes way; otherwise {what_to_do}'
+            )
+        of = "of this service " if same_service else ""
+        super().__init__(f"The id {id} belongs to another instance {of}(GET /instances/{id} shows it); {what_to_do}")
         self.id = id
 
 

@@ -34,11 +34,13 @@ from discovery.store.write import InstanceWrite, Subject, Write, named_entry
 class Register(Write[Instance]):
     """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
 
-    An id that the client chose counts when the instance is added, and is not part of the stored `spec`.
+    An id that the client chose counts when the instance is added, and is not part of the stored `spec`. `replace`: another instance of
+    the service that has this id makes way, in the same commit: it is the same process, which has come back at another address.
     NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive.
     """
 
     spec: Registration
+    replace: bool = False
     action = "register"
 
     @property
@@ -55,7 +57,7 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            return _add(txn, spec, key, own_id, service)
+            return _add(txn, spec, key, own_id, service, self.replace)
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
         ttl = txn.state.ttl_of(spec)
@@ -68,6 +70,7 @@ class Upsert(Write[Instance]):
     """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago."""
 
     spec: Registration
+    replace: bool = False
     action = "upsert"
 
     @property
@@ -80,23 +83,31 @@ class Upsert(Write[Instance]):
         if left > 0 and not txn.state.knows(key):
             txn.authorize(key.service)
             raise Deregistered(key, left)
-        return Register(self.spec).decide(txn)
+        return Register(self.spec, self.replace).decide(txn)
 
 
-def _add(txn: Transaction, spec: Registration, key: Key, own_id: str | None, service: Service | None) -> Instance:
+def _add(
+    txn: Transaction, spec: Registration, key: Key, own_id: str | None, service: Service | None, replace_other: bool
+) -> Instance:
     state = txn.state
     if service is None:
         for reserved in (state.reserved, state.reserved_elsewhere):
             if key.service in reserved:
                 raise NameReserved(spec.name, reserved[key.service])
-    if own_id is not None and state.find(own_id) is not None:
-        raise IdTaken(own_id)
+    replaced = None if own_id is None else state.find(own_id)
+    if own_id is not None and replaced is not None:
+        same_service = state.service_of(replaced) is service
+        if not (replace_other and same_service):
+            raise IdTaken(own_id, same_service)
     if service is None and len(state.services) >= state.max_services:
         raise RegistryFull("services", state.max_services)
     full = service is not None and len(service.entries) >= state.max_instances
     if len(state) >= state.max_in_all and not full:
         raise RegistryFull("instances", state.max_in_all)
-    if service is not None and full:
+    if replaced is not None:
+        catch_up(txn, replaced)
+        _deregister(txn, replaced, f"made way for {spec.ip} port {spec.port}, which has its id")
+    elif service is not None and full:
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, key, "it is registered again, and drains") if state.drains else None
     since = None if drained is None else drained.since

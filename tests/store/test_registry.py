@@ -190,6 +190,60 @@ def test_an_id_of_ones_own_is_kept_while_registered_and_free_after() -> None:
     assert registry.register(spec("api", id="mine"), START, WALL).instance.id == "mine"
 
 
+def test_a_process_that_is_back_at_another_port_takes_its_id_from_its_old_self_in_one_commit() -> None:
+    registry = a_registry()
+    registry.register(spec(id="mine"), START, WALL)
+    with pytest.raises(IdTaken, match='"replace": true, and the old one makes way'):
+        registry.register(spec(port=81, id="mine"), START + 1, WALL)
+    log, index = Log.of(registry), registry.index
+    entry = registry.register(spec(port=81, id="mine"), START + 1, WALL, replace=True)
+    assert (entry.instance.id, entry.instance.spec.port) == ("mine", 81)
+    assert [(each.kind, each.instance.spec.port) for each in log.changes] == [
+        (Kind.DEREGISTERED, 80),
+        (Kind.REGISTERED, 81),
+    ]
+    assert registry.index == index + 1
+    assert not registry.knows(Key("web", "10.0.0.1", 80))
+    assert registry.by_id("mine") is entry
+    assert [each.instance.id for each in registry.services["web"].entries.values()] == ["mine"]
+
+
+def test_an_old_self_that_is_silent_lapses_before_it_makes_way() -> None:
+    registry = a_registry()
+    registry.register(spec(id="mine"), START, WALL)
+    log = Log.of(registry)
+    registry.register(spec(port=81, id="mine"), START + TTL, WALL, replace=True)
+    assert [each.kind for each in log.changes] == [Kind.UNHEALTHY, Kind.DEREGISTERED, Kind.REGISTERED]
+
+
+def test_at_the_limit_the_old_self_alone_makes_way() -> None:
+    registry = a_registry(max_in_all=10)
+    _full(registry)
+    victim = next(iter(registry)).instance
+    registry.deregister(victim.spec.key, "test", START)
+    registry.register(spec(port=98, id="mine"), START, WALL)
+    kept = {entry.instance.id for entry in registry}
+    registry.register(spec(port=99, id="mine"), START, WALL, replace=True)
+    assert {entry.instance.id for entry in registry} == kept
+
+
+def test_nobody_takes_the_id_of_another_service() -> None:
+    registry = a_registry()
+    registry.register(spec(id="mine"), START, WALL)
+    log = Log.of(registry)
+    with pytest.raises(IdTaken) as caught:
+        registry.register(spec("api", id="mine"), START, WALL, replace=True)
+    assert "replace" not in str(caught.value)
+    assert log.changes == []
+
+
+def test_to_replace_nobody_is_to_register() -> None:
+    registry = a_registry()
+    assert registry.register(spec(id="mine"), START, WALL, replace=True).instance.id == "mine"
+    assert registry.register(spec(id="mine"), START + 1, WALL, replace=True).instance.id == "mine", "its own self"
+    assert registry.register(spec(port=81), START, WALL, replace=True).instance.id == "auto-0"
+
+
 def test_an_id_that_is_taken_leaves_a_full_service_as_it_was() -> None:
     registry = a_registry()
     _full(registry)

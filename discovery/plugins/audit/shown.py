@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from discovery.core.event import Commit, DrainEvent, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import Commit, DrainEvent, InstanceEvent, WindowEvent
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
@@ -36,8 +36,7 @@ def what_happened(commit: Commit) -> Json:
 def _of_one(changes: Sequence[InstanceEvent]) -> Json:
     """The last event is about the one that the write names; those before may be about others."""
     last = changes[-1]
-    id = last.instance.id
-    evicted = [identity(event.instance) for event in changes if event.kind is Kind.EXPIRED and event.instance.id != id]
+    evicted = [identity(event.instance) for event in changes[:-1] if event.after is None]
     shown = {
         "service": last.instance.spec.name,
         "instance": identity(last.instance),

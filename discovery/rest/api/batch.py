@@ -102,7 +102,8 @@ async def register_all(
             await asyncio.sleep(0)
         try:
             count(clock())
-            writes.append(Register(RegisterBody.model_validate(item).registration()))
+            body = RegisterBody.model_validate(item)
+            writes.append(Register(body.registration(), body.replace))
             places.append(place)
         except (DiscoveryError, ValidationError) as error:
             results[place] = _refused(error)

@@ -78,8 +78,8 @@ class Registering:
     async def register(self, request: Request) -> Answer:
         self._count_registration(request.caller.address, self._clock())
         sent = json_object(request)
-        spec = RegisterBody.model_validate(sent).registration()
-        instance = await self._engine.submit(Register(spec), request.caller)
+        body = RegisterBody.model_validate(sent)
+        instance = await self._engine.submit(Register(body.registration(), body.replace), request.caller)
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
@@ -140,7 +140,8 @@ class Registering:
     async def upsert(self, request: Request) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write."""
         sent = json_object(request)
-        spec = RegisterBody.model_validate(sent).registration()
+        body = RegisterBody.model_validate(sent)
+        spec = body.registration()
         known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
         if known is not None and self._says_nothing_new(known, spec):
             entry = self._engine.renew(spec.key, request.caller)
@@ -148,7 +149,7 @@ class Registering:
             if known is not None:  # a heartbeat all the same, whatever becomes of the rest
                 self._engine.renew(spec.key, request.caller)
             self._count_registration(request.caller.address, self._clock())
-            instance = await self._engine.submit(Upsert(spec), request.caller)
+            instance = await self._engine.submit(Upsert(spec, body.replace), request.caller)
             # It may be gone again, while the disk was waited for: what was done is answered all the same.
             entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
         content = self._renewed(entry, self._clock()) | _warnings(_UPSERT, sent)

@@ -91,10 +91,15 @@ class RegisterBody(Body):
     max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
     check: Check | None = None
     id: Id | None = None
+    replace: StrictBool = Field(
+        False, description="with `id`: another instance of the service that has this id makes way for this one"
+    )
 
     def registration(self) -> Registration:
         """InvalidField when a value breaks a rule."""
-        return Registration.of(**vars(self))  # dict(self) takes 2 µs more
+        fields = vars(self).copy()  # dict(self) takes 2 µs more
+        del fields["replace"]
+        return Registration.of(**fields)
 
 
 class HeartbeatBody(Body):

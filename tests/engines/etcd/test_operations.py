@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from discovery.core.instance import Key
+from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.writes import Writes
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
-from discovery.store.registration import DeregisterMany
+from discovery.store.registration import DeregisterMany, Register
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
@@ -58,6 +58,17 @@ async def test_drains_and_the_removal_of_a_whole_service_arrive(etcd: EtcdCluste
         gone = await near.submit(DeregisterMany(keys, "a test", "web"))
         assert len(gone) == 90
         await until(lambda: not far.state and not near.state)
+
+
+async def test_one_that_takes_its_id_from_its_old_self_arrives(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        for port in (80, 81):
+            await near.submit(Register(Registration.of("web", "10.0.0.1", port, id="mine"), replace=True))
+        await until(lambda: far.registry.index == near.registry.index)
+        for node in (near, far):
+            assert [entry.instance.spec.port for entry in node.registry] == [81]
+            assert node.registry.by_id("mine").instance.spec.port == 81
+        assert near.state == far.state
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,13 @@ async def test_who_makes_way_for_a_newcomer_is_named(house: House) -> None:
     assert house.last["evicted"] == [INSTANCE]
 
 
+async def test_whoever_is_replaced_by_its_new_self_is_named(house: House) -> None:
+    await house.submit(Register(spec(id="mine")))
+    await house.submit(Register(spec(port=81, id="mine"), replace=True))
+    assert (house.last["action"], house.last["instance"]["port"]) == ("register", 81)
+    assert house.last["evicted"] == [{"id": "mine", "ip": "10.0.0.1", "port": 80}]
+
+
 async def test_what_is_refused_is_told_with_the_reason(house: House) -> None:
     unknown = {"before": None, "after": None, "index": 0}
     gone = await refused(house, Deregister(KEY, "because"))

@@ -286,3 +286,34 @@ async def test_what_keeps_a_registration_out_keeps_it_out(say: Way) -> None:
         assert (await say(api, name="fixed")).body["code"] == "NAME_RESERVED"
         assert (await say(api, name="other", id="mine")).body["code"] == "ID_TAKEN"
         assert api.state() == before
+
+
+EVERY_ONE = [
+    Way(*PUT),
+    Way(*BEAT),
+    Way("POST", "/register"),
+]
+
+
+@pytest.mark.parametrize("say", EVERY_ONE, ids=lambda way: way.path)
+async def test_a_process_that_is_back_at_another_port_is_told_how_to_keep_its_id_and_keeps_it(
+    api: Api, say: Way
+) -> None:
+    await api.register(id="mine")
+    refused = await say(api, port=3002, id="mine")
+    assert_error(refused, 409, "mine", '"replace": true')
+    assert refused.body["code"] == "ID_TAKEN"
+    reply = await say(api, port=3002, id="mine", replace=True)
+    assert (reply.status, reply.body["instance"]["id"], reply.body["instance"]["port"]) == (201, "mine", 3002)
+    assert "warnings" not in reply.body
+    assert [each["port"] for each in (await api.get(RESOLVE)).body["instances"]] == [3002]
+    old = await api.request("POST", "/heartbeat", USER)
+    assert (old.status, old.body["code"]) == (404, "INSTANCE_UNKNOWN")
+
+
+async def test_one_of_many_may_replace_its_old_self_too(api: Api) -> None:
+    await api.register(id="mine")
+    items = [USER | {"port": 3002, "id": "mine", "replace": True}, USER | {"port": 3003, "id": "mine", "replace": 1}]
+    results = (await api.post("/registrations", {"instances": items})).body["results"]
+    assert (results[0]["status"], results[0]["id"]) == (201, "mine")
+    assert (results[1]["status"], results[1]["code"]) == (400, "INVALID_FIELD")
