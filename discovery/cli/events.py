@@ -48,7 +48,7 @@ def query(filters: Filters | None, services: tuple[str, ...], kinds: tuple[str, 
 async def _follow(
     registry: RegistryClient, since: int | None, wanted: dict[str, Any], count: int | None, output: str
 ) -> None:
-    left = count
+    left, gap = count, ", from now on"
     stream = follow(registry, since, **wanted)
     try:
         async for happening in stream:
@@ -59,7 +59,8 @@ async def _follow(
                     if left == 0:
                         return
                 case Connected(url=url, resumed=resumed):
-                    say(f"connected to {url}{'' if resumed else ', from now on'}")
+                    say(f"connected to {url}{'' if resumed else gap}")
+                    gap = ", another registry or one without its memory; some of it is missing here"
                 case Disconnected(reason=reason):
                     say(f"disconnected: {reason}; trying again")
                 case Reset(oldest=oldest):

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import aiohttp
 from discovery.client.errors import Attempt, NotARegistry, Refused, RegistryError, Unreachable
 from discovery.client.messages import Message, Messages
 from discovery.client.registry_client import Params, RegistryClient
-from discovery.client.replies import UNANSWERED, index_of, why
+from discovery.client.replies import UNANSWERED, index_of, number_in, why
 
 PATH = "/events"
 # The server sends a comment every 15 s, spread; two may be late.
@@ -32,10 +32,8 @@ _PASSING = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Connected:
-    """`resumed`: it goes on where the last one ended. False for the first connection: read anew what you keep.
-
-    A registry without DATA_DIR that starts again may give numbers anew that it gave before, which cannot be told from here. Whoever keeps
-    lists reads them anew after each Disconnected.
+    """`resumed`: it goes on where the last one ended. False for the first connection, and where another registry answers or one that has
+    started again without its memory: read anew what you keep.
     """
 
     url: str
@@ -115,13 +113,23 @@ class Position:
         self.url: str | None = None
         self.since = since
         self.id = ""
+        self._log_start: int | None = None
 
     def at(self, url: str) -> bool:
         """Whether the stream goes on at that server with nothing missed; from now on it is that server's."""
         if self.url not in (None, url):
-            self.since, self.id = None, ""
+            self.since, self.id, self._log_start = None, "", None
         self.url = url
         return bool(self.id) or self.since is not None
+
+    def is_of_another_log(self, response: aiohttp.ClientResponse) -> bool:
+        """A registry that has started again without its memory may count over numbers that it had given. Its log is read from its start."""
+        before, self._log_start = self._log_start, number_in(response.headers, "X-Registry-Log-Start")
+        seen = int(self.id) if self.id.isdecimal() else self.since
+        if before is None or self._log_start in (None, before) or seen is None or seen <= self._log_start:
+            return False
+        self.since, self.id = self._log_start, ""
+        return True
 
     def begins_at(self, response: aiohttp.ClientResponse) -> None:
         """A server that says where the stream begins spares us a gap when it breaks before the first event."""
@@ -139,10 +147,12 @@ async def _connected(
     async with AsyncExitStack() as stack:
         for url in registry.servers:
             resumed = position.at(url)
-            params = {**filters, "since": None if position.id else position.since}
-            headers = {"Last-Event-ID": position.id} if position.id else {}
             try:
-                response = await stack.enter_async_context(registry.stream(url, PATH, params, headers, silence))
+                response = await stack.enter_async_context(_stream(registry, url, position, silence, filters))
+                if position.is_of_another_log(response):
+                    resumed = False
+                    response.close()
+                    response = await stack.enter_async_context(_stream(registry, url, position, silence, filters))
             except UNANSWERED as error:
                 tried.append(Attempt(url, why(error, registry.timeout)))
             except (NotARegistry, Refused) as error:
@@ -153,6 +163,14 @@ async def _connected(
                 yield Connected(url, resumed), response
                 return
     raise failure or Unreachable(tried)
+
+
+def _stream(
+    registry: RegistryClient, url: str, position: Position, silence: float, filters: Params
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    params = {**filters, "since": None if position.id else position.since}
+    headers = {"Last-Event-ID": position.id} if position.id else {}
+    return registry.stream(url, PATH, params, headers, silence)
 
 
 async def _read(response: aiohttp.ClientResponse, position: Position) -> AsyncGenerator[Event | Reset, None]:

@@ -38,7 +38,12 @@ class Reply:
 
 def index_of(headers: Mapping[str, str]) -> int | None:
     """X-Registry-Index, if there is one."""
-    text = headers.get("X-Registry-Index", "")
+    return number_in(headers, "X-Registry-Index")
+
+
+def number_in(headers: Mapping[str, str], name: str) -> int | None:
+    """A header that is a whole number, if there is one."""
+    text = headers.get(name, "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 

@@ -216,8 +216,8 @@ class Resolver:
                     self._connected(names, happening.resumed)
 
     def _connected(self, names: frozenset[str], resumed: bool) -> None:
-        """Only where we ended the stream ourselves, for more names, is it known that nothing else was missed: a registry that has
-        started again without its memory may count over numbers that it had given before.
+        """Only where we ended the stream ourselves, for more names, is nothing else to be read: after a break, lists that are read cost
+        little, and are right whoever answers.
         """
         gap = not (resumed and self._live)
         self._live = True

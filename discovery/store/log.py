@@ -33,7 +33,8 @@ class Compacted(DiscoveryError):
 
 
 class Log:
-    """`start`: the index of the state in which it begins. `written`: octets of all commits so far, those too that are gone.
+    """`start`: the index of the state from which it began, also when what came first is gone. `written`: octets of all commits so far,
+    those too that are gone.
 
     `position`: how many commits there were so far. Who reads along keeps this and not the index, which several commits may share.
     """
@@ -47,6 +48,7 @@ class Log:
 
     def begin(self, index: int) -> None:
         """Anew, from a state of this index."""
+        self.start = index
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
         self._begins = self.position  # where the first of them stands

@@ -37,13 +37,16 @@ def change(index: int, service: str = "api") -> str:
 class Streams:
     """A server whose streams are written down: each connection gets the next one and is closed behind it."""
 
-    def __init__(self, *streams: str) -> None:
+    def __init__(self, *streams: str, log_starts: tuple[int, ...] = ()) -> None:
         self.asked: list[tuple[dict[str, str], str | None]] = []  # parameters and Last-Event-ID of each connection
         self._streams = list(streams)
+        self._log_starts = list(log_starts)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((dict(request.query), request.headers.get("Last-Event-ID")))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        if self._log_starts:
+            response.headers["X-Registry-Log-Start"] = str(self._log_starts.pop(0))
         await response.prepare(request)
         if not self._streams:
             await asyncio.sleep(60)
@@ -117,6 +120,25 @@ async def test_another_server_counts_for_itself() -> None:
         found = await heard([first, second], 5)
     assert found[3] == Connected(second, resumed=False)
     assert other.asked == [({}, None)]
+
+
+async def test_a_registry_without_its_memory_that_counts_over_the_same_numbers_is_read_from_its_start() -> None:
+    streams = Streams(change(70), "", change(60), log_starts=(10, 50, 50))
+    async with answering(streams) as url:
+        found = await heard(url, 5)
+    assert found[3] == Connected(url, resumed=False)
+    assert isinstance(found[4], Event)
+    assert found[4].index == 60
+    assert streams.asked == [({}, None), ({}, "70"), ({"since": "50"}, None)]
+
+
+@pytest.mark.parametrize("starts", [(10, 10), (10, 70), (10, 80)])
+async def test_a_registry_that_has_kept_its_memory_or_counts_above_goes_on(starts: tuple[int, int]) -> None:
+    streams = Streams(change(70), "", log_starts=starts)
+    async with answering(streams) as url:
+        found = await heard(url, 4)
+    assert found[3] == Connected(url, resumed=True)
+    assert streams.asked[1:] == [({}, "70")]
 
 
 async def test_a_silent_stream_counts_as_broken() -> None:

@@ -34,6 +34,8 @@ PIECE = 8 * 1024
 _WOKEN_PER_STEP = 16
 _READ_PER_STEP = 16
 
+# Tells a log from one that counts over the same numbers: of a server that has started again without its memory.
+LOG_START = "X-Registry-Log-Start"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -125,7 +127,7 @@ class Streams:
             client.refuse(error)
             return
         stream.prefix = client.prefix
-        client.start(HEADERS)
+        client.start({**HEADERS, LOG_START: str(self._registry.log.start)})
         client.write(COMMENT)
         seconds = COMMENT_SECONDS * self._random.random()  # those that came together do not speak together
         stream.timer = asyncio.get_running_loop().call_later(seconds, self._comment, stream)

@@ -39,6 +39,7 @@ async def test_it_begins_with_a_comment_and_goes_on_with_what_happens_from_now_o
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",
+        "X-Registry-Log-Start": "100",
     }
     await quiet()
     assert told.octets == b":\n\n"
