@@ -9,9 +9,10 @@ from pydantic import Field, WithJsonSchema
 
 from discovery.core.errors import InvalidField
 from discovery.rest.api import parameters
+from discovery.rest.api.event_replies import Event
 from discovery.rest.api.event_view import KINDS
 from discovery.rest.api.query import Parameter, Table
-from discovery.rest.api.replies import Event, Explained, Perhaps, Reply, Time
+from discovery.rest.api.replies import Explained, Perhaps, Reply, Time
 
 # What happened to the server, and to the history itself, told like events.
 STARTED = "started"

@@ -1,14 +1,15 @@
-"""The bodies of answers, as /openapi.json describes them. The tests hold what is sent to it."""
+"""The bodies of answers, as /openapi.json describes them. The tests hold what is sent to it. Events are in `event_replies`, what the server
+says of itself in `server_replies`.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from discovery.core.status import Status
-from discovery.rest.api.event_view import KINDS
 from discovery.rest.api.schemas import ADDRESS, PORT, Check
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
@@ -177,71 +178,6 @@ class ServicesReply(Reply):
     next: str | None = None
 
 
-class Instance(Registered):
-    """As it was registered, with what was decided about it. From `protocol` on: where they are not the default."""
-
-    metadata: dict[str, Any]
-    protocol: Perhaps[str] = None
-    weight: Perhaps[int] = None
-    priority: Perhaps[int] = None
-    zone: Perhaps[str] = None
-    ttl: Perhaps[float] = None
-    check: Perhaps[Check] = None
-    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
-    tags: Perhaps[list[str]] = None
-    ports: Perhaps[dict[str, int]] = None
-    draining: Perhaps[bool] = None
-    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
-
-
-class Actor(BaseModel):
-    """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
-
-    name: str
-    address: str
-
-
-class EventWindow(Window):
-    """`ip` and `port` null: it is of the whole service."""
-
-    ip: Ip | None
-    port: Port | None
-
-
-class EventDrain(BaseModel):
-    """Of an instance that is gone: it drains again if it comes back before `until`."""
-
-    id: str
-    ip: Ip
-    port: Port
-    since: Time
-    until: Time
-
-
-class Event(Reply):
-    """`instance` and `before`: as it is and as it was; both null where it is about no registered instance. `actor` null: nobody asked for
-    it, or the client may not know who.
-    """
-
-    index: int
-    kind: Annotated[str, WithJsonSchema({"enum": list(KINDS)})]
-    service: str | None
-    instance: Instance | None
-    before: Instance | None
-    reason: str
-    actor: Actor | None
-    maintenance: Perhaps[EventWindow] = None
-    drain: Perhaps[EventDrain] = None
-
-
-class ChangesReply(Reply):
-    """`index`: what to send as `since` next. `oldest`: from which on nothing is missing."""
-
-    changes: list[Event]
-    index: int
-    oldest: int
-
-
 class DeregisterReply(Reply):
     message: str
     removed_instance: Identity = Field(alias="removedInstance")
@@ -287,49 +223,6 @@ class NamedWindow(Window):
 
 class MaintenancesReply(Reply):
     windows: list[NamedWindow]
-
-
-class StatsReply(Reply):
-    """More may be in it, an object for each part of the server that counts."""
-
-    model_config = ConfigDict(extra="allow")
-
-    total_registrations: int = Field(alias="totalRegistrations")
-    total_heartbeats: int = Field(alias="totalHeartbeats")
-    total_cleanups: int = Field(alias="totalCleanups")
-    active_services: int = Field(alias="activeServices")
-    active_instances: int = Field(alias="activeInstances")
-    services: list[str]
-    uptime: int
-    heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
-    cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
-    instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
-    services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake")
-
-
-class HealthReply(Reply):
-    status: str
-    service: str
-    version: str
-    uptime: int
-
-
-class ReadyReply(Reply):
-    ready: bool
-    not_ready: dict[str, str] = Field(alias="notReady")
-    warnings: list[str] = Field(
-        description="what is not as it should be, though all can be asked: a zone file that is bad"
-    )
-
-
-class DocumentReply(BaseModel):
-    """OpenAPI 3.1."""
-
-    model_config = ConfigDict(extra="allow")
-
-    openapi: str
-    info: dict[str, Any]
-    paths: dict[str, Any]
 
 
 class Error(Reply):

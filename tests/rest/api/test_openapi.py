@@ -22,7 +22,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors, openapi
 from discovery.rest.api.codes import CODES, ELSEWHERE
-from discovery.rest.api.openapi import OPERATIONS, codes_of
+from discovery.rest.api.openapi_routes import OPERATIONS, codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, NotDurable

@@ -21,7 +21,7 @@ import dns.message
 import pytest
 
 from discovery.app import Server
-from discovery.rest.api.openapi import codes_of
+from discovery.rest.api.openapi_routes import codes_of
 from tests.plugins.started import settings
 from tests.rest.wire import request as octets
 from tests.stories.process import LIMIT, Discovery, running, until

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from discovery.rest.api import openapi
-from discovery.rest.api.openapi import OPERATIONS
+from discovery.rest.api.openapi_routes import OPERATIONS
 from tests.stories.process import environment, running
 
 CHECKS = (

@@ -1,0 +1,76 @@
+"""Events in answers, as /openapi.json describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from discovery.rest.api.event_view import KINDS
+from discovery.rest.api.replies import Ip, Perhaps, Port, Registered, Reply, Time, Window
+from discovery.rest.api.schemas import Check
+
+
+class Instance(Registered):
+    """As it was registered, with what was decided about it. From `protocol` on: where they are not the default."""
+
+    metadata: dict[str, Any]
+    protocol: Perhaps[str] = None
+    weight: Perhaps[int] = None
+    priority: Perhaps[int] = None
+    zone: Perhaps[str] = None
+    ttl: Perhaps[float] = None
+    check: Perhaps[Check] = None
+    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
+    tags: Perhaps[list[str]] = None
+    ports: Perhaps[dict[str, int]] = None
+    draining: Perhaps[bool] = None
+    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+
+
+class Actor(BaseModel):
+    """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
+
+    name: str
+    address: str
+
+
+class EventWindow(Window):
+    """`ip` and `port` null: it is of the whole service."""
+
+    ip: Ip | None
+    port: Port | None
+
+
+class EventDrain(BaseModel):
+    """Of an instance that is gone: it drains again if it comes back before `until`."""
+
+    id: str
+    ip: Ip
+    port: Port
+    since: Time
+    until: Time
+
+
+class Event(Reply):
+    """`instance` and `before`: as it is and as it was; both null where it is about no registered instance. `actor` null: nobody asked for
+    it, or the client may not know who.
+    """
+
+    index: int
+    kind: Annotated[str, WithJsonSchema({"enum": list(KINDS)})]
+    service: str | None
+    instance: Instance | None
+    before: Instance | None
+    reason: str
+    actor: Actor | None
+    maintenance: Perhaps[EventWindow] = None
+    drain: Perhaps[EventDrain] = None
+
+
+class ChangesReply(Reply):
+    """`index`: what to send as `since` next. `oldest`: from which on nothing is missing."""
+
+    changes: list[Event]
+    index: int
+    oldest: int

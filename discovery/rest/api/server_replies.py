@@ -1,0 +1,53 @@
+"""What the server says of itself, as /openapi.json describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from discovery.core.status import Status
+from discovery.rest.api.replies import Reply
+
+
+class StatsReply(Reply):
+    """More may be in it, an object for each part of the server that counts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    total_registrations: int = Field(alias="totalRegistrations")
+    total_heartbeats: int = Field(alias="totalHeartbeats")
+    total_cleanups: int = Field(alias="totalCleanups")
+    active_services: int = Field(alias="activeServices")
+    active_instances: int = Field(alias="activeInstances")
+    services: list[str]
+    uptime: int
+    heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
+    cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
+    instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
+    services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake")
+
+
+class HealthReply(Reply):
+    status: str
+    service: str
+    version: str
+    uptime: int
+
+
+class ReadyReply(Reply):
+    ready: bool
+    not_ready: dict[str, str] = Field(alias="notReady")
+    warnings: list[str] = Field(
+        description="what is not as it should be, though all can be asked: a zone file that is bad"
+    )
+
+
+class DocumentReply(BaseModel):
+    """OpenAPI 3.1."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
