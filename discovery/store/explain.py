@@ -67,8 +67,10 @@ def _ends(entry: Entry, service: Service, status: Status, offset: float) -> floa
     return None
 
 
-def askers(service: Service, log: Log) -> dict[str, Caller]:
-    """Who took which of its instances out of the answers, by id: as far as the log goes back, and where nothing changed them since."""
+def askers(service: Service, log: Log) -> dict[tuple[str, int], Caller]:
+    """Who took which of its instances out of the answers, by id and the index at which it was: as far as the log goes back. An instance
+    whose `index` is another has changed since.
+    """
     out = {entry.index for entry in service.entries.values() if entry.status in _TAKEN_OUT}
     if not out:
         return {}
@@ -78,7 +80,7 @@ def askers(service: Service, log: Log) -> dict[str, Caller]:
         if commit.index in out and commit.by not in (NOBODY, SERVER):
             for event in commit.events:
                 if isinstance(event, InstanceEvent) and _takes_out(event):
-                    found[event.instance.id] = commit.by
+                    found[event.instance.id, commit.index] = commit.by
     return found
 
 

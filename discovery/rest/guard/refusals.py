@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import orjson
 
@@ -55,7 +56,7 @@ class Refusals:
 
     def note(self, request: Request, address: str, status: int, why: Exception) -> None:
         """The request was answered with an error; those that say nothing about the client (5xx) are no business of this."""
-        if (400 <= status < 500 or status == 507) and (request.method, request.path) in _ROUTES:
+        if (400 <= status < 500 or status == 507) and (request.method, unquote(request.path)) in _ROUTES:
             self._note(request, address, 1, str(why)[:_MAX_WHY], f"{status}, ", status=status)
 
     def note_items(self, request: Request, count: int, why: str) -> None:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
+from urllib.parse import unquote
 
 from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, Metric, Readings
@@ -82,6 +83,11 @@ class Traffic:
         self._patterns = re.compile("|".join(f"({_pattern(route)})" for route in self._routes) or "(?!)")
 
     def route_of(self, path: str) -> str:
+        """`path` as it was sent: aiohttp finds /%72egister too."""
+        found = self._route_of(path)
+        return self._route_of(unquote(path)) if found == OTHER and "%" in path else found
+
+    def _route_of(self, path: str) -> str:
         if path in self._plain:
             return path
         head, _, name = path.rpartition("/")

@@ -71,6 +71,12 @@ def test_a_line_says_who_and_why(caplog: pytest.LogCaptureFixture, refusals: Ref
     assert line == f"refused POST /heartbeat from 10.0.0.1: 404, {WHY}"
 
 
+def test_a_spelling_of_the_path_hides_nothing(caplog: pytest.LogCaptureFixture, refusals: Refusals) -> None:
+    refusals.note(Request("POST", "/%68eartbeat"), "10.0.0.9", 404, WHY)
+    [line] = lines(caplog)
+    assert line.startswith("refused POST /%68eartbeat from 10.0.0.9: 404")
+
+
 def test_its_fields_say_who_why_and_about_what(caplog: pytest.LogCaptureFixture, refusals: Refusals) -> None:
     request = Request("POST", "/heartbeat")
     request.caller = Caller("10.0.0.1", "ci")
