@@ -13,6 +13,7 @@ from collections.abc import Callable
 from discovery.core.caller import SERVER
 from discovery.core.log_fields import fields
 from discovery.store.engine import Engine
+from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
 from discovery.store.registry import Registry
 
@@ -66,6 +67,9 @@ class Reaper:
                 if self._clock() - started > TURN_SECONDS:
                     await asyncio.sleep(0)
                     started = self._clock()
+        except EngineAway as error:
+            _log.warning("what has become due waits: %s", error, extra=fields("expiry.failed"))
+            self._sleep_until(self._clock() + RETRY_SECONDS)
         except Exception:
             _log.exception(
                 "what has become due could not be carried out; it is tried again in %g s",

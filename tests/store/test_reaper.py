@@ -14,6 +14,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
+from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
 from discovery.store.reaper import TURN_SECONDS, Reaper
 from discovery.store.write import Write
@@ -235,3 +236,27 @@ async def test_it_keeps_real_time_on_a_real_loop(ttl: float) -> None:
     assert log.kinds() == [Kind.REGISTERED, Kind.UNHEALTHY, Kind.EXPIRED]
     assert at[Kind.UNHEALTHY] >= registered + ttl
     assert at[Kind.EXPIRED] >= registered + ttl + 0.01
+
+
+async def test_while_the_engine_is_away_it_waits_and_its_line_has_no_traceback(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = a_registry(lease_ttl=0.02, cleanup_interval=0.01, started_at=time.monotonic())
+    engine = LocalEngine(registry, time.monotonic, time.time)
+    asked = asyncio.Event()
+
+    async def away(write: Write[T], by: Caller = NOBODY) -> T:
+        asked.set()
+        raise EngineAway("a test says so")
+
+    monkeypatch.setattr(engine, "submit", away)
+    reaper = Reaper(registry, engine, time.monotonic)
+    reaper.start()
+    registry.register(spec(), time.monotonic(), WALL)
+    async with asyncio.timeout(20):
+        await asked.wait()
+        await asyncio.sleep(0)
+    reaper.stop()
+    [record] = caplog.records
+    assert "waits" in record.message
+    assert record.exc_info is None

@@ -16,6 +16,7 @@ import orjson
 
 from discovery.engines.etcd.messages import (
     DEADLINE,
+    NOT_FOUND,
     UNAUTHENTICATED,
     UNAVAILABLE,
     Changes,
@@ -99,7 +100,12 @@ class Etcd:
         return int(found.get("TTL", 0)) > 0
 
     async def revoke(self, lease: int) -> None:
-        await self.call("lease/revoke", {"ID": lease})
+        """Also of one that is over."""
+        try:
+            await self.call("lease/revoke", {"ID": lease})
+        except EtcdError as error:
+            if error.code != NOT_FOUND:
+                raise
 
     async def call(self, path: str, asked: Json) -> Json:
         """EtcdAway when no endpoint answers; EtcdError when one refuses."""

@@ -16,7 +16,7 @@ from discovery.core.errors import DiscoveryError
 Json = dict[str, Any]
 
 # Of gRPC (grpc/status).
-EXHAUSTED, OUT_OF_RANGE, UNAVAILABLE, DEADLINE, UNAUTHENTICATED = 8, 11, 14, 4, 16
+EXHAUSTED, OUT_OF_RANGE, UNAVAILABLE, DEADLINE, UNAUTHENTICATED, NOT_FOUND = 8, 11, 14, 4, 16, 5
 
 
 class EtcdError(DiscoveryError):

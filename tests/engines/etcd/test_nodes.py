@@ -106,3 +106,15 @@ async def test_clients_of_a_killed_node_move_and_nobody_is_lost(etcd: EtcdCluste
             assert all(len(node.served("web")) == 30 for node in nodes)
             await asyncio.sleep(0.05)
         assert not any(kind == "expired" for node in nodes for _, kind, _ in node.events)
+
+
+async def test_a_leader_whose_lease_is_over_says_goodbye_all_the_same(etcd: EtcdCluster) -> None:
+    leaving = Node("leaving", etcd.urls)
+    await leaving.start()
+    await until(lambda: leaving.engine.leads)
+    async with nodes_of(etcd, 1) as (staying,):
+        await until(lambda: staying.engine.stats()["engine"]["nodes"])
+        await leaving.engine._etcd.revoke(leaving.engine._leadership._lease)
+        await leaving.stop()
+        await until(lambda: not staying.engine.stats()["engine"]["nodes"])
+        await until(lambda: staying.engine.leads)
