@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
 from discovery.core.instance import Instance, Key
@@ -14,6 +14,9 @@ from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 
 _log = logging.getLogger("discovery.etcd")
+
+# Instances of one turn of the event loop, 3 µs each.
+_PER_TURN = 1_000
 
 
 class Found:
@@ -50,37 +53,55 @@ class Found:
 
 def difference(
     registry: Registry, found: Found, reason: str, gone: Iterable[Sequence[str]] | None = None
-) -> list[Event]:
-    """`gone`: the paths of what was removed; None: all that was not found was."""
-    events: list[Event] = []
+) -> Iterator[Event | None]:
+    """The events, and None now and then: a moment to let others have the event loop. `gone`: the paths of what was removed; None: all that
+    was not found was.
+    """
     if gone is None:
-        missing = [entry.instance for entry in registry if entry.instance.id not in found.instances]
+        missing = []
+        for number, entry in enumerate(list(registry)):
+            if number % _PER_TURN == 0:
+                yield None
+            if entry.instance.id not in found.instances:
+                missing.append(entry.instance)
         scopes = [scope for scope in registry.windows if scope not in found.windows]
         drains = [key for key, _ in registry.drains if key not in found.drains]
     else:
         missing, scopes, drains = _gone(registry, gone)
-    events += [InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing]
-    events += [WindowEvent(scope, registry.windows[scope], None, reason) for scope in scopes]
+    yield from (InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing)
+    yield from (WindowEvent(scope, registry.windows[scope], None, reason) for scope in scopes)
     known = dict(registry.drains)
-    events += [DrainEvent(key, known[key], None, reason) for key in drains]
-    taken = _Addresses(registry, missing)
-    for _, instance in sorted(found.instances.values(), key=lambda each: each[0]):
-        entry = registry.find(instance.id)
-        before = None if entry is None else entry.instance
+    yield from (DrainEvent(key, known[key], None, reason) for key in drains)
+    differing = []
+    for number, (created, instance) in enumerate(found.instances.values()):
+        if number % _PER_TURN == 0:
+            yield None
+        before = _before(registry, instance)
         # The ttl is what was registered, or what the configuration says now.
-        if (before is not None and before._replace(ttl=instance.ttl) == instance) or not taken.take(instance):
+        if before is None or before._replace(ttl=instance.ttl) != instance:
+            differing.append((created, instance))
+    taken = _Addresses(registry, missing)
+    for number, (_, instance) in enumerate(sorted(differing, key=lambda each: each[0])):
+        if number % _PER_TURN == 0:
+            yield None
+        if not taken.take(instance):
             continue
+        before = _before(registry, instance)
         if before is not None and before.spec.key != instance.spec.key:  # by hand: the table knows an id by its address
-            events.append(InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason))
+            yield InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason)
             before = None
-        events.append(_changed(before, instance, reason))
+        yield _changed(before, instance, reason)
     for scope, window in found.windows.items():
         if registry.windows.get(scope) != window:
-            events.append(WindowEvent(scope, registry.windows.get(scope), window, reason))
+            yield WindowEvent(scope, registry.windows.get(scope), window, reason)
     for key, drained in found.drains.items():
         if known.get(key) != drained:
-            events.append(DrainEvent(key, known.get(key), drained, reason))
-    return events
+            yield DrainEvent(key, known.get(key), drained, reason)
+
+
+def _before(registry: Registry, instance: Instance) -> Instance | None:
+    entry = registry.find(instance.id)
+    return None if entry is None else entry.instance
 
 
 class _Addresses:

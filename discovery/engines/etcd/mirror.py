@@ -204,7 +204,7 @@ class Mirror:
             else:
                 self._reader.read(found, parts, KeyValue(change.key, change.value, change.create_revision, revision))
         events = difference(self._registry, found, "changed in etcd by hand", gone)
-        self._commit(events, "by-hand", revision, now)
+        self._commit([event for event in events if event is not None], "by-hand", revision, now)
 
     def _commit(self, events: Sequence[Event], action: str, revision: int, now: float) -> None:
         for start in range(0, len(events), MAX_EVENTS):
@@ -232,7 +232,7 @@ class Mirror:
         """Again: what is different from the registry is applied, some of it a turn."""
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
-        events = difference(self._registry, found, "found in etcd when everything was read again")
+        events = await self._differences(found, "found in etcd when everything was read again")
         for start in range(0, len(events), MAX_EVENTS):
             self._commit(events[start : start + MAX_EVENTS], "resync", found.revision, self._clock())
             await asyncio.sleep(0)
@@ -246,6 +246,15 @@ class Mirror:
         )
         self._wake()
 
+    async def _differences(self, found: Found, reason: str) -> list[Event]:
+        events = []
+        for event in difference(self._registry, found, reason):
+            if event is None:
+                await asyncio.sleep(0)
+            else:
+                events.append(event)
+        return events
+
     async def check(self) -> int:
         """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
         defect. What has changed since the reading began is left out.
@@ -255,7 +264,7 @@ class Mirror:
         last = found.revision + self.offset
         events = [
             event
-            for event in difference(self._registry, found, "found in etcd by the comparison")
+            for event in await self._differences(found, "found in etcd by the comparison")
             if isinstance(event, ZonesEvent) or self._registry.index_of(event.service) <= last
         ]
         for service, version in found.versions.items():
