@@ -16,6 +16,7 @@ from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
+from discovery.system import in_clear
 from discovery.system.certificate import ends_at
 
 _log = logging.getLogger("discovery.tls")
@@ -99,12 +100,22 @@ class Tls:
 
 
 class TlsListener:
-    """Accepts connections of one listening, non-blocking socket, which it owns, and gives each that has shaken hands to a protocol."""
+    """Accepts connections of one listening, non-blocking socket, which it owns, and gives each that has shaken hands to a protocol.
 
-    def __init__(self, sock: socket.socket, tls: Tls, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+    `to_http`: what a client is told that speaks HTTP without TLS; None: nothing.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        tls: Tls,
+        factory: Callable[[], asyncio.BaseProtocol],
+        to_http: Callable[[], bytes] | None = None,
+    ) -> None:
         self._sock = sock
         self._tls = tls
         self._factory = factory
+        self._to_http = to_http
         self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}  # by client prefix, the oldest first
         self._count = 0
         self._loop = asyncio.get_running_loop()
@@ -173,10 +184,15 @@ class TlsListener:
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(
-                self._factory, connection, ssl=self._tls.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
-        except (OSError, ssl.SSLError):  # what strangers send
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                if self._to_http is not None and await in_clear.speaks_http(connection):
+                    await in_clear.answer(connection, self._to_http)
+                    connection.close()
+                    return
+                await self._loop.connect_accepted_socket(
+                    self._factory, connection, ssl=self._tls.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                )
+        except (OSError, ssl.SSLError):  # what strangers send; TimeoutError is one
             connection.close()
         except asyncio.CancelledError:
             connection.close()

@@ -13,6 +13,7 @@ CODES = {
     "NO_QUERY": 400,
     "PARAMETER_MISSING": 400,
     "PARAMETER_UNKNOWN": 400,
+    "TLS_REQUIRED": 400,
     "UNAUTHORIZED": 401,
     "FORBIDDEN": 403,
     "FOREIGN_ORIGIN": 403,
@@ -50,5 +51,5 @@ CODES = {
     "VERSION_UNSUPPORTED": 505,
     "REGISTRY_FULL": 507,
 }
-# Of what is no operation: no path here, or another method of one.
-ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED")
+# Of what is no operation: no path here, another method of one, HTTP without TLS on the port of HTTPS.
+ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "TLS_REQUIRED")

@@ -12,7 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from discovery.rest.api.answers import INDEX, JSON, WITHOUT_BODY, Answer
-from discovery.rest.api.errors import answer_to, of_shape
+from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
@@ -99,6 +99,13 @@ class Front:
         answer = answer_to(error, f"{request.method} {request.path}", self._times)
         self._refusals.note(request, address, answer.status, error)
         return answer
+
+    def to_plain_http(self) -> bytes:
+        """The whole answer to a client that speaks HTTP without TLS on the port of HTTPS. It learns nothing else from it."""
+        error = HttpError(
+            400, "TLS_REQUIRED", "This port speaks HTTPS; ask again with https:// in front of the address"
+        )
+        return self.octets(Request(), answer_to(error, "HTTP without TLS", self._times)._replace(index=0))
 
     def _options(self, request: Request) -> Answer | None:
         """Preflights; and `OPTIONS *` and `OPTIONS /`, by which HAProxy asks whether we are there."""

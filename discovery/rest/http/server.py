@@ -57,7 +57,7 @@ class Server:
         shared = self._shared
         assert shared is not None
         if tls is not None:
-            self._listeners.append(TlsListener(sock, tls, lambda: Connection(shared)))
+            self._listeners.append(TlsListener(sock, tls, lambda: Connection(shared), self._front.to_plain_http))
             return
         loop = asyncio.get_running_loop()
         self._listeners.append(await loop.create_server(lambda: Connection(shared), sock=sock, backlog=BACKLOG))

@@ -292,6 +292,7 @@ def test_the_tour_goes_everywhere() -> None:
         "TOO_BUSY",
         "CODING_UNSUPPORTED",
         "VERSION_UNSUPPORTED",
+        "TLS_REQUIRED",
         "NOT_RECORDED",
         "HISTORY_BUSY",
         "HISTORY_TOO_SLOW",
