@@ -126,7 +126,8 @@ class Connection(asyncio.Protocol):
         """
         self._closing = True
         if self._current is not None:
-            self._current.status = 0
+            if self._exchange is None or not self._exchange.begun:
+                self._current.status = 0
             self._shared.note(self._current, self.address, monotonic() - self._since)
         self._shared.closed(self)
         self._limits.closed(self)

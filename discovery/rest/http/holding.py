@@ -19,8 +19,8 @@ STREAM_BUFFER = 8 * 1024
 
 
 class Holding:
-    """`on_end()` is called once, when it has been answered. `answered`: all of it, so that the connection can go on. `handed_on`: to
-    aiohttp's handler, which is to answer.
+    """`on_end()` is called once, when it has been answered. `begun`: a stream has; it ends when its client goes. `answered`: all of it, so
+    that the connection can go on. `handed_on`: to aiohttp's handler, which is to answer.
     """
 
     __slots__ = (
@@ -30,6 +30,7 @@ class Holding:
         "_held",
         "_on_end",
         "answered",
+        "begun",
         "handed_on",
         "paused",
         "prefix",
@@ -45,7 +46,7 @@ class Holding:
     ) -> None:  # fmt: skip
         self.request = request
         self.prefix = prefix
-        self.answered = self.handed_on = self.paused = False
+        self.begun = self.answered = self.handed_on = self.paused = False
         self._held = held
         self._client = client
         self._front = front
@@ -86,6 +87,7 @@ class Holding:
         self._on_end()
 
     def start(self, headers: dict[str, str]) -> None:
+        self.begun = True
         self.request.keeps = False
         self._client.set_write_buffer_limits(high=STREAM_BUFFER)
         self._client.write(self._front.head(self.request, headers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -139,6 +140,20 @@ async def test_a_stream_says_what_happens_until_the_client_goes(lane: bool) -> N
         assert (event, id, data["kind"], data["before"]["id"]) == (
             "message", api.registry.index, "deregistered", "user-1",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "said"), [("/events", "200"), ("/resolve/user-service?index=%d", "no answer")])
+async def test_a_stream_whose_client_goes_was_answered_and_a_wait_was_not(
+    caplog: pytest.LogCaptureFixture, path: str, said: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "discovery.requests")
+    async with filled(True) as api, talking(api) as talk:
+        talk.send(f"GET {path}".replace("%d", str(api.registry.index)))
+        await held(api)
+        talk.writer.close()
+        await held(api, 0)
+        line = f"GET {path.partition('?')[0]} -> {said}, "
+        await until(lambda: any(line in record.getMessage() for record in caplog.records))
 
 
 @both
