@@ -115,21 +115,24 @@ class Settings(EnvSettings):
     dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """TCP port of DNS over TLS, on DNS_HOST; needs a certificate. Empty: off. The standard's is 853; 0 takes a free one."""
     tls_cert: Path | None = None
-    """PEM file: a certificate with its chain, for DNS over TLS and HTTPS. With it HOST:PORT speaks HTTPS only."""
+    """PEM file: a certificate with its chain, for DNS over TLS and HTTPS. With it HOST:PORT speaks HTTPS only.
+    It is read again when it changes and on SIGHUP; connections that are open stay."""
     tls_key: Path | None = None
     """PEM file: the certificate's key."""
     tls_client_ca: Path | None = None
     """PEM file: clients must show a certificate that one of these authorities has signed (mTLS), on HTTPS and DNS over TLS."""
     http_max_connections: int = Field(8192, ge=16, le=60000)
-    """HTTP connections at a time, 16 to 60000, bounded by the limit of open files; when there are more, the longest silent makes way."""
+    """HTTP connections at a time, 16 to 60000, bounded by the limit of open files (`ulimit -n`) less 4,096, or a quarter of it; when there
+    are more, the longest silent makes way."""
     http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
     """HTTP connections of one address at a time, 8 to 60000."""
     max_watchers: int = Field(4096, ge=0, le=60000)
-    """Long polls and event streams at a time, 0 to 60000, but never more than half of HTTP_MAX_CONNECTIONS."""
+    """Long polls and event streams at a time, 0 to 60000, but never more than half of HTTP_MAX_CONNECTIONS; of one client prefix
+    half of HTTP_MAX_CONNECTIONS_PER_ADDRESS."""
     zones_dir: Path = Path("zones")
     """Folder of zone files; every *.zone in it is served and read again when it changes."""
     engine_url: str = ""
-    """Where the truth is shared with other processes. Empty: nowhere, this process has it alone."""
+    """Where the registry is shared with other nodes: etcd://HOST:2379,… (etcds:// with TLS). Empty: nowhere, this process has it alone."""
     heartbeat_timeout_seconds: Seconds = 10
     """Seconds without a heartbeat after which an instance is unhealthy, 1 to 3600. An instance may ask for its own (ttl)."""
     cleanup_interval_seconds: Seconds = 5

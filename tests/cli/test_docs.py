@@ -12,50 +12,16 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import discovery
 from discovery import cli
 from tests.cli.live import At
+from tests.docs.console import BLOCK, examples, form, rewritten
 from tests.stories.process import Discovery, running
 
 PAGE = Path(discovery.__file__).parent / "docs" / "cli.md"
-BLOCK = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-# What is different each time, and how the page has it; the first that fits.
-FORMS = [
-    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "an id"),
-    (r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z", "a time"),
-    (r"[0-9a-f]{64}", "a digest"),
-    (r"dsc_[A-Za-z0-9_-]{43}", "a secret"),
-    (r"every [0-9.]+ s", "an interval"),
-    (r"\b[0-9.]+ (s|ms|min) ago", "an age"),
-    (r"\bpid [0-9]+", "a pid"),
-    (r"\b[0-9]+ settings are", "some settings are"),
-    (r"\b1[789][0-9]{8}\b", "an index"),
-    (r"\b[0-9.]+ ms\b", "a latency"),
-    (r"\b[0-9]{1,3}(,[0-9]{3})+\b", "a rate"),
-    (r"\b[0-9]+ %", "a share"),
-    (r" +", " "),
-    (r"-{3,}|─{3,}", "a line"),
-]
-
-
-class Example(NamedTuple):
-    command: str
-    output: str
-
-
-def examples(block: str) -> list[Example]:
-    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)[1:]
-    return [Example(command, output) for command, output in zip(parts[::2], parts[1::2], strict=True)]
-
-
-def form(text: str) -> str:
-    for pattern, name in FORMS:
-        text = re.sub(pattern, name, text)
-    return text
 
 
 class Shell:
@@ -109,20 +75,6 @@ def outputs(page: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lis
         if os.environ.get("UPDATE_DOCS"):
             PAGE.write_text(rewritten(page, found))
         yield found
-
-
-def rewritten(page: str, outputs: list[list[str]]) -> str:
-    given = iter(outputs)
-
-    def block(match: re.Match[str]) -> str:
-        """What has the same form stays as it is."""
-        lines = [
-            f"$ {each.command}\n{each.output if form(each.output) == form(output) else output}"
-            for each, output in zip(examples(match[1]), next(given), strict=True)
-        ]
-        return f"```console\n{''.join(lines)}```\n"
-
-    return BLOCK.sub(block, page)
 
 
 def test_every_example_prints_what_the_page_says(page: str, outputs: list[list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""Every form of name that a service has in DNS, and what the model says to each: the table of README's DNS section, once more.
+"""Every form of name that a service has in DNS, and what the model says to each: the table of docs/dns.md, once more.
 
 Names are made from what instances have, never taken apart, so that nothing here can share a mistake with a parser.
 """

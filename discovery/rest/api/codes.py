@@ -1,4 +1,4 @@
-"""The codes of errors, each with its status; the README has what each means, and the tests hold both to what the source can say."""
+"""The codes of errors, each with its status; docs/http.md has what each means, and the tests hold both to what the source can say."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ INTERNAL = "Something went wrong inside the registry; its log has the details"
 
 # What aiohttp raises of itself.
 _FRAMEWORK = {
-    404: ("ROUTE_UNKNOWN", "There is no {method} {path} here; the README lists the routes"),
+    404: ("ROUTE_UNKNOWN", "There is no {method} {path} here; GET /openapi.json lists the routes"),
     405: ("METHOD_NOT_ALLOWED", "{path} does not take {method}; it takes {allowed}"),
 }
 

@@ -56,8 +56,8 @@ def document() -> Document:
         "info": {
             "title": "discovery",
             "version": __version__,
-            "description": "A service registry with two faces, HTTP and DNS. The README has what each route is for. HEAD goes wherever GET "
-            "does. Another path is a 404 with the code ROUTE_UNKNOWN, another method a 405 with METHOD_NOT_ALLOWED.",
+            "description": "A service registry with two faces, HTTP and DNS. docs/http.md has what each route is for. HEAD goes wherever "
+            "GET does. Another path is a 404 with the code ROUTE_UNKNOWN, another method a 405 with METHOD_NOT_ALLOWED.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,

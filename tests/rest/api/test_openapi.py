@@ -17,6 +17,7 @@ from aiohttp import web
 
 import discovery
 from discovery.app import Server
+from discovery.cli.knobs import names
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
@@ -33,7 +34,7 @@ from tests.rest.harness import USER, Api
 from tests.rest.strict import serving_strictly
 
 PACKAGE = Path(discovery.__file__).parent
-README = (PACKAGE.parent / "README.md").read_text()
+PAGE = (PACKAGE / "docs" / "http.md").read_text()
 DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
 AT = "/services/user-service/instances"
 HERE = "?ip=127.0.0.1&port=3001"
@@ -88,7 +89,7 @@ def _routes(app: web.Application) -> Iterator[tuple[str, str]]:
         yield route.method, route.resource.canonical
 
 
-# -- errors: the code, the README and the document
+# -- errors: the code, docs/http.md and the document
 
 
 def test_every_code_that_the_source_can_say_is_in_the_document_and_in_no_other_status() -> None:
@@ -111,12 +112,11 @@ def _codes_in_source() -> Iterator[tuple[str, int | None]]:
                         yield code, status if isinstance(status, int) else None
 
 
-def test_every_code_is_in_the_readme_and_the_readme_has_no_other() -> None:
-    rows = README.partition("| status | `code` |")[2].partition("\n\n")[0]
+def test_every_code_is_on_the_page_and_the_page_has_no_other() -> None:
+    rows = PAGE.partition("| status | `code` |")[2].partition("\n\n")[0]
     words = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)`", rows))
     assert words >= CODES.keys()
-    knobs = set(re.findall(r"`([A-Z_]+)`", README.partition("## Settings")[2]))
-    assert words - CODES.keys() <= knobs
+    assert words - CODES.keys() <= names().keys()
     for row in rows.splitlines()[2:]:
         statuses = set(re.findall(r"\d{3}", row.split("|")[1]))
         assert {str(CODES[code]) for code in re.findall(r"`([A-Z_]+)`", row) if code in CODES} == statuses, row

@@ -21,7 +21,7 @@ from tests.dns.world import World, make_query
 PLAIN, EDNS = 512, 1232
 VICTIM = "203.0.113.7"
 NOW = 10_000.0
-# The README's table of names, and what is not in it; `svc.local` has services with ten instances, the most by default.
+# The table of names in docs/dns.md, and what is not in it; `svc.local` has services with ten instances, the most by default.
 FORMS = {
     "SERVICE.Z": "api.svc.local",
     "_SERVICE._tcp.Z": "_api._tcp.svc.local",
