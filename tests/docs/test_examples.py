@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import discovery
 from tests.docs.console import Bash, check
-from tests.stories.process import ROOT, running, until
+from tests.programs import program
+from tests.stories.process import LIMIT, ROOT, running, until
 
 DOCS = Path(discovery.__file__).parent / "docs"
 README = DOCS.parents[1] / "README.md"
@@ -27,6 +29,57 @@ def test_troubleshooting(tmp_path: Path) -> None:
         server.register("billing", "10.0.0.9", 4000, ttl=1)
         until(lambda: server.request("GET", "/resolve/billing").status == 404)
         check(DOCS / "troubleshooting.md", Bash(server, tmp_path))
+
+
+def test_legacy_hosts(tmp_path: Path) -> None:
+    """That real resolvers take these lines is told in tests/cli/test_doctor.py."""
+    with running() as server:
+        check(DOCS / "legacy-hosts.md", Bash(server, tmp_path))
+
+
+def test_operations(tmp_path: Path) -> None:
+    with running(DATA_DIR=str(tmp_path / "data")) as server:
+        server.register("user-service", "127.0.0.1", 3001, ttl=600)
+        server.register("user-service", "127.0.0.2", 3002, ttl=600)
+        check(DOCS / "operations.md", Bash(server, tmp_path))
+
+
+def test_a_certificate_for_a_try_is_one_that_curl_takes(tmp_path: Path) -> None:
+    text = (DOCS / "operations.md").read_text()
+    [make, ask] = re.findall(r"^((?:openssl|curl) (?:.*\\\n)*.*)\n", text.partition("## TLS")[2], re.M)
+    subprocess.run(["bash", "-c", make], cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT)
+    with running(tmp_path, TLS_CERT="tls.crt", TLS_KEY="tls.key") as server:
+        [port] = re.findall(r"https://127.0.0.1:([0-9]+)", "\n".join(server.output))
+        done = subprocess.run(
+            ["bash", "-c", ask.replace("3100", port)], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+        )
+    assert '"status":"healthy"' in done.stdout, done
+
+
+def test_haproxy_takes_the_configuration(tmp_path: Path) -> None:
+    [config] = re.findall(r"```haproxy\n(.*?)```", (DOCS / "proxies.md").read_text(), re.S)
+    (tmp_path / "haproxy.cfg").write_text(config)
+    tcp = config.replace("registry 127", "registry tcp@127")
+    assert tcp != config
+    (tmp_path / "tcp.cfg").write_text(tcp)
+    for name in ("haproxy.cfg", "tcp.cfg"):
+        done = subprocess.run([program("haproxy"), "-c", "-f", name], cwd=tmp_path, capture_output=True, timeout=LIMIT)
+        assert done.returncode == 0, done
+
+
+def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
+    [config] = re.findall(r"```nginx\n(.*?)```", (DOCS / "proxies.md").read_text(), re.S)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in kinds) + "access_log off;\n"
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\n" + config.replace("http {", "http {\n" + places))
+    command = [program("nginx"), "-t", "-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
+    done = subprocess.run(command, capture_output=True, timeout=LIMIT)
+    assert done.returncode == 0, done
+
+
+def test_the_changelog_opens_with_this_version() -> None:
+    first = re.findall(r"^## (.*)$", (DOCS / "changelog.md").read_text(), re.M)[0]
+    assert first == discovery.__version__
 
 
 def test_the_tour_of_the_readme_is_pasted_as_one_block(tmp_path: Path) -> None:

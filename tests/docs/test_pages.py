@@ -20,6 +20,7 @@ PAGES = [README, ROOT / "tests" / "benchmarks" / "README.md", *sorted(PACKAGE.rg
 # Of clients, of systems and of other programs: NAME_LIKE_THIS, and no settings of the server.
 FOREIGN = {
     *("DISCOVERY_URL", "DISCOVERY_TOKEN", "DISCOVERY_TOKEN_FILE", "SSL_CERT_FILE"),
+    *("OTEL_PROPAGATORS", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "TOKEN_OR_ADDRESS"),
     *("CAP_NET_BIND_SERVICE", "NODE_ENV", "UPDATE_DOCS", "OTEL_TRACES_SAMPLER"),
 }
 _METHODS = "GET|POST|PUT|DELETE|HEAD|PATCH"
@@ -50,7 +51,9 @@ def test_no_link_is_broken(page: Path) -> None:
         path, _, anchor = unquote(target).partition("#")
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), target
-        assert file == page or file.is_relative_to(PACKAGE) or not page.is_relative_to(PACKAGE), f"{target}: not in the wheel"
+        assert file == page or file.is_relative_to(PACKAGE) or not page.is_relative_to(PACKAGE), (
+            f"{target}: not in the wheel"
+        )
         assert not anchor or anchor in anchors(file), target
 
 
