@@ -11,7 +11,7 @@ import pytest
 import discovery
 from discovery.cli.knobs import names
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.openapi import OPERATIONS
+from discovery.rest.api.openapi_routes import OPERATIONS
 
 PACKAGE = Path(discovery.__file__).parent
 ROOT = PACKAGE.parent
