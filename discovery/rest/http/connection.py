@@ -327,12 +327,18 @@ class Connection(asyncio.Protocol):
         is_owing = phase in _OWING
         if self._patience.wait_for(phase, framer.heads_read if is_owing else 0) and is_owing:
             self._limits.owes(self)
-        if bool(self._unread) is not self._reading_paused:
+        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused:
             self._reading_paused = not self._reading_paused
             if self._reading_paused:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def _waits_for_the_end(self) -> bool:
+        """It has to be noticed that the client goes: whoever does not read on does not see it. A client that sends much meanwhile is not
+        read on all the same.
+        """
+        return self._exchange is not None and self._exchange.ends_with_client and len(self._unread) <= SLICE
 
     def _ask_for_body(self, request: Request) -> None:
         """Of a client that waits for that, when those before it have been answered (RFC 9110 §10.1.1)."""

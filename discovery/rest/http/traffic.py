@@ -63,7 +63,7 @@ class Traffic:
         self._random = random or Random()
         self._watchers: list[See] = []
         self._left = 0
-        self._known: dict[tuple[str, str, int], _Count] = {}  # by path, of plain routes, or route
+        self._known: dict[tuple[str, str, int], _Count] = {}  # by route, method and status
         self._counts: dict[tuple[str, str, str], _Count] = {}
         self._followed: dict[tuple[str, str, str], See] = {}
         self._seconds: dict[tuple[str, ...], Histogram] = {}

@@ -104,13 +104,17 @@ async def test_if_none_match_and_head_hold_for_what_waited_too(lane: bool) -> No
 
 
 @both
-@pytest.mark.parametrize("how", ["close", "half close", "reset"])
+@pytest.mark.parametrize("how", ["close", "half close", "reset", "with more to ask"])
 @pytest.mark.parametrize("path", [f"{RESOLVE}%d", "GET /services?index=%d", "GET /events"])
 async def test_one_who_goes_is_dropped_at_once(lane: bool, how: str, path: str) -> None:
     async with filled(lane) as api, talking(api) as talk:
         talk.send(path % api.registry.index if "%" in path else path)
         await held(api)
-        if how == "half close":
+        if how == "with more to ask":
+            talk.send("GET /health")
+            await api.get("/health")  # it has come by now
+            talk.writer.close()
+        elif how == "half close":
             talk.writer.write_eof()
         elif how == "reset":
             talk.writer.transport.abort()
