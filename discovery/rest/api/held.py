@@ -26,6 +26,9 @@ class Client(Protocol):
     @property
     def paused(self) -> bool: ...
 
+    def is_welcome(self) -> bool:
+        """Whether it would be let in again, as who it was: tokens end, and are taken back."""
+
     def answer(self, answer: Answer) -> None: ...
 
     def refuse(self, error: DiscoveryError) -> None: ...

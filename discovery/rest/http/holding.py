@@ -74,6 +74,14 @@ class Holding:
 
     # -- what the held answer calls
 
+    def is_welcome(self) -> bool:
+        before = self.request.caller
+        try:
+            self._front.admit(self.request, self._address)
+        except DiscoveryError:
+            return False
+        return self.request.caller == before
+
     def answer(self, answer: Answer) -> None:
         self._client.write(self._front.octets(self.request, answer))
         self.answered = True

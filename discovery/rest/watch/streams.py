@@ -244,6 +244,8 @@ class Streams:
         stream.stop()
 
     def _comment(self, stream: Stream) -> None:
+        if stream.client is not None and not stream.client.is_welcome():
+            stream.stop()
         if stream.client is not None:
             if not stream.client.paused:
                 stream.client.write(COMMENT)

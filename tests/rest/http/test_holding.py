@@ -10,10 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from discovery.core.caller import Caller, Grants
+from discovery.core.errors import Unauthorized
 from discovery.rest.http import patience
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.patience import Phase
+from discovery.rest.watch import streams
 from tests.rest.harness import LIMIT, ORIGIN, USER, Api, serving
+from tests.rest.strict import serving_strictly
 from tests.rest.watch.making import messages, until
 from tests.rest.wire import filled, request
 
@@ -215,6 +219,28 @@ async def test_a_long_wait_is_no_idle_connection(monkeypatch: pytest.MonkeyPatch
         await api.register(port=3009)
         assert (await talk.answer())[0] == 200
         assert b"registered" in await stream.reader.readuntil(b"registered")
+
+
+@pytest.mark.parametrize("becomes", [None, Grants()], ids=["gone", "another's rights"])
+async def test_a_stream_ends_when_its_token_does(monkeypatch: pytest.MonkeyPatch, becomes: Grants | None) -> None:
+    """EventSource comes back, and is told why it is not let in."""
+    monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.02)
+    tokens: dict[str, Grants | None] = {"Bearer a": Grants(read=True), "Bearer b": Grants(read=True)}
+
+    def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
+        grants = tokens.get(authorization or "")
+        if grants is None:
+            raise Unauthorized("The token in Authorization is not known here")
+        return Caller(address, "somebody", grants)
+
+    async with serving_strictly(admit=admit) as api, talking(api) as ends, talking(api) as stays:
+        ends.send("GET /events", "Authorization: Bearer a")
+        stays.send("GET /events", "Authorization: Bearer b")
+        await held(api, 2)
+        tokens["Bearer a"] = becomes
+        assert (await ends.rest()).endswith(b":\n\n")
+        await held(api, 1)
+        await stays.reader.readuntil(b":\n\n:\n\n")
 
 
 async def test_however_many_watch_an_idle_connection_makes_way_for_a_newcomer() -> None:

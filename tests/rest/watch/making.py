@@ -69,6 +69,7 @@ class Told:
         self.prefix = prefix
         self.reads = reads
         self.paused = self.handed_on = self.is_over = False
+        self.welcome = True
         self.answers: list[Answer] = []
         self.errors: list[DiscoveryError] = []
         self.headers: dict[str, str] = {}
@@ -77,6 +78,9 @@ class Told:
         held.begin(self)
 
     # -- `held.Client`
+
+    def is_welcome(self) -> bool:
+        return self.welcome
 
     def answer(self, answer: Answer) -> None:
         self.answers.append(answer)

@@ -306,6 +306,17 @@ async def test_comments_come_spread_and_not_to_those_who_do_not_read(monkeypatch
         each.leave()
 
 
+async def test_one_whose_token_has_ended_is_not_told_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.02)
+    it = Watched()
+    stays, goes = it.events(), it.events()
+    goes.welcome = False
+    await until(lambda: goes.is_over)
+    it.register()
+    await until(lambda: bool(stays.messages()))
+    assert (goes.messages(), it.watchers.cut) == ([], 0)
+
+
 async def test_when_the_server_stops_it_ends_at_once_and_nothing_more_is_said() -> None:
     it = Watched()
     told = it.events()
