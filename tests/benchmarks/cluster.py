@@ -40,7 +40,8 @@ from tests.benchmarks.fleet import fleet
 from tests.engines.etcd.cluster import EtcdCluster, Node
 
 MIRRORS, OF_A_SERVICE = 10, 10
-TTL, FLUSH = 10.0, 1.0
+# Seconds. The lease outlives the time until the last mirror is filled and hears its clients.
+TTL, FLUSH = 45.0, 1.0
 # Seconds between two heartbeats of an instance, and between two portions of them.
 BEAT, TICK = 5.0, 0.05
 # Registrations and as many deregistrations a second, beside the heartbeats.
@@ -132,6 +133,7 @@ async def mirror(pipe: Connection, urls: list[str], share: tuple[int, int]) -> N
         if word == "measure":
             echoes.clear()
             arrivals.clear()
+            node.events.clear()
             if number == 0:
                 tasks.append(asyncio.create_task(_churn(node, registered)))
         else:
@@ -259,7 +261,7 @@ def under_heartbeats(folder: Path, size: int, seconds: float) -> None:
         parts = [Part(mirror, etcd.urls, (number, size)) for number in (0, 1)]
         for part in parts:
             assert part.hear() == "ready"
-        time.sleep(2 * TTL)  # until each has heard all, and the first round is over
+        time.sleep(3 * BEAT)  # until each has heard all, and the first round is over
         pids = {"a mirror": parts[0].pid, "eight stand-ins": others.pid, "etcd": etcd.members[0].pid}
         for part in parts:
             part.say("measure")
