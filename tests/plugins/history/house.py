@@ -57,10 +57,17 @@ class House:
         self.registry = a_registry(started_at=self.now, **self.settings)
         self.recorder = Recorder(self.folder, self.registry, self.wall)
         self.start(snapshot)
-        await self.recorder.flushed()
+        await self.written()
+
+    async def written(self) -> None:
+        """Until it is: a busy machine may take longer than the second for which a question waits."""
+        async with asyncio.timeout(30):
+            await self.recorder.flushed()
+            while self.recorder.writer.done < self.recorder.writer.added and not self.recorder.writer.refuses:
+                await self.recorder.flushed()
 
     async def end(self, *, killed: bool = False) -> None:
-        await self.recorder.flushed()
+        await self.written()
         if killed:
             self.recorder._day_ends = 0.0  # it has nothing to say at its end
         await self.recorder.close()
@@ -83,11 +90,11 @@ class House:
         return {name: _served(service, self.now) for name, service in self.registry.services.items()}
 
     async def page(self, asked: Asked = Asked()) -> Page:  # noqa: B008 a value
-        await self.recorder.flushed()
+        await self.written()
         return await asyncio.to_thread(self.reading().page, asked)
 
     async def past(self, name: str, instant: float) -> Past:
-        await self.recorder.flushed()
+        await self.written()
         return await asyncio.to_thread(self.reading().past, name, instant, self.untold(name))
 
     def reading(self) -> Reading:

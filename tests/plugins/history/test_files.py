@@ -27,9 +27,9 @@ async def three_days(path: Path) -> House:
     for port in (1, 2, 3):
         house.register(spec("web", port=port, ttl=3600.0))
         house.now += 2 * 3600 if port == 1 else 86400
-        await house.recorder.flushed()
+        await house.written()
     house.register(spec("web", port=4))
-    await house.recorder.flushed()
+    await house.written()
     assert [info.number for info in house.folder.files] == [1, 2, 3, 4][: len(house.folder.files)]
     return house
 
@@ -117,7 +117,7 @@ async def test_what_a_kill_left_in_the_log_beside_the_file_is_read(tmp_path: Pat
     assert (copy / f"{last.name}-wal").stat().st_size > 0
     await house.end()
     killed = House(copy)
-    await killed.recorder.flushed()
+    await killed.written()
     assert ports(killed) == [4, 3, 2, 1]
     await killed.end()
 
@@ -135,7 +135,7 @@ async def test_the_oldest_files_go_when_they_are_too_old(tmp_path: Path) -> None
         house.register(spec("web", port=_ + 1))
         house.now += 86400
         house.advance(0)
-    await house.recorder.flushed()
+    await house.written()
     assert names(house)[0] > "000003.db"
     assert len(names(house)) <= 4
     await house.end()
@@ -148,11 +148,11 @@ async def test_the_oldest_files_go_when_there_are_too_many_octets(tmp_path: Path
     for round in range(40):
         for port in range(1, 101):
             house.register(spec("web", port=port, metadata={"text": text, "round": round}))
-        await house.recorder.flushed()
+        await house.written()
         house.recorder._tick()
         if house.recorder._life is not None:
             house.recorder._life.cancel()
-        await house.recorder.flushed()
+        await house.written()
         assert sum(files.size(path) for path in house.folder._paths()) < 1_800_000  # with what one round writes
     assert house.folder.files[0].number > 1
     assert {info.began for info in house.folder.files} == {Began.SIZE}
@@ -171,7 +171,7 @@ async def test_a_state_that_is_too_large_for_the_bound_is_not_written_again_and_
     assert "nothing is written until that is raised" in (house.folder.suspended or "")
     house.register(spec("web", port=2))
     house.register(spec("web", port=3))
-    await house.recorder.flushed()
+    await house.written()
     assert house.folder.unwritten == 2
     monkeypatch.setattr(folders, "_KNOWN", 300)
     house.now += 86400
@@ -189,7 +189,7 @@ async def test_a_folder_that_was_removed_is_made_anew_and_the_hole_is_told(tmp_p
     for path in list(house.folder.path.iterdir()):
         path.unlink()
     house.recorder._tick()
-    await house.recorder.flushed()
+    await house.written()
     assert house.folder.wants is Began.UNRECORDED
     house.register(spec("web", port=5))
     page = await house.page()
@@ -203,11 +203,11 @@ async def test_a_full_disk_refuses_nobody_and_what_was_not_written_is_counted(
 ) -> None:
     house = House(tmp_path / "history")
     house.register(spec("web", port=1))
-    await house.recorder.flushed()
+    await house.written()
     monkeypatch.setattr(files.HistoryFile, "append", full)
     monkeypatch.setattr("discovery.system.backlog.FIRST_RETRY", 0.01)
     house.register(spec("web", port=2))
-    await house.recorder.flushed()
+    await house.written()
     assert house.recorder.writer.refuses == "database or disk is full"
     assert "cannot be written: database or disk is full; everything else goes on" in caplog.text
     monkeypatch.setattr(house.recorder.writer, "_max_items", 1)
@@ -249,7 +249,7 @@ async def test_one_event_that_cannot_be_written_is_counted_and_keeps_no_other_fr
     house.register(spec("web", port=1))
     house.registry.checked("auto-0", "a broken \udcff answer", house.now, house.wall())
     house.register(spec("web", port=2))
-    await house.recorder.flushed()
+    await house.written()
     assert house.recorder.unwritten == 1
     assert ports(house) == [2, 1]
     await house.end()
@@ -260,7 +260,7 @@ async def test_a_question_that_takes_too_long_ends(tmp_path: Path) -> None:
     for round in range(50):
         for port in range(1, 101):
             house.register(spec("web", port=port, metadata={"round": round}))
-    await house.recorder.flushed()
+    await house.written()
     with pytest.raises(TooSlow, match="ask for less: a service, an ip, or a shorter time"):
         Reading(house.folder.files, patience=-1.0).page(Asked(actor="10.0.0.9"))
     with pytest.raises(TooSlow):

@@ -126,7 +126,7 @@ async def test_a_small_step_back_changes_no_order(tmp_path: Path) -> None:
 
 async def test_an_event_is_on_its_way_into_the_file_within_a_second(tmp_path: Path) -> None:
     house = House(tmp_path / "history")
-    await house.recorder.flushed()
+    await house.written()
     house.register(spec("web"))
     await asyncio.sleep(GATHER + 0.05)  # the timer's time, and no race: the writer is waited for
     assert house.recorder._gathered == []
