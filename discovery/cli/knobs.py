@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -23,6 +24,10 @@ class Source(StrEnum):
     ENVIRONMENT = "environment"
     FILE = ".env"
     DEFAULT = "default"
+
+
+# A password that somebody has put into an address. The server refuses it; who is shown the settings need not learn it.
+_USER_IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 class Knob(NamedTuple):
@@ -101,6 +106,7 @@ def _knob(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | Non
     value = default if given is None else given
     if secret:
         value, default = ("not set" if given is None else "set"), "not set"
+    value = _USER_IN_URL.sub("***@", value)
     text = " ".join((field.description or "").split())
     computed = field.default_factory is not None
     return Knob(_variables(name, field)[0], value, default, source, secret, text, _home(kind), computed)

@@ -40,8 +40,9 @@ STYLES = {
 }
 
 
-# Characters of a column that may fold: narrower is unreadable.
-_LEAST_FOLDED = 12
+# Characters of a column that may fold: narrower is unreadable. A time folds between its date and the rest, 13 characters.
+_LEAST_FOLDED = 13
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9:.]+Z)")
 
 
 class Column(NamedTuple):
@@ -106,9 +107,12 @@ def put_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 
 def _least_width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
-    widest = [max(len(column.heading), *(len(cell(row.get(column.key))) for row in rows)) for column in columns]
-    least = [min(width, _LEAST_FOLDED) if column.fold else width for width, column in zip(widest, columns, strict=True)]
-    return sum(least) + 2 * (len(least) - 1)
+    return sum(_least(rows, column) for column in columns) + 2 * (len(columns) - 1)
+
+
+def _least(rows: Sequence[Row], column: Column) -> int:
+    widest = max((len(cell(row.get(column.key))) for row in rows), default=0)
+    return max(len(column.heading), min(widest, _LEAST_FOLDED) if column.fold else widest)
 
 
 def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:
@@ -125,7 +129,7 @@ def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:
     ]
 
 
-def table(rows: Iterable[Row], columns: Sequence[Column]) -> Table:
+def table(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -136,11 +140,19 @@ def table(rows: Iterable[Row], columns: Sequence[Column]) -> Table:
             justify="right" if column.right else "left",
             overflow="fold" if column.fold else "ellipsis",
             no_wrap=not column.fold,
+            min_width=_least(rows, column) if column.fold else None,
         )
     for row in rows:
-        texts = [cell(row.get(column.key)) for column in columns]
+        texts = [
+            _foldable(cell(row.get(column.key))) if column.fold else cell(row.get(column.key)) for column in columns
+        ]
         made.add_row(*(Text(text, STYLES.get(text, "")) for text in texts))
     return made
+
+
+def _foldable(text: str) -> str:
+    """A time breaks at a blank, not in the middle of its digits."""
+    return _TIME.sub(r"\1 \2", text) if _TIME.fullmatch(text) else text
 
 
 def cell(value: Any) -> str:

@@ -14,6 +14,14 @@ from discovery.cli.targets import Ip, Port, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
 
+# The optional fields of a registration, for `run` too.
+Ttl = Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")]
+Tags = Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)]
+Meta = Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)]
+Zone = Annotated[str | None, Parameter(help="its locality")]
+Weight = Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")]
+Priority = Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")]
+
 
 def register(
     name: Annotated[str, Parameter(help="of the service")],
@@ -21,12 +29,12 @@ def register(
     *,
     ip: Annotated[str, Parameter(help="where it can be reached")],
     port: Annotated[int, Parameter(help="where it listens")],
-    ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None,
-    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = (),
-    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = (),
-    zone: Annotated[str | None, Parameter(help="its locality")] = None,
-    weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None,
-    priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None,
+    ttl: Ttl = None,
+    tag: Tags = (),
+    meta: Meta = (),
+    zone: Zone = None,
+    weight: Weight = None,
+    priority: Priority = None,
     id: Annotated[str | None, Parameter(help="its own id")] = None,
     output: Format = "table",
 ) -> None:

@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 
 from discovery.cli.connection import key_values
 from discovery.cli.errors import WrongArguments
+from discovery.cli.register import Meta, Priority, Tags, Ttl, Weight, Zone
 from discovery.cli.supervisor import Run, supervise
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress
@@ -34,12 +35,12 @@ def run(
     grace: Annotated[
         float, Parameter(converter=as_seconds, help="from being told to end until it is killed; 10s")
     ] = 10.0,
-    ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None,
-    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = (),
-    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = (),
-    zone: Annotated[str | None, Parameter(help="its locality")] = None,
-    weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None,
-    priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None,
+    ttl: Ttl = None,
+    tag: Tags = (),
+    meta: Meta = (),
+    zone: Zone = None,
+    weight: Weight = None,
+    priority: Priority = None,
 ) -> int:
     if not command:
         raise WrongArguments(

@@ -173,3 +173,9 @@ def test_an_output_that_cannot_be_written_is_1_in_one_line() -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "discovery: the output cannot be written: No space left on device\n"
+
+
+def test_a_time_is_not_broken_in_the_middle_of_its_digits(server: Discovery) -> None:
+    shown = screen(80, server, "explain", "user-service")
+    assert len(re.findall(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", shown.raw)) == 2, shown.raw
+    assert len(re.findall(r"\b[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", shown.raw)) == 2, shown.raw

@@ -71,6 +71,15 @@ def test_a_secret_is_only_set_or_not_set(monkeypatch: pytest.MonkeyPatch, capsys
     assert "a secret" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_password_in_an_address_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: Captured, output: str) -> None:
+    monkeypatch.setitem(os.environ, "ENGINE_URL", "etcd://root:swordfish@10.0.0.1:2379")
+    assert cli.main(["settings", "-o", output]) == 0
+    out = capsys.readouterr().out
+    assert "swordfish" not in out
+    assert "10.0.0.1:2379" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -110,11 +110,15 @@ def endpoints_of(url: str) -> list[str]:
 
 
 def _authority(text: str) -> str:
+    if "@" in text:  # not repeated: it may be a password
+        raise SettingsError(
+            "ENGINE_URL: write etcd://HOST:2379 without a user; ETCD_USER and ETCD_PASSWORD_FILE are for that"
+        )
     try:
         found = urlsplit(f"//{text}")
         port = found.port or 2379
     except ValueError:
         found, port = urlsplit(""), 0
-    if not _HOST.fullmatch(found.hostname or "") or found.path or found.query or "@" in text:
+    if not _HOST.fullmatch(found.hostname or "") or found.path or found.query:
         raise SettingsError(f"ENGINE_URL: {text!r} is no HOST:PORT; write etcd://HOST:2379,HOST:2379")
     return f"[{found.hostname}]:{port}" if ":" in str(found.hostname) else f"{found.hostname}:{port}"
