@@ -209,8 +209,14 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece
 
 
 def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives:
+    records, first, companions = answer.answer, answer.aliases, answer.companions
+
     def piece(index: int) -> Piece:
-        return _pieces(answer, [answer.aliases + index], pack)[0]
+        index += first
+        beside = companions[index] if companions else ()
+        if len(beside) > 1:
+            return _pieces(answer, [index], pack)[0]
+        return Piece(pack(records[index]), pack(beside[0]) if beside else b"", len(beside))  # in half the time
 
     return alternatives(piece, answer.ranks, answer.most, random)
 
@@ -228,11 +234,12 @@ class _Packer:
 
     def __call__(self, rr: RR) -> bytes:
         # Nearly all names end like the question's: a pointer to that end takes 1 µs where dnslib takes 11.
-        for start in range(len(rr.name)):
-            at = self._suffixes.get(rr.name[start:])
+        name, rtype, ttl, rdata = rr
+        for start in range(len(name)):
+            at = self._suffixes.get(name[start:] if start else name)
             if at is not None:
-                fixed = _FIXED.pack(_POINTER | at, rr.type, self._class, rr.ttl, len(rr.rdata))
-                return to_labels(rr.name[:start]) + fixed + rr.rdata
+                fixed = _FIXED.pack(_POINTER | at, rtype, self._class, ttl, len(rdata))
+                return to_labels(name[:start]) + fixed + rdata if start else fixed + rdata
         buffer = DNSBuffer()
         buffer.names = self._suffixes.copy()  # dnslib adds its own offsets, which mean nothing to the next piece
         dnslib.RR(rr.name, rr.type, self._class, rr.ttl, dnslib.RD(rr.rdata)).pack(buffer)

@@ -63,9 +63,11 @@ def _each_once(live: Live, qtype: int, instances: Iterable[Instance], rdata: Cal
     """Instances that share a record add their weights."""
     ranks: dict[bytes, Rank] = {}
     for instance in instances:
-        priority, weight = _rank(instance)
-        shared = ranks.get(data := rdata(instance), Rank(priority, 0))
-        ranks[data] = Rank(min(shared.priority, priority), shared.weight + weight)
+        data, rank = rdata(instance), _rank(instance)
+        shared = ranks.get(data)
+        if shared is not None:
+            rank = Rank(min(shared.priority, rank.priority), shared.weight + rank.weight)
+        ranks[data] = rank
     rrs = (RR(live.owner, qtype, live.ttl, data) for data in ranks)
     return Answer(answer=tuple(rrs), ranks=tuple(ranks.values()))
 

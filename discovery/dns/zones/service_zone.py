@@ -125,14 +125,12 @@ class ServiceZone:
             self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
         )
         made = answer(selector.form, qtype, live)
+        kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         if made is None:
             # Always complete: over TCP there would be no more.
             why = _no_such_type(service.name, qtype) if whole else _none_so_far(service.name, chosen, candidates)
-            made = Answer.nodata(why)
-        else:
-            made = made._replace(explanation=stale, most=most, complete=whole or most is not None)
-        # A part is not kept: the next question is answered from another one.
-        return made._replace(lifetime=lifetime) if whole else made
+            return Answer.nodata(why)._replace(lifetime=kept)
+        return made._replace(explanation=stale, most=most, complete=whole or most is not None, lifetime=kept)
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
