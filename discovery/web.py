@@ -74,7 +74,9 @@ class Web:
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later)
         self._connections, watchers = _limits(settings)
-        self._watch = Watch(registry, times, random, watchers, self._sees_actors)
+        self._watch = Watch(
+            registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
+        )
         registry.followers.append(self._watch.follow)
         handlers = Handlers(
             registry,

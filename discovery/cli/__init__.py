@@ -65,6 +65,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("backup", "discovery.cli.backup:backup", "copy the registry's data (DATA_DIR) into a file"),
         Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
         Command("cluster", "discovery.cli.cluster:cluster", "show or change what all nodes on one etcd agree on"),
+        Command("migrate", "discovery.cli.migrate:migrate", "copy a single node's registry into etcd, or back"),
         Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
         Command(
             "doctor",

@@ -19,7 +19,12 @@ T = TypeVar("T")
 
 
 class Engine(Protocol):
-    """`leads`: what time brings about is this node's to decide. `safe`: commits up to this index are as safe as `submit` makes them."""
+    """`has_other_nodes`: others may have given an index that this one has yet to reach. `leads`: what time brings about is this node's to
+    decide. `safe`: commits up to this index are as safe as `submit` makes them.
+    """
+
+    @property
+    def has_other_nodes(self) -> bool: ...
 
     @property
     def leads(self) -> bool: ...
@@ -42,7 +47,7 @@ class Engine(Protocol):
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. UnknownInstance, Forbidden.
 
-        EngineAway: it is noted, but the other nodes cannot be told now; another one may tell them.
+        EngineAway, Moved: it is noted, but others have to be told of it.
         """
 
     def not_ready(self) -> str | None:
@@ -80,8 +85,11 @@ Refused = Callable[[Write[Any], Caller, DiscoveryError], None]
 
 @dataclass(frozen=True)
 class WriteSeams:
-    """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused."""
+    """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused. `moved`: the
+    addresses of those that take the writes instead, at any time; empty: this process does.
+    """
 
     authorize: list[Authorize] = field(default_factory=list)
     keepers: list[Keeper] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 
@@ -109,3 +111,14 @@ class NotDurable(DiscoveryError):
             f"The registry cannot write to its disk, so nothing can change: {reason}; try again in a moment"
         )
         self.reason = reason
+
+
+class Moved(DiscoveryError):
+    """Others take the writes now (`discovery migrate`). `nodes`: their addresses."""
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        super().__init__(
+            f"This registry has moved to {', '.join(nodes)}: send registrations and heartbeats there; this process only answers reads, "
+            "from what it knew"
+        )
+        self.nodes = tuple(nodes)

@@ -93,4 +93,4 @@ def test_every_command_has_an_example(page: str) -> None:
 
 
 # Their output is a server's log, a shell's script, a unit, or they need an etcd: tested elsewhere, told of on the page.
-NOT_RUN = {"serve", "completion", "unit", "cluster"}
+NOT_RUN = {"serve", "completion", "unit", "cluster", "migrate"}

@@ -17,7 +17,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from discovery.core.caller import NOBODY, Caller
+from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
@@ -38,7 +38,7 @@ from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, IdTaken, UnknownInstance
+from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
 from discovery.store.hearing import DIRECT
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
@@ -98,9 +98,11 @@ class EtcdEngine:
 
     # -- the seam
 
+    has_other_nodes = True
+
     @property
     def leads(self) -> bool:
-        return self._leadership.leads and self._presence.fresh
+        return self._leadership.leads and self._presence.fresh and not self._agreement.conf.moved
 
     @property
     def safe(self) -> float:
@@ -155,6 +157,8 @@ class EtcdEngine:
             entry.through = DIRECT
         else:
             self._revive(entry, by)
+        if self._agreement.conf.moved:
+            raise Moved(self._agreement.conf.moved)
         if not self._presence.fresh:
             raise EngineAway(_NO_NEWS)
         return entry
@@ -179,6 +183,8 @@ class EtcdEngine:
 
     def not_ready(self) -> str | None:
         """Why this node must not be asked to change something; None when it may."""
+        if self._agreement.conf.moved:
+            return str(Moved(self._agreement.conf.moved))
         if self._etcd.full is not None:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
         return None if self._presence.fresh else _NO_NEWS
@@ -266,6 +272,8 @@ class EtcdEngine:
             self._timing.begin()
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
+        if self._agreement.conf.moved and commit.by is not SERVER:
+            return Moved(self._agreement.conf.moved)
         for event in commit.events:
             if (
                 isinstance(event, InstanceEvent)

@@ -86,8 +86,11 @@ class Layout:
         return operations + [put(self.version(service), b"") for service in decision.services]
 
     def _scoped(self, kind: str, scope: Scope) -> bytes:
-        parts = [scope.service] if scope.ip is None else [scope.service, f"{scope.ip}-{scope.port}"]
-        return self.key(kind, *parts)
+        return self.key(kind, *path_of(scope))
+
+
+def path_of(scope: Scope) -> tuple[str, ...]:
+    return (scope.service,) if scope.ip is None else (scope.service, f"{scope.ip}-{scope.port}")
 
 
 def scope_of(parts: Sequence[str]) -> Scope:

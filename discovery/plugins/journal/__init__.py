@@ -16,20 +16,19 @@ from typing import Any
 
 from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEvent, WindowEvent, octets_of
 from discovery.core.log_fields import fields
-from discovery.core.maintenance import MAX_SECONDS, Scope
+from discovery.core.maintenance import Scope
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.journal import rows, schema
+from discovery.plugins.journal import moved, rows, schema
 from discovery.plugins.journal.database import AHEAD, Op
-from discovery.plugins.journal.files import open_for_service
-from discovery.plugins.journal.inspection import Content
+from discovery.plugins.journal.files import FILE, open_for_service
+from discovery.plugins.journal.inspection import inspect, snapshot_of
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.plugins.journal.writer import CLOSE_SECONDS, OCTETS, SECONDS, Writer, writer_of
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
-from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
 from discovery.store.tombstones import Tombstones
 from discovery.system.background_writer import WriteRefused
 
@@ -37,6 +36,9 @@ _log = logging.getLogger("discovery.journal")
 
 # Seconds between two removals of old tombstones and remembered drains from the file.
 _SWEEP = 60.0
+# Seconds between two looks for the mark of a registry that has moved. Looked for by time, since the folder changes with each commit and
+# a watch of it would tell of them all; `discovery migrate` waits for it.
+_MARK_SECONDS = 0.25
 
 
 class Journal(Plugin):
@@ -54,12 +56,15 @@ class Journal(Plugin):
         self._broken: str | None = None  # why a commit is not in the file and never will be
         self._reserved_index = 0
         self._next_sweep = 0.0
+        self._moved: list[str] = []  # the seam's
+        self._looking: asyncio.Task[None] | None = None
         self._commit_seconds, self._commit_octets = Histogram(SECONDS), Histogram(OCTETS)
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.keepers.append(self)
         seams.folders.append(self._folder)
+        self._moved = seams.moved
         seams.metrics.extend(
             [
                 histogram("discovery_journal_commit_seconds", "One transaction, on disk.", self._commit_seconds),
@@ -76,7 +81,7 @@ class Journal(Plugin):
     def stats(self) -> Mapping[str, Any]:
         writer = self.writer
         if writer is None:
-            return {}
+            return {"journal": {"writable": False, "reason": "the registry has moved"}} if self._moved else {}
         return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": self._waiting()}}
 
     def _waiting(self) -> int:
@@ -91,9 +96,12 @@ class Journal(Plugin):
         """DataDirUnusable, DataDirInUse, Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started, wall = time.perf_counter(), self._wall()
+        mark = await asyncio.to_thread(moved.read, self._folder)
+        if mark is not None:
+            return await self._restore_moved(mark, wall)
         opened, content = await asyncio.to_thread(open_for_service, self._folder, wall)
         self.writer = writer_of(opened, self._commit_seconds, self._commit_octets)
-        snapshot = _snapshot(content, wall)
+        snapshot = snapshot_of(content, wall)
         for key, until in snapshot.tombstones:
             self._buried.bury(key, until, wall)
         self._reserved_index = snapshot.index + AHEAD
@@ -113,6 +121,7 @@ class Journal(Plugin):
             len(snapshot.instances), opened.file, time.perf_counter() - started,
             extra=fields("journal.restored", file=opened.file, instances=len(snapshot.instances), index=snapshot.index),
         )  # fmt: skip
+        self._looking = asyncio.create_task(self._look_for_mark())
         return snapshot
 
     def check(self) -> None:
@@ -139,6 +148,41 @@ class Journal(Plugin):
         done = self.writer.done if self.writer is not None else 0
         while self._put_away and self._put_away[0][0] <= done:
             self._safe = self._put_away.popleft()[1]
+
+    # -- when the registry has moved
+
+    async def _restore_moved(self, mark: moved.Mark, wall: float) -> Snapshot:
+        """For reading only."""
+        file = self._folder / FILE
+        snapshot = snapshot_of(await asyncio.to_thread(inspect, file, wall), wall)
+        self._tell_moved(mark)
+        self._let_go()
+        return snapshot
+
+    async def _look_for_mark(self) -> None:
+        while (mark := await asyncio.to_thread(moved.read, self._folder)) is None:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(_MARK_SECONDS)
+        self._tell_moved(mark)  # no write is taken from now on
+        try:
+            await self.settled()
+        except NotDurable as error:
+            _log.error("not all is on disk: %s", error, extra=fields("journal.cannot_write", reason=error.reason))
+        await self._end_writer()
+        self._let_go()
+
+    def _tell_moved(self, mark: moved.Mark) -> None:
+        self._moved.extend(mark.nodes or ["(it is not known to whom)"])
+        _log.warning(
+            "the registry in %s has moved to %s: this process answers reads and takes no writes any more",
+            self._folder, ", ".join(self._moved),
+            extra=fields("journal.moved", folder=self._folder, nodes=list(mark.nodes)),
+        )  # fmt: skip
+
+    def _let_go(self) -> None:
+        """Of the folder: another process may have it."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     # -- as a follower
 
@@ -192,18 +236,25 @@ class Journal(Plugin):
         return _old(wall)
 
     async def close(self) -> None:
-        if self.writer is not None:
-            if self.writer.refuses is None:
-                self.writer.put(_index(self._registry.index, 0))  # exactly
-            if left := await self.writer.close(CLOSE_SECONDS):
-                _log.error(
-                    "%d changes could not be written before the end: %s",
-                    left,
-                    self.writer.refuses,
-                    extra=fields("journal.lost", changes=left, reason=self.writer.refuses),
-                )
-        if self._lock is not None:
-            self._lock.close()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._end_writer()
+        self._let_go()
+
+    async def _end_writer(self) -> None:
+        writer, self.writer = self.writer, None
+        if writer is None:
+            return
+        if writer.refuses is None:
+            writer.put(_index(self._registry.index, 0))  # exactly
+        if left := await writer.close(CLOSE_SECONDS):
+            _log.error(
+                "%d changes could not be written before the end: %s",
+                left,
+                writer.refuses,
+                extra=fields("journal.lost", changes=left, reason=writer.refuses),
+            )
 
 
 def _index(index: int, wall: float) -> list[Op]:
@@ -229,22 +280,6 @@ def _window_ops(event: WindowEvent) -> Iterator[Op]:
         yield schema.PUT_WINDOW, rows.of_window(scope, event.after)
         if event.after.by:
             yield schema.PUT_WINDOW_OPENER, rows.of_window_opener(scope, event.after.by)
-
-
-def _snapshot(content: Content, wall: float) -> Snapshot:
-    """What is over is left out, and what ends later than anything can (a clock was wrong)."""
-    known = {instance.spec.key for instance in content.instances} if content.tombstones or content.drains else set()
-    return Snapshot(
-        content.reserved_index,
-        tuple(content.instances),
-        tuple((scope, window) for scope, window in content.windows if wall < window.until <= wall + MAX_SECONDS),
-        tuple(
-            (key, min(until, wall + MAX_BURIED))
-            for key, until in content.tombstones
-            if until > wall and key not in known
-        ),
-        tuple((key, drained) for key, drained in content.drains if drained.until > wall and key not in known),
-    )
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:

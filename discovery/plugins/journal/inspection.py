@@ -15,10 +15,12 @@ from typing import NamedTuple, TypeVar
 
 from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key
-from discovery.core.maintenance import Scope, Window
+from discovery.core.maintenance import MAX_SECONDS, Scope, Window
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, migrate, translated_errors
+from discovery.store.snapshot import Snapshot
+from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
 
 # More seconds than this are a clock that was wrong.
 MAX_USED_UP = 1 << 24
@@ -67,6 +69,22 @@ def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Conten
             return _content(sql, wall)
         except rows.BadRow as bad:
             raise Damaged(named, str(bad)) from None
+
+
+def snapshot_of(content: Content, wall: float) -> Snapshot:
+    """What is over is left out, and what ends later than anything can (a clock was wrong)."""
+    known = {instance.spec.key for instance in content.instances} if content.tombstones or content.drains else set()
+    return Snapshot(
+        content.reserved_index,
+        tuple(content.instances),
+        tuple((scope, window) for scope, window in content.windows if wall < window.until <= wall + MAX_SECONDS),
+        tuple(
+            (key, min(until, wall + MAX_BURIED))
+            for key, until in content.tombstones
+            if until > wall and key not in known
+        ),
+        tuple((key, drained) for key, drained in content.drains if drained.until > wall and key not in known),
+    )
 
 
 def _checked_format(sql: sqlite3.Connection, named: Path) -> int:

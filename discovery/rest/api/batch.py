@@ -19,7 +19,7 @@ from discovery.rest.api.schemas import RegisterBody, usual_key
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
-from discovery.store.errors import EngineAway, UnknownInstance
+from discovery.store.errors import EngineAway, Moved, UnknownInstance
 from discovery.store.registration import Register
 from discovery.store.service import Entry
 
@@ -45,11 +45,11 @@ class Renewed:
         self.updated = 0
         self.unknown: list[Json] = []
         self.shortest = 0.0
-        self.away: EngineAway | None = None
+        self.away: EngineAway | Moved | None = None
 
 
 async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewed:
-    """EngineAway, when all have been noted."""
+    """EngineAway, Moved, when all have been noted."""
     result = Renewed()
     for start in range(0, len(items), _PER_TURN):
         if start:
@@ -65,7 +65,7 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewed, by
     for number, item in enumerate(items, start):
         try:
             lease = _renew_one(engine, item, number, by).lease
-        except EngineAway as error:
+        except (EngineAway, Moved) as error:
             result.away = error
             continue
         except DiscoveryError as error:

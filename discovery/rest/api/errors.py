@@ -23,6 +23,7 @@ from discovery.store.errors import (
     Deregistered,
     EngineAway,
     IdTaken,
+    Moved,
     NameReserved,
     NotDurable,
     NoWindow,
@@ -74,6 +75,7 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
     (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
     (Unauthorized, 401, "UNAUTHORIZED", lambda error: {}),
     (Forbidden, 403, "FORBIDDEN", lambda error: {"missing": error.right}),
+    (Moved, 503, "MOVED", lambda error: {"nodes": error.nodes}),
     (EngineAway, 503, "ENGINE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
     (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
 ]

@@ -35,7 +35,7 @@ _TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
 _JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
 _REGISTER = (
     "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
-    "ENGINE_UNAVAILABLE",
+    "ENGINE_UNAVAILABLE", "MOVED",
 )  # fmt: skip
 _HISTORY = ("NOT_RECORDED", "HISTORY_BUSY", "HISTORY_TOO_SLOW")
 _UPSERT = (*_REGISTER, "INSTANCE_DEREGISTERED")
@@ -71,7 +71,7 @@ _DNS_QUERY = (
 
 def _operations() -> dict[tuple[str, str], Operation]:
     heartbeat, register, window = schemas.HeartbeatBody, schemas.RegisterBody, schemas.MaintenanceBody
-    stored = ("STORAGE_UNAVAILABLE", "ENGINE_UNAVAILABLE")
+    stored = ("STORAGE_UNAVAILABLE", "ENGINE_UNAVAILABLE", "MOVED")
     gone = ("SERVICE_UNKNOWN", *stored)
     unknown = ("INSTANCE_UNKNOWN", *stored)
     table = {

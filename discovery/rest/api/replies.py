@@ -248,6 +248,7 @@ class Error(Reply):
     reason: Perhaps[str] = None
     retry_after: Perhaps[int] = Field(None, alias="retryAfter", description="seconds, as in Retry-After")
     retry_after_ms: Perhaps[int] = Field(None, alias="retryAfterMs")
+    nodes: Perhaps[list[str]] = Field(None, description="the addresses of those that take writes now")
     since: Perhaps[Time] = Field(None, description="from when on there is a history")
     ready: Perhaps[bool] = None
     not_ready: Perhaps[dict[str, str]] = Field(None, alias="notReady")

@@ -31,6 +31,8 @@ _PER_STEP = 12
 _HANDED_ON_PER_STEP = 2
 # Seconds between two wakes of those who wait for anything at all.
 EVERY = 1.0
+# Seconds that a node waits for what another one has said already: ten times what it takes to arrive.
+AHEAD_SECONDS = 1.0
 # A wait is up to so much longer than asked for: a crowd that was answered together does not come back together.
 JITTER = 1 / 16
 
@@ -84,7 +86,7 @@ class Group:
 
 
 class Polls:
-    """`clock`: the event loop's seconds."""
+    """`clock`: the event loop's seconds. `has_other_nodes`: an index above this registry's own may be one of theirs."""
 
     def __init__(
         self,
@@ -94,8 +96,11 @@ class Polls:
         watchers: Watchers,
         turns: Turns,
         clock: Callable[[], float],
+        has_other_nodes: bool = False,
     ) -> None:
         self._registry = registry
+        self._has_other_nodes = has_other_nodes
+        self._ahead: dict[Poll, None] = {}  # those that have seen more, at another node
         self._times = times
         self._random = random
         self._watchers = watchers
@@ -119,6 +124,96 @@ class Polls:
 
     def follow(self, commit: Commit) -> None:
         """As a follower of the registry."""
+        if self._waiting:
+            self._wake_those_of(commit)
+        if self._ahead:  # afterwards: they have seen this one
+            for poll in [poll for poll in self._ahead if poll.wait.seen <= commit.index]:
+                self._is_reached(poll)
+
+    def _wake_those_of(self, commit: Commit) -> None:
+        for service in services_of(commit):
+            if service in self._waiting:
+                self._wake(service)
+        if None in self._waiting:
+            self._tell_all_soon()
+
+    def begin(self, client: Client) -> None:
+        self.client = client
+        self.polls.begin(self, client)
+
+    def stop(self) -> None:
+        self.polls.answer_now(self)
+
+    def ended(self) -> None:
+        self.polls.ended(self)
+
+
+class Group:
+    """Polls that ask the same of a service (None: of all), and what makes their answer. `most`: how many one answer is for."""
+
+    __slots__ = ("asked", "make", "making", "most", "polls", "service")
+
+    def __init__(self, service: str | None, asked: Asked, make: Make | None, most: int) -> None:
+        self.service = service
+        self.asked = asked
+        self.make = make
+        self.most = most
+        self.polls: dict[Poll, None] = {}
+        self.making: asyncio.Task[None] | None = None
+
+    def some(self) -> list[Client]:
+        """As many as one answer is for. They are no longer in it, and get their answer now."""
+        clients = []
+        for poll in list(islice(self.polls, self.most)):
+            del self.polls[poll]
+            client, poll.client = poll.client, None
+            if client is not None:
+                clients.append(client)
+        return clients
+
+
+class Polls:
+    """`clock`: the event loop's seconds. `has_other_nodes`: an index above this registry's own may be one of theirs."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        times: Times,
+        random: Random,
+        watchers: Watchers,
+        turns: Turns,
+        clock: Callable[[], float],
+        has_other_nodes: bool = False,
+    ) -> None:
+        self._registry = registry
+        self._has_other_nodes = has_other_nodes
+        self._ahead: dict[Poll, None] = {}  # those that have seen more, at another node
+        self._times = times
+        self._random = random
+        self._watchers = watchers
+        self._turns = turns
+        self._clock = clock
+        self._waiting: dict[str | None, dict[Asked, Group]] = {}
+        # Of those who wait for anything: up to which index, and when, they were told last; and when they will be.
+        self._told = 0
+        self._told_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- what handlers ask (`waiting.LongPolls`)
+
+    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> Held:
+        return Poll(self, Group(fold(name), asked, make, 1 if is_drawn else _PER_STEP), wait)
+
+    def of_services(self, wait: Wait) -> Held:
+        return Poll(self, Group(None, (), None, _HANDED_ON_PER_STEP), wait)
+
+    # -- what happens
+
+    def follow(self, commit: Commit) -> None:
+        """As a follower of the registry."""
+        if self._ahead:
+            for poll in [poll for poll in self._ahead if poll.wait.seen <= commit.index]:
+                self._is_reached(poll)
         waiting = self._waiting
         if not waiting:
             return
@@ -129,18 +224,30 @@ class Polls:
             self._tell_all_soon()
 
     def begin(self, poll: Poll, client: Client) -> None:
+        if self._has_other_nodes and poll.wait.seen > self._registry.index:
+            if self._counted(poll, client):
+                self._ahead[poll] = None
+                poll.timer = asyncio.get_running_loop().call_later(AHEAD_SECONDS, self._is_reached, poll)
+        else:
+            self._begin(poll, client)
+
+    def _is_reached(self, poll: Poll) -> None:
+        """This registry has what the poll has seen, or it will not wait for it any longer."""
+        if poll in self._ahead:
+            client = poll.client
+            self._forget(poll)
+            if client is not None:
+                poll.client = client
+                self._begin(poll, client)
+
+    def _begin(self, poll: Poll, client: Client) -> None:
         group = poll.group
         if not self._has_to_wait(group.service, poll.wait.seen):
             group.polls[poll] = None
             self._turns.add(partial(self._answer, group))
             return
-        try:
-            self._watchers.come(client.prefix)
-        except DiscoveryError as error:
-            poll.client = None
-            client.refuse(error)
+        if not self._counted(poll, client):
             return
-        poll.prefix = client.prefix
         poll.group = group = self._waiting.setdefault(group.service, {}).setdefault(group.asked, group)
         group.polls[poll] = None
         seconds = poll.wait.seconds * (1 + self._random.random() * JITTER)
@@ -148,8 +255,20 @@ class Polls:
         if group.service is None and poll.wait.seen < self._registry.index:
             self._tell_all_soon()
 
+    def _counted(self, poll: Poll, client: Client) -> bool:
+        """False when there is no room, which the client is told."""
+        try:
+            self._watchers.come(client.prefix)
+        except DiscoveryError as error:
+            poll.client = None
+            client.refuse(error)
+            return False
+        poll.prefix = client.prefix
+        return True
+
     def answer_now(self, poll: Poll) -> None:
         """As things are."""
+        self._is_reached(poll)
         group = poll.group
         if poll in group.polls:
             self._take(poll, group)
@@ -159,6 +278,10 @@ class Polls:
 
     def ended(self, poll: Poll) -> None:
         self._take(poll, poll.group)
+        self._forget(poll)
+
+    def _forget(self, poll: Poll) -> None:
+        self._ahead.pop(poll, None)
         if poll.timer is not None:
             poll.timer.cancel()
         if poll.prefix is not None:

@@ -33,7 +33,7 @@ _UNREADABLE = -1
 class Watch:
     """`sees_actors(caller)`: who may know who asked for a change, and from where. `polls`: what /resolve and /services wait with.
 
-    `clock`: seconds that never go back.
+    `clock`: seconds that never go back. `has_other_nodes`: see `Polls`.
     """
 
     def __init__(
@@ -44,10 +44,11 @@ class Watch:
         watchers: Watchers,
         sees_actors: Callable[[Caller], bool],
         clock: Callable[[], float] = time.monotonic,
+        has_other_nodes: bool = False,
     ) -> None:
         turns, messages = Turns(), Messages()
         self.watchers = watchers
-        self.polls = Polls(registry, times, random, watchers, turns, clock)
+        self.polls = Polls(registry, times, random, watchers, turns, clock, has_other_nodes)
         self._streams = Streams(registry, random, watchers, turns, messages)
         self._changes = Changes(registry, times, messages)
         self._sees_actors = sees_actors

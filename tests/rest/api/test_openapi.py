@@ -26,7 +26,7 @@ from discovery.rest.api.codes import CODES, ELSEWHERE
 from discovery.rest.api.openapi_routes import OPERATIONS, codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
-from discovery.store.errors import EngineAway, NotDurable
+from discovery.store.errors import EngineAway, Moved, NotDurable
 from discovery.store.service import Entry
 from discovery.store.write import Write
 from tests.plugins.started import settings
@@ -345,6 +345,11 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "POST /register",
         "ENGINE_UNAVAILABLE",
         {"engine": lambda inner, registry: Broken(inner, EngineAway("no etcd member answers"))},
+    ),
+    (
+        "POST /register",
+        "MOVED",
+        {"engine": lambda inner, registry: Broken(inner, Moved(["http://10.0.0.1:3100"]))},
     ),
     ("POST /register", "INTERNAL", {"engine": lambda inner, registry: Broken(inner, RuntimeError("a bug"))}),
     ("POST /register", "REGISTRY_FULL", {"max_services": 1}),

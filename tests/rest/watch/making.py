@@ -29,12 +29,16 @@ from tests.store.making import START, WALL, a_registry, spec
 class Watched:
     """A registry whose index begins at 100. Time of its own stands still; `now` is what polls for anything see."""
 
-    def __init__(self, most: int = 10_000, most_of_prefix: int = 10_000, log: Log | None = None) -> None:
+    def __init__(
+        self, most: int = 10_000, most_of_prefix: int = 10_000, log: Log | None = None, has_other_nodes: bool = False
+    ) -> None:
         self.now = 1000.0
         self.registry: DrivenRegistry = a_registry(index=100, log=log or Log(), max_instances=1000)
         times = Times(lambda: START, lambda: WALL)
         self.watchers = Watchers(most, most_of_prefix)
-        self.watch = Watch(self.registry, times, Random(1), self.watchers, lambda caller: True, lambda: self.now)
+        self.watch = Watch(
+            self.registry, times, Random(1), self.watchers, lambda caller: True, lambda: self.now, has_other_nodes
+        )
         self.registry.followers.append(self.watch.follow)
         self.resolving = Resolving(self.registry, lambda: START, times, Random(1), self.watch.polls)
 

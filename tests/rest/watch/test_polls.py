@@ -325,3 +325,48 @@ async def test_a_thousand_are_woken_in_the_time_of_one_by_a_write() -> None:
     await until(lambda: all(each.is_over for each in told))
     await quiet()
     assert not it.watchers
+
+
+async def test_where_there_are_other_nodes_an_index_of_theirs_is_waited_for_first() -> None:
+    it = Watched(has_other_nodes=True)
+    index = it.register()
+    known, newer = it.resolve(f"web?index={index + 1}"), it.resolve(f"web?index={index + 2}")
+    await quiet()
+    assert not known.is_over
+    assert waiting(it) == 2
+    it.register("api")  # reached, and about another service: it waits on, as today
+    await quiet()
+    assert not known.is_over
+    assert it.register(port=81) == index + 2
+    await until(lambda: known.is_over)
+    await quiet()
+    assert not newer.is_over, "what it has seen is what there is"
+    it.register(port=82)
+    await until(lambda: newer.is_over)
+    assert newer.body["instanceCount"] == 3
+    assert waiting(it) == 0
+
+
+async def test_an_index_that_does_not_come_is_waited_for_no_longer_than_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polls, "AHEAD_SECONDS", 0.05)
+    it = Watched(has_other_nodes=True)
+    index = it.register()
+    started = time.monotonic()
+    one, all = it.resolve(f"web?index={index + 9}"), it.services(index + 9)
+    await until(lambda: one.is_over and all.handed_on)
+    assert time.monotonic() - started >= 0.05
+    assert waiting(it) == 0
+    gone = it.resolve(f"web?index={index + 9}")
+    gone.held.ended()
+    assert (waiting(it), it.watch.polls._ahead) == (0, {})
+    stopped = it.resolve(f"web?index={index + 9}")
+    stopped.held.stop()
+    await until(lambda: stopped.is_over)
+
+
+async def test_a_single_node_answers_an_index_that_it_cannot_have_said_at_once() -> None:
+    it = Watched()
+    told = it.resolve(f"web?index={it.register() + 1}")
+    await until(lambda: told.is_over)

@@ -1,0 +1,53 @@
+"""The mark in a data directory whose registry has moved to other nodes (`discovery migrate`): who has it takes no writes any more, lets the
+folder go and names them, whether it runs at that moment or is started later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from discovery.plugins.journal.database import put_in_place
+from discovery.plugins.journal.errors import CannotWrite
+
+FILE = "moved.json"
+
+
+class Mark(NamedTuple):
+    """`nodes`: the addresses of those that take the writes. `at`: epoch seconds. `cluster`: theirs, once all is copied; empty: not yet."""
+
+    nodes: tuple[str, ...] = ()
+    at: float = 0.0
+    cluster: str = ""
+
+
+def read(folder: Path) -> Mark | None:
+    """None where there is none. One that cannot be read is a mark all the same: two registries that both take writes would be worse."""
+    try:
+        text = (folder / FILE).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        return Mark()
+    try:
+        found = json.loads(text)
+        return Mark(tuple(map(str, found["nodes"])), float(found["at"]), str(found["cluster"]))
+    except (ValueError, KeyError, TypeError):
+        return Mark()
+
+
+def write(folder: Path, mark: Mark) -> None:
+    """CannotWrite."""
+    new = folder / f"{FILE}.new"
+    try:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+            file.write(json.dumps(mark._asdict()) + "\n")
+        put_in_place(new, folder / FILE)
+    except OSError as error:
+        raise CannotWrite(folder / FILE, error.strerror or str(error)) from None
+
+
+def remove(folder: Path) -> None:
+    (folder / FILE).unlink(missing_ok=True)
