@@ -88,7 +88,8 @@ class Migration:
         wanted = Found()
         wanted.instances = {entry.instance.id: (n, entry.instance) for n, entry in enumerate(target)}
         wanted.windows, wanted.drains = dict(target.windows), dict(target.drains)
-        events = list(map(_renewing, difference(there.registry, wanted, _REASON, gone)))
+        differing = difference(there.registry, wanted, _REASON, gone)
+        events = [_renewing(event) for event in differing if event is not None]
         put_there = {event.instance.id for event in events if isinstance(event, InstanceEvent)}
         passed_over = [id for id in wanted.instances if id not in put_there and there.registry.find(id) is None]
         return Plan(there, sorted(events, key=_service), passed_over)
