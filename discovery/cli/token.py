@@ -12,9 +12,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from discovery.cli.errors import WrongArguments
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_rows
-from discovery.core.errors import DiscoveryError
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import Token, block, digest, read
 from discovery.plugins.auth.tokens_file import add, remove
@@ -104,4 +104,4 @@ def _time(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise DiscoveryError(f"--expires: {text!r} is no time; write it as 2027-01-31T00:00:00Z") from None
+        raise WrongArguments(f"--expires: {text!r} is no time; write it as 2027-01-31T00:00:00Z") from None
