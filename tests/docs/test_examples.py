@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import discovery
 from tests.docs.console import Bash, check
 from tests.programs import program
+from tests.stories.judges.daemon import answers_tcp, daemon, free_port
 from tests.stories.process import LIMIT, ROOT, running, until
 
 DOCS = Path(discovery.__file__).parent / "docs"
@@ -56,15 +59,26 @@ def test_a_certificate_for_a_try_is_one_that_curl_takes(tmp_path: Path) -> None:
     assert '"status":"healthy"' in done.stdout, done
 
 
-def test_haproxy_takes_the_configuration(tmp_path: Path) -> None:
+def test_haproxy_follows_a_service_that_is_too_large_for_udp(tmp_path: Path) -> None:
     [config] = re.findall(r"```haproxy\n(.*?)```", (DOCS / "proxies.md").read_text(), re.S)
-    (tmp_path / "haproxy.cfg").write_text(config)
-    tcp = config.replace("registry 127", "registry tcp@127")
-    assert tcp != config
-    (tmp_path / "tcp.cfg").write_text(tcp)
-    for name in ("haproxy.cfg", "tcp.cfg"):
-        done = subprocess.run([program("haproxy"), "-c", "-f", name], cwd=tmp_path, capture_output=True, timeout=LIMIT)
-        assert done.returncode == 0, done
+    front = free_port()
+    with running(MAX_INSTANCES_PER_SERVICE=30) as server:
+        for port in range(3001, 3026):
+            server.register("user-service", "127.0.0.1", port, ttl=600)
+        config = config.replace(":8600", f":{server.dns_port}").replace(":8080", f":{front}")
+        (tmp_path / "haproxy.cfg").write_text(
+            config.replace("frontend in\n", "frontend in\n  stats uri /stats\n  stats show-legends\n")
+        )
+
+        def up() -> set[str]:
+            with urllib.request.urlopen(f"http://127.0.0.1:{front}/stats;csv", timeout=LIMIT) as reply:
+                rows = csv.DictReader(reply.read().decode().removeprefix("# ").splitlines())
+                servers = [row for row in rows if row["pxname"] == "users" and row["svname"].startswith("user")]
+            return {row["addr"] for row in servers if not row["status"].startswith("MAINT")}
+
+        with daemon("haproxy", "-db", "-f", "haproxy.cfg", folder=tmp_path) as proxy:
+            proxy.until(lambda: answers_tcp(front))
+            proxy.until(lambda: up() == {f"127.0.0.1:{port}" for port in range(3001, 3026)})
 
 
 def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
