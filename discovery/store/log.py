@@ -61,6 +61,11 @@ class Log:
         """The oldest that is here."""
         return self._commits[0][0] if self._commits else None
 
+    @property
+    def begins(self) -> int:
+        """The position of the oldest that is here."""
+        return self._begins
+
     def append(self, commit: Commit) -> None:
         octets = sum(map(octets_of, commit.events))
         self._commits.append((commit, octets))

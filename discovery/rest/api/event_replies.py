@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from discovery.rest.api.event_view import KINDS
-from discovery.rest.api.replies import Ip, Perhaps, Port, Registered, Reply, Time, Window
+from discovery.rest.api.replies import Actor, Ip, Perhaps, Port, Registered, Reply, Time, Window
 from discovery.rest.api.schemas import Check
 
 
@@ -26,13 +26,6 @@ class Instance(Registered):
     ports: Perhaps[dict[str, int]] = None
     draining: Perhaps[bool] = None
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
-
-
-class Actor(BaseModel):
-    """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
-
-    name: str
-    address: str
 
 
 class EventWindow(Window):

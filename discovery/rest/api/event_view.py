@@ -47,7 +47,7 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
         "instance": None,
         "before": None,
         "reason": event.reason if with_actor else anonymous(event.reason),
-        "actor": _actor(commit.by) if with_actor else None,
+        "actor": actor(commit.by) if with_actor else None,
         "timestamp": iso(instant_of(event, commit.wall)),
     }
     if isinstance(event, InstanceEvent):
@@ -92,7 +92,7 @@ def anonymous(reason: str) -> str:
     return f"{before}asked for" if found else reason
 
 
-def _actor(by: Caller) -> Json | None:
+def actor(by: Caller) -> Json | None:
     """Null for what nobody asked for: the caller of a start has no name and no address."""
     return {"name": by.name, "address": by.address} if by.name or by.address else None
 

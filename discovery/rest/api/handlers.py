@@ -67,7 +67,7 @@ class Handlers:
         self._started_at = clock()
         self._registering = Registering(registry, engine, clock, times, random, count_registration, note_refused)
         self._removing = Removing(registry, engine, times, may_clear)
-        self._listing = Listing(registry, clock, times, polls)
+        self._listing = Listing(registry, clock, times, polls, sees_actors)
         self.services_held = self._listing.held
         self.resolve = Resolving(registry, clock, times, random, polls, sees_actors).resolve
 

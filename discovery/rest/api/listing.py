@@ -9,12 +9,14 @@ from typing import NamedTuple
 import orjson
 from aiohttp import hdrs, web
 
+from discovery.core.caller import Caller
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.filters import FILTERS, Filter
+from discovery.rest.api.gone import Gone
 from discovery.rest.api.held import ForConnection, Held
 from discovery.rest.api.query import Table, Values, parse
 from discovery.rest.api.requests import Request, sent
@@ -31,12 +33,15 @@ _AT_ONCE = 8
 _PIECE = 16 * 1024
 # Services in a page: the default, and the most.
 _PAGE = 100
+# Of the values that were asked for: whether the reader may know who did what.
+_ACTORS = "actors"
 
 PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(Status, "the instances of these statuses"),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,
+    "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
 
@@ -54,13 +59,21 @@ class Wanted(NamedTuple):
 
 
 class Listing:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who took an instance out."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], times: Times, polls: LongPolls) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float],
+        times: Times,
+        polls: LongPolls,
+        sees_actors: Callable[[Caller], bool] = lambda caller: False,
+    ) -> None:
         self._registry = registry
         self._polls = polls
         self._clock = clock
         self._times = times
+        self._sees_actors = sees_actors
         self._turn = asyncio.Lock()
 
     async def services(self, request: web.Request) -> web.StreamResponse:
@@ -70,10 +83,13 @@ class Listing:
         held = self._held(ours, asked)
         if held is not None:
             return ForConnection(held)
+        if asked.get("gone"):  # among the values, so that each kind of reader has an entity tag of its own
+            asked[_ACTORS] = self._sees_actors(ours.caller)
         tag = self._tag(asked)
         if tag is not None and is_known(ours, tag):
             return web.Response(status=304, headers=headers(tag))
         wanted = Wanted(Filter.of(asked), asked.get("status"))
+        gone = Gone(self._registry, wanted.filter, asked[_ACTORS]) if asked.get("gone") else None
         response = web.StreamResponse(headers=None if tag is None else headers(tag))
         response.content_type = _JSON
         await response.prepare(request)
@@ -81,9 +97,9 @@ class Listing:
             return response
         if "limit" in asked or "after" in asked:
             healthy = (await count_by_status(self._registry, self._clock))[Status.HEALTHY]
-            pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy)
+            pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy, gone)
         else:
-            pieces = self._all(wanted)
+            pieces = self._all(wanted, gone)
         more = True
         while more:
             octets, more = await self._next(pieces)
@@ -118,7 +134,7 @@ class Listing:
             await asyncio.sleep(0)
             return bytes(gathered), more
 
-    def _all(self, wanted: Wanted) -> Pieces:
+    def _all(self, wanted: Wanted, gone: Gone | None) -> Pieces:
         """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
         text = Text()
         yield from self._services(list(self._registry.services), wanted, None, text)
@@ -127,9 +143,9 @@ class Listing:
             "totalInstances": text.instances,
             "totalHealthyInstances": text.healthy,
         }
-        yield self._end(totals), 0
+        yield from self._end(totals, gone)
 
-    def _page(self, after: str, size: int, wanted: Wanted, healthy: int) -> Pieces:
+    def _page(self, after: str, size: int, wanted: Wanted, healthy: int, gone: Gone | None) -> Pieces:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
         text = Text()
         yield from self._services(self._behind(after), wanted, size, text)
@@ -139,7 +155,7 @@ class Listing:
             "totalHealthyInstances": healthy,
             "next": text.last if text.is_cut else None,
         }
-        yield self._end(totals), 0
+        yield from self._end(totals, gone)
 
     def _behind(self, after: str) -> Iterator[str]:
         """Folded names in their order, whatever comes or goes meanwhile."""
@@ -147,8 +163,12 @@ class Listing:
             for service in services:
                 yield (after := fold(service.name))
 
-    def _end(self, totals: views.Json) -> bytes:
-        return b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:]
+    def _end(self, totals: views.Json, gone: Gone | None) -> Pieces:
+        if gone is not None:
+            for work in gone.read():
+                yield b"", work
+            totals["gone"] = gone.shown
+        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:], 0
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""

@@ -4,7 +4,7 @@ says of itself in `server_replies`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -168,14 +168,34 @@ class ServiceView(BaseModel):
     instances: list[Listed]
 
 
+class Actor(BaseModel):
+    """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
+
+    name: str
+    address: str
+
+
+class GoneInstance(Identity):
+    """`reason` and `actor`: why it went, and by whom; `timestamp`: when. `actor` null: who asks may not know."""
+
+    kind: Literal["deregistered", "expired"]
+    reason: str
+    actor: Actor | None
+    index: int
+    timestamp: Time
+
+
 class ServicesReply(Reply):
-    """`next`: of a page; null at the end."""
+    """`next`: of a page; null at the end. `gone`: the newest first."""
 
     total_services: int = Field(alias="totalServices")
     total_instances: int = Field(alias="totalInstances")
     total_healthy_instances: int = Field(alias="totalHealthyInstances")
     services: dict[str, ServiceView]
     next: str | None = None
+    gone: Perhaps[list[GoneInstance]] = Field(
+        None, description="with gone=1: those that have gone lately and not come back"
+    )
 
 
 class DeregisterReply(Reply):
