@@ -9,13 +9,18 @@ import urllib.request
 from pathlib import Path
 
 import discovery
-from tests.docs.console import Bash, check
+from tests.docs.console import BLOCK, Bash, check
 from tests.programs import program
 from tests.stories.judges.daemon import answers_tcp, daemon, free_port
 from tests.stories.process import LIMIT, ROOT, running, until
 
 DOCS = Path(discovery.__file__).parent / "docs"
 README = DOCS.parents[1] / "README.md"
+
+
+def test_http(tmp_path: Path) -> None:
+    with running() as server:
+        check(DOCS / "http.md", Bash(server, tmp_path))
 
 
 def test_quickstart(tmp_path: Path) -> None:
@@ -89,6 +94,12 @@ def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
     command = [program("nginx"), "-t", "-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
     done = subprocess.run(command, capture_output=True, timeout=LIMIT)
     assert done.returncode == 0, done
+
+
+def test_no_page_has_examples_that_nobody_runs() -> None:
+    elsewhere = {"cli.md", "prometheus.md"}
+    here = set(re.findall(r'check\(DOCS / "([a-z-]+\.md)"', Path(__file__).read_text()))
+    assert {page.name for page in DOCS.glob("*.md") if BLOCK.search(page.read_text())} == here | elsewhere
 
 
 def test_the_changelog_opens_with_this_version() -> None:
