@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from discovery.core.caller import SERVER
+from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
@@ -85,6 +86,9 @@ class Server:
         made = [instead.get(factory, factory)(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
         self._seams = Seams(followers=self._registry.followers)
+        self.failure: DiscoveryError | None = None  # why it has to end, though nobody asked for it
+        self.on_failure: Callable[[], None] = lambda: None
+        self._seams.fails.append(self._fail)
         for plugin in self._plugins:
             plugin.install(self._seams)
         self._check_exposure(settings)
@@ -168,6 +172,11 @@ class Server:
                     reload.__qualname__,
                     extra=fields("reload.failed", part=reload.__qualname__),
                 )
+
+    def _fail(self, error: DiscoveryError) -> None:
+        _log.critical("%s", error, extra=fields("server.failed", reason=str(error)))
+        self.failure = error
+        self.on_failure()
 
     def _check_exposure(self, settings: Settings) -> None:
         if (

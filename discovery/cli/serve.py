@@ -37,6 +37,7 @@ async def _serve(settings: Settings) -> None:
     )
     server = Server(settings)
     stop = asyncio.Event()
+    server.on_failure = stop.set
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -53,6 +54,8 @@ async def _serve(settings: Settings) -> None:
         notify("STOPPING=1")
     finally:
         await server.stop()
+    if server.failure is not None:
+        raise server.failure
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

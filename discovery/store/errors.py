@@ -103,6 +103,16 @@ class EngineAway(DiscoveryError):
         self.reason = reason
 
 
+class NewerVersion(DiscoveryError):
+    """What the nodes share has something in it that this version cannot understand. It must not go on: it would guess."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"A newer version of this program writes to the registry that this node shares, and it would have to guess: {what}; run that "
+            "version here too"
+        )
+
+
 class NotDurable(DiscoveryError):
     """A write that cannot be made safe now. Heartbeats and reads go on."""
 

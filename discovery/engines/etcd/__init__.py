@@ -25,6 +25,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.for_ever import for_ever
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
@@ -125,7 +126,7 @@ class EtcdEngine:
         works = (
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
         )  # fmt: skip
-        self._tasks = [asyncio.create_task(_for_ever(work)) for work in works]
+        self._tasks = [asyncio.create_task(for_ever(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
@@ -282,21 +283,6 @@ class EtcdEngine:
             ):
                 return IdTaken(event.instance.id)
         return None
-
-
-async def _for_ever(work: Callable[[], Any]) -> None:
-    while True:
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            _log.exception(
-                "%s failed; it begins again in a second",
-                work.__qualname__,
-                extra=fields("engine.failed", part=work.__qualname__),
-            )
-            await asyncio.sleep(1)
 
 
 def node_id(name: str) -> str:

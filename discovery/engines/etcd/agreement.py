@@ -15,6 +15,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change, EtcdError, created_at, put
 from discovery.engines.etcd.shared_conf import Shared
+from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.etcd")
@@ -88,6 +89,8 @@ class Agreement:
 
     def _take(self, found: Shared) -> None:
         conf, self.version = found.conf, found.version
+        if conf.format > configuration.FORMAT:
+            raise NewerVersion(f"its format is {conf.format}, this version knows {configuration.FORMAT}")
         for name, (mine, theirs) in self.conf.differing(conf).items():
             variable = configuration.SETTINGS[name]
             _log.warning(

@@ -11,6 +11,7 @@ from discovery.engines.etcd.difference import Found
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change, KeyValue, end_of
+from discovery.engines.etcd.unknown_fields import UnknownFields
 
 # Keys of one page of a range read: 1 ms for etcd; and of one turn of the event loop here, 28 µs each.
 _PAGE = 250
@@ -29,10 +30,12 @@ class Reader:
         timed: Callable[[Instance], Instance],
         on_key: OnKey,
         skip: Callable[[bytes, Exception], None],
+        unknown: UnknownFields,
     ) -> None:
         self._timed = timed
         self._on_key = on_key
         self._skip = skip
+        self._unknown = unknown
 
     async def read_all(self, etcd: Etcd, layout: Layout) -> Found:
         """EtcdAway, EtcdError."""
@@ -57,7 +60,9 @@ class Reader:
         try:
             match parts:
                 case ["i", service, id]:
-                    instance = self._timed(codec.instance(exact_json.loads(each.value)))
+                    shown = exact_json.loads(each.value)
+                    instance = self._timed(codec.instance(shown))
+                    self._unknown.note(shown)
                     found.add(instance, service, id, each.create_revision)
                 case ["w", *scope] if scope:
                     window = codec.window(exact_json.loads(each.value))

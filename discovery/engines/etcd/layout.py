@@ -23,6 +23,7 @@ from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Windo
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
+from discovery.engines.etcd.unknown_fields import UnknownFields
 
 # What decisions about no service compare: other zone files, for instance. No label begins so.
 NO_SERVICE = "-"
@@ -49,6 +50,7 @@ class Layout:
         self.commit = self.prefix + b"commit"
         self.leader = self.prefix + b"leader"
         self.conf = self.prefix + b"conf"
+        self.unknown = UnknownFields()
 
     def key(self, kind: str, *parts: str) -> bytes:
         return self.prefix + "/".join((kind, *parts)).encode()
@@ -70,7 +72,7 @@ class Layout:
         for event in decision.commit.events:
             if isinstance(event, InstanceEvent):
                 key = self.instance(event.service, event.instance.id)
-                puts[key] = None if event.after is None else _octets(codec.of_instance(event.after))
+                puts[key] = None if event.after is None else _octets(self.unknown.added(codec.of_instance(event.after)))
                 if event.buried_until is not None:
                     tombstones.append([*event.instance.spec.key, event.buried_until])
             elif isinstance(event, WindowEvent):
@@ -102,16 +104,17 @@ def scope_of(parts: Sequence[str]) -> Scope:
     return Scope(service, ip, int(port))
 
 
-def dumps(decisions: Iterable[Decision]) -> bytes:
+def dumps(decisions: Iterable[Decision], unknown: UnknownFields) -> bytes:
     """For the key `commit`. What an event was before is not written: every node has it, from the commits before."""
-    return exact_json.dumps([_written(decision) for decision in decisions])
+    return exact_json.dumps([_written(decision, unknown) for decision in decisions])
 
 
-def _written(decision: Decision) -> Json:
+def _written(decision: Decision, unknown: UnknownFields) -> Json:
     found = codec.of_commit(decision.commit)
     for event, shown in zip(decision.commit.events, found["events"], strict=True):
         if isinstance(event, InstanceEvent):
             shown["before"] = None
+            shown["after"] = shown["after"] and unknown.added(shown["after"])
             shown["id"] = event.instance.id
     settled = [[*scope] for scope in decision.settled]  # orjson takes no NamedTuple
     more = {
@@ -125,7 +128,10 @@ def _written(decision: Decision) -> Json:
 
 
 def loads(
-    octets: bytes, known: Callable[[str], Instance | None], timed: Callable[[Instance], Instance]
+    octets: bytes,
+    known: Callable[[str], Instance | None],
+    timed: Callable[[Instance], Instance],
+    unknown: UnknownFields,
 ) -> list[Decision]:
     """The decisions, with what `known` has of each id before them, and `timed` by today's configuration. ValueError; codec.UnknownEvent.
     Their index is still to be set.
@@ -134,7 +140,7 @@ def loads(
     found = exact_json.loads(octets)
     if not isinstance(found, list):
         raise ValueError("it is no list of decisions")
-    return [_read(each, before) for each in found]
+    return [_read(each, before, unknown) for each in found]
 
 
 class _Before:
@@ -157,8 +163,13 @@ class _Before:
         return event._replace(before=before, after=after)
 
 
-def _read(found: Any, before: _Before) -> Decision:
+def _read(found: Any, before: _Before, unknown: UnknownFields) -> Decision:
     commit = codec.commit_of(found)
+    for shown in found["events"]:
+        if shown.get("after") and "options" in shown["after"]:
+            unknown.note(shown["after"])
+        elif "id" in shown:
+            unknown.forget(shown["id"])
     read = (before.of(event, shown.get("id")) for event, shown in zip(commit.events, found["events"], strict=True))
     events = tuple(event for event in read if event is not None)
     settled = tuple(Scope(*scope) for scope in found.get("settled", ()))

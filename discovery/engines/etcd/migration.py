@@ -147,7 +147,10 @@ class Migration:
             commit = Commit(0, time.time(), _BY, "migrate", events)
             decision = Decision(commit, services)
             compare = [unchanged_since(self._layout.version(service), versions.get(service, 0)) for service in services]
-            success = [*self._layout.operations(decision, 0), put(self._layout.commit, keys.dumps([decision]))]
+            success = [
+                *self._layout.operations(decision, 0),
+                put(self._layout.commit, keys.dumps([decision], self._layout.unknown)),
+            ]
             outcome = await self._etcd.txn(compare, success)
             if not outcome.succeeded:
                 return False
@@ -176,6 +179,7 @@ class Migration:
             lambda instance: instance._replace(ttl=timed.ttl_of(instance.spec)),
             lambda parts, change: None,
             lambda key, error: unreadable.append(f"{key.decode('utf-8', 'replace')} ({error})"),
+            self._layout.unknown,
         )
         found = await reader.read_all(self._etcd, self._layout)
         if unreadable:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import aclosing
 from itertools import groupby
 
+from discovery.core import codec
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
@@ -24,6 +25,7 @@ from discovery.engines.etcd.everything import OnKey, Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
+from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
 
@@ -58,7 +60,7 @@ class Mirror:
         self._clock = clock
         self._wall = wall
         self._on_key = on_key
-        self._reader = Reader(self._timed, on_key, self._skip)
+        self._reader = Reader(self._timed, on_key, self._skip, layout.unknown)
         self._silence = silence
         self._went_back = went_back
         self._on_decision = on_decision
@@ -174,7 +176,9 @@ class Mirror:
         if change.value is None:
             return []
         try:
-            return keys.loads(change.value, self._known, self._timed)
+            return keys.loads(change.value, self._known, self._timed, self._layout.unknown)
+        except codec.UnknownEvent as error:
+            raise NewerVersion(str(error)) from None
         except ValueError as error:
             self._skip(change.key, error)
             return []

@@ -215,7 +215,10 @@ class Writes:
 
     async def _commit(self, decided: list[Decided]) -> None:
         parts = [self._nested(each) for each in decided]
-        success = [*parts, put(self._layout.commit, keys.dumps(each.decision for each in decided))]
+        success = [
+            *parts,
+            put(self._layout.commit, keys.dumps((each.decision for each in decided), self._layout.unknown)),
+        ]
         self._taken.clear()
         outcome = await self._etcd.txn([], success)
         await self._echo(outcome.revision)

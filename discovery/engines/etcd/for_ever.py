@@ -1,0 +1,33 @@
+"""A part of the engine that runs as long as the process: what fails begins again, what cannot be understood ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from discovery.core.errors import DiscoveryError
+from discovery.core.log_fields import fields
+from discovery.store.errors import NewerVersion
+
+_log = logging.getLogger("discovery.etcd")
+
+
+async def for_ever(work: Callable[[], Any], fails: Iterable[Callable[[DiscoveryError], None]]) -> None:
+    while True:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except NewerVersion as error:
+            for fail in fails:
+                fail(error)
+            return
+        except Exception:
+            _log.exception(
+                "%s failed; it begins again in a second",
+                work.__qualname__,
+                extra=fields("engine.failed", part=work.__qualname__),
+            )
+            await asyncio.sleep(1)
