@@ -36,10 +36,11 @@ def register(
     weight: Weight = None,
     priority: Priority = None,
     id: Annotated[str | None, Parameter(help="its own id")] = None,
+    replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False,
     output: Format = "table",
 ) -> None:
     optional = {"ttl": ttl, "tags": list(tag), "metadata": dict(key_values(meta, "--meta")), "zone": zone}
-    optional |= {"weight": weight, "priority": priority, "id": id}
+    optional |= {"weight": weight, "priority": priority, "id": id, "replace": replace or None}
     body: Json = {"name": name, "ip": ip, "port": port} | {
         key: value for key, value in optional.items() if value not in (None, [], {})
     }

@@ -27,9 +27,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
 
 @pytest.fixture
 def at(server: Discovery) -> Iterator[At]:
-    """An empty registry."""
+    """An empty registry, without maintenance windows, which survive what clears it."""
     yield At(server.http)
     server.request("POST", "/admin/clear")
+    for window in server.request("GET", "/maintenance").body["windows"]:
+        of = f"/services/{window['serviceName']}" + (
+            f"/instances/maintenance?ip={window['ip']}&port={window['port']}" if "ip" in window else "/maintenance"
+        )
+        assert server.request("DELETE", of).status == 200
 
 
 def test_everything_that_can_be_registered(at: At, server: Discovery) -> None:
@@ -65,6 +70,13 @@ def test_a_weight_or_priority_of_0_is_not_left_out(at: At, server: Discovery) ->
     assert (found["weight"], found["priority"]) == (0, 0)
 
 
+def test_one_at_another_port_takes_its_own_id_when_told_to(at: At) -> None:
+    for port, more, status in (("80", (), 0), ("81", (), 1), ("81", ("--replace",), 0)):
+        done = at("register", "web", "--ip", "10.0.0.1", "--port", port, "--id", "mine", *more)
+        assert (done.status, '"replace": true' in done.err) == (status, bool(status))
+    assert [each["port"] for each in at("get", "instances", "-o", "json").content] == [81]
+
+
 @pytest.mark.parametrize(
     "command", ["get service", "get instance", "resolve", "explain", "wait", "watch", "drain", "undrain", "deregister"]
 )
@@ -79,7 +91,7 @@ def test_the_history_of_an_empty_name_is_not_that_of_all(at: At) -> None:
 
 
 def test_the_end_of_a_maintenance_may_be_a_time_of_day(at: At, server: Discovery) -> None:
-    server.register("clock")  # of its own: windows survive what clears the registry between two tests
+    server.register("clock")
     for clock in ("00:00", "12:00", "23:59"):
         assert at("maintenance", "begin", "clock", "--reason", "x", "--until", clock).status == 0, clock
 

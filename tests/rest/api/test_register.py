@@ -147,7 +147,7 @@ async def test_a_full_service_is_a_409_and_nothing_changes() -> None:
         await api.register(port=2)
         before = api.state()
         reply = await api.post("/register", USER | {"name": "USER-service", "port": 3})
-        assert_error(reply, 409, "user-service", "2")
+        assert_error(reply, 409, "user-service", "2", "the most that MAX_INSTANCES_PER_SERVICE allows")
         assert api.state() == before
         assert (await api.post("/register", USER | {"port": 2})).status == 201, "one that is there may register again"
         assert (await api.post("/register", USER | {"name": "other"})).status == 201
