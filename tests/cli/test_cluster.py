@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,15 @@ def test_get_nodes_shows_all_and_who_leads(at: At) -> None:
 def test_get_nodes_of_a_single_one(tmp_path: Path) -> None:
     with running(tmp_path) as alone:
         assert "this one alone" in At(alone.http)("get", "nodes").out
+
+
+def test_a_node_that_is_asked_with_the_index_of_another_waits_until_it_has_it(two: list[Discovery]) -> None:
+    near, far = two
+    for number in range(20):
+        index = near.register("asked", f"10.3.0.{number + 1}", 80, ttl=100)["index"]
+        reply = far.request("GET", f"/resolve/asked?index={index}&wait=100ms")
+        assert len(reply.body.get("instances", ())) == number + 1, reply
+        assert int(reply.headers["X-Registry-Index"]) == index
+    started = time.monotonic()
+    assert far.request("GET", f"/resolve/asked?index={index + 10_000}&wait=60s").status == 200
+    assert 1 <= time.monotonic() - started < 10, "an index that nobody has given is waited for no longer than a second"
