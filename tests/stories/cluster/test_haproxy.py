@@ -69,7 +69,7 @@ def haproxy(servers: Sequence[Discovery], folder: Path) -> Iterator[Front]:
     for number, server in enumerate(servers, 1):
         text = text.replace(f"10.0.0.{number}:3100", f"127.0.0.1:{server.port}")
         text = re.sub(rf"10\.0\.0\.{number}:8600 port 3100", f"127.0.0.1:{server.dns_port} port {server.port}", text)
-    assert "10.0.0." not in text
+    text = re.sub(r"10\.0\.0\.\d:\d+", f"127.0.0.1:{free_port()}", text)
     config = folder / "haproxy.cfg"
     config.write_text(text.replace("inter 1s", "inter 100ms"))
     with daemon("haproxy", "-db", "-f", str(config), folder=folder) as running:
@@ -139,3 +139,12 @@ def test_etcd_is_killed_behind_it_reads_go_on_and_writes_are_told_when_to_come_a
             three[0].stop(signal.SIGKILL)
             for number in range(3, 9):
                 assert front.register(f"10.0.0.{number}")[0] == 201
+
+
+def test_its_own_503_says_when_to_come_again_as_a_nodes_does(tmp_path: Path) -> None:
+    """A write that meets the moment in which the last node is found not to be ready."""
+    with haproxy((), tmp_path) as front:  # nobody is at the recipe's addresses
+        status, headers, body = front.register("10.0.0.1")
+    assert status == 503
+    assert headers["Retry-After"] == "1"
+    assert json.loads(body)["code"] == "ENGINE_UNAVAILABLE"
