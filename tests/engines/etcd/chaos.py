@@ -59,7 +59,11 @@ class Chaos:
         node = Node(f"n{self._ended + len(self._nodes)}", [proxy.url], limit=100, hold=20.0)
         node.registry.followers.append(self._follow)
         node.on_refused = lambda key, node=node: self._refused(key, node)  # type: ignore[misc]
-        await node.start()
+        try:
+            await node.start()
+        except DiscoveryError:
+            await proxy.close()
+            raise
         self._nodes.append(node)
         self._proxies.append(proxy)
 
@@ -200,8 +204,14 @@ class Chaos:
             if not member.runs:
                 member.start(self.etcd.members)
         self._member_down = None
-        await self.etcd.ready()
-        await self._add_node()
+        await until(self._add_node_if_it_answers)
+
+    async def _add_node_if_it_answers(self) -> bool:
+        try:
+            await self._add_node()
+        except DiscoveryError:
+            return False  # the member that was drawn is still starting
+        return True
 
     def _kill_member(self) -> None:
         if self._member_down is None:
