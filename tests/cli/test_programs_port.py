@@ -1,3 +1,5 @@
+"""How `discovery run` finds out that its program's port is open, and whose it is."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Which URLs, token and authority a client uses: arguments, then the environment."""
+
 from __future__ import annotations
 
 import os

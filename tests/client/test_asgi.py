@@ -1,3 +1,5 @@
+"""The ASGI wrapper registers at the application's start and deregisters at its end."""
+
 from __future__ import annotations
 
 import asyncio

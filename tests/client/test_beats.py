@@ -1,3 +1,5 @@
+"""When the next heartbeat is due, and what follows from an answer. Time is a parameter."""
+
 from __future__ import annotations
 
 from hypothesis import given

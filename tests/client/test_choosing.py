@@ -1,3 +1,5 @@
+"""Strategies, and the rest of an instance that failed."""
+
 from __future__ import annotations
 
 from collections import Counter

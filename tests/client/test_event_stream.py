@@ -1,3 +1,5 @@
+"""The client's reading of server-sent events: from octets, and over a connection that breaks."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The lists that a Resolver keeps, and what events and silence make of them."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Server-sent events as octets, cut anywhere."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""One client of several URLs: failover, tokens, and errors that say what was tried."""
+
 from __future__ import annotations
 
 import asyncio

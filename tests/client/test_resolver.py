@@ -1,3 +1,5 @@
+"""The Resolver: fresh by events, and still answering while the server is away."""
+
 from __future__ import annotations
 
 import asyncio

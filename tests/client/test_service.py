@@ -1,3 +1,5 @@
+"""A Service registers, beats, comes back when it is forgotten, and goes."""
+
 from __future__ import annotations
 
 import asyncio

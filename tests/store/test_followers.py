@@ -1,3 +1,5 @@
+"""Everybody who follows hears every commit, in order, whatever another does."""
+
 from __future__ import annotations
 
 import pytest

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -285,11 +282,6 @@ class EtcdEngine:
         return None
 
 
-def node_id(name: str) -> str:
-    """Unique among the living, whatever the names."""
-    return f"{name}-{os.urandom(3).hex()}"
-
-
 def make(
     url: str, registry: Registry, clock: Callable[[], float], wall: Callable[[], float], seams: WriteSeams
 ) -> EtcdEngine:
@@ -301,5 +293,6 @@ def make(
         max_services=registry.max_services,
         max_instances=registry.max_in_all,
     )
-    node = node_id(settings.node_name or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()))
-    return EtcdEngine(registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, node, mine)
+    return EtcdEngine(
+        registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(), mine
+    )

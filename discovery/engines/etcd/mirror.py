@@ -70,7 +70,6 @@ class Mirror:
         self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
-        self.attached = False  # the watch is running
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def reached(self, revision: int) -> None:
@@ -89,7 +88,6 @@ class Mirror:
             try:
                 if failed:
                     await self._catch_up()
-                self.attached = True
                 async with aclosing(self._watched()) as watched:
                     async for changes in watched:
                         failed = 0
@@ -102,7 +100,6 @@ class Mirror:
             except EtcdAway as error:
                 failed += 1
                 self._complain(error, failed)
-            self.attached = False
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
 
     def _watched(self) -> AsyncGenerator[Changes, None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import ssl
 from pathlib import Path
 from typing import Annotated
@@ -75,6 +77,11 @@ class EtcdSettings(EnvSettings):
             max_instances=max_instances,
             offset=0,
         )
+
+    def node_id(self) -> str:
+        """The name with a random part: unique among the living."""
+        name = self.node_name or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+        return f"{name}-{os.urandom(3).hex()}"
 
     def credentials(self) -> Credentials | None:
         """SettingsError when the password's file cannot be read."""

@@ -7,23 +7,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from discovery.rest.api.event_view import KINDS
-from discovery.rest.api.replies import Actor, Ip, Perhaps, Port, Registered, Reply, Time, Window
-from discovery.rest.api.schemas import Check
+from discovery.rest.api.replies import Actor, Ip, Options, Perhaps, Port, Registered, Reply, Time, Window
 
 
-class Instance(Registered):
-    """As it was registered, with what was decided about it. From `protocol` on: where they are not the default."""
+class Instance(Registered, Options):
+    """As it was registered, with what was decided about it."""
 
     metadata: dict[str, Any]
-    protocol: Perhaps[str] = None
-    weight: Perhaps[int] = None
-    priority: Perhaps[int] = None
-    zone: Perhaps[str] = None
-    ttl: Perhaps[float] = None
-    check: Perhaps[Check] = None
-    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
-    tags: Perhaps[list[str]] = None
-    ports: Perhaps[dict[str, int]] = None
     draining: Perhaps[bool] = None
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
 

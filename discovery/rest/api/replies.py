@@ -55,16 +55,9 @@ class Window(BaseModel):
     until: Time
 
 
-class Resolved(BaseModel):
-    """From `protocol` on: where the registration has them, and they are not the default."""
+class Options(BaseModel):
+    """Where the registration has them, and they are not the default."""
 
-    id: str
-    ip: Ip
-    port: Port
-    status: Status
-    last_heartbeat: Time = Field(alias="lastHeartbeat")
-    registered_at: Time = Field(alias="registeredAt")
-    metadata: dict[str, Any]
     protocol: Perhaps[str] = None
     weight: Perhaps[int] = None
     priority: Perhaps[int] = None
@@ -74,6 +67,16 @@ class Resolved(BaseModel):
     max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
     tags: Perhaps[list[str]] = None
     ports: Perhaps[dict[str, int]] = None
+
+
+class Resolved(Options):
+    id: str
+    ip: Ip
+    port: Port
+    status: Status
+    last_heartbeat: Time = Field(alias="lastHeartbeat")
+    registered_at: Time = Field(alias="registeredAt")
+    metadata: dict[str, Any]
 
 
 class Listed(Resolved):

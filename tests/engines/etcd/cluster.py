@@ -19,10 +19,11 @@ from discovery.core.caller import NOBODY
 from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.instance import Instance, Key, Registration
-from discovery.engines.etcd import EtcdEngine, node_id
+from discovery.engines.etcd import EtcdEngine
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
+from discovery.engines.etcd.settings import EtcdSettings
 from discovery.store.brake import Brake
 from discovery.store.engine import WriteSeams
 from discovery.store.reaper import Reaper
@@ -238,7 +239,7 @@ class Node:
         )  # fmt: skip
         self.registry.loaded = False
         mine = Conf("", ttl, flush, hold, limit, 1_000_000, 10_000_000, 0)
-        self.id = node_id(name)
+        self.id = EtcdSettings(node_name=name).node_id()
         self.engine = EtcdEngine(
             self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine
         )  # fmt: skip

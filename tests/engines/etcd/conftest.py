@@ -1,6 +1,9 @@
+"""A real etcd of one member, or of three."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,23 +11,23 @@ import pytest
 from tests.engines.etcd.cluster import EtcdCluster
 
 
-@pytest.fixture
-async def etcd(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    """One member."""
-    cluster = EtcdCluster(tmp_path, 1)
+@asynccontextmanager
+async def _running(folder: Path, members: int) -> AsyncIterator[EtcdCluster]:
+    cluster = EtcdCluster(folder, members)
     try:
         await cluster.start()
         yield cluster
     finally:
         cluster.kill()
+
+
+@pytest.fixture
+async def etcd(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
+    async with _running(tmp_path, 1) as cluster:
+        yield cluster
 
 
 @pytest.fixture
 async def three(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    """Three members."""
-    cluster = EtcdCluster(tmp_path, 3)
-    try:
-        await cluster.start()
+    async with _running(tmp_path, 3) as cluster:
         yield cluster
-    finally:
-        cluster.kill()

@@ -28,7 +28,7 @@ async def test_a_node_that_missed_compacted_history_reads_everything_again_and_i
             stays, goes = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
             await until(lambda: len(away.state) == 2)
             proxy.cut()
-            await until(lambda: not away.engine._mirror.attached)
+            await until(lambda: away.engine.not_ready())
             await node.deregister(goes.id)
             comes = await node.register("web", "10.0.0.3")
             client = Etcd(etcd.urls)

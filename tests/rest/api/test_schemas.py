@@ -1,3 +1,5 @@
+"""Bodies as pydantic reads them."""
+
 from __future__ import annotations
 
 from discovery.core.instance import OPTIONS
