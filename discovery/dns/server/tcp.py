@@ -106,7 +106,9 @@ class _Connection(asyncio.Protocol):
         self._finishing = self._heard = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._idle: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._used_at = 0.0  # on the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
         self._way = replace(server.transport, stream=self._stream)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -116,7 +118,8 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._client = str(peer[0])
-        self._restart_idle_timer()
+        self._used_at = self._loop.time()
+        self._close_when_idle()
         self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -135,8 +138,8 @@ class _Connection(asyncio.Protocol):
         self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._server.closed(self)
         self._writable.set()
         self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
@@ -157,20 +160,22 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _answer_whole_messages(self) -> None:
-        until = self._server.now() + TURN_SECONDS
+        now = self._server.now()
+        until = now + TURN_SECONDS
         for _ in range(BURST):
             if self._paused or (packet := self._next_message()) is None:
                 return
-            self._restart_idle_timer()
-            reply = self._server.respond(packet, self._server.now(), self._client, self._way)
+            self._use()
+            reply = self._server.respond(packet, now, self._client, self._way)
             if isinstance(reply, bytes):
                 self._write(reply)
             elif reply is not None:
                 self._server.deferred.add(reply, self._write)
-            if self._server.now() > until:
+            now = self._server.now()
+            if now > until:
                 break
         self._transport.pause_reading()  # the rest in the next turn: others wait too
-        asyncio.get_running_loop().call_soon(self._continue)
+        self._loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         if not self._paused and not self._transport.is_closing():
@@ -188,7 +193,7 @@ class _Connection(asyncio.Protocol):
                     await self._writable.wait()
                     if self._transport.is_closing():
                         return
-                    self._restart_idle_timer()
+                    self._use()
                     self._write(message)
             except CutShort:
                 self._transport.abort()
@@ -212,11 +217,18 @@ class _Connection(asyncio.Protocol):
         del self._received[:end]
         return packet
 
-    def _restart_idle_timer(self) -> None:
+    def _use(self) -> None:
         """Only a whole message counts as a sign of life, so that a trickle of octets holds nothing open."""
-        if not self._finishing:
-            self._call_later(TCP_IDLE_SECONDS, self.close)
-            self._server.used(self)
+        self._used_at = self._loop.time()
+        self._server.used(self)
+
+    def _close_when_idle(self) -> None:
+        """The timer is not moved for each message, which would cost as much as a kept answer: it looks when the last one was."""
+        left = self._used_at + TCP_IDLE_SECONDS - self._loop.time()
+        if left > 0:
+            self._call_later(left, self._close_when_idle)
+        else:
+            self.close()
 
     def _end_when_silent(self) -> None:
         if self._heard or self._paused or self._end_of_message() is not None:
@@ -226,6 +238,6 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def _call_later(self, seconds: float, what: Callable[[], None]) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(seconds, what)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, what)
