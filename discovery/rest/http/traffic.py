@@ -29,6 +29,8 @@ SAMPLE = 16
 # Seconds: a heartbeat takes tens of microseconds, a registration a few milliseconds, a long poll minutes.
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 60.0)
 
+# `{name}`, and `{name:what it may be}`.
+_PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 _ONE_NAME = re.compile(r"([^{}]*)/\{[^{}]*\}")
 
 # A request with its status, the client's address, and the seconds from one to the other.
@@ -73,14 +75,14 @@ class Traffic:
         self._routes: tuple[str, ...] = ()
 
     def begin(self, routes: Iterable[str], scheme: str = "http") -> None:
-        """`routes`: `/resolve/{name}` and the like: all that there are. `scheme`: http or https."""
+        """`routes`: `/resolve/{name}`, `/ui/{file:.+}` and the like: all that there are. `scheme`: http or https."""
         self.scheme = scheme
-        every = set(routes)
+        every = {_PLACE.sub(r"{\1}", route): route for route in routes}
         self._plain = frozenset(route for route in every if "{" not in route)
-        self._routes = tuple(sorted(every - self._plain))
+        self._routes = tuple(sorted(every.keys() - self._plain))
         heads = {route: _ONE_NAME.fullmatch(route) for route in self._routes}
         self._with_one_name = {match[1]: route for route, match in heads.items() if match is not None}
-        self._patterns = re.compile("|".join(f"({_pattern(route)})" for route in self._routes) or "(?!)")
+        self._patterns = re.compile("|".join(f"({_pattern(every[route])})" for route in self._routes) or "(?!)")
 
     def route_of(self, path: str) -> str:
         """`path` as it was sent: aiohttp finds /%72egister too."""
@@ -178,4 +180,8 @@ class Traffic:
 
 
 def _pattern(route: str) -> str:
-    return "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]*\})", route))
+    pattern, end = "", 0
+    for place in _PLACE.finditer(route):
+        pattern += re.escape(route[end : place.start()]) + (place[2] or "[^/]+")
+        end = place.end()
+    return pattern + re.escape(route[end:])

@@ -9,7 +9,15 @@ import pytest
 from discovery.rest.api.requests import Request
 from discovery.rest.http.traffic import SAMPLE, Traffic
 
-ROUTES = ("/heartbeat", "/register", "/resolve/{name}", "/services/{name}/instances", "/instances/{id}", "/metrics")
+ROUTES = (
+    "/heartbeat",
+    "/register",
+    "/resolve/{name}",
+    "/services/{name}/instances",
+    "/instances/{id}",
+    "/metrics",
+    "/ui/{file:.+}",
+)
 
 
 def traffic() -> Traffic:
@@ -42,6 +50,10 @@ def numbers(of: Traffic) -> dict[tuple[str, ...], object]:
         ("/%ff%00", "other"),
         ("/services/user-service/instances", "/services/{name}/instances"),
         ("/instances/0", "/instances/{id}"),
+        ("/ui/app.js", "/ui/{file}"),
+        ("/ui/js/app.js", "/ui/{file}"),
+        ("/ui", "other"),
+        ("/ui/", "other"),
         ("/resolve/", "other"),
         ("/resolve/a/b", "other"),
         ("/register/", "other"),
