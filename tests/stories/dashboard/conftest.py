@@ -1,0 +1,26 @@
+"""One Chromium for all stories of this folder in a worker, a context for each; what a page may never do fails its story at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.stories.dashboard.chromium import chromium
+from tests.stories.dashboard.visits import Visits
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Its driver's event loop is this thread's until it ends: no asyncio test may live in this folder."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visits]:
+    visits = Visits(browser)
+    yield visits
+    visits.close()
+    assert not visits.faults.found, "\n".join(visits.faults.found)

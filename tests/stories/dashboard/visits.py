@@ -1,0 +1,63 @@
+"""Visits to the dashboard: each in a browser context of its own, so that nothing of one story is left for the next."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.stories.dashboard.faults import Faults
+from tests.stories.process import LIMIT, Discovery
+
+Scheme = Literal["dark", "light"]
+
+# What the screens are judged at: a large laptop, and a phone.
+DESKTOP, PHONE = (1440, 900), (390, 844)
+
+expect.set_options(timeout=LIMIT * 1000)
+
+_SET_HIDDEN = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => hidden ? "hidden" : "visible" });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+class Visits:
+    def __init__(self, browser: Browser) -> None:
+        self.faults = Faults()
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+
+    def __call__(
+        self,
+        server: Discovery | str,
+        query: str = "",
+        *,
+        size: tuple[int, int] = DESKTOP,
+        scheme: Scheme = "light",
+        motion: bool = True,
+    ) -> Page:
+        """A new page at /ui with this query (`view=hosts`), of a server or of an origin. It has loaded, but need not have data yet."""
+        origin = server if isinstance(server, str) else server.http
+        context = self._browser.new_context(
+            base_url=origin,
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            reduced_motion="no-preference" if motion else "reduce",
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(LIMIT * 1000)
+        self.faults.watch(context, origin)
+        page = context.new_page()
+        page.goto(f"/ui?{query}" if query else "/ui")
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+def hide(page: Page, hidden: bool = True) -> None:
+    """Another tab in front of it, or it in front again. (Without a window Chromium shows all its pages, always.)"""
+    page.evaluate(_SET_HIDDEN, hidden)
