@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from discovery import __version__
-from discovery.core.event import Commit, ZonesEvent
+from discovery.core.event import OF_NO_SERVICE, Commit
 from discovery.core.metric import Metric, counter, gauge
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
@@ -148,7 +148,7 @@ class NameServer:
 
     def _forget(self, commit: Commit) -> None:
         for event in commit.events:
-            if not isinstance(event, ZonesEvent):
+            if not isinstance(event, OF_NO_SERVICE):
                 self._kept.forget(event.service)
 
     def _follow(self, zones: Sequence[Zone]) -> None:

@@ -1,4 +1,4 @@
-"""`discovery token new|list|revoke`: TOKENS_FILE, which a server reads again when it changes.
+"""`discovery token new|list|revoke|restore`: TOKENS_FILE, which a server reads again when it changes; and what all servers refuse.
 
 The file gets a secret's SHA-256, never the secret: that is shown once, here.
 """
@@ -12,9 +12,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli.errors import WrongArguments
+from discovery.cli.connection import Json, ask, in_path, send
+from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.groups import group
-from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.output import Column, Format, put_line, put_rows
+from discovery.client import RegistryClient
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import Token, block, digest, read
 from discovery.plugins.auth.tokens_file import add, remove
@@ -63,11 +65,53 @@ def list_(*, file: _File = None, output: Format = "table") -> None:
 
 
 @token.command
-def revoke(name: Annotated[str, Parameter(help="whose token")], /, *, file: _File = None) -> None:
-    """take a token out of the file; a running server forgets it at once"""
+def revoke(
+    name: Annotated[str | None, Parameter(help="whose token")] = None,
+    /,
+    *,
+    sha256: Annotated[str | None, Parameter(help="instead of the name, whatever file it is in: on all nodes")] = None,
+    everywhere: Annotated[bool, Parameter(help="ask the registry: no node takes it any more")] = False,
+    file: _File = None,
+) -> None:
+    """take a token out of the file, which a running server forgets at once; or have all nodes refuse it"""
+    if (name is None) == (sha256 is None):
+        raise WrongArguments("NAME, --sha256: give one of them")
+    if sha256 is not None or everywhere:
+        found = ask(lambda registry: _delete(registry, f"/admin/tokens/{in_path(sha256 or _known(name or '', file))}"))
+        put_line(f"{_named(found)} is revoked on all nodes since {found['revokedAt']}")
+        return
     target = _file(file)
-    remove(target, name)
+    remove(target, name or "")
     print(f"{name} is no longer in {target}")
+
+
+@token.command
+def restore(sha256: Annotated[str, Parameter(help="of its secret, as `revoke` showed it")], /) -> None:
+    """forget that a token was revoked: nodes that have it in a file take it again"""
+    found = ask(lambda registry: _delete(registry, f"/admin/revocations/{in_path(sha256)}"))
+    put_line(f"{_named(found)} is no longer revoked")
+
+
+async def _delete(registry: RegistryClient, path: str) -> Json:
+    token = (await send(registry, "DELETE", path, has={"token": dict}))["token"]
+    if all(isinstance(token.get(name), str) for name in ("name", "sha256", "revokedAt")):
+        return dict(token)
+    raise Failed(
+        f"no registry answers there: what it says of {path.rpartition('/')[0]} is no token; is DISCOVERY_URL right?"
+    )
+
+
+def _known(name: str, given: Path | None) -> str:
+    """The token's SHA-256 when the file here has it, so that it does not matter whether the node that is asked has; else its name."""
+    file = given or AuthSettings.read().tokens_file
+    found = (
+        [each.digest.hex() for each in read(file) if each.name == name] if file is not None and file.exists() else []
+    )
+    return found[0] if found else name
+
+
+def _named(found: Json) -> str:
+    return f"{found['name'] or 'the token'} [sha256 {found['sha256']}]"
 
 
 _COLUMNS = (

@@ -12,9 +12,20 @@ from typing import Any
 from discovery.core import exact_json
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.event import (
+    Commit,
+    Drained,
+    DrainEvent,
+    Event,
+    InstanceEvent,
+    Kind,
+    TokenEvent,
+    WindowEvent,
+    ZonesEvent,
+)
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 
 Json = dict[str, Any]
@@ -100,6 +111,9 @@ def of_event(event: Event) -> Json:
     if isinstance(event, DrainEvent):
         before, after = of_drained(event.before), of_drained(event.after)
         return {"kind": "drain", "key": list(event.key), "before": before, "after": after, "reason": event.reason}
+    if isinstance(event, TokenEvent):
+        before, after = of_revocation(event.before), of_revocation(event.after)
+        return {"kind": "token", "sha256": event.sha256.hex(), "before": before, "after": after, "reason": event.reason}
     return {"kind": "zones", "reason": event.reason}
 
 
@@ -111,6 +125,9 @@ def event_of(found: Mapping[str, Any]) -> Event:
         return WindowEvent(Scope(*found["scope"]), window(found["before"]), window(found["after"]), reason)
     if kind == "drain":
         return DrainEvent(Key(*found["key"]), drained(found["before"]), drained(found["after"]), reason)
+    if kind == "token":
+        before, after = revocation(found["before"]), revocation(found["after"])
+        return TokenEvent(bytes.fromhex(found["sha256"]), before, after, reason)
     before, after = found["before"], found["after"]
     return InstanceEvent(
         _known(Kind, kind),
@@ -138,6 +155,14 @@ def of_drained(drained: Drained | None) -> Json | None:
 
 def drained(found: Mapping[str, Any] | None) -> Drained | None:
     return None if found is None else Drained(*(found[field] for field in Drained._fields))
+
+
+def of_revocation(revoked: Revocation | None) -> Json | None:
+    return None if revoked is None else revoked._asdict()
+
+
+def revocation(found: Mapping[str, Any] | None) -> Revocation | None:
+    return None if found is None else Revocation(*(found[field] for field in Revocation._fields))
 
 
 def _known(of: Any, value: object) -> Any:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 
 
@@ -110,7 +111,18 @@ class ZonesEvent(NamedTuple):
     reason: str
 
 
-Event = InstanceEvent | WindowEvent | DrainEvent | ZonesEvent
+class TokenEvent(NamedTuple):
+    """A token is revoked (`before` None), or no longer (`after` None). `sha256`: 32 octets."""
+
+    sha256: bytes
+    before: Revocation | None
+    after: Revocation | None
+    reason: str
+
+
+Event = InstanceEvent | WindowEvent | DrainEvent | ZonesEvent | TokenEvent
+# Those of no service.
+OF_NO_SERVICE = (ZonesEvent, TokenEvent)
 
 
 # Of an event about plain instances: two instances, a reason, and their share of the commit.

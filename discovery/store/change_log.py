@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, TokenEvent, WindowEvent
 from discovery.core.log_fields import fields
 
 _log = logging.getLogger("discovery.registry")
@@ -22,6 +22,8 @@ def log_commit(commit: Commit) -> None:
             _log_window(event, commit)
         elif isinstance(event, DrainEvent):
             _log_drain(event, commit)
+        elif isinstance(event, TokenEvent):
+            _log_token(event, commit)
 
 
 def _log_instance(event: InstanceEvent, commit: Commit) -> None:
@@ -60,5 +62,19 @@ def _log_drain(event: DrainEvent, commit: Commit) -> None:
         extra=fields(
             f"drain.{verb}", service=key.service, ip=key.ip, port=key.port, reason=event.reason, index=index,
             actor=by.name, client=by.address,
+        ),
+    )  # fmt: skip
+
+
+def _log_token(event: TokenEvent, commit: Commit) -> None:
+    verb = "no longer revoked" if event.after is None else "revoked"
+    revoked = event.after or event.before
+    name = revoked.name if revoked is not None and revoked.name else "(no name)"
+    sha256, index, by = event.sha256.hex(), commit.index, commit.by
+    _log.warning(
+        "token %s %s: %s [sha256 %s…, index %d]", name, verb, event.reason, sha256[:12], index,
+        extra=fields(
+            f"token.{'restored' if event.after is None else 'revoked'}", token=name, sha256=sha256, reason=event.reason,
+            index=index, actor=by.name, client=by.address,
         ),
     )  # fmt: skip

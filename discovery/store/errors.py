@@ -93,6 +93,19 @@ class TooManyWindows(DiscoveryError):
         )
 
 
+class TooManyRevoked(DiscoveryError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} tokens are revoked, and there cannot be more; take tokens that are in no file any more from that list "
+            "(GET /admin/tokens shows it): DELETE /admin/revocations/SHA256"
+        )
+
+
+class NotRevoked(DiscoveryError):
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"No revoked token has the SHA-256 {sha256}; GET /admin/tokens lists those there are")
+
+
 class EngineAway(DiscoveryError):
     """What the nodes of the registry share cannot be reached: nothing can change, and nobody can say that something does not exist."""
 

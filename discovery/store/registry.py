@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, WindowEvent, instant_of
+from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, TokenEvent, WindowEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.log_fields import fields
@@ -112,6 +112,10 @@ class Registry(State):
             elif isinstance(event, DrainEvent):
                 self.drains.set(event.key, event.after)
                 self._mark(event.service, commit.index)
+            elif isinstance(event, TokenEvent):
+                self.revoked.pop(event.sha256, None)
+                if event.after is not None:
+                    self.revoked[event.sha256] = event.after
         self.log.append(commit)
         self._tell(commit)
 
@@ -202,6 +206,7 @@ class Registry(State):
             self._tombstones.bury(key, now + until - wall, now)
         for key, drained in snapshot.drains:
             self.drains.set(key, drained)
+        self.revoked.update(snapshot.revoked)
         restore = self._adopt if goes_on else self._restore
         events = tuple(restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
@@ -237,6 +242,7 @@ class Registry(State):
             tuple(self._windows.all.items()),
             tuple((key, wall + until - now) for key, until in self._tombstones),
             tuple(self.drains),
+            tuple(self.revoked.items()),
         )
 
     def begin(self, now: float) -> None:

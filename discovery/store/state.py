@@ -13,6 +13,7 @@ from discovery.core.event import Commit
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
+from discovery.core.revocation import Revocation
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.drains import Drains
@@ -42,6 +43,7 @@ class State(Table):
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
     each node's own. `reserved_elsewhere`: those of the other nodes. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
+    `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets, oldest first.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class State(Table):
         no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
         self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
         self.drains = Drains()
+        self.revoked: dict[bytes, Revocation] = {}
         self.unsettled: dict[Scope, Unsettled] = {}
         self.half_held: dict[str, None] = {}
         self._tombstones = Tombstones()

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from discovery.core import codec
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit, Event, InstanceEvent, WindowEvent, ZonesEvent
+from discovery.core.event import Commit, Event, InstanceEvent, TokenEvent, WindowEvent, ZonesEvent
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.store.brake import Brake
@@ -51,7 +51,7 @@ class Replay(RuleBasedStateMachine):
     def start(self, brake: float, flaps: int) -> None:
         self.passed = 0.0
         self.heard: list[Commit] = []
-        self.state: dict[tuple[str, Key | Scope], object] = {}
+        self.state: dict[tuple[str, Key | Scope | bytes], object] = {}
         self.nodes = [self.node(clock, brake, flaps) for clock in CLOCKS]
         self.nodes[0].followers.append(self.heard.append)
 
@@ -187,7 +187,8 @@ class Replay(RuleBasedStateMachine):
         instances = {("instance", entry.instance.spec.key): entry.instance for entry in registry}
         windows = {("window", scope): window for scope, window in registry.windows.items()}
         drains = {("drain", key): drained for key, drained in registry.drains}
-        assert self.state == instances | windows | drains
+        revoked = {("token", sha256): found for sha256, found in registry.revoked.items()}
+        assert self.state == instances | windows | drains | revoked
 
     def fold(self, event: Event) -> None:
         """Put and delete, and nothing else."""
@@ -195,7 +196,9 @@ class Replay(RuleBasedStateMachine):
         if isinstance(event, ZonesEvent):
             return
         if isinstance(event, InstanceEvent):
-            thing: tuple[str, Key | Scope] = ("instance", event.instance.spec.key)
+            thing: tuple[str, Key | Scope | bytes] = ("instance", event.instance.spec.key)
+        elif isinstance(event, TokenEvent):
+            thing = ("token", event.sha256)
         else:
             thing = ("window", event.scope) if isinstance(event, WindowEvent) else ("drain", event.key)
         assert self.state.get(thing) == event.before, "before is not what it was"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
-from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent
 from discovery.core.instance import Instance, Key
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.engines.etcd import layout
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -28,6 +30,7 @@ class Found:
         self.windows: dict[Scope, Window] = {}
         self.drains: dict[Key, Drained] = {}
         self.tombstones: list[tuple[Key, float]] = []
+        self.revoked: dict[bytes, Revocation] = {}
         self.versions: dict[str, int] = {}  # of services
 
     def add(self, instance: Instance, service: str, id: str, created: int) -> None:
@@ -48,7 +51,8 @@ class Found:
         ordered = sorted(self.instances.values(), key=lambda each: each[0])
         instances = tuple(instance for _, instance in ordered)
         windows, drains = tuple(self.windows.items()), tuple(self.drains.items())
-        return Snapshot(index, instances, windows, tuple(self.tombstones), drains)
+        revoked = tuple(sorted(self.revoked.items(), key=lambda each: each[1].at))
+        return Snapshot(index, instances, windows, tuple(self.tombstones), drains, revoked)
 
 
 def difference(
@@ -66,12 +70,14 @@ def difference(
                 missing.append(entry.instance)
         scopes = [scope for scope in registry.windows if scope not in found.windows]
         drains = [key for key, _ in registry.drains if key not in found.drains]
+        restored = [sha256 for sha256 in registry.revoked if sha256 not in found.revoked]
     else:
-        missing, scopes, drains = _gone(registry, gone)
+        missing, scopes, drains, restored = _gone(registry, gone)
     yield from (InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing)
     yield from (WindowEvent(scope, registry.windows[scope], None, reason) for scope in scopes)
     known = dict(registry.drains)
     yield from (DrainEvent(key, known[key], None, reason) for key in drains)
+    yield from (TokenEvent(sha256, registry.revoked[sha256], None, reason) for sha256 in restored)
     differing = []
     for number, (created, instance) in enumerate(found.instances.values()):
         if number % _PER_TURN == 0:
@@ -97,6 +103,9 @@ def difference(
     for key, drained in found.drains.items():
         if known.get(key) != drained:
             yield DrainEvent(key, known.get(key), drained, reason)
+    for sha256, revoked in found.revoked.items():
+        if registry.revoked.get(sha256) != revoked:
+            yield TokenEvent(sha256, registry.revoked.get(sha256), revoked, reason)
 
 
 def _before(registry: Registry, instance: Instance) -> Instance | None:
@@ -139,17 +148,22 @@ def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceE
     return InstanceEvent(kind, service, before, after, reason)
 
 
-def _gone(registry: Registry, paths: Iterable[Sequence[str]]) -> tuple[list[Instance], list[Scope], list[Key]]:
-    instances, scopes, drains = [], [], []
+def _gone(
+    registry: Registry, paths: Iterable[Sequence[str]]
+) -> tuple[list[Instance], list[Scope], list[Key], list[bytes]]:
+    instances, scopes, drains, revoked = [], [], [], []
     known = dict(registry.drains)
     for path in paths:
-        match path:
-            case ["i", _, id]:
-                entry = registry.find(id)
-                if entry is not None:
-                    instances.append(entry.instance)
-            case ["w", *scope] if scope and (of := layout.scope_of(scope)) in registry.windows:
-                scopes.append(of)
-            case ["d", *scope] if scope and (key := layout.key_of(layout.scope_of(scope))) in known:
-                drains.append(key)
-    return instances, scopes, drains
+        with contextlib.suppress(ValueError):  # what could not be read is not here
+            match path:
+                case ["i", _, id]:
+                    entry = registry.find(id)
+                    if entry is not None:
+                        instances.append(entry.instance)
+                case ["w", *scope] if scope and (of := layout.scope_of(scope)) in registry.windows:
+                    scopes.append(of)
+                case ["d", *scope] if scope and (key := layout.key_of(layout.scope_of(scope))) in known:
+                    drains.append(key)
+                case ["r", hexadecimal] if (sha256 := layout.sha256_of(hexadecimal)) in registry.revoked:
+                    revoked.append(sha256)
+    return instances, scopes, drains, revoked

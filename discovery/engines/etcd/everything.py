@@ -72,6 +72,10 @@ class Reader:
                     drained = codec.drained(exact_json.loads(each.value))
                     if drained is not None:
                         found.drains[keys.key_of(keys.scope_of(scope))] = drained
+                case ["r", sha256]:
+                    revoked = codec.revocation(exact_json.loads(each.value))
+                    if revoked is not None:
+                        found.revoked[keys.sha256_of(sha256)] = revoked
                 case ["t", _]:
                     found.bury(exact_json.loads(each.value))
                 case ["commit"]:

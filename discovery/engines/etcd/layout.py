@@ -4,6 +4,7 @@ i/SERVICE/ID            an instance, as JSON
 w/SERVICE[/IP-PORT]     a maintenance window
 d/SERVICE/IP-PORT       the remembered drain of an instance that is gone
 t/RANDOM                tombstones of one decision: [service, ip, port, until]…; on a lease that outlives them
+r/SHA256                a revoked token
 v/SERVICE               put by every decision about the service: what the next one compares
 commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
 h/NODE                  the handles that a node has heard since its last batch; on the lease of the node
@@ -19,13 +20,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, WindowEvent
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, TokenEvent, WindowEvent
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
 
-# What decisions about no service compare: other zone files, for instance. No label begins so.
+# What decisions about no service compare: other zone files, revoked tokens. No label begins so.
 NO_SERVICE = "-"
 
 
@@ -82,6 +83,9 @@ class Layout:
                 drained = event.after
                 key = self._scoped("d", Scope.of(event.key))
                 puts[key] = None if drained is None else _octets(codec.of_drained(drained))
+            elif isinstance(event, TokenEvent):
+                revoked = codec.of_revocation(event.after)
+                puts[self.key("r", event.sha256.hex())] = None if revoked is None else _octets(revoked)
         operations = [delete(key) if value is None else put(key, value) for key, value in puts.items()]
         if tombstones:
             operations.append(put(self.key("t", os.urandom(8).hex()), exact_json.dumps(tombstones), tombstone_lease))
@@ -183,6 +187,14 @@ def key_of(scope: Scope) -> Key:
     if scope.ip is None or scope.port is None:
         raise ValueError("a drain is remembered by address")
     return Key(scope.service, scope.ip, scope.port)
+
+
+def sha256_of(path: str) -> bytes:
+    """Of a revoked token's key. ValueError."""
+    octets = bytes.fromhex(path)
+    if len(octets) != 32 or octets.hex() != path:
+        raise ValueError("a revoked token is known by 64 hex digits in lower case")
+    return octets
 
 
 def _octets(found: Json | None) -> bytes:

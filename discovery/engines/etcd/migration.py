@@ -27,6 +27,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import EtcdError, created_at, end_of, put, unchanged_since
 from discovery.engines.etcd.shared_conf import Shared
+from discovery.engines.etcd.waiting import service_of
 from discovery.store.brake import Brake
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -87,12 +88,12 @@ class Migration:
         target.load(snapshot._replace(instances=instances), time.monotonic(), time.time())
         wanted = Found()
         wanted.instances = {entry.instance.id: (n, entry.instance) for n, entry in enumerate(target)}
-        wanted.windows, wanted.drains = dict(target.windows), dict(target.drains)
+        wanted.windows, wanted.drains, wanted.revoked = dict(target.windows), dict(target.drains), dict(target.revoked)
         differing = difference(there.registry, wanted, _REASON, gone)
         events = [_renewing(event) for event in differing if event is not None]
         put_there = {event.instance.id for event in events if isinstance(event, InstanceEvent)}
         passed_over = [id for id in wanted.instances if id not in put_there and there.registry.find(id) is None]
-        return Plan(there, sorted(events, key=_service), passed_over)
+        return Plan(there, sorted(events, key=service_of), passed_over)
 
     async def _state(self, conf: Conf) -> State:
         found = await self._read(conf)
@@ -143,7 +144,7 @@ class Migration:
         registry, versions = plan.there
         self._there = None
         for events in _parts(plan.events):
-            services = tuple(dict.fromkeys(map(_service, events)))
+            services = tuple(dict.fromkeys(map(service_of, events)))
             commit = Commit(0, time.time(), _BY, "migrate", events)
             decision = Decision(commit, services)
             compare = [unchanged_since(self._layout.version(service), versions.get(service, 0)) for service in services]
@@ -201,10 +202,11 @@ def _changes(before: Snapshot | None, now: Snapshot) -> tuple[tuple[Instance, ..
         return now.instances, []
     known = {instance.id: instance for instance in before.instances}
     changed = tuple(instance for instance in now.instances if known.pop(instance.id, None) != instance)
-    left = [("i", instance.spec.key.service, instance.id) for instance in known.values()]
-    windows, drains = dict(now.windows), dict(now.drains)
+    left: list[tuple[str, ...]] = [("i", instance.spec.key.service, instance.id) for instance in known.values()]
+    windows, drains, revoked = dict(now.windows), dict(now.drains), dict(now.revoked)
     scopes = [("w", scope) for scope, _ in before.windows if scope not in windows]
     scopes += [("d", Scope.of(key)) for key, _ in before.drains if key not in drains]
+    left += [("r", sha256.hex()) for sha256, _ in before.revoked if sha256 not in revoked]
     if before.windows != now.windows:
         changed = now.instances  # whose status follows from them
     return changed, [*left, *((kind, *keys.path_of(scope)) for kind, scope in scopes)]
@@ -213,10 +215,6 @@ def _changes(before: Snapshot | None, now: Snapshot) -> tuple[tuple[Instance, ..
 def _renewing(event: Event) -> Event:
     """Everybody has a full lease, as after a start."""
     return event._replace(renews=True) if isinstance(event, InstanceEvent) and event.after is not None else event
-
-
-def _service(event: Event) -> str:
-    return getattr(event, "service", "")
 
 
 def _parts(events: Sequence[Event]) -> Iterator[tuple[Event, ...]]:

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from discovery.core import codec
 from discovery.core.caller import SERVER
-from discovery.core.event import Commit, Event, ZonesEvent
+from discovery.core.event import OF_NO_SERVICE, Commit, Event
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
@@ -150,7 +150,7 @@ class Mirror:
             if parts[0] == "v" and len(parts) == 2:
                 self._note_version(parts[1], change)
                 versions.add(parts[1])
-            elif parts[0] in "iwdt":
+            elif parts[0] in "iwdtr":
                 values.append((parts, change))
             else:
                 self._other(parts, change)
@@ -266,7 +266,7 @@ class Mirror:
         events = [
             event
             for event in await self._differences(found, "found in etcd by the comparison")
-            if isinstance(event, ZonesEvent) or self._registry.index_of(event.service) <= last
+            if isinstance(event, OF_NO_SERVICE) or self._registry.index_of(event.service) <= last
         ]
         for service, version in found.versions.items():
             if self.versions.get(service, 0) < version:

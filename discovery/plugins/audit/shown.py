@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from discovery.core.event import Commit, DrainEvent, InstanceEvent, WindowEvent
+from discovery.core.event import Commit, DrainEvent, InstanceEvent, TokenEvent, WindowEvent
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
@@ -26,6 +26,8 @@ def what_happened(commit: Commit) -> Json:
     for event in commit.events:
         if isinstance(event, WindowEvent):
             return _of_window(event, changes)
+    if isinstance(last := commit.events[-1], TokenEvent):  # those before it are old ones that make room
+        return _of_token(last)
     if not changes:
         return _of_drain(next(event for event in commit.events if isinstance(event, DrainEvent)))
     if commit.action in ("deregister-service", "clear", "settle"):
@@ -76,6 +78,14 @@ def _of_drain(event: DrainEvent) -> Json:
     instance = drained.instance(event.key)._replace(draining_since=drained.since)
     shown = {"service": instance.spec.name, "instance": identity(instance), "reason": event.reason}
     return shown | {"before": contents(instance), "after": None}
+
+
+def _of_token(event: TokenEvent) -> Json:
+    revoked = event.after or event.before
+    assert revoked is not None
+    token = {"token": revoked.name, "sha256": event.sha256.hex()}
+    shown = {"service": None, "instance": None, "reason": event.reason}
+    return shown | {"before": event.before and token, "after": event.after and token}
 
 
 def identity(instance: Instance) -> Json:

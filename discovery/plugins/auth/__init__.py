@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
+from types import MappingProxyType
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
+from discovery.core.revocation import Revocation
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.auth.revoking import Revoking
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
+from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -57,7 +61,7 @@ def right_for(method: str, path: str) -> Right:
 
 
 class Auth(Plugin):
-    """`own`: tokens besides those of `file`. `wall`: seconds since the epoch."""
+    """`own`: tokens besides those of `file`. `wall`: seconds since the epoch. `revoked`: by the SHA-256 of their secrets, on all nodes."""
 
     def __init__(
         self,
@@ -65,11 +69,14 @@ class Auth(Plugin):
         file: Path | None,
         reads_need_token: bool,
         wall: Callable[[], float] = time.time,
+        revoked: Mapping[bytes, Revocation] = MappingProxyType({}),
     ) -> None:
         self._own = own
         self._file = file
         self._reads_need_token = reads_need_token
         self._wall = wall
+        self._revoked = revoked
+        self._revoking = Revoking(lambda: self._tokens, revoked, Times(wall, wall))
         self._watch = None if file is None else FileWatch([file], self.reload)
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
@@ -78,6 +85,7 @@ class Auth(Plugin):
 
     def install(self, seams: Seams) -> None:
         seams.admits.append(self.admit)
+        seams.routes.extend(self._revoking.routes())
         if self._file is not None:
             seams.metrics.append(
                 gauge(
@@ -101,6 +109,7 @@ class Auth(Plugin):
         return admit
 
     async def open(self, engine: Engine) -> None:
+        self._revoking.engine = engine
         if self._watch is not None:
             self._watch.start()
 
@@ -133,18 +142,27 @@ class Auth(Plugin):
         token = self._remembered.get(authorization)
         if token is None:
             scheme, _, secret = authorization.partition(" ")
-            token = self._tokens.find(secret.strip()) if scheme.lower() == "bearer" else None
+            is_token = scheme.lower() == "bearer"
+            token = self._tokens.find(secret.strip()) if is_token else None
             if token is None:
+                if is_token and self._revoked:
+                    self._check_revoked(digest(secret.strip()), "")
                 raise Unauthorized(
                     "The token in Authorization is not known here; ask whoever runs this registry for one"
                 )
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[authorization] = token
+        if self._revoked:
+            self._check_revoked(token.digest, token.name)
         if token.expires is not None and self._wall() >= token.expires:
-            until = datetime.fromtimestamp(token.expires, UTC).isoformat(timespec="seconds")
-            raise Unauthorized(f"The token {token.name} expired at {until}; ask for a new one")
+            raise Unauthorized(f"The token {token.name} expired at {_second(token.expires)}; ask for a new one")
         return token
+
+    def _check_revoked(self, sha256: bytes, name: str) -> None:
+        if (revoked := self._revoked.get(sha256)) is not None:
+            known = name or revoked.name or "in Authorization"
+            raise Unauthorized(f"The token {known} was revoked at {_second(revoked.at)}; ask for a new one")
 
     def _check(self, right: Right, caller: Caller) -> None:
         grants = caller.grants
@@ -158,6 +176,10 @@ class Auth(Plugin):
             raise Forbidden(caller.name, "admin")
         if right is Right.WRITE and not (grants.register or grants.admin):
             raise Forbidden(caller.name, "register")
+
+
+def _second(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
 
 
 _NAMES = {Right.READ: "read", Right.WRITE: "register", Right.ADMIN: "admin"}
@@ -179,6 +201,6 @@ def make(registry: Registry, clock: Callable[[], float]) -> Auth | None:
     if settings.api_token is not None:
         own.append(Token(OWN_NAME, digest(settings.api_token.get_secret_value()), Grants(admin=True)))
     try:
-        return Auth(own, settings.tokens_file, settings.require_read_token)
+        return Auth(own, settings.tokens_file, settings.require_read_token, revoked=registry.revoked)
     except TokensError as error:
         raise SettingsError(str(error)) from None

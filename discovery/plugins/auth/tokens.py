@@ -62,6 +62,13 @@ class Tokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
+    def called(self, name: str) -> Token | None:
+        return next((token for token in self._tokens if token.name == name), None)
+
+    def of(self, sha256: bytes) -> Token | None:
+        """By its digest, which is no secret: for an admin."""
+        return next((token for token in self._tokens if token.digest == sha256), None)
+
     def find(self, secret: str) -> Token | None:
         """The token of that secret. All are compared, in constant time each."""
         shown = digest(secret)

@@ -13,7 +13,7 @@ import orjson
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
@@ -71,11 +71,11 @@ def _of_event(key: int, commit: Commit, event: Event) -> Row:
     return head + of_instance(event.instance, event.service)
 
 
-def _place(event: WindowEvent | DrainEvent | ZonesEvent) -> Row:
+def _place(event: Event) -> Row:
     """Service and address, as far as it has them."""
-    if isinstance(event, ZonesEvent):
-        return (None, None)
-    return (event.service, (event.scope if isinstance(event, WindowEvent) else event.key).ip)
+    if isinstance(event, WindowEvent):
+        return (event.service, event.scope.ip)
+    return (event.service, event.key.ip) if isinstance(event, DrainEvent) else (None, None)
 
 
 def of_instance(instance: Instance, service: str) -> Row:

@@ -14,7 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from discovery.core.event import RESTORE, Commit, DrainEvent, Event, InstanceEvent, WindowEvent, octets_of
+from discovery.core.event import (
+    RESTORE,
+    Commit,
+    DrainEvent,
+    Event,
+    InstanceEvent,
+    TokenEvent,
+    WindowEvent,
+    octets_of,
+)  # fmt: skip
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
 from discovery.core.metric import Histogram, gauge, histogram
@@ -230,6 +239,11 @@ class Journal(Plugin):
                 yield schema.DELETE_DRAIN, event.key
             else:
                 yield schema.PUT_DRAIN, rows.of_drained(event.key, event.after)
+        elif isinstance(event, TokenEvent):
+            if event.after is None:
+                yield schema.DELETE_REVOKED, (event.sha256,)
+            else:
+                yield schema.PUT_REVOKED, rows.of_revoked(event.sha256, event.after)
 
     def _sweep(self, wall: float) -> list[Op]:
         self._next_sweep = wall + _SWEEP

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import MAX_SECONDS, Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, migrate, translated_errors
@@ -39,6 +40,7 @@ class Content(NamedTuple):
     windows: list[tuple[Scope, Window]]
     tombstones: list[tuple[Key, float]]
     drains: list[tuple[Key, Drained]]
+    revoked: list[tuple[bytes, Revocation]]
 
 
 def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Content:
@@ -84,6 +86,7 @@ def snapshot_of(content: Content, wall: float) -> Snapshot:
             if until > wall and key not in known
         ),
         tuple((key, drained) for key, drained in content.drains if drained.until > wall and key not in known),
+        tuple(content.revoked),
     )
 
 
@@ -117,9 +120,10 @@ def _content(sql: sqlite3.Connection, wall: float) -> Content:
     windows = _all(sql, "window", partial(rows.window, openers=openers))
     tombstones = _all(sql, "tombstone", rows.tombstone)
     drains = _all(sql, "drain", rows.drained)
+    revoked = _all(sql, "revoked", rows.revoked)
     _one_each("instances", [instance.spec.key for instance in instances])
     _one_each("maintenance windows", [scope for scope, _ in windows])
-    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones, drains)
+    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones, drains, revoked)
 
 
 def _all(sql: sqlite3.Connection, table: str, read: Callable[[rows.Row], T]) -> list[T]:

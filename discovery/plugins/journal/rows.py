@@ -16,6 +16,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.event import Drained
 from discovery.core.instance import OPTIONS, Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.core.shared import shared
 
 Row = tuple[Any, ...]
@@ -115,6 +116,15 @@ def of_tombstone(key: Key, until: float) -> Row:
 def tombstone(row: Row) -> tuple[Key, float]:
     service, ip, port, until = opened(row)
     return Key(service, ip, port), until
+
+
+def of_revoked(sha256: bytes, revoked: Revocation) -> Row:
+    return sealed(sha256, *revoked)
+
+
+def revoked(row: Row) -> tuple[bytes, Revocation]:
+    sha256, *rest = opened(row)
+    return sha256, Revocation(*rest)
 
 
 def _options(spec: Registration) -> str:

@@ -5,6 +5,7 @@
     tombstone  service, ip, port, until, checksum
     drain      service, ip, port, id, name, registered_at, draining_since, until, checksum    of those that are gone
     window_opener  service, ip, port, opener, checksum    the token that opened it, where that was not an admin's
+    revoked    sha256, name, at, revoked_by, expires, checksum    tokens that are no longer taken
     meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
 
 `PRAGMA user_version` is the format.
@@ -39,6 +40,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "until REAL, checksum INTEGER, PRIMARY KEY(service, ip, port))",
         "CREATE TABLE window_opener(service TEXT, ip TEXT, port INTEGER, opener TEXT, checksum INTEGER)",
     ),
+    (
+        "CREATE TABLE revoked(sha256 BLOB PRIMARY KEY, name TEXT, at REAL, revoked_by TEXT, expires REAL, checksum INTEGER)",
+    ),
 )
 FORMAT = len(MIGRATIONS)
 
@@ -66,6 +70,8 @@ DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
 PUT_DRAIN = "INSERT OR REPLACE INTO drain VALUES(?,?,?,?,?,?,?,?,?)"
 DELETE_OLD_DRAINS = "DELETE FROM drain WHERE until<=?"
 DELETE_DRAIN = "DELETE FROM drain WHERE service=? AND ip=? AND port=?"
+PUT_REVOKED = "INSERT OR REPLACE INTO revoked VALUES(?,?,?,?,?,?)"
+DELETE_REVOKED = "DELETE FROM revoked WHERE sha256=?"
 PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 # SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.

@@ -35,6 +35,13 @@ class EventDrain(BaseModel):
     until: Time
 
 
+class EventToken(BaseModel):
+    """`name` is empty when no file had it. For those who see who asked."""
+
+    name: str
+    sha256: str
+
+
 class Event(Reply):
     """`instance` and `before`: as it is and as it was; both null where it is about no registered instance. `actor` null: nobody asked for
     it, or the client may not know who.
@@ -49,6 +56,7 @@ class Event(Reply):
     actor: Actor | None
     maintenance: Perhaps[EventWindow] = None
     drain: Perhaps[EventDrain] = None
+    token: Perhaps[EventToken] = None
 
 
 class ChangesReply(Reply):

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, instant_of
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent, instant_of
 from discovery.core.instance import Instance, options
 from discovery.rest.api.times import iso
 from discovery.rest.api.views import registered
@@ -21,24 +21,27 @@ Json = dict[str, Any]
 # What a reason that names who asked for the change says in front of the name.
 ASKED_BY = "asked for by "
 
-# Besides `Kind`, which is of instances: maintenance windows, drains that are remembered of instances that are gone, zone files.
+# Besides `Kind`, which is of instances: maintenance windows, drains that are remembered of instances that are gone, zone files, tokens.
 WINDOW_BEGINS = "maintenance-begins"
 WINDOW_CHANGED = "maintenance-changed"
 WINDOW_ENDS = "maintenance-ends"
 DRAIN_REMEMBERED = "drain-remembered"
 DRAIN_FORGOTTEN = "drain-forgotten"
 ZONES_RELOADED = "zones-reloaded"
+REVOKED = "token-revoked"
+UNREVOKED = "token-restored"
 
 KINDS = (
     *(kind.value for kind in Kind),
     WINDOW_BEGINS, WINDOW_CHANGED, WINDOW_ENDS, DRAIN_REMEMBERED, DRAIN_FORGOTTEN, ZONES_RELOADED,
+    REVOKED, UNREVOKED,
 )  # fmt: skip
 
 
 def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
     """For orjson: metadata is a fragment of JSON. `with_actor` False: nothing in it says who asked, or from where.
 
-    A window's event has `maintenance`, a drain's `drain` besides.
+    A window's event has `maintenance`, a drain's `drain` besides; a token's has `token` with the actor only.
     """
     content: Json = {
         "index": commit.index,
@@ -57,6 +60,8 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
         content["maintenance"] = _window(event)
     elif isinstance(event, DrainEvent):
         content["drain"] = _drain(event)
+    elif isinstance(event, TokenEvent) and with_actor:
+        content["token"] = _token(event)
     return content
 
 
@@ -68,6 +73,8 @@ def kind_of(event: Event) -> str:
         return WINDOW_ENDS if event.after is None else WINDOW_BEGINS if event.before is None else WINDOW_CHANGED
     if isinstance(event, DrainEvent):
         return DRAIN_FORGOTTEN if event.after is None else DRAIN_REMEMBERED
+    if isinstance(event, TokenEvent):
+        return UNREVOKED if event.after is None else REVOKED
     return ZONES_RELOADED
 
 
@@ -103,6 +110,12 @@ def _window(event: WindowEvent) -> Json:
     assert window is not None
     scope = event.scope
     return {"ip": scope.ip, "port": scope.port, "reason": window.reason, "until": iso(window.until)}
+
+
+def _token(event: TokenEvent) -> Json:
+    revoked = event.after or event.before
+    assert revoked is not None
+    return {"name": revoked.name, "sha256": event.sha256.hex()}
 
 
 def _drain(event: DrainEvent) -> Json:

@@ -90,7 +90,17 @@ def _described(method: str, path: str, operation: Operation) -> Document:
     return described
 
 
-_PLACES: dict[str, Document] = {"name": schemas.LABEL, "id": {"type": "string", "minLength": 1}}
+_PLACES: dict[str, Document] = {
+    "name": schemas.LABEL,
+    "id": {"type": "string", "minLength": 1},
+    "token": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 64,
+        "description": "its name, or the SHA-256 of its secret",
+    },
+    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+}
 
 
 def _id(method: str, path: str) -> str:

@@ -39,7 +39,9 @@ _REGISTER = (
 )  # fmt: skip
 _HISTORY = ("NOT_RECORDED", "HISTORY_BUSY", "HISTORY_TOO_SLOW")
 _UPSERT = (*_REGISTER, "INSTANCE_DEREGISTERED")
-_OF_PLACE = {"name": "INVALID_FIELD", "id": "INSTANCE_UNKNOWN"}
+_OF_PLACE = {
+    "name": "INVALID_FIELD", "id": "INSTANCE_UNKNOWN", "token": "TOKEN_UNKNOWN", "sha256": "TOKEN_NOT_REVOKED",
+}  # fmt: skip
 _OF_QUERY = {"ip": ("INVALID_FIELD", "PARAMETER_MISSING"), "dns": ("INVALID_FIELD", "PARAMETER_MISSING")}
 # Those that anybody may ask, whatever token they show.
 OPEN = ("/health", "/ready")
@@ -134,6 +136,14 @@ def _operations() -> dict[tuple[str, str], Operation]:
             "Deregister an instance", replies.DeregisterReply, codes=unknown, query=_AT
         ),
         ("POST", "/admin/clear"): Operation("Deregister everything", replies.ClearReply, codes=stored),
+        ("DELETE", "/admin/tokens/{token}"): Operation(
+            "Revoke a token on all nodes, by name or SHA-256",
+            server_replies.TokenReply,
+            codes=(*stored, "TOO_MANY_REVOKED"),
+        ),
+        ("DELETE", "/admin/revocations/{sha256}"): Operation(
+            "Forget that a token was revoked", server_replies.TokenReply, codes=stored
+        ),
         ("GET", "/stats"): Operation("Counters", server_replies.StatsReply),
         ("GET", "/top"): Operation(
             "Who asks most, and for what", observing.TopReply, codes=("INVALID_FIELD",), query=observing.TOP_QUERY

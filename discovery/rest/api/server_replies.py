@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.core.status import Status
-from discovery.rest.api.replies import Reply
+from discovery.rest.api.replies import Reply, Time
 
 
 class StatsReply(Reply):
@@ -26,6 +26,21 @@ class StatsReply(Reply):
     cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
     instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
     services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake")
+
+
+class RevokedToken(BaseModel):
+    """`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew."""
+
+    name: str
+    sha256: str
+    revoked_at: Time = Field(alias="revokedAt")
+    revoked_by: str = Field(alias="revokedBy")
+    expires: Time | None
+
+
+class TokenReply(Reply):
+    message: str
+    token: RevokedToken
 
 
 class HealthReply(Reply):

@@ -51,7 +51,7 @@ class House:
         if not file.exists():
             file.write_text(written())
         self.registry = a_registry(**registry)
-        self.auth = Auth([], file, reads_need_token, lambda: self.now)
+        self.auth = Auth([], file, reads_need_token, lambda: self.now, self.registry.revoked)
         self.seams = Seams()
         self.auth.install(self.seams)
         (admit,) = self.seams.admits

@@ -12,10 +12,11 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import Forbidden
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
-from discovery.store import operations, registration
+from discovery.store import operations, registration, revoking
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
 from tests.store.making import START, WALL, spec
@@ -49,6 +50,8 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
     "settle all": (Settle(SERVICE), "admin"),
     "checked": (Checked(ID, "refused"), "admin"),
     "zones": (ReloadZones("read again"), "admin"),
+    "revoke": (RevokeToken(bytes(32), "a", None, "asked"), "admin"),
+    "restore": (RestoreToken(b"\1" * 32, "asked"), "admin"),
 }
 
 
@@ -59,6 +62,7 @@ def house(tmp_path: Path) -> House:
     house.registry.register(spec(id=ID), START, WALL)
     for scope in (PLACE, SERVICE):
         house.registry.maintain(scope, WINDOW, START, WALL)
+    house.registry.carry_out(RevokeToken(b"\1" * 32, "b", None, "asked"), START, WALL)
     return house
 
 
@@ -70,7 +74,7 @@ def test_the_table_has_every_kind_of_write() -> None:
     """But what time brings, which nobody can ask for over HTTP."""
     kinds = {
         value
-        for module in (registration, operations)
+        for module in (registration, operations, revoking)
         for value in vars(module).values()
         if inspect.isclass(value) and value.__module__ == module.__name__
     }

@@ -16,6 +16,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create
@@ -54,6 +55,12 @@ DRAINS = [
 ]
 
 
+REVOKED = [
+    (bytes(32), Revocation("deploy", WALL + 1.5, "boss at 10.9.9.9", WALL + 3600)),
+    (b"\1" * 32, Revocation("", WALL + 2.5, "10.9.9.9")),
+]
+
+
 def puts(instances: Iterable[Instance]) -> list[Op]:
     return [(schema.PUT_INSTANCE, rows.of_instance(instance)) for instance in instances]
 
@@ -68,6 +75,7 @@ def others() -> list[Op]:
     return [
         *((schema.PUT_WINDOW_OPENER, rows.of_window_opener(*each)) for each in openers),
         *((schema.PUT_DRAIN, rows.of_drained(*each)) for each in DRAINS),
+        *((schema.PUT_REVOKED, rows.of_revoked(*each)) for each in REVOKED),
         *of_format_2(),
     ]
 

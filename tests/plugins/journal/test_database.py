@@ -18,6 +18,7 @@ from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT
 from tests.plugins.journal.making import (
     DRAINS,
+    REVOKED,
     TOMBSTONES,
     WINDOWS,
     a_database,
@@ -63,11 +64,11 @@ def test_a_new_file_is_for_its_owner_alone_and_says_whose_it_is(file: Path) -> N
 
 def test_a_new_file_is_empty_and_the_next_one_that_opens_finds_what_was_put(file: Path) -> None:
     with contextlib.closing(a_database(file)) as opened:
-        assert inspect(opened.file) == (0, [], [], [], [])
+        assert inspect(opened.file) == (0, [], [], [], [], [])
         instances = [an_instance(number) for number in (3, 1, 2)]
         opened.commit([*puts(instances), *others(), put_index(17)])
         opened.commit([])
-    assert content(file) == (17, instances, WINDOWS, TOMBSTONES, DRAINS)
+    assert content(file) == (17, instances, WINDOWS, TOMBSTONES, DRAINS, REVOKED)
 
 
 def test_every_commit_is_synced_in_a_write_ahead_log(file: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_commit_is_all_or_nothing(file: Path) -> None:
 
 def test_a_file_that_was_half_made_is_made_again(file: Path) -> None:
     file.with_name(f"{FILE}.new").write_bytes(b"SQLite format 3\0")
-    assert content(file) == (0, [], [], [], [])
+    assert content(file) == (0, [], [], [], [], [])
     assert {each.name for each in file.parent.iterdir()} == {FILE}
 
 
@@ -120,9 +121,9 @@ def test_a_file_of_an_older_format_is_migrated_and_keeps_its_rows(file: Path, fo
     instances = [an_instance(number) for number in range(50)]
     windows = [(scope, replace(window, by="")) for scope, window in WINDOWS] if format == 2 else []
     with contextlib.closing(a_database(file)) as opened:
-        assert inspect(opened.file) == (4711, instances, windows, TOMBSTONES if format == 2 else [], [])
+        assert inspect(opened.file) == (4711, instances, windows, TOMBSTONES if format == 2 else [], [], [])
         opened.commit([*without_others(), *others()])
-    assert content(file) == (4711, instances, WINDOWS, TOMBSTONES, DRAINS)
+    assert content(file) == (4711, instances, WINDOWS, TOMBSTONES, DRAINS, REVOKED)
     assert (pragma(file, "user_version"), pragma(file, "integrity_check")) == (FORMAT, "ok")
 
 
@@ -207,4 +208,4 @@ def test_a_damaged_file_that_is_moved_away_makes_room_for_a_new_one(file: Path) 
     file.write_bytes(file.read_bytes()[:-4096])
     refused(file)
     file.rename(file.with_name("away"))
-    assert content(file) == (0, [], [], [], [])
+    assert content(file) == (0, [], [], [], [], [])

@@ -21,6 +21,7 @@ from discovery.plugins.journal.schema import FORMAT
 from tests.plugins.journal.house import known, living
 from tests.plugins.journal.making import (
     DRAINS,
+    REVOKED,
     TOMBSTONES,
     WINDOWS,
     a_database,
@@ -37,7 +38,7 @@ from tests.plugins.journal.making import (
 from tests.store.making import spec
 
 MANY = [an_instance(number) for number in range(50)]
-WHOLE = (4711, MANY, WINDOWS, TOMBSTONES, DRAINS)
+WHOLE = (4711, MANY, WINDOWS, TOMBSTONES, DRAINS, REVOKED)
 
 
 @pytest.fixture
@@ -203,8 +204,8 @@ def test_a_backup_of_an_older_format_is_migrated_and_stays_as_it_is(folder: Path
     before = old.read_bytes()
     a_file(folder, 5)
     found, _ = files.restore(folder, old)
-    assert found == (4711, MANY, [], [], [])
-    assert content(folder / FILE) == (4711, MANY, [], [], [])
+    assert found == (4711, MANY, [], [], [], [])
+    assert content(folder / FILE) == (4711, MANY, [], [], [], [])
     with contextlib.closing(sqlite3.connect(folder / FILE)) as sql:
         assert sql.execute("PRAGMA user_version").fetchone() == (FORMAT,)
     assert octets(old.parent) == {FILE: before}
@@ -313,4 +314,6 @@ def test_a_restored_file_has_the_mode_of_the_one_before(folder: Path, target: Pa
 
 
 def test_others_are_in_the_file() -> None:
-    assert len(others()) == len(WINDOWS) + len(TOMBSTONES) + len(DRAINS) + 1, "and who opened one of the windows"
+    assert len(others()) == len(WINDOWS) + len(TOMBSTONES) + len(DRAINS) + len(REVOKED) + 1, (
+        "and who opened one of the windows"
+    )

@@ -270,7 +270,7 @@ def test_a_big_commit_of_many_frames_is_whole_or_not_there(tmp_path: Path, file:
 @pytest.mark.parametrize("log", [b"", b"\0", b"\0" * HEADER, b"nonsense" * 3])
 def test_a_log_without_a_frame_is_whole(file: Path, log: bytes, left: Left) -> None:
     assert not is_torn_in_the_middle(put(file, left.main, log))
-    assert content(file) == (0, [], [], [], [])
+    assert content(file) == (0, [], [], [], [], [])
 
 
 def test_a_log_that_is_missing_is_whole(file: Path) -> None:

@@ -8,9 +8,20 @@ import orjson
 import pytest
 
 from discovery.core.caller import SERVER, Caller
-from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.event import (
+    Commit,
+    Drained,
+    DrainEvent,
+    Event,
+    InstanceEvent,
+    Kind,
+    TokenEvent,
+    WindowEvent,
+    ZonesEvent,
+)
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 from discovery.rest.api.event_view import KINDS, kind_of, shown
 from tests.store.making import WALL, spec
@@ -23,6 +34,9 @@ REMEMBERED = {
     "id": "web-1", "ip": "10.0.0.1", "port": 80,
     "since": "2023-11-14T22:13:21.000Z", "until": "2023-11-14T22:13:22.000Z",
 }  # fmt: skip
+SHA256 = bytes(range(32))
+REVOKED = Revocation("deploy", WALL, "boss")
+TOKEN = {"name": "deploy", "sha256": SHA256.hex()}
 BY = Caller("10.9.9.9", "deploy")
 
 
@@ -78,6 +92,8 @@ def test_an_instance_is_shown_as_it_was_registered_with_what_was_decided_about_i
             {"drain": REMEMBERED},
         ),
         (ZonesEvent("x"), "zones-reloaded", None, {}),
+        (TokenEvent(SHA256, None, REVOKED, "x"), "token-revoked", None, {"token": TOKEN}),
+        (TokenEvent(SHA256, REVOKED, None, "x"), "token-restored", None, {"token": TOKEN}),
     ],
 )  # fmt: skip
 def test_what_is_about_no_registered_instance_has_none(

@@ -279,7 +279,10 @@ async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> No
 
 
 # Answers that are no JSON, and those of plugins, have tests of their own.
-ELSEWHERE_TESTED = ("/dns-query", "/events", "/metrics", "/top", "/admin/log", "/history", "/services/{name}/explain")
+ELSEWHERE_TESTED = (
+    "/dns-query", "/events", "/metrics", "/top", "/admin/log", "/history", "/services/{name}/explain",
+    "/admin/tokens/{token}", "/admin/revocations/{sha256}",
+)  # fmt: skip
 
 
 def test_the_tour_goes_everywhere() -> None:
@@ -297,6 +300,9 @@ def test_the_tour_goes_everywhere() -> None:
         "NOT_RECORDED",
         "HISTORY_BUSY",
         "HISTORY_TOO_SLOW",
+        "TOKEN_UNKNOWN",
+        "TOKEN_NOT_REVOKED",
+        "TOO_MANY_REVOKED",
     } | {code for _, code, _ in BROKEN}
     assert {asked.code for asked in TOUR} - {""} == CODES.keys() - elsewhere
 

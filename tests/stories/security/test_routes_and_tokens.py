@@ -41,13 +41,17 @@ AT = "?ip=10.0.0.1&port=80"
 
 
 class Row(NamedTuple):
-    """What is sent, what it gives who may, and who that is. `maintained`: web is in maintenance when it is sent."""
+    """What is sent, what it gives who may, and who that is.
+
+    `maintained`: web is in maintenance when it is sent. `revoked`: that token is.
+    """
 
     path: str
     kind: str
     body: Any = None
     status: int = 200
     maintained: str = ""
+    revoked: str = ""
 
 
 OPEN, READ, WRITE, ADMINS, MANY = "open", "read", "write", "admins", "many"
@@ -89,6 +93,8 @@ TABLE = {
     "GET /history": Row("/history", READ),
     "GET /maintenance": Row("/maintenance", READ),
     "POST /admin/clear": Row("/admin/clear", ADMINS),
+    "DELETE /admin/tokens/{token}": Row(f"/admin/tokens/{'0' * 64}", ADMINS),
+    "DELETE /admin/revocations/{sha256}": Row(f"/admin/revocations/{'0' * 64}", ADMINS, revoked="0" * 64),
     "GET /stats": Row("/stats", READ),
     "GET /health": Row("/health", OPEN),
     "GET /ready": Row("/ready", OPEN),
@@ -146,6 +152,8 @@ class Api:
             assert self.send("DELETE", f"{scope}/maintenance")[0] in (200, 404)
         if row.maintained:
             assert self.send("PUT", f"{row.maintained}/maintenance", WINDOW)[0] == 200
+        if row.revoked:
+            assert self.send("DELETE", f"/admin/tokens/{row.revoked}")[0] == 200
 
     def close(self) -> None:
         self._connection.close()

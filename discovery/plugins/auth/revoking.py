@@ -1,0 +1,97 @@
+"""DELETE /admin/tokens/NAME or /admin/tokens/SHA256: no node takes that token any more, whatever their files say.
+
+It is a write like any other: durable when it is answered, at all nodes at the next revision, in the audit. DELETE
+/admin/revocations/SHA256 forgets it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from discovery.core.revocation import Revocation
+from discovery.plugins.auth.tokens import Tokens
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.requests import asked_by, caller_of
+from discovery.rest.api.times import Times, iso
+from discovery.store.engine import Engine
+from discovery.store.errors import NotRevoked
+from discovery.store.revoking import RestoreToken, RevokeToken
+
+Json = dict[str, Any]
+
+# A name has 63 characters at the most, so it is never one of these.
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class Revoking:
+    """`tokens`: those that this node takes. `revoked`: by SHA-256, on all nodes. `engine` is set before the first request."""
+
+    engine: Engine
+
+    def __init__(self, tokens: Callable[[], Tokens], revoked: Mapping[bytes, Revocation], times: Times) -> None:
+        self._tokens = tokens
+        self._revoked = revoked
+        self._times = times
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.delete("/admin/tokens/{token}", self.revoke),
+            web.delete("/admin/revocations/{sha256}", self.restore),
+        ]
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        sha256, name, expires = self._named(request.match_info["token"])
+        write = RevokeToken(sha256, name, expires, f"revoked, {asked_by(request)}")
+        revoked = await self.engine.submit(write, caller_of(request))
+        content = {"message": "Token revoked on all nodes", "token": shown(sha256, revoked)}
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    async def restore(self, request: web.Request) -> web.Response:
+        text = request.match_info["sha256"]
+        if not _SHA256.fullmatch(text):
+            raise NotRevoked(text)
+        sha256 = bytes.fromhex(text)
+        write = RestoreToken(sha256, f"no longer revoked, {asked_by(request)}")
+        revoked = await self.engine.submit(write, caller_of(request))
+        content = {
+            "message": "Token no longer revoked: whoever has it in a file takes it",
+            "token": shown(sha256, revoked),
+        }
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    def _named(self, text: str) -> tuple[bytes, str, float | None]:
+        """Digest, name, expiry. HttpError 404."""
+        if _SHA256.fullmatch(text):
+            sha256 = bytes.fromhex(text)
+            token = self._tokens().of(sha256)
+            return (sha256, "", None) if token is None else (sha256, token.name, token.expires)
+        if (token := self._tokens().called(text)) is not None:
+            return token.digest, token.name, token.expires
+        for sha256, revoked in reversed(list(self._revoked.items())):  # done before, and out of the file since
+            if revoked.name == text:
+                return sha256, text, revoked.expires
+        raise HttpError(
+            404,
+            "TOKEN_UNKNOWN",
+            f"No token called {text} is in this node's TOKENS_FILE; ask a node that has it, or name it by the SHA-256 of its secret, which "
+            "`discovery token list --output wide` shows",
+        )
+
+    def listed(self) -> list[Json]:
+        """All that are revoked, oldest first."""
+        return [shown(sha256, revoked) for sha256, revoked in self._revoked.items()]
+
+
+def shown(sha256: bytes, revoked: Revocation) -> Json:
+    return {
+        "name": revoked.name,
+        "sha256": sha256.hex(),
+        "revokedAt": iso(revoked.at),
+        "revokedBy": revoked.by,
+        "expires": None if revoked.expires is None else iso(revoked.expires),
+    }

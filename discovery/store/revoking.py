@@ -1,0 +1,62 @@
+"""Revokes a token on every node, whatever their files say, and takes that back. Who holds tokens asks `State.revoked` at each request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from discovery.core.event import TokenEvent
+from discovery.core.revocation import Revocation
+from discovery.store.errors import NotRevoked, TooManyRevoked
+from discovery.store.transaction import Transaction
+from discovery.store.write import Write
+
+# 0.5 KB each, read whole at a start: as many as ten files of tokens have.
+MAX_REVOKED = 10_000
+
+
+@dataclass(frozen=True)
+class RevokeToken(Write[Revocation]):
+    """`sha256`: 32 octets, of its secret. One that is revoked already stays as it is. TooManyRevoked, unless the token of one has expired
+    by itself: the oldest of those makes room.
+    """
+
+    sha256: bytes
+    name: str
+    expires: float | None
+    reason: str
+    action = "revoke-token"
+
+    def decide(self, txn: Transaction) -> Revocation:
+        txn.authorize(None)
+        known = txn.state.revoked
+        if (found := known.get(self.sha256)) is not None:
+            return found
+        if len(known) >= MAX_REVOKED:
+            txn.add(_oldest_expired(txn))
+        revoked = Revocation(self.name, txn.wall, str(txn.by), self.expires)
+        txn.add(TokenEvent(self.sha256, None, revoked, self.reason))
+        return revoked
+
+
+@dataclass(frozen=True)
+class RestoreToken(Write[Revocation]):
+    """Forgets that it was revoked: who has it in a file takes it again. NotRevoked."""
+
+    sha256: bytes
+    reason: str
+    action = "restore-token"
+
+    def decide(self, txn: Transaction) -> Revocation:
+        txn.authorize(None)
+        found = txn.state.revoked.get(self.sha256)
+        if found is None:
+            raise NotRevoked(self.sha256.hex())
+        txn.add(TokenEvent(self.sha256, found, None, self.reason))
+        return found
+
+
+def _oldest_expired(txn: Transaction) -> TokenEvent:
+    for sha256, revoked in txn.state.revoked.items():
+        if revoked.expires is not None and revoked.expires <= txn.wall:
+            return TokenEvent(sha256, revoked, None, "it has expired by itself, and room is needed")
+    raise TooManyRevoked(MAX_REVOKED)
