@@ -112,6 +112,7 @@ class Server:
             {"registry": self._registry_not_loaded, "engine": self._engine.not_ready},
             [self._names.zones.warning],
             self._more_stats,
+            lambda: self._names.listening,
         )
 
         self._seams.metrics.extend([*self._engine.metrics(), *self._names.metrics(), *self._web.metrics()])

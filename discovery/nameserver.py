@@ -79,6 +79,8 @@ class NameServer:
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
         self._servers: list[UdpServer | TcpServer] = []
+        # Addresses and ports of UDP and TCP, as they were bound once it is open.
+        self.listening = [(address, settings.dns_port) for address in settings.dns_addresses]
         registry.followers += [self._reverse.follow_commit, self._forget]
         registry.doubt_followers.append(self._kept.forget_all)
 
@@ -92,6 +94,7 @@ class NameServer:
                 self._servers.append(UdpServer(sock, self._limited.respond, self._clock, self._deferred, over_udp))
             else:
                 self._servers.append(TcpServer(sock, over_tcp, self._clock, self._deferred))
+        self.listening = [sock.getsockname()[:2] for sock in socks if sock.type == DATAGRAM]
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")

@@ -15,9 +15,11 @@ from aiohttp import web
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
+from discovery.dns.message import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
 from discovery.rest.api import openapi
+from discovery.rest.api.dig import Dig, Place
 from discovery.rest.api.doh import DnsOverHttps, Respond
 from discovery.rest.api.handlers import Check, Handlers
 from discovery.rest.api.operations import Operations
@@ -48,7 +50,7 @@ _log = logging.getLogger("discovery.web")
 
 class Web:
     """Opened once, closed once. `respond`: what DNS over HTTPS asks. `is_fixed_host`: as `browsers.hosts` has it. `checks`: what /ready
-    asks. `concerns`: what it warns of. `more_stats`: for /stats.
+    asks. `concerns`: what it warns of. `more_stats`: for /stats. `dns_at()`: where DNS is answered.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Web:
         checks: Mapping[str, Check],
         concerns: Sequence[Check],
         more_stats: Callable[[], Mapping[str, Any]],
+        dns_at: Callable[[], Sequence[Place]],
     ) -> None:
         self._settings = settings
         self._seams = seams
@@ -96,6 +99,7 @@ class Web:
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
+            *Dig(respond, dig.query, dig.printed, dns_at, settings.dns_domain[0]).routes(),
             *openapi.routes(),
             *self._watch.routes(),
             *seams.routes,

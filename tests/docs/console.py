@@ -95,7 +95,7 @@ class Bash:
             command = re.sub(rf"(:|-p ){shown}\b", rf"\g<1>{real}", command)
         output = self._in_process(command) if re.match(r"discovery [^\n]*\Z", command) else self._in_bash(command)
         for real, shown in self._ports:
-            output = re.sub(rf"([:#@]|port ){real}\b", rf"\g<1>{shown}", output)
+            output = re.sub(rf"([:#@]|port |-p ){real}\b", rf"\g<1>{shown}", output)
         return output.replace(f"{self._folder}/", "")
 
     def _in_process(self, command: str) -> str:

@@ -100,6 +100,7 @@ _PLACES: dict[str, Document] = {
         "description": "its name, or the SHA-256 of its secret",
     },
     "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+    "domain": schemas.DOMAIN,
 }
 
 

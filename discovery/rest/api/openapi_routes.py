@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from discovery.rest.api import (
+    dig,
     event_replies,
     history,
     listing,
@@ -24,6 +25,7 @@ from discovery.rest.api.query import Table
 JSON = "application/json"
 DNS = "application/dns-message"
 STREAM = "text/event-stream"
+TEXT = "text/plain"
 
 Document = dict[str, Any]
 
@@ -40,7 +42,8 @@ _REGISTER = (
 _HISTORY = ("NOT_RECORDED", "HISTORY_BUSY", "HISTORY_TOO_SLOW")
 _UPSERT = (*_REGISTER, "INSTANCE_DEREGISTERED")
 _OF_PLACE = {
-    "name": "INVALID_FIELD", "id": "INSTANCE_UNKNOWN", "token": "TOKEN_UNKNOWN", "sha256": "TOKEN_NOT_REVOKED",
+    "name": "INVALID_FIELD", "domain": "INVALID_FIELD", "id": "INSTANCE_UNKNOWN",
+    "token": "TOKEN_UNKNOWN", "sha256": "TOKEN_NOT_REVOKED",
 }  # fmt: skip
 _OF_QUERY = {"ip": ("INVALID_FIELD", "PARAMETER_MISSING"), "dns": ("INVALID_FIELD", "PARAMETER_MISSING")}
 # Those that anybody may ask, whatever token they show.
@@ -150,7 +153,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("GET", "/admin/log"): Operation("What is logged", observing.LogReply),
         ("PUT", "/admin/log"): Operation("Log more, for a time", observing.LogReply, observing.LogBody),
-        ("GET", "/metrics"): Operation("Counters for Prometheus", None, media="text/plain"),
+        ("GET", "/metrics"): Operation("Counters for Prometheus", None, media=TEXT),
         ("GET", "/health"): Operation("Whether the process lives", server_replies.HealthReply),
         ("GET", "/ready"): Operation("Whether it can be asked", server_replies.ReadyReply, codes=("NOT_READY",)),
         ("GET", "/maintenance"): Operation("All maintenance windows", replies.MaintenancesReply),
@@ -158,6 +161,9 @@ def _operations() -> dict[tuple[str, str], Operation]:
             "DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY",), query=_DNS_QUERY, media=DNS
         ),
         ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS"), media=DNS),
+        ("GET", "/dns/{domain}"): Operation(
+            "What this server says over DNS, as dig prints it", None, known=dig.DIG, media=TEXT
+        ),
         ("GET", "/openapi.json"): Operation("This document", server_replies.DocumentReply),
     }
     for path, query in (("/services/{name}/instances", _AT), ("/instances/{id}", ())):

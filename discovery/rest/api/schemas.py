@@ -17,6 +17,8 @@ from discovery.core.name import fold
 
 # The JSON schemas below are for /openapi.json and check nothing; they repeat what `core` checks.
 LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
+# What is asked over DNS: with escapes, as in a zone file, it may be nearly anything.
+DOMAIN = {"type": "string", "pattern": "^[!-~]{1,1004}$", "examples": ["user-service.svc.local"]}
 ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["10.0.0.7"]}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 

@@ -100,6 +100,7 @@ TABLE = {
     "GET /ready": Row("/ready", OPEN),
     "GET /dns-query": Row(f"/dns-query?dns={base64.urlsafe_b64encode(QUERY).decode().rstrip('=')}", READ),
     "POST /dns-query": Row("/dns-query", READ, QUERY),
+    "GET /dns/{domain}": Row("/dns/web.svc.local", READ),
     "GET /openapi.json": Row("/openapi.json", READ),
     "GET /events": Row("/events", READ),
     "GET /changes": Row("/changes", READ),
