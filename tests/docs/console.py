@@ -24,6 +24,8 @@ FORMS = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "an id"),
     (r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z", "a time"),
     (r"[0-9a-f]{64}", "a digest"),
+    (r"[0-9a-f]{48}", "a cookie"),
+    (r"\bid: [0-9]+$|Query time: [0-9]+|WHEN: .*", "of a query"),
     (r"dsc_[A-Za-z0-9_-]{43}", "a secret"),
     (r"every [0-9.]+ s", "an interval"),
     (r'"heartbeatIntervalMs":[0-9]+', "an interval"),
@@ -53,7 +55,7 @@ def examples(block: str) -> list[Example]:
 
 def form(text: str) -> str:
     for pattern, name in FORMS:
-        text = re.sub(pattern, name, text)
+        text = re.sub(pattern, name, text, flags=re.MULTILINE)
     return text
 
 
