@@ -27,6 +27,7 @@ from discovery.plugins import (
     audit,
     auth,
     check,
+    dashboard,
     forward,
     history,
     journal,
@@ -67,6 +68,7 @@ PLUGINS: tuple[Factory, ...] = (
     traces.make,
     top.make,
     log.make,
+    dashboard.make,
 )
 
 # What takes a feature's place where the engine keeps the state.

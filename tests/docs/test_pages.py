@@ -12,6 +12,7 @@ import discovery
 from discovery.cli.knobs import names
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.openapi_routes import OPERATIONS
+from discovery.rest.api.openapi_routes import PAGES as BROWSERS_PAGES
 
 PACKAGE = Path(discovery.__file__).parent
 ROOT = PACKAGE.parent
@@ -26,6 +27,7 @@ FOREIGN = {
     *("ETCD_AUTO_COMPACTION_RETENTION", "ETCD_SNAPSHOT_COUNT"),
     *("CAP_NET_BIND_SERVICE", "NODE_ENV", "UPDATE_DOCS", "OTEL_TRACES_SAMPLER"),
 }
+ROUTES = [*OPERATIONS, *(("GET", page) for page in BROWSERS_PAGES)]
 _METHODS = "GET|POST|PUT|DELETE|HEAD|PATCH"
 
 
@@ -68,15 +70,17 @@ def test_no_setting_is_unknown(page: Path) -> None:
 def test_no_route_is_unknown(page: Path) -> None:
     text = page.read_text()
     for methods, path in re.findall(rf"\b((?:{_METHODS})) (/[^\s`'\"?,:)\[;]*)", text):
-        assert any(method == methods and fits(path, template) for method, template in OPERATIONS), f"{methods} {path}"
+        assert any(method == methods and fits(path, template) for method, template in ROUTES), f"{methods} {path}"
     for path in re.findall(r":3100(/[^\s`'\"?,:)\];]+)", text):
-        assert any(fits(path, template) for _, template in OPERATIONS), path
+        assert any(fits(path, template) for _, template in ROUTES), path
 
 
 def fits(path: str, template: str) -> bool:
     """`/admin/…` is all of them below."""
     if path.endswith("/…"):
         return template.startswith(path[:-1])
+    if template.endswith("{file}"):
+        return path.startswith(template.removesuffix("{file}"))
     given, known = path.rstrip(".").split("/"), template.split("/")
     return len(given) == len(known) and all(b.startswith("{") or a == b for a, b in zip(given, known, strict=True))
 
@@ -84,8 +88,8 @@ def fits(path: str, template: str) -> bool:
 def test_every_route_is_on_the_page_about_http() -> None:
     page = (PACKAGE / "docs" / "http.md").read_text()
     rows = re.findall(rf"`({_METHODS}) (/[^`?\s]*)", page)
-    shown = {(method, template) for method, path in rows for _, template in OPERATIONS if fits(path, template)}
-    assert OPERATIONS.keys() - shown == set()
+    shown = {(method, template) for method, path in rows for _, template in ROUTES if fits(path, template)}
+    assert set(ROUTES) - shown == set()
 
 
 def test_the_readme_is_short_and_leads_to_every_page() -> None:

@@ -24,6 +24,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.revoking import Revoking
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
+from discovery.rest.api.openapi_routes import PAGES
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
@@ -45,6 +46,7 @@ class Right(Enum):
 
 
 _NONE = ("/health", "/ready")
+_FILES_OF_PAGES = tuple(path.partition("{")[0] for path in PAGES if "{" in path)
 # Reads that tell of other clients.
 _ADMIN = ("/top",)
 # Reads that are sent with POST: DNS over HTTPS (RFC 8484).
@@ -53,11 +55,12 @@ _READS = ("/dns-query",)
 
 def right_for(method: str, path: str) -> Right:
     """The right that a route takes. What is not known takes more rather than less."""
-    if path in _NONE:
+    is_read = method in ("GET", "HEAD")
+    if path in _NONE or (is_read and (path in PAGES or path.startswith(_FILES_OF_PAGES))):
         return Right.NONE
     if path.startswith("/admin") or path in _ADMIN:
         return Right.ADMIN
-    return Right.READ if method in ("GET", "HEAD") or path in _READS else Right.WRITE
+    return Right.READ if is_read or path in _READS else Right.WRITE
 
 
 class Auth(Plugin):

@@ -48,6 +48,9 @@ _OF_PLACE = {
 _OF_QUERY = {"ip": ("INVALID_FIELD", "PARAMETER_MISSING"), "dns": ("INVALID_FIELD", "PARAMETER_MISSING")}
 # Those that anybody may ask, whatever token they show.
 OPEN = ("/health", "/ready")
+# Pages for browsers and their files: no part of the API, and anybody's. They know nothing; their scripts ask the API with the token that is
+# typed on them.
+PAGES = ("/", "/ui", "/ui/", "/ui/{file}")
 
 
 class Operation(NamedTuple):

@@ -23,7 +23,7 @@ from discovery.rest.guard.browsers import Browsers
 from discovery.rest.guard.cors import Cors, preflight
 from discovery.rest.guard.refusals import Refusals
 
-# On every answer. Nothing we send is a page, a script or a frame, for browsers that are led here; a plugin's page may say otherwise.
+# On every answer of the API: for browsers that are led here it is no page, no script and no frame. Pages have a policy of their own.
 HEADERS = {
     "Vary": "Origin",
     "X-Content-Type-Options": "nosniff",

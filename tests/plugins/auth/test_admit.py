@@ -39,13 +39,14 @@ def closed(tmp_path: Path) -> House:
     [
         ("GET", "/health", Right.NONE), ("HEAD", "/ready", Right.NONE), ("POST", "/health", Right.NONE),
         ("GET", "/events", Right.READ), ("GET", "/changes", Right.READ),
-        ("GET", "/services", Right.READ), ("HEAD", "/services", Right.READ), ("GET", "/", Right.READ),
+        ("GET", "/services", Right.READ), ("HEAD", "/services", Right.READ), ("GET", "/", Right.NONE),
         ("GET", "/dns-query", Right.READ), ("POST", "/dns-query", Right.READ), ("GET", "/health/x", Right.READ),
         ("POST", "/register", Right.WRITE), ("PUT", "/instances", Right.WRITE), ("DELETE", "/services/a", Right.WRITE),
         ("OPTIONS", "/services", Right.WRITE), ("PATCH", "/", Right.WRITE), ("POST", "/dns-query/x", Right.WRITE),
         ("POST", "/admin/clear", Right.ADMIN), ("GET", "/admin/backup", Right.ADMIN), ("GET", "/admin", Right.ADMIN),
         ("GET", "/top", Right.ADMIN), ("HEAD", "/top", Right.ADMIN), ("PUT", "/admin/log", Right.ADMIN),
-        ("GET", "/metrics", Right.READ),
+        ("GET", "/metrics", Right.READ), ("GET", "/ui", Right.NONE), ("HEAD", "/ui/js/main.js", Right.NONE), ("GET", "/uix", Right.READ),
+        ("POST", "/ui", Right.WRITE), ("PUT", "/ui/js/main.js", Right.WRITE),
     ],
 )  # fmt: skip
 def test_a_route_takes_a_right_and_what_is_not_known_takes_more(method: str, path: str, right: Right) -> None:

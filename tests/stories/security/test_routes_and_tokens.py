@@ -101,6 +101,10 @@ TABLE = {
     "GET /dns-query": Row(f"/dns-query?dns={base64.urlsafe_b64encode(QUERY).decode().rstrip('=')}", READ),
     "POST /dns-query": Row("/dns-query", READ, QUERY),
     "GET /dns/{domain}": Row("/dns/web.svc.local", READ),
+    "GET /": Row("/", OPEN, status=404),  # to a browser 302
+    "GET /ui": Row("/ui", OPEN),
+    "GET /ui/": Row("/ui/", OPEN, status=302),
+    "GET /ui/{file}": Row("/ui/js/main.js", OPEN),
     "GET /openapi.json": Row("/openapi.json", READ),
     "GET /events": Row("/events", READ),
     "GET /changes": Row("/changes", READ),

@@ -1,0 +1,25 @@
+// Statuses as a shape and a word, so that colour is never the only sign.
+import { html } from "../html.js";
+
+// In a box of 12 by 12. Filled but for those that begin with M and have a stroke.
+const SHAPES = {
+  healthy: { d: "M6 1a5 5 0 1 0 0 10A5 5 0 0 0 6 1Z" },
+  suspect: { d: "M6 1a5 5 0 1 0 0 10A5 5 0 0 0 6 1Zm0 1.700v6.600a3.300 3.300 0 0 1 0-6.600Z" },
+  flapping: { d: "M1 8.500 3.600 3.500 6 8.500 8.400 3.500 11 8.500", stroke: true },
+  failing: { d: "M6 .8 11.600 10.800H.400Z" },
+  unhealthy: { d: "M2.200 2.200 9.800 9.800M9.800 2.200 2.200 9.800", stroke: true },
+  maintenance: { d: "M2 2h8v8H2Z" },
+  draining: { d: "M6 1.200V9.600M2.200 6.200 6 10 9.800 6.200", stroke: true },
+};
+
+export function Glyph({ status }) {
+  const shape = SHAPES[status] ?? SHAPES.unhealthy;
+  return html`<svg class=${`glyph ${status}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+    <path d=${shape.d} fill=${shape.stroke ? "none" : "currentColor"} stroke=${shape.stroke ? "currentColor" : "none"}
+      stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round" fill-rule="evenodd" />
+  </svg>`;
+}
+
+export function Status({ status }) {
+  return html`<span class=${`status ${status}`}><${Glyph} status=${status} />${status}</span>`;
+}

@@ -1,0 +1,49 @@
+// A table that may be long: only the rows that can be seen are there. All have the same height, on a phone another one (cards).
+import { html, signal, useEffect, useRef, useState } from "../html.js";
+import { drawn } from "../windowing.js";
+
+const query = matchMedia("(max-width: 760px)");
+export const narrow = signal(query.matches);
+query.addEventListener("change", () => (narrow.value = query.matches));
+
+/** `columns`: {id, title, ...} of the head. `row(item)`: its cells, `<${Cell} of="id">`. `heights`: of a row, and of a card; pixels. */
+export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 84] }) {
+  const body = useRef(null);
+  const [at, setAt] = useState({ top: 0, screen: innerHeight });
+  const height = heights[narrow.value ? 1 : 0];
+  useEffect(() => {
+    let asked = 0;
+    const look = () => {
+      asked ||= requestAnimationFrame(() => {
+        asked = 0;
+        if (body.current) setAt({ top: -body.current.getBoundingClientRect().top, screen: innerHeight });
+      });
+    };
+    look();
+    addEventListener("scroll", look, { passive: true });
+    addEventListener("resize", look);
+    return () => {
+      removeEventListener("scroll", look);
+      removeEventListener("resize", look);
+      cancelAnimationFrame(asked);
+    };
+  }, []);
+  const { first, end } = drawn(at.top, at.screen, height, items.length);
+  return html`<div class=${`rows ${kind}`} role="table" aria-label=${label} aria-rowcount=${items.length + 1}>
+    <div class="head" role="rowgroup">
+      <div role="row" aria-rowindex="1">
+        ${columns.map((column) => html`<span key=${column.id} role="columnheader" class=${column.id}>${column.title}</span>`)}
+      </div>
+    </div>
+    <div class="body" role="rowgroup" ref=${body}
+      style=${{ height: `${items.length * height}px`, paddingTop: `${first * height}px`, "--row": `${height}px` }}>
+      ${items.slice(first, end).map(
+        (item, index) => html`<div key=${keyOf(item)} role="row" aria-rowindex=${first + index + 2}>${row(item)}</div>`,
+      )}
+    </div>
+  </div>`;
+}
+
+export function Cell({ of, children, ...more }) {
+  return html`<span role="cell" class=${of} ...${more}>${children}</span>`;
+}

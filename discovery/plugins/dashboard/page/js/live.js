@@ -1,0 +1,124 @@
+// Keeps the table: everything once, page by page, then each change by /events. Comes back by itself after a restart of the server, with
+// another token, and when the page is seen again; while it is hidden it lets go of the stream.
+import { effect } from "@preact/signals";
+import { Away, Refused, get, refusal, request } from "./api.js";
+import { serverNow } from "./clock.js";
+import { changed, connection, store } from "./store.js";
+import { messages } from "./stream.js";
+import { Table } from "./table.js";
+import { token, wanted } from "./token.js";
+
+const PAGE = 100; // services
+const FIRST_WAIT = 500; // milliseconds, doubled with each attempt
+const LONGEST_WAIT = 8000;
+
+class Outdated extends Error {} // what is known is too old, or of another life of the server: everything is read anew
+
+let seen = null; // the index of the last event; null: nothing is known
+let logStart = null;
+let failures = 0;
+let run = null; // the AbortController of what is under way
+
+export function start() {
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : restart()));
+  let last = token.value;
+  effect(() => {
+    if (token.value !== last || run === null) {
+      last = token.value;
+      seen = null; // another token may see other things
+      restart();
+    }
+  });
+}
+
+function stop() {
+  run?.abort();
+  connection.value = { state: "hidden" };
+}
+
+/** Now, whatever the wait. */
+export function restart() {
+  run?.abort();
+  run = new AbortController();
+  failures = 0;
+  if (!document.hidden) keepUp(run.signal);
+}
+
+async function keepUp(signal) {
+  while (!signal.aborted) {
+    try {
+      if (seen === null) await readAll(signal);
+      await listen(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Outdated) {
+        seen = null;
+        continue;
+      }
+      if (error instanceof Refused && (error.status === 401 || error.status === 403)) {
+        connection.value = { state: "refused", message: error.message };
+        wanted.value = error.message;
+        return; // until there is another token
+      }
+      if (!(error instanceof Away || error instanceof Refused || error instanceof TypeError)) console.error(error);
+    }
+    if (signal.aborted) return;
+    await pause(signal);
+  }
+}
+
+/** The stream has ended, or nobody answers: a while, longer each time, and by chance, so that pages do not come back together. */
+async function pause(signal) {
+  const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures++) * (0.75 + Math.random() / 2);
+  const since = connection.value.state === "away" ? connection.value.since : Date.now();
+  connection.value = { state: "away", since, retryAt: Date.now() + wait };
+  await new Promise((resolve) => {
+    const timer = setTimeout(resolve, wait);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()));
+  });
+}
+
+/** The first page is shown at once; once there is something to see, the new table takes its place when it is whole. */
+async function readAll(signal) {
+  if (connection.value.state !== "away") connection.value = { state: "loading" };
+  const table = store.complete ? new Table() : (store.table = new Table());
+  let index = null;
+  let after = "";
+  do {
+    const page = await get(`services?limit=${PAGE}${after === "" ? "" : `&after=${encodeURIComponent(after)}`}`, { signal });
+    index ??= page.index; // what happens from now on is told by the stream, and may be in later pages already: that does no harm
+    for (const service of Object.values(page.services)) for (const instance of service.instances) table.put(instance);
+    after = page.next;
+    changed();
+  } while (after !== null);
+  const { windows } = await get("maintenance", { signal });
+  for (const { serviceName, ip, port, reason, until } of windows) table.putWindow(serviceName, ip, port, reason, until);
+  store.table = table;
+  store.complete = true;
+  seen = index;
+  changed();
+}
+
+async function listen(signal) {
+  const response = await request("GET", "events", { signal, headers: { "Last-Event-ID": String(seen) } });
+  if (!response.ok) throw await refusal(response);
+  const started = Number(response.headers.get("X-Registry-Log-Start"));
+  const before = logStart;
+  logStart = started;
+  if (before !== null && started !== before && started < seen) throw new Outdated();
+  failures = 0;
+  connection.value = { state: "live", since: Date.now() };
+  await messages(response, take);
+}
+
+function take(found) {
+  const at = serverNow();
+  for (const { id, event, data } of found) {
+    if (event === "reset") throw new Outdated();
+    const happened = JSON.parse(data);
+    store.table.apply(happened, at);
+    store.feed.push(happened);
+    if (id !== null) seen = Number(id);
+  }
+  changed();
+}

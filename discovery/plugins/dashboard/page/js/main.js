@@ -1,0 +1,9 @@
+// Starts the page: the table is filled and kept, and the frame is drawn.
+import { App } from "./frame.js";
+import { h, render } from "./html.js";
+import { start } from "./live.js";
+
+start();
+const root = document.getElementById("app");
+root.textContent = "";
+render(h(App), root);

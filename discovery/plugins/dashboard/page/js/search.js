@@ -1,0 +1,57 @@
+// The one search: every word has to be somewhere in what is looked at. Pure.
+import { endpoint } from "./text.js";
+
+const words = (query) => query.toLowerCase().split(/\s+/).filter(Boolean);
+
+const known = new WeakMap(); // instances and events do not change
+
+function once(thing, make) {
+  let text = known.get(thing);
+  if (text === undefined) known.set(thing, (text = make(thing).toLowerCase()));
+  return text;
+}
+
+const ofInstance = (it) =>
+  [
+    it.name, endpoint(it.ip, it.port), it.id, it.status, it.zone, it.protocol, it.checkFailure, ...(it.tags ?? []),
+    ...Object.entries(it.ports ?? {}).map((each) => each.join("=")),
+    ...Object.entries(it.metadata ?? {}).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`),
+  ].join("\n");
+
+const ofEvent = (event) =>
+  [
+    event.kind, event.service, event.reason, event.actor?.name, event.actor?.address, event.maintenance?.reason,
+    event.drain && endpoint(event.drain.ip, event.drain.port),
+    ...[event.instance ?? event.before].filter(Boolean).map(ofInstance),
+  ].join("\n");
+
+/** Whether a text has all words of the query. */
+export function matches(query, ...texts) {
+  const text = texts.join("\n").toLowerCase();
+  return words(query).every((word) => text.includes(word));
+}
+
+/** A test for instances, `words` as they were typed; null for an empty query. */
+export function instanceTest(query) {
+  const all = words(query);
+  return all.length ? (instance) => all.every((word) => once(instance, ofInstance).includes(word)) : null;
+}
+
+export function eventTest(query) {
+  const all = words(query);
+  return all.length ? (event) => all.every((word) => once(event, ofEvent).includes(word)) : null;
+}
+
+/** Groups that have an instance with all words, and one of `statuses` if there are any. */
+export function groupsWith(groups, query, statuses) {
+  const test = instanceTest(query);
+  if (!test && !statuses.size) return groups;
+  return groups.filter((group) => {
+    if (statuses.size && ![...statuses].some((status) => group.counts[status])) return false;
+    if (!test) return true;
+    for (const instance of group.instances.values()) {
+      if ((!statuses.size || statuses.has(instance.status)) && test(instance)) return true;
+    }
+    return false;
+  });
+}

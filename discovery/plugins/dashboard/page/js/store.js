@@ -1,0 +1,26 @@
+// What the views show: the table, the feed, and the state of the connection. Views read `version.value`, and so are drawn again, at
+// most once a frame, after something has changed.
+import { signal } from "@preact/signals";
+import { Ring } from "./ring.js";
+import { Table } from "./table.js";
+
+// Events that the feed remembers.
+const FEED = 500;
+
+export const version = signal(0);
+export const store = { table: new Table(), feed: new Ring(FEED), complete: false };
+
+/** `state`: loading · live · away (the server does not answer: `since`, `retryAt`) · refused (its `message`) · hidden. Epoch milliseconds. */
+export const connection = signal({ state: "loading" });
+
+let asked = false;
+
+/** Something has changed. However often it is called, the views hear of it once a frame. */
+export function changed() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    version.value++;
+  });
+}

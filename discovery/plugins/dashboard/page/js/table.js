@@ -1,0 +1,151 @@
+// The registry as this page knows it: services, their instances, hosts, windows. Pure; `live.js` fills it and keeps it.
+//
+// Instances are the server's JSON, never changed: a change puts another in its place. Counts are kept in step, so that nothing is counted
+// anew for a page that shows forty rows of ten thousand.
+
+export const STATUSES = ["healthy", "suspect", "flapping", "failing", "unhealthy", "maintenance", "draining"];
+
+/** Names are compared without case. */
+export const fold = (name) => name.toLowerCase();
+
+const zeros = () => Object.fromEntries(STATUSES.map((status) => [status, 0]));
+
+/** Some instances, by id: those of a service or of a host. `counts`: by status. `touched`: when one changed last, epoch milliseconds. */
+class Group {
+  constructor(name) {
+    this.name = name;
+    this.instances = new Map();
+    this.counts = zeros();
+    this.touched = 0;
+  }
+
+  get size() {
+    return this.instances.size;
+  }
+}
+
+export class Table {
+  constructor() {
+    this.services = new Map(); // by folded name
+    this.hosts = new Map(); // by address
+    this.byId = new Map();
+    this.windows = new Map();
+    this.counts = zeros();
+    this.sorted = new Map(); // lists of groups by what they are of; dropped when one comes or goes
+  }
+
+  /** An instance as GET /services and /events show it. `at`: epoch milliseconds, 0 for what is no news. */
+  put(instance, at = 0) {
+    this.#take(instance.id, 0);
+    this.byId.set(instance.id, instance);
+    this.#join(this.services, fold(instance.name), instance.name, instance, at);
+    this.#join(this.hosts, instance.ip, instance.ip, instance, at);
+    this.#counted(this, instance.status, 1);
+  }
+
+  remove(id, at = 0) {
+    this.#take(id, at);
+    this.#tidy();
+  }
+
+  /** An event of /events. */
+  apply(event, at = 0) {
+    if (event.maintenance) this.#window(event);
+    if (event.instance) {
+      const before = this.byId.get(event.instance.id);
+      this.put(event.instance, at);
+      if (before && (before.ip !== event.instance.ip || before.name !== event.instance.name)) this.#tidy();
+    } else if (event.before) this.remove(event.before.id, at);
+  }
+
+  /** Of GET /maintenance. */
+  putWindow(serviceName, ip, port, reason, until) {
+    const window = { serviceName, ip: ip ?? null, port: port ?? null, reason, until };
+    this.windows.set(scope(serviceName, ip, port), window);
+  }
+
+  /** That keeps an instance out of answers: its own, or its service's. */
+  windowOf(instance) {
+    return this.windows.get(scope(instance.name, instance.ip, instance.port)) ?? this.windows.get(scope(instance.name)) ?? null;
+  }
+
+  serviceList() {
+    return this.#list("services", (a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  }
+
+  hostList() {
+    return this.#list("hosts", byAddress);
+  }
+
+  #list(what, order) {
+    let found = this.sorted.get(what);
+    if (!found) this.sorted.set(what, (found = [...this[what].values()].sort(order)));
+    return found;
+  }
+
+  #window({ kind, service, maintenance: { ip, port, reason, until } }) {
+    if (kind === "maintenance-ends") this.windows.delete(scope(service, ip, port));
+    else this.putWindow(this.services.get(service)?.name ?? service, ip, port, reason, until);
+  }
+
+  #join(groups, key, name, instance, at) {
+    let group = groups.get(key);
+    if (!group) {
+      groups.set(key, (group = new Group(name)));
+      group.key = key;
+      if (groups === this.hosts) group.octets = octets(key);
+      this.sorted.delete(groups === this.hosts ? "hosts" : "services");
+    }
+    group.instances.set(instance.id, instance);
+    if (at) group.touched = at;
+    this.#counted(group, instance.status, 1);
+  }
+
+  #take(id, at) {
+    const instance = this.byId.get(id);
+    if (!instance) return;
+    this.byId.delete(id);
+    this.#counted(this, instance.status, -1);
+    for (const group of [this.services.get(fold(instance.name)), this.hosts.get(instance.ip)]) {
+      if (!group?.instances.delete(id)) continue;
+      this.#counted(group, instance.status, -1);
+      if (at) group.touched = at;
+      if (!group.size) (this.empty ??= new Set()).add(group);
+    }
+  }
+
+  /** Groups that have nobody left. One that is filled again in the same step stays where it is. */
+  #tidy() {
+    for (const group of this.empty ?? []) {
+      if (group.size) continue;
+      const of = group.octets ? "hosts" : "services";
+      if (this[of].get(group.key) === group) this[of].delete(group.key);
+      this.sorted.delete(of);
+    }
+    this.empty = null;
+  }
+
+  #counted(group, status, by) {
+    group.counts[status] = (group.counts[status] ?? 0) + by;
+  }
+}
+
+const scope = (service, ip, port) => `${fold(service)} ${ip ?? ""} ${port ?? ""}`;
+
+/** An address as numbers to compare: IPv4 before IPv6. */
+export function octets(ip) {
+  if (!ip.includes(":")) return [4, ...ip.split(".").map(Number)];
+  const [head, tail] = ip.split("::");
+  const groups = (text) => (text ? text.split(":") : []);
+  const [first, last] = [groups(head), groups(tail)];
+  const middle = tail === undefined ? [] : Array(Math.max(0, 8 - first.length - last.length)).fill("0");
+  return [6, ...[...first, ...middle, ...last].map((group) => parseInt(group, 16))];
+}
+
+function byAddress(a, b) {
+  for (let at = 0; at < a.octets.length; at++) {
+    const difference = a.octets[at] - b.octets[at];
+    if (difference) return difference;
+  }
+  return 0;
+}

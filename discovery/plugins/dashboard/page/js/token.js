@@ -1,0 +1,17 @@
+// The token that the reader typed: in this tab's session storage, nowhere else, and in the Authorization header of each request.
+import { signal } from "@preact/signals";
+
+const KEY = "discovery-token";
+
+export const token = signal(sessionStorage.getItem(KEY) ?? "");
+
+/** Why the server wants one, or another: its own words; "" when it does not. */
+export const wanted = signal("");
+
+/** `text` "": it is forgotten. */
+export function keep(text) {
+  if (text) sessionStorage.setItem(KEY, text);
+  else sessionStorage.removeItem(KEY);
+  wanted.value = "";
+  token.value = text;
+}

@@ -1,0 +1,80 @@
+// All services: how each one is, at a glance. What is typed and chosen stands in the address.
+import { Ago } from "../components/ago.js";
+import { Bar, said } from "../components/bar.js";
+import { Copy } from "../components/copy.js";
+import { Empty } from "../components/empty.js";
+import { Glyph } from "../components/glyph.js";
+import { Cell, Rows } from "../components/rows.js";
+import { html } from "../html.js";
+import { joined, listed } from "../place.js";
+import { groupsWith } from "../search.js";
+import { connection, store, version } from "../store.js";
+import { STATUSES } from "../table.js";
+import { count, number, shown } from "../text.js";
+import { BASE } from "../api.js";
+import { change, href, place } from "../url.js";
+
+const COLUMNS = [
+  { id: "name", title: "Service" },
+  { id: "health", title: "Health" },
+  { id: "healthy", title: "Healthy" },
+  { id: "rest", title: "Out of answers, or nearly" },
+  { id: "changed", title: "Changed" },
+];
+
+export function Services() {
+  version.value;
+  const { table } = store;
+  const { q = "", status } = place.value;
+  const statuses = listed(status);
+  const services = groupsWith(table.serviceList(), q, statuses);
+  return html`<h1>Services</h1>
+    <${Chips} counts=${table.counts} chosen=${statuses} />
+    <p class="results" aria-live="polite">${results(services.length, table.services.size, q, statuses)}</p>
+    ${services.length
+      ? html`<${Rows} kind="services" label="Services" items=${services} keyOf=${(service) => service.key} columns=${COLUMNS} row=${row} />`
+      : html`<${Nobody} table=${table} q=${q} />`}`;
+}
+
+function results(found, all, q, statuses) {
+  return q || statuses.size ? `${number(found)} of ${count(all, "service")}` : count(all, "service");
+}
+
+/** The statuses with the number of instances; each narrows the list to those who have one. */
+export function Chips({ counts, chosen }) {
+  const toggle = (status) => {
+    const next = new Set(chosen);
+    next.delete(status) || next.add(status);
+    change({ status: joined(next) });
+  };
+  return html`<div class="chips" role="group" aria-label="Only those that have instances which are">
+    ${STATUSES.map(
+      (status) => html`<button key=${status} type="button" class="chip" aria-pressed=${chosen.has(status)} onClick=${() => toggle(status)}
+        data-none=${counts[status] ? undefined : ""}><${Glyph} status=${status} />${status}<b>${number(counts[status])}</b></button>`,
+    )}
+  </div>`;
+}
+
+function row(service) {
+  const { counts } = service;
+  const out = STATUSES.filter((status) => status !== "healthy" && counts[status]);
+  return html`<${Cell} of="name"><a href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a><//>
+    <${Cell} of="health"><${Bar} counts=${counts} /><//>
+    <${Cell} of="healthy">${counts.healthy} of ${service.size}<//>
+    <${Cell} of="rest" title=${said(counts)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}<//>
+    <${Cell} of="changed">${service.touched ? html`<${Ago} at=${service.touched} />` : ""}<//>`;
+}
+
+function Nobody({ table, q }) {
+  if (connection.value.state !== "live" && !table.services.size) return html`<div class="waiting" aria-hidden="true">${[1, 2, 3, 4, 5].map((key) => html`<i key=${key}></i>`)}</div>`;
+  if (table.services.size)
+    return html`<${Empty} title=${q ? `Nothing here has “${shown(q)}”` : "No service has such instances"}>
+      <p>The search looks into names, addresses, tags, metadata and statuses; every word has to be found.</p>
+      <p><button type="button" onClick=${() => change({ q: "", status: "" })}>Show everything</button></p>
+    <//>`;
+  const line = `curl -s ${new URL("register", BASE)} -H 'Content-Type: application/json' -d '{"name":"user-service","ip":"127.0.0.1","port":3001,"ttl":600}'`;
+  return html`<${Empty} title="No service is registered yet">
+    <p>Register one, and it appears here at once:</p>
+    <${Copy} text=${line} label="the curl line that registers a service" />
+  <//>`;
+}
