@@ -68,6 +68,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("migrate", "discovery.cli.migrate:migrate", "copy a single node's registry into etcd, or back"),
         Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
         Command(
+            "deploy", "discovery.cli.deploy:deploy", "print a Dockerfile, a manifest, alert rules: files to run it with"
+        ),
+        Command(
             "doctor",
             "discovery.cli.doctor:doctor",
             "look for what keeps the server, or clients on this host, from working",

@@ -1,4 +1,4 @@
-"""`discovery unit`: a systemd unit for the installation that prints it, `discovery.service` beside this file with its paths filled in."""
+"""`discovery unit`: a systemd unit for the installation that prints it, `deploy/discovery.service` with its paths filled in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import discovery
 
-_TEMPLATE = Path(__file__).with_name("discovery.service")
+_TEMPLATE = Path(discovery.__file__).parent / "deploy" / "discovery.service"
 # What ProtectHome= hides from a service.
 _HOMES = ("/home", "/root", "/run/user")
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+import discovery
 from discovery import cli
 from discovery.cli import installed
 from discovery.plugins.journal.files import FILE
 from tests.cli.test_audit import NEW, line
 from tests.plugins.journal.making import a_file
 
-UNIT = Path(cli.__file__).with_name("discovery.service")
+UNIT = Path(discovery.__file__).parent / "deploy" / "discovery.service"
 
 
 @pytest.fixture

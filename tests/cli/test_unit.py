@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import discovery
 from discovery import cli
 from discovery.cli.unit import filled_in
 from tests.cli.confined import NOBODY, STATE, confined
@@ -19,7 +20,7 @@ from tests.programs import program
 from tests.stories.judges.namespace import Namespace
 from tests.stories.process import LIMIT
 
-TEMPLATE = (Path(cli.__file__).parent / "discovery.service").read_text()
+TEMPLATE = (Path(discovery.__file__).parent / "deploy" / "discovery.service").read_text()
 # systemd's own scale is 0 to 10; what is left is the network, which is what the program is for.
 MAX_EXPOSURE = 1.5
 

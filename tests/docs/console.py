@@ -30,6 +30,7 @@ FORMS = [
     (r"every [0-9.]+ s", "an interval"),
     (r'"heartbeatIntervalMs":[0-9]+', "an interval"),
     (r"\b[0-9.]+ (s|ms|min) ago", "an age"),
+    (r'"timeSinceHeartbeat": ?"[0-9]+s"', "an age"),
     (r"no heartbeat for [0-9.]+ s", "a silence"),
     (r"\bpid [0-9]+", "a pid"),
     (r"\b[0-9]+ settings are", "some settings are"),
