@@ -112,7 +112,7 @@ class Server:
             self._names.respond_over_https,
             self._names.zones.is_fixed_host,
             {"registry": self._registry_not_loaded, "engine": self._engine.not_ready},
-            [self._names.zones.warning],
+            [self._names.zones.warning, self._engine.warning],
             self._more_stats,
             lambda: self._names.listening,
         )

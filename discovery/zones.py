@@ -113,8 +113,11 @@ class Zones:
             )
 
     def _read(self) -> list[StaticZone] | None:
-        """None when there is no folder."""
-        return zonefile.load_all(self._folder) if self._folder.is_dir() else None
+        """None when there is no folder. What takes long is done here, in a thread."""
+        files = zonefile.load_all(self._folder) if self._folder.is_dir() else None
+        for zone in files or ():
+            _ = zone.digest
+        return files
 
     async def _serve_when_read(self, reading: asyncio.Future[list[StaticZone] | None], number: int) -> None:
         """`number`: of the reading. One that is overtaken by a later one comes too late."""
@@ -230,6 +233,9 @@ class Zones:
         zones = [self._zone(zone, every) for zone in every.values()]
         self._reserved = reserved(fixed.values(), every)
         self._registry.reserved = self._reserved
+        self._registry.zones = {
+            to_text(origin): by_origin[origin].digest if origin in by_origin else "" for origin in every
+        }
         self._warn()
         self._catalog.replace(zones)
         self.on_change(zones)

@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Asking a running registry": (
-        Command("get", "discovery.cli.get:get", "show services, instances, hosts, or one of them"),
+        Command("get", "discovery.cli.nodes:get", "show services, instances, hosts, nodes, or one of them"),
         Command("resolve", "discovery.cli.resolve:resolve", "show whom clients are given, over HTTP or DNS"),
         Command(
             "explain", "discovery.cli.explain:explain", "show why each instance is in the answers or not, now or before"

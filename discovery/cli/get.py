@@ -47,16 +47,6 @@ _HOST = (
     Column("others", fold=True),
     Column("services", fold=True),
 )
-_NODE = (
-    Column("node", fold=True),
-    Column("state"),
-    Column("leads"),
-    Column("lastHeard", right=True),
-    Column("holds", fold=True),
-    Column("revision", right=True),
-    Column("endpoint", wide=True, fold=True),
-    Column("cluster", wide=True),
-)
 _NOBODY = "nothing is registered that matches"
 
 
@@ -102,41 +92,6 @@ def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output:
     """one instance, with everything that is known of it"""
     found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=SHAPE))
     put_record(found, output, name="id")
-
-
-@get.command
-def nodes(*, output: Format = "table") -> None:
-    """the nodes of the registry, as the one that is asked hears them"""
-    found = ask(lambda registry: get_json(registry, "/stats", has={"activeInstances": int}))
-    # A single node has nothing to say of others.
-    engine = found.get("engine") or {
-        "kind": "local",
-        "node": "this one alone",
-        "leads": True,
-        "fresh": True,
-        "nodes": [],
-    }
-    own = {
-        **{name: engine.get(name) for name in ("node", "revision", "endpoint", "cluster")},
-        "state": "moved" if engine.get("movedTo") else "here" if engine["fresh"] else "cut off from etcd",
-        "leads": _yes(engine["leads"]),
-        "lastHeard": f"{span(float(engine['lagSeconds']))} ago" if engine.get("lagSeconds", 1e6) < 1e6 else "",
-    }
-    others = [
-        {
-            "node": node["node"],
-            "state": "silent" if node["silent"] else "here",
-            "leads": _yes(node["node"] == engine.get("leader")),
-            "lastHeard": f"{span(float(node['lastHeardSeconds']))} ago",
-            "holds": "instances heard through it are suspects" if node["silent"] else "",
-        }
-        for node in engine["nodes"]
-    ]
-    put_rows([own, *others], _NODE, output, name="node", whole=engine)
-
-
-def _yes(so: bool) -> str:
-    return "yes" if so else ""
 
 
 def instance_row(instance: Json) -> Json:

@@ -53,6 +53,9 @@ class Engine(Protocol):
     def not_ready(self) -> str | None:
         """Why this node must not be asked to change something now; None when it may."""
 
+    def warning(self) -> str | None:
+        """What is not as it should be between the nodes, though this one can be asked and changed."""
+
     def stats(self) -> Mapping[str, Any]:
         """What it adds to GET /stats, each under a name of its own, as plain JSON."""
 

@@ -41,7 +41,8 @@ class State(Table):
 
     `index`: of the last commit. `loaded` is False while the table is still being filled at start: a name that is missing then
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
-    each node's own. `reserved_elsewhere`: those of the other nodes. `unsettled`: large services whose window has
+    each node's own. `reserved_elsewhere`: those of the other nodes. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
+    empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets, oldest first.
     """
@@ -71,9 +72,11 @@ class State(Table):
         self.index = index
         self.loaded = True
         self.reserved: Mapping[str, str] = {}
+        self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
         self.doubt_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
+        self.in_doubt = False  # some node is silent: statuses are other ones than were decided last
         self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats

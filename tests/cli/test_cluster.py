@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery import __version__
 from tests.cli.live import At, discovery
 from tests.engines.etcd.cluster import EtcdCluster, free_port
 from tests.stories.cluster.nodes import etcd_of, nodes, url_of
@@ -109,9 +110,11 @@ def test_an_etcd_without_a_registry_says_so(etcd: EtcdCluster) -> None:
 
 def test_get_nodes_shows_all_and_who_leads(at: At) -> None:
     lines = at("get", "nodes").out.splitlines()
-    assert lines[0].split() == ["NODE", "STATE", "LEADS", "LAST", "HEARD", "HOLDS", "REVISION"]
+    assert lines[0].split() == ["NODE", "VERSION", "STATE", "LEADS", "LAST", "HEARD", "HOLDS", "REVISION"]
     assert sorted(line[:2] for line in lines[1:]) == ["a-", "b-"]
     assert all(" here " in line and " ago" in line for line in lines[1:])
+    until(lambda: at("get", "nodes").out.count(__version__) == 2)
+    assert "nothing is held" in at("get", "holds").err + at("get", "holds").out
     assert sum(" yes " in line for line in lines[1:]) == 1
     assert len(at("get", "nodes", "-o", "name").out.split()) == 2
 

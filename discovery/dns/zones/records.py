@@ -50,6 +50,12 @@ def soa_with_serial(rdata: bytes, serial: int) -> bytes:
     return rdata[:-20] + struct.pack("!I", serial & 0xFFFFFFFF) + rdata[-16:]
 
 
+def soa_serial(rdata: bytes) -> int:
+    """RFC 1035 §3.3.13: five numbers of 32 bits end it, the serial is the first."""
+    serial: int = struct.unpack("!I", rdata[-20:-16])[0]
+    return serial
+
+
 def soa_minimum(rdata: bytes) -> int:
     minimum: int = struct.unpack("!I", rdata[-4:])[0]
     return minimum

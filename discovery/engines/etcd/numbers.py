@@ -1,19 +1,36 @@
-"""The engine's numbers for /metrics; the page of the plugin `metrics` lists them."""
+"""The engine's numbers for /metrics, which the page of the plugin `metrics` lists; and its nodes for /stats."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from discovery.core.metric import Metric, Readings, counter, gauge
+from discovery.engines.etcd.cards import Cards
+from discovery.engines.etcd.held import NOBODY_HELD, Held, count_held
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.writes import Writes
+from discovery.store.hearing import Hearing
 from discovery.store.registry import Registry
 
-# Instances for one turn of the event loop, 0.1 µs each.
-_PER_TURN = 5_000
+
+def nodes_shown(peers: Peers, cards: Cards, held: Mapping[Hearing, Held], now: float) -> dict[str, Any]:
+    """`held`: as of the latest look, a flush ago at the most."""
+
+    def shown(hearing: Hearing | None) -> dict[str, Any]:
+        of = NOBODY_HELD if hearing is None else held.get(hearing, NOBODY_HELD)
+        return {"instances": of.instances, "services": of.services}
+
+    nodes = peers.shown(now)
+    return {
+        "nodes": [
+            node | {"version": cards.version_of(node["node"]), "holds": shown(peers.hearing_of(node["node"]))}
+            for node in nodes
+        ],
+        "heldThroughUnknownNodes": shown(peers.unknown),
+    }
 
 
 def metrics_of(
@@ -22,8 +39,10 @@ def metrics_of(
     writes: Writes,
     leadership: Leadership,
     peers: Peers,
+    cards: Cards,
     writable: Callable[[], bool],
     lag: Callable[[], float],
+    clock: Callable[[], float],
 ) -> Sequence[Metric]:
     """`lag`: seconds since this node's own latest batch has come back."""
 
@@ -32,7 +51,22 @@ def metrics_of(
         return {("heard",): len(peers.hearings) - silent, ("silent",): silent}
 
     async def held() -> Readings:
-        return {(): await _held(registry, peers)}
+        return {(): sum(each.instances for each in (await count_held(registry, peers)).values())}
+
+    async def held_by_node() -> Readings:
+        return {(through.node,): each.instances for through, each in (await count_held(registry, peers)).items()}
+
+    def of_silent(field: str) -> Readings:
+        return {(node["node"],): node[field] for node in peers.shown(clock()) if node["silent"]}
+
+    def silent_for() -> Readings:
+        return of_silent("silentForSeconds")
+
+    def held_for() -> Readings:
+        return of_silent("holdsForSeconds")
+
+    def versions() -> Readings:
+        return dict.fromkeys(cards.versions().items(), 1)
 
     return [
         gauge("discovery_engine_writable", "1 while etcd takes this node's writes.", lambda: int(writable())),
@@ -44,15 +78,13 @@ def metrics_of(
         counter("discovery_engine_skipped_keys", "Values that could not be read.", lambda: mirror.skipped),
         Metric("gauge", "discovery_engine_other_nodes", "As this node hears them.", nodes, ("state",)),
         Metric("gauge", "discovery_engine_held_instances", "Suspects, for their node is silent.", held),
+        Metric("gauge", "discovery_engine_held_by_node", "Of them, by silent node.", held_by_node, ("node",)),
+        Metric("gauge", "discovery_engine_silent_seconds", "For how long a node is silent.", silent_for, ("node",)),
+        Metric("gauge", "discovery_engine_hold_left_seconds", "Until it is waited for no longer.", held_for, ("node",)),
+        Metric("gauge", "discovery_engine_node_info", "1, by node and version.", versions, ("node", "version")),
+        gauge(
+            "discovery_engine_zone_differences",
+            "Zones that other nodes serve otherwise.",
+            lambda: len(cards.differences()),
+        ),
     ]
-
-
-async def _held(registry: Registry, peers: Peers) -> int:
-    """In several turns of the event loop, and only when there can be any."""
-    if not any(hearing.silent for hearing in peers.hearings):
-        return 0
-    found = 0
-    for entries in registry.in_parts(_PER_TURN):
-        found += sum(entry.through.silent for entry in entries)
-        await asyncio.sleep(0)
-    return found

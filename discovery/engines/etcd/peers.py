@@ -3,9 +3,14 @@
 A node that sends no batch for three flushes is silent: perhaps it is dead, perhaps it is cut off from etcd and hears its clients all
 the same. So the instances that were heard through it last are suspects, not dead, until it has been back for a whole window, at
 most for `hold` seconds. A node that says goodbye takes nobody with it. To a node that is cut off itself, all others are silent.
+
+Through whom an instance was heard before this node began, or while it did not follow, it cannot know: `unknown`, which is silent as long as
+any node is.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from discovery.store.hearing import Hearing
 
@@ -25,13 +30,22 @@ class Peer:
 
 
 class Peers:
-    """`flush`, `hold`, `window`: seconds."""
+    """`flush`, `hold`, `window`: seconds. Nobody is silent before `begin`: this node does not follow yet."""
 
     def __init__(self, flush: float, hold: float, window: float) -> None:
         self.flush = flush
         self.hold = hold
         self.window = window
+        self.unknown = Hearing()
         self._peers: dict[str, Peer] = {}
+        self._begun = False
+
+    def begin(self, now: float) -> None:
+        """This node hears itself for the first time, so it would hear others: silence counts from now on."""
+        if not self._begun:
+            self._begun = True
+            for peer in self._peers.values():
+                peer.last = now
 
     def heard(self, node: str, now: float) -> Hearing:
         """A batch of it has come."""
@@ -46,11 +60,15 @@ class Peers:
     def goodbye(self, node: str) -> bool:
         """It ends in order. Whether that changes what is believed."""
         peer = self._peers.pop(node, None)
-        return peer is not None and self._set(peer, False)
+        changed = peer is not None and self._set(peer, False)
+        self.unknown.silent = self.doubts
+        return changed
 
     def look(self, now: float) -> list[Hearing]:
         """Those that have fallen silent, or have come back, since the last look."""
-        changed = []
+        changed: list[Hearing] = []
+        if not self._begun:
+            return changed
         for node, peer in list(self._peers.items()):
             if peer.back is not None and now - peer.back >= self.window:
                 peer.since = peer.back = None
@@ -62,6 +80,7 @@ class Peers:
             silent = peer.since is not None and now - peer.since <= self.hold
             if self._set(peer, silent):
                 changed.append(peer.hearing)
+        self.unknown.silent = self.doubts
         return changed
 
     def _set(self, peer: Peer, silent: bool) -> bool:
@@ -69,14 +88,43 @@ class Peers:
         peer.hearing.silent = silent
         return changed
 
+    def is_silent(self, node: str) -> bool:
+        """Or not known at all."""
+        peer = self._peers.get(node)
+        return peer is None or peer.hearing.silent
+
+    def hearing_of(self, node: str) -> Hearing | None:
+        peer = self._peers.get(node)
+        return None if peer is None else peer.hearing
+
+    @property
+    def doubts(self) -> bool:
+        """Whether any node is silent."""
+        return any(peer.hearing.silent for peer in self._peers.values())
+
     @property
     def hearings(self) -> list[Hearing]:
         """One for each node that is waited for."""
         return [peer.hearing for peer in self._peers.values()]
 
-    def shown(self, now: float) -> list[dict[str, object]]:
-        """For /stats."""
+    def shown(self, now: float) -> list[dict[str, Any]]:
+        """For /stats. `silentForSeconds`, `holdsForSeconds`: null of one that is not silent."""
         return [
-            {"node": node, "silent": peer.hearing.silent, "lastHeardSeconds": round(now - peer.last, 1)}
+            {
+                "node": node,
+                "silent": peer.hearing.silent,
+                "lastHeardSeconds": round(now - peer.last, 1),
+                "silentForSeconds": None if peer.since is None else round(now - peer.since, 1),
+                "holdsForSeconds": self._holds_for(peer, now),
+            }
             for node, peer in sorted(self._peers.items())
         ]
+
+    def _holds_for(self, peer: Peer, now: float) -> float | None:
+        """How much longer its instances are held, if nothing else happens."""
+        if peer.since is None or not peer.hearing.silent:
+            return None
+        ends = peer.since + self.hold
+        if peer.back is not None:
+            ends = min(ends, peer.back + self.window)
+        return round(max(0.0, ends - now), 1)

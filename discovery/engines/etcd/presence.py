@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
 
-from discovery.core.event import InstanceEvent
+from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.held import Held, count_held
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
 from discovery.engines.etcd.peers import FLUSHES, Peers
-from discovery.store.hearing import DIRECT
+from discovery.store.hearing import DIRECT, Hearing
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
 _log = logging.getLogger("discovery.etcd")
 
-# Seconds of the lease on this node's keys: when it ends, nobody knows of the node any more.
+# Seconds that the lease on this node's keys outlasts `hold`: while its silence counts, a node that starts must know of it.
 NODE_LEASE_SECONDS = 30
 # Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
 _TOMBSTONES_SECONDS = 180
@@ -27,7 +29,7 @@ _TOMBSTONES_FOR = 90.0
 
 
 class Presence:
-    """`clock`: monotonic seconds; `wall`: epoch seconds. `also`: what else is told to the other nodes with each batch."""
+    """`clock`: monotonic seconds; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease."""
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class Presence:
         clock: Callable[[], float],
         wall: Callable[[], float],
         peers: Peers,
-        also: Callable[[int], Awaitable[None]],
+        also: Sequence[Callable[[int], Awaitable[None]]],
     ) -> None:
         self._etcd = etcd
         self._registry = registry
@@ -49,7 +51,9 @@ class Presence:
         self._peers = peers
         self._also = also
         self.heard = Heard(registry)
+        self.held: dict[Hearing, Held] = {}  # by silent node, as of the latest look
         self.lease = 0
+        self._lease_seconds = 0
         self.tombstone_lease = 0
         self._granted_at = float("-inf")  # the tombstones' lease
         self.echoed_at = float("-inf")
@@ -71,12 +75,14 @@ class Presence:
             try:
                 await self.renew_leases()
                 await self.flush()
-                await self._also(self.lease)
+                for tell in self._also:
+                    await tell(self.lease)
             except (EtcdAway, EtcdError) as error:
                 _log.debug(
                     "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
                 )
             self._look()
+            self.held = await count_held(self._registry, self._peers)
             await asyncio.sleep(max(0.05, self._peers.flush - (self._clock() - started)))
 
     async def flush(self) -> None:
@@ -89,8 +95,9 @@ class Presence:
 
     async def renew_leases(self) -> None:
         now = self._clock()
-        if not self.lease or not await self._etcd.keep_alive(self.lease):
-            self.lease = await self._etcd.grant(NODE_LEASE_SECONDS)
+        seconds = NODE_LEASE_SECONDS + math.ceil(self._peers.hold)
+        if not self.lease or seconds > self._lease_seconds or not await self._etcd.keep_alive(self.lease):
+            self.lease, self._lease_seconds = await self._etcd.grant(seconds), seconds
         if now - self._granted_at > _TOMBSTONES_FOR:
             self.tombstone_lease, self._granted_at = await self._etcd.grant(_TOMBSTONES_SECONDS), now
 
@@ -108,7 +115,20 @@ class Presence:
             event = "silent" if hearing.silent else "given_up"
             _log.warning("the node %s %s", hearing.node, what, extra=fields(f"peer.{event}", node=hearing.node))
         if changed:
-            self._registry.doubt_changed()
+            self._doubt_changed()
+
+    def _doubt_changed(self) -> None:
+        self._registry.in_doubt = self._peers.doubts
+        self._registry.doubt_changed()
+
+    def follow_commit(self, commit: Commit) -> None:
+        """Of whoever is new nobody knows yet through whom it is heard; `on_decision` tells."""
+        self.heard.follow(commit)
+        for event in commit.events:
+            if isinstance(event, InstanceEvent) and (event.before is None or commit.action == RESTORE):
+                entry = self._registry.find(event.instance.id)
+                if entry is not None:
+                    entry.through = self._peers.unknown
 
     def beat(self, entry: Entry) -> None:
         """This node has heard it."""
@@ -133,9 +153,10 @@ class Presence:
         now = self._clock()
         if node == self._node:
             self.echoed_at = now
+            self._peers.begin(now)
         elif change.value == GOODBYE:
             if self._peers.goodbye(node):
-                self._registry.doubt_changed()
+                self._doubt_changed()
         elif change.value is not None:
             try:
                 _, handles = unpack(change.value)

@@ -88,6 +88,9 @@ class LocalEngine:
     def not_ready(self) -> str | None:
         return str(Moved(self._seams.moved)) if self._seams.moved else None
 
+    def warning(self) -> str | None:
+        return None
+
     def stats(self) -> Mapping[str, Any]:
         return {}
 

@@ -51,6 +51,14 @@ def metrics_of_registry(
         first = registry.log.first
         return 0.0 if first is None else max(0.0, wall() - first.wall)
 
+    def held() -> list[float]:
+        if not registry.liveness.counts[Status.SUSPECT]:
+            return []
+        return [service.hold.until for service in registry.services.values() if service.hold is not None]
+
+    def hold_left() -> float:
+        return max(0.0, max(held(), default=0.0) - clock())
+
     def registrations() -> int:
         return registry.accepted[Register.action] + registry.accepted[Upsert.action]
 
@@ -69,6 +77,8 @@ def metrics_of_registry(
             "1 while the brake on mass expiry holds any instance.",
             lambda: int(registry.liveness.counts[Status.SUSPECT] > 0),
         ),
+        gauge("discovery_brake_held_services", "Services with instances that the brake holds.", lambda: len(held())),
+        gauge("discovery_brake_hold_left_seconds", "Until the brake lets go of the last of them.", hold_left),
     ]
 
 

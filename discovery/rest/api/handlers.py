@@ -118,6 +118,9 @@ class Handlers:
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
             "instancesByStatus": {status.value: count for status, count in counts.items()},
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
+            "brakeHolds": views.brake_holds(
+                registry.services.values(), registry.liveness.brake.max_seconds, self._times
+            ),
             **self._more_stats(),
         }
         return self._reply(content)

@@ -10,6 +10,15 @@ from discovery.core.status import Status
 from discovery.rest.api.replies import Reply, Time
 
 
+class BrakeHold(BaseModel):
+    """The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that."""
+
+    service_name: str = Field(alias="serviceName")
+    suspects: int
+    since: Time
+    until: Time
+
+
 class StatsReply(Reply):
     """More may be in it, an object for each part of the server that counts."""
 
@@ -26,6 +35,7 @@ class StatsReply(Reply):
     cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
     instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
     services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake")
+    brake_holds: list[BrakeHold] = Field(alias="brakeHolds", description="of the hundred services with most suspects")
 
 
 class RevokedToken(BaseModel):

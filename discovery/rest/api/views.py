@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from heapq import nlargest
 from typing import Any
 
 import orjson
@@ -10,9 +12,28 @@ from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
 from discovery.store.explain import Explanation, Seen
-from discovery.store.service import Entry
+from discovery.store.service import Entry, Service
 
 Json = dict[str, Any]
+
+
+# Services that are shown as held by the brake.
+_MOST_HOLDS = 100
+
+
+def brake_holds(services: Iterable[Service], max_seconds: float, times: Times) -> list[Json]:
+    """The largest first. `max_seconds`: how long the brake holds."""
+    held = [(service.hold, service) for service in services if service.hold is not None]
+    largest = nlargest(_MOST_HOLDS, held, key=lambda each: each[0].suspects)
+    return [
+        {
+            "serviceName": service.name,
+            "suspects": hold.suspects,
+            "since": times.of(hold.until - max_seconds),
+            "until": times.of(hold.until),
+        }
+        for hold, service in largest
+    ]
 
 
 def identity(instance: Instance) -> Json:

@@ -11,7 +11,9 @@ FLUSH, HOLD, WINDOW = 1.0, 60.0, 12.0
 
 @pytest.fixture
 def peers() -> Peers:
-    return Peers(FLUSH, HOLD, WINDOW)
+    found = Peers(FLUSH, HOLD, WINDOW)
+    found.begin(0.0)
+    return found
 
 
 def test_a_node_that_sends_its_batches_is_not_silent(peers: Peers) -> None:
@@ -78,3 +80,47 @@ def test_no_hold_is_none(peers: Peers) -> None:
     hearing = peers.heard("a", 0.0)
     peers.look(10.0)
     assert not hearing.silent
+
+
+def test_nobody_is_silent_before_this_node_hears_itself_and_silence_counts_from_then() -> None:
+    peers = Peers(FLUSH, HOLD, WINDOW)
+    hearing = peers.heard("a", 0.0)
+    assert peers.look(30.0) == []
+    peers.begin(40.0)
+    assert peers.look(43.0) == []
+    assert peers.look(43.1) == [hearing]
+    peers.begin(43.2)
+    assert peers.look(43.3) == [], "it begins once"
+
+
+def test_what_was_heard_nobody_knows_where_is_in_doubt_as_long_as_any_node_is_silent(peers: Peers) -> None:
+    peers.heard("a", 0.0)
+    peers.heard("b", 0.0)
+    peers.look(2.0)
+    seen = [peers.unknown.silent]
+    peers.heard("b", 4.0)
+    peers.look(4.0)
+    seen.append(peers.unknown.silent)
+    peers.goodbye("a")
+    seen.append(peers.unknown.silent)
+    peers.look(8.0)
+    seen.append(peers.unknown.silent)
+    peers.look(100.0)
+    seen.append(peers.unknown.silent)
+    assert seen == [False, True, False, True, False], "as long as one is: and at the end hold is over"
+
+
+def test_what_is_shown_says_since_when_a_node_is_silent_and_for_how_long_it_holds(peers: Peers) -> None:
+    def shown(now: float) -> tuple[object, object, object]:
+        [node] = peers.shown(now)
+        return node["silent"], node["silentForSeconds"], node["holdsForSeconds"]
+
+    peers.heard("a", 0.0)
+    assert shown(1.0) == (False, None, None)
+    peers.look(10.0)
+    assert shown(10.0) == (True, 10.0, 50.0)
+    peers.heard("a", 20.0)
+    peers.look(20.5)
+    assert shown(21.0) == (True, 21.0, 11.0), "back: for a window more"
+    assert peers.is_silent("a")
+    assert peers.is_silent("nobody")

@@ -1,0 +1,140 @@
+"""What each node tells of itself, under a key of its own: its version, and which zone files it serves. So that a difference shows, not only
+acts. Older nodes pass the key over.
+
+n/NODE    {"version": "…", "zones": {"example.com": "SERIAL DIGEST", "svc.local": ""}}, on the lease of the node
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from discovery.core import exact_json
+from discovery.core.log_fields import fields
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, put
+
+_log = logging.getLogger("discovery.etcd")
+
+# Zones that a node tells of, 100 octets each; and differences that are shown at a time.
+_MOST_ZONES = 1000
+_MOST_SHOWN = 5
+
+Zones = Mapping[str, str]
+
+
+class Card(NamedTuple):
+    version: str
+    zones: Zones
+
+
+class Cards:
+    """`own_zones`: those that this node serves, another mapping after each change. `is_silent`: whether that node is."""
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        node: str,
+        version: str,
+        own_zones: Callable[[], Zones],
+        is_silent: Callable[[str], bool],
+    ) -> None:
+        self._etcd = etcd
+        self._key = layout.key("n", node)
+        self._node = node
+        self._version = version
+        self._own_zones = own_zones
+        self._is_silent = is_silent
+        self._cards: dict[str, Card] = {}  # of the others
+        self._told: tuple[int, Zones] | None = None  # the lease, and the zones that were put on it
+        self._compared: Zones | None = None
+        self._differences: dict[str, list[str]] = {}  # by node, as sentences
+
+    async def tell(self, lease: int) -> None:
+        """Again on another lease, or with other zones."""
+        zones = self._own_zones()
+        if self._told is None or self._told[0] != lease or self._told[1] is not zones:
+            card = {"version": self._version, "zones": _first(zones)}
+            await self._etcd.txn([], [put(self._key, exact_json.dumps(card), lease)])
+            self._told = lease, zones
+
+    def on_card(self, node: str, change: Change) -> None:
+        """ValueError when it cannot be read."""
+        if node == self._node:
+            return
+        self._cards.pop(node, None)
+        self._differences.pop(node, None)
+        if change.value is not None:
+            self._cards[node] = card = _read(change.value)
+            self._compare(node, card)
+
+    def version_of(self, node: str) -> str | None:
+        """None: an older one, that does not tell."""
+        card = self._cards.get(node)
+        return None if card is None else card.version
+
+    def versions(self) -> dict[str, str]:
+        """By node, this one too."""
+        return {self._node: self._version} | {node: card.version for node, card in self._cards.items()}
+
+    def differences(self) -> list[str]:
+        """How the zones of nodes that are here differ from this one's."""
+        zones = self._own_zones()
+        if self._compared is not zones:
+            self._compared = zones
+            for node, card in self._cards.items():
+                self._compare(node, card)
+        return [each for node, found in self._differences.items() if not self._is_silent(node) for each in found]
+
+    def warning(self) -> str | None:
+        """For /ready."""
+        found = self.differences()
+        if not found:
+            return None
+        more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        shown = "; ".join(found[:_MOST_SHOWN])
+        return f"the nodes serve different zones: {shown}{more}; make ZONES_DIR and DNS_DOMAIN the same on all nodes"
+
+    def _compare(self, node: str, card: Card) -> None:
+        found = list(_differing(node, card.zones, _first(self._own_zones())))
+        if found and found != self._differences.get(node):
+            shown = "; ".join(found[:_MOST_SHOWN])
+            _log.warning(
+                "zones differ between nodes: %s",
+                shown,
+                extra=fields("zones.differ", node=node, differences=len(found), reason=shown),
+            )
+        self._differences[node] = found
+
+
+def _differing(node: str, theirs: Zones, mine: Zones) -> list[str]:
+    found = []
+    for zone in sorted(theirs.keys() | mine.keys()):
+        if zone not in mine:
+            found.append(f"{node} serves {zone}, this node does not")
+        elif zone not in theirs:
+            found.append(f"this node serves {zone}, {node} does not")
+        elif theirs[zone] != mine[zone]:
+            found.append(f"{zone} is {_named(theirs[zone])} at {node} and {_named(mine[zone])} here")
+    return found
+
+
+def _named(content: str) -> str:
+    serial, _, digest = content.partition(" ")
+    return f"a file with serial {serial} and content {digest}" if digest else "without a file"
+
+
+def _first(zones: Zones) -> Zones:
+    """As many as are told of, in the order of their names."""
+    return zones if len(zones) <= _MOST_ZONES else {zone: zones[zone] for zone in sorted(zones)[:_MOST_ZONES]}
+
+
+def _read(value: bytes) -> Card:
+    found = exact_json.loads(value)
+    if not isinstance(found, dict) or not isinstance(found.get("zones", {}), dict):
+        raise ValueError("what a node tells of itself is an object")
+    zones = {str(zone): str(content) for zone, content in found.get("zones", {}).items()}
+    return Card(str(found.get("version", "")), zones)

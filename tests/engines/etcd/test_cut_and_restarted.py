@@ -1,0 +1,104 @@
+"""A node that has just begun does not know through whom instances were heard before: nobody who beats at a node that is cut off is lost,
+though all other nodes are exchanged meanwhile, and the new one leads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from discovery.core.status import Status
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import put
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, until
+
+
+async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_new(etcd: EtcdCluster) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    cut, old = Node("cut", [proxy.url]), Node("old", etcd.urls)
+    new = Node("new", etcd.urls)
+    begun: list[Node] = []
+    try:
+        for node in (cut, old):
+            await node.start()
+            begun.append(node)
+        keys = [(await cut.register("web", f"10.0.0.{number + 1}")).spec.key for number in range(5)]
+        cut.beats.update(keys)
+        await until(lambda: all(entry.through.node == cut.id for entry in old.registry))
+        proxy.cut()
+        begun.remove(old)
+        await old.kill()
+        await new.start()
+        begun.append(new)
+        dead = await new.register("web", "10.0.1.1")  # heard by the new one, and never again
+        await until(lambda: new.engine.leads, 10)
+        ends = time.monotonic() + TTL + 2 * FLUSH + 3
+        everybody = {key.ip for key in keys}
+        while time.monotonic() < ends:
+            assert new.served("web") - {"10.0.1.1"} == everybody
+            await asyncio.sleep(0.05)
+        assert dead.id not in new.state, "who was heard here, and is silent, is gone all the same"
+        shown = new.engine.stats()["engine"]
+        assert shown["heldThroughUnknownNodes"] == {"instances": 5, "services": ["web"]}
+        [silent] = [node for node in shown["nodes"] if node["node"] == cut.id]
+        assert silent["silent"]
+        assert silent["silentForSeconds"] > TTL
+        assert 0 < silent["holdsForSeconds"] < 60
+        proxy.heal()
+        await until(lambda: {entry.status for entry in new.registry} == {Status.HEALTHY})
+        assert new.served("web") == everybody
+        assert not [kind for _, kind, id in new.events if kind == "expired" and id != dead.id]
+    finally:
+        for node in begun:
+            await node.stop()
+        await proxy.close()
+
+
+async def test_when_hold_is_over_those_who_are_silent_go_though_nobody_knows_where_they_were_heard(
+    etcd: EtcdCluster,
+) -> None:
+    first = Node("first", etcd.urls, hold=2.0)
+    await first.start()
+    await first.register("web", "10.0.0.1")
+    await first.kill()
+    async with nodes_of(etcd, 1, hold=2.0) as (new,):
+        assert new.served("web") == {"10.0.0.1"}
+        await until(lambda: not new.served("web"))
+        assert [kind for _, kind, _ in new.events][-1] in ("unhealthy", "expired")
+
+
+async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (other,):
+        await other.register("web", "10.0.0.1")
+        new = Node("new", etcd.urls, ttl=60.0)
+        started, now = time.monotonic(), [time.monotonic()]
+        new.engine._presence._clock = lambda: now[0]
+        await new.start()
+        try:
+            now[0] = started + 100  # to fill took as long as that
+            await until(lambda: new.engine._presence.echoed_at == now[0])
+            new.engine._presence._look()
+            assert not new.engine._peers.doubts
+        finally:
+            await new.stop()
+
+
+async def test_what_a_node_tells_of_itself_is_seen_by_the_others_and_may_be_anything(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (one, other):
+        client = Etcd(etcd.urls)
+        await client.open()
+        await client.txn([], [put(b"reg/n/strange", b"[]"), put(b"reg/x/of-a-newer-node", b"?")])
+        await client.close()
+        await until(lambda: one.engine.stats()["engine"]["skippedKeys"] == 1)
+        await until(lambda: all(node["version"] for node in one.engine.stats()["engine"]["nodes"]))
+        other.registry.zones = {"example.com": "7 00ff", "svc.local": ""}
+        one.registry.zones = {"example.com": "8 00fe", "svc.local": ""}
+        await until(lambda: "example.com is a file with serial 7" in (one.engine.warning() or ""))
+        assert "at " + other.id in (one.engine.warning() or "")
+        assert one.engine.not_ready() is None
+        one.registry.zones = dict(other.registry.zones)
+        assert one.engine.warning() is None
+        other.registry.zones = {"svc.local": ""}
+        await until(lambda: f"this node serves example.com, {other.id} does not" in (one.engine.warning() or ""))
+        await until(lambda: f"{one.id} serves example.com, this node does not" in (other.engine.warning() or ""))
