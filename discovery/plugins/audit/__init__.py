@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from discovery.core.caller import Caller
@@ -17,9 +18,11 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit import line
+from discovery.plugins.audit.asking import Asking
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.settings import AuditSettings
 from discovery.plugins.audit.trail import Trail
+from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -27,28 +30,34 @@ from discovery.store.write import Write
 
 
 class Audit(Plugin):
-    """`open_file`: AuditFile, or what takes its place. `wall`: epoch seconds. A keeper that never refuses."""
+    """`open_file`: AuditFile of `path`, or what takes its place. `wall`: epoch seconds. A keeper that never refuses."""
 
     safe = float("inf")  # what was written must not wait for its line when it is asked for again
 
     def __init__(
-        self, open_file: Callable[[], AuditFile], registry: Registry, wall: Callable[[], float] = time.time
+        self, path: Path, open_file: Callable[[], AuditFile], registry: Registry, wall: Callable[[], float] = time.time
     ) -> None:
+        self._path = path
         self._open_file = open_file
         self._registry = registry
         self._wall = wall
         self.trail: Trail | None = None
+        self._asking: Asking | None = None
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.refused.append(self.refused)
         seams.keepers.append(self)
+        self._asking = Asking(self._path, lambda: bool(seams.authorize), Times(self._wall, self._wall))
+        seams.routes.extend(self._asking.routes())
 
     async def open(self, engine: Engine) -> None:
         """AuditFileUnusable."""
         self.trail = Trail(await asyncio.to_thread(self._open_file))
 
     async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.close()
         if self.trail is not None:
             await self.trail.close()
 
@@ -79,9 +88,26 @@ class Audit(Plugin):
         return {"audit": state | {"written": writer.done, "waiting": writer.added - writer.done, "lost": trail.lost}}
 
 
-def make(registry: Registry, clock: Callable[[], float]) -> Audit | None:
+class NoAudit(Plugin):
+    """Whoever asks for the audit is told what to set."""
+
+    def __init__(self, times: Times) -> None:
+        self._times = times
+        self._asking: Asking | None = None
+
+    def install(self, seams: Seams) -> None:
+        self._asking = Asking(None, lambda: bool(seams.authorize), self._times)
+        seams.routes.extend(self._asking.routes())
+
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.close()
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Audit | NoAudit:
     settings = AuditSettings.read()
     if settings.audit_file is None:
-        return None
+        return NoAudit(Times(clock, time.time))
     octets = settings.audit_max_mb * 1024 * 1024
-    return Audit(partial(AuditFile, settings.audit_file, octets, settings.audit_keep), registry)
+    open_file = partial(AuditFile, settings.audit_file, octets, settings.audit_keep)
+    return Audit(settings.audit_file, open_file, registry)

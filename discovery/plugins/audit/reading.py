@@ -25,9 +25,7 @@ class Reading:
     def __init__(self, path: Path) -> None:
         self.broken = 0
         self._stack = contextlib.ExitStack()
-        self._files = self._opened(path)
-        if not self._files:
-            raise NoAuditFile(path, "there is no such file")
+        self._files = self._stack.enter_context(opened(path))
 
     def close(self) -> None:
         self._stack.close()
@@ -35,31 +33,37 @@ class Reading:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for file in self._files:
             for octets in file:
-                content = _content(octets)
+                content = content_of(octets)
                 if content is None:
                     self.broken += 1
                 else:
                     yield content
 
-    def _opened(self, path: Path) -> list[BinaryIO]:
-        """All are opened before any is read, the youngest first. A rotation meanwhile can then make a file appear twice, which is
-        noticed here, but none disappear.
-        """
-        files: list[BinaryIO] = []
-        known = set()
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[list[BinaryIO]]:
+    """The file and its predecessors, the oldest first. NoAuditFile.
+
+    All are opened before any is read, the youngest first. A rotation meanwhile can then make a file appear twice, which is noticed here,
+    but none disappear.
+    """
+    files: list[BinaryIO] = []
+    known = set()
+    with contextlib.ExitStack() as stack:
         for each in [path, *_predecessors(path)]:
             try:
-                file = self._stack.enter_context(each.open("rb"))
+                file = stack.enter_context(each.open("rb"))
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self.close()
                 raise NoAuditFile(each, error.strerror or str(error)) from None
             status = os.fstat(file.fileno())
             if (status.st_dev, status.st_ino) not in known:
                 known.add((status.st_dev, status.st_ino))
                 files.append(file)
-        return files[::-1]
+        if not files:
+            raise NoAuditFile(path, "there is no such file")
+        yield files[::-1]
 
 
 def _predecessors(path: Path) -> list[Path]:
@@ -76,7 +80,7 @@ _NEEDED = {"time": str, "action": str, "by": dict}
 _OPTIONAL = {"instance": dict, "before": dict, "after": dict, "service": str, "outcome": str, "error": str}
 
 
-def _content(octets: bytes) -> dict[str, Any] | None:
+def content_of(octets: bytes) -> dict[str, Any] | None:
     """None for a line that was cut, or that the audit did not write."""
     try:
         content = orjson.loads(octets)

@@ -21,6 +21,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
 from discovery.core.revocation import Revocation
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.auth.listing import Listing
 from discovery.plugins.auth.revoking import Revoking
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
@@ -84,17 +85,20 @@ class Auth(Plugin):
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
         self._reloading = asyncio.Lock()
-        self._reloaded = True  # what was read last is in use
+        self._failure: str | None = None  # why what was read last is not in use
+        self._listing = Listing(
+            lambda: self._tokens.all, revoked, reads_need_token, file, lambda: self._failure, Times(wall, wall)
+        )
 
     def install(self, seams: Seams) -> None:
         seams.admits.append(self.admit)
-        seams.routes.extend(self._revoking.routes())
+        seams.routes.extend([*self._listing.routes(), *self._revoking.routes()])
         if self._file is not None:
             seams.metrics.append(
                 gauge(
                     "discovery_tokens_last_reload_successful",
                     "0 while the file of tokens is bad: those before it are in use.",
-                    lambda: self._reloaded,
+                    lambda: self._failure is None,
                 )
             )
         seams.authorize.append(authorize)
@@ -128,11 +132,11 @@ class Auth(Plugin):
             try:
                 read_again = await asyncio.to_thread(read, self._file)
             except TokensError as error:
-                self._reloaded = False
+                self._failure = str(error)
                 _log.error("%s; the tokens stay as they were", error, extra=fields("tokens.failed", file=self._file))
                 return
             self._tokens = Tokens([*self._own, *read_again])
-            self._reloaded = True
+            self._failure = None
             self._remembered.clear()
             _log.info(
                 "%d tokens read again from %s",
@@ -196,10 +200,20 @@ def authorize(owner: str | None, by: Caller) -> None:
     raise Forbidden(by.name, "admin" if owner is None else f"register:{owner}")
 
 
-def make(registry: Registry, clock: Callable[[], float]) -> Auth | None:
+class NoAuth(Plugin):
+    """Whoever asks for the tokens is told that there are none, and what to set. `revoked`: as `Auth` has it."""
+
+    def __init__(self, revoked: Mapping[bytes, Revocation]) -> None:
+        self._listing = Listing(lambda: (), revoked, False, None, lambda: None, Times(time.time, time.time))
+
+    def install(self, seams: Seams) -> None:
+        seams.routes.extend(self._listing.routes())
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Auth | NoAuth:
     settings = AuthSettings.read()
     if settings.api_token is None and settings.tokens_file is None:
-        return None
+        return NoAuth(registry.revoked)
     own = []
     if settings.api_token is not None:
         own.append(Token(OWN_NAME, digest(settings.api_token.get_secret_value()), Grants(admin=True)))

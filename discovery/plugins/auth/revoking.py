@@ -82,9 +82,10 @@ class Revoking:
             "`discovery token list --output wide` shows",
         )
 
-    def listed(self) -> list[Json]:
-        """All that are revoked, oldest first."""
-        return [shown(sha256, revoked) for sha256, revoked in self._revoked.items()]
+
+def listed(revoked: Mapping[bytes, Revocation]) -> list[Json]:
+    """Oldest first."""
+    return [shown(sha256, each) for sha256, each in revoked.items()]
 
 
 def shown(sha256: bytes, revoked: Revocation) -> Json:

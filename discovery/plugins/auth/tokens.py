@@ -57,22 +57,22 @@ def digest(secret: str) -> bytes:
 
 class Tokens:
     def __init__(self, tokens: Iterable[Token]) -> None:
-        self._tokens = tuple(tokens)
+        self.all = tuple(tokens)
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return len(self.all)
 
     def called(self, name: str) -> Token | None:
-        return next((token for token in self._tokens if token.name == name), None)
+        return next((token for token in self.all if token.name == name), None)
 
     def of(self, sha256: bytes) -> Token | None:
         """By its digest, which is no secret: for an admin."""
-        return next((token for token in self._tokens if token.digest == sha256), None)
+        return next((token for token in self.all if token.digest == sha256), None)
 
     def find(self, secret: str) -> Token | None:
         """The token of that secret. All are compared, in constant time each."""
         shown = digest(secret)
-        found = [token for token in self._tokens if compare_digest(token.digest, shown)]
+        found = [token for token in self.all if compare_digest(token.digest, shown)]
         return found[0] if found else None
 
 

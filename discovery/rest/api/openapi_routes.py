@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from discovery.rest.api import (
+    audit,
     dig,
     event_replies,
     history,
@@ -153,6 +154,12 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ("GET", "/stats"): Operation("Counters", server_replies.StatsReply),
         ("GET", "/top"): Operation(
             "Who asks most, and for what", observing.TopReply, codes=("INVALID_FIELD",), query=observing.TOP_QUERY
+        ),
+        ("GET", "/admin/audit"): Operation(
+            "Who changed what, newest first", audit.AuditReply, codes=("AUDIT_OFF",), known=audit.AUDIT
+        ),
+        ("GET", "/admin/tokens"): Operation(
+            "Which tokens there are, without their secrets", server_replies.TokensReply
         ),
         ("GET", "/admin/log"): Operation("What is logged", observing.LogReply),
         ("PUT", "/admin/log"): Operation("Log more, for a time", observing.LogReply, observing.LogBody),

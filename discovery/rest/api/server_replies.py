@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.core.status import Status
-from discovery.rest.api.replies import Reply, Time
+from discovery.rest.api.replies import Perhaps, Reply, Time
 
 
 class BrakeHold(BaseModel):
@@ -46,6 +46,30 @@ class RevokedToken(BaseModel):
     revoked_at: Time = Field(alias="revokedAt")
     revoked_by: str = Field(alias="revokedBy")
     expires: Time | None
+
+
+class Token(BaseModel):
+    """`source`: the setting that it comes from. `register`: patterns of services. `expires` null: never."""
+
+    name: str
+    source: Literal["API_TOKEN", "TOKENS_FILE"]
+    register_: list[str] = Field(alias="register")
+    read: bool
+    admin: bool
+    expires: Time | None
+    expired: bool
+    revoked: bool
+
+
+class TokensReply(Reply):
+    """Of the node that is asked, but for `revoked`, which holds on all nodes. `fileFailure`: why TOKENS_FILE was not read anew."""
+
+    tokens: list[Token]
+    revoked: list[RevokedToken]
+    reads_need_token: bool = Field(alias="readsNeedToken")
+    file: str | None
+    file_failure: str | None = Field(alias="fileFailure")
+    message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
 
 
 class TokenReply(Reply):

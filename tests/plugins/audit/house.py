@@ -53,7 +53,7 @@ class House:
         self.now = START
         self.registry = a_registry(**settings)
         self.log = Log.of(self.registry)
-        self.audit = Audit(open_file, self.registry, lambda: WALL)
+        self.audit = Audit(path, open_file, self.registry, lambda: WALL)
         self.seams = Seams(followers=self.registry.followers)
         self.audit.install(self.seams)
         if disk is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from discovery.core.instance import Key
+from discovery.plugins import Seams
 from discovery.plugins.audit import make
 from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.operations import Drain
@@ -147,10 +148,11 @@ async def test_a_refusal_does_not_wait_for_its_line_which_comes_all_the_same(tmp
 async def test_it_is_off_without_a_file_and_on_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUDIT_FILE", raising=False)
-    assert make(a_registry(), lambda: START) is None
+    seams = Seams()
+    make(a_registry(), lambda: START).install(seams)
+    assert not (seams.keepers or seams.followers or seams.refused)
     monkeypatch.setenv("AUDIT_FILE", "logs/audit.jsonl")
     audit = make(a_registry(), lambda: START)
-    assert audit is not None
     assert audit.stats() == {}
     await audit.open(None)  # type: ignore[arg-type]
     assert audit.stats() == {"audit": {"writable": True, "reason": None, "written": 0, "waiting": 0, "lost": 0}}

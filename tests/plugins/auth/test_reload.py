@@ -12,7 +12,7 @@ import pytest
 
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.plugins import Seams
-from discovery.plugins.auth import make
+from discovery.plugins.auth import Auth, make
 from discovery.rest.guard.admission import anyone
 from discovery.system.env import SettingsError
 from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
@@ -164,14 +164,17 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("bare")
 def test_without_a_token_it_is_off_whatever_reading_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_READ_TOKEN", "true")
-    assert make(a_registry(), lambda: START) is None
+    seams = Seams()
+    make(a_registry(), lambda: START).install(seams)
+    assert not seams.authorize
+    assert not seams.admits
 
 
 @pytest.mark.usefixtures("bare")
 def test_api_token_is_an_admin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "0123456789abcdef")
     auth = make(a_registry(), lambda: START)
-    assert auth is not None
+    assert isinstance(auth, Auth)
     seams = Seams()
     auth.install(seams)
     assert seams.authorize, "nobody writes without a right to it"
@@ -185,7 +188,7 @@ def test_both_kinds_count_and_a_reload_keeps_the_short_form(monkeypatch: pytest.
     monkeypatch.setenv("API_TOKEN", "0123456789abcdef")
     monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
     auth = make(a_registry(), lambda: START)
-    assert auth is not None
+    assert isinstance(auth, Auth)
     asyncio.run(auth.reload())
     admit = auth.admit(anyone)
     assert admit(*WRITE, "Bearer 0123456789abcdef", "").name == "API_TOKEN"

@@ -280,7 +280,7 @@ async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> No
 
 # Answers that are no JSON, and those of plugins, have tests of their own.
 ELSEWHERE_TESTED = (
-    "/dns-query", "/dns/{domain}", "/events", "/metrics", "/top", "/admin/log", "/history",
+    "/dns-query", "/dns/{domain}", "/events", "/metrics", "/top", "/admin/log", "/admin/audit", "/admin/tokens", "/history",
     "/services/{name}/explain", "/admin/tokens/{token}", "/admin/revocations/{sha256}",
 )  # fmt: skip
 
@@ -298,6 +298,7 @@ def test_the_tour_goes_everywhere() -> None:
         "VERSION_UNSUPPORTED",
         "TLS_REQUIRED",
         "NOT_RECORDED",
+        "AUDIT_OFF",
         "HISTORY_BUSY",
         "HISTORY_TOO_SLOW",
         "TOKEN_UNKNOWN",

@@ -110,6 +110,8 @@ TABLE = {
     "GET /changes": Row("/changes", READ),
     "GET /metrics": Row("/metrics", READ),
     "GET /top": Row("/top", ADMINS),
+    "GET /admin/audit": Row("/admin/audit", ADMINS),
+    "GET /admin/tokens": Row("/admin/tokens", ADMINS),
     "GET /admin/log": Row("/admin/log", ADMINS),
     "PUT /admin/log": Row("/admin/log", ADMINS, {"queries": False}),
 }
@@ -169,7 +171,7 @@ def guarded(folder: Path, **more: Any) -> Iterator[Api]:
     write_tokens(folder / "tokens.toml", *LINES)
     with running(
         TOKENS_FILE=str(folder / "tokens.toml"), DATA_DIR=str(folder / "data"), REGISTERS_PER_SECOND=0,
-        HEARTBEAT_TIMEOUT_SECONDS=3600, **more,
+        HEARTBEAT_TIMEOUT_SECONDS=3600, AUDIT_FILE=str(folder / "audit.jsonl"), **more,
     ) as server:  # fmt: skip
         api = Api(server)
         yield api

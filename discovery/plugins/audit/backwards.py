@@ -1,0 +1,179 @@
+"""The file and its predecessors, read from the end: the newest lines that somebody asks for, however long the files are.
+
+Blocks are read from the end of each file to its beginning, in a thread that lets others go first between two blocks. A page ends when it
+has its lines, or when it has taken its time; its cursor says where the next one goes on. A cursor names a file by its inode, which the
+file keeps when it is put aside.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from discovery.core.name import fold
+from discovery.plugins.audit.reading import content_of, opened
+from discovery.rest.api.times import iso
+
+# Octets that are read at a time: some hundred lines, a millisecond of work.
+BLOCK = 65_536
+# Seconds for one page, and octets of its lines: a line about 100 instances may have 150 KB.
+SECONDS = 2.0
+MAX_OCTETS = 2 * 1024 * 1024
+# Seconds between two blocks that are everybody else's.
+_PAUSE = 0.00005
+# Seconds by which a line may be older than one before it: the clock was set.
+SLACK = 3600.0
+
+
+class Cursor(NamedTuple):
+    """The next page has what stands before octet `at` of the file `inode`, and in older files."""
+
+    inode: int
+    at: int
+
+
+class Asked(NamedTuple):
+    """None: all. `actor`: a token's name, or an address. `service` folded. `since` is part of it, `until` is not; epoch seconds."""
+
+    limit: int = 100
+    actor: str | None = None
+    service: str | None = None
+    since: float | None = None
+    until: float | None = None
+    before: Cursor | None = None
+
+
+class Page(NamedTuple):
+    """Newest first, as they stand in the file, without their ends. `next` None: there is no more. `broken`: lines that were passed over."""
+
+    lines: list[bytes]
+    next: Cursor | None
+    broken: int
+
+
+class GoneCursor(ValueError):
+    """Its file has been deleted since."""
+
+
+class Search:
+    """One page. `path` is the youngest file. `ended()`: nobody wants it any more."""
+
+    def __init__(
+        self, path: Path, asked: Asked, ended: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = path
+        self._asked = asked
+        self._ended = ended
+        self._clock = clock
+        since, until = asked.since, asked.until
+        # As lines have times, which are compared as text.
+        self._since, self._until = _text(since), _text(until)
+        self._long_ago = _text(None if since is None else max(0.0, since - SLACK))
+        self._much_later = _text(None if until is None else until + SLACK)
+        self._lines: list[bytes] = []
+        self._octets = 0
+        self._broken = 0
+        self._over = False
+
+    def page(self) -> Page:
+        """NoAuditFile, GoneCursor."""
+        until = self._clock() + SECONDS
+        with opened(self._path) as files:
+            for file, inode, end in self._from(files[::-1]):
+                for at, line in _lines_before(file, end):
+                    if line is not None:
+                        if not self._take(line):
+                            return self._page(Cursor(inode, at + len(line)))
+                        if len(self._lines) == self._asked.limit:
+                            return self._page(Cursor(inode, at))
+                    elif self._clock() > until or self._ended():
+                        return self._page(Cursor(inode, at))
+                    else:
+                        time.sleep(_PAUSE)
+        return self._page(None)
+
+    def _page(self, cursor: Cursor | None) -> Page:
+        return Page(self._lines, None if self._over else cursor, self._broken)
+
+    def _take(self, line: bytes) -> bool:
+        """False: it does not fit, or there is nothing to be found from here on."""
+        content = content_of(line)
+        if content is None:
+            self._broken += 1
+        elif self._long_ago is not None and content["time"] < self._long_ago:
+            self._over = True
+            return False
+        elif self._holds(content):
+            if self._lines and self._octets + len(line) > MAX_OCTETS:
+                return False
+            self._lines.append(line[:-1])
+            self._octets += len(line)
+        return True
+
+    def _holds(self, line: dict[str, Any]) -> bool:
+        asked, by = self._asked, line["by"]
+        if asked.actor is not None and asked.actor not in (by.get("name"), by.get("address")):
+            return False
+        if asked.service is not None and fold(line.get("service") or "") != asked.service:
+            return False
+        return (self._since is None or line["time"] >= self._since) and (
+            self._until is None or line["time"] < self._until
+        )
+
+    def _from(self, files: list[BinaryIO]) -> Iterator[tuple[BinaryIO, int, int]]:
+        """Those that may have what is asked for, youngest first: file, inode, and the octet before which to begin."""
+        cursor = self._asked.before
+        for file in files:
+            status = os.fstat(file.fileno())
+            end = status.st_size
+            if cursor is not None:
+                if status.st_ino != cursor.inode:
+                    continue
+                end, cursor = min(end, cursor.at), None
+            if not self._begins_later(file):
+                yield file, status.st_ino, end
+        if cursor is not None:
+            raise GoneCursor
+
+    def _begins_later(self, file: BinaryIO) -> bool:
+        """A whole file of later lines need not be read."""
+        if self._much_later is None:
+            return False
+        file.seek(0)
+        content = content_of(file.readline(MAX_OCTETS))
+        return content is not None and content["time"] > self._much_later
+
+
+def _lines_before(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes | None]]:
+    """Each line with the place of its first octet, the last line first; after each block None, with the place before which to go on.
+
+    Lines have their newlines; one that is cut at the end of the file has none.
+    """
+    rest: list[bytes] = []  # of the line whose beginning has not been read yet, the last piece first
+    at = given = end
+    while at > 0:
+        size = min(BLOCK, at)
+        at -= size
+        file.seek(at)
+        block = file.read(size)
+        first, *more = block.split(b"\n")
+        if more:
+            more[-1] += b"".join(rest[::-1])
+            more[:-1] = [line + b"\n" for line in more[:-1]]
+            for line in more[::-1]:
+                if line:
+                    given = given - len(line)
+                    yield given, line
+            rest = [first + b"\n"]
+        else:
+            rest.append(first)
+        yield given, None
+    if line := b"".join(rest[::-1]):
+        yield 0, line
+
+
+def _text(wall: float | None) -> str | None:
+    return None if wall is None else iso(wall)

@@ -1,0 +1,74 @@
+"""GET /admin/tokens: which tokens there are, from where, with which rights and until when; never their secrets or digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from discovery.core.revocation import Revocation
+from discovery.plugins.auth import revoking
+from discovery.plugins.auth.tokens import OWN_NAME, Token
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.requests import sent
+from discovery.rest.api.times import Times, iso
+from discovery.rest.guard.operators import require_operator
+
+Json = dict[str, Any]
+
+_NONE = (
+    "No token is needed here: whoever reaches the server may change everything. Set API_TOKEN or TOKENS_FILE "
+    "(`discovery token new NAME` makes one), and start the server again"
+)
+
+
+class Listing:
+    """`tokens()`: those that are in use. `failure()`: why `file` was not read anew."""
+
+    def __init__(
+        self,
+        tokens: Callable[[], Sequence[Token]],
+        revoked: Mapping[bytes, Revocation],
+        reads_need_token: bool,
+        file: Path | None,
+        failure: Callable[[], str | None],
+        times: Times,
+    ) -> None:
+        self._tokens = tokens
+        self._revoked = revoked
+        self._reads_need_token = reads_need_token
+        self._file = file
+        self._failure = failure
+        self._times = times
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/admin/tokens", self.get)]
+
+    async def get(self, request: web.Request) -> web.Response:
+        tokens = self._tokens()
+        require_operator(sent(request), has_tokens=bool(tokens) or self._file is not None)
+        now = self._times.wall()
+        content = {
+            "tokens": [self._shown(token, now) for token in tokens],
+            "revoked": revoking.listed(self._revoked),
+            "readsNeedToken": self._reads_need_token,
+            "file": None if self._file is None else str(self._file),
+            "fileFailure": self._failure(),
+        }
+        if not tokens and self._file is None:
+            content["message"] = _NONE
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    def _shown(self, token: Token, now: float) -> Json:
+        return {
+            "name": token.name,
+            "source": "API_TOKEN" if token.name == OWN_NAME else "TOKENS_FILE",
+            "register": list(token.grants.register),
+            "read": token.grants.read,
+            "admin": token.grants.admin,
+            "expires": None if token.expires is None else iso(token.expires),
+            "expired": token.expires is not None and now >= token.expires,
+            "revoked": token.digest in self._revoked,
+        }

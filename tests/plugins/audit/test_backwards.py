@@ -1,0 +1,165 @@
+"""The newest lines first, a page at a time: what is asked for, in order, none twice and none missing, however the blocks fall."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from discovery.plugins.audit import backwards
+from discovery.plugins.audit.backwards import Asked, Cursor, GoneCursor, Page, Search
+from discovery.plugins.audit.file import AuditFile, predecessor
+from discovery.plugins.audit.reading import NoAuditFile
+from discovery.rest.api.times import iso
+
+WALL = 1_769_860_800  # 2026-01-31T12:00:00Z
+
+
+def line(
+    number: int, name: str = "ci", address: str = "10.0.0.9", service: str | None = "web", text: str = ""
+) -> bytes:
+    content = {
+        "time": iso(WALL + number), "by": {"name": name, "address": address}, "action": "drain", "outcome": "done", "index": number,
+        "service": service, "reason": text,
+    }  # fmt: skip
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def search(path: Path, **asked: object) -> Page:
+    return Search(path, Asked(**asked), ended=lambda: False).page()  # type: ignore[arg-type]
+
+
+def numbers(page: Page) -> list[int]:
+    return [orjson.loads(each)["index"] for each in page.lines]
+
+
+def pages(path: Path, **asked: object) -> list[list[int]]:
+    """All of them, one after the other."""
+    found, cursor = [], None
+    while True:
+        page = search(path, **asked, before=cursor)
+        found.append(numbers(page))
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Lines 0 to 29 in eleven files."""
+    file = AuditFile(tmp_path / "audit.jsonl", 3 * len(line(10)), 20)
+    file.append([line(number) for number in range(30)])
+    file.close()
+    return tmp_path / "audit.jsonl"
+
+
+def test_the_newest_come_first_across_all_files(path: Path) -> None:
+    assert predecessor(path, 9).exists()
+    assert pages(path) == [list(range(29, -1, -1))]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 30, 31])
+def test_pages_follow_each_other_without_a_gap(path: Path, limit: int) -> None:
+    found = pages(path, limit=limit)
+    assert [number for page in found for number in page] == list(range(29, -1, -1))
+    assert all(len(page) == limit for page in found[:-1])
+
+
+def test_a_cursor_holds_while_files_are_put_aside_and_grow(path: Path) -> None:
+    page = search(path, limit=5)
+    file = AuditFile(path, 3 * len(line(10)), 20)
+    file.append([line(number) for number in range(30, 40)])
+    file.close()
+    assert numbers(search(path, before=page.next)) == list(range(24, -1, -1))
+
+
+def test_a_cursor_of_a_file_that_is_gone_is_refused(path: Path) -> None:
+    with pytest.raises(GoneCursor):
+        search(path, before=Cursor(1, 0))
+
+
+def test_only_what_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(
+        b"".join(
+            [
+                line(0, "zoe"),
+                line(1, service="Web"),
+                line(2, address="10.0.0.7"),
+                line(3, service=None),
+                line(4, service="webb"),
+            ]
+        )
+    )
+    assert numbers(search(path, actor="zoe")) == [0]
+    assert numbers(search(path, actor="10.0.0.7")) == [2]
+    assert numbers(search(path, service="web")) == [2, 1, 0]
+    assert numbers(search(path, since=WALL + 1, until=WALL + 3)) == [2, 1]
+
+
+def test_a_search_ends_long_before_the_time_from_which_on_it_was_asked_for(tmp_path: Path) -> None:
+    """And not at the first older line: the clock may have been set."""
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b"not ours\n" + line(0) + line(8000) + line(5000) + line(9000))
+    page = search(path, since=WALL + 8000)
+    assert (numbers(page), page.next, page.broken) == ([9000, 8000], None, 0)
+
+
+def test_files_of_much_later_lines_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(line(9000) + b"not ours\n")
+    predecessor(path, 1).write_bytes(line(0))
+    page = search(path, until=WALL + 100)
+    assert (numbers(page), page.broken) == ([0], 0)
+
+
+def test_lines_that_are_cut_or_not_ours_are_counted_and_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(line(0) + b"[]\n{}\n" + line(1)[:-20] + b"\n" + line(2) + line(3)[:-1])
+    page = search(path)
+    assert (numbers(page), page.broken) == ([2, 0], 4)
+
+
+def test_a_page_takes_its_time_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next goes on where it stopped, so that a question to which there is no answer ends, too."""
+    monkeypatch.setattr(backwards, "BLOCK", 100)
+    clock = count(0.0, 0.6)
+    asked = Asked(actor="nobody")
+    found = 0
+    while True:
+        page = Search(path, asked, lambda: False, lambda: next(clock)).page()
+        assert not page.lines
+        found += 1
+        if page.next is None:
+            break
+        asked = asked._replace(before=page.next)
+    assert found > 5
+
+
+def test_a_page_has_two_mebibytes_or_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backwards, "MAX_OCTETS", 1000)
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(line(0) + line(1, text="x" * 5000) + line(2) + line(3))
+    assert pages(path) == [[3, 2], [1], [0]]
+
+
+def test_without_a_file_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoAuditFile, match="there is no such file"):
+        search(tmp_path / "audit.jsonl")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 300), max_size=20), st.integers(1, 700), st.integers(1, 5))
+def test_blocks_of_any_size_lose_nothing(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], block: int, limit: int
+) -> None:
+    path = tmp_path_factory.mktemp("audit") / "audit.jsonl"
+    path.write_bytes(b"".join(line(number, text="x" * size) for number, size in enumerate(sizes)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(backwards, "BLOCK", block)
+        found = pages(path, limit=limit)
+    assert [number for page in found for number in page] == list(range(len(sizes) - 1, -1, -1))
