@@ -150,7 +150,7 @@ async def test_it_is_off_without_a_file_and_on_with_one(tmp_path: Path, monkeypa
     monkeypatch.delenv("AUDIT_FILE", raising=False)
     seams = Seams()
     make(a_registry(), lambda: START).install(seams)
-    assert not (seams.keepers or seams.followers or seams.refused)
+    assert [*seams.keepers, *seams.followers, *seams.refused] == []
     monkeypatch.setenv("AUDIT_FILE", "logs/audit.jsonl")
     audit = make(a_registry(), lambda: START)
     assert audit.stats() == {}
