@@ -27,14 +27,14 @@ def fleet(services: int, instances: int) -> Iterator[Instance]:
             yield Instance(f"s{service}", f"10.{service // 256}.{service % 256}.{number + 1}", 3000 + number)
 
 
-def register(port: int, members: Iterator[Instance], ttl: int = TTL) -> int:
-    """Registers all on 127.0.0.1:port; the number."""
+def register(port: int, members: Iterator[Instance], ttl: int = TTL, token: str = "") -> int:
+    """Registers all on 127.0.0.1:port, with this bearer token; the number."""
     count = 0
     with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as replies:
         batch: list[bytes] = []
         for member in members:
             body = {**member._asdict(), "ttl": ttl, "metadata": {"version": "1.0.0", "zone": "eu-west-1"}}
-            batch.append(post("/register", json.dumps(body).encode()))
+            batch.append(post("/register", json.dumps(body).encode(), token))
             count += 1
             if len(batch) == _PIPELINE:
                 _send(sock, replies, batch)
@@ -43,9 +43,14 @@ def register(port: int, members: Iterator[Instance], ttl: int = TTL) -> int:
     return count
 
 
-def post(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def request(method: str, path: str, body: bytes = b"", token: str = "") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"{head}{authorization}\r\n".encode() + body
+
+
+def post(path: str, body: bytes, token: str = "") -> bytes:
+    return request("POST", path, body, token)
 
 
 def _send(sock: socket.socket, replies: IO[bytes], batch: list[bytes]) -> None:

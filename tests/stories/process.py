@@ -34,7 +34,12 @@ class Reply(NamedTuple):
 
 
 class Discovery:
-    """A running server. `output` is what it printed, `log` what it wrote to its log, both so far."""
+    """A running server. `output` is what it printed, `log` what it wrote to its log, both so far.
+
+    `token`: the bearer token of all requests, where the server wants one.
+    """
+
+    token = ""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -65,9 +70,10 @@ class Discovery:
     def request(self, method: str, path: str, body: Any = None) -> Reply:
         """An HTTP request with a JSON body (bytes are sent as they are)."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.http + path, data=data, method=method, headers={"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
         )
+        request = urllib.request.Request(self.http + path, data=data, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=LIMIT) as response:
                 return Reply(response.status, json.loads(response.read() or b"null"), dict(response.headers))

@@ -1,0 +1,92 @@
+"""What happens is seen without a reload: services come and go, fall silent, drain; the server goes and comes back under the page."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.stories.dashboard.visits import Visits, hide, is_live, row
+from tests.stories.process import Discovery, running, until
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Discovery]:
+    """Its services are told apart by their names."""
+    with running(CLEANUP_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=600) as discovery:
+        yield discovery
+
+
+def watchers(server: Discovery) -> int:
+    return int(server.request("GET", "/stats").body["watchers"]["now"])
+
+
+def test_who_registers_appears_and_who_deregisters_goes(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    is_live(page)
+    server.register("newcomer", "10.0.0.1")
+    expect(row(page, "newcomer")).to_contain_text("1 of 1")
+    server.register("newcomer", "10.0.0.2")
+    expect(row(page, "newcomer")).to_contain_text("2 of 2")
+    server.request("DELETE", "/services/newcomer")
+    expect(row(page, "newcomer")).to_have_count(0)
+
+
+def test_who_falls_silent_turns_and_then_goes(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    server.register("mortal", "10.0.0.1", ttl=1)
+    expect(row(page, "mortal")).to_contain_text("1 of 1")
+    expect(row(page, "mortal")).to_contain_text("1 unhealthy")
+    expect(row(page, "mortal")).to_have_count(0)
+
+
+def test_a_hidden_page_lets_go_of_the_stream_and_has_what_it_missed_when_it_is_seen_again(
+    visit: Visits, server: Discovery
+) -> None:
+    until(lambda: watchers(server) == 0)  # of the stories before
+    page = visit(server)
+    is_live(page)
+    until(lambda: watchers(server) == 1)
+    hide(page)
+    until(lambda: watchers(server) == 0)
+    server.register("missed", "10.0.0.1")
+    hide(page, False)
+    expect(row(page, "missed")).to_be_visible()
+    until(lambda: watchers(server) == 1)
+    page.close()
+    until(lambda: watchers(server) == 0)
+
+
+def test_a_server_that_starts_again_under_the_page_is_followed_without_a_reload(visit: Visits, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings: dict[str, Any] = {"PORT": port, "DATA_DIR": str(tmp_path), "HEARTBEAT_TIMEOUT_SECONDS": 600}
+    visit.faults.expect("net::ERR_")
+    with running(**settings) as server:
+        server.register("kept", "10.0.0.1")
+        page = visit(server)
+        expect(row(page, "kept")).to_be_visible()
+        page.evaluate("window.sinceTheStart = true")
+        assert server.stop() == 0
+    expect(page.get_by_role("banner")).to_contain_text("Server gone")
+    expect(row(page, "kept")).to_be_visible()
+    with page.expect_request("**/events"):
+        page.get_by_role("button", name="Try now").click()
+    with running(**settings) as server:
+        is_live(page)
+        server.register("after", "10.0.0.1")
+        expect(row(page, "after")).to_be_visible()
+        expect(row(page, "kept")).to_be_visible()
+        server.request("DELETE", "/services/kept")
+        expect(row(page, "kept")).to_have_count(0)
+    assert page.evaluate("window.sinceTheStart")
+    with running(**settings | {"DATA_DIR": ""}) as server:  # another life: it knows nothing of the one before
+        is_live(page)
+        expect(row(page, "after")).to_have_count(0)
+        server.register("anew", "10.0.0.1")
+        expect(row(page, "anew")).to_be_visible()

@@ -1,0 +1,81 @@
+"""What the server sends for the page: a strict policy, files that are asked for again by their tag, and nothing else of the disk."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from email.message import Message
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.stories.dashboard.visits import Visits
+from tests.stories.process import LIMIT, Discovery
+
+
+def get(url: str, **headers: str) -> tuple[int, Message, str]:
+    request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=LIMIT) as response:
+            return response.status, response.headers, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read().decode()
+
+
+def test_the_policy_lets_it_run_its_own_files_alone(server: Discovery) -> None:
+    status, headers, body = get(f"{server.http}/ui")
+    assert status == 200
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+    assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("form-action") == "'none'"
+    assert policy.pop("frame-ancestors") == "'none'"
+    script = policy.pop("script-src")
+    assert re.fullmatch(r"'self' 'sha256-[A-Za-z0-9+/]{43}='", script), "the hash is the import map's"
+    assert policy == {"style-src": "'self'", "img-src": "'self'", "connect-src": "'self'"}
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert not re.search(r"\sstyle=|\son\w+=|javascript:|https?://", body)
+
+
+def test_its_files_are_known_by_their_tags_and_no_name_leads_out_of_the_folder(server: Discovery) -> None:
+    _, _, page = get(f"{server.http}/ui")
+    files = re.findall(r'(?:href|src)="(ui/[^"]+)"', page)
+    assert len(files) > 10
+    for file in files:
+        status, headers, _ = get(f"{server.http}/{file}")
+        assert (file, status) == (file, 200)
+        assert get(f"{server.http}/{file}", If_None_Match=headers["ETag"])[0] == 304
+    for name in (
+        "../__init__.py",
+        "..%2f__init__.py",
+        "%2e%2e/files.py",
+        "js/",
+        "js",
+        "/etc/passwd",
+        "vendor/htm.LICENSE%00.js",
+    ):
+        assert get(f"{server.http}/ui/{name}")[0] in (400, 404), name
+
+
+@pytest.mark.parametrize("address", ["/", "/ui", "/ui/"])
+def test_a_browser_is_led_to_it(visit: Visits, server: Discovery, address: str) -> None:
+    page = visit(server)
+    page.goto(address)
+    expect(page).to_have_url(re.compile(r"/ui\??$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Services")
+
+
+def test_an_unknown_screen_is_the_first_one(visit: Visits, server: Discovery) -> None:
+    page = visit(server, "view=__proto__&q=%3Cscript%3E&status=constructor")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Services")
+
+
+def test_an_empty_registry_says_how_to_fill_it(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    expect(page.get_by_role("main")).to_contain_text("curl")
+    line = page.get_by_role("main").locator("code").inner_text()
+    assert server.http in line
+    body = re.search(r"-d '(.*)'", line)
+    assert body
+    assert server.request("POST", "/register", body[1].encode()).status == 201, "the line that is shown works"
+    expect(page.get_by_role("main").get_by_role("row").get_by_role("link")).to_have_count(1)

@@ -1,0 +1,72 @@
+"""One search narrows whatever is on the page, stands in the address, and is still there after a reload or for a colleague."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.stories.dashboard.visits import Visits
+from tests.stories.process import Discovery, running
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Discovery]:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600) as discovery:
+        discovery.register("users", "10.0.0.1", 80, tags=["blue"], metadata={"owner": "identity"})
+        discovery.register("users", "10.0.0.2", 80, tags=["green"])
+        discovery.register("billing", "10.0.0.1", 81, zone="eu-1", metadata={"owner": "finance"})
+        discovery.register("mail", "2001:db8::25", 25)
+        yield discovery
+
+
+def names(page: Page) -> Locator:
+    return page.get_by_role("main").get_by_role("row").get_by_role("link")
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("users", ["users"]),
+        ("10.0.0.1", ["billing", "users"]),
+        ("owner=FINANCE", ["billing"]),
+        ("green", ["users"]),
+        ("eu-1 10.0.0.1:81", ["billing"]),
+        ("2001:db8", ["mail"]),
+        ("green eu-1", []),
+    ],
+)
+def test_services_are_found_by_whatever_they_say_of_themselves(
+    visit: Visits, server: Discovery, typed: str, found: list[str]
+) -> None:
+    page = visit(server)
+    expect(names(page)).to_have_text(["billing", "mail", "users"])
+    page.get_by_role("searchbox").fill(typed)
+    expect(names(page)).to_have_text(found)
+    assert query(page)["q"] == [typed]
+
+
+def test_a_reload_and_a_colleague_see_the_same(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    page.get_by_role("searchbox").fill("identity")
+    page.get_by_role("button", name="healthy").first.click()
+    expect(names(page)).to_have_text(["users"])
+    assert query(page) == {"q": ["identity"], "status": ["healthy"]}
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("identity")
+    expect(names(page)).to_have_text(["users"])
+    other = visit(server, urlsplit(page.url).query)
+    expect(names(other)).to_have_text(["users"])
+
+
+def test_nothing_found_says_what_was_looked_for_and_how_to_go_on(visit: Visits, server: Discovery) -> None:
+    page = visit(server, "q=nobody-has-this")
+    expect(page.get_by_role("main")).to_contain_text("nobody-has-this")
+    page.get_by_role("button", name="Show everything").click()
+    expect(names(page)).to_have_text(["billing", "mail", "users"])
