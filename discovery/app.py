@@ -33,6 +33,7 @@ from discovery.plugins import (
     journal,
     log,
     metrics,
+    reference,
     top,
     traces,
     transfer,
@@ -69,6 +70,7 @@ PLUGINS: tuple[Factory, ...] = (
     top.make,
     log.make,
     dashboard.make,
+    reference.make,
 )
 
 # What takes a feature's place where the engine keeps the state.

@@ -46,7 +46,11 @@ class Right(Enum):
     ADMIN = auto()
 
 
-_NONE = ("/health", "/ready")
+_NONE = (
+    "/health",
+    "/ready",
+    "/openapi.json",
+)  # the last describes the program, which everybody can have, and nothing of the registry
 _FILES_OF_PAGES = tuple(path.partition("{")[0] for path in PAGES if "{" in path)
 # Reads that tell of other clients.
 _ADMIN = ("/top",)

@@ -29,7 +29,7 @@ class Dashboard(Plugin):
         self._pages = Pages(FOLDER, policy((FOLDER / "index.html").read_bytes()))
 
     def install(self, seams: Seams) -> None:
-        seams.routes.extend([web.get("/", lead), web.get(f"{_AT}/", back), *self._pages.routes(_AT)])
+        seams.routes.extend([web.get("/", lead), *self._pages.routes(_AT)])
 
 
 async def lead(request: web.Request) -> web.Response:
@@ -37,11 +37,6 @@ async def lead(request: web.Request) -> web.Response:
     if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         raise web.HTTPNotFound
     raise web.HTTPFound("ui")
-
-
-async def back(request: web.Request) -> web.Response:
-    """The page's links are relative to the folder that /ui is in."""
-    raise web.HTTPFound("../ui")
 
 
 def policy(page: bytes) -> str:

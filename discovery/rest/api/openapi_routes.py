@@ -48,10 +48,10 @@ _OF_PLACE = {
 }  # fmt: skip
 _OF_QUERY = {"ip": ("INVALID_FIELD", "PARAMETER_MISSING"), "dns": ("INVALID_FIELD", "PARAMETER_MISSING")}
 # Those that anybody may ask, whatever token they show.
-OPEN = ("/health", "/ready")
+OPEN = ("/health", "/ready", "/openapi.json")
 # Pages for browsers and their files: no part of the API, and anybody's. They know nothing; their scripts ask the API with the token that is
 # typed on them.
-PAGES = ("/", "/ui", "/ui/", "/ui/{file}")
+PAGES = ("/", "/ui", "/ui/", "/ui/{file}", "/docs", "/docs/", "/docs/{file}")
 
 
 class Operation(NamedTuple):

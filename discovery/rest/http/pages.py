@@ -62,16 +62,21 @@ class Pages:
 
     def routes(self, at: str) -> list[web.RouteDef]:
         """index.html at `at`, and each file below it; its links are relative to the parent of `at`."""
-        return [web.get(at, self.index), web.get(f"{at}/{{file:.+}}", self.file)]
 
-    async def index(self, request: web.Request) -> web.Response:
-        return await self._answer(request, INDEX)
+        async def index(request: web.Request) -> web.Response:
+            return await self._answer(request, INDEX)
 
-    async def file(self, request: web.Request) -> web.Response:
-        """HTTPNotFound for what is none."""
-        return await self._answer(request, request.match_info["file"])
+        async def file(request: web.Request) -> web.Response:
+            return await self._answer(request, request.match_info["file"])
+
+        async def back(request: web.Request) -> web.Response:
+            """A slash too many: the page's links would miss from there."""
+            raise web.HTTPFound(f"..{at}")
+
+        return [web.get(at, index), web.get(f"{at}/", back), web.get(f"{at}/{{file:.+}}", file)]
 
     async def _answer(self, request: web.Request, name: str) -> web.Response:
+        """HTTPNotFound for what is no file of ours."""
         file = self._files.get(name)
         if file is None:
             raise web.HTTPNotFound

@@ -64,13 +64,18 @@ async def test_a_file_has_its_type_and_the_policy_of_the_page(
 @pytest.mark.parametrize(
     "path",
     [
-        "/page/", "/page/js", "/page/README.md", "/page/none.js", "/page/../secret.js", "/page/%2e%2e/secret.js", "/page/..%2fsecret.js",
+        "/page/js", "/page/js/", "/page/README.md", "/page/none.js", "/page/../secret.js", "/page/%2e%2e/secret.js", "/page/..%2fsecret.js",
         "/page//etc/passwd", "/page/js/../style.css", "/page/style.css%00", "/page/STYLE.CSS",
     ],
 )  # fmt: skip
 async def test_what_is_no_file_of_it_is_a_404_like_any_other(api: Api, path: str) -> None:
     reply = await api.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert (reply.status, reply.body["code"]) == (404, "ROUTE_UNKNOWN")
+
+
+async def test_a_slash_too_many_leads_to_the_page(api: Api) -> None:
+    async with api.session.get(f"{api.url}/page/") as response:
+        assert (response.status, response.url.path) == (200, "/page")
 
 
 async def test_other_methods_are_told_which_there_are(api: Api) -> None:

@@ -38,14 +38,14 @@ class Visits:
         server: Discovery | str,
         query: str = "",
         *,
+        at: str = "/ui",
         size: tuple[int, int] = DESKTOP,
         scheme: Scheme = "light",
         motion: bool = True,
         token: str = "",
     ) -> Page:
-        """A new page at /ui with this query (`view=hosts`), of a server or of an origin. It has loaded, but need not have data yet.
-
-        `token`: has been typed into it before.
+        """A new page at /ui, or `at` another path, with this query (`view=hosts`), of a server or of an origin. It has loaded, but need not
+        have data yet. `token`: has been typed into it before.
         """
         origin = server if isinstance(server, str) else server.http
         context = self._browser.new_context(
@@ -62,7 +62,7 @@ class Visits:
             keep = f"sessionStorage.setItem('discovery-token', {json.dumps(token)})"
             context.add_init_script(f"location.host && {keep}")  # before the page there is an empty one
         page = context.new_page()
-        page.goto(f"/ui?{query}" if query else "/ui")
+        page.goto(f"{at}?{query}" if query else at)
         return page
 
     def close(self) -> None:
