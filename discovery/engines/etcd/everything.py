@@ -16,6 +16,9 @@ from discovery.engines.etcd.unknown_fields import UnknownFields
 # Keys of one page of a range read: 1 ms for etcd; and of one turn of the event loop here, 28 µs each.
 _PAGE = 250
 
+# Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
+_CHANGES = frozenset({"i", "w", "d", "t", "v", "commit", "conf"})
+
 # Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
 OnKey = Callable[[Sequence[str], Change], None]
 
@@ -46,6 +49,8 @@ class Reader:
             found.revision = found.revision or page.revision
             for each in page.found:
                 parts = layout.parts(each.key)
+                if parts[0] in _CHANGES:
+                    found.changed = max(found.changed, each.mod_revision)
                 if parts[0] == "v" and len(parts) == 2:
                     found.versions[parts[1]] = each.mod_revision
                 else:

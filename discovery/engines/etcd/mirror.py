@@ -226,7 +226,7 @@ class Mirror:
         """The first time: the registry is empty and is given its state."""
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
-        self._registry.load(found.snapshot(found.revision + self.offset), self._clock(), self._wall(), goes_on=True)
+        self._registry.load(found.snapshot(found.changed + self.offset), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
 
     async def sync(self) -> None:
@@ -234,8 +234,11 @@ class Mirror:
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
         events = await self._differences(found, "found in etcd when everything was read again")
+        # Where it can be, the index that the others have, whenever they read.
+        known = found.changed + self.offset > self._registry.index
         for start in range(0, len(events), MAX_EVENTS):
-            self._commit(events[start : start + MAX_EVENTS], "resync", found.revision, self._clock())
+            part = events[start : start + MAX_EVENTS]
+            self._commit(part, "resync", found.changed if known else found.revision, self._clock())
             await asyncio.sleep(0)
         self.revision = found.revision
         self.syncs += 1

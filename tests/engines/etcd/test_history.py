@@ -13,7 +13,7 @@ from discovery.core.instance import Key
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.store.errors import NameReserved
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import FLUSH, EtcdCluster, Node, Proxy, nodes_of, until
 
 
 async def test_a_node_that_missed_compacted_history_reads_everything_again_and_is_right(
@@ -82,6 +82,41 @@ async def test_the_index_does_not_go_back_when_etcd_is_restored_from_an_older_co
         assert nodes[0].registry.index == nodes[1].registry.index > before
         for seen in indexes.values():
             assert seen == sorted(seen)
+
+
+async def test_nodes_that_start_or_read_again_at_different_moments_have_the_index_of_the_others(
+    etcd: EtcdCluster,
+) -> None:
+    """etcd's revision grows with each batch of heartbeats."""
+    member = etcd.members[0]
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        await nodes[0].register("web", "10.0.0.1")
+        revision = nodes[0].engine._mirror.revision
+        await until(lambda: nodes[0].engine._mirror.revision > revision + 3)
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.registry.index == nodes[0].registry.index == nodes[1].registry.index
+        member.kill()
+        copy = member.folder.with_suffix(".copy")
+        shutil.copytree(member.folder, copy)
+        await etcd.start()
+        await until(lambda: all(node.engine.not_ready() is None for node in nodes))
+        await nodes[0].register("web", "10.0.0.2")
+        await until(lambda: all(len(node.state) == 2 for node in nodes))
+        member.kill()
+        shutil.rmtree(member.folder)
+        copy.rename(member.folder)
+        first, second = (node.engine._mirror for node in nodes)
+        at_once = second.sync
+
+        async def later() -> None:
+            await until(lambda: first.syncs)
+            await asyncio.sleep(2 * FLUSH)
+            await at_once()
+
+        second.sync = later  # type: ignore[method-assign]
+        await etcd.start()
+        await until(lambda: all(len(node.state) == 1 for node in nodes))
+        assert nodes[0].registry.index == nodes[1].registry.index
 
 
 async def test_what_is_changed_by_hand_is_followed_and_what_cannot_be_read_is_named_and_passed_over(

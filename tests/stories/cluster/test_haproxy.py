@@ -64,7 +64,7 @@ def haproxy(servers: Sequence[Discovery], folder: Path) -> Iterator[Front]:
     """The recipe with other addresses, and checks ten times as often."""
     front = Front(free_port(), free_port())
     text = (DEPLOY / "haproxy.cfg").read_text()
-    for ours, port in ((3100, front.http), (53, front.dns)):
+    for ours, port in ((3100, front.http), (8600, front.dns)):
         text = re.sub(rf"127\.0\.0\.1:{ours}$", f"127.0.0.1:{port}", text, flags=re.M)
     for number, server in enumerate(servers, 1):
         text = text.replace(f"10.0.0.{number}:3100", f"127.0.0.1:{server.port}")
