@@ -15,6 +15,7 @@ from discovery.rest.api import (
     history,
     listing,
     observing,
+    rates,
     replies,
     resolving,
     schemas,
@@ -152,6 +153,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
             "Forget that a token was revoked", server_replies.TokenReply, codes=stored
         ),
         ("GET", "/stats"): Operation("Counters", server_replies.StatsReply),
+        ("GET", "/stats/history"): Operation("How much and how fast, by second and by minute", rates.StatsHistoryReply),
         ("GET", "/top"): Operation(
             "Who asks most, and for what", observing.TopReply, codes=("INVALID_FIELD",), query=observing.TOP_QUERY
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from urllib.parse import unquote
 
@@ -104,7 +104,7 @@ class Traffic:
         route = path if path in self._plain else self.route_of(path)
         count = self._known.get((route, request.method, request.status)) or self._first(route, request)
         count.number += 1
-        if not count.endless:
+        if not count.endless and not request.waited:
             count.seconds.observe(seconds)
         if count.see is not None:
             self._tell((count.see,), request, address, seconds)
@@ -148,7 +148,7 @@ class Traffic:
                 return
         else:
             self._left = int(self._random.random() * (2 * SAMPLE - 1))
-        if count.endless:
+        if count.endless and not request.waited:
             count.seconds.observe(seconds)
         self._tell(self.samples, request, address, seconds)
 
@@ -165,6 +165,15 @@ class Traffic:
         """Of requests to these routes with such a status."""
         wanted = set(routes)
         return sum(each.number for each in self._counts.values() if each.route in wanted and statuses(each.status))
+
+    @property
+    def requests(self) -> int:
+        return sum(each.number for each in self._counts.values())
+
+    @property
+    def seconds(self) -> Mapping[tuple[str, ...], Histogram]:
+        """By route and method; those that waited for a change are not in it."""
+        return self._seconds
 
     def metrics(self) -> list[Metric]:
         def requests() -> Readings:

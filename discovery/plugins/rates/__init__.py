@@ -1,0 +1,110 @@
+"""GET /stats/history: what went on in each second of the last minute and in each minute of the last hour. README.md beside this file.
+
+Once a second the numbers that others count anyway are read, and what came to them since the last time is kept. Nothing is counted here
+but commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from discovery.core.event import RESTORE, Commit, InstanceEvent
+from discovery.core.metric import Histogram
+from discovery.dns.server.traffic import Traffic as DnsTraffic
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.rates.series import Counts, Reading, Series
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.times import Times
+from discovery.rest.http.traffic import Traffic as HttpTraffic
+from discovery.store.engine import Engine
+from discovery.store.registration import Register, Upsert
+from discovery.store.registry import Registry
+
+_NXDOMAIN = "NXDOMAIN"
+# It lasts as long as its client likes.
+_STREAMS = ("/events",)
+# Seconds after the full one, so that a timer that is early does not look at the second before.
+_AFTER = 0.002
+
+
+class Rates(Plugin):
+    """`wall`: epoch seconds."""
+
+    def __init__(self, registry: Registry, times: Times, wall: Callable[[], float] = time.time) -> None:
+        self._registry = registry
+        self._times = times
+        self._wall = wall
+        self._dns, self._http = DnsTraffic(), HttpTraffic()
+        self._series = Series()
+        self._expiries = self._changes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def install(self, seams: Seams) -> None:
+        self._dns, self._http = seams.dns_traffic, seams.http_traffic
+        self._dns.wanted = self._http.wanted = True
+        seams.followers.append(self.follow_commit)
+        seams.routes.append(web.get("/stats/history", self.show))
+
+    async def open(self, engine: Engine) -> None:
+        self._series.begin(self._read())
+        self._wait()
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def follow_commit(self, commit: Commit) -> None:
+        if commit.action == RESTORE:
+            return
+        self._changes += len(commit.events)
+        for event in commit.events:
+            if isinstance(event, InstanceEvent) and event.lapsed_at is not None:
+                self._expiries += 1
+
+    async def show(self, request: web.Request) -> web.Response:
+        now = self._wall()
+        content = {"seconds": self._series.seconds(now), "minutes": self._series.minutes(now)}
+        return Answer(200, stamped(content, self._times)).for_aiohttp()
+
+    def _wait(self) -> None:
+        left = 1 - self._wall() % 1
+        self._timer = asyncio.get_running_loop().call_later(left + _AFTER, self._tick)
+
+    def _tick(self) -> None:
+        """For the second that is over."""
+        self.sample(self._wall())
+        self._wait()
+
+    def sample(self, now: float) -> None:
+        self._series.add(int(now) - 1, self._read())
+
+    def _read(self) -> Reading:
+        registry = self._registry
+        asked = missing = 0
+        for outcome in self._dns.outcomes:
+            sent = sum(outcome.sent)
+            asked += sent
+            if outcome.rcode == _NXDOMAIN:
+                missing += sent
+        registrations = registry.accepted[Register.action] + registry.accepted[Upsert.action]
+        counts = Counts(
+            asked, missing, self._http.requests, registry.renewals, registrations, self._expiries, self._changes
+        )
+        return Reading(
+            counts,
+            len(registry),
+            _added(self._dns.seconds.values()),
+            _added(each for (route, _), each in self._http.seconds.items() if route not in _STREAMS),
+        )
+
+
+def _added(histograms: Iterable[Histogram]) -> list[int]:
+    return [sum(counts) for counts in zip(*(each.counts for each in histograms), strict=True)]
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Rates:
+    return Rates(registry, Times(clock, time.time))
