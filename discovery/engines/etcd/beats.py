@@ -17,6 +17,7 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.store.hearing import Hearing
 from discovery.store.registry import Registry
+from discovery.store.service import Entry
 
 GOODBYE = b""
 _HEAD = struct.Struct(">d")
@@ -50,7 +51,7 @@ class Heard:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._ids: dict[int, str] = {}
+        self._entries: dict[int, Entry] = {}  # by handle
         self._since: set[int] = set()
 
     def __len__(self) -> int:
@@ -61,13 +62,16 @@ class Heard:
             if not isinstance(event, InstanceEvent):
                 continue
             if event.after is None:
-                self._ids.pop(handle_of(event.instance), None)
+                self._entries.pop(handle_of(event.instance), None)
             elif event.before is None or commit.action == RESTORE:
-                self._ids[handle_of(event.after)] = event.after.id
+                entry = self._registry.find(event.after.id)
+                if entry is not None:  # else a later event of this commit has removed it
+                    self._entries[handle_of(event.after)] = entry
 
     def collides(self, instance: Instance) -> bool:
         """Its handle is that of another one: of 10^6 instances, once in 40 million registries."""
-        return self._ids.get(handle_of(instance), instance.id) != instance.id
+        entry = self._entries.get(handle_of(instance))
+        return entry is not None and entry.instance.id != instance.id
 
     def note(self, instance: Instance) -> None:
         self._since.add(handle_of(instance))
@@ -81,14 +85,18 @@ class Heard:
         self._since |= handles
 
     def renew(self, handles: Iterable[int], through: Hearing, at: float) -> int:
-        """What another node has heard. How many of them are not known here."""
-        unknown, find, ids = 0, self._registry.find, self._ids
+        """What another node has heard. How many of them are not known here. 0.5 µs each: 20,000 and more come each second."""
+        unknown, find = 0, self._entries.get
         for handle in handles:
-            id = ids.get(handle)
-            entry = None if id is None else find(id)
+            entry = find(handle)
             if entry is None:
                 unknown += 1
-            else:
-                entry.lease.renew(at)
+                continue
+            lease = entry.lease  # as Lease.renew, without the call; and what was heard here since is newer
+            gap = at - lease.renewed_at
+            if gap > 0:
+                lease.renewed_at = at
+                if gap > lease.longest_gap:
+                    lease.longest_gap = gap
                 entry.through = through
         return unknown

@@ -33,6 +33,7 @@ _log = logging.getLogger("discovery.etcd")
 
 # Revisions behind from which on everything is read again: faster than 2,000 steps of history.
 _TOO_FAR = 2000
+_TURN_SECONDS = 0.002
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -89,17 +90,18 @@ class Mirror:
                 if failed:
                     await self._catch_up()
                 async with aclosing(self._watched()) as watched:
+                    turned = self._clock()
                     async for changes in watched:
                         failed = 0
                         self._take(changes)
-            except EtcdError as error:
+                        if self._clock() - turned > _TURN_SECONDS:  # many may have come at once
+                            await asyncio.sleep(0)
+                            turned = self._clock()
+            except (EtcdError, EtcdAway) as error:
                 failed += 1
                 self._complain(error, failed)
-                if error.is_compacted:
+                if isinstance(error, EtcdError) and error.is_compacted:
                     await self._again(error)
-            except EtcdAway as error:
-                failed += 1
-                self._complain(error, failed)
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
 
     def _watched(self) -> AsyncGenerator[Changes, None]:

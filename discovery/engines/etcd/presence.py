@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
@@ -23,6 +24,8 @@ _log = logging.getLogger("discovery.etcd")
 
 # Seconds that the lease on this node's keys outlasts `hold`: while its silence counts, a node that starts must know of it.
 NODE_LEASE_SECONDS = 30
+# Handles of one turn of the event loop, 1 µs each.
+_PER_TURN = 2_000
 # Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
 _TOMBSTONES_SECONDS = 180
 _TOMBSTONES_FOR = 90.0
@@ -168,4 +171,10 @@ class Presence:
                     extra=fields("etcd.unreadable", node=node, reason=str(error)),
                 )
             else:
-                self.heard.renew(handles, self._peers.heard(node, now), now)
+                self._renew(handles, self._peers.heard(node, now), now)
+
+    def _renew(self, handles: array[int], through: Hearing, at: float) -> None:
+        """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""
+        self.heard.renew(handles[:_PER_TURN], through, at)
+        if len(handles) > _PER_TURN:
+            asyncio.get_running_loop().call_soon(self._renew, handles[_PER_TURN:], through, at)

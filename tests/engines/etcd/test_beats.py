@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.instance import Registration
 from discovery.engines.etcd.beats import Heard, handle_of, pack, unpack
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change
+from discovery.engines.etcd.peers import Peers
+from discovery.engines.etcd.presence import Presence
 from discovery.store.hearing import Hearing
 from tests.store.making import a_registry
 
@@ -60,3 +67,34 @@ def test_the_handle_is_of_service_and_id_alone() -> None:
     table = a_registry()
     instance = table.register(Registration.of("web", "10.0.0.1", 80, id="x"), 0.0).instance
     assert handle_of(instance) == handle_of(instance._replace(ttl=5.0)) != handle_of(instance._replace(id="y"))
+
+
+def test_a_batch_that_comes_late_takes_nothing_back() -> None:
+    table = a_registry()
+    heard = Heard(table)
+    table.followers.append(heard.follow)
+    entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
+    entry.lease.renew(9.0)
+    assert heard.renew([handle_of(entry.instance)], Hearing("other"), 8.0) == 0
+    assert entry.lease.renewed_at == 9.0
+    assert entry.through.node == "", "it was heard here since"
+
+
+async def test_a_large_batch_leaves_the_event_loop_free_in_between() -> None:
+    table = a_registry(max_instances=100_000)
+    clock = [0.0]
+    layout = Layout("reg/")
+    presence = Presence(Etcd([]), layout, table, "a", lambda: clock[0], lambda: 0.0, Peers(1.0, 60.0, 12.0), [])
+    table.followers.append(presence.follow_commit)
+    entries = [
+        table.register(Registration.of("web", f"10.0.{number >> 8}.{number & 255}", 80), 0.0) for number in range(5000)
+    ]
+    clock[0] = 5.0
+    batch = pack(0.0, [handle_of(entry.instance) for entry in entries])
+    presence.on_batch("b", Change(b"reg/h/b", batch, 1, 1))
+    clock[0] = 9.0
+    seen = []
+    for _ in range(4):
+        seen.append(sum(entry.lease.renewed_at == 5.0 and entry.through.node == "b" for entry in entries))
+        await asyncio.sleep(0)
+    assert seen == [2000, 4000, 5000, 5000]
