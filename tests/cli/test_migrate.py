@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from discovery.core.revocation import Revocation
+from discovery.plugins.journal.files import FILE
+from discovery.plugins.journal.inspection import inspect
 from tests.cli.live import Done, discovery
 from tests.engines.etcd.cluster import EtcdCluster
 from tests.stories.cluster.nodes import etcd_of, etcdctl, index, node, serial, url_of
@@ -140,6 +144,8 @@ def test_everything_goes_there_and_back_and_the_index_never_goes_back(place: Pla
     with place.node() as new:
         assert instances(new) == before
         assert index(new) > known
+        revoked: dict[str, Any] = {"name": "deploy", "at": 1.5, "by": "boss", "expires": None}
+        etcdctl(place.etcd, "put", f"reg/r/{'0a' * 32}", json.dumps(revoked))
         new.register("web", "10.0.0.3", 80)
         new.request("DELETE", f"/services/web/instances?ip={web['instance']['ip']}&port=80")
         dry = place.migrate("journal", "--dry-run")
@@ -148,6 +154,7 @@ def test_everything_goes_there_and_back_and_the_index_never_goes_back(place: Pla
         done = place.migrate("journal", "http://10.0.0.9:3100")
         assert done.status == 0, done
         assert "what was there before is in" in done.out
+        assert inspect(place.data / FILE).revoked == [(b"\n" * 32, Revocation(**revoked))]
         until(lambda: new.request("GET", "/ready").status == 503)
         refused = new.request("POST", "/register", {"name": "web", "ip": "10.0.0.4", "port": 80})
         assert (refused.status, refused.body["nodes"]) == (503, ["http://10.0.0.9:3100"])
@@ -161,11 +168,13 @@ def test_everything_goes_there_and_back_and_the_index_never_goes_back(place: Pla
             old.register("web", "10.0.0.5", 80)
             old.request("DELETE", "/services/web/instances?ip=10.0.0.3&port=80")
             changed, known = instances(old), index(old)
+            etcdctl(place.etcd, "del", "--prefix", "reg/r/")
             # And into etcd again: what was left there is replaced, and its node takes writes again.
             assert place.migrate("etcd", NEW).status == 0
             until(lambda: new.request("GET", "/ready").status == 200)
             assert instances(new) == changed
             assert index(new) > known
+            assert json.loads(etcdctl(place.etcd, "get", "--prefix", "reg/r/", "--print-value-only")) == revoked
 
 
 def test_what_etcd_has_already_stays_and_what_cannot_be_copied_is_named(place: Place) -> None:

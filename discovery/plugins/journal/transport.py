@@ -65,3 +65,5 @@ def _ops(snapshot: Snapshot) -> Iterator[Op]:
         yield schema.PUT_TOMBSTONE, rows.of_tombstone(key, until)
     for key, drained in snapshot.drains:
         yield schema.PUT_DRAIN, rows.of_drained(key, drained)
+    for sha256, revoked in snapshot.revoked:
+        yield schema.PUT_REVOKED, rows.of_revoked(sha256, revoked)

@@ -13,6 +13,7 @@ from discovery.core.instance import Key
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.store.errors import NameReserved
+from discovery.store.revoking import RestoreToken, RevokeToken
 from tests.engines.etcd.cluster import FLUSH, EtcdCluster, Node, Proxy, nodes_of, until
 
 
@@ -168,6 +169,39 @@ async def test_two_instances_at_one_address_made_by_hand_do_not_break_the_table(
             assert not node.state
         finally:
             await client.close()
+
+
+async def test_keys_that_could_not_be_read_and_are_deleted_by_hand_do_not_stop_the_mirror(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        broken = [b"reg/w/web/nothing", b"reg/d/web/-", b"reg/d/web", b"reg/r/no-digest", b"reg/i/web", b"reg/t/x"]
+        client = Etcd(etcd.urls)
+        await client.open()
+        try:
+            await client.txn([], [put(key, b"?") for key in broken])
+            await until(lambda: node.engine.stats()["engine"]["skippedKeys"] >= 4)
+            await client.txn([], [delete(key) for key in broken])
+        finally:
+            await client.close()
+        await asyncio.wait_for(node.register("web", "10.0.0.1"), 5)
+
+
+async def test_a_token_revoked_at_one_node_is_so_at_all_and_a_comparison_finds_nothing(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        digests = [bytes([number]) * 32 for number in range(3)]
+        for sha256 in digests:
+            await near.submit(RevokeToken(sha256, "deploy", 1e9 + 0.25, "asked"))
+        assert list(near.registry.revoked) == digests
+        await until(lambda: far.registry.revoked == near.registry.revoked)
+        assert far.registry.index == near.registry.index
+        assert await far.engine._mirror.check() == 0
+        await far.submit(RestoreToken(digests[0], "asked"))
+        client = Etcd(etcd.urls)
+        await client.open()
+        await client.txn([], [delete(f"reg/r/{digests[1].hex()}".encode())])  # by hand
+        await client.close()
+        await until(lambda: list(near.registry.revoked) == list(far.registry.revoked) == digests[2:])
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.registry.revoked == near.registry.revoked
 
 
 async def test_wall_clocks_five_minutes_apart_expire_nobody_early_and_keep_nobody_late(etcd: EtcdCluster) -> None:
