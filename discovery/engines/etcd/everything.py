@@ -17,7 +17,7 @@ from discovery.engines.etcd.unknown_fields import UnknownFields
 _PAGE = 250
 
 # Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
-_CHANGES = frozenset({"i", "w", "d", "t", "v", "commit", "conf"})
+_CHANGES = frozenset({"i", "w", "d", "t", "r", "v", "commit", "conf"})
 
 # Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
 OnKey = Callable[[Sequence[str], Change], None]
