@@ -149,7 +149,7 @@ def _has_heard(page: Page, server: Discovery, name: str) -> None:
     server.token = TOKENS[0]
     server.register(name, ttl=3600)
     page.get_by_role("searchbox").fill(name)
-    expect(page.get_by_role("main")).to_contain_text(name)
+    expect(page.get_by_role("link", name=name)).to_be_visible()
     page.get_by_role("searchbox").fill("")
 
 

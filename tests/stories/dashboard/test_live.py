@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.stories.dashboard.visits import Visits, hide, is_live, row
+from tests.stories.dashboard.visits import Visits, hide, is_live, row, type_token
 from tests.stories.process import Discovery, running, until
 
 
@@ -59,6 +59,29 @@ def test_a_hidden_page_lets_go_of_the_stream_and_has_what_it_missed_when_it_is_s
     until(lambda: watchers(server) == 1)
     page.close()
     until(lambda: watchers(server) == 0)
+
+
+def test_a_table_that_is_no_longer_shown_is_let_go(visit: Visits, server: Discovery) -> None:
+    """Each token may see other things, and so everything is read anew for it."""
+    server.register("seen", "10.0.0.1")
+    page = visit(server)
+    for token in ("one", "another", "a third"):
+        expect(row(page, "seen")).to_be_visible()
+        page.get_by_role("button", name="Token").click()
+        with page.expect_response("**/maintenance"):  # the last that is read
+            type_token(page, token)
+        is_live(page)
+    assert objects(page, "ui/js/table.js", "Table") == 1
+
+
+def objects(page: Page, module: str, kind: str) -> int:
+    """How many of a class there are in the page, after a collection."""
+    session = page.context.new_cdp_session(page)
+    asked = {"expression": f"import('./{module}').then(found => found.{kind}.prototype)", "awaitPromise": True}
+    prototype = session.send("Runtime.evaluate", asked)["result"]["objectId"]
+    found = session.send("Runtime.queryObjects", {"prototypeObjectId": prototype})["objects"]["objectId"]
+    count = {"objectId": found, "functionDeclaration": "function () { return this.length; }", "returnByValue": True}
+    return int(session.send("Runtime.callFunctionOn", count)["result"]["value"])
 
 
 def test_a_server_that_starts_again_under_the_page_is_followed_without_a_reload(visit: Visits, tmp_path: Path) -> None:
