@@ -116,8 +116,17 @@ class NameServer:
         return self._over_https(packet, self._clock(), client, HTTPS)
 
     def stats(self) -> dict[str, Any]:
-        limited = {"slipped": self._limited.slipped, "dropped": self._limited.dropped}
-        return {"dns": {"shed": self._shed(), "rateLimited": limited}}
+        """`listening`: addresses and ports of UDP and TCP. `domains`: the zones of the services."""
+        settings = self._settings
+        content = {
+            "shed": self._shed(),
+            "rateLimited": {"slipped": self._limited.slipped, "dropped": self._limited.dropped},
+            "listening": [{"ip": ip, "port": port} for ip, port in self.listening],
+            "domains": settings.dns_domain,
+            "ttlSeconds": settings.dns_ttl_seconds,
+            "negativeTtlSeconds": settings.dns_negative_ttl_seconds,
+        }
+        return {"dns": content}
 
     def metrics(self) -> list[Metric]:
         return [

@@ -110,6 +110,13 @@ async def test_it_listens_on_every_address(zones: Path) -> None:
         ]
 
 
+async def test_stats_say_where_dns_is_answered(zones: Path) -> None:
+    async with running(settings(zones, dns_ttl_seconds=7)) as server, server.session.get(f"{server.http}/stats") as got:
+        dns = (await got.json())["dns"]
+    assert dns["listening"] == [{"ip": "127.0.0.1", "port": server.dns_port}]
+    assert (dns["domains"], dns["ttlSeconds"], dns["negativeTtlSeconds"]) == (["svc.local"], 7, 2)
+
+
 async def test_after_stop_nothing_is_open(zones: Path) -> None:
     before = open_sockets()
     async with running(settings(zones)) as it:

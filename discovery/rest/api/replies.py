@@ -141,7 +141,7 @@ class RegistrationsReply(Reply):
 
 class Explained(BaseModel):
     """`since`, `until`: of the status; null: not known, or until somebody ends it. Of a healthy one: until its lease ends, and longer with
-    each heartbeat.
+    each heartbeat. `lastHeartbeat` null: not known.
     """
 
     id: str
@@ -152,6 +152,7 @@ class Explained(BaseModel):
     why: str = Field(examples=["it is in maintenance, somebody asked for it: a new disk"])
     since: Time | None
     until: Time | None
+    last_heartbeat: Time | None = Field(alias="lastHeartbeat")
 
 
 class ResolveReply(Reply):

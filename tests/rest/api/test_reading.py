@@ -135,6 +135,7 @@ async def test_stats_counts_what_happened(api: Api) -> None:
         "services": ["user-service", "task-service"],
         "instancesByStatus": dict.fromkeys(Status, 0) | {Status.UNHEALTHY: 2},
         "servicesHeldByTheBrake": [],
+        "brakeHolds": [],
         "uptime": 61,
         "heartbeatTimeout": "10s",
         "cleanupInterval": "5s",

@@ -113,6 +113,7 @@ async def test_explain_is_a_200_where_the_service_is_known_and_nobody_is_healthy
     found = await explained(api)
     assert found[3001]["why"] == "its lease ran out: no heartbeat for 10 s"
     assert time_of(found[3001]["since"]) == api.time(10)
+    assert time_of(found[3001]["lastHeartbeat"]) == api.time(0)
     assert (await api.get("/resolve/user-service")).status == 404
     assert_error(await api.get("/resolve/nobody?explain=1"), 404, "No service nobody")
 
