@@ -1,17 +1,32 @@
 // The banner while the brake holds: many fell silent at once, and are served as suspects until they beat again or time is up.
+import { Clock, Until } from "./components/ago.js";
 import { html } from "./html.js";
+import { stats } from "./stats.js";
 import { store, version } from "./store.js";
 import { count, shown } from "./text.js";
 import { href } from "./url.js";
 
+// Services that are named.
+const NAMED = 8;
+
 export function Brake() {
   version.value;
-  const suspects = store.table.counts.suspect;
+  const { table } = store;
+  const suspects = Math.max(table.counts.suspect, stats.value?.instancesByStatus.suspect ?? 0);
   if (!suspects) return null;
-  const services = store.table.serviceList().filter((service) => service.counts.suspect);
+  const holds = stats.value?.brakeHolds ?? [];
+  const services = table.serviceList().filter((service) => service.counts.suspect);
+  const since = holds.map((hold) => hold.since).sort()[0];
+  const until = holds.map((hold) => hold.until).sort().at(-1);
+  const where = services.length ? ` of ${count(services.length, "service")}` : "";
   return html`<section class="brake" role="alert">
-    <h2>The brake holds ${count(suspects, "instance")} of ${count(services.length, "service")}</h2>
-    <p>They fell silent at once. That is more often the network than all of them, so they are still in the answers, behind the healthy ones, with a TTL of 1 s.</p>
-    <p>${services.slice(0, 8).map((service) => html`<a key=${service.key} href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a> `)}</p>
+    <h2>${holds.length ? `The brake holds ${count(suspects, "instance")}${where}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}</h2>
+    <p>${holds.length
+      ? html`They fell silent together, since <${Clock} at=${since} />. That is more often the network between than all of them at once.`
+      : "Another node, through which they were heard, is silent."}
+      ${" "}They stay in the answers, behind the healthy ones, with a TTL of 1 s. Each is healthy again with its next heartbeat${until && html`; those that stay silent are let go one after the other, from <${Clock} at=${until} /> on (<${Until} at=${until} />)`}.</p>
+    <p>Look at the network between them and this server. If they are really gone: deregister them, and they leave the answers at once.</p>
+    ${services.length > 0 && html`<p class="names">${services.slice(0, NAMED).map((service) => html`<a key=${service.key} href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a>`)}
+      ${services.length > NAMED && html`<a href=${href({ status: "suspect" })}>and ${services.length - NAMED} more</a>`}</p>`}
   </section>`;
 }

@@ -2,6 +2,7 @@
 import { Brake } from "./brake.js";
 import { ConnectionState } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
+import { Notice } from "./notice.js";
 import { TokenBox } from "./token_box.js";
 import { token, wanted } from "./token.js";
 import { change, follow, href, place } from "./url.js";
@@ -31,6 +32,7 @@ export function App() {
       <${Brake} />
       <${found.show} key=${found.id} />
     </main>
+    <${Notice} />
     ${(asked || wanted.value) && html`<${TokenBox} close=${() => (setAsked(false), (wanted.value = ""))} />`}
   </div>`;
 }

@@ -66,7 +66,12 @@ export class Table {
 
   /** That keeps an instance out of answers: its own, or its service's. */
   windowOf(instance) {
-    return this.windows.get(scope(instance.name, instance.ip, instance.port)) ?? this.windows.get(scope(instance.name)) ?? null;
+    return this.windows.get(scope(instance.name, instance.ip, instance.port)) ?? this.serviceWindow(instance.name);
+  }
+
+  /** The one of the whole service, by its folded name. */
+  serviceWindow(service) {
+    return this.windows.get(scope(service)) ?? null;
   }
 
   serviceList() {

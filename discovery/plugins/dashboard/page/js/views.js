@@ -1,4 +1,15 @@
-// The screens, in the order of the menu: one line each, one file each in views/. One without a title is not in the menu.
+// The screens, in the order of the menu: one line each, one file each in views/. One without a title is not in the menu, but belongs to
+// `menu`.
+import { Feed } from "./views/feed.js";
+import { Gone } from "./views/gone.js";
+import { Hosts } from "./views/hosts.js";
+import { Service } from "./views/service.js";
 import { Services } from "./views/services.js";
 
-export const VIEWS = [{ id: "services", title: "Services", show: Services }];
+export const VIEWS = [
+  { id: "services", title: "Services", show: Services },
+  { id: "service", menu: "services", show: Service },
+  { id: "hosts", title: "Hosts", show: Hosts },
+  { id: "feed", title: "Feed", show: Feed },
+  { id: "gone", title: "Recently gone", show: Gone },
+];

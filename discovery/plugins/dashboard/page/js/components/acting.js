@@ -1,0 +1,106 @@
+// What can be done to an instance or a service: the buttons, and the question before each with what clients will see.
+import { ask, part } from "../api.js";
+import { ofDeregistration, ofDrain, ofEndMaintenance, ofMaintenance, ofUndrain } from "../consequences.js";
+import { html, useState } from "../html.js";
+import { say } from "../notice.js";
+import { dns } from "../stats.js";
+import { store } from "../store.js";
+import { clock, endpoint, shown } from "../text.js";
+import { serverNow } from "../clock.js";
+import { Dialog } from "./dialog.js";
+
+// Seconds, 30 days at the most, as the server has it.
+const SPANS = [[900, "15 minutes"], [3600, "1 hour"], [14_400, "4 hours"], [86_400, "1 day"], [604_800, "7 days"], [2_592_000, "30 days"]];
+
+const UNTIL = "until";
+
+/** Of an instance. `left`: called once it is deregistered. */
+export function InstanceActions({ service, instance, left }) {
+  const [open, setOpen] = useState(null);
+  const window = store.table.windowOf(instance);
+  const name = endpoint(instance.ip, instance.port);
+  const at = `instances/${part(instance.id)}`;
+  const close = () => setOpen(null);
+  const act = { service, instance, window, name, at, close, left };
+  return html`<div class="actions">
+    <button type="button" aria-label=${`${instance.draining ? "Undrain" : "Drain"} ${name}`} onClick=${() => setOpen("drain")}>${instance.draining ? "Undrain" : "Drain"}</button>
+    <button type="button" aria-label=${`${window ? "End maintenance" : "Maintenance"} of ${name}`} onClick=${() => setOpen("maintenance")}>${window ? "End maintenance" : "Maintenance"}</button>
+    <button type="button" class="dangerous" aria-label=${`Deregister ${name}`} onClick=${() => setOpen("deregister")}>Deregister</button>
+    ${open === "drain" && html`<${DrainDialog} ...${act} />`}
+    ${open === "maintenance" && (window ? html`<${EndDialog} ...${act} />` : html`<${MaintenanceDialog} ...${act} />`)}
+    ${open === "deregister" && html`<${DeregisterDialog} ...${act} />`}
+  </div>`;
+}
+
+/** Of a whole service. */
+export function ServiceActions({ service }) {
+  const [open, setOpen] = useState(null);
+  const window = store.table.serviceWindow(service.key);
+  const at = `services/${part(service.key)}`;
+  const act = { service, instance: null, window, name: shown(service.name), at, close: () => setOpen(null) };
+  return html`<div class="actions">
+    <button type="button" onClick=${() => setOpen("maintenance")}>${window ? "End maintenance" : "Maintenance"}</button>
+    <button type="button" class="dangerous" onClick=${() => setOpen("deregister")}>Deregister all</button>
+    ${open === "maintenance" && (window ? html`<${EndDialog} ...${act} />` : html`<${MaintenanceDialog} ...${act} />`)}
+    ${open === "deregister" && html`<${DeregisterDialog} ...${act} />`}
+  </div>`;
+}
+
+function Consequences({ of }) {
+  return html`<ul class=${of.empties ? "consequences empties" : "consequences"}>${of.lines.map((line) => html`<li key=${line}>${shown(line)}</li>`)}</ul>`;
+}
+
+function DrainDialog({ service, instance, window, name, at, close }) {
+  const { draining } = instance;
+  const act = async () => {
+    const done = await ask(draining ? "DELETE" : "PUT", `${at}/drain`);
+    say(draining ? `${name} drains no longer.` : `${name} is draining. After ${clock(Date.parse(done.safeAfter), serverNow())} no DNS cache holds it any more.`);
+  };
+  const of = draining ? ofUndrain(instance, window) : ofDrain(service, instance, dns());
+  const verb = draining ? "Undrain" : "Drain";
+  return html`<${Dialog} title=${`${verb} ${name} of ${shown(service.name)}?`} verb=${verb} danger=${of.empties} act=${act} close=${close}>
+    <${Consequences} of=${of} /><//>`;
+}
+
+function MaintenanceDialog({ service, instance, name, at, close }) {
+  const [length, setLength] = useState("3600");
+  const act = async (fields) => {
+    const body = { reason: fields.get("reason").trim() };
+    if (fields.get("for") === UNTIL) body.until = new Date(fields.get("until")).toISOString();
+    else body.seconds = Number(fields.get("for"));
+    const { until } = await ask("PUT", `${at}/maintenance`, { body });
+    say(`${name} is in maintenance until ${clock(Date.parse(until), serverNow())}.`);
+  };
+  const of = ofMaintenance(service, instance, dns());
+  return html`<${Dialog} title=${`Take ${instance ? `${name} of ${shown(service.name)}` : `all of ${name}`} into maintenance?`} verb="Begin" danger=${of.empties} act=${act} close=${close}>
+    <${Consequences} of=${of} />
+    <label>Reason<input name="reason" required maxlength="256" autofocus autocomplete="off" placeholder="new disks in rack 4" /></label>
+    <label>For<select name="for" value=${length} onChange=${(event) => setLength(event.target.value)}>
+      ${SPANS.map(([seconds, text]) => html`<option key=${seconds} value=${seconds}>${text}</option>`)}
+      <option value=${UNTIL}>until a time …</option></select></label>
+    ${length === UNTIL && html`<label>Until (your time)<input name="until" type="datetime-local" required /></label>`}
+  <//>`;
+}
+
+function EndDialog({ service, instance, window, name, close }) {
+  const ofService = window.ip === null;
+  const at = ofService || !instance ? `services/${part(service.key)}` : `instances/${part(instance.id)}`;
+  const act = async () => {
+    await ask("DELETE", `${at}/maintenance`);
+    say(`The maintenance of ${ofService ? shown(service.name) : name} has ended.`);
+  };
+  return html`<${Dialog} title=${`End the maintenance of ${ofService ? `all of ${shown(service.name)}` : name}?`} verb="End it" act=${act} close=${close}>
+    <p>It was asked for with the reason “${shown(window.reason)}”.</p>
+    <${Consequences} of=${ofEndMaintenance(instance, ofService)} /><//>`;
+}
+
+function DeregisterDialog({ service, instance, name, at, close, left }) {
+  const act = async () => {
+    await ask("DELETE", at);
+    say(instance ? `${name} is deregistered.` : `All of ${name} is deregistered.`);
+    left?.();
+  };
+  const of = ofDeregistration(service, instance, dns());
+  return html`<${Dialog} title=${`Deregister ${instance ? `${name} of ${shown(service.name)}` : `all ${service.size} of ${name}`}?`} verb="Deregister" danger act=${act} close=${close}>
+    <${Consequences} of=${of} /><//>`;
+}

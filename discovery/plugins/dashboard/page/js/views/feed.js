@@ -1,0 +1,36 @@
+// What happens, as it happens: the last 500 events, the newest first. Before the first one it shows what the history has.
+import { Empty, Failed } from "../components/empty.js";
+import { eventCells } from "../components/event.js";
+import { Cell, Rows } from "../components/rows.js";
+import { html, useState } from "../html.js";
+import { eventTest } from "../search.js";
+import { store, version } from "../store.js";
+import { count, number } from "../text.js";
+import { useTimeline } from "../timeline.js";
+import { change, place } from "../url.js";
+import { keyOf } from "./timeline.js";
+
+const COLUMNS = [
+  { id: "time", title: "Time" }, { id: "kind", title: "What" }, { id: "name", title: "Service" }, { id: "whom", title: "Instance" },
+  { id: "reason", title: "Why" }, { id: "who", title: "Asked for by" },
+];
+const everything = () => true;
+
+export function Feed() {
+  const { events, error } = useTimeline("limit=100", everything);
+  const [held, setHeld] = useState(null); // what stood there when it was held
+  version.value;
+  const { q = "" } = place.value;
+  const test = eventTest(q);
+  const all = held?.events ?? events;
+  const found = test ? all.filter(test) : all;
+  const missed = held ? store.feed.total - held.total : 0;
+  return html`<div class="title"><h1>Feed</h1>
+      <button type="button" aria-pressed=${held !== null} onClick=${() => setHeld(held ? null : { events, total: store.feed.total })}>${held ? `Go on${missed ? ` (${number(missed)} new)` : ""}` : "Hold still"}</button></div>
+    <p class="results">${q ? `${number(found.length)} of ${count(all.length, "event")}` : `${count(all.length, "event")}, the newest first`}</p>
+    <${Failed} error=${error} />
+    ${found.length
+      ? html`<${Rows} kind="events" label="Events" items=${found} keyOf=${keyOf} columns=${COLUMNS} row=${(event) => eventCells(event, Cell)} heights=${[40, 88]} />`
+      : html`<${Empty} title=${q ? "No event has that" : "Nothing has happened yet"}>
+        ${q ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all events</button>` : html`<p>Registrations, changes of health, drains and maintenance appear here at once. Heartbeats are no events.</p>`}<//>`}`;
+}

@@ -1,0 +1,63 @@
+// Hosts by their address, with all that runs there; and one of them.
+import { part } from "../api.js";
+import { Bar } from "../components/bar.js";
+import { Empty } from "../components/empty.js";
+import { Status } from "../components/glyph.js";
+import { Cell, Rows } from "../components/rows.js";
+import { Tags } from "../components/tags.js";
+import { html } from "../html.js";
+import { groupsWith, instanceTest } from "../search.js";
+import { connection, store, version } from "../store.js";
+import { count, endpoint, number, shown } from "../text.js";
+import { change, href, place } from "../url.js";
+import { Timeline } from "./timeline.js";
+
+const COLUMNS = [
+  { id: "name", title: "Host" }, { id: "health", title: "Health" }, { id: "healthy", title: "Healthy" }, { id: "runs", title: "What runs there" },
+];
+const OF_HOST = [{ id: "name", title: "Instance" }, { id: "service", title: "Service" }, { id: "state", title: "Status" }, { id: "has", title: "Tags, metadata" }];
+// Services that a row names.
+const NAMED = 8;
+
+export function Hosts() {
+  version.value;
+  const { q = "", ip } = place.value;
+  if (ip) return html`<${Host} ip=${ip} q=${q} />`;
+  const all = store.table.hostList();
+  const hosts = groupsWith(all, q, new Set());
+  return html`<h1>Hosts</h1>
+    <p class="results" aria-live="polite">${q ? `${number(hosts.length)} of ${count(all.length, "host")}` : count(all.length, "host")}</p>
+    ${hosts.length > 0 && html`<${Rows} kind="hosts" label="Hosts" items=${hosts} keyOf=${({ key }) => key} columns=${COLUMNS} row=${row} />`}
+    ${!hosts.length && connection.value.state !== "loading" && html`<${Empty} title=${all.length ? "No host has that" : "Nothing is registered yet"}>
+      ${all.length ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all hosts</button>` : html`<p>A host is here when an instance is registered at its address: <a href="?">Services</a> says how.</p>`}<//>`}`;
+}
+
+function row(host) {
+  const names = [...new Set([...host.instances.values()].map(({ name }) => name))].sort();
+  return html`<${Cell} of="name"><a class="mono" href=${href({ view: "hosts", ip: host.key })}>${host.key}</a><//>
+    <${Cell} of="health"><${Bar} counts=${host.counts} /><//>
+    <${Cell} of="healthy">${host.counts.healthy} of ${host.size}<//>
+    <${Cell} of="runs">${names.slice(0, NAMED).map((name) => html`<a key=${name} href=${href({ view: "service", service: name.toLowerCase() })}>${shown(name)}</a> `)}
+      ${names.length > NAMED && html`<span class="quiet">+${names.length - NAMED}</span>`}<//>`;
+}
+
+function Host({ ip, q }) {
+  const host = store.table.hosts.get(ip);
+  const test = instanceTest(q);
+  const all = host ? [...host.instances.values()].sort((a, b) => a.port - b.port || (a.id < b.id ? -1 : 1)) : [];
+  const found = test ? all.filter(test) : all;
+  return html`<p class="path"><a href=${href({ view: "hosts" })}>Hosts</a> /</p>
+    <div class="title"><h1 class="mono">${shown(ip)}</h1>
+      ${host && html`<span class="glance"><${Bar} counts=${host.counts} /><span>${number(host.counts.healthy)} of ${number(host.size)} healthy</span></span>`}</div>
+    ${host && html`<${Rows} kind="of-host" label="Instances of this host" items=${found} keyOf=${({ id }) => id} columns=${OF_HOST} row=${instanceRow} heights=${[44, 84]} />`}
+    ${!host && connection.value.state !== "loading" && html`<${Empty} title="Nothing is registered at this address"><p>Below is what happened there before.</p><//>`}
+    <${Timeline} query=${`ip=${part(ip)}&limit=100`} mine=${(event) => (event.instance ?? event.before)?.ip === ip} />`;
+}
+
+function instanceRow(instance) {
+  const service = instance.name.toLowerCase();
+  return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><//>
+    <${Cell} of="service"><a href=${href({ view: "service", service })}>${shown(instance.name)}</a><//>
+    <${Cell} of="state"><${Status} status=${instance.status} /><//>
+    <${Cell} of="has"><${Tags} instance=${instance} /><//>`;
+}

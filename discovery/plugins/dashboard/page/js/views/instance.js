@@ -1,0 +1,75 @@
+// One instance: everything that is known of it, and what can be done.
+import { part } from "../api.js";
+import { InstanceActions } from "../components/acting.js";
+import { Ago, Clock, Until } from "../components/ago.js";
+import { Empty } from "../components/empty.js";
+import { Facts } from "../components/facts.js";
+import { Status } from "../components/glyph.js";
+import { html } from "../html.js";
+import { connection } from "../store.js";
+import { endpoint, plain, shown } from "../text.js";
+import { href } from "../url.js";
+import { Timeline } from "./timeline.js";
+
+/** `why`: of GET /resolve?explain=1, once it is here. `service` undefined: nobody of it is left. */
+export function Instance({ service, name, id, why }) {
+  const instance = service?.instances.get(id);
+  return html`<p class="path"><a href="?">Services</a> / <a href=${href({ view: "service", service: name })}>${shown(service?.name ?? name)}</a> /</p>
+    ${instance ? html`<${Known} service=${service} instance=${instance} why=${why} />` : html`<h1>${shown(id)}</h1>${connection.value.state !== "loading" && html`<${Gone} />`}`}
+    <${Timeline} query=${`service=${part(name)}&limit=200`} mine=${(event) => event.service === name && isAbout(event, id, instance)} service=${false} />`;
+}
+
+/** Its own events, and the maintenance of its whole service. */
+function isAbout({ instance, before, maintenance, drain }, id, known) {
+  if (maintenance) return maintenance.ip === null || (maintenance.ip === known?.ip && maintenance.port === known?.port);
+  return (instance ?? before ?? drain)?.id === id;
+}
+
+// What comes at the end of a status that has one.
+const THEN = { healthy: "the lease ends", unhealthy: "it is removed", suspect: "it is let go", maintenance: "that ends", flapping: "it counts as healthy again" };
+
+function Known({ service, instance, why }) {
+  const fresh = why?.status === instance.status ? why : null;
+  return html`<div class="title"><h1 class="mono">${endpoint(instance.ip, instance.port)}</h1><${Status} status=${instance.status} />
+      <${InstanceActions} service=${service} instance=${instance} /></div>
+    <p class="why-line">${fresh ? html`${fresh.served ? "In the answers" : "Not in the answers"}: ${shown(fresh.why)}${fresh.until && html`; ${THEN[instance.status] ?? "until"} <${Until} at=${fresh.until} />`}.` : "\u00a0"}</p>
+    <div class="cards">
+      <section class="card"><h2>Lease</h2><${Facts} facts=${lease(instance, fresh)} /></section>
+      <section class="card"><h2>Registered with</h2><${Facts} facts=${registered(instance)} /></section>
+      <section class="card"><h2>Metadata</h2>${metadata(instance)}</section>
+    </div>`;
+}
+
+const lease = (instance, why) => [
+  ["last heartbeat", why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`],
+  ["status since", why?.since && html`<${Clock} at=${why.since} />`],
+  ["until", why?.until && html`<${Until} at=${why.until} />`],
+  ["registered", html`<${Clock} at=${instance.registeredAt} />`],
+  ["its own ttl", instance.ttl && `${instance.ttl} s`],
+  ["check", instance.check && plain(instance.check)],
+  ["check says", instance.checkFailure && shown(instance.checkFailure)],
+];
+
+const registered = (instance) => [
+  ["id", html`<span class="mono">${shown(instance.id)}</span>`],
+  ["host", html`<a href=${href({ view: "hosts", ip: instance.ip })}>${instance.ip}</a>`],
+  ["tags", instance.tags?.length && shown(instance.tags.join(", "))],
+  ["zone", instance.zone && shown(instance.zone)],
+  ["ports", instance.ports && Object.entries(instance.ports).map(([name, port]) => `${shown(name)} ${port}`).join(", ")],
+  ["protocol", instance.protocol],
+  ["weight", instance.weight],
+  ["priority", instance.priority],
+  ["most answers", instance.maxAnswers],
+];
+
+function metadata(instance) {
+  const all = Object.entries(instance.metadata ?? {});
+  if (!all.length) return html`<p class="quiet">None.</p>`;
+  return html`<${Facts} facts=${all.map(([key, value]) => [shown(key), html`<span class="mono">${plain(value)}</span>`])} />`;
+}
+
+function Gone() {
+  return html`<${Empty} title="This instance is gone">
+    <p>It deregistered, or was removed after it had been silent. Below is what is known of it; a process that registers anew may have another id.</p>
+  <//>`;
+}

@@ -1,0 +1,84 @@
+// One service: its instances, why each is in the answers or not, what happened, and how to ask for it in a terminal.
+import { BASE, part } from "../api.js";
+import { InstanceActions, ServiceActions } from "../components/acting.js";
+import { Ago, Until } from "../components/ago.js";
+import { Bar } from "../components/bar.js";
+import { Copy } from "../components/copy.js";
+import { Empty, Failed } from "../components/empty.js";
+import { Status } from "../components/glyph.js";
+import { Cell, Rows } from "../components/rows.js";
+import { Tags } from "../components/tags.js";
+import { html } from "../html.js";
+import { usePoll } from "../poll.js";
+import { instanceTest } from "../search.js";
+import { dns } from "../stats.js";
+import { connection, store, version } from "../store.js";
+import { count, endpoint, number, shown } from "../text.js";
+import { token } from "../token.js";
+import { href, place } from "../url.js";
+import { Instance } from "./instance.js";
+import { Timeline } from "./timeline.js";
+
+const COLUMNS = [
+  { id: "name", title: "Instance" }, { id: "state", title: "Status, and why" }, { id: "beat", title: "Last heartbeat" }, { id: "until", title: "Until" },
+  { id: "act", title: "Actions" },
+];
+// Registered first, as the server lists them: the order never changes by itself.
+const byRegistration = (a, b) => (a.registeredAt < b.registeredAt ? -1 : a.registeredAt > b.registeredAt ? 1 : a.id < b.id ? -1 : 1);
+
+export function Service() {
+  version.value;
+  const { service: key = "", instance: id, q = "", status } = place.value;
+  const service = store.table.services.get(key);
+  const { data, error } = usePoll(service ? `resolve/${part(key)}?explain=1` : null, 2000);
+  const whys = new Map((data?.explained ?? []).map((each) => [each.id, each]));
+  if (id) return html`<${Instance} service=${service} name=${key} id=${id} why=${whys.get(id)} />`;
+  const test = instanceTest(q);
+  const all = service ? [...service.instances.values()].sort(byRegistration) : [];
+  const found = all.filter((instance) => (!test || test(instance)) && (!status || status.split(",").includes(instance.status)));
+  const row = (instance) => instanceCells(service, instance, whys.get(instance.id));
+  return html`<${Head} service=${service} name=${key} />
+    ${service
+      ? html`<p class="results" aria-live="polite">${test ? `${number(found.length)} of ${count(all.length, "instance")}` : count(all.length, "instance")}</p>
+        <${Failed} error=${error?.status === 404 ? null : error} />
+        <${Rows} kind="instances" label="Instances" items=${found} keyOf=${({ id }) => id} columns=${COLUMNS} row=${row} heights=${[68, 116]} />`
+      : connection.value.state === "loading" ? null : html`<${Absent} name=${key} />`}
+    ${key && html`<${Commands} name=${service?.name ?? key} /><${Timeline} query=${`service=${part(key)}&limit=100`} mine=${(event) => event.service === key} service=${false} />`}`;
+}
+
+function Head({ service, name }) {
+  const window = service && store.table.serviceWindow(service.key);
+  return html`<p class="path"><a href="?">Services</a> /</p>
+    <div class="title"><h1>${shown(service?.name ?? name)}</h1>
+      ${service && html`<span class="glance"><${Bar} counts=${service.counts} /><span>${number(service.counts.healthy)} of ${number(service.size)} healthy</span></span><${ServiceActions} service=${service} />`}</div>
+    ${window && html`<p class="window">In maintenance, ends <${Until} at=${window.until} />: ${shown(window.reason)}</p>`}`;
+}
+
+function instanceCells(service, instance, why) {
+  return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service: service.key, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><${Tags} instance=${instance} /><//>
+    <${Cell} of="state"><${Status} status=${instance.status} /><span class="why" title=${why && shown(why.why)}>${why && why.status === instance.status ? shown(why.why) : "\u00a0"}</span><//>
+    <${Cell} of="beat">${why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`}<//>
+    <${Cell} of="until">${why?.until && html`<${Until} at=${why.until} />`}<//>
+    <${Cell} of="act"><${InstanceActions} service=${service} instance=${instance} /><//>`;
+}
+
+function Absent({ name }) {
+  return html`<${Empty} title=${`Nobody is registered as ${shown(name)}`}>
+    <p>DNS says NXDOMAIN for it, and GET /resolve is a 404. It appears here as soon as somebody registers it; below is what happened to it before.</p>
+    <p><a href=${href({ view: "gone" })}>What has gone lately</a></p>
+  <//>`;
+}
+
+/** As they are typed where this page is open: the server's own addresses, ports and zone. */
+function Commands({ name }) {
+  const { host, port, domains } = dns();
+  const bearer = token.value ? ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' : "";
+  const lines = [
+    ["its addresses, as DNS clients get them", `dig @${host} -p ${port} ${name}.${domains[0]}`],
+    ["addresses and ports", `dig @${host} -p ${port} ${name}.${domains[0]} SRV`],
+    ["the same over HTTP", `curl -s${bearer} ${new URL(`resolve/${part(name)}`, BASE)}`],
+    ["why each is in the answers or not", `curl -s${bearer} '${new URL(`resolve/${part(name)}?explain=1`, BASE)}'`],
+  ];
+  return html`<section class="part"><h2>In a terminal</h2>
+    <div class="commands">${lines.map(([what, line]) => html`<div key=${what}><h3>${what}</h3><${Copy} text=${line} label=${`the line for ${what}`} /></div>`)}</div></section>`;
+}
