@@ -81,7 +81,9 @@ class Transfer(Plugin):
 
     def stats(self) -> Mapping[str, Any]:
         sending = self.sending
-        return {"transfers": {"sent": sending.sent, "cutShort": sending.cut_short, "underWay": sending.under_way}}
+        numbers = {"sent": sending.sent, "cutShort": sending.cut_short, "underWay": sending.under_way}
+        told = [notifier.shown() for notifier in self._notifiers]
+        return {"transfers": numbers | {"taken": sending.taken.shown(sending.zones), "told": told}}
 
     async def open(self, engine: Engine) -> None:
         for notifier in self._notifiers:

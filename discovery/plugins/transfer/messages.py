@@ -24,6 +24,7 @@ _AT_ONCE = 16
 
 
 class Totals:
+    serial = 0
     records = 0
     messages = 0
     octets = 0

@@ -8,6 +8,7 @@ import logging
 import random
 import struct
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from discovery.core.log_fields import fields
 from discovery.dns.message.names import to_wire
@@ -16,6 +17,7 @@ from discovery.dns.message.values import Class, Type
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.settings import Secondary
 from discovery.plugins.transfer.tsig import Key, Signer
+from discovery.rest.api.times import iso
 
 _log = logging.getLogger("discovery.transfer")
 
@@ -39,6 +41,7 @@ class Notifier:
         self._zones: Sequence[Zone] = ()
         self._moved = asyncio.Event()
         self._silent = False
+        self._told: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, zones: Sequence[Zone]) -> None:
@@ -48,6 +51,15 @@ class Notifier:
     def moved(self) -> None:
         """A zone has changed, so all serials have."""
         self._moved.set()
+
+    def shown(self) -> dict[str, Any]:
+        """`answers`: null before anything was told. `toldAt`: when it has answered last."""
+        known = self._told is not None or self._silent
+        return {
+            "secondary": str(self._secondary),
+            "answers": not self._silent if known else None,
+            "toldAt": None if self._told is None else iso(self._told),
+        }
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -81,6 +93,8 @@ class Notifier:
                     extra=fields("notify.unanswered", ip=self._secondary.ip, port=self._secondary.port),
                 )
             self._silent = silent
+            if not silent:
+                self._told = self._wall()
 
     async def _tell(self) -> bool:
         """Whether all was answered."""

@@ -16,6 +16,7 @@ from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.contents import contents
 from discovery.plugins.transfer.messages import Totals, messages
 from discovery.plugins.transfer.snapshot import Snapshot, TooLively, Turns
+from discovery.plugins.transfer.taken import Taken
 from discovery.plugins.transfer.tsig import Signer
 from discovery.store.registry import Registry
 
@@ -36,6 +37,7 @@ class Sending:
         self._wall = wall
         self._snapshots: set[Snapshot] = set()  # being taken
         self.zones: dict[Name, Zone] = {}
+        self.taken = Taken(wall)
         self.under_way = 0
         self.sent = 0
         self.cut_short = 0
@@ -68,6 +70,7 @@ class Sending:
                         raise CutShort
                     yield message
             whole = True
+            self.taken.note(client, query.question.name, totals.serial)
             _tell(query, signer, client, totals, self._clock() - started)
         finally:
             self.under_way -= 1
@@ -87,6 +90,7 @@ class Sending:
         zone = self.zones.get(question.name)  # it may have been replaced meanwhile; all that follows is of this moment
         if zone is None:
             raise CutShort
+        totals.serial, _ = zone.negative_soa()
         rest = contents(zone, tuple(self.zones), snapshot.offered.values())
         parts = messages(query, question, zone.soa(), rest, signer, self._wall, Turns(self._clock), totals)
         async with aclosing(parts):

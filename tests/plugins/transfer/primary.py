@@ -106,3 +106,9 @@ def rrs(message: dns.message.Message) -> list[RR]:
         owner = tuple(label.lower() for label in rrset.name.labels[:-1])
         found += [RR(owner, int(rrset.rdtype), rrset.ttl, rdata.to_wire() or b"") for rdata in rrset]
     return found
+
+
+def numbers(primary: Primary) -> dict[str, int]:
+    """Of /stats."""
+    counted = primary.plugin.stats()["transfers"]
+    return {name: counted[name] for name in ("sent", "cutShort", "underWay")}
