@@ -260,7 +260,9 @@ def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
     scheme = url.partition(":")[0]
     if scheme not in ENGINES:
         known = ", ".join(name or "none (this process alone)" for name in ENGINES)
-        raise SettingsError(f"ENGINE_URL: there is no engine {scheme!r}; there are: {known}")
+        raise SettingsError(
+            f"ENGINE_URL: there is no engine {scheme!r}; there are: {known}; write etcd://HOST:2379,HOST:2379"
+        )
     return ENGINES[scheme](url, registry, clock, time.time, seams)
 
 

@@ -19,6 +19,7 @@ from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.engines.etcd import administration
 from discovery.engines.etcd.conf import SETTINGS, Conf
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
 from discovery.engines.etcd.settings import EtcdSettings
@@ -83,9 +84,9 @@ def on_etcd(question: Callable[[Etcd, Layout], Awaitable[T]]) -> T:
     try:
         return asyncio.run(asked())
     except EtcdAway as error:
-        raise Failed(f"{error}; is ENGINE_URL right?") from None
+        raise Failed(with_hint(f"ENGINE_URL: {error}")) from None
     except EtcdError as error:
-        raise Failed(f"etcd refuses: {error}") from None
+        raise Failed(with_hint(f"etcd refuses: {error}")) from None
 
 
 def _settings(conf: Conf) -> dict[str, Any]:

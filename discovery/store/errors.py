@@ -116,6 +116,14 @@ class EngineAway(DiscoveryError):
         self.reason = reason
 
 
+class EngineNotOpened(EngineAway):
+    """The same at the start, in words for whoever starts the server."""
+
+    def __init__(self, reason: str) -> None:
+        DiscoveryError.__init__(self, reason)
+        self.reason = reason
+
+
 class NewerVersion(DiscoveryError):
     """What the nodes share has something in it that this version cannot understand. It must not go on: it would guess."""
 

@@ -25,6 +25,7 @@ from discovery.engines.etcd.cards import Cards
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.for_ever import for_ever
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
@@ -37,7 +38,7 @@ from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
+from discovery.store.errors import EngineAway, EngineNotOpened, IdTaken, Moved, UnknownInstance
 from discovery.store.hearing import DIRECT
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
@@ -118,10 +119,10 @@ class EtcdEngine:
             await self._presence.renew_leases()
         except EtcdAway as error:
             await self._etcd.close()
-            raise EngineAway(str(error)) from None
+            raise EngineNotOpened(with_hint(f"ENGINE_URL: {error}")) from None
         except EtcdError as error:
             await self._etcd.close()
-            raise EngineAway(f"the etcd at {self._etcd.endpoint} (ENGINE_URL) refuses: {error}") from None
+            raise EngineNotOpened(with_hint(f"ENGINE_URL: {self._etcd.endpoint} refuses: {error}")) from None
         works = (
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
         )  # fmt: skip

@@ -71,5 +71,7 @@ def loads(octets: bytes) -> Conf:
         given["moved"] = tuple(map(str, found.get("moved", ())))
         given["more"] = {name: value for name, value in found.items() if name not in Conf._fields} or _NOTHING
         return Conf(**given)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no configuration: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from None
+    except (TypeError, AttributeError):
+        raise ValueError("it is no object of settings") from None

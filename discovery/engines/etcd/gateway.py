@@ -7,6 +7,8 @@ that answered last; one that does not answer, or has no leader, hands it to the 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
@@ -213,4 +215,18 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _why(error: BaseException) -> str:
+    """In few words; aiohttp's own repeat the address."""
+    match error:
+        case TimeoutError():
+            return f"no answer within {CALL_SECONDS:g} s"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        case aiohttp.ClientConnectorError(os_error=socket.gaierror() as cause):
+            return str(cause.strerror)
+        case aiohttp.ClientConnectorSSLError():
+            return "it speaks no TLS, or another one"
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=None)):  # as uvloop ends a handshake
+            return "it speaks no TLS, or another one"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
     return str(error) or type(error).__name__

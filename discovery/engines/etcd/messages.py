@@ -153,7 +153,11 @@ def revision_of(found: Json) -> int:
 
 def content_of(status: int, octets: bytes) -> Json:
     """Of an answer. EtcdError."""
-    found = _json(octets)
+    try:
+        found = _json(octets)
+    except EtcdError as error:
+        shown = octets[:80].decode("utf-8", "replace").strip()
+        raise EtcdError(f"{error} (HTTP {status}: {shown!r})") from None
     if status != 200:
         raise _error(found)
     return found
@@ -170,9 +174,11 @@ def _json(octets: bytes) -> Json:
 
 
 def _error(found: Any) -> EtcdError:
-    """3.4 has `grpc_code` in streams and `code` elsewhere; a proxy in front has neither."""
+    """3.4 has `grpc_code` in streams and `code` elsewhere; whoever has neither is no etcd, or a proxy in front of it."""
     if not isinstance(found, dict):
         return EtcdError(str(found))
     message = str(found.get("message") or found.get("error") or "it refuses without a word")
-    code = found.get("code", found.get("grpc_code", 0))
-    return EtcdError(message, code if isinstance(code, int) else 0)
+    code = found.get("code", found.get("grpc_code"))
+    if isinstance(code, int):
+        return EtcdError(message, code)
+    return EtcdError(f"what answers there is not etcd's gateway: it says {message!r}")

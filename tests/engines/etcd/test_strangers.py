@@ -19,6 +19,7 @@ from tests.engines.etcd.cluster import EtcdCluster, Node
 # A server that is no etcd: its answers to every POST.
 NOT_ETCD = {
     "speaks-no-json": (200, b"<h1>Welcome</h1>"),
+    "is-an-etcd-of-another-age": (404, b"404 page not found"),
     "has-no-such-page": (404, json.dumps({"error": "Not Found", "message": "no such path"}).encode()),
     "says-yes-to-everything": (200, b"{}"),
     "says-a-list": (200, b"[]"),
@@ -53,6 +54,18 @@ async def test_a_server_that_is_no_etcd_is_refused(how: str) -> None:
         await node.stop()
 
 
+async def test_what_is_no_etcd_is_shown_by_the_beginning_of_what_it_says() -> None:
+    async with answering(404, b"404 page not found\x1b[31m \xe2\x80\xae") as url:
+        node = Node("a", [url])
+        with pytest.raises(EngineAway) as refusal:
+            await node.engine.open()
+        await node.stop()
+    assert str(refusal.value).endswith(
+        "it speaks no JSON (HTTP 404: '404 page not found\\x1b[31m \\u202e'); "
+        "ENGINE_URL names the client port (2379) of an etcd 3.4 or later"
+    )
+
+
 @pytest.mark.parametrize("value", [b"{", b"[]", b"{}", b'{"ttl": 3}'])
 async def test_a_configuration_that_is_none_stops_a_new_node_and_is_named(etcd: EtcdCluster, value: bytes) -> None:
     client = Etcd(etcd.urls)
@@ -60,7 +73,7 @@ async def test_a_configuration_that_is_none_stops_a_new_node_and_is_named(etcd: 
     await client.txn([], [put(b"reg/conf", value)])
     await client.close()
     node = Node("a", etcd.urls)
-    with pytest.raises(EngineAway, match="reg/conf"):
+    with pytest.raises(EngineAway, match=r"reg/conf is not a registry's: .*; choose another ETCD_PREFIX"):
         await node.engine.open()
     await node.stop()
 
