@@ -79,7 +79,7 @@ class EtcdEngine:
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._cards = Cards(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
         self._presence = Presence(
-            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.tell_names, self._cards.tell]
+            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.put_back, self._agreement.tell_names, self._cards.tell]
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(

@@ -63,21 +63,19 @@ class Agreement:
 
         self._take(await shared_conf.change(self._etcd, self._key, raised))
 
+    async def put_back(self, lease: int) -> None:
+        """Where somebody has removed the configuration: a node that starts would make another registry of the same keys."""
+        if self.version == 0:
+            await self._etcd.txn([created_at(self._key, 0)], [put(self._key, self.conf.dumps())])
+
     def on_conf(self, change: Change) -> None:
+        """ValueError when it cannot be read; it stays as it was then."""
         if change.mod_revision < self.version:
             return  # read for a comparison, before the watch brought a newer one
         self.version = 0 if change.value is None else change.mod_revision
         if change.value is None:
-            return
-        try:
-            conf = configuration.loads(change.value)
-        except ValueError as error:
-            _log.error(
-                "the configuration in etcd cannot be read and stays as it was: %s",
-                error,
-                extra=fields("etcd.unreadable", key=change.key.decode("utf-8", "replace"), reason=str(error)),
-            )
-            return
+            raise ValueError("somebody has removed it; it is put back as it was")
+        conf = configuration.loads(change.value)
         if conf.cluster == self.conf.cluster:
             self._take(Shared(conf, self.version, self.version))
         else:

@@ -59,6 +59,25 @@ SETTINGS = {
 }
 
 
+# What each may be at least; all of these are numbers.
+_LEAST = {"ttl": 1, "flush": 0.1, "hold": 0, "max_instances_per_service": 1, "max_services": 1, "max_instances": 1}
+_WHOLE = ("max_instances_per_service", "max_services", "max_instances", "offset", "format")
+
+
+def _checked(conf: Conf) -> Conf:
+    """ValueError: somebody has edited it by hand, and no node could live with it."""
+    for name, least in _LEAST.items():
+        value = getattr(conf, name)
+        if not isinstance(value, int | float) or not least <= value < 1e12:
+            raise ValueError(f"its {name} is {value!r}, no number from {least} on")
+    for name in _WHOLE:
+        if type(getattr(conf, name)) is not int:
+            raise ValueError(f"its {name} is {getattr(conf, name)!r}, no whole number")
+    if not isinstance(conf.cluster, str):
+        raise ValueError(f"its cluster is {conf.cluster!r}, no text")
+    return conf
+
+
 def new_cluster() -> str:
     return os.urandom(8).hex()
 
@@ -70,7 +89,7 @@ def loads(octets: bytes) -> Conf:
         given = {name: found[name] for name in Conf._fields if name in found or name not in Conf._field_defaults}
         given["moved"] = tuple(map(str, found.get("moved", ())))
         given["more"] = {name: value for name, value in found.items() if name not in Conf._fields} or _NOTHING
-        return Conf(**given)
+        return _checked(Conf(**given))
     except KeyError as error:
         raise ValueError(f"it has no {error}") from None
     except (TypeError, AttributeError):

@@ -148,10 +148,62 @@ async def test_what_is_changed_by_hand_is_followed_and_what_cannot_be_read_is_na
                 await client.txn([], [put(f"reg/{key}".encode(), value)])
             last = await nodes[1].register("web", "10.0.0.3")
             await until(lambda: all(node.state.keys() == {one.id, two.id, last.id} for node in nodes))
-            assert all(node.engine._mirror.skipped == 6 for node in nodes)
+            assert all(node.engine._mirror.skipped == 7 for node in nodes)
             assert "reg/i/web/broken" in caplog.text
+            assert "reg/conf" in caplog.text
         finally:
             await client.close()
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "says"),
+    [
+        ({"ttl": "soon"}, "its ttl is 'soon'"),
+        ({"ttl": -1}, "its ttl is -1"),
+        ({"flush": None}, "its flush is None"),
+        ({"max_instances": 1.5}, "its max_instances is 1.5"),
+        ({"offset": "0"}, "its offset is '0'"),
+        ({"cluster": 7}, "its cluster is 7"),
+    ],
+)
+async def test_a_configuration_spoilt_by_hand_is_named_and_changes_nothing(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture, by_hand: dict[str, object], says: str
+) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        before = node.engine._agreement.conf
+        client = Etcd(etcd.urls)
+        await client.open()
+        try:
+            await client.txn([], [put(b"reg/conf", exact_json.dumps(exact_json.loads(before.dumps()) | by_hand))])
+        finally:
+            await client.close()
+        await node.register("web", "10.0.0.1")
+        assert node.engine._agreement.conf == before
+        assert node.engine._mirror.skipped == 1
+    assert says in caplog.text
+
+
+async def test_a_configuration_that_is_removed_by_hand_is_put_back_so_that_no_other_registry_begins(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        before = nodes[0].engine._agreement.conf
+        client = Etcd(etcd.urls)
+        await client.open()
+        try:
+            await client.txn([], [delete(b"reg/conf")])
+
+            async def is_back() -> bool:
+                return [each.value for each in (await client.range(b"reg/conf")).found] == [before.dumps()]
+
+            await until(is_back)
+        finally:
+            await client.close()
+        await nodes[1].register("web", "10.0.0.1")
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.engine._agreement.conf.cluster == before.cluster
+            assert late.registry.index == nodes[0].registry.index
+    assert "somebody has removed it; it is put back as it was" in caplog.text
 
 
 async def test_two_instances_at_one_address_made_by_hand_do_not_break_the_table(etcd: EtcdCluster) -> None:
