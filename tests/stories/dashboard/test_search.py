@@ -70,3 +70,33 @@ def test_nothing_found_says_what_was_looked_for_and_how_to_go_on(visit: Visits, 
     expect(page.get_by_role("main")).to_contain_text("nobody-has-this")
     page.get_by_role("button", name="Show everything").click()
     expect(names(page)).to_have_text(["billing", "mail", "users"])
+
+
+def test_hosts_and_the_feed_are_narrowed_too(visit: Visits, server: Discovery) -> None:
+    page = visit(server, "view=hosts")
+    hosts = page.get_by_role("main").get_by_role("row").get_by_role("rowheader").or_(names(page))
+    expect(hosts.filter(has_text="10.0.0.2")).to_have_count(1)
+    page.get_by_role("searchbox").fill("finance")
+    expect(page.get_by_role("main")).to_contain_text("10.0.0.1")
+    expect(page.get_by_role("main")).not_to_contain_text("10.0.0.2")
+    page.get_by_role("navigation").get_by_role("link", name="Feed").click()
+    assert query(page) == {"view": ["feed"], "q": ["finance"]}, "what is searched for goes along"
+    server.register("unrelated", "10.0.0.9", 90)
+    server.register("related", "10.0.0.9", 91, metadata={"owner": "finance"})
+    feed = page.get_by_role("main")
+    expect(feed).to_contain_text("10.0.0.9:91")
+    expect(feed).not_to_contain_text("unrelated")
+    page.get_by_role("searchbox").fill("")
+    expect(feed).to_contain_text("unrelated")
+    for name in ("unrelated", "related"):
+        server.request("DELETE", f"/services/{name}")
+
+
+def test_the_browsers_back_and_forward_lead_through_the_screens(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    names(page).filter(has_text="users").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("users")
+    page.go_back()
+    expect(names(page)).to_have_text(["billing", "mail", "users"])
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("users")

@@ -83,8 +83,8 @@ def type_token(page: Page, token: str) -> None:
 
 
 def row(page: Page, name: str) -> Locator:
-    """Of a table, the one with this name in it."""
-    return page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+    """Of the first table, the one with this name in it."""
+    return page.get_by_role("table").first.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
 
 
 def is_live(page: Page) -> None:

@@ -3,6 +3,7 @@ import { Brake } from "./brake.js";
 import { ConnectionState } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Notice } from "./notice.js";
+import { shown } from "./text.js";
 import { TokenBox } from "./token_box.js";
 import { token, wanted } from "./token.js";
 import { change, follow, href, place } from "./url.js";
@@ -13,7 +14,7 @@ export function App() {
   const found = VIEWS.find(({ id }) => id === view) ?? VIEWS[0];
   const [asked, setAsked] = useState(false);
   useEffect(() => {
-    document.title = `${found.title ?? place.value.service ?? found.id} · discovery`;
+    document.title = `${found.title ?? shown(place.value.service ?? found.id)} · discovery`;
   });
   return html`<div class="app" onClick=${follow}>
     <a class="skip" href="#main">Skip to the content</a>

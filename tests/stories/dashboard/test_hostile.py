@@ -1,0 +1,105 @@
+"""Markup, control and bidirectional characters in every field that a stranger fills, on every screen: they stay text that can be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.stories.dashboard.visits import Visits, is_live
+from tests.stories.process import Discovery, running
+
+MARKUP = "<img src=x onerror=window.pwned=1>"
+SCRIPT = "\"'></td></script><script>window.pwned=1</script>${window.pwned=1}"
+HIDDEN = "a\x1b[31mred\x07 \u202egnp.exe\u202c \u2066x\u2069 \u200b\ufeff\u2028 z"
+HOSTILE = f"{MARKUP}{SCRIPT}{HIDDEN}"
+# Characters that do something to a page or a terminal instead of being seen. Line feeds are the page's own.
+ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+SECRET = "a-secret-of-the-hostile-story"  # noqa: S105
+# Names that every JavaScript object has.
+INHERITED = ("constructor", "toString", "hasOwnProperty", "valueOf")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
+    folder = tmp_path_factory.mktemp("hostile")
+    digest = hashlib.sha256(SECRET.encode()).hexdigest()
+    (folder / "tokens.toml").write_text(f'[[token]]\nname = "operator"\nsha256 = "{digest}"\nadmin = true\n')
+    with running(
+        TOKENS_FILE=str(folder / "tokens.toml"), AUDIT_FILE=str(folder / "audit.jsonl"), DATA_DIR=str(folder / "data"),
+        HEARTBEAT_TIMEOUT_SECONDS=600,
+    ) as discovery:  # fmt: skip
+        discovery.token = SECRET
+        fill(discovery)
+        yield discovery
+
+
+def fill(server: Discovery) -> None:
+    fields = {
+        "metadata": {HOSTILE: HOSTILE, "__proto__": {"pwned": 1}, "url": "javascript:window.pwned=1", "deep": [[{"a": HOSTILE}]]},
+        "ports": {"constructor": 1, "metrics": 9100},
+        "tags": ["constructor", "blue"],
+    }  # fmt: skip
+    for name in ("hostile", *INHERITED):
+        server.register(name, "10.6.6.6", 666, **fields)
+    server.register("hostile", "10.6.6.7", 666, **fields)
+    window = {"reason": HOSTILE, "seconds": 3000}
+    assert server.request("PUT", "/services/hostile/maintenance", window).status == 200
+
+
+def happens(server: Discovery) -> None:
+    """While the page looks: events with all of it."""
+    server.register("hostile", "10.6.6.8", 667, metadata={HOSTILE: HOSTILE})
+    window = {"reason": f"{HOSTILE} again", "seconds": 3000}
+    assert server.request("PUT", "/services/hostile/maintenance", window).status == 200
+    assert server.request("DELETE", "/services/hostile/instances?ip=10.6.6.8&port=667").status == 200
+
+
+def is_harmless(page: Page) -> None:
+    assert page.evaluate("window.pwned ?? ({}).pwned ?? null") is None
+    assert page.locator("main img, main script, main a[href^=javascript]").count() == 0
+    for text in (page.locator("body").inner_text(), page.title(), page.content()):
+        assert not ACTIVE.findall(text)
+
+
+SCREENS = {
+    "services": ("", "hostile"),
+    "service": ("view=service&service=hostile", "onerror=window.pwned=1"),
+    "gone": ("view=gone", "hostile"),
+    "hosts": ("view=hosts", "10.6.6.6"),
+    "feed": ("view=feed", "onerror=window.pwned=1"),
+    "searched": (f"q={quote(HOSTILE)}", ""),
+    "unknown service": (f"view=service&service={quote(HOSTILE)}", "onerror=window.pwned=1"),
+    "inherited": ("view=service&service=constructor", "10.6.6.6:666"),
+}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_it_stays_text(visit: Visits, server: Discovery, screen: str) -> None:
+    query, shows = SCREENS[screen]
+    if screen == "unknown service":
+        visit.faults.expect("/history.* 400|status of 400")  # no service can have such a name
+    page = visit(server, query, token=SECRET)
+    is_live(page)
+    happens(server)
+    expect(page.get_by_role("main")).to_contain_text(shows)
+    is_harmless(page)
+
+
+def test_hidden_characters_are_shown_as_what_they_are(visit: Visits, server: Discovery) -> None:
+    page = visit(server, "view=feed", token=SECRET)
+    is_live(page)
+    happens(server)
+    expect(page.get_by_role("main")).to_contain_text(r"a\x1b[31mred\x07 \u202egnp.exe\u202c")
+
+
+@pytest.mark.parametrize("name", INHERITED)
+def test_a_service_may_be_called_as_every_object_has_a_property(visit: Visits, server: Discovery, name: str) -> None:
+    page = visit(server, f"q={name}", token=SECRET)
+    page.get_by_role("main").get_by_role("link", name=name, exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    expect(page.get_by_role("main")).to_contain_text("10.6.6.6:666")
