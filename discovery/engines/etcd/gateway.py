@@ -202,16 +202,19 @@ class Etcd:
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """A JSON value each. aiohttp's own lines end at the buffer's size."""
-    buffer = bytearray()
+    begun = bytearray()
     async for piece in stream.iter_any():
-        buffer += piece
-        if len(buffer) > _LINE_OCTETS:
+        first, *others = piece.split(b"\n")
+        begun += first
+        if len(begun) > _LINE_OCTETS:
             raise aiohttp.ClientPayloadError("a line of the watch has no end")
-        *lines, rest = buffer.split(b"\n")
-        buffer = bytearray(rest)
-        for line in lines:
+        if not others:
+            continue
+        *whole, last = others
+        for line in (bytes(begun), *whole):
             if line:
-                yield bytes(line)
+                yield line
+        begun = bytearray(last)
 
 
 def _why(error: BaseException) -> str:

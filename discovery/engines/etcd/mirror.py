@@ -25,6 +25,7 @@ from discovery.engines.etcd.everything import OnKey, Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
+from discovery.engines.etcd.reached import Reached
 from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
@@ -71,14 +72,12 @@ class Mirror:
         self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._reached = Reached()
 
     async def reached(self, revision: int) -> None:
         """Returns when everything up to the revision is applied here."""
         if self.revision < revision:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append((revision, future))
-            await future
+            await self._reached.wait_for(revision)
 
     # -- the watch
 
@@ -165,7 +164,7 @@ class Mirror:
         if values and not taken:
             self._apply_by_hand(values, revision, now)
         self.revision = revision
-        self._wake()
+        self._reached.tell(self.revision)
 
     def _tell(self, commit: Commit, revision: int, now: float) -> None:
         if commit.events:
@@ -214,14 +213,6 @@ class Mirror:
             part = tuple(events[start : start + MAX_EVENTS])
             self._tell(Commit(0, self._wall(), SERVER, action, part), revision, now)
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for revision, future in waiting:
-            if revision > self.revision:
-                self._waiting.append((revision, future))
-            elif not future.done():
-                future.set_result(None)
-
     # -- everything at once
 
     async def fill(self) -> None:
@@ -250,7 +241,7 @@ class Mirror:
             len(events),
             extra=fields("etcd.read", revision=found.revision, differences=len(events)),
         )
-        self._wake()
+        self._reached.tell(self.revision)
 
     async def _differences(self, found: Found, reason: str) -> list[Event]:
         events = []

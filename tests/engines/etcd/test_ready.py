@@ -1,0 +1,34 @@
+"""Why a node must not be asked to change something: its view is stale, etcd takes no writes, others take them. Nothing else is a reason."""
+
+from __future__ import annotations
+
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+
+
+async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stale_or_etcd_is_full(
+    etcd: EtcdCluster,
+) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    node = Node("ready", [proxy.url], ttl=60.0)
+    try:
+        await node.start()
+        await until(lambda: node.engine.not_ready() is None)
+        async with nodes_of(etcd, 1, ttl=60.0) as (other,):
+            other.registry.zones = {"elsewhere.test": "1 00"}
+            await until(lambda: "elsewhere.test" in (node.engine.warning() or ""))
+            await other.kill()
+            await until(lambda: node.engine._peers.doubts)
+            assert node.engine.not_ready() is None, "a silent node, and zones that differ, are no reason"
+            assert node.engine.warning() is None, "a silent one is not compared"
+            node.engine._etcd.full = "mvcc: database space exceeded"
+            assert "alarm disarm" in (node.engine.not_ready() or "")
+            node.engine._etcd.full = None
+            proxy.cut()
+            await until(lambda: "does not tell this node" in (node.engine.not_ready() or ""))
+            proxy.heal()
+            await until(lambda: node.engine.not_ready() is None)
+            await other.start()
+    finally:
+        await node.stop()
+        await proxy.close()
