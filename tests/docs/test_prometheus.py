@@ -37,7 +37,9 @@ def test_promtool_takes_the_configuration_and_the_rules(tmp_path: Path) -> None:
         assert "SUCCESS" in run(command, tmp_path)
 
 
-def test_the_files_are_where_the_page_finds_them(tmp_path: Path) -> None:
-    [command] = commands("python")
-    found = Path(run(command, tmp_path).strip())
-    assert {"alerts.yml", "grafana.json"} <= {file.name for file in found.iterdir()}
+def test_the_files_are_those_of_the_package(tmp_path: Path) -> None:
+    assert len(commands("discovery")) == 2
+    for command in commands("discovery"):
+        run(command, tmp_path)
+    for name in ("alerts.yml", "grafana.json"):
+        assert (tmp_path / name).read_text() == ALERTS.with_name(name).read_text()
