@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from http import HTTPStatus
-
 import orjson
 from aiohttp import web
 from pydantic import BaseModel
@@ -13,9 +10,12 @@ from pydantic_core import core_schema
 
 from discovery import __version__
 from discovery.rest.api import replies, schemas
-from discovery.rest.api.answers import INDEX
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.openapi_routes import DNS, JSON, OPEN, OPERATIONS, Document, Operation, codes_of, places_in
+from discovery.rest.api.examples import AREAS
+from discovery.rest.api.examples.example import PLACES
+from discovery.rest.api.openapi_examples import area_of, errors, of_request
+from discovery.rest.api.openapi_responses import reference, responses
+from discovery.rest.api.openapi_routes import DNS, JSON, OPEN, OPERATIONS, Document, Operation, places_in
 from discovery.rest.api.query import Parameter, shown
 
 
@@ -60,31 +60,39 @@ def document() -> Document:
             "GET does. Another path is a 404 with the code ROUTE_UNKNOWN, another method a 405 with METHOD_NOT_ALLOWED.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "tags": [{"name": area} for area in AREAS],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "examples": errors(),
+            "securitySchemes": {"token": _SCHEME},
         },
         "security": _SECURITY,
     }
 
 
+_SCHEME = {
+    "type": "http", "scheme": "bearer",
+    "description": "Of TOKENS_FILE or API_TOKEN, where the server has such. docs/http.md has which right each route takes.",
+}  # fmt: skip
 _SECURITY: list[Document] = [{}, {"token": []}]  # without a token where the server has none configured
 
 
 def _described(method: str, path: str, operation: Operation) -> Document:
     described: Document = {
         "summary": operation.summary,
+        "tags": [area_of(method, path)],
         "operationId": _id(method, path),
         "parameters": [_parameter(name, "path", True, _PLACES[name]) for name in places_in(path)]
         + [_parameter(name, "query", required, schema) for name, required, schema in operation.query]
         + [_parameter(shown(name), "query", False, _schema(name, each)) for name, each in operation.known.items()],
-        "responses": _responses(method, path, operation),
+        "responses": responses(method, path, operation),
     }
     if path in OPEN:
         described["security"] = []
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
+        content = {"schema": reference(operation.body), "examples": of_request(method, path)}
+        described["requestBody"] = {"required": True, "content": {JSON: content}}
     elif method == "POST" and operation.media == DNS:
         described["requestBody"] = {"required": True, "content": {DNS: {}}}
     return described
@@ -109,50 +117,10 @@ def _id(method: str, path: str) -> str:
     return "_".join([method.lower(), *(part.strip("{}") for part in path.split("/")[1:])]).replace(".", "_")
 
 
-def _responses(method: str, path: str, operation: Operation) -> Document:
-    content = {operation.media: {} if operation.reply is None else {"schema": _reference(operation.reply)}}
-    found: Document = {}
-    for status in operation.status:
-        headers = {INDEX: _header("the index of what was asked about", {"type": "integer"})}
-        found[str(status)] = {"description": operation.summary, "headers": headers}
-        if status == HTTPStatus.NOT_MODIFIED:
-            found[str(status)]["description"] = "The same as the client has already"
-        else:
-            found[str(status)]["content"] = content
-        if HTTPStatus.NOT_MODIFIED in operation.status:
-            headers["ETag"] = _header("for If-None-Match", {"type": "string"}, required=False)
-        if status == HTTPStatus.CREATED:
-            headers["Location"] = _header("the instance", {"type": "string"})
-        elif operation.media == DNS:
-            headers["Cache-Control"] = _header("max-age: the shortest TTL", {"type": "string"})
-    by_status: dict[int, set[str]] = defaultdict(set)
-    for code in codes_of(method, path):
-        by_status[CODES[code]].add(code)
-    return found | {str(status): _error(status, by_status[status]) for status in sorted(by_status)}
-
-
-def _error(status: int, codes: set[str]) -> Document:
-    schema = {"allOf": [_reference(replies.Error), {"properties": {"code": {"enum": sorted(codes)}}}]}
-    described: Document = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schema}}}
-    if status in _HEADERS:
-        described["headers"] = _HEADERS[status]
-    return described
-
-
-def _header(description: str, schema: Document, required: bool = True) -> Document:
-    return {"description": description, "required": required, "schema": schema}
-
-
-_SECONDS = {"type": "integer", "minimum": 1}
-_HEADERS: dict[int, Document] = {
-    401: {"WWW-Authenticate": _header("RFC 6750 §3", {"type": "string"})},
-    429: {"Retry-After": _header("seconds", _SECONDS)},
-    503: {"Retry-After": _header("seconds, but for NOT_READY", _SECONDS, required=False)},
-}
-
-
 def _parameter(name: str, where: str, required: bool, schema: Document) -> Document:
-    return {"name": name, "in": where, "required": required, "schema": schema}
+    """One that must be there has an example to try it with; the schemas of the others have some to read."""
+    described = {"name": name, "in": where, "required": required, "schema": schema}
+    return described | {"example": PLACES[name]} if required else described
 
 
 def _schema(name: str, parameter: Parameter) -> Document:
@@ -161,7 +129,3 @@ def _schema(name: str, parameter: Parameter) -> Document:
     if parameter.most == 1 or name.endswith("."):
         return schema
     return {"type": "array", "items": schema, "maxItems": parameter.most}
-
-
-def _reference(model: type[BaseModel]) -> Document:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,5 +1,5 @@
 """All routes, as /openapi.json describes them: what each takes and what it may answer. The tests hold them to the routes and errors that
-there are.
+there are. Each has its heading and its examples in `examples`.
 """
 
 from __future__ import annotations
@@ -99,9 +99,14 @@ def _operations() -> dict[tuple[str, str], Operation]:
             (*_UPSERT, "INSTANCE_UNKNOWN"),
         ),
         ("POST", "/registrations"): Operation(
-            "Register many instances", replies.RegistrationsReply, schemas.RegistrationsBody
+            "Register many instances",
+            replies.RegistrationsReply,
+            schemas.RegistrationsBody,
+            codes=("STORAGE_UNAVAILABLE",),  # of all at once; the others are told of each
         ),
-        ("POST", "/heartbeats"): Operation("Renew many leases", replies.HeartbeatsReply, schemas.HeartbeatsBody),
+        ("POST", "/heartbeats"): Operation(
+            "Renew many leases", replies.HeartbeatsReply, schemas.HeartbeatsBody, codes=("ENGINE_UNAVAILABLE", "MOVED")
+        ),
         ("GET", "/resolve/{name}"): Operation(
             "The instances to use",
             replies.ResolveReply,

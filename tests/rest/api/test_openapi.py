@@ -23,6 +23,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors, openapi
 from discovery.rest.api.codes import CODES, ELSEWHERE
+from discovery.rest.api.examples.errors import ERRORS
 from discovery.rest.api.openapi_routes import OPERATIONS, PAGES, codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
@@ -344,7 +345,25 @@ class Broken:
         await self._inner.close()
 
 
+class Away(Broken):
+    """Not even a heartbeat is taken."""
+
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+        raise self._error
+
+
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "POST /registrations",
+        "STORAGE_UNAVAILABLE",
+        {"engine": lambda inner, registry: Broken(inner, NotDurable("no space"))},
+    ),
+    (
+        "POST /heartbeats",
+        "ENGINE_UNAVAILABLE",
+        {"engine": lambda inner, registry: Away(inner, EngineAway("no etcd member answers"))},
+    ),
+    ("POST /heartbeats", "MOVED", {"engine": lambda inner, registry: Away(inner, Moved(["http://10.0.0.1:3100"]))}),
     (
         "POST /register",
         "STORAGE_UNAVAILABLE",
@@ -368,14 +387,14 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("line", "code", "options"), BROKEN, ids=[code for _, code, _ in BROKEN])
+@pytest.mark.parametrize(("line", "code", "options"), BROKEN, ids=[f"{line} {code}" for line, code, _ in BROKEN])
 async def test_what_goes_wrong_is_as_documented_too(
     line: str, code: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("discovery.store.operations.MAX_WINDOWS", 0)
     async with serving_strictly(**options) as api:
         api.registry.register(Registration.of("first", "10.0.0.1", 1), api.clock.now, api.clock.wall())
-        body = {"GET": None, "POST": USER, "PUT": WINDOW}[line.split()[0]]
+        body = {"GET": None, "POST": USER | {"instances": [USER]}, "PUT": WINDOW}[line.split()[0]]
         if code == "TOO_MANY_REGISTRATIONS":
             assert [(await api.post("/register", USER)).status for _ in range(2)] == [201, 201]
         await assert_documented(api, ask(line, body, code, f"{NAMED}/maintenance" if "services" in line else ""))
@@ -384,6 +403,7 @@ async def test_what_goes_wrong_is_as_documented_too(
 async def assert_documented(api: Api, asked: Asked) -> None:
     reply = await api.request(asked.method, asked.path, asked.body, asked.headers)
     assert (reply.body or {}).get("code", "") == asked.code, (asked, reply)
+    assert not asked.code or asked.code not in ERRORS or reply.body.keys() >= ERRORS[asked.code].keys()
     if asked.code in ELSEWHERE:
         assert reply.status == CODES[asked.code]
         return

@@ -123,7 +123,11 @@ def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_nee
         "REQUIRE_READ_TOKEN": reads_need_token,
     }
     with running(
-        DATA_DIR=str(tmp_path / "data"), REGISTERS_PER_SECOND=0, HEARTBEAT_TIMEOUT_SECONDS=3600, **settings
+        DATA_DIR=str(tmp_path / "data"),
+        AUDIT_FILE=str(tmp_path / "audit.log"),
+        REGISTERS_PER_SECOND=0,
+        HEARTBEAT_TIMEOUT_SECONDS=3600,
+        **settings,
     ) as server:
         done = subprocess.run(
             [

@@ -14,6 +14,7 @@ const REPAIRS = {
   ".close-modal": element => element.setAttribute("aria-label", "Close"),
   "textarea.body-param__text": element => element.setAttribute("aria-label", "Request body"),
   ".parameters select, .parameters textarea": element => element.setAttribute("aria-label", row(element) ?? "Value"),
+  ".examples-select-element": element => element.setAttribute("aria-label", "Example"),
   ".responses-table": element => element.setAttribute("aria-label", element.id.replaceAll("_", " ")),
   "pre, .model-box, .table-container, .modal-ux-content": element => element.setAttribute("tabindex", "0"),
 };
