@@ -3,6 +3,7 @@ import { Brake } from "./brake.js";
 import { ConnectionState } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Notice } from "./notice.js";
+import { Question } from "./question.js";
 import { shown } from "./text.js";
 import { TokenBox } from "./token_box.js";
 import { token, wanted } from "./token.js";
@@ -34,6 +35,7 @@ export function App() {
       <${found.show} key=${found.id} />
     </main>
     <${Notice} />
+    <${Question} />
     ${(asked || wanted.value) && html`<${TokenBox} close=${() => (setAsked(false), (wanted.value = ""))} />`}
   </div>`;
 }

@@ -36,11 +36,14 @@ export class Table {
 
   /** An instance as GET /services and /events show it. `at`: epoch milliseconds, 0 for what is no news. */
   put(instance, at = 0) {
-    this.#take(instance.id, 0);
+    const before = this.byId.get(instance.id);
+    if (before && before.ip === instance.ip && before.name === instance.name) return this.#replace(before, instance, at);
+    if (before) this.#take(before.id, 0);
     this.byId.set(instance.id, instance);
     this.#join(this.services, fold(instance.name), instance.name, instance, at);
     this.#join(this.hosts, instance.ip, instance.ip, instance, at);
     this.#counted(this, instance.status, 1);
+    if (before) this.#tidy();
   }
 
   remove(id, at = 0) {
@@ -51,11 +54,8 @@ export class Table {
   /** An event of /events. */
   apply(event, at = 0) {
     if (event.maintenance) this.#window(event);
-    if (event.instance) {
-      const before = this.byId.get(event.instance.id);
-      this.put(event.instance, at);
-      if (before && (before.ip !== event.instance.ip || before.name !== event.instance.name)) this.#tidy();
-    } else if (event.before) this.remove(event.before.id, at);
+    if (event.instance) this.put(event.instance, at);
+    else if (event.before) this.remove(event.before.id, at);
   }
 
   /** Of GET /maintenance. */
@@ -91,6 +91,17 @@ export class Table {
   #window({ kind, service, maintenance: { ip, port, reason, until } }) {
     if (kind === "maintenance-ends") this.windows.delete(scope(service, ip, port));
     else this.putWindow(this.services.get(service)?.name ?? service, ip, port, reason, until);
+  }
+
+  /** In its place: maps from which is taken and to which is added again and again grow. */
+  #replace(before, after, at) {
+    this.byId.set(after.id, after);
+    for (const group of [this, this.services.get(fold(after.name)), this.hosts.get(after.ip)]) {
+      group.instances?.set(after.id, after);
+      if (at) group.touched = at;
+      this.#counted(group, before.status, -1);
+      this.#counted(group, after.status, 1);
+    }
   }
 
   #join(groups, key, name, instance, at) {

@@ -3,8 +3,9 @@ import { ask, part } from "../api.js";
 import { ofDeregistration, ofDrain, ofEndMaintenance, ofMaintenance, ofUndrain } from "../consequences.js";
 import { html, useState } from "../html.js";
 import { say } from "../notice.js";
+import { pose } from "../question.js";
 import { dns } from "../stats.js";
-import { store } from "../store.js";
+import { store, version } from "../store.js";
 import { clock, endpoint, shown } from "../text.js";
 import { serverNow } from "../clock.js";
 import { Dialog } from "./dialog.js";
@@ -14,36 +15,31 @@ const SPANS = [[900, "15 minutes"], [3600, "1 hour"], [14_400, "4 hours"], [86_4
 
 const UNTIL = "until";
 
-/** Of an instance. `left`: called once it is deregistered. */
-export function InstanceActions({ service, instance, left }) {
-  const [open, setOpen] = useState(null);
+/** Of an instance. */
+export function InstanceActions({ service, instance }) {
   const window = store.table.windowOf(instance);
   const name = endpoint(instance.ip, instance.port);
-  const at = `instances/${part(instance.id)}`;
-  const close = () => setOpen(null);
-  const act = { service, instance, window, name, at, close, left };
+  const about = { service, instance, window, name, at: `instances/${part(instance.id)}` };
   return html`<div class="actions">
-    <button type="button" aria-label=${`${instance.draining ? "Undrain" : "Drain"} ${name}`} onClick=${() => setOpen("drain")}>${instance.draining ? "Undrain" : "Drain"}</button>
-    <button type="button" aria-label=${`${window ? "End maintenance" : "Maintenance"} of ${name}`} onClick=${() => setOpen("maintenance")}>${window ? "End maintenance" : "Maintenance"}</button>
-    <button type="button" class="dangerous" aria-label=${`Deregister ${name}`} onClick=${() => setOpen("deregister")}>Deregister</button>
-    ${open === "drain" && html`<${DrainDialog} ...${act} />`}
-    ${open === "maintenance" && (window ? html`<${EndDialog} ...${act} />` : html`<${MaintenanceDialog} ...${act} />`)}
-    ${open === "deregister" && html`<${DeregisterDialog} ...${act} />`}
+    <button type="button" aria-label=${`${instance.draining ? "Undrain" : "Drain"} ${name}`} onClick=${() => pose(DrainDialog, about)}>${instance.draining ? "Undrain" : "Drain"}</button>
+    <${MaintenanceButton} ...${about} label=${`${window ? "End maintenance" : "Maintenance"} of ${name}`} />
+    <button type="button" class="dangerous" aria-label=${`Deregister ${name}`} onClick=${() => pose(DeregisterDialog, about)}>Deregister</button>
   </div>`;
 }
 
 /** Of a whole service. */
 export function ServiceActions({ service }) {
-  const [open, setOpen] = useState(null);
   const window = store.table.serviceWindow(service.key);
-  const at = `services/${part(service.key)}`;
-  const act = { service, instance: null, window, name: shown(service.name), at, close: () => setOpen(null) };
+  const about = { service, instance: null, window, name: shown(service.name), at: `services/${part(service.key)}` };
   return html`<div class="actions">
-    <button type="button" onClick=${() => setOpen("maintenance")}>${window ? "End maintenance" : "Maintenance"}</button>
-    <button type="button" class="dangerous" onClick=${() => setOpen("deregister")}>Deregister all</button>
-    ${open === "maintenance" && (window ? html`<${EndDialog} ...${act} />` : html`<${MaintenanceDialog} ...${act} />`)}
-    ${open === "deregister" && html`<${DeregisterDialog} ...${act} />`}
+    <${MaintenanceButton} ...${about} />
+    <button type="button" class="dangerous" onClick=${() => pose(DeregisterDialog, about)}>Deregister all</button>
   </div>`;
+}
+
+function MaintenanceButton({ label, ...about }) {
+  return html`<button type="button" aria-label=${label} onClick=${() => pose(about.window ? EndDialog : MaintenanceDialog, about)}>
+    ${about.window ? "End maintenance" : "Maintenance"}</button>`;
 }
 
 function Consequences({ of }) {
@@ -51,6 +47,7 @@ function Consequences({ of }) {
 }
 
 function DrainDialog({ service, instance, window, name, at, close }) {
+  version.value; // who stays in the answers may change while it is read
   const { draining } = instance;
   const act = async () => {
     const done = await ask(draining ? "DELETE" : "PUT", `${at}/drain`);
@@ -63,6 +60,7 @@ function DrainDialog({ service, instance, window, name, at, close }) {
 }
 
 function MaintenanceDialog({ service, instance, name, at, close }) {
+  version.value;
   const [length, setLength] = useState("3600");
   const act = async (fields) => {
     const body = { reason: fields.get("reason").trim() };
@@ -74,7 +72,7 @@ function MaintenanceDialog({ service, instance, name, at, close }) {
   const of = ofMaintenance(service, instance, dns());
   return html`<${Dialog} title=${`Take ${instance ? `${name} of ${shown(service.name)}` : `all of ${name}`} into maintenance?`} verb="Begin" danger=${of.empties} act=${act} close=${close}>
     <${Consequences} of=${of} />
-    <label>Reason<input name="reason" required maxlength="256" autofocus autocomplete="off" placeholder="new disks in rack 4" /></label>
+    <label>Reason<input name="reason" required maxlength="256" autocomplete="off" placeholder="new disks in rack 4" /></label>
     <label>For<select name="for" value=${length} onChange=${(event) => setLength(event.target.value)}>
       ${SPANS.map(([seconds, text]) => html`<option key=${seconds} value=${seconds}>${text}</option>`)}
       <option value=${UNTIL}>until a time …</option></select></label>
@@ -94,11 +92,11 @@ function EndDialog({ service, instance, window, name, close }) {
     <${Consequences} of=${ofEndMaintenance(instance, ofService)} /><//>`;
 }
 
-function DeregisterDialog({ service, instance, name, at, close, left }) {
+function DeregisterDialog({ service, instance, name, at, close }) {
+  version.value;
   const act = async () => {
     await ask("DELETE", at);
     say(instance ? `${name} is deregistered.` : `All of ${name} is deregistered.`);
-    left?.();
   };
   const of = ofDeregistration(service, instance, dns());
   return html`<${Dialog} title=${`Deregister ${instance ? `${name} of ${shown(service.name)}` : `all ${service.size} of ${name}`}?`} verb="Deregister" danger act=${act} close=${close}>

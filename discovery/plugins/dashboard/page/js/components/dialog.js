@@ -10,7 +10,7 @@ export function Dialog({ title, verb, danger, act, close, children }) {
   useEffect(() => {
     const opener = document.activeElement;
     box.current.showModal();
-    return () => opener?.isConnected && opener.focus();
+    return () => (opener?.isConnected ? opener : document.getElementById("main")).focus();
   }, []);
   const submit = async (event) => {
     event.preventDefault();

@@ -1,4 +1,5 @@
-// A table that may be long: only the rows that can be seen are there. All have the same height, on a phone another one (cards).
+// A table that may be long: only the rows that can be seen are there. All have the same height, on a phone another one (cards). The arrow
+// keys go from row to row.
 import { html, signal, useEffect, useRef, useState } from "../html.js";
 import { drawn } from "../windowing.js";
 
@@ -28,6 +29,15 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
       cancelAnimationFrame(asked);
     };
   }, []);
+  const move = (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const row = step && event.target.closest("[role=row]");
+    const next = row && (step > 0 ? row.nextElementSibling : row.previousElementSibling)?.querySelector("a");
+    if (!next) return;
+    event.preventDefault();
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  };
   const { first, end } = drawn(at.top, at.screen, height, items.length);
   return html`<div class=${`rows ${kind}`} role="table" aria-label=${label} aria-rowcount=${items.length + 1}>
     <div class="head" role="rowgroup">
@@ -35,7 +45,7 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
         ${columns.map((column) => html`<span key=${column.id} role="columnheader" class=${column.id}>${column.title}</span>`)}
       </div>
     </div>
-    <div class="body" role="rowgroup" ref=${body}
+    <div class="body" role="rowgroup" ref=${body} onKeyDown=${move}
       style=${{ height: `${items.length * height}px`, paddingTop: `${first * height}px`, "--row": `${height}px` }}>
       ${items.slice(first, end).map(
         (item, index) => html`<div key=${keyOf(item)} role="row" aria-rowindex=${first + index + 2}>${row(item)}</div>`,
