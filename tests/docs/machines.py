@@ -113,6 +113,8 @@ def _programs(folder: Path) -> str:
         '#!/bin/sh\nshift 3\nexec "$@"\n'
     )  # `runuser -u USER -- COMMAND`, where all is root's
     (folder / "runuser").chmod(0o755)
+    if os.geteuid() != 0:  # in a user namespace there is no other group
+        (folder / "chgrp").symlink_to("/bin/true")
     needed = ("bash", "curl", "dig", "etcd", "etcdctl", "openssl", "systemd-analyze")
     found = [str(folder), str(Path(sys.executable).parent), *(str(Path(program(name)).parent) for name in needed)]
     return os.pathsep.join(dict.fromkeys([*found, *os.environ["PATH"].split(os.pathsep), "/usr/sbin", "/sbin"]))

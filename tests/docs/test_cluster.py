@@ -214,9 +214,14 @@ def test_with_a_password_and_tls_the_same_works_and_nothing_else_gets_in(tmp_pat
         one(users)
         for machine in found.values():
             machine(access)
+            assert machine("stat -c %a /etc/etcd/registry.password") == "600\n"
         start_nodes(found, "etcds")
         assert check(found["b"])[-3:] == ["10.0.0.9"] * 3
         for machine in found.values():
             assert "Traceback" not in machine.log("discovery")
+        verify = "systemd-analyze verify --man=no /etc/systemd/system/discovery.service 2>&1 || echo FAILED"
+        assert not re.search("discovery|etcd.conf|FAILED", one(verify))
+        administers = "etcdctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/etcd/ca.crt --user root:$(cat /etc/etcd/root.password)"
+        assert one(f"{administers} get --prefix --keys-only reg/i/web/").startswith("reg/i/web/")
         stranger = "etcdctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/etcd/ca.crt get --prefix reg/ 2>&1 || true"
         assert "user name is empty" in one(stranger)
