@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import resource
-import shutil
+import shlex
 import site
 import subprocess
 import sys
@@ -25,8 +25,13 @@ from tests.programs import program
 from tests.stories.judges.namespace import isolated
 from tests.stories.process import LIMIT
 
-# What podman wants below /sys/fs/cgroup, on machines that have the old kind there too.
-_CGROUPS = "umount --recursive /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+# Its store is in memory, which is faster and gone with the namespace; and what it wants below /sys/fs/cgroup, on machines that have the
+# old kind there too.
+_SETUP = """
+mkdir {folder}/podman && mount -t tmpfs tmpfs {folder}/podman || exit
+umount --recursive /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+"""
 _BASE = """
 FROM scratch
 ADD base.tar /
@@ -43,7 +48,7 @@ class Podman:
 
     def __init__(self, folder: Path, prefix: list[str]) -> None:
         self.prefix = prefix
-        store = [f"--{name}={folder / name}" for name in ("root", "runroot", "tmpdir")]
+        store = [f"--{name}={folder}/podman/{name}" for name in ("root", "runroot", "tmpdir")]
         self._command = [*prefix, program("podman"), *store, *_OPTIONS]
         here = ["--network=host", "--pull=never", *self._limits(), *_machine()]
         self._own = {
@@ -83,7 +88,8 @@ def podman(folder: Path) -> Iterator[Podman]:
     if os.geteuid() != 0:
         _cannot("podman is driven as root")
     with isolated(folder) as prefix:
-        subprocess.run([*prefix, "sh", "-c", _CGROUPS], check=True, capture_output=True, timeout=LIMIT)
+        setup = [*prefix, "sh", "-c", _SETUP.format(folder=shlex.quote(str(folder)))]
+        subprocess.run(setup, check=True, capture_output=True, timeout=LIMIT)
         engine = Podman(folder, prefix)
         try:
             (folder / "base.tar").write_bytes(_base())
@@ -92,7 +98,6 @@ def podman(folder: Path) -> Iterator[Podman]:
             yield engine
         finally:
             engine("rm", "--all", "--force", "--time=0", check=False)
-            shutil.rmtree(folder / "root", ignore_errors=True)  # pytest keeps the folder
 
 
 def _base() -> bytes:
