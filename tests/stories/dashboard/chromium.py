@@ -17,6 +17,7 @@ def chromium(*arguments: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=program("chromium"),
             chromium_sandbox=False,  # it refuses to run as root with one, and shows nothing but our own page
+            ignore_default_args=["--hide-scrollbars"],  # they take room, as on the reader's screen
             args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", *arguments],
         )
         try:

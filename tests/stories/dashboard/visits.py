@@ -51,6 +51,8 @@ class Visits:
         context = self._browser.new_context(
             base_url=origin,
             viewport={"width": size[0], "height": size[1]},
+            is_mobile=size == PHONE,
+            has_touch=size == PHONE,
             color_scheme=scheme,
             reduced_motion="no-preference" if motion else "reduce",
         )
