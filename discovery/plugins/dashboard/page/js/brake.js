@@ -19,14 +19,14 @@ export function Brake() {
   const since = holds.map((hold) => hold.since).sort()[0];
   const until = holds.map((hold) => hold.until).sort().at(-1);
   const where = services.length ? ` of ${count(services.length, "service")}` : "";
-  return html`<section class="brake" role="alert">
-    <h2>${holds.length ? `The brake holds ${count(suspects, "instance")}${where}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}</h2>
-    <p>${holds.length
-      ? html`They fell silent together, since <${Clock} at=${since} />. That is more often the network between than all of them at once.`
-      : "Another node, through which they were heard, is silent."}
-      ${" "}They stay in the answers, behind the healthy ones, with a TTL of 1 s. Each is healthy again with its next heartbeat${until && html`; those that stay silent are let go one after the other, from <${Clock} at=${until} /> on (<${Until} at=${until} />)`}.</p>
-    <p>Look at the network between them and this server. If they are really gone: deregister them, and they leave the answers at once.</p>
-    ${services.length > 0 && html`<p class="names">${services.slice(0, NAMED).map((service) => html`<a key=${service.key} href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a>`)}
-      ${services.length > NAMED && html`<a href=${href({ status: "suspect" })}>and ${services.length - NAMED} more</a>`}</p>`}
+  return html`<section class="brake" aria-label="Brake">
+    <div role="alert"><h2>${holds.length ? `The brake holds ${count(suspects, "instance")}${where}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}</h2></div>
+    <p>${holds.length ? html`They fell silent together, at <${Clock} at=${since} />.` : "Another node, through which they were heard, is silent."}
+      ${" "}They stay in the answers, behind the healthy ones${until && html`, until <${Clock} at=${until} /> (<${Until} at=${until} />)`}.
+      ${services.length > 0 && html`<span class="names">${services.slice(0, NAMED).map((service) => html`<a key=${service.key} href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a>`)}
+        ${services.length > NAMED && html`<a href=${href({ status: "suspect" })}>and ${services.length - NAMED} more</a>`}</span>`}</p>
+    <details><summary>What it means, and what to do</summary>
+      <p>That is more often the network between than all of them at once: look there first. Each is healthy again with its next heartbeat. Until then its answers have a TTL of 1 s${until && "; those that stay silent are let go one after the other when the time is over"}.</p>
+      <p>If they are really gone: deregister them, and they leave the answers at once.</p></details>
   </section>`;
 }

@@ -8,12 +8,12 @@ import { Glyph } from "./glyph.js";
 
 // Kinds that are no status, by what they mean for the answers.
 const TONES = {
-  registered: "healthy", updated: "draining", deregistered: "unhealthy", expired: "unhealthy", restored: "healthy",
+  registered: "healthy", updated: "changed", deregistered: "unhealthy", expired: "unhealthy", restored: "healthy",
   "maintenance-begins": "maintenance", "maintenance-changed": "maintenance", "maintenance-ends": "healthy",
 };
 
 export function Kind({ kind }) {
-  const tone = STATUSES.includes(kind) ? kind : (TONES[kind] ?? "draining");
+  const tone = STATUSES.includes(kind) ? kind : (TONES[kind] ?? "changed");
   return html`<span class=${`status ${tone}`}><${Glyph} status=${tone} />${shown(kind.replace(/-/g, " "))}</span>`;
 }
 

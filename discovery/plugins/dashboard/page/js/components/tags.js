@@ -2,8 +2,8 @@
 import { html } from "../html.js";
 import { plain, shown } from "../text.js";
 
-// In a row there is no room for more.
-const MOST = 4;
+// So many are there at the most; what does not fit into the row is not seen, and stands on the instance's own screen.
+const MOST = 8;
 
 export function Tags({ instance }) {
   const { tags = [], zone, metadata = {} } = instance;
@@ -12,6 +12,5 @@ export function Tags({ instance }) {
     ...(zone ? [["zone", shown(zone)]] : []),
     ...Object.entries(metadata).map(([key, value]) => ["", `${shown(key)}=${plain(value)}`]),
   ];
-  return html`<span class="tags">${words.slice(0, MOST).map(([kind, word], at) => html`<span key=${at} class=${`tag ${kind}`} title=${kind || "metadata"}>${word}</span>`)}
-    ${words.length > MOST && html`<span class="quiet">+${words.length - MOST}</span>`}</span>`;
+  return html`<span class="tags" title=${words.map(([, word]) => word).join(", ")}>${words.slice(0, MOST).map(([kind, word], at) => html`<span key=${at} class=${`tag ${kind}`}>${word}</span>`)}</span>`;
 }
