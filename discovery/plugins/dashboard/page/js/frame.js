@@ -1,6 +1,6 @@
 // The frame of every screen: the menu, the search, the state of the connection, the token, the brake; and the screen in the middle.
 import { Brake } from "./brake.js";
-import { ConnectionState } from "./connection.js";
+import { ConnectionState, Stale } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Notice } from "./notice.js";
 import { Question } from "./question.js";
@@ -31,6 +31,7 @@ export function App() {
       )}
     </nav>
     <main id="main" tabindex="-1">
+      <${Stale} />
       <${Brake} />
       <${found.show} key=${found.id} />
     </main>

@@ -1,13 +1,14 @@
 // A table that may be long: only the rows that can be seen are there. All have the same height, on a phone another one (cards). The arrow
 // keys go from row to row.
 import { html, signal, useEffect, useRef, useState } from "../html.js";
+import { change, place } from "../url.js";
 import { drawn } from "../windowing.js";
 
 const query = matchMedia("(max-width: 760px)");
 export const narrow = signal(query.matches);
 query.addEventListener("change", () => (narrow.value = query.matches));
 
-/** `columns`: {id, title, ...} of the head. `row(item)`: its cells, `<${Cell} of="id">`. `heights`: of a row, and of a card; pixels. */
+/** `columns`: {id, title, sort} of the head; `sort`: what the order is called that a click on it gives. `row(item)`: its cells, `<${Cell} of="id">`. `heights`: of a row, and of a card; pixels. */
 export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 84] }) {
   const body = useRef(null);
   const [at, setAt] = useState({ top: 0, screen: innerHeight });
@@ -21,9 +22,12 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
       });
     };
     look();
+    const moved = new ResizeObserver(look); // what stands above may have grown
+    moved.observe(document.body);
     addEventListener("scroll", look, { passive: true });
     addEventListener("resize", look);
     return () => {
+      moved.disconnect();
       removeEventListener("scroll", look);
       removeEventListener("resize", look);
       cancelAnimationFrame(asked);
@@ -42,7 +46,7 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
   return html`<div class=${`rows ${kind}`} role="table" aria-label=${label} aria-rowcount=${items.length + 1}>
     <div class="head" role="rowgroup">
       <div role="row" aria-rowindex="1">
-        ${columns.map((column) => html`<span key=${column.id} role="columnheader" class=${column.id}>${column.title}</span>`)}
+        ${columns.map((column) => html`<${Head} key=${column.id} ...${column} />`)}
       </div>
     </div>
     <div class="body" role="rowgroup" ref=${body} onKeyDown=${move}
@@ -52,6 +56,14 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
       )}
     </div>
   </div>`;
+}
+
+/** The order stands in the address. */
+function Head({ id, title, sort }) {
+  if (sort === undefined) return html`<span role="columnheader" class=${id}>${title}</span>`;
+  const current = (place.value.sort ?? "") === sort;
+  return html`<span role="columnheader" class=${id} aria-sort=${current ? "ascending" : undefined}>
+    <button type="button" class="sort" onClick=${() => change({ sort })}>${title}${current && html`<span aria-hidden="true"> ↓</span>`}</button></span>`;
 }
 
 export function Cell({ of, children, ...more }) {

@@ -12,22 +12,29 @@ import { connection, store, version } from "../store.js";
 import { STATUSES } from "../table.js";
 import { count, number, shown } from "../text.js";
 import { BASE } from "../api.js";
+import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
 
 const COLUMNS = [
-  { id: "name", title: "Service" },
-  { id: "health", title: "Health" },
+  { id: "name", title: "Service", sort: "" },
+  { id: "health", title: "Health", sort: "health" },
   { id: "healthy", title: "Healthy" },
-  { id: "rest", title: "Out of answers, or nearly" },
-  { id: "changed", title: "Changed" },
+  { id: "rest", title: "Not healthy" },
+  { id: "changed", title: "Changed", sort: "changed" },
 ];
+// By what stands in the address: the worst, or what changed last, comes first; else the order of names.
+const ORDERS = {
+  health: (a, b) => a.counts.healthy / a.size - b.counts.healthy / b.size,
+  changed: (a, b) => b.touched - a.touched,
+};
 
 export function Services() {
   version.value;
   const { table } = store;
-  const { q = "", status } = place.value;
+  const { q = "", status, sort } = place.value;
   const statuses = listed(status);
-  const services = groupsWith(table.serviceList(), q, statuses);
+  const found = groupsWith(table.serviceList(), q, statuses);
+  const services = ORDERS[sort] ? found.toSorted(ORDERS[sort]) : found;
   return html`<h1>Services</h1>
     <${Chips} counts=${table.counts} chosen=${statuses} />
     <p class="results" aria-live="polite">${results(services.length, table.services.size, q, statuses)}</p>
@@ -37,6 +44,7 @@ export function Services() {
 }
 
 function results(found, all, q, statuses) {
+  if (!all && !store.complete) return "";
   return q || statuses.size ? `${number(found)} of ${count(all, "service")}` : count(all, "service");
 }
 
@@ -62,11 +70,14 @@ function row(service) {
     <${Cell} of="health"><${Bar} counts=${counts} /><//>
     <${Cell} of="healthy">${counts.healthy} of ${service.size}<//>
     <${Cell} of="rest" title=${said(counts)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}<//>
-    <${Cell} of="changed">${service.touched ? html`<${Ago} at=${service.touched} />` : ""}<//>`;
+    <${Cell} of="changed">${service.touched > 0 && html`<span key=${service.touched} class="flash"><${Ago} at=${service.touched} /></span>`}<//>`;
 }
 
 function Nobody({ table, q }) {
-  if (connection.value.state !== "live" && !table.services.size) return html`<div class="waiting" aria-hidden="true">${[1, 2, 3, 4, 5].map((key) => html`<i key=${key}></i>`)}</div>`;
+  const { state, message } = connection.value;
+  if (state === "refused") return html`<${Empty} title="No access"><p>${message}</p>
+    <button type="button" class="primary" onClick=${() => (wanted.value = message)}>Type a token</button><//>`;
+  if (state !== "live" && !table.services.size) return html`<div class="waiting" aria-hidden="true">${[1, 2, 3, 4, 5].map((key) => html`<i key=${key}></i>`)}</div>`;
   if (table.services.size)
     return html`<${Empty} title=${q ? `Nothing here has “${shown(q)}”` : "No service has such instances"}>
       <p>The search looks into names, addresses, tags, metadata and statuses; every word has to be found.</p>
