@@ -92,7 +92,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
             "A heartbeat that carries the registration", replies.HeartbeatReply, register, (200, 201), _UPSERT
         ),
         ("POST", "/heartbeat"): Operation(
-            "Renew a lease; with `register`, as PUT /instances",
+            "Renew a lease; with register: true, as PUT /instances",
             replies.HeartbeatReply,
             heartbeat,
             (200, 201),
@@ -124,7 +124,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
             known=listing.PARAMETERS,
         ),
         ("GET", "/events"): Operation(
-            "What happens, as it happens (Server-Sent Events); each message is an `Event`",
+            "What happens, as it happens (Server-Sent Events); each message is an Event",
             None,
             codes=("TOO_MANY_WATCHERS",),
             known=waiting.EVENTS,
