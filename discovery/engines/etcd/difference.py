@@ -23,11 +23,12 @@ _PER_TURN = 1_000
 
 class Found:
     """What was read, at `revision`. `changed`: the revision of the latest key that tells of a change; the revision itself grows with each
-    batch of heartbeats, and so from one node's reading to the next one's.
+    batch of heartbeats, and so from one node's reading to the next one's. `etcd`: the id of its cluster of members.
     """
 
     def __init__(self) -> None:
         self.revision = self.changed = 0
+        self.etcd = ""
         self.instances: dict[str, tuple[int, Instance]] = {}  # with the revision of its registration
         self.windows: dict[Scope, Window] = {}
         self.drains: dict[Key, Drained] = {}

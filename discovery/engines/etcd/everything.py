@@ -47,6 +47,7 @@ class Reader:
         while more:
             page = await etcd.range(start, end_of(layout.prefix), revision=found.revision, limit=_PAGE)
             found.revision = found.revision or page.revision
+            found.etcd = page.etcd
             for each in page.found:
                 parts = layout.parts(each.key)
                 if parts[0] in _CHANGES:

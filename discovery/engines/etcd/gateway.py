@@ -29,6 +29,7 @@ from discovery.engines.etcd.messages import (
     Range,
     changes_of,
     content_of,
+    etcd_of,
     key_value_of,
     revision_of,
     text,
@@ -84,7 +85,9 @@ class Etcd:
         """Linearizable: it proves that there is a quorum."""
         asked = {"key": text(key), "range_end": text(end), "revision": revision, "limit": limit, "keys_only": keys_only}
         found = await self.call("kv/range", asked)
-        return Range([key_value_of(each) for each in found.get("kvs", ())], bool(found.get("more")), revision_of(found))
+        return Range(
+            [key_value_of(each) for each in found.get("kvs", ())], bool(found.get("more")), revision_of(found), etcd_of(found)
+        )  # fmt: skip
 
     async def txn(self, compare: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
         asked = {"compare": list(compare), "success": list(success), "failure": list(failure)}

@@ -49,11 +49,12 @@ class KeyValue(NamedTuple):
 
 
 class Range(NamedTuple):
-    """`revision`: the store's, when it was read."""
+    """`revision`: the store's, when it was read. `etcd`: the id of the cluster of members, another one after a backup was restored."""
 
     found: list[KeyValue]
     more: bool
     revision: int
+    etcd: str
 
 
 class Outcome(NamedTuple):
@@ -149,6 +150,11 @@ def revision_of(found: Json) -> int:
     if not isinstance(revision, str) or not revision.isdigit():
         raise EtcdError("what answers there is not etcd's gateway: its answer has no revision")
     return int(revision)
+
+
+def etcd_of(found: Json) -> str:
+    """The id of the cluster of members that has answered."""
+    return str(found["header"].get("cluster_id", ""))
 
 
 def content_of(status: int, octets: bytes) -> Json:

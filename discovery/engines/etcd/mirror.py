@@ -16,7 +16,7 @@ from itertools import groupby
 
 from discovery.core import codec
 from discovery.core.caller import SERVER
-from discovery.core.event import OF_NO_SERVICE, Commit, Event
+from discovery.core.event import OF_NO_SERVICE, Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
@@ -27,6 +27,7 @@ from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
 from discovery.engines.etcd.reached import Reached
 from discovery.store.errors import NewerVersion
+from discovery.store.operations import ReloadZones
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
 
@@ -35,6 +36,7 @@ _log = logging.getLogger("discovery.etcd")
 # Revisions behind from which on everything is read again: faster than 2,000 steps of history.
 _TOO_FAR = 2000
 _TURN_SECONDS = 0.002
+_READ_AGAIN = "found in etcd when everything was read again"
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -68,6 +70,7 @@ class Mirror:
         self._on_decision = on_decision
         self.offset = 0
         self.revision = 0  # the latest event's
+        self._known_etcd = ""  # the id of the cluster of members that it is of
         self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
         self.skipped = 0  # values that could not be read
         self.syncs = 0
@@ -117,14 +120,13 @@ class Mirror:
 
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
-        revision = (await self._etcd.range(self._layout.conf)).revision
-        if revision < self.revision:
+        _, _, revision, etcd = await self._etcd.range(self._layout.conf)
+        if revision < self.revision or etcd != self._known_etcd:  # it may have grown past what was known here
             _log.error(
-                "etcd has gone back from revision %d to %d (an older copy was restored?): everything is read again",
-                self.revision,
-                revision,
-                extra=fields("etcd.went_back", revision=revision, known=self.revision),
-            )
+                "etcd has gone back: it is cluster %s at revision %d, and was %s at %d (an older copy was restored?); all is read again",
+                etcd, revision, self._known_etcd, self.revision,
+                extra=fields("etcd.went_back", revision=revision, known=self.revision, etcd=etcd),
+            )  # fmt: skip
             await self._went_back(revision)
             await self.sync()
         elif revision - self.revision > _TOO_FAR:
@@ -143,6 +145,7 @@ class Mirror:
         decisions: list[keys.Decision] = []
         versions: set[str] = set()
         values: list[tuple[list[str], Change]] = []
+        has_conf = False
         for change in changes:
             if change.key == self._layout.commit:
                 decisions = self._decisions(change)
@@ -154,6 +157,7 @@ class Mirror:
             elif parts[0] in "iwdtr":
                 values.append((parts, change))
             else:
+                has_conf |= parts == ["conf"] and change.value is not None
                 self._other(parts, change)
         taken = [decision for decision in decisions if versions.issuperset(decision.services)]
         now = self._clock()
@@ -163,6 +167,8 @@ class Mirror:
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
             self._apply_by_hand(values, revision, now)
+        if has_conf:  # leases may be others now, and with them every TTL
+            self._commit([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, revision, now)
         self.revision = revision
         self._reached.tell(self.revision)
 
@@ -220,27 +226,27 @@ class Mirror:
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
         self._registry.load(found.snapshot(found.changed + self.offset), self._clock(), self._wall(), goes_on=True)
-        self.revision = found.revision
+        self.revision, self._known_etcd = found.revision, found.etcd
 
     async def sync(self) -> None:
         """Again: what is different from the registry is applied, some of it a turn."""
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
-        events = await self._differences(found, "found in etcd when everything was read again")
+        events = await self._differences(found, _READ_AGAIN)
         # Where it can be, the index that the others have, whenever they read.
         known = found.changed + self.offset > self._registry.index
+        if known and not events:
+            self._commit([ZonesEvent(_READ_AGAIN)], ReloadZones.action, found.changed, self._clock())
         for start in range(0, len(events), MAX_EVENTS):
             part = events[start : start + MAX_EVENTS]
             self._commit(part, "resync", found.changed if known else found.revision, self._clock())
             await asyncio.sleep(0)
-        self.revision = found.revision
+        self.revision, self._known_etcd = found.revision, found.etcd
         self.syncs += 1
         _log.info(
-            "read from etcd at revision %d: %d differences",
-            found.revision,
-            len(events),
+            "read from etcd at revision %d: %d differences", found.revision, len(events),
             extra=fields("etcd.read", revision=found.revision, differences=len(events)),
-        )
+        )  # fmt: skip
         self._reached.tell(self.revision)
 
     async def _differences(self, found: Found, reason: str) -> list[Event]:
@@ -269,10 +275,9 @@ class Mirror:
                 self.versions[service] = version
         if events:
             _log.error(
-                "this node differed from etcd in %d things, which is mended: a defect, please report it",
-                len(events),
+                "this node differed from etcd in %d things, which is mended: a defect, please report it", len(events),
                 extra=fields("etcd.differed", differences=len(events)),
-            )
+            )  # fmt: skip
             self._commit(events, "mended", self.revision, self._clock())
         self.mended += len(events)
         return len(events)

@@ -1,0 +1,48 @@
+"""`discovery cluster set` while nodes run: the settings, and the index that goes with them."""
+
+from __future__ import annotations
+
+from discovery.engines.etcd import administration
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from tests.engines.etcd.cluster import EtcdCluster, nodes_of, until
+
+
+async def change(etcd: EtcdCluster, **values: object) -> int:
+    """The revision of the change."""
+    client = Etcd(etcd.urls)
+    await client.open()
+    try:
+        _, shared = await administration.change(client, Layout("reg/"), values)
+    finally:
+        await client.close()
+    return shared.version
+
+
+async def test_a_change_moves_the_index_so_that_a_node_that_starts_after_it_has_that_of_the_others(
+    etcd: EtcdCluster,
+) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        await nodes[0].register("web", "10.0.0.1")
+        before = nodes[0].registry.index
+        revision = await change(etcd, MAX_SERVICES=7)
+        await until(lambda: all(node.registry.max_services == 7 for node in nodes))
+        assert all(node.registry.index == revision + node.engine._agreement.conf.offset > before for node in nodes)
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.registry.index == nodes[0].registry.index == nodes[1].registry.index
+        assert await change(etcd, MAX_SERVICES=7) == revision, "nothing changes where nothing differs"
+        assert nodes[0].registry.index == revision + nodes[0].engine._agreement.conf.offset
+
+
+async def test_a_node_that_reads_everything_again_after_a_change_has_the_index_of_the_others(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        await near.register("web", "10.0.0.1")
+        await until(lambda: far.registry.index == near.registry.index)
+        following = far.engine._mirror._take
+        far.engine._mirror._take = lambda changes: None  # type: ignore[method-assign]
+        await change(etcd, MAX_SERVICES=7)
+        await until(lambda: near.registry.max_services == 7)
+        await far.engine._mirror.sync()
+        far.engine._mirror._take = following  # type: ignore[method-assign]
+        assert far.registry.max_services == 7
+        assert far.registry.index == near.registry.index
