@@ -3,6 +3,7 @@ import { Brake } from "./brake.js";
 import { ConnectionState, Stale } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Notice } from "./notice.js";
+import { Pulse } from "./pulse.js";
 import { Question } from "./question.js";
 import { shown } from "./text.js";
 import { TokenBox } from "./token_box.js";
@@ -14,6 +15,9 @@ export function App() {
   const { view } = place.value;
   const found = VIEWS.find(({ id }) => id === view) ?? VIEWS[0];
   const [asked, setAsked] = useState(false);
+  useEffect(() => {
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone the menu scrolls
+  }, [found.id]);
   useEffect(() => {
     document.title = `${found.title ?? shown(place.value.service ?? found.id)} · discovery`;
   });
@@ -29,6 +33,7 @@ export function App() {
       ${VIEWS.filter(({ title }) => title).map(
         ({ id, title }) => html`<a key=${id} href=${href({ view: id })} aria-current=${id === (found.menu ?? found.id) ? "page" : undefined}>${title}</a>`,
       )}
+      <${Pulse} />
     </nav>
     <main id="main" tabindex="-1">
       <${Stale} />

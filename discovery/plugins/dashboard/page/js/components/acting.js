@@ -59,7 +59,7 @@ function DrainDialog({ service, instance, window, name, at, close }) {
     <${Consequences} of=${of} /><//>`;
 }
 
-function MaintenanceDialog({ service, instance, name, at, close }) {
+function MaintenanceDialog({ service, instance, name, at, close, choice }) {
   version.value;
   const [length, setLength] = useState("3600");
   const act = async (fields) => {
@@ -71,6 +71,7 @@ function MaintenanceDialog({ service, instance, name, at, close }) {
   };
   const of = ofMaintenance(service, instance, dns());
   return html`<${Dialog} title=${`Take ${instance ? `${name} of ${shown(service.name)}` : `all of ${name}`} into maintenance?`} verb="Begin" danger=${of.empties} act=${act} close=${close}>
+    ${choice}
     <${Consequences} of=${of} />
     <label>Reason<input name="reason" required maxlength="256" autocomplete="off" placeholder="new disks in rack 4" /></label>
     <label>For<select name="for" value=${length} onChange=${(event) => setLength(event.target.value)}>
@@ -80,11 +81,21 @@ function MaintenanceDialog({ service, instance, name, at, close }) {
   <//>`;
 }
 
-function EndDialog({ service, instance, window, name, close }) {
+/** Of a whole service, which is chosen first. */
+export function BeginDialog({ services, close }) {
+  const [key, setKey] = useState(services[0].key);
+  const service = services.find((each) => each.key === key) ?? services[0];
+  const choice = html`<label>Service<select name="service" value=${service.key} onChange=${(event) => setKey(event.target.value)}>
+    ${services.map((each) => html`<option key=${each.key} value=${each.key}>${shown(each.name)}</option>`)}</select></label>`;
+  return html`<${MaintenanceDialog} service=${service} instance=${null} name=${shown(service.name)} at=${`services/${part(service.key)}`} close=${close} choice=${choice} />`;
+}
+
+/** `route`: where the window is ended, if not at what it is of. */
+export function EndDialog({ service, instance, window, name, route, close }) {
   const ofService = window.ip === null;
-  const at = ofService || !instance ? `services/${part(service.key)}` : `instances/${part(instance.id)}`;
+  const at = route ?? `${ofService || !instance ? `services/${part(service.key)}` : `instances/${part(instance.id)}`}/maintenance`;
   const act = async () => {
-    await ask("DELETE", `${at}/maintenance`);
+    await ask("DELETE", at);
     say(`The maintenance of ${ofService ? shown(service.name) : name} has ended.`);
   };
   return html`<${Dialog} title=${`End the maintenance of ${ofService ? `all of ${shown(service.name)}` : name}?`} verb="End it" act=${act} close=${close}>

@@ -1,0 +1,85 @@
+// What GET /dns/NAME answers, which is what dig prints, read: its parts for a screen that is too narrow for dig's columns. Pure.
+
+const SECTION = /^;; (\w+) (?:PSEUDO)?SECTION:$/;
+const END = "\n;; To ask it yourself:\n";
+
+/** The whole text, and in it: `status`, `flags`, `explained` [{code, meaning, text}], `records` by section, `hint`, `took`, `octets`,
+ * `commands` {dig, curl}. Of a record: name, ttl, klass, type, data. */
+export function read(text) {
+  const [printed, commands = ""] = text.split(END);
+  const [dig = "", curl = ""] = commands.split("\n").map((line) => line.replace(/^;; /, ""));
+  const found = {
+    printed: printed.trimEnd(),
+    commands: { dig, curl },
+    status: /status: (\w+)/.exec(printed)?.[1] ?? "",
+    flags: (/^;; flags: ([a-z ]*);/m.exec(printed)?.[1] ?? "").split(" ").filter(Boolean),
+    took: /^;; Query time: (\d+) msec/m.exec(printed)?.[1] ?? null,
+    octets: /^;; MSG SIZE {2}rcvd: (\d+)/m.exec(printed)?.[1] ?? null,
+    hint: /^;; (.* is a whole name here\. .*)$/m.exec(printed)?.[1] ?? "",
+    explained: [...printed.matchAll(/^; EDE: (\d+)(?: \(([^)]*)\))?(?:: \((.*)\))?$/gm)].map(([, code, meaning = "", said = ""]) => ({ code, meaning, text: said })),
+    records: { ANSWER: [], AUTHORITY: [], ADDITIONAL: [] },
+  };
+  let section = null;
+  for (const line of printed.split("\n")) {
+    const title = SECTION.exec(line);
+    if (title) section = found.records[title[1]] ?? null;
+    else if (!line) section = null;
+    else if (section && line[0] !== ";") section.push(record(line));
+  }
+  return found;
+}
+
+/** Columns are apart by blanks or tabs, whichever dig needed. */
+function record(line) {
+  const [, name, ttl, klass, type, data] = /^(\S+)\s+(\d+)\s+(\S+)\s+(\S+)\s*(.*)$/.exec(line) ?? [null, line, "", "", "", ""];
+  return { name, ttl, klass, type, data };
+}
+
+// Types that a person asks this server for, the most usual first.
+export const TYPES = ["A", "AAAA", "SRV", "TXT", "PTR", "HTTPS", "SVCB", "SOA", "NS", "ANY"];
+
+// Names that are offered while one is typed.
+const MOST = 40;
+
+/** Names that somebody could mean who has typed that, of the table and in the first of `domains`. */
+export function suggested(table, domains, typed) {
+  const zone = domains[0] ?? "svc.local";
+  const wanted = typed.trim().toLowerCase().replace(/\.$/, "");
+  const label = wanted.endsWith(`.${zone}`) ? wanted.slice(0, -zone.length - 1) : wanted;
+  const found = [];
+  const service = table.services.get(label.split(".").at(-1));
+  if (service) found.push(...below(service, zone));
+  for (const { key, name } of table.serviceList()) {
+    if (found.length >= MOST) break;
+    if (!label || key.includes(label)) found.push(`${name}.${zone}`);
+  }
+  if (/^[0-9.]+$/.test(wanted)) for (const { key } of table.hostList()) if (key.startsWith(wanted) && !key.includes(":")) found.push(`${key.split(".").reverse().join(".")}.in-addr.arpa`);
+  return [...new Set(found.length ? found : [zone, `_services._dns-sd._udp.${zone}`])].slice(0, MOST);
+}
+
+/** What can be asked about one service: itself, its tags, ports and localities, as SRV, one instance. */
+function below({ name, instances }, zone) {
+  const names = [`${name}.${zone}`, `_${name}._tcp.${zone}`];
+  const parts = new Set();
+  for (const { tags = [], port, ports = {}, zone: locality } of instances.values()) {
+    for (const tag of tags) parts.add(tag);
+    for (const named of Object.keys(ports)) parts.add(`_${named}._tcp`);
+    if (locality) parts.add(`${locality}.zone`);
+    parts.add(`p${port}`);
+    if (parts.size > MOST) break;
+  }
+  const [one] = instances.values();
+  if (one && !one.ip.includes(":")) parts.add(`ip-${one.ip.replace(/\./g, "-")}-p${one.port}`);
+  return names.concat([...parts].map((each) => `${each}.${name}.${zone}`));
+}
+
+/** What an rcode means here, in a sentence, and the tone that it has. */
+export function meaning(status, answers) {
+  const table = {
+    NOERROR: answers ? ["healthy", "The name is there, and this is what clients get."] : ["suspect", "The name is there, and has no record of this type now (NODATA)."],
+    NXDOMAIN: ["unhealthy", "Nobody has ever heard of this name."],
+    REFUSED: ["failing", "This server does not answer this question."],
+    SERVFAIL: ["failing", "This server cannot answer now."],
+  };
+  return table[status] ?? ["failing", "This server does not take such a question."];
+}
