@@ -70,8 +70,8 @@ PLUGINS: tuple[Factory, ...] = (
     rates.make,
     traces.make,
     top.make,
-    log.make,
     dashboard.make,
+    log.make,
     reference.make,
 )
 

@@ -1,4 +1,4 @@
-"""The request log: one line a request. Heartbeats and resolves, which never end, at debug level."""
+"""The request log: one line a request. What never ends is at debug level: heartbeats, resolves, polls of numbers; and a page's files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
 
-_DEBUG_ROUTES = ("/heartbeat", "/resolve/", "/health", "/ready")
+_DEBUG_ROUTES = ("/heartbeat", "/resolve/", "/health", "/ready", "/stats", "/ui/", "/docs/")
 
 logger = logging.getLogger("discovery.requests")
 # For lines that somebody asked for, whatever the log's level is.
