@@ -70,8 +70,8 @@ PLUGINS: tuple[Factory, ...] = (
     rates.make,
     traces.make,
     top.make,
-    dashboard.make,
     log.make,
+    dashboard.make,
     reference.make,
 )
 
