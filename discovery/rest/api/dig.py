@@ -97,7 +97,7 @@ class Dig:
             *(["--path-as-is"] if name == "." else []),
             f"{request.scheme}://{_host(request)}/dns/{quote(name, safe='')}{query}",
         ]
-        token = ' -H "Authorization: Bearer $TOKEN"' if "Authorization" in request.headers else ""
+        token = ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' if "Authorization" in request.headers else ""
         dig += [klass] if klass != "IN" else []
         return f"\n;; To ask it yourself:\n;; {shlex.join(dig)}\n;; {shlex.join(curl)}{token}\n"
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { audited, byWhom } from "../../../discovery/plugins/dashboard/page/js/audited.js";
-import { meaning, read, suggested } from "../../../discovery/plugins/dashboard/page/js/dig.js";
+import { meaning, meant, read, suggested } from "../../../discovery/plugins/dashboard/page/js/dig.js";
 import { last, latency, most, rate, share, times, total } from "../../../discovery/plugins/dashboard/page/js/rates.js";
 import { Table } from "../../../discovery/plugins/dashboard/page/js/table.js";
 import { placed, spans, tickText, ticks } from "../../../discovery/plugins/dashboard/page/js/windows.js";
@@ -57,6 +57,14 @@ test("an answer of another shape leaves nothing behind", () => {
 test("a name without its zone is told the whole one", () => {
   const text = PRINTED.replace("\n;; To ask", "\n;; web is a whole name here. If you mean the service, ask for web.svc.local\n\n;; To ask");
   assert.equal(read(text).hint, "web is a whole name here. If you mean the service, ask for web.svc.local");
+});
+
+test("what was meant can be asked for", () => {
+  const slip = (text) => ({ explained: [{ code: "0", meaning: "Other", text }], hint: "" });
+  assert.equal(meant(slip("no service wbe; did you mean web?"), "blue.WBE.svc.local"), "blue.web.svc.local");
+  assert.equal(meant(slip("no service wbe"), "wbe.svc.local"), "");
+  assert.equal(meant(slip("no service wbe; did you mean web?"), "other.svc.local"), "");
+  assert.equal(meant({ explained: [], hint: "web is a whole name here. If you mean the service, ask for web.svc.local" }, "web"), "web.svc.local");
 });
 
 test("names are offered from the table", () => {

@@ -82,6 +82,8 @@ def test_a_slip_in_a_name_is_told_what_was_meant(visit: Visits, server: Discover
     verdict = page.get_by_role("region", name="What it says")
     expect(verdict).to_contain_text("NXDOMAIN")
     expect(verdict).to_contain_text("did you mean web?")
+    verdict.get_by_role("link", name="Ask for web.svc.local").click()
+    expect(verdict).to_contain_text("NOERROR")
 
 
 def test_what_is_no_name_is_told_so_and_hostile_data_stays_text(visit: Visits, server: Discovery) -> None:

@@ -29,6 +29,19 @@ export function read(text) {
   return found;
 }
 
+/** The name that was probably meant by `name`, by what the answer explains; "" when it says nothing of it. */
+export function meant({ explained, hint }, name) {
+  const whole = / ask for (\S+)$/.exec(hint)?.[1];
+  if (whole) return whole;
+  for (const { text } of explained) {
+    const [, wrong, right] = /^no service (\S+); did you mean (\S+)\?$/.exec(text) ?? [];
+    const labels = name.split(".");
+    const at = labels.findIndex((label) => label.toLowerCase() === wrong);
+    if (at >= 0) return labels.with(at, right).join(".");
+  }
+  return "";
+}
+
 /** Columns are apart by blanks or tabs, whichever dig needed. */
 function record(line) {
   const [, name, ttl, klass, type, data] = /^(\S+)\s+(\d+)\s+(\S+)\s+(\S+)\s*(.*)$/.exec(line) ?? [null, line, "", "", "", ""];

@@ -55,7 +55,7 @@ function tokenRow(token) {
   const state = token.revoked ? ["unhealthy", "revoked"] : token.expired ? ["draining", "expired"] : null;
   return html`<${Cell} of="name"><b>${shown(token.name)}</b>${state && html` <span class=${`tag ${state[0]} status`}>${state[1]}</span>`}<//>
     <${Cell} of="rights" title=${shown(rights(token).join("; "))}>${rights(token).map((right) => html`<span key=${right} class=${right === "everything" ? "tag every" : "tag"}>${shown(right)}</span>`)}<//>
-    <${Cell} of="until">${token.expires ? html`<${Clock} at=${token.expires} />` : "for ever"}<//>
+    <${Cell} of="until">${token.expires ? html`<time dateTime=${token.expires} title=${token.expires}>${token.expires.slice(0, 10)}</time>` : "for ever"}<//>
     <${Cell} of="source">${token.source}<//>`;
 }
 

@@ -3,7 +3,7 @@ import { part, text } from "../api.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Glyph } from "../components/glyph.js";
-import { TYPES, meaning, read, suggested } from "../dig.js";
+import { TYPES, meaning, meant, read, suggested } from "../dig.js";
 import { html, useEffect, useState } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
@@ -26,7 +26,7 @@ export function Dns() {
   return html`<h1>DNS</h1>
     <${Asking} name=${name} type=${type} again=${again} />
     <div aria-live="polite"><${Failed} error=${error} /></div>
-    ${data !== null && html`<${Answer} found=${read(data)} />`}
+    ${data !== null && html`<${Answer} found=${read(data)} name=${name} type=${type} />`}
     ${!name && html`<${Nothing} />`}`;
 }
 
@@ -52,7 +52,8 @@ function Asking({ name, type, again }) {
     </div>`;
 }
 
-function Answer({ found }) {
+function Answer({ found, name, type }) {
+  const other = meant(found, name);
   const [tone, means] = meaning(found.status, found.records.ANSWER.length);
   const { q = "" } = place.value;
   return html`<section class=${`card verdict ${tone}`} aria-label="What it says">
@@ -60,6 +61,7 @@ function Answer({ found }) {
       <p>${means}</p>
       ${found.explained.map(({ code, meaning, text }) => html`<p key=${code + text} class="explained"><span class="quiet">${meaning || `EDE ${code}`}</span> ${shown(text)}</p>`)}
       ${found.hint && html`<p class="explained">${shown(found.hint)}</p>`}
+      ${other && html`<p><a class="button" href=${href({ view: "dns", name: other, type, q: "" })}>Ask for ${shown(other)}</a></p>`}
       <p class="flags">${found.flags.map((flag) => html`<abbr key=${flag} class="tag" title=${FLAGS[flag] ?? ""}>${flag}</abbr>`)}
         <span class="quiet">${found.octets} octets${found.took === null ? "" : `, ${found.took} ms`}</span></p>
     </section>
