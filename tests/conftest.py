@@ -1,4 +1,8 @@
-"""What runs alone: tests that load the machine, or measure how long something takes. All others run side by side, several at a time."""
+"""What runs alone, and what runs first.
+
+Alone: tests that load the machine, or measure how long something takes. All others run side by side, several at a time, a file by one
+worker (tests/run). The longest files come first, so that in the end no worker has one of them before it while the others are done.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,46 @@ ALONE = (
     "plugins/journal/test_speed.py",
     "rest/http/test_slow_clients.py",
 )
+# Longest first, by what they took on a quiet machine; then all other stories, then the rest.
+FIRST = (
+    "stories/security/test_schemathesis.py",
+    "stories/liveness/test_kill.py",
+    "docs/test_cluster",
+    "stories/liveness/test_damage.py",
+    "stories/container",
+    "stories/installed",
+    "stories/cluster",
+    "stories/dashboard",
+    "engines/etcd",
+    "docs",
+    "cli/test_migrate.py",
+    "stories",
+    "deploy",
+    "cli",
+    "plugins",
+    "",
+)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Of a run that would deselect them all, files need not even be read."""
+    if collection_path.suffix != ".py":
+        return None
+    marked = "alone" if _within_tests(collection_path).startswith(ALONE) else "not alone"
+    return True if config.option.markexpr in {"alone", "not alone"} - {marked} else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        path = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
-        if path.startswith(ALONE):
+        if _within_tests(item.path).startswith(ALONE):
             item.add_marker(pytest.mark.alone)
+    items.sort(key=lambda item: _turn(_within_tests(item.path)))
+
+
+def _within_tests(path: Path) -> str:
+    here = Path(__file__).parent
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else ""
+
+
+def _turn(path: str) -> int:
+    return next(turn for turn, start in enumerate(FIRST) if path.startswith(start))
