@@ -1,4 +1,4 @@
-"""`discovery cluster show|set NAME=VALUE`: what all nodes on one etcd agree on.
+"""`discovery cluster show|set NAME=VALUE|begin`: what all nodes on one etcd agree on.
 
 It reads ENGINE_URL and ETCD_* as the server does and speaks to etcd itself: whoever has its credentials may do it, and no node need run.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
@@ -16,13 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
-from discovery.engines.etcd import administration
+from discovery.engines.etcd import administration, membership, shared_conf
 from discovery.engines.etcd.conf import SETTINGS, Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
 from discovery.engines.etcd.settings import EtcdSettings
+from discovery.plugins.journal.settings import JournalSettings
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
 
@@ -69,6 +71,40 @@ def set_(
             if was[name] == now[name]
             else f"{name} was {was[name]} and is {now[name]} for all nodes, from revision {after.version} on"
         )
+
+
+@cluster.command
+def begin(
+    *,
+    yes: Annotated[bool, Parameter(help="do it; without it, only say what would be done")] = False,
+    data_dir: Annotated[str | None, Parameter(help="of a node of that registry, instead of DATA_DIR")] = None,
+) -> None:
+    """where etcd has lost everything: the same registry again, from what this machine keeps of it"""
+    folder = Path(data_dir) if data_dir else JournalSettings.read().data_dir
+    kept = membership.read(folder) if folder is not None else None
+    if folder is None or kept is None:
+        raise Failed(
+            f"DATA_DIR: there is no {membership.FILE} in {folder or 'it, for it is empty'}, so this machine had no node of the registry; "
+            "run it on one that had, or name that node's folder with --data-dir"
+        )
+    what = (
+        f"registry {kept.conf.cluster}, as {folder / membership.FILE} has it: its settings, nothing registered, and every index above "
+        f"{kept.last}"
+    )
+
+    async def carried_out(etcd: Etcd, layout: Layout) -> str:
+        found = await shared_conf.find(etcd, layout.conf)
+        where = f"{etcd.endpoint}, below {layout.prefix.decode()}"
+        if found is not None:
+            raise Failed(
+                f"etcd at {where}, has registry {found.conf.cluster}: there is nothing to begin; nothing was written"
+            )
+        if not yes:
+            return f"with --yes this begins in etcd at {where}: {what}"
+        await administration.begin(etcd, layout, kept)
+        return f"begun in etcd at {where}: {what}; nodes that run follow by themselves, others can be started"
+
+    put_line(on_etcd(carried_out))
 
 
 def on_etcd(question: Callable[[Etcd, Layout], Awaitable[T]]) -> T:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -53,7 +52,6 @@ class Seams(WriteSeams):
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `metrics`:
     numbers for whoever shows them; those of the rooms are there before `open`. `dns_traffic`, `http_traffic`: what is asked and answered.
-    `folders`: of what survives a restart; this process's alone from the moment on at which the state is restored. Empty: memory only.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -67,7 +65,6 @@ class Seams(WriteSeams):
     metrics: list[Metric] = field(default_factory=list)
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
-    folders: list[Path] = field(default_factory=list)
 
 
 class Plugin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
@@ -90,6 +91,7 @@ Refused = Callable[[Write[Any], Caller, DiscoveryError], None]
 class WriteSeams:
     """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused. `moved`: the
     addresses of those that take the writes instead, at any time; empty: this process does. `fails`: told why this process has to end.
+    `folders`: of what survives a restart; this process's alone from the moment on at which the state is restored. Empty: memory only.
     """
 
     authorize: list[Authorize] = field(default_factory=list)
@@ -97,3 +99,4 @@ class WriteSeams:
     refused: list[Refused] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     fails: list[Callable[[DiscoveryError], None]] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from discovery import __version__
+from discovery.engines.etcd import membership
 from tests.cli.live import At, discovery
 from tests.engines.etcd.cluster import EtcdCluster, free_port
-from tests.stories.cluster.nodes import etcd_of, nodes, url_of
+from tests.stories.cluster.nodes import engine, etcd_of, etcdctl, index, nodes, starts_and_fails, url_of
 from tests.stories.process import Discovery, running, until
 
 
@@ -134,3 +135,25 @@ def test_a_node_that_is_asked_with_the_index_of_another_waits_until_it_has_it(tw
     started = time.monotonic()
     assert far.request("GET", f"/resolve/asked?index={index + 10_000}&wait=60s").status == 200
     assert 1 <= time.monotonic() - started < 10, "an index that nobody has given is waited for no longer than a second"
+
+
+def test_begin_says_what_it_would_do_and_refuses_where_there_is_a_registry(
+    at: At, etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    assert "there is no cluster.json" in at("cluster", "begin", "--data-dir", str(tmp_path)).said
+    with nodes(etcd, 1, ETCD_PREFIX="gone/", DATA_DIR=tmp_path):
+        pass
+    kept = membership.read(tmp_path)
+    assert kept is not None
+    here = At("", ENGINE_URL=url_of(etcd.urls), ETCD_PREFIX="gone/", DATA_DIR=str(tmp_path))
+    assert f"has registry {kept.conf.cluster}" in here("cluster", "begin", "--yes").said
+    etcdctl(etcd, "del", "--prefix", "gone/")
+    status, said = starts_and_fails(ENGINE_URL=url_of(etcd.urls), ETCD_PREFIX="gone/", DATA_DIR=tmp_path)
+    assert status == 1
+    assert f"below gone/, has no registry, and this node belongs to registry {kept.conf.cluster}" in said
+    assert f"with --yes this begins in etcd at {etcd.urls[0]}, below gone/" in here("cluster", "begin").out
+    assert etcdctl(etcd, "get", "--prefix", "gone/") == ""
+    assert here("cluster", "begin", "--yes").out.startswith("begun in etcd")
+    with nodes(etcd, 1, ETCD_PREFIX="gone/", DATA_DIR=tmp_path) as (node,):
+        assert index(node) > kept.last
+        assert engine(node)["cluster"] == kept.conf.cluster

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -155,12 +154,22 @@ def test_a_full_etcd_is_emptied(machines: Machines) -> None:
     register(machines, "late", "10.0.1.8")
 
 
-def test_nothing_is_left_and_clients_register_again(machines: Machines) -> None:
+def test_nothing_is_left_and_the_registry_begins_again_above_its_index(machines: Machines) -> None:
+    before = max(indexes(machines))
     for machine in machines.values():
         machine("systemctl stop etcd; rm -rf /var/lib/etcd/registry")
     setup.start_etcd(machines)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda machine: machine("systemctl restart discovery"), machines.values()))
+    until(lambda: "etcd has nothing of the registry" in curl(machines, "10.0.0.1:3100/ready"))
+    assert dug(machines, "web") == [{"10.0.0.9"}] * 3, "reads go on"
+    machines["c"]("systemctl stop discovery; ! systemctl start discovery")
+    assert "has no registry, and this node belongs to registry" in machines["c"].log("discovery")
+    begin = block(PAGE, MAJORITY, 3)
+    assert "with --yes this begins" in machines["b"](begin.replace(" --yes", ""))
+    assert "begun in etcd" in machines["b"](begin)
+    machines["c"]("systemctl start discovery")
+    until(lambda: all_are_ready(machines))
+    until(lambda: len(set(indexes(machines))) == 1)
+    assert min(indexes(machines)) > before, "it never goes back"
     said = curl(machines, "10.0.0.3:3100/heartbeat", """-d '{"name":"web","ip":"10.0.0.9","port":80}'""")
     assert "INSTANCE_UNKNOWN" in said
     register(machines, "web", "10.0.0.9")

@@ -4,6 +4,7 @@ mirror       the only one who changes this node's registry                      
 heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
 leader       whoever decides what time brings                                                leadership
 agreement    settings and reserved names that all nodes have in common                       agreement, conf
+membership   of which registry this node is, kept in DATA_DIR                                membership
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from discovery import __version__
@@ -25,9 +27,10 @@ from discovery.engines.etcd.cards import Cards
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.for_ever import for_ever
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.hints import with_hint
+from discovery.engines.etcd.hints import not_opened
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
+from discovery.engines.etcd.membership import Kept, Membership
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.numbers import metrics_of, nodes_shown
@@ -38,7 +41,7 @@ from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, EngineNotOpened, IdTaken, Moved, UnknownInstance
+from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
 from discovery.store.hearing import DIRECT
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
@@ -54,7 +57,7 @@ _NO_NEWS = "etcd does not tell this node what happens there"
 
 class EtcdEngine:
     """`node`: its name, unique among those alive. `mine`: the settings that become everybody's if this is the first node. `clock`:
-    monotonic seconds, the registry's; `wall`: epoch seconds.
+    monotonic seconds, the registry's; `wall`: epoch seconds. `folder`: DATA_DIR.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class EtcdEngine:
         prefix: str,
         node: str,
         mine: Conf,
+        folder: Path | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -77,6 +81,7 @@ class EtcdEngine:
         self._timing = Timing(registry)
         self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
+        self._membership = Membership(folder, lambda: Kept(self._agreement.conf, registry.index))
         self._cards = Cards(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
         self._presence = Presence(
             etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.put_back, self._agreement.tell_names, self._cards.tell]
@@ -114,17 +119,15 @@ class EtcdEngine:
         """EngineAway."""
         await self._etcd.open()
         try:
-            await self._agreement.agree()
+            await self._agreement.agree(await self._membership.read(), self._membership.file)
             await self._mirror.fill()
             await self._presence.renew_leases()
-        except EtcdAway as error:
+        except DiscoveryError as error:
             await self._etcd.close()
-            raise EngineNotOpened(with_hint(f"ENGINE_URL: {error}")) from None
-        except EtcdError as error:
-            await self._etcd.close()
-            raise EngineNotOpened(with_hint(f"ENGINE_URL: {self._etcd.endpoint} refuses: {error}")) from None
+            raise not_opened(error, self._etcd.endpoint) from None
         works = (
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
+            self._membership.run,
         )  # fmt: skip
         self._tasks = [asyncio.create_task(for_ever(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
@@ -174,10 +177,10 @@ class EtcdEngine:
                 await self._presence.say_goodbye()
             except (EtcdAway, EtcdError) as error:
                 _log.warning(
-                    "this node could not say goodbye to the others, who wait for it for a while: %s",
-                    error,
+                    "this node could not say goodbye to the others, who wait for it for a while: %s", error,
                     extra=fields("node.no_goodbye", reason=str(error)),
-                )
+                )  # fmt: skip
+            await self._membership.close()
         await self._etcd.close()
 
     def not_ready(self) -> str | None:
@@ -185,7 +188,7 @@ class EtcdEngine:
             return str(Moved(self._agreement.conf.moved))
         if self._etcd.full is not None:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
-        return None if self._presence.fresh else _NO_NEWS
+        return self._mirror.lost or (None if self._presence.fresh else _NO_NEWS)
 
     def warning(self) -> str | None:
         return self._cards.warning()
@@ -233,11 +236,9 @@ class EtcdEngine:
             self._reviving.discard(id)
             if not done.cancelled() and (error := done.exception()) is not None:
                 _log.debug(
-                    "%s could not be revived yet: %s",
-                    id,
-                    error,
+                    "%s could not be revived yet: %s", id, error,
                     extra=fields("lease.not_revived", id=id, reason=str(error)),
-                )
+                )  # fmt: skip
 
         done.add_done_callback(revived)
         self._registry.renewals += 1
@@ -277,12 +278,8 @@ class EtcdEngine:
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         if self._agreement.conf.moved and commit.by is not SERVER:
             return Moved(self._agreement.conf.moved)
-        for event in commit.events:
-            if not isinstance(event, InstanceEvent) or event.before is not None:
-                continue
-            if self._presence.heard.collides(event.instance):
-                return IdTaken(event.instance.id)
-        return None
+        new = (event for event in commit.events if isinstance(event, InstanceEvent) and event.before is None)
+        return next((IdTaken(each.instance.id) for each in new if self._presence.heard.collides(each.instance)), None)
 
 
 def make(
@@ -296,6 +293,7 @@ def make(
         max_services=registry.max_services,
         max_instances=registry.max_in_all,
     )
+    folder = seams.folders[0] if seams.folders else None
     return EtcdEngine(
-        registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(), mine
+        registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(), mine, folder
     )

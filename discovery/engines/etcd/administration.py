@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from discovery.engines.etcd import shared_conf
-from discovery.engines.etcd.conf import SETTINGS, Conf
+from discovery.engines.etcd.conf import AHEAD, SETTINGS, Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import end_of
+from discovery.engines.etcd.membership import Kept
+from discovery.engines.etcd.messages import EtcdError, created_at, end_of, put
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.engines.etcd.shared_conf import Shared
 
@@ -44,6 +45,18 @@ async def show(etcd: Etcd, layout: Layout) -> Cluster:
     return Cluster(
         shared, leader[0].value.decode("utf-8", "replace") if leader else "", [layout.parts(each.key)[1] for each in nodes]
     )  # fmt: skip
+
+
+async def begin(etcd: Etcd, layout: Layout, kept: Kept) -> Shared:
+    """The registry that a node belongs to, where etcd has lost everything: its settings, and every index above those that it has had.
+    EtcdAway, EtcdError; EtcdError where there is a registry.
+    """
+    conf = kept.conf._replace(offset=kept.last + AHEAD)
+    await etcd.txn([created_at(layout.conf, 0)], [put(layout.conf, conf.dumps())])
+    found = await shared_conf.read(etcd, layout.conf)
+    if found.conf != conf:
+        raise EtcdError(f"it has registry {found.conf.cluster} there; nothing was written")
+    return found
 
 
 async def change(etcd: Etcd, layout: Layout, values: Mapping[str, Any]) -> tuple[Conf, Shared]:

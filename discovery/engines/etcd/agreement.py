@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from discovery.core import exact_json
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
-from discovery.engines.etcd import shared_conf
-from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd import membership, shared_conf
+from discovery.engines.etcd.conf import AHEAD, Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.membership import Kept
 from discovery.engines.etcd.messages import Change, EtcdError, created_at, put
 from discovery.engines.etcd.shared_conf import Shared
 from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.etcd")
-
-# How far the index jumps when etcd has gone back: other nodes may have seen a little more than the one that notices first.
-_AHEAD = 10_000
 
 
 class Agreement:
@@ -43,23 +42,45 @@ class Agreement:
         self._reserved: dict[str, Mapping[str, str]] = {}  # of the other nodes, by node
         self._told: tuple[int, Mapping[str, str]] | None = None  # the lease, and the names that were put on it
 
-    async def agree(self) -> None:
-        """The first node writes its own settings, the others adopt them."""
+    async def agree(self, kept: Kept | None, file: Path) -> None:
+        """The first node writes its own settings, the others adopt them. `kept`: what this one knows from before, in that file.
+        EngineNotOpened when it belongs to another registry.
+        """
+        if kept is not None:
+            await self._agree_again(kept, file)
+            return
         # The index must not begin below one that a single node has given before. Fits the serial's 32 bits.
         first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
         await self._etcd.txn([created_at(self._key, 0)], [put(self._key, first.dumps())])
         self._take(await shared_conf.read(self._etcd, self._key))
 
+    async def _agree_again(self, kept: Kept, file: Path) -> None:
+        found = await shared_conf.find(self._etcd, self._key)
+        prefix = self._key.decode().removesuffix("conf")
+        membership.check(kept, found and found.conf, file, f"etcd at {self._etcd.endpoint}, below {prefix},")
+        assert found is not None
+        self._take(found)
+        if found.revision + found.conf.offset < kept.last:
+            _log.error(
+                "etcd has gone back: it is at index %d, this node has had %d (an older copy was restored?); the index is raised for all",
+                found.revision + found.conf.offset, kept.last,
+                extra=fields("etcd.went_back", revision=found.revision, known=kept.last - found.conf.offset, etcd=""),
+            )  # fmt: skip
+            await self._raise(found.revision, kept.last)
+
     async def raise_offset(self, revision: int) -> None:
         """etcd has gone back to this revision; whoever is first to notice moves all indexes above those that were given before."""
+        await self._raise(revision, self._registry.index)
+
+    async def _raise(self, revision: int, index: int) -> None:
 
         def raised(found: Shared) -> Conf:
             conf = found.conf
             if conf.cluster != self.conf.cluster:
                 raise EtcdError(f"etcd has another registry now: {conf.cluster}, not {self.conf.cluster}")
-            if revision + conf.offset > self._registry.index:
+            if revision + conf.offset > index:
                 return conf
-            return conf._replace(offset=self._registry.index + _AHEAD - revision)
+            return conf._replace(offset=index + AHEAD - revision)
 
         self._take(await shared_conf.change(self._etcd, self._key, raised))
 

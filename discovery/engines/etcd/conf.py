@@ -11,6 +11,8 @@ from discovery.core import exact_json
 
 # Raised by the version that first writes a kind of event or a status that older ones do not know: they end rather than guess.
 FORMAT = 1
+# How far the index jumps when etcd has gone back: other nodes may have seen a little more than the one that notices first.
+AHEAD = 10_000
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

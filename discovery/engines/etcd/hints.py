@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from discovery.core.errors import DiscoveryError
+from discovery.engines.etcd.messages import EtcdAway, EtcdError
+from discovery.store.errors import EngineNotOpened
+
 # By what etcd says (its api/v3rpc/rpctypes), or this client of it.
 _HINTS = {
     "authentication is not enabled": "unset ETCD_USER, or enable it there (`etcdctl auth enable`)",
@@ -22,3 +26,12 @@ def with_hint(text: str) -> str:
     """The text, and what to do next where that is known."""
     hint = next((hint for said, hint in _HINTS.items() if said in text), None)
     return text if hint is None else f"{text}; {hint}"
+
+
+def not_opened(error: DiscoveryError, endpoint: str) -> DiscoveryError:
+    """What a node that cannot start says of it."""
+    if isinstance(error, EtcdAway):
+        return EngineNotOpened(with_hint(f"ENGINE_URL: {error}"))
+    if isinstance(error, EtcdError):
+        return EngineNotOpened(with_hint(f"ENGINE_URL: {endpoint} refuses: {error}"))
+    return error

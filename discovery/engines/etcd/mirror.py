@@ -20,6 +20,7 @@ from discovery.core.event import OF_NO_SERVICE, Commit, Event, ZonesEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
+from discovery.engines.etcd.continuity import Continuity
 from discovery.engines.etcd.difference import Found, difference
 from discovery.engines.etcd.everything import OnKey, Reader
 from discovery.engines.etcd.gateway import Etcd
@@ -70,12 +71,17 @@ class Mirror:
         self._on_decision = on_decision
         self.offset = 0
         self.revision = 0  # the latest event's
-        self._known_etcd = ""  # the id of the cluster of members that it is of
+        self._continuity = Continuity()
         self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
         self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
         self._reached = Reached()
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is nothing to follow; None: there is."""
+        return self._continuity.lost
 
     async def reached(self, revision: int) -> None:
         """Returns when everything up to the revision is applied here."""
@@ -113,24 +119,18 @@ class Mirror:
     def _complain(self, error: Exception, failed: int) -> None:
         if failed == 1:
             _log.warning(
-                "the watch of etcd ended: %s; this node answers from what it knows and tries again",
-                error,
+                "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
                 extra=fields("etcd.away", reason=str(error)),
-            )
+            )  # fmt: skip
 
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
-        _, _, revision, etcd = await self._etcd.range(self._layout.conf)
-        if revision < self.revision or etcd != self._known_etcd:  # it may have grown past what was known here
-            _log.error(
-                "etcd has gone back: it is cluster %s at revision %d, and was %s at %d (an older copy was restored?); all is read again",
-                etcd, revision, self._known_etcd, self.revision,
-                extra=fields("etcd.went_back", revision=revision, known=self.revision, etcd=etcd),
-            )  # fmt: skip
-            await self._went_back(revision)
+        conf = await self._etcd.range(self._layout.conf)
+        if self._continuity.is_broken(conf, self.revision):
+            await self._went_back(conf.revision)
             await self.sync()
-        elif revision - self.revision > _TOO_FAR:
-            await self._again(f"{revision - self.revision} revisions behind")
+        elif conf.revision - self.revision > _TOO_FAR:
+            await self._again(f"{conf.revision - self.revision} revisions behind")
 
     async def _again(self, why: object) -> None:
         _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=str(why)))
@@ -226,7 +226,8 @@ class Mirror:
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
         self._registry.load(found.snapshot(found.changed + self.offset), self._clock(), self._wall(), goes_on=True)
-        self.revision, self._known_etcd = found.revision, found.etcd
+        self.revision = found.revision
+        self._continuity.begin(found.etcd)
 
     async def sync(self) -> None:
         """Again: what is different from the registry is applied, some of it a turn."""
@@ -241,7 +242,8 @@ class Mirror:
             part = events[start : start + MAX_EVENTS]
             self._commit(part, "resync", found.changed if known else found.revision, self._clock())
             await asyncio.sleep(0)
-        self.revision, self._known_etcd = found.revision, found.etcd
+        self.revision = found.revision
+        self._continuity.begin(found.etcd)
         self.syncs += 1
         _log.info(
             "read from etcd at revision %d: %d differences", found.revision, len(events),

@@ -21,9 +21,17 @@ class Shared(NamedTuple):
 
 async def read(etcd: Etcd, key: bytes) -> Shared:
     """EtcdError when there is none, or it is no configuration."""
+    found = await find(etcd, key)
+    if found is None:
+        raise EtcdError("the configuration of the registry is not in etcd")
+    return found
+
+
+async def find(etcd: Etcd, key: bytes) -> Shared | None:
+    """None where there is none. EtcdError when it is no configuration."""
     answer = await etcd.range(key)
     if not answer.found:
-        raise EtcdError("the configuration of the registry is not in etcd")
+        return None
     [found] = answer.found
     try:
         return Shared(configuration.loads(found.value), found.mod_revision, answer.revision)

@@ -18,6 +18,7 @@ from discovery.plugins.journal import schema
 from discovery.plugins.journal.errors import CannotWrite, Damaged
 from discovery.plugins.journal.schema import APPLICATION_ID, migrate, translated_errors
 from discovery.system.background_writer import WriteRefused
+from discovery.system.in_place import put_in_place
 
 # The index on disk is ahead of the registry's by so much, so that the index never goes back, even when the last commits before a kill
 # were not written. More than can happen while a disk is slow. It is moved on when half of this is used up.
@@ -113,18 +114,3 @@ def create(file: Path) -> None:
         put_in_place(new, file)
     except (OSError, sqlite3.Error) as error:
         raise CannotWrite(file, str(error)) from None
-
-
-def put_in_place(new: Path, file: Path) -> None:
-    """Moves `new` over `file`, and is sure of it when it returns."""
-    _sync(new)
-    new.replace(file)
-    _sync(file.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,12 +17,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.database import AHEAD, Database, create, put_in_place
+from discovery.plugins.journal.database import AHEAD, Database, create
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
 from discovery.plugins.journal.inspection import Content, inspect
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.owner import give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
+from discovery.system.in_place import put_in_place
 
 FILE = "registry.db"
 # What SQLite keeps beside a file.

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from discovery.plugins.journal.database import put_in_place
 from discovery.plugins.journal.errors import CannotWrite
+from discovery.system.in_place import put_in_place
 
 FILE = "moved.json"
 

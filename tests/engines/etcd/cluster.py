@@ -229,7 +229,7 @@ class Node:
 
     def __init__(
         self, name: str, urls: list[str], *, ttl: float = TTL, flush: float = FLUSH, hold: float = HOLD, skew: float = 0.0, limit: int = 10,
-        prefix: str = "reg/",
+        prefix: str = "reg/", folder: Path | None = None,
     ) -> None:  # fmt: skip
         self.skew = skew
         random = Random(name)
@@ -241,7 +241,7 @@ class Node:
         mine = Conf("", ttl, flush, hold, limit, 1_000_000, 10_000_000, 0)
         self.id = EtcdSettings(node_name=name).node_id()
         self.engine = EtcdEngine(
-            self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine
+            self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine, folder
         )  # fmt: skip
         self.reaper = Reaper(self.registry, self.engine, time.monotonic)
         self.events: list[tuple[int, str, str]] = []  # index, kind, id
