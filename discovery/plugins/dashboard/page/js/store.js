@@ -13,10 +13,22 @@ export const store = { table: new Table(), feed: new Ring(FEED), complete: false
 /** `state`: loading · live · away (the server does not answer: `since`, `retryAt`) · refused (its `message`) · hidden. Epoch milliseconds. */
 export const connection = signal({ state: "loading" });
 
+/** As `version`, four times a second at the most: for lists that move as a whole, which nobody could read faster. */
+export const tempo = signal(0);
+const BEAT = 250; // milliseconds
+
 let asked = false;
+let beating = false;
 
 /** Something has changed. However often it is called, the views hear of it once a frame. */
 export function changed() {
+  if (!beating) {
+    beating = true;
+    setTimeout(() => {
+      beating = false;
+      tempo.value++;
+    }, BEAT);
+  }
   if (asked) return;
   asked = true;
   requestAnimationFrame(() => {

@@ -1,13 +1,13 @@
 // What happened to a service or a host: what the history has, and in front of it what the stream has told since.
 import { html } from "./html.js";
 import { usePoll } from "./poll.js";
-import { store, version } from "./store.js";
+import { store, tempo } from "./store.js";
 
 const EVERY = 30_000; // milliseconds: the feed remembers the last 500 events, and may have forgotten some of ours since
 
 /** {events, newest first, answer: of GET /history or null, error}. `query`: of the history; `mine(event)`: of what it tells, and the stream. */
 export function useTimeline(query, mine) {
-  version.value;
+  tempo.value;
   const { data, error } = usePoll(`history?${query}`, EVERY);
   const past = data?.events ?? [];
   const last = past.length ? past[0].index : 0;

@@ -4,7 +4,7 @@ import { eventCells } from "../components/event.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html, useState } from "../html.js";
 import { eventTest } from "../search.js";
-import { store, version } from "../store.js";
+import { store } from "../store.js";
 import { count, number } from "../text.js";
 import { useTimeline } from "../timeline.js";
 import { change, place } from "../url.js";
@@ -19,7 +19,6 @@ const everything = () => true;
 export function Feed() {
   const { events, error } = useTimeline("limit=100", everything);
   const [held, setHeld] = useState(null); // what stood there when it was held
-  version.value;
   const { q = "" } = place.value;
   const test = eventTest(q);
   const all = held?.events ?? events;
