@@ -72,6 +72,12 @@ SCREENS = {
     "gone": ("view=gone", "hostile"),
     "hosts": ("view=hosts", "10.6.6.6"),
     "feed": ("view=feed", "onerror=window.pwned=1"),
+    "dns": ("view=dns&name=hostile.svc.local&type=TXT", "hostile.svc.local"),
+    "dns of nonsense": (f"view=dns&name={quote(HOSTILE)}&type={quote(HOSTILE)}", ""),
+    "maintenance": ("view=maintenance", "onerror=window.pwned=1"),
+    "load": ("view=load", ""),
+    "nodes": ("view=nodes", ""),
+    "access": ("view=access", "onerror=window.pwned=1"),
     "searched": (f"q={quote(HOSTILE)}", ""),
     "unknown service": (f"view=service&service={quote(HOSTILE)}", "onerror=window.pwned=1"),
     "inherited": ("view=service&service=constructor", "10.6.6.6:666"),
@@ -81,8 +87,8 @@ SCREENS = {
 @pytest.mark.parametrize("screen", SCREENS)
 def test_it_stays_text(visit: Visits, server: Discovery, screen: str) -> None:
     query, shows = SCREENS[screen]
-    if screen == "unknown service":
-        visit.faults.expect("/history.* 400|status of 400")  # no service can have such a name
+    if screen in ("unknown service", "dns of nonsense"):
+        visit.faults.expect("status of 40[04]")  # nothing can have such a name
     page = visit(server, query, token=SECRET)
     is_live(page)
     happens(server)

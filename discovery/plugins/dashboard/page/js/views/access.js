@@ -8,6 +8,7 @@ import { html, useEffect, useState } from "../html.js";
 import { audited, byWhom } from "../audited.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
+import { stats } from "../stats.js";
 import { count, endpoint, number, shown } from "../text.js";
 import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
@@ -69,7 +70,9 @@ function Revoked({ revoked }) {
 function Audit({ q }) {
   const { actor, of } = place.value;
   const narrowed = `${actor ? `&actor=${part(actor)}` : ""}${of ? `&service=${part(of)}` : ""}`;
-  const newest = usePoll(`admin/audit?limit=${LIMIT}${narrowed}`, 5000);
+  const known = stats.value !== null;
+  const off = known && !stats.value.audit; // not asked then: a browser's console has a line for each 404
+  const newest = usePoll(known && !off ? `admin/audit?limit=${LIMIT}${narrowed}` : null, 5000);
   const [older, setOlder] = useState({ lines: [], next: undefined, busy: false, error: null, first: null });
   useEffect(() => setOlder({ lines: [], next: undefined, busy: false, error: null, first: null }), [narrowed]);
   const first = older.first ?? newest.data;
@@ -88,7 +91,7 @@ function Audit({ q }) {
   const { error } = newest;
   return html`<section class="part"><h2>Audit <span class="quiet">${newest.data && (q ? `${found.length} of ${count(all.length, "line")}` : count(all.length, "line"))}</span></h2>
     ${(actor || of) && html`<p class="narrowed">Only ${actor && html`by <b>${shown(actor)}</b> `}${of && html`about <b>${shown(of)}</b> `}<button type="button" onClick=${() => change({ actor: "", of: "" })}>Show all</button></p>`}
-    ${error?.code === "AUDIT_OFF" ? html`<${Off} error=${error} />` : isRefusal(error) ? html`<${NotAllowed} error=${error} what="Audit lines" />` : html`<${Failed} error=${error} />`}
+    ${off ? html`<${Off} />` : isRefusal(error) ? html`<${NotAllowed} error=${error} what="Audit lines" />` : html`<${Failed} error=${error} />`}
     ${found.length > 0 && html`<${Rows} kind="audit" label="Audit" items=${found} keyOf=${(line) => `${line.time} ${line.index} ${line.action} ${line.instance?.id} ${line.outcome}`} columns=${AUDIT} row=${auditRow} heights=${[44, 100]} />`}
     ${newest.data && !found.length && html`<p class="quiet">${q ? "None of these lines has that." : "Nobody has changed anything yet: registrations, drains, maintenance and refused writes get a line each."}</p>`}
     <${Failed} error=${older.error} />
@@ -105,8 +108,8 @@ function auditRow(line) {
     <${Cell} of="how" title=${shown(audited(line))}>${line.outcome && line.outcome !== "done" && html`<span class="tag status unhealthy">${shown(line.outcome)}</span> `}${shown(audited(line))}<//>`;
 }
 
-function Off({ error }) {
+function Off() {
   return html`<${Empty} title="Nobody writes down who changes what">
-    <p>${shown(error.message)}. Then each write has a line here: who, when, and how it was before.</p>
+    <p>AUDIT_FILE is not set. With it each write has a line here: who, when, and how it was before.</p>
     <${Copy} text="AUDIT_FILE=/var/lib/discovery/audit.jsonl" label="the setting" /><//>`;
 }
