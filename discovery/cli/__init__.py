@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from discovery import __version__
 from discovery.cli.errors import Failed, WrongArguments
@@ -134,6 +134,8 @@ def _told(error: DiscoveryError) -> int:
 def _wrong(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"{error.unused_tokens[0]!r} is one argument too many."
+    if isinstance(error, MissingArgumentError) and error.argument and not error.keyword:
+        return f"{error.argument.name} is missing."  # cyclopts says "requires an argument", also of an option that was not typed
     text = str(error)
     return text if text.endswith((".", "?")) else f"{text}."
 

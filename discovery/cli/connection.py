@@ -39,7 +39,7 @@ def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = Fals
     except UnreadableToken as error:
         raise WrongArguments(str(error)) from None
     except Refused as error:
-        raise Failed(_refused(error)) from None
+        raise Failed(refused(error)) from None
     except RegistryError as error:
         raise Failed(str(error)) from None
 
@@ -57,7 +57,10 @@ async def _ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
         return await question(registry)
 
 
-def _refused(error: Refused) -> str:
+def refused(error: Refused) -> str:
+    """What the server said, and what that means for whoever typed a command."""
+    if error.status == 401:
+        return f"{error} (commands take it from DISCOVERY_TOKEN, or from the file that DISCOVERY_TOKEN_FILE names)"
     if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):
         return f"this registry is older than this command, which asks for what it does not have: {error}"
     return str(error)

@@ -14,10 +14,11 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from discovery.cli.connection import refused
 from discovery.cli.logs import Background, escaped
 from discovery.cli.program import Program
 from discovery.cli.programs_port import ProgramsPort
-from discovery.client import RegistryError, Service
+from discovery.client import Refused, RegistryError, Service
 
 _log = logging.getLogger("discovery.run")
 
@@ -96,7 +97,7 @@ class _Supervisor:
             await self._until(program, self._register())
             await self._until(program)
         except (Failed, RegistryError) as error:
-            _log.error("%s", error)
+            _log.error("%s", refused(error) if isinstance(error, Refused) else error)
             await self._end(program)
             return 1
         if not program.running:

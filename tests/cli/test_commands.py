@@ -243,7 +243,7 @@ def test_tokens_are_shown_and_missing_rights_told(tmp_path: Path) -> None:
     file.write_text(f"{secret}\n")
     register = ["register", "web", "--ip", "10.0.0.1", "--port", "1"]
     with running(API_TOKEN=secret) as server:
-        assert "token" in At(server.http)(*register).said
+        assert "DISCOVERY_TOKEN" in At(server.http)(*register).said
         assert "not known" in At(server.http, DISCOVERY_TOKEN="wrong")(*register).said  # noqa: S106
         assert At(server.http, DISCOVERY_TOKEN=secret)(*register).status == 0
         assert At(server.http, DISCOVERY_TOKEN_FILE=str(file))(*register).status == 0

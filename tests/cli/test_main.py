@@ -96,7 +96,9 @@ def test_a_bad_setting_ends_it_with_2_before_anything_opens(
         (["serve", "--prt", "1"], "Did you mean --port?"),
         (["serve", "--port", "many"], "--port"),
         (["settings", "-o", "xml"], "xml"),
-        (["backup"], "FILE"),
+        (["backup"], "FILE is missing."),
+        (["register", "web", "--port", "1"], "--ip is missing."),
+        (["register", "web", "--port", "1", "--ip"], "--ip requires an argument."),
     ],
 )
 def test_wrong_arguments_end_it_with_2_and_the_way_to_help(arguments: list[str], said: str, capsys: Captured) -> None:

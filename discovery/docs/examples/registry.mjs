@@ -20,20 +20,20 @@ function localAddress() {
   });
 }
 
-// Registers, beats, and registers again when the registry has forgotten. Returns what deregisters.
+// Registers, beats, and registers again when the registry has forgotten. Returns what deregisters: stop serving after it.
 export async function register(name, port, fields = {}) {
   const instance = { name, port, ...fields };
-  let registered = false, stopped = false, timer, beating;
-  async function beat() {
-    let next = 1000;
+  let registered = false, stopped = false, timer, beating, last;
+  const say = (text) => text !== last && (last = text) && console.error(text); // once, not each second
+  async function beat(next = 1000) {
     try {
       instance.ip ??= await localAddress();
       const { status, body } = await ask("POST", registered ? "/heartbeat" : "/register", instance);
-      if (status >= 300 && status !== 404) console.error(`${name} is not registered: ${body.message}`);
+      say(status < 300 || status === 404 ? "" : `${name} is not registered: ${body.message}`);
       next = body.heartbeatIntervalMs ?? body.retryAfterMs ?? (registered ? 0 : next);
       registered = status < 300;
     } catch (error) {
-      console.error(`the registry is away, ${name} is tried again: ${error.cause ?? error}`);
+      say(`the registry is away, ${name} is tried again: ${error.cause ?? error}`);
     }
     if (!stopped) timer = setTimeout(() => (beating = beat()), next);
   }
@@ -41,7 +41,7 @@ export async function register(name, port, fields = {}) {
   return async () => {
     clearTimeout(timer, (stopped = true));
     await beating;
-    await ask("DELETE", `/services/${name}/instances?ip=${instance.ip}&port=${port}`);
+    await ask("DELETE", `/services/${name}/instances?ip=${instance.ip}&port=${port}`).catch(() => {}); // else the lease ends
   };
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import discovery
 from tests.programs import program
@@ -45,6 +47,42 @@ class Node:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
+
+
+class _Busy(BaseHTTPRequestHandler):
+    """503 to everything, and a wish to be asked again at once."""
+
+    asked = 0
+
+    def do_POST(self) -> None:
+        type(self).asked += 1
+        body = json.dumps({"message": "the disk is full", "retryAfterMs": 5}).encode()
+        self.send_response(503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_javascript_says_once_what_is_wrong_and_ends_in_order_while_the_registry_is_away() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Busy) as server:
+        Thread(target=server.serve_forever).start()
+        node = Node(f"http://127.0.0.1:{server.server_port}")
+        try:
+            assert node.ask("register") == "registered"
+            until(lambda: _Busy.asked > 10)
+            server.shutdown()
+            server.server_close()
+            said = node.end()
+        finally:
+            server.shutdown()
+            node.close()
+    assert said.count("js is not registered: the disk is full") == 1
 
 
 def test_the_javascript_registers_follows_and_survives_a_restart_without_memory() -> None:
