@@ -3,7 +3,7 @@
 import { effect } from "@preact/signals";
 import { Away, Refused, get, refusal, request } from "./api.js";
 import { serverNow } from "./clock.js";
-import { changed, connection, store } from "./store.js";
+import { changed, connection, forget, store } from "./store.js";
 import { messages } from "./stream.js";
 import { Table } from "./table.js";
 import { token, wanted } from "./token.js";
@@ -25,7 +25,8 @@ export function start() {
   effect(() => {
     if (token.value !== last || run === null) {
       last = token.value;
-      seen = null; // another token may see other things
+      seen = null;
+      forget(); // another token may see other things, and none of what this one saw
       restart();
     }
   });

@@ -20,6 +20,14 @@ const BEAT = 250; // milliseconds
 let asked = false;
 let beating = false;
 
+/** As before anything was read. */
+export function forget() {
+  store.table = new Table();
+  store.feed.clear();
+  store.complete = false;
+  changed();
+}
+
 /** Something has changed. However often it is called, the views hear of it once a frame. */
 export function changed() {
   if (!beating) {
