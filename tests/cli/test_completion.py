@@ -15,7 +15,7 @@ def test_the_script_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(command.name in script for commands in cli.COMMANDS.values() for command in commands)
-    checked = subprocess.run([program(shell), "-n"], input=script, capture_output=True, text=True, timeout=20)
+    checked = subprocess.run([program(shell), "-n"], input=script, capture_output=True, text=True, timeout=60)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
@@ -24,7 +24,7 @@ def completed(script: str, *words: str) -> list[str]:
     line = " ".join(f"'{word}'" for word in ("discovery", *words))
     ask = f'COMP_WORDS=({line}); COMP_CWORD={len(words)}; _discovery; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(
-        [program("bash"), "--norc", "-c", f"{script}\n{ask}"], capture_output=True, text=True, timeout=20, check=True
+        [program("bash"), "--norc", "-c", f"{script}\n{ask}"], capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout.split()
 

@@ -169,7 +169,7 @@ def test_a_plain_program_is_registered_until_the_interpreter_ends_and_its_forked
         assert process.stdout is not None
         assert process.stdout.readline() == "forked\n"
         assert server.request("GET", "/resolve/plain").status == 200
-        _, errors = process.communicate("\n", timeout=20)
+        _, errors = process.communicate("\n", timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert server.request("GET", "/resolve/plain").status == 404
 

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 def check(rules: Path) -> str:
     """What promtool says of a file of rules; its own words when there is something wrong with it."""
     done = subprocess.run(
-        [program("promtool"), "check", "rules", "--lint-fatal", rules], capture_output=True, text=True, timeout=20
+        [program("promtool"), "check", "rules", "--lint-fatal", rules], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -22,7 +22,7 @@ from pathlib import Path
 FOLDERS = [Path("/etc/systemd/system"), Path("/usr/lib/systemd/system")]
 RUN, LOG = Path("/run"), Path("/var/log")
 # Seconds until a unit with Type=notify must be ready.
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 def main(verb: str, *arguments: str) -> None:

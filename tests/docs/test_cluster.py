@@ -134,8 +134,9 @@ def digging(machine: Machine) -> Iterator[Callable[[], list[str]]]:
     loop = machine.start(f"exec >/run/loop 2>&1\n{block(PAGE, 'In front', 1)}")
 
     def printed() -> list[str]:
-        # dig says so when it asks again, which it does by itself.
-        return file.read_text().replace(";; communications error to 127.0.0.1#53: timed out\n", "").splitlines()
+        # dig says so when it asks again, which it does by itself, over UDP and over TCP.
+        again = r";; communications error to 127\.0\.0\.1#\d+: timed out\n"
+        return re.sub(again, "", file.read_text()).splitlines()
 
     try:
         until(printed)

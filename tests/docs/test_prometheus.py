@@ -21,7 +21,7 @@ def commands(start: str) -> list[str]:
 def run(command: str, folder: Path) -> str:
     path = f"{Path(program('promtool')).parent}:{Path(sys.executable).parent}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env={"PATH": path}, capture_output=True, text=True, timeout=20
+        ["bash", "-c", command], cwd=folder, env={"PATH": path}, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

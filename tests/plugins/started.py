@@ -30,7 +30,7 @@ from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 
-LIMIT = 10.0
+LIMIT = 60.0
 ZONE = """$ORIGIN svc.local.
 $TTL 60
 @     IN SOA ns hostmaster 0 60 10 604800 2

@@ -119,7 +119,7 @@ def test_what_cannot_be_is_said_at_start(settings: dict[str, str], said: str, tm
     own = environment(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", **settings)
     done = subprocess.run(
         [sys.executable, "-c", f"{start}from discovery.cli import main\nsys.argv = ['discovery', 'serve']\nsys.exit(main())"],
-        cwd=ROOT, env=own | {"PYTHONPATH": os.pathsep.join([str(ROOT)])}, capture_output=True, text=True, timeout=20,
+        cwd=ROOT, env=own | {"PYTHONPATH": os.pathsep.join([str(ROOT)])}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert said in done.stderr

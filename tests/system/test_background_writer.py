@@ -11,7 +11,7 @@ import pytest
 from discovery.system import backlog as backlogs
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class FakeFile:

@@ -43,7 +43,7 @@ async def main():
         print("went on")
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "went on\n"
 
 

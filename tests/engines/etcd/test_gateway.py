@@ -156,7 +156,7 @@ async def test_what_is_no_etcd_is_called_so(status: int, text: str) -> None:
 async def test_with_a_password_it_gets_a_token_and_a_new_one_when_that_ends(etcd: EtcdCluster) -> None:
     def ctl(*arguments: str) -> None:
         command = [program("etcdctl"), "--endpoints", etcd.urls[0], "--user", "root:secret", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     for arguments in (
         ("user", "add", "root:secret", "--user", ""),

@@ -19,7 +19,7 @@ from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bear
 from tests.store.making import START, a_registry
 
 WRITE = ("POST", "/register")
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 @pytest.fixture

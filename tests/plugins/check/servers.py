@@ -21,7 +21,7 @@ from tests.driven import DrivenRegistry
 from tests.store.making import Log, a_registry
 
 # Seconds that anything may take before a test fails; far above what it does take.
-LIMIT = 20.0
+LIMIT = 60.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
 # Long enough not to play a part.

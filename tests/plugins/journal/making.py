@@ -25,7 +25,7 @@ from discovery.plugins.journal.inspection import Content, inspect
 from tests.store.making import WALL
 from tests.stories.process import ROOT
 
-LIMIT = 20.0
+LIMIT = 60.0
 SUFFIXES = ("", "-wal")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 UNIT = Path("/etc/systemd/system/discovery.service")
 SPECIFIERS = {"%S": "/var/lib", "%L": "/var/log", "%d": "/run/credentials", "%%": "%"}
 SOCKET = "tests/systemctl"  # of this network namespace
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 def value(name: str) -> str:

@@ -136,7 +136,7 @@ def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_nee
                 *(("-H", f"Authorization: Bearer {token}") if token else ()), "--continue-on-failure", "--no-color",
                 *("--exclude-path", STREAM), *("--report", "har", "--report-har-path", "run.har"),
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False,
             env=environment() | {"SCHEMATHESIS_HOOKS": str(tmp_path / "hooks.py"), "SERVER": server.http, "ADMIN": ADMIN},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
