@@ -121,7 +121,7 @@ test("ticks are whole times, and no more than there is room for", () => {
     for (const tick of at) assert.equal((tick - new Date(tick).setHours(0, 0, 0, 0)) % Math.min(step, 24 * HOUR), 0);
   }
   assert.equal(tickText(new Date(2026, 0, 2, 14, 0).getTime(), HOUR), "14:00");
-  assert.match(tickText(new Date(2026, 0, 2).getTime(), HOUR), /^Fri,? 2 Jan$/);
+  assert.match(tickText(new Date(2026, 0, 2).getTime(), HOUR), /^Fri,? 2$/);
 });
 
 test("a line of the audit is what it changed", () => {

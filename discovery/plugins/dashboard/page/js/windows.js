@@ -60,9 +60,9 @@ export function ticks(begin, end, most) {
 
 const pad = (value) => String(value).padStart(2, "0");
 
-/** `14:00`, or the day where days are counted. */
+/** `14:00`, or `Thu 26` where days are counted: it has to fit between two ticks. */
 export function tickText(at, step) {
   const time = new Date(at);
-  const day = time.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  const day = time.toLocaleDateString("en-GB", { weekday: "short", day: "numeric" });
   return step >= DAY || (time.getHours() === 0 && time.getMinutes() === 0) ? day : `${pad(time.getHours())}:${pad(time.getMinutes())}`;
 }

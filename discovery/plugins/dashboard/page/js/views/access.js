@@ -39,7 +39,7 @@ function Tokens({ q }) {
     ${isRefusal(error) ? html`<${NotAllowed} error=${error} what="Tokens" />` : html`<${Failed} error=${error} />`}
     ${data?.fileFailure && html`<p class="failed" role="alert">${shown(data.fileFailure)}. The tokens that were read before are in use.</p>`}
     ${found.length > 0 && html`<${Rows} kind="tokens" label="Tokens" items=${found} keyOf=${({ name }) => name} columns=${TOKENS} row=${tokenRow} heights=${[44, 84]} />`}
-    ${data && !all.length && html`<${Empty} title="No token is needed here"><p>${shown(data.message ?? "")}</p>
+    ${data?.message && html`<${Empty} title="No token is needed here"><p>Whoever reaches this server may change everything. Set API_TOKEN or TOKENS_FILE, and start it again. This makes a token:</p>
       <${Copy} text="discovery token new deploy --register 'user-*' --file tokens.toml" label="the line that makes a token" /><//>`}
     ${data && all.length > 0 && html`<p class="quiet">${data.readsNeedToken ? "Reading takes a token, too." : "Reading takes no token (REQUIRE_READ_TOKEN)."} ${data.file && html`The file of this node is <code>${shown(data.file)}</code>.`}</p>`}
     ${data?.revoked.length > 0 && html`<${Revoked} revoked=${data.revoked} />`}</section>`;
