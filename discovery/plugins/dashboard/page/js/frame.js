@@ -1,4 +1,5 @@
 // The frame of every screen: the menu, the search, the state of the connection, the token, the brake; and the screen in the middle.
+import { BASE } from "./api.js";
 import { Brake } from "./brake.js";
 import { ConnectionState, Stale } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
@@ -33,6 +34,7 @@ export function App() {
       ${VIEWS.filter(({ title }) => title).map(
         ({ id, title }) => html`<a key=${id} href=${href({ view: id })} aria-current=${id === (found.menu ?? found.id) ? "page" : undefined}>${title}</a>`,
       )}
+      <a href=${new URL("docs", BASE)}>API</a>
       <${Pulse} />
     </nav>
     <main id="main" tabindex="-1">

@@ -8,6 +8,9 @@ export const token = signal(sessionStorage.getItem(KEY) ?? "");
 /** Why the server wants one, or another: its own words; "" when it does not. */
 export const wanted = signal("");
 
+/** For a curl line that is shown, when this tab has a token: the variable that the `discovery` commands read, never the secret. */
+export const header = () => (token.value ? ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' : "");
+
 /** `text` "": it is forgotten. */
 export function keep(text) {
   if (text) sessionStorage.setItem(KEY, text);

@@ -13,7 +13,7 @@ export function TokenBox({ close }) {
   };
   return html`<${Dialog} title="Token" verb="Use it" act=${act} close=${close}>
     ${wanted.value && html`<p class="failed" role="alert">${wanted.value}</p>`}
-    <p>What takes a right is asked for with this token. It is kept until this tab is closed, and is sent nowhere but to this server.</p>
+    <p>What takes a right is asked for with this token. It is kept until this tab is closed, and is sent nowhere but to this server. Whoever runs the server makes one: <code>discovery token new</code>.</p>
     <label>Token<input name="token" type="password" autocomplete="off" spellcheck="false" value=${token.value} /></label>
     ${token.value && html`<p><button type="button" onClick=${() => (keep(""), close())}>Forget it</button></p>`}
   <//>`;

@@ -14,7 +14,7 @@ import { instanceTest } from "../search.js";
 import { dns } from "../stats.js";
 import { connection, store, version } from "../store.js";
 import { count, endpoint, number, shown } from "../text.js";
-import { token } from "../token.js";
+import { header } from "../token.js";
 import { href, place } from "../url.js";
 import { Instance } from "./instance.js";
 import { Timeline } from "./timeline.js";
@@ -72,7 +72,7 @@ function Absent({ name }) {
 /** As they are typed where this page is open: the server's own addresses, ports and zone. */
 function Commands({ name }) {
   const { host, port, domains } = dns();
-  const bearer = token.value ? ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' : "";
+  const bearer = header();
   const lines = [
     ["its addresses, as DNS clients get them", `dig @${host} -p ${port} ${name}.${domains[0]}`],
     ["addresses and ports", `dig @${host} -p ${port} ${name}.${domains[0]} SRV`],

@@ -12,7 +12,7 @@ import { connection, store, version } from "../store.js";
 import { STATUSES } from "../table.js";
 import { count, number, shown } from "../text.js";
 import { BASE } from "../api.js";
-import { wanted } from "../token.js";
+import { header, wanted } from "../token.js";
 import { change, href, place } from "../url.js";
 
 const COLUMNS = [
@@ -83,7 +83,7 @@ function Nobody({ table, q }) {
       <p>The search looks into names, addresses, tags, metadata and statuses; every word has to be found.</p>
       <p><button type="button" onClick=${() => change({ q: "", status: "" })}>Show everything</button></p>
     <//>`;
-  const line = `curl -s ${new URL("register", BASE)} -H 'Content-Type: application/json' -d '{"name":"user-service","ip":"127.0.0.1","port":3001,"ttl":600}'`;
+  const line = `curl -s${header()} ${new URL("register", BASE)} -H 'Content-Type: application/json' -d '{"name":"user-service","ip":"127.0.0.1","port":3001,"ttl":600}'`;
   return html`<${Empty} title="No service is registered yet">
     <p>Register one, and it appears here at once:</p>
     <${Copy} text=${line} label="the curl line that registers a service" />
