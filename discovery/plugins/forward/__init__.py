@@ -14,6 +14,7 @@ from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import LookupSeam, Plugin, Seams, everybody
+from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
 from discovery.plugins.forward.upstream import ask_first
 from discovery.store.registry import Registry
@@ -23,8 +24,13 @@ MAX_IN_HAND = 500
 
 
 class Forward(Plugin):
-    def __init__(self, upstreams: Sequence[Upstream], clients: Sequence[Network], timeout: float) -> None:
-        self._upstreams = upstreams
+    """`clock`: monotonic seconds."""
+
+    def __init__(
+        self, upstreams: Sequence[Upstream], clients: Sequence[Network], timeout: float, clock: Callable[[], float]
+    ) -> None:
+        self._order = Order(upstreams)
+        self._clock = clock
         self._clients = clients
         self._timeout = timeout
         self._in_hand = 0
@@ -55,7 +61,7 @@ class Forward(Plugin):
             return Answer.failed(Explanation(OTHER, f"{MAX_IN_HAND} forwarded queries are in hand already; ask again"))
         self._in_hand += 1
         try:
-            return await ask_first(self._upstreams, question, self._timeout)
+            return await ask_first(self._order, question, self._timeout, self._clock)
         finally:
             self._in_hand -= 1
 
@@ -79,4 +85,4 @@ def make(registry: Registry, clock: Callable[[], float]) -> Forward | None:
     settings = ForwardSettings.read()
     if not settings.forward_to:
         return None
-    return Forward(settings.forward_to, settings.forward_clients, settings.forward_timeout_seconds)
+    return Forward(settings.forward_to, settings.forward_clients, settings.forward_timeout_seconds, clock)

@@ -42,6 +42,14 @@ def test_the_next_upstream_is_asked_when_one_fails() -> None:
         assert resolve(server, WWW).rdata == {"192.0.2.3"}
 
 
+def test_names_are_found_quickly_again_soon_after_the_first_upstream_has_died() -> None:
+    with upstreams(silent, says("192.0.2.3")) as fakes, forwarding(fakes, FORWARD_TIMEOUT_SECONDS="0.5") as server:
+        for _ in range(5):
+            assert resolve(server, WWW).rdata == {"192.0.2.3"}
+        assert len(fakes[0].asked) == 3, "the others did not wait for it"
+        assert sum("did not answer" in line for line in server.log) == 1
+
+
 def test_rfc6891_a_failure_that_only_edns_can_tell_is_servfail_for_who_has_no_edns() -> None:
     with upstreams(says(rcode=dns.rcode.BADVERS)) as fakes, forwarding(fakes) as server:
         assert resolve(server, WWW, "+noedns").status == "SERVFAIL", "the lower four bits of BADVERS are NOERROR's"

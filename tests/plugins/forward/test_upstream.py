@@ -13,6 +13,7 @@ import pytest
 
 from discovery.dns.message.names import from_text
 from discovery.dns.message.values import Answer, Question, Type
+from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.upstream import ask_first
 from tests.plugins.forward.upstream import (
     Asked,
@@ -32,7 +33,7 @@ SOON = 0.3
 
 
 async def ask(fakes: list[FakeUpstream], question: Question = QUESTION, seconds: float = SOON) -> Answer:
-    return await ask_first([fake.address for fake in fakes], question, seconds)
+    return await ask_first(Order([fake.address for fake in fakes]), question, seconds, time.monotonic)
 
 
 def addresses(answer: Answer) -> set[str]:
@@ -144,7 +145,7 @@ async def test_when_all_are_silent_it_is_servfail_that_names_them_after_the_time
 async def test_when_nobody_listens_there_is_an_answer_too() -> None:
     with upstreams(silent) as fakes:
         nowhere = fakes[0].address
-    answer = await ask_first([nowhere], QUESTION, SOON)
+    answer = await ask_first(Order([nowhere]), QUESTION, SOON, time.monotonic)
     assert (answer.rcode, answer.explanation is not None) == (dns.rcode.SERVFAIL, True)
 
 
