@@ -16,14 +16,28 @@ STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 _TRIES_FOR_A_FREE_PORT = 50
 # Connections that the kernel holds until they are accepted. asyncio calls listen() again, with 100 unless it is told this.
 BACKLOG = 1024
+# As systems have it unless they are told otherwise; Linux by net.ipv4.ip_unprivileged_port_start.
+FIRST_UNPRIVILEGED = 1024
 
 
 class BindError(DiscoveryError):
     """`who`: the process that has the address, where that can be seen."""
 
-    def __init__(self, ip: str, port: int, settings: str, reason: str, who: str | None = None) -> None:
+    def __init__(self, ip: str, port: int, settings: str, error: OSError, who: str | None = None) -> None:
+        reason = error.strerror or str(error)
         reason = f"{reason} by {who}" if who else reason
-        super().__init__(f"Cannot listen on {authority(ip, port)}: {reason}; change {settings}, or stop what uses it")
+        super().__init__(f"Cannot listen on {authority(ip, port)}: {reason}; {_way_out(error.errno, port, settings)}")
+
+
+def _way_out(number: int | None, port: int, settings: str) -> str:
+    if number == errno.EADDRNOTAVAIL:
+        return f"this host has no such address; change {settings}"
+    if number in (errno.EACCES, errno.EPERM) and port < FIRST_UNPRIVILEGED:
+        return (
+            f"ports below {FIRST_UNPRIVILEGED} are for root: run it by the systemd unit (`discovery unit`), which may have them, or let "
+            f"everybody have them (`sysctl net.ipv4.ip_unprivileged_port_start={port}`), or change {settings}"
+        )
+    return f"change {settings}, or stop what uses it"
 
 
 def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], settings: str) -> list[socket.socket]:
@@ -40,7 +54,7 @@ def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], sett
                 sock.close()
             if last:
                 who = holder(ip, port, kind) if error.errno == errno.EADDRINUSE else None
-                raise BindError(ip, port, settings, error.strerror or str(error), who) from None
+                raise BindError(ip, port, settings, error, who) from None
         else:
             return bound
     raise AssertionError("unreachable")

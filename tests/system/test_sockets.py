@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -55,6 +56,18 @@ def test_a_port_in_use_is_an_error_that_names_address_and_setting(taken: int, ki
     assert f"127.0.0.1:{taken}" in str(caught.value)
     assert "DNS_HOST or DNS_PORT" in str(caught.value)
     assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "port", "said"),
+    [
+        (errno.EACCES, 53, "sysctl net.ipv4.ip_unprivileged_port_start=53"),
+        (errno.EACCES, 8600, "change DNS_PORT, or stop what uses it"),
+        (errno.EADDRNOTAVAIL, 8600, "this host has no such address; change DNS_PORT"),
+    ],
+)
+def test_the_error_says_what_to_do(number: int, port: int, said: str) -> None:
+    assert said in str(BindError("127.0.0.1", port, "DNS_PORT", OSError(number, os.strerror(number))))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="needs /proc")

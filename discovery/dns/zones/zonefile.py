@@ -107,6 +107,8 @@ def _new_zone(path: Path) -> dns.zone.Zone:
 
 
 def _text(error: Exception) -> str:
+    if str(error) == dns.exception.SyntaxError.__doc__:  # all that dnspython says of an address, for one
+        return "is no record that can be read"
     return str(error) or type(error).__name__
 
 

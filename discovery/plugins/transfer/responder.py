@@ -5,11 +5,13 @@ All other messages pass with one look.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.query import (
     OPCODE_QUERY,
@@ -39,6 +41,10 @@ from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Network
 from discovery.plugins.transfer.tsig import Key, Signer, Tsig, Unverified
 
+_log = logging.getLogger("discovery.transfer")
+
+# Seconds between two lines about transfers that are refused, whoever asks: one that has no right must not fill the log.
+LINE_SECONDS = 10.0
 # Clients whose right is remembered, at 0.2 KB each.
 MAX_CLIENTS = 1024
 
@@ -73,6 +79,7 @@ class TransferResponder:
         self._keys = keys
         self._networks = networks
         self._wall = wall
+        self._next_line = float("-inf")
         self._is_allowed = lru_cache(maxsize=MAX_CLIENTS)(self._is_in_networks)
 
     def respond(
@@ -88,10 +95,16 @@ class TransferResponder:
             return self._inner(packet, now, client, transport)  # which says so
         except tsig.Malformed:
             return error(packet, Malformed(Rcode.FORMERR, query.flags))
+        is_transfer = query.opcode == OPCODE_QUERY and query.question.type in _TYPES
         if isinstance(checked, Unverified):
+            if is_transfer:
+                self._say_refused(query, checked.text, now)
             return self._unverified(query, checked)
-        if query.opcode == OPCODE_QUERY and query.question.type in _TYPES:
-            return self._transfer(packet, query, signed, checked, client, transport)
+        if is_transfer:
+            refusal = self._refusal(checked, client)
+            if refusal is not None:
+                self._say_refused(query, str(refusal.explanation.text) if refusal.explanation else "", now)
+            return self._transfer(packet, query, signed, checked, refusal, transport)
         if signed is None or checked is None:
             return self._inner(packet, now, client, transport)
         reply = self._inner(tsig.without(packet, signed, packet[:2]), now, client, transport)
@@ -105,17 +118,17 @@ class TransferResponder:
         query: Request,
         signed: Tsig | None,
         signer: Signer | None,
-        client: str,
+        refusal: Answer | None,
         transport: Transport,
     ) -> bytes | None:
-        answer = self._refusal(signer, client) or self._at_once(packet, query, transport)
+        answer = refusal or self._at_once(packet, query, transport)
         if answer is not None:
             reply = _reply(query, answer)
             return self._signed(reply, query, signed, signer) if signed and signer else reply
         assert signer is not None
         assert transport.stream is not None
         busy = _reply(query, self._sending.busy)
-        transport.stream(self._sending.messages(query, signer, client, busy))
+        transport.stream(self._sending.messages(query, signer, query.client, busy))
         return None
 
     def _refusal(self, signer: Signer | None, client: str) -> Answer | None:
@@ -125,6 +138,17 @@ class TransferResponder:
         if not self._is_allowed(client):
             missing.append(f"{client} is in no network of TRANSFER_ALLOW")
         return Answer.refused(Explanation(PROHIBITED, f"no transfer: {', and '.join(missing)}")) if missing else None
+
+    def _say_refused(self, query: Request, reason: str, now: float) -> None:
+        """`dig` and secondaries print no reason of a transfer that fails. Over TCP alone: sources of datagrams are forged."""
+        if query.transport.stream is None or now < self._next_line:
+            return
+        self._next_line = now + LINE_SECONDS
+        zone = to_text(query.question.name)
+        _log.warning(
+            "%s asked for a transfer of %s and did not get it: %s", query.client, zone, reason,
+            extra=fields("transfer.refused", zone=zone, client=query.client, reason=reason),
+        )  # fmt: skip
 
     def _at_once(self, packet: bytes, query: Request, transport: Transport) -> Answer | None:
         """What there is to say to somebody who may transfer, if it is not the whole zone."""

@@ -97,6 +97,23 @@ async def test_address_and_key_are_both_needed_and_the_reply_says_which_is_missi
         assert ("TRANSFER_ALLOW" in answer.text) == any("TRANSFER_ALLOW" in text for text in said)
 
 
+async def test_the_log_says_why_once_in_a_while(primary: Primary, caplog: pytest.LogCaptureFixture) -> None:
+    asked = [(signed(request()), OUTSIDE, 0.0), (request(), INSIDE, 9.0), (signed(request(), WRONG), INSIDE, 10.0)]
+    for query, client, now in asked:
+        await primary.send(query.to_wire(), client, now=now)
+    lines = [record.getMessage() for record in caplog.records if record.name == "discovery.transfer"]
+    assert [line.partition(" asked for a transfer of svc.local and did not get it: ")[0] for line in lines] == [
+        OUTSIDE,
+        INSIDE,
+    ]
+    assert "TRANSFER_ALLOW" in lines[0]
+
+
+async def test_who_asks_by_datagram_is_no_line_of_the_log(primary: Primary, caplog: pytest.LogCaptureFixture) -> None:
+    await primary.send(request().to_wire(), OUTSIDE, UDP)
+    assert not caplog.records, "its address may be forged"
+
+
 @pytest.mark.parametrize("client", [INSIDE, "::ffff:10.1.2.3", "fd00::1", "fd00::1%eth0"])
 async def test_with_both_it_comes(primary: Primary, client: str) -> None:
     assert len(await primary.axfr(client=client)) > 10
