@@ -19,7 +19,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
+def visit(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Visits]:
+    if "server" in request.fixturenames:
+        request.getfixturevalue("server")  # started first, so that it ends after the pages, which ask it every second
     visits = Visits(browser)
     yield visits
     visits.close()
