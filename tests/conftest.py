@@ -6,9 +6,14 @@ worker (tests/run). The longest files come first, so that in the end no worker h
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# Where a shell starts pytest in the background, SIGINT is ignored, by every program that tests start too; some are sent it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ALONE = (
     "engines/etcd/test_chaos.py",

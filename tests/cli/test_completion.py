@@ -33,7 +33,7 @@ def test_bash_completes_commands_options_and_choices(capsys: pytest.CaptureFixtu
     assert cli.main(["completion", "bash"]) == 0
     script = capsys.readouterr().out
     assert completed(script, "ser") == ["serve"]
-    assert completed(script, "token", "re") == ["revoke"]
+    assert completed(script, "token", "rev") == ["revoke"]
     assert completed(script, "serve", "--dns") == ["--dns-port"]
     assert completed(script, "completion", "z") == ["zsh"]
 

@@ -75,31 +75,32 @@ def test_a_service_is_out_with_those_that_come_later_and_dig_says_why(server: Di
 
 
 def test_it_survives_kill_9_and_ends_by_itself(tmp_path: Path) -> None:
-    data, seconds = str(tmp_path / "data"), 3.0
-    with running(DATA_DIR=data) as server:
+    data, began = str(tmp_path / "data"), time.monotonic()
+    with running(DATA_DIR=data, HEARTBEAT_TIMEOUT_SECONDS=3600) as server:
+        seconds = 3 + 2 * (time.monotonic() - began)  # the next start is within it, on a busy machine too
         id = _fill(server)
         server.register("bar", "10.0.1.1", 80)
+        sent = time.time()
         body = _put(server, f"/instances/{id}/maintenance", seconds=seconds)
         ends = datetime.fromisoformat(body["until"]).timestamp()
-        assert abs(ends - time.time() - seconds) < 1
+        assert sent - 0.01 < ends - seconds < time.time() + 0.01
         _put(server, "/services/bar/maintenance", seconds=3600)
         before = server.request("GET", "/maintenance").body["windows"]
         assert len(before) == 2
         server.stop(signal.SIGKILL)
-    with running(DATA_DIR=data) as server:
+    with running(DATA_DIR=data, HEARTBEAT_TIMEOUT_SECONDS=3600) as server:
         assert server.request("GET", "/maintenance").body["windows"] == before
         assert dig(server, "shop.svc.local", "A").rdata == {KEPT}
         assert "maintenance" in _explained(dig(server, "bar.svc.local", "A"))
         server.register("shop", TAKEN, 80)
-        out = time.time()
+        asked = time.time()
         while dig(server, "shop.svc.local", "A").rdata == {KEPT}:
-            out = time.time()
-            assert out < ends + 1
+            assert asked < ends + 0.1, "out, and its window was over when it was asked for"
+            asked = time.time()
         late = time.time() - ends
         print(
             f"a window of {seconds:g} s, kill -9 and a new registration in it: over {late * 1000:.0f} ms after its end"
         )
-        assert out < ends + 0.1
         assert late > -0.1
         until(lambda: any(f"healthy shop {TAKEN}:80: the maintenance window is over" in line for line in server.log))
         assert "bar" in {window["serviceName"] for window in server.request("GET", "/maintenance").body["windows"]}
