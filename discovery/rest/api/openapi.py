@@ -60,6 +60,7 @@ def document() -> Document:
             "GET does. Another path is a 404 with the code ROUTE_UNKNOWN, another method a 405 with METHOD_NOT_ALLOWED.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "."}],  # beside this document, also where a proxy serves all of it below a path
         "tags": [{"name": area} for area in AREAS],
         "paths": paths,
         "components": {

@@ -44,6 +44,24 @@ def test_who_falls_silent_turns_and_then_goes(visit: Visits, server: Discovery) 
     expect(row(page, "mortal")).to_have_count(0)
 
 
+def test_the_brake_is_told_over_every_screen_while_it_holds(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    is_live(page)
+    banner = page.get_by_role("region", name="Brake")
+    expect(banner).to_have_count(0)
+    crowd = [f"10.1.0.{number}" for number in range(1, 7)]
+    for address in crowd:
+        server.register("crowd", address, ttl=1)
+    expect(banner.get_by_role("alert")).to_have_text("The brake holds 6 instances of 1 service")
+    expect(row(page, "crowd")).to_contain_text("6 suspect")
+    page.get_by_role("link", name="Hosts").click()
+    banner.get_by_role("link", name="crowd").click()
+    expect(page.get_by_role("heading", name="crowd")).to_be_visible()
+    for address in crowd:
+        server.register("crowd", address, ttl=600)
+    expect(banner).to_have_count(0)
+
+
 def test_a_hidden_page_lets_go_of_the_stream_and_has_what_it_missed_when_it_is_seen_again(
     visit: Visits, server: Discovery
 ) -> None:

@@ -53,6 +53,19 @@ def test_every_route_is_on_it_and_can_be_tried_without_a_token(visit: Visits) ->
         assert (status, said["totalInstances"]) == (200, 1)
 
 
+def test_it_works_below_a_path_of_a_proxy(visit: Visits) -> None:
+    with running(DATA_DIR="") as server:
+        page = visit(server, at="/docs")
+        page.route("**/registry/**", lambda route: route.fulfill(response=route.fetch(url=behind(route.request.url))))
+        page.goto("/registry/docs")
+        with page.expect_request("**/registry/services"):
+            assert tried(opened(page, "get_services"))[0] == 200
+
+
+def behind(url: str) -> str:
+    return url.replace("/registry/", "/")
+
+
 def test_a_token_of_its_authorize_box_is_sent_and_forgotten_with_the_page(visit: Visits) -> None:
     with running(DATA_DIR="", **TOKENS) as server:
         page = visit(server, at="/docs")
