@@ -107,7 +107,9 @@ async def one_service(registry: RegistryClient, name: str) -> Json:
     for found, service in page["services"].items():
         if found.lower() == folded:
             return {"name": found, **service}
-    raise Failed(f"no service {name} is registered; `discovery get services` lists those that are")
+    raise Failed(
+        f"no service {name} is registered; `discovery get services` lists those that are, `discovery history {name}` says what became of it"
+    )
 
 
 def in_path(text: str) -> str:

@@ -176,7 +176,7 @@ class Resolving:
 def _nobody(name: str, service: Service | None, now: float, matching: Iterable[Entry] | None = None) -> HttpError:
     """`matching`: those that the filter meant; None: there was no filter."""
     if service is None:
-        message = f"No service {name} is registered; GET /services lists those that are"
+        message = f"No service {name} is registered; GET /services lists those that are, GET /history?service={name} what became of it"
         return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])
     meant = list(service.entries.values() if matching is None else matching)
     known = Counter(entry.status_at(now) for entry in meant)

@@ -53,7 +53,7 @@ _SAID: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "NOT_RECORDED": ("The history does not go back so far", {"since": "2026-01-24T12:00:00.000Z"}),
     "ROUTE_UNKNOWN": ("There is no GET /nothing here; GET /openapi.json lists the routes", {}),
     "SERVICE_UNKNOWN": (
-        "No service user-service is registered; GET /services lists those that are",
+        "No service user-service is registered; GET /services lists those that are, GET /history?service=user-service what became of it",
         {"serviceName": "user-service"},
     ),
     "TOKEN_NOT_REVOKED": (
