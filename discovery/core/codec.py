@@ -30,6 +30,9 @@ from discovery.core.status import Status
 
 Json = dict[str, Any]
 
+# The first second that no date can show.
+_YEAR_10000 = 253_402_300_800
+
 
 class UnknownEvent(DiscoveryError):
     def __init__(self, what: str) -> None:
@@ -146,7 +149,7 @@ def of_window(window: Window | None) -> Json | None:
 
 
 def window(found: Mapping[str, Any] | None) -> Window | None:
-    return None if found is None else Window(found["reason"], found["until"], found["by"])
+    return None if found is None else Window(_text(found["reason"]), _moment(found["until"]), _text(found["by"]))
 
 
 def of_drained(drained: Drained | None) -> Json | None:
@@ -154,7 +157,10 @@ def of_drained(drained: Drained | None) -> Json | None:
 
 
 def drained(found: Mapping[str, Any] | None) -> Drained | None:
-    return None if found is None else Drained(*(found[field] for field in Drained._fields))
+    if found is None:
+        return None
+    moments = (_moment(found[field]) for field in ("registered_at", "since", "until"))
+    return Drained(_text(found["id"]), _text(found["name"]), *moments)
 
 
 def of_revocation(revoked: Revocation | None) -> Json | None:
@@ -162,7 +168,26 @@ def of_revocation(revoked: Revocation | None) -> Json | None:
 
 
 def revocation(found: Mapping[str, Any] | None) -> Revocation | None:
-    return None if found is None else Revocation(*(found[field] for field in Revocation._fields))
+    if found is None:
+        return None
+    expires = found["expires"]
+    return Revocation(
+        _text(found["name"]), _moment(found["at"]), _text(found["by"]), None if expires is None else _moment(expires)
+    )
+
+
+def _text(value: object) -> str:
+    """Somebody may have written it by hand. ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.80} is no text")
+    return value
+
+
+def _moment(value: object) -> float:
+    """Epoch seconds. ValueError."""
+    if not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
+        raise ValueError(f"{value!r:.80} is no time in seconds since 1970")
+    return float(value)
 
 
 def _known(of: Any, value: object) -> Any:

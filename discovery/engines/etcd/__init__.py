@@ -119,8 +119,9 @@ class EtcdEngine:
         """EngineAway."""
         await self._etcd.open()
         try:
-            await self._agreement.agree(await self._membership.read(), self._membership.file)
-            await self._mirror.fill()
+            kept = await self._membership.read()
+            await self._agreement.agree(kept, self._membership.file)
+            await self._mirror.fill(0 if kept is None else kept.last)
             await self._presence.renew_leases()
         except DiscoveryError as error:
             await self._etcd.close()

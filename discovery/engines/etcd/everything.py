@@ -19,13 +19,16 @@ _PAGE = 250
 # Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
 _CHANGES = frozenset({"i", "w", "d", "t", "r", "v", "commit", "conf"})
 
+# Keys of the registry's state.
+_STATE = frozenset({"i", "w", "d", "t", "r"})
+
 # Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
 OnKey = Callable[[Sequence[str], Change], None]
 
 
 class Reader:
-    """`timed`: the instance with the ttl that holds now. `on_key`: told of all other keys; ValueError when one cannot be read. `skip`: told
-    of each that cannot.
+    """`timed`: the instance with the ttl that holds now. `on_key`: told of all keys that are no part of the state; ValueError when one
+    cannot be read. `skip`: told of each that cannot.
     """
 
     def __init__(
@@ -39,10 +42,13 @@ class Reader:
         self._on_key = on_key
         self._skip = skip
         self._unknown = unknown
+        self._others: set[bytes] = set()  # what `on_key` was told of, and is there
 
-    async def read_all(self, etcd: Etcd, layout: Layout) -> Found:
-        """EtcdAway, EtcdError."""
-        found = Found()
+    async def read_all(self, etcd: Etcd, layout: Layout, *, of_state_alone: bool = False) -> Found:
+        """EtcdAway, EtcdError. `of_state_alone`: nobody is told of other keys; else also of those that are there no longer: this node may
+        not have followed when they went.
+        """
+        found, others = Found(), set[bytes]()
         start, more = layout.prefix, True
         while more:
             page = await etcd.range(start, end_of(layout.prefix), revision=found.revision, limit=_PAGE)
@@ -54,15 +60,32 @@ class Reader:
                     found.changed = max(found.changed, each.mod_revision)
                 if parts[0] == "v" and len(parts) == 2:
                     found.versions[parts[1]] = each.mod_revision
-                else:
+                elif parts[0] in _STATE:
                     self.read(found, parts, each)
+                elif parts != ["commit"] and not of_state_alone:
+                    others.add(each.key)
+                    self.other(parts, Change(*each))
             more = page.more and bool(page.found)
             if more:
                 start = page.found[-1].key + b"\0"
+        if not of_state_alone:
+            for key in self._others - others:
+                self.other(layout.parts(key), Change(key, None, 0, found.revision))
         return found
 
+    def other(self, parts: Sequence[str], change: Change) -> None:
+        """One key that is no part of the state."""
+        if change.value is None:
+            self._others.discard(change.key)
+        else:
+            self._others.add(change.key)
+        try:
+            self._on_key(parts, change)
+        except ValueError as error:
+            self._skip(change.key, error)
+
     def read(self, found: Found, parts: list[str], each: KeyValue) -> None:
-        """One key."""
+        """One key of the state."""
         try:
             match parts:
                 case ["i", service, id]:
@@ -84,9 +107,5 @@ class Reader:
                         found.revoked[keys.sha256_of(sha256)] = revoked
                 case ["t", _]:
                     found.bury(exact_json.loads(each.value))
-                case ["commit"]:
-                    pass
-                case _:
-                    self._on_key(parts, Change(*each))
         except (ValueError, KeyError, TypeError, AttributeError, codec.UnknownEvent) as error:
             self._skip(each.key, error)

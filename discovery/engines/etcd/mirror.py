@@ -37,6 +37,8 @@ _log = logging.getLogger("discovery.etcd")
 # Revisions behind from which on everything is read again: faster than 2,000 steps of history.
 _TOO_FAR = 2000
 _TURN_SECONDS = 0.002
+# Seconds that a comparison waits for the watch; a watch that is broken may have gone back to before what was read.
+_REACH_SECONDS = 10.0
 _READ_AGAIN = "found in etcd when everything was read again"
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -64,7 +66,6 @@ class Mirror:
         self._registry = registry
         self._clock = clock
         self._wall = wall
-        self._on_key = on_key
         self._reader = Reader(self._timed, on_key, self._skip, layout.unknown)
         self._silence = silence
         self._went_back = went_back
@@ -76,6 +77,7 @@ class Mirror:
         self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
+        self._tokens_at = 0  # the revision that changed revoked tokens last
         self._reached = Reached()
 
     @property
@@ -83,10 +85,11 @@ class Mirror:
         """Why there is nothing to follow; None: there is."""
         return self._continuity.lost
 
-    async def reached(self, revision: int) -> None:
-        """Returns when everything up to the revision is applied here."""
+    async def reached(self, revision: int, seconds: float) -> None:
+        """Returns when everything up to the revision is applied here; TimeoutError."""
         if self.revision < revision:
-            await self._reached.wait_for(revision)
+            async with asyncio.timeout(seconds):
+                await self._reached.wait_for(revision)
 
     # -- the watch
 
@@ -107,7 +110,11 @@ class Mirror:
                             turned = self._clock()
             except (EtcdError, EtcdAway) as error:
                 failed += 1
-                self._complain(error, failed)
+                if failed == 1:
+                    _log.warning(
+                        "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
+                        extra=fields("etcd.away", reason=str(error)),
+                    )  # fmt: skip
                 if isinstance(error, EtcdError) and error.is_compacted:
                     await self._again(error)
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
@@ -115,13 +122,6 @@ class Mirror:
     def _watched(self) -> AsyncGenerator[Changes, None]:
         prefix = self._layout.prefix
         return self._etcd.watch(prefix, end_of(prefix), self.revision + 1, self._silence())
-
-    def _complain(self, error: Exception, failed: int) -> None:
-        if failed == 1:
-            _log.warning(
-                "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
-                extra=fields("etcd.away", reason=str(error)),
-            )  # fmt: skip
 
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
@@ -152,13 +152,17 @@ class Mirror:
                 continue
             parts = self._layout.parts(change.key)
             if parts[0] == "v" and len(parts) == 2:
-                self._note_version(parts[1], change)
+                self.versions[parts[1]] = change.mod_revision
+                if change.value is None:
+                    del self.versions[parts[1]]
                 versions.add(parts[1])
             elif parts[0] in "iwdtr":
+                if parts[0] == "r":
+                    self._tokens_at = revision
                 values.append((parts, change))
             else:
                 has_conf |= parts == ["conf"] and change.value is not None
-                self._other(parts, change)
+                self._reader.other(parts, change)
         taken = [decision for decision in decisions if versions.issuperset(decision.services)]
         now = self._clock()
         for decision in taken:
@@ -196,12 +200,6 @@ class Mirror:
         ttl = self._registry.ttl_of(instance.spec)
         return instance if ttl == instance.ttl else instance._replace(ttl=ttl)
 
-    def _note_version(self, service: str, change: Change) -> None:
-        if change.value is None:
-            self.versions.pop(service, None)
-        else:
-            self.versions[service] = change.mod_revision
-
     def _apply_by_hand(self, values: Iterable[tuple[list[str], Change]], revision: int, now: float) -> None:
         """Somebody has changed keys himself."""
         found = Found()
@@ -221,11 +219,14 @@ class Mirror:
 
     # -- everything at once
 
-    async def fill(self) -> None:
-        """The first time: the registry is empty and is given its state."""
+    async def fill(self, last: int) -> None:
+        """The first time: the registry is empty and is given its state. `last`: an index that it has had; what is left in etcd does not
+        tell of a key that somebody has deleted.
+        """
         found = await self._reader.read_all(self._etcd, self._layout)
         self.versions = found.versions
-        self._registry.load(found.snapshot(found.changed + self.offset), self._clock(), self._wall(), goes_on=True)
+        index = max(found.changed + self.offset, last)
+        self._registry.load(found.snapshot(index), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
         self._continuity.begin(found.etcd)
 
@@ -242,7 +243,7 @@ class Mirror:
             part = events[start : start + MAX_EVENTS]
             self._commit(part, "resync", found.changed if known else found.revision, self._clock())
             await asyncio.sleep(0)
-        self.revision = found.revision
+        self.revision = self._tokens_at = found.revision
         self._continuity.begin(found.etcd)
         self.syncs += 1
         _log.info(
@@ -264,14 +265,14 @@ class Mirror:
         """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
         defect. What has changed since the reading began is left out.
         """
-        found = await self._reader.read_all(self._etcd, self._layout)
-        await self.reached(found.revision)
+        syncs = self.syncs
+        found = await self._reader.read_all(self._etcd, self._layout, of_state_alone=True)
+        await self.reached(found.revision, _REACH_SECONDS)
+        events = await self._differences(found, "found in etcd by the comparison")
+        if self.syncs != syncs:  # etcd may have gone back meanwhile, and what was read with it
+            return 0
         last = found.revision + self.offset
-        events = [
-            event
-            for event in await self._differences(found, "found in etcd by the comparison")
-            if isinstance(event, OF_NO_SERVICE) or self._registry.index_of(event.service) <= last
-        ]
+        events = [event for event in events if self._changed_at(event) <= last]
         for service, version in found.versions.items():
             if self.versions.get(service, 0) < version:
                 self.versions[service] = version
@@ -284,17 +285,16 @@ class Mirror:
         self.mended += len(events)
         return len(events)
 
-    def _other(self, parts: Sequence[str], change: Change) -> None:
-        try:
-            self._on_key(parts, change)
-        except ValueError as error:
-            self._skip(change.key, error)
+    def _changed_at(self, event: Event) -> int:
+        """The index of the last change of what the event is about."""
+        if isinstance(event, OF_NO_SERVICE):
+            return self._tokens_at + self.offset
+        return self._registry.index_of(event.service)
 
     def _skip(self, key: bytes, error: Exception) -> None:
         self.skipped += 1
+        shown = key.decode("utf-8", "replace")
         _log.error(
-            "the key %s in etcd cannot be read and is passed over: %s",
-            key.decode("utf-8", "replace"),
-            error,
-            extra=fields("etcd.unreadable", key=key.decode("utf-8", "replace"), reason=str(error)),
-        )
+            "the key %s in etcd cannot be read and is passed over: %s", shown, error,
+            extra=fields("etcd.unreadable", key=shown, reason=str(error)),
+        )  # fmt: skip

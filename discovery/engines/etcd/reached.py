@@ -18,7 +18,7 @@ class Reached:
         """Everything up to it is applied."""
         waiting, self._waiting = self._waiting, []
         for wanted, future in waiting:
-            if wanted > revision:
+            if wanted > revision and not future.done():  # done: who waited has given up
                 self._waiting.append((wanted, future))
             elif not future.done():
                 future.set_result(None)

@@ -41,11 +41,12 @@ class Upkeep:
                 await self._mirror.check()
                 if self._leads():
                     await self.sweep()
-            except (EtcdAway, EtcdError) as error:
+            except (EtcdAway, EtcdError, TimeoutError) as error:
+                reason = str(error) or "the watch does not bring what was read"
                 _log.info(
                     "what is in etcd could not be compared with this node: %s",
-                    error,
-                    extra=fields("etcd.not_compared", reason=str(error)),
+                    reason,
+                    extra=fields("etcd.not_compared", reason=reason),
                 )
 
     async def sweep(self) -> None:

@@ -249,8 +249,7 @@ class Writes:
         return nested(compare, operations)
 
     async def _echo(self, revision: int) -> None:
-        async with asyncio.timeout(_ECHO_SECONDS):
-            await self._mirror.reached(revision)
+        await self._mirror.reached(revision, _ECHO_SECONDS)
 
     def _conclude(self, each: Decided) -> None:
         registry = self._registry

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from typing import Any
 
 import pytest
 
 from discovery.core import codec, exact_json
 from discovery.core.instance import Key
+from discovery.engines.etcd.difference import Found
+from discovery.engines.etcd.everything import Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.store.errors import NameReserved
@@ -254,6 +257,96 @@ async def test_a_token_revoked_at_one_node_is_so_at_all_and_a_comparison_finds_n
         await until(lambda: list(near.registry.revoked) == list(far.registry.revoked) == digests[2:])
         async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             assert late.registry.revoked == near.registry.revoked
+
+
+async def test_a_token_that_is_revoked_during_a_comparison_stays_revoked(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        read, sha256 = Reader.read_all, b"1" * 32
+
+        async def read_and_revoke(*given: Any, **more: Any) -> Found:
+            found = await read(*given, **more)
+            await node.submit(RevokeToken(sha256, "deploy", None, "asked"))
+            return found
+
+        monkeypatch.setattr(Reader, "read_all", read_and_revoke)
+        assert await node.engine._mirror.check() == 0
+        assert sha256 in node.registry.revoked
+
+
+async def test_revocations_windows_and_drains_that_somebody_has_broken_by_hand_are_passed_over(
+    etcd: EtcdCluster,
+) -> None:
+    good = {"name": "deploy", "at": 1000, "by": "ops", "expires": None}
+    broken = [
+        good | {"at": "x"},
+        good | {"at": 1e300},
+        good | {"name": 1},
+        good | {"expires": "x"},
+        good | {"by": None},
+    ]
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        client = Etcd(etcd.urls)
+        await client.open()
+        for number, value in enumerate([*broken, good]):
+            await client.txn([], [put(f"reg/r/{bytes([number]).hex() * 32}".encode(), exact_json.dumps(value))])
+        window = {"reason": "a test", "until": "x", "by": ""}
+        drained = {"id": "x", "name": "web", "registered_at": 1, "since": None, "until": 2}
+        await client.txn([], [put(b"reg/w/web", exact_json.dumps(window))])
+        await client.txn([], [put(b"reg/d/web/10.0.0.1-80", exact_json.dumps(drained))])
+        await client.close()
+        await until(lambda: node.engine.stats()["engine"]["skippedKeys"] == len(broken) + 2)
+        assert list(node.registry.revoked) == [bytes([len(broken)]) * 32]
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.registry.revoked == node.registry.revoked
+            assert late.engine.stats()["engine"]["skippedKeys"] == len(broken) + 2
+
+
+async def test_who_ended_while_a_node_could_not_follow_reserves_nothing_and_leads_nothing(etcd: EtcdCluster) -> None:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    away = Node("away", [proxy.url], ttl=60.0)
+    other = Node("other", etcd.urls, ttl=60.0)
+    other.registry.reserved = {"www": "is fixed in zones/x.zone"}
+    try:
+        await other.start()
+        await until(lambda: other.engine.leads)
+        await away.start()
+        await until(lambda: "www" in away.registry.reserved_elsewhere and len(away.engine._cards.versions()) == 2)
+        proxy.cut()
+        await until(lambda: away.engine.not_ready())
+        revision = other.engine._mirror.revision
+        await other.stop()
+        client = Etcd(etcd.urls)
+        await client.open()
+        answer = await client.range(b"x")
+        assert answer.revision > revision
+        await client.call("kv/compaction", {"revision": answer.revision})
+        await client.close()
+        proxy.heal()
+        await until(lambda: away.engine._mirror.syncs == 1)
+        assert not away.registry.reserved_elsewhere
+        assert away.engine._cards.versions().keys() == {away.id}
+        await until(lambda: away.engine.leads, 10)
+    finally:
+        await away.stop()
+        await proxy.close()
+
+
+async def test_a_comparison_does_not_take_who_is_silent_for_back(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        other = Node("other", etcd.urls, ttl=60.0)
+        other.registry.reserved = {"www": "is fixed in zones/x.zone"}
+        await other.start()
+        await until(lambda: "www" in node.registry.reserved_elsewhere)
+        await other.kill()
+        await until(lambda: node.engine._peers.doubts)
+        before = node.engine._peers.shown(0)[0]["lastHeardSeconds"]
+        assert await node.engine._mirror.check() == 0
+        assert node.engine._peers.shown(0)[0]["lastHeardSeconds"] == before
 
 
 async def test_wall_clocks_five_minutes_apart_expire_nobody_early_and_keep_nobody_late(etcd: EtcdCluster) -> None:

@@ -15,7 +15,7 @@ from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import FILE, Kept, Membership
-from discovery.engines.etcd.messages import EtcdError, put
+from discovery.engines.etcd.messages import EtcdError, delete, put
 from discovery.store.errors import EngineNotOpened
 from tests.engines.etcd.cluster import EtcdCluster, Node, until
 
@@ -110,6 +110,20 @@ async def test_the_index_does_not_go_back_though_no_node_ran_when_etcd_did(etcd:
         await other.stop()
 
 
+async def test_the_index_does_not_go_back_when_the_last_that_happened_was_somebody_s_etcdctl(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    async with client_of(etcd) as client:
+        node = Node("a", etcd.urls, folder=tmp_path)
+        await node.start()
+        instance = await node.register("web", "10.0.0.1")
+        await client.txn([], [delete(f"reg/i/web/{instance.id}".encode())])
+        await until(lambda: not node.state)
+        await node.stop()
+    again = Node("a", etcd.urls, folder=tmp_path)
+    assert await once(again) >= node.registry.index
+
+
 async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_and_running_nodes_follow(
     etcd: EtcdCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,6 +147,9 @@ async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_
                 await administration.begin(client, Layout("reg/"), kept._replace(last=1))
         await until(lambda: node.engine.not_ready() is None and not node.state)
         await node.register("web", "10.0.0.1")
+        async with client_of(etcd) as client:
+            await until(lambda: is_there(client, b"reg/leader"))
+        await until(lambda: node.engine.leads)
         late = Node("b", etcd.urls)
         assert await once(late) == node.registry.index > before
     finally:
@@ -148,6 +165,10 @@ async def client_of(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
         yield client
     finally:
         await client.close()
+
+
+async def is_there(client: Etcd, key: bytes) -> bool:
+    return bool((await client.range(key)).found)
 
 
 def wiped(etcd: EtcdCluster) -> None:
