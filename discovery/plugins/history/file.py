@@ -25,6 +25,7 @@ from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import rows
 from discovery.store.service import Entry
+from discovery.system.in_place import put_in_place
 
 APPLICATION_ID = 0x64686973  # "dhis" in the file's header; `file` shows it
 FORMAT = 1
@@ -133,8 +134,7 @@ def create(path: Path, checkpoint: Checkpoint) -> None:
             insert(sql, "life", len(Info._fields) - 2, [info_of_new(path, 0, checkpoint)[2:]])
             sql.execute(f"PRAGMA user_version={FORMAT}")
             sql.execute("COMMIT")
-        _sync(new)
-        new.replace(path)
+        put_in_place(new, path)
     finally:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
@@ -273,11 +273,3 @@ def remove(path: Path) -> None:
     """OSError."""
     for suffix in (*BESIDE, ""):  # the log first: it must not be left without its file
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

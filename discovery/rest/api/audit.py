@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from discovery.core.errors import InvalidField
 from discovery.rest.api import parameters
-from discovery.rest.api.query import Parameter, Table
+from discovery.rest.api.query import Table
 from discovery.rest.api.replies import Perhaps, Reply, Time
 
 MAX_LIMIT = 1000
-_CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,15})")
-
-
-def _cursor() -> Parameter:
-    """Two numbers; what they are is the audit's business."""
-
-    def read(name: str, text: str) -> tuple[int, int]:
-        match = _CURSOR.fullmatch(text)
-        if match is None:
-            raise InvalidField(name, "must be the next of the page before")
-        return int(match[1]), int(match[2])
-
-    schema = {
-        "type": "string",
-        "pattern": f"^{_CURSOR.pattern}$",
-        "examples": ["1835023.48213"],
-        "description": "the next of the page before",
-    }
-    return Parameter(read, schema)
-
 
 AUDIT: Table = {
     "limit": parameters.whole(1, MAX_LIMIT, "at most so many lines; 100 where it is not given"),
@@ -40,7 +18,7 @@ AUDIT: Table = {
     "service": parameters.name("writes that name this service"),
     "from": parameters.moment("from this time on"),
     "to": parameters.moment("before this time"),
-    "before": _cursor(),
+    "before": parameters.cursor((20, 15), "1835023.48213"),
 }
 
 

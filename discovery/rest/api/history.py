@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from discovery.core.errors import InvalidField
 from discovery.rest.api import parameters
 from discovery.rest.api.event_replies import Event
 from discovery.rest.api.event_view import KINDS
-from discovery.rest.api.query import Parameter, Table
+from discovery.rest.api.query import Table
 from discovery.rest.api.replies import Explained, Perhaps, Reply, Time
 
 # What happened to the server, and to the history itself, told like events.
@@ -21,26 +19,6 @@ UNRECORDED = "unrecorded"
 LIFE = (STARTED, STOPPED, UNRECORDED)
 
 MAX_LIMIT = 1000
-_CURSOR = re.compile(r"([0-9]{1,12})\.([0-9]{1,18})")
-
-
-def _cursor() -> Parameter:
-    """Two numbers; what they are is the history's business."""
-
-    def read(name: str, text: str) -> tuple[int, int]:
-        match = _CURSOR.fullmatch(text)
-        if match is None:
-            raise InvalidField(name, "must be the next of the page before")
-        return int(match[1]), int(match[2])
-
-    schema = {
-        "type": "string",
-        "pattern": f"^{_CURSOR.pattern}$",
-        "examples": ["7.1838719167488"],
-        "description": "the next of the page before",
-    }
-    return Parameter(read, schema)
-
 
 HISTORY: Table = {
     "service": parameters.names("what happened to these services"),
@@ -52,7 +30,7 @@ HISTORY: Table = {
     "from": parameters.moment("from this time on"),
     "to": parameters.moment("before this time"),
     "limit": parameters.whole(1, MAX_LIMIT, "at most so many events; 100 where it is not given"),
-    "before": _cursor(),
+    "before": parameters.cursor((12, 18), "7.1838719167488"),
 }
 EXPLAIN: Table = {"at": parameters.moment("the instant; now where it is not given")}
 

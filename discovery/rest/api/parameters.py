@@ -35,6 +35,20 @@ def whole(least: int, most: int, description: str = "") -> Parameter:
     return Parameter(read, _described(schema, description))
 
 
+def cursor(digits: tuple[int, int], example: str) -> Parameter:
+    """The `next` of the page before: two numbers of at most so many digits, whose meaning is the giver's own. A tuple."""
+    pattern = re.compile(rf"([0-9]{{1,{digits[0]}}})\.([0-9]{{1,{digits[1]}}})")
+
+    def read(name: str, text: str) -> tuple[int, int]:
+        match = pattern.fullmatch(text)
+        if match is None:
+            raise InvalidField(name, "must be the next of the page before")
+        return int(match[1]), int(match[2])
+
+    schema = {"type": "string", "pattern": f"^{pattern.pattern}$", "examples": [example]}
+    return Parameter(read, _described(schema, "the next of the page before"))
+
+
 def flag(description: str = "") -> Parameter:
     """`1` and `true`, `0` and `false`."""
 
