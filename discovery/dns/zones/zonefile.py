@@ -87,7 +87,7 @@ def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
             file, line = reader.tok.where()
             if reader.current_file is not None:
                 reader.current_file.close()
-            return _Mistake("" if file == str(path) else file, line, _PLACE.sub("", _text(error)))
+            return _Mistake("" if file == str(path) else file, line, _text(error))
     return None
 
 
@@ -107,9 +107,9 @@ def _new_zone(path: Path) -> dns.zone.Zone:
 
 
 def _text(error: Exception) -> str:
-    if str(error) == dns.exception.SyntaxError.__doc__:  # all that dnspython says of an address, for one
-        return "is no record that can be read"
-    return str(error) or type(error).__name__
+    """Without the place, and in words where dnspython has none: of an address it says no more than that it is wrong."""
+    text = _PLACE.sub("", str(error)) or type(error).__name__
+    return "is no record that can be read" if text == dns.exception.SyntaxError.__doc__ else text
 
 
 # What a name can have one of: RFC 1035 §6.1, RFC 2181 §10.1, RFC 6672 §2.4. dnspython would keep the last.

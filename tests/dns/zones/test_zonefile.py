@@ -113,6 +113,13 @@ def test_a_bad_line_is_refused_by_file_and_line(tmp_path: Path, text: str, line:
     assert written in str(caught.value).replace("\\\\", "\\")
 
 
+def test_what_cannot_be_read_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "example.zone"
+    path.write_text("$TTL 60\n@ IN SOA ns host 0 20 5 60 2\n@ IN NS ns\nns IN A 10.0.0.300\n")
+    with pytest.raises(ZoneFileError, match=r"line 4: is no record that can be read, in .ns IN A 10\.0\.0\.300.$"):
+        load(path)
+
+
 def test_the_same_record_twice_is_one() -> None:
     world = World("@ SOA ns hostmaster 7 60 10 604800 2\nold DNAME a.example.\nold DNAME a.example.\n")
     assert data(world.ask("old.svc.local", "DNAME").answer) == ["a.example."]
