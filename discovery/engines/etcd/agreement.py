@@ -12,10 +12,11 @@ from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd import membership, shared_conf
 from discovery.engines.etcd.conf import AHEAD, Conf
+from discovery.engines.etcd.continuity import Lost
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import Kept
-from discovery.engines.etcd.messages import Change, EtcdError, created_at, put
+from discovery.engines.etcd.messages import Change, created_at, put
 from discovery.engines.etcd.shared_conf import Shared
 from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
@@ -77,7 +78,11 @@ class Agreement:
         def raised(found: Shared) -> Conf:
             conf = found.conf
             if conf.cluster != self.conf.cluster:
-                raise EtcdError(f"etcd has another registry now: {conf.cluster}, not {self.conf.cluster}")
+                mine = self.conf.cluster
+                raise Lost(
+                    f"etcd has registry {conf.cluster} now, and this node belongs to {mine}: restore a backup of {mine} there, or, to have "
+                    f"this node join {conf.cluster}, end it, remove {membership.FILE} from its DATA_DIR and start it again"
+                )
             if revision + conf.offset > index:
                 return conf
             return conf._replace(offset=index + AHEAD - revision)

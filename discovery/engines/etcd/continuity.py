@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.messages import EtcdError, Range
@@ -17,9 +19,12 @@ class Lost(EtcdError):
 
 
 class Continuity:
-    """`lost`: why there is nothing to follow; None: there is."""
+    """`went_back`: sees to it that the index does not, with the revision of etcd now; Lost. `lost`: why there is nothing to follow; None:
+    there is.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, went_back: Callable[[int], Awaitable[None]]) -> None:
+        self._went_back = went_back
         self.lost: str | None = None
         self._etcd = ""  # the id of the cluster of members; empty: all is to be read
 
@@ -27,7 +32,7 @@ class Continuity:
         """All was read from that cluster of members."""
         self._etcd, self.lost = etcd, None
 
-    def is_broken(self, conf: Range, revision: int) -> bool:
+    async def is_broken(self, conf: Range, revision: int) -> bool:
         """Whether all is to be read again, for etcd has gone back; until `begin`. `revision`: up to which this node knows. Lost."""
         # By its revision alone it would not be seen once etcd has grown past what was known here.
         if conf.found and conf.revision >= revision and conf.etcd == self._etcd:
@@ -39,9 +44,16 @@ class Continuity:
                 extra=fields("etcd.went_back", revision=conf.revision, known=revision, etcd=conf.etcd),
             )  # fmt: skip
         self._etcd = ""
-        if conf.found:
-            return True
-        if self.lost is None:
-            _log.error("%s; this node answers from what it knows", _LOST, extra=fields("etcd.lost"))
-        self.lost = _LOST
-        raise Lost(_LOST)
+        if not conf.found:
+            self._lose(_LOST)
+        try:
+            await self._went_back(conf.revision)
+        except Lost as error:
+            self._lose(str(error))
+        return True
+
+    def _lose(self, why: str) -> NoReturn:
+        if self.lost != why:
+            _log.error("%s; this node answers from what it knows", why, extra=fields("etcd.lost", reason=why))
+        self.lost = why
+        raise Lost(why)

@@ -68,11 +68,10 @@ class Mirror:
         self._wall = wall
         self._reader = Reader(self._timed, on_key, self._skip, layout.unknown)
         self._silence = silence
-        self._went_back = went_back
         self._on_decision = on_decision
         self.offset = 0
         self.revision = 0  # the latest event's
-        self._continuity = Continuity()
+        self._continuity = Continuity(went_back)
         self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
         self.skipped = 0  # values that could not be read
         self.syncs = 0
@@ -126,8 +125,7 @@ class Mirror:
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
         conf = await self._etcd.range(self._layout.conf)
-        if self._continuity.is_broken(conf, self.revision):
-            await self._went_back(conf.revision)
+        if await self._continuity.is_broken(conf, self.revision):
             await self.sync()
         elif conf.revision - self.revision > _TOO_FAR:
             await self._again(f"{conf.revision - self.revision} revisions behind")

@@ -167,6 +167,28 @@ async def client_of(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
         await client.close()
 
 
+async def test_a_node_that_finds_another_registry_where_its_own_was_says_which_and_keeps_out_of_it(
+    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Node("a", etcd.urls, ttl=60.0)
+    await node.start()
+    try:
+        await node.register("web", "10.0.0.1")
+        mine = node.engine.stats()["engine"]["cluster"]
+        wiped(etcd)
+        await etcd.start()
+        other = Node("b", etcd.urls)
+        await other.start()
+        theirs = other.engine.stats()["engine"]["cluster"]
+        await until(lambda: f"etcd has registry {theirs} now" in str(node.engine.not_ready()))
+        assert f"belongs to {mine}" in caplog.text
+        assert node.served("web") == {"10.0.0.1"}
+        assert not other.state
+        await other.stop()
+    finally:
+        await node.stop()
+
+
 async def is_there(client: Etcd, key: bytes) -> bool:
     return bool((await client.range(key)).found)
 
