@@ -14,7 +14,7 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered. */
+/** Nobody answered, or not to the end. */
 export class Away extends Error {}
 
 /** The response whatever its status; Away when there is none. */
@@ -41,6 +41,7 @@ export async function ask(method, path, options = {}) {
     content = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (response.ok) throw new Away("The server's answer was cut, or a proxy on the way answered in its place");
     content = {};
   }
   if (!response.ok) throw new Refused(response.status, content);

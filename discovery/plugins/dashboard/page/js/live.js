@@ -2,7 +2,6 @@
 // another token, and when the page is seen again; while it is hidden it lets go of the stream.
 import { effect } from "@preact/signals";
 import { Away, Refused, get, refusal, request } from "./api.js";
-import { serverNow } from "./clock.js";
 import { changed, connection, forget, store } from "./store.js";
 import { messages } from "./stream.js";
 import { Table } from "./table.js";
@@ -11,6 +10,7 @@ import { token, wanted } from "./token.js";
 const PAGE = 100; // services
 const FIRST_WAIT = 500; // milliseconds, doubled with each attempt
 const LONGEST_WAIT = 8000;
+const SILENCE = 40_000; // the server has a comment for a stream every 15 s
 
 class Outdated extends Error {} // what is known is too old, or of another life of the server: everything is read anew
 
@@ -74,8 +74,13 @@ async function pause(signal) {
   const since = connection.value.state === "away" ? connection.value.since : Date.now();
   connection.value = { state: "away", since, retryAt: Date.now() + wait };
   await new Promise((resolve) => {
-    const timer = setTimeout(resolve, wait);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()));
+    const over = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", over); // it may be waited for through a whole night
+      resolve();
+    };
+    const timer = setTimeout(over, wait);
+    signal.addEventListener("abort", over);
   });
 }
 
@@ -106,18 +111,20 @@ async function listen(signal) {
   const started = Number(response.headers.get("X-Registry-Log-Start"));
   const before = logStart;
   logStart = started;
-  if (before !== null && started !== before && started < seen) throw new Outdated();
+  if (before !== null && started !== before && started < seen) {
+    response.body.cancel().catch(() => {}); // else it stays open, and the server keeps it
+    throw new Outdated();
+  }
   failures = 0;
   connection.value = { state: "live", since: Date.now() };
-  await messages(response, take);
+  await messages(response, take, SILENCE);
 }
 
 function take(found) {
-  const at = serverNow();
   for (const { id, event, data } of found) {
     if (event === "reset") throw new Outdated();
     const happened = JSON.parse(data);
-    store.table.apply(happened, at);
+    store.table.apply(happened, Date.parse(happened.timestamp)); // and not now: the page may have been hidden for an hour
     store.feed.push(happened);
     if (id !== null) seen = Number(id);
   }

@@ -33,18 +33,23 @@ export class Parser {
 
 const blank = () => ({ id: null, event: "message", data: null });
 
-/** Calls `take` with the messages of each chunk, until the server ends the stream. */
-export async function messages(response, take) {
+/** Calls `take` with the messages of each chunk, until the server ends the stream, or says nothing for `patience` milliseconds: of a network
+ * that is gone a browser hears nothing. */
+export async function messages(response, take, patience) {
   const parser = new Parser();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let timer;
   try {
     for (;;) {
+      timer = setTimeout(() => reader.cancel().catch(() => {}), patience);
       const { done, value } = await reader.read();
+      clearTimeout(timer);
       if (done) return;
       const found = parser.feed(value);
       if (found.length) take(found);
     }
   } finally {
+    clearTimeout(timer);
     reader.cancel().catch(() => {}); // `take` may have had enough: the connection must not stay open
   }
 }
