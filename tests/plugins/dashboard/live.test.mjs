@@ -17,6 +17,13 @@ test("an answer that was cut, or is a proxy's page, is none", async () => {
   await assert.rejects(get("stats"), Away);
 });
 
+test("a reader's clock that is wrong by hours is put right by the first answer, and not a second later", async () => {
+  const { now } = await import(`${SCRIPTS}/clock.js`);
+  server.set("stats", () => json({ timestamp: new Date(Date.now() - 3 * 3_600_000).toISOString() }));
+  await get("stats");
+  assert.ok(Math.abs(now.value - (Date.now() - 3 * 3_600_000)) < 1000);
+});
+
 test("a stream that says nothing, no comment either, is over", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const it = stream();

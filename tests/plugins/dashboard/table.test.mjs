@@ -45,6 +45,13 @@ test("one that moves to another address leaves no empty host", () => {
   assert.equal(table.serviceList()[0].size, 1);
 });
 
+test("a service whose last instance takes a name of another case is called that", () => {
+  const table = new Table();
+  table.put(one("a"));
+  table.apply(event(one("a", { name: "WEB" }), one("a")));
+  assert.deepEqual(table.serviceList().map(({ key, name, size }) => [key, name, size]), [["web", "WEB", 1]]);
+});
+
 test("an event that was in the pages already does no harm", () => {
   const table = new Table();
   table.put(one("a"));

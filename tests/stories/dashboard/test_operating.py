@@ -151,6 +151,18 @@ def test_a_token_that_may_not_is_told_so_and_another_can_be_typed(visit: Visits,
     expect(page.get_by_role("table", name="Tokens")).to_be_visible()
 
 
+def test_what_one_token_saw_is_gone_with_it(visit: Visits, server: Discovery) -> None:
+    visit.faults.expect("401", "403")
+    page = visit(server, "view=access", token=ADMIN)
+    expect(page.get_by_role("table", name="Tokens")).to_be_visible()
+    expect(page.get_by_role("table", name="Audit")).to_be_visible()
+    page.get_by_role("banner").get_by_role("button", name="Token").click()
+    page.get_by_role("button", name="Forget it").click()
+    expect(page.get_by_role("heading", name="Tokens are for admins")).to_be_visible()
+    expect(page.get_by_role("heading", name="Audit lines are for admins")).to_be_visible()
+    expect(page.get_by_role("table")).to_have_count(0)
+
+
 # -- load, nodes
 
 

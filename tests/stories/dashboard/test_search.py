@@ -100,3 +100,18 @@ def test_the_browsers_back_and_forward_lead_through_the_screens(visit: Visits, s
     expect(names(page)).to_have_text(["billing", "mail", "users"])
     page.go_forward()
     expect(page.get_by_role("heading", level=1)).to_contain_text("users")
+
+
+@pytest.mark.parametrize(
+    "address", ["sort=__proto__", "sort=valueOf&status=constructor,healthy", "view=__proto__&__proto__=x"]
+)
+def test_words_that_mean_something_to_a_script_mean_nothing_in_the_address(
+    visit: Visits, server: Discovery, address: str
+) -> None:
+    expect(names(visit(server, address))).to_have_text(["billing", "mail", "users"])
+
+
+def test_the_case_of_a_name_in_the_address_does_not_matter(visit: Visits, server: Discovery) -> None:
+    page = visit(server, "view=service&service=USERS")
+    expect(page.get_by_role("heading", name="users", level=1)).to_be_visible()
+    expect(page.get_by_role("table", name="Instances")).to_contain_text("10.0.0.2:80")

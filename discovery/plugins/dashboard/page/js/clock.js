@@ -15,8 +15,12 @@ export function learn(timestamp, asked, got) {
   const at = Date.parse(timestamp);
   if (Number.isNaN(at)) return;
   const found = at - (asked + got) / 2;
-  ahead = !known || Math.abs(found - ahead) > 2000 ? found : ahead + (found - ahead) / 8;
-  known = true;
+  if (known && Math.abs(found - ahead) <= 2000) ahead += (found - ahead) / 8;
+  else {
+    ahead = found;
+    known = true;
+    now.value = serverNow(); // no age is shown by the wrong clock until the next tick
+  }
 }
 
 setInterval(() => {

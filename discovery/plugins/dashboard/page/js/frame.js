@@ -22,6 +22,7 @@ export function App() {
   useEffect(() => {
     document.title = `${found.title ?? shown(place.value.service ?? found.id)} · discovery`;
   });
+  // With another token a screen begins anew: it must not go on showing what the one before saw.
   return html`<div class="app" onClick=${follow}>
     <a class="skip" href="#main">Skip to the content</a>
     <header>
@@ -35,12 +36,12 @@ export function App() {
         ({ id, title }) => html`<a key=${id} href=${href({ view: id })} aria-current=${id === (found.menu ?? found.id) ? "page" : undefined}>${title}</a>`,
       )}
       <a href=${new URL("docs", BASE)}>API</a>
-      <${Pulse} />
+      <${Pulse} key=${token.value} />
     </nav>
     <main id="main" tabindex="-1">
       <${Stale} />
       <${Brake} />
-      <${found.show} key=${found.id} />
+      <${found.show} key=${`${found.id} ${token.value}`} />
     </main>
     <${Notice} />
     <${Question} />

@@ -3,6 +3,7 @@ import { get } from "./api.js";
 import { dnsPlace } from "./dns_place.js";
 import { effect, signal } from "./html.js";
 import { connection } from "./store.js";
+import { token } from "./token.js";
 
 const EVERY = 2000; // milliseconds
 const SHARE = 20; // a server that needs 1 s for it is asked every 20
@@ -24,6 +25,10 @@ export function start() {
     asking = null;
     if (connection.peek().state === "live") timer = setTimeout(ask, Math.max(EVERY, (Date.now() - began) * SHARE));
   };
+  effect(() => {
+    token.value;
+    stats.value = null; // another token may see other things
+  });
   effect(() => {
     clearTimeout(timer);
     asking?.abort();

@@ -112,6 +112,7 @@ export class Table {
       if (groups === this.hosts) group.octets = octets(key);
       this.sorted.delete(groups === this.hosts ? "hosts" : "services");
     }
+    if (!group.size) group.name = name; // its last one may come back in another case
     group.instances.set(instance.id, instance);
     if (at) group.touched = at;
     this.#counted(group, instance.status, 1);

@@ -13,6 +13,7 @@ import { usePoll } from "../poll.js";
 import { instanceTest } from "../search.js";
 import { dns } from "../stats.js";
 import { connection, store, version } from "../store.js";
+import { fold } from "../table.js";
 import { count, endpoint, number, shown } from "../text.js";
 import { header } from "../token.js";
 import { href, place } from "../url.js";
@@ -28,7 +29,8 @@ const byRegistration = (a, b) => (a.registeredAt < b.registeredAt ? -1 : a.regis
 
 export function Service() {
   version.value;
-  const { service: key = "", instance: id, q = "", status } = place.value;
+  const { service: named = "", instance: id, q = "", status } = place.value;
+  const key = fold(named); // an address may have been typed
   const service = store.table.services.get(key);
   const { data, error } = usePoll(service ? `resolve/${part(key)}?explain=1` : null, 2000);
   const whys = new Map((data?.explained ?? []).map((each) => [each.id, each]));

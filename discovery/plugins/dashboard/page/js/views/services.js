@@ -24,6 +24,7 @@ const COLUMNS = [
 ];
 // By what stands in the address: the worst, or what changed last, comes first; else the order of names.
 const ORDERS = {
+  __proto__: null, // what stands in the address may be any word
   health: (a, b) => a.counts.healthy / a.size - b.counts.healthy / b.size,
   changed: (a, b) => b.touched - a.touched,
 };
