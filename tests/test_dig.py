@@ -1,4 +1,4 @@
-"""GET /dns/NAME of a server that is really started. What it prints is compared with dig's in tests/stories/test_dig_over_http.py."""
+"""GET /dns/NAME of a server that is really started. What it prints is compared with dig in tests/stories/test_dig_over_http.py."""
 
 from __future__ import annotations
 
