@@ -60,7 +60,7 @@ class Asking:
     def _body(self, page: Page) -> bytes:
         content = {
             "lines": [orjson.Fragment(line) for line in page.lines],
-            "next": None if page.next is None else f"{page.next.inode}.{page.next.at}",
+            "next": None if page.next is None else f"{page.next.file}.{page.next.at}",
             "broken": page.broken,
         }
         return stamped(content, self._times)

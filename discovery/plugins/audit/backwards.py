@@ -1,8 +1,8 @@
 """The file and its predecessors, read from the end: the newest lines that somebody asks for, however long the files are.
 
 Blocks are read from the end of each file to its beginning, in a thread that lets others go first between two blocks. A page ends when it
-has its lines, or when it has taken its time; its cursor says where the next one goes on. A cursor names a file by its inode, which the
-file keeps when it is put aside.
+has its lines, or when it has taken its time; its cursor says where the next one goes on. A cursor names a file by a digest of its first
+line, which the file keeps when it is put aside (and its inode, but that is another file's as soon as it is deleted).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -29,9 +30,9 @@ SLACK = 3600.0
 
 
 class Cursor(NamedTuple):
-    """The next page has what stands before octet `at` of the file `inode`, and in older files."""
+    """The next page has what stands before octet `at` of the file `file`, and in older files."""
 
-    inode: int
+    file: int
     at: int
 
 
@@ -82,15 +83,15 @@ class Search:
         """NoAuditFile, GoneCursor."""
         until = self._clock() + SECONDS
         with opened(self._path) as files:
-            for file, inode, end in self._from(files[::-1]):
+            for file, end in self._from(files[::-1]):
                 for at, line in _lines_before(file, end):
                     if line is not None:
                         if not self._take(line):
-                            return self._page(Cursor(inode, at + len(line)))
+                            return self._page(Cursor(_digest(file), at + len(line)))
                         if len(self._lines) == self._asked.limit:
-                            return self._page(Cursor(inode, at))
+                            return self._page(Cursor(_digest(file), at))
                     elif self._clock() > until or self._ended():
-                        return self._page(Cursor(inode, at))
+                        return self._page(Cursor(_digest(file), at))
                     else:
                         time.sleep(_PAUSE)
         return self._page(None)
@@ -123,18 +124,17 @@ class Search:
             self._until is None or line["time"] < self._until
         )
 
-    def _from(self, files: list[BinaryIO]) -> Iterator[tuple[BinaryIO, int, int]]:
-        """Those that may have what is asked for, youngest first: file, inode, and the octet before which to begin."""
+    def _from(self, files: list[BinaryIO]) -> Iterator[tuple[BinaryIO, int]]:
+        """Those that may have what is asked for, youngest first: file, and the octet before which to begin."""
         cursor = self._asked.before
         for file in files:
-            status = os.fstat(file.fileno())
-            end = status.st_size
+            end = os.fstat(file.fileno()).st_size
             if cursor is not None:
-                if status.st_ino != cursor.inode:
+                if _digest(file) != cursor.file:
                     continue
                 end, cursor = min(end, cursor.at), None
             if not self._begins_later(file):
-                yield file, status.st_ino, end
+                yield file, end
         if cursor is not None:
             raise GoneCursor
 
@@ -142,9 +142,18 @@ class Search:
         """A whole file of later lines need not be read."""
         if self._much_later is None:
             return False
-        file.seek(0)
-        content = content_of(file.readline(MAX_OCTETS))
+        content = content_of(_first_line(file))
         return content is not None and content["time"] > self._much_later
+
+
+def _first_line(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.readline(MAX_OCTETS)
+
+
+def _digest(file: BinaryIO) -> int:
+    """64 bits. Each line has the time and the index of its write: no two files begin with the same."""
+    return int.from_bytes(blake2b(_first_line(file), digest_size=8).digest())
 
 
 def _lines_before(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes | None]]:

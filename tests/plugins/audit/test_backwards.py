@@ -82,6 +82,18 @@ def test_a_cursor_of_a_file_that_is_gone_is_refused(path: Path) -> None:
         search(path, before=Cursor(1, 0))
 
 
+def test_a_cursor_is_not_taken_for_that_of_a_later_file_at_the_same_inode(tmp_path: Path) -> None:
+    """File systems hand out the inode of a deleted file again at once: the newest lines would come as the older ones."""
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(line(0) + line(1) + line(2))
+    cursor = search(path, limit=1).next
+    inode = path.stat().st_ino
+    path.write_bytes(line(10) + line(11) + line(12))
+    assert path.stat().st_ino == inode
+    with pytest.raises(GoneCursor):
+        search(path, before=cursor)
+
+
 def test_only_what_was_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(
