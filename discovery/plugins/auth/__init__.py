@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
@@ -59,13 +60,19 @@ _READS = ("/dns-query",)
 
 
 def right_for(method: str, path: str) -> Right:
-    """The right that a route takes. What is not known takes more rather than less."""
+    """The right that a route takes. What is not known takes more rather than less. `path`: as it came, perhaps with escapes."""
     is_read = method in ("GET", "HEAD")
-    if path in _NONE or (is_read and (path in PAGES or path.startswith(_FILES_OF_PAGES))):
+    if "%" in path:
+        path = unquote(path)
+    if path in _NONE or (is_read and (path in PAGES or _is_file_of_page(path))):
         return Right.NONE
     if path.startswith("/admin") or path in _ADMIN:
         return Right.ADMIN
     return Right.READ if is_read or path in _READS else Right.WRITE
+
+
+def _is_file_of_page(path: str) -> bool:
+    return path.startswith(_FILES_OF_PAGES) and ".." not in path
 
 
 class Auth(Plugin):

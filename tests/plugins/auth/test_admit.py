@@ -47,6 +47,9 @@ def closed(tmp_path: Path) -> House:
         ("GET", "/top", Right.ADMIN), ("HEAD", "/top", Right.ADMIN), ("PUT", "/admin/log", Right.ADMIN),
         ("GET", "/metrics", Right.READ), ("GET", "/ui", Right.NONE), ("HEAD", "/ui/js/main.js", Right.NONE), ("GET", "/uix", Right.READ),
         ("POST", "/ui", Right.WRITE), ("PUT", "/ui/js/main.js", Right.WRITE),
+        # as whoever has the route reads it
+        ("POST", "/%61dmin/clear", Right.ADMIN), ("GET", "/%61dmin/tokens", Right.ADMIN), ("GET", "/to%70", Right.ADMIN),
+        ("GET", "/%2561dmin", Right.READ), ("GET", "/%75i/%2e%2e/services", Right.READ), ("GET", "/ui/%2E./x", Right.READ),
     ],
 )  # fmt: skip
 def test_a_route_takes_a_right_and_what_is_not_known_takes_more(method: str, path: str, right: Right) -> None:
