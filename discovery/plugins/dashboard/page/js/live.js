@@ -111,7 +111,8 @@ async function listen(signal) {
   const started = Number(response.headers.get("X-Registry-Log-Start"));
   const before = logStart;
   logStart = started;
-  if (before !== null && started !== before && started < seen) {
+  // Also where it begins at what was seen: a server with a memory does that when it was stopped well, one without may by chance.
+  if (before !== null && started !== before && started <= seen) {
     response.body.cancel().catch(() => {}); // else it stays open, and the server keeps it
     throw new Outdated();
   }
