@@ -141,6 +141,7 @@ def _wrong(error: CycloptsError) -> str:
 
 
 def _failed(text: str, status: int) -> int:
-    """One line, or one for each setting at fault. No stranger's text can move a cursor."""
-    print("discovery:", "\n".join(map(escaped, text.split("\n"))), file=sys.stderr)
+    """One line, or one for each setting at fault, in one piece: the log's thread writes there, too. No stranger's text moves a cursor."""
+    lines = "\n".join(map(escaped, text.split("\n")))
+    sys.stderr.write(f"discovery: {lines}\n")
     return status

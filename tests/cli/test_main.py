@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -35,6 +36,25 @@ def instead_of_serve(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object])
     vars(module)["run"] = run
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(cli, "COMMANDS", {"The server": (Command("serve", "instead_of_serve:run", "serves"),)})
+
+
+def test_what_is_wrong_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of the log writes to the same place, and may do so between two."""
+
+    class Pieces(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.written.append(text)
+            return len(text)
+
+    pieces = Pieces()
+    monkeypatch.setattr(sys, "stderr", pieces)
+    assert cli.main(["nonsense"]) == 2
+    assert [line[:11] for line in pieces.written] == ["discovery: "]
+    assert pieces.written[0].endswith("\n")
 
 
 def test_without_a_command_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,6 @@ export function Pulse() {
     ["Expiries", rate(total(expiries)), expiries],
   ];
   return html`<a class="pulse" href=${href({ view: "load" })} aria-label=${`Load: ${lines.map(([name, value]) => `${name} ${value}`).join(", ")}`}>
-    ${lines.map(([name, value, values]) => html`<span key=${name}><span class="quiet">${name}</span><${Spark} values=${values} label=${name} width=${48} height=${20} /><b>${value}</b></span>`)}
+    ${lines.map(([name, value, values]) => html`<span key=${name}><span class="quiet">${name}</span><${Spark} values=${values} label=${name} width=${40} height=${20} /><b>${value}</b></span>`)}
   </a>`;
 }

@@ -92,7 +92,7 @@ function End({ span }) {
 function Begin() {
   version.value;
   const services = store.table.serviceList().filter(({ key }) => !store.table.serviceWindow(key));
-  return html`<button type="button" disabled=${!services.length} onClick=${() => pose(BeginDialog, { services })}>Begin maintenance</button>`;
+  return html`<button type="button" disabled=${!services.length} title=${services.length ? "" : "Nothing is registered that is not in maintenance already"} onClick=${() => pose(BeginDialog, { services })}>Begin maintenance</button>`;
 }
 
 function Nothing({ q }) {
