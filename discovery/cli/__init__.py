@@ -41,7 +41,6 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("wait", "discovery.cli.wait:wait", "wait until a service has so many healthy instances"),
         Command("top", "discovery.cli.top:top", "show who asks most, for what, and for what that is not there"),
         Command("log", "discovery.cli.log:log", "log each query or request of the server for a while"),
-        Command("bench", "discovery.cli.bench:bench", "measure how many requests a second it answers"),
     ),
     "Changing what is registered": (
         Command("register", "discovery.cli.register:register", "register an instance"),

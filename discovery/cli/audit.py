@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli import installed
+from discovery.cli.env_file import EnvFile, use
 from discovery.cli.logs import escaped
 from discovery.cli.output import say
 from discovery.cli.times import TIMES, as_time
@@ -36,9 +36,7 @@ def audit(
         int | None, Parameter(name="-n", help="only the last N lines", validator=Number(gte=0, lt=1_000_000_000))
     ] = None,
     json: Annotated[bool, Parameter(help="the lines as JSON, one each")] = False,
-    env_file: Annotated[
-        Path | None, Parameter(help="a file with the server's settings, such as /etc/discovery.env")
-    ] = None,
+    env_file: EnvFile = None,
 ) -> None:
     with closing(Reading(file or _file(env_file))) as reading:
         for line in _last(last, _chosen(reading, service, by, None if since is None else iso(since))):
@@ -69,8 +67,8 @@ def _last(count: int | None, lines: Iterator[_Content]) -> Iterator[_Content]:
 
 
 def _file(env_file: Path | None) -> Path:
-    text = installed.given("AUDIT_FILE", env_file)
-    file = AuditSettings.read().audit_file if text is None else Path(text) if text else None
+    use(env_file)
+    file = AuditSettings.read().audit_file
     if file is None:
         raise SettingsError("AUDIT_FILE: is not set, so there is no audit log here; --file names one")
     return file

@@ -1,7 +1,7 @@
 """`discovery backup FILE` and `discovery restore FILE`: a copy of what the registry has on disk, out of DATA_DIR and back into it.
 
 They work on the files, as the user who owns them: a backup while the server runs or not, a restore only while it does not.
-`installed` finds the files of a server that runs as a unit.
+`env_file` finds those of a server that runs elsewhere.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli import installed
+from discovery.cli.env_file import EnvFile, use
 from discovery.plugins.journal import files
 from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 
 _DataDir = Annotated[str | None, Parameter(help="instead of DATA_DIR")]
-_EnvFile = Annotated[Path | None, Parameter(help="a file with the server's settings, such as /etc/discovery.env")]
 
 
 def backup(
@@ -26,14 +25,14 @@ def backup(
     /,
     *,
     data_dir: _DataDir = None,
-    env_file: _EnvFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     content = files.back_up(_folder(data_dir, env_file), file)
     print(f"{file}: {_counted(content)}")
 
 
 def restore(
-    file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: _DataDir = None, env_file: _EnvFile = None
+    file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: _DataDir = None, env_file: EnvFile = None
 ) -> None:
     folder = _folder(data_dir, env_file)
     content, replaced = files.restore(folder, file)
@@ -47,8 +46,8 @@ def _counted(content: Content) -> str:
 
 
 def _folder(data_dir: str | None, env_file: Path | None) -> Path:
-    text = data_dir or installed.given("DATA_DIR", env_file, default="data")
-    folder = JournalSettings.read().data_dir if text is None else Path(text) if text else None
+    use(env_file)
+    folder = Path(data_dir) if data_dir else JournalSettings.read().data_dir
     if folder is None:
         raise SettingsError("DATA_DIR: is empty, so this registry keeps everything in memory and there are no files")
     return folder

@@ -14,7 +14,6 @@ from discovery.core import moment
 
 TIMES = "2h (ago), 03:12 (UTC) or 2026-01-31T03:12Z"
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|[smhd]))+")
 _PART = re.compile(r"([0-9.]+)(ms|[smhd])")
 _DAY = 86400
@@ -26,7 +25,7 @@ def seconds_of(text: str) -> float:
         return float(text)
     if not _SPAN.fullmatch(text):
         raise ValueError(f"{text[:64]!a} is no span of time; write 90s, 5m, 2h or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return sum(float(number) * moment.UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def as_time(type_: Any, tokens: Sequence[Token]) -> float:

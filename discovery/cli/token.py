@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, ask, in_path, send
+from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
@@ -44,11 +45,12 @@ def new(
     admin: Annotated[bool, Parameter(help="may do everything")] = False,
     expires: Annotated[str | None, Parameter(help="such as 2027-01-31T00:00:00Z")] = None,
     file: _File = None,
+    env_file: EnvFile = None,
 ) -> None:
     """make a token and put it into the file; its secret is shown once, now"""
     secret = _PREFIX + secrets.token_urlsafe(_OCTETS)
     text = block(name, digest(secret), register, read, admin, _time(expires))
-    target = file or AuthSettings.read().tokens_file
+    target = _configured(file, env_file)
     if target is not None:
         add(target, text)
     print(f"The secret, shown only now: {secret}")
@@ -58,9 +60,9 @@ def new(
 
 
 @token.command(name="list")
-def list_(*, file: _File = None, output: Format = "table") -> None:
+def list_(*, file: _File = None, env_file: EnvFile = None, output: Format = "table") -> None:
     """show who has a token, with which rights and until when"""
-    rows = [_row(each) for each in read(_file(file))]
+    rows = [_row(each) for each in read(_file(file, env_file))]
     put_rows(rows, _COLUMNS, output, name="name", empty="no token is in the file")
 
 
@@ -72,15 +74,18 @@ def revoke(
     sha256: Annotated[str | None, Parameter(help="instead of the name, whatever file it is in: on all nodes")] = None,
     everywhere: Annotated[bool, Parameter(help="ask the registry: no node takes it any more")] = False,
     file: _File = None,
+    env_file: EnvFile = None,
 ) -> None:
     """take a token out of the file, which a running server forgets at once; or have all nodes refuse it"""
     if (name is None) == (sha256 is None):
         raise WrongArguments("NAME, --sha256: give one of them")
     if sha256 is not None or everywhere:
-        found = ask(lambda registry: _delete(registry, f"/admin/tokens/{in_path(sha256 or _known(name or '', file))}"))
+        found = ask(
+            lambda registry: _delete(registry, f"/admin/tokens/{in_path(sha256 or _known(name or '', file, env_file))}")
+        )
         put_line(f"{_named(found)} is revoked on all nodes since {found['revokedAt']}")
         return
-    target = _file(file)
+    target = _file(file, env_file)
     remove(target, name or "")
     print(f"{name} is no longer in {target}")
 
@@ -101,9 +106,9 @@ async def _delete(registry: RegistryClient, path: str) -> Json:
     )
 
 
-def _known(name: str, given: Path | None) -> str:
+def _known(name: str, given: Path | None, env_file: Path | None) -> str:
     """The token's SHA-256 when the file here has it, so that it does not matter whether the node that is asked has; else its name."""
-    file = given or AuthSettings.read().tokens_file
+    file = _configured(given, env_file)
     found = (
         [each.digest.hex() for each in read(file) if each.name == name] if file is not None and file.exists() else []
     )
@@ -135,8 +140,13 @@ def _row(token: Token) -> dict[str, object]:
     }
 
 
-def _file(given: Path | None) -> Path:
-    file = given or AuthSettings.read().tokens_file
+def _configured(given: Path | None, env_file: Path | None) -> Path | None:
+    use(env_file)
+    return given or AuthSettings.read().tokens_file
+
+
+def _file(given: Path | None, env_file: Path | None) -> Path:
+    file = _configured(given, env_file)
     if file is None:
         raise SettingsError("TOKENS_FILE: is not set, so there is no file of tokens here; --file names one")
     return file

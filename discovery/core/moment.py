@@ -17,7 +17,8 @@ EXAMPLES = "2026-01-31T03:12:00Z, 03:12 (UTC), -2h or epoch seconds"
 # Longer is no moment.
 MAX_TEXT = 64
 _DAY = 86400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
+# Seconds, of every span of time that is written as 500ms, 30s or 7d.
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGO = re.compile(r"-?((?:[0-9]{1,9}[smhdw])+)")
 _PART = re.compile(r"([0-9]+)([smhdw])")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,9})?))?")
@@ -49,7 +50,7 @@ def _found(text: str, wall: float) -> float | None:
     if _EPOCH.fullmatch(text):
         return float(text)
     if match := _AGO.fullmatch(text):
-        return wall - sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(match[1]))
+        return wall - sum(int(number) * UNITS[unit] for number, unit in _PART.findall(match[1]))
     if match := _CLOCK.fullmatch(text):
         seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3] or 0)
         today = wall - wall % _DAY + seconds

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from discovery.cli.doctor import advice, configuration, host, resolver
 from discovery.cli.doctor.finding import Finding, State, problem
+from discovery.cli.env_file import EnvFile, use
 from discovery.cli.flags import Flags
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.core.errors import DiscoveryError
@@ -37,10 +38,12 @@ def doctor(
         Literal["systemd-resolved", "dnsmasq", "unbound", "bind", "coredns", "all"] | None,
         Parameter(help="print the lines that make this resolver ask the registry, and nothing else"),
     ] = None,
+    env_file: EnvFile = None,
     output: Format = "table",
     flags: Flags | None = None,
 ) -> int:
     (flags or Flags()).put()
+    use(env_file)
     if resolver is not None:
         names, settings = (advice.LINES if resolver == "all" else (resolver,)), Settings.read()
         print("\n".join(advice.lines(name, settings) for name in names), end="")

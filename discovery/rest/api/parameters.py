@@ -8,7 +8,7 @@ from typing import Any
 
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.errors import InvalidField
-from discovery.core.moment import NoMoment
+from discovery.core.moment import UNITS, NoMoment
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label
 from discovery.rest.api.query import Parameter
@@ -17,7 +17,6 @@ from discovery.rest.api.schemas import ADDRESS, LABEL, PORT
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)?")
-_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Epoch seconds: so late that no "so long ago" lies before 1970.
 _LATE = 1e15
 
@@ -132,7 +131,7 @@ def duration(most: float, description: str = "") -> Parameter:
         match = _DURATION.fullmatch(text)
         if match is None:
             raise InvalidField(name, "must be a duration such as 30s, 500ms, 2m or 2h")
-        return min(most, int(match[1]) * _UNITS[match[2]])
+        return min(most, int(match[1]) * UNITS[match[2] or "s"])
 
     schema = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["30s"]}
     return Parameter(read, _described(schema, description))
