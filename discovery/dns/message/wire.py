@@ -19,7 +19,7 @@ from discovery.dns.message.edns import OPT_SIZE, Edns, Option, explanation_optio
 from discovery.dns.message.names import Name, to_labels
 from discovery.dns.message.query import HEADER, NO_QUESTION, QR, UDP, Malformed, Request, Transport, size_limit
 from discovery.dns.message.template import Alternatives, Laid, Piece, alternatives, lay_in_order
-from discovery.dns.message.values import RR, Answer, Class, Question, Type
+from discovery.dns.message.values import RR, Answer, Class, Question
 
 _AA, _TC = 0x0400, 0x0200
 _AFTER_ID = struct.Struct("!HHHHH")  # the header's flags and counts
@@ -160,23 +160,6 @@ def error(packet: bytes, malformed: Malformed) -> bytes:
     """A bare header for what could not be parsed."""
     answer = Answer(rcode=malformed.rcode, authoritative=False)
     return Template(NO_QUESTION, answer).reply(packet[:2], malformed.flags, b"", None, b"", UDP)
-
-
-# Octets of a message that is shown as text: more would take longer than a turn of the event loop.
-_MAX_SHOWN = 4096
-
-
-def as_text(message: bytes) -> str:
-    """The records of a well-formed message as a zone file has them, in one line; of a long one, only how long it is."""
-    if len(message) > _MAX_SHOWN:
-        return f"{len(message)} octets are too many to be shown"
-    try:
-        record = dnslib.DNSRecord.parse(message)
-        return "; ".join(
-            " ".join(rr.toZone().split()) for rr in (*record.rr, *record.auth, *record.ar) if rr.rtype != Type.OPT
-        )
-    except (dnslib.DNSError, ValueError, UnicodeError):
-        return "it cannot be shown"
 
 
 def _padding(size: int, limit: int) -> bytes:

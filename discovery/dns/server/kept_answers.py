@@ -26,20 +26,19 @@ from discovery.dns.server.nxdomain_cache import NxdomainCache
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.server.traffic import Outcome
+from discovery.dns.zones.live import LIVE_TYPES
 from discovery.dns.zones.spellings import NAMESPACE
 from discovery.dns.zones.zone import Zone
 
-# Octets of kept answers: names that exist, times the types below. An answer takes its records twice, and some objects beside them:
+# Octets of kept answers: names that exist, times types. An answer takes its records twice, and some objects beside them:
 # 1.4 KB for three instances, 2.3 KB for ten, as measured. 128 MiB hold 95,000 of the former.
 MAX_OCTETS = 128 << 20
 _OBJECTS = 1000
 # Names of one service, times types: a change of it drops them all, in 5 ms.
 MAX_OF_SERVICE = 2048
-# Types that clients ask for: the others could be asked for by the ten thousand about one name.
-_KEPT_TYPES = frozenset((Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS))
-
-# Type and class as on the wire: one object each, which the processor's caches then hold.
-_TAILS = {tail: tail for tail in (type.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for type in _KEPT_TYPES)}
+# Type and class as on the wire, of the types that instances have: others could be asked for by the ten thousand about one name. One
+# object each, which the processor's caches then hold.
+_TAILS = {tail: tail for tail in (kind.type.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for kind in LIVE_TYPES)}
 
 # The header's counts: one question, and nothing or one additional record.
 _BARE = b"\0\1\0\0\0\0\0\0"

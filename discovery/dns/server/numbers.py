@@ -43,7 +43,7 @@ def metrics(traffic: Traffic, shed: Callable[[], int], tcp_connections: Callable
 
     def queries() -> Readings:
         found = Counter[tuple[str, ...]]()
-        types = [*sorted(rtype.name for rtype in TYPES), OTHER]
+        types = [*sorted(TYPES.values()), OTHER]
         found.update({(zone, rtype, way): 0 for zone in traffic.zones for rtype in types for way in TRANSPORTS})
         for outcome in traffic.outcomes:
             for way, column in COLUMNS.items():

@@ -17,7 +17,9 @@ from discovery.core.metric import Histogram
 from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, has_reply
 from discovery.dns.message.reason import Reason
+from discovery.dns.message.text import type_name
 from discovery.dns.message.values import Answer, Question, Rcode, Type
+from discovery.dns.zones.live import LIVE_TYPES
 
 _log = logging.getLogger("discovery.dns")
 
@@ -29,8 +31,9 @@ TC = 0x02
 COLUMNS = dict(zip(TRANSPORTS, (0, 1, 4, 5), strict=True))
 _SIZE = 8
 
-# Types that are counted by name. A stranger may ask for 65,536.
-TYPES = frozenset(Type) - {Type.OPT, Type.MAILA, Type.MAILB, Type.HINFO, Type.DNAME}
+# Types that are counted by name: those of instances, and what zones and operators have. A stranger may ask for 65,536.
+_OTHER_TYPES = (Type.SOA, Type.NS, Type.CNAME, Type.MX, Type.DS, Type.IXFR, Type.AXFR, Type.ANY)
+TYPES = {rtype: type_name(rtype) for rtype in sorted([*_OTHER_TYPES, *(kind.type for kind in LIVE_TYPES)])}
 # Zones that are counted by name, those in DNS_DOMAIN first: each is 64 series. The others are `other`.
 MAX_ZONES = 8
 # One query of so many, on average, is looked at closer.
@@ -130,7 +133,7 @@ class Traffic:
         """None: there is no question; nothing is sent."""
         zone = rtype = OTHER
         if question is not None:
-            zone, rtype = self._zone_of(question.name), _type_name(question.type)
+            zone, rtype = self._zone_of(question.name), TYPES.get(question.type, OTHER)
         name = NO_RCODE if rcode is None else _RCODES.get(rcode, OTHER)
         key = (zone, rtype, name, reason, kept)
         found = self._outcomes.get(key)
@@ -211,13 +214,6 @@ _BY_RCODE: dict[int, Reason] = {
     Rcode.REFUSED: Reason.NOT_ALLOWED,
     Rcode.SERVFAIL: Reason.FAILED,
 }
-
-
-_TYPE_NAMES = {rtype.value: rtype.name for rtype in TYPES}
-
-
-def _type_name(rtype: int) -> str:
-    return _TYPE_NAMES.get(rtype, OTHER)
 
 
 def _question_in(packet: bytes) -> Question | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from discovery.dns.message.names import MAX_LABEL, Name
+from discovery.dns.message.names import MAX_LABEL, Name, to_wire
 from discovery.dns.message.values import RR, Answer, Type
-from discovery.dns.zones import records
 from discovery.dns.zones.staleness import ttl_about
 from discovery.store.service import Service
 
@@ -31,7 +30,7 @@ def lookup(
     if relative[1:] != ROOT:
         return None
     if relative in DOMAINS:
-        rr = RR((*relative, *origin), Type.PTR, max_ttl, records.name(origin))
+        rr = RR((*relative, *origin), Type.PTR, max_ttl, to_wire(origin))
         return Answer.of([rr]) if qtype == Type.PTR else Answer.nodata()
     if relative != TYPES:
         return Answer.nxdomain()
@@ -72,5 +71,5 @@ def by_protocol(protocols: Iterable[str], ttl_at: Callable[[int], int], max_ttl:
 
 def _pointers(origin: Name, relative: Name, types: list[Name], ttl: int, complete: bool) -> Answer:
     owner = (*relative, *origin)
-    rrs = [RR(owner, Type.PTR, ttl, records.name((*one, *origin))) for one in types]
+    rrs = [RR(owner, Type.PTR, ttl, to_wire((*one, *origin))) for one in types]
     return Answer(answer=tuple(rrs), complete=complete)

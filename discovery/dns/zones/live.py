@@ -1,23 +1,34 @@
-"""The records that instances give, by form of name and type. Which instances and for how long is `service_zone`'s
-business; here they become records, with the ranks by which a reply orders them.
+"""The types of records that instances give. Each is declared once, in LIVE_TYPES, beside the function that makes its records; kept answers,
+candidates, explanations, metrics, `GET /dns` and the tests read the declaration.
+
+Which instances a name means and for how long is `service_zone`'s business; here they become records, with the ranks by which a reply
+orders them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
+import orjson
+
+from discovery.core import metadata
 from discovery.core.instance import Instance
-from discovery.dns.message.names import Name
+from discovery.dns.message.names import Name, to_wire
+from discovery.dns.message.text import type_name
 from discovery.dns.message.values import RR, Answer, Rank, Type
-from discovery.dns.zones import records
+from discovery.dns.zones.records import MAX_STRING, address, address_type
 from discovery.dns.zones.selector import Form, Match, instance_label
 from discovery.store.service import Service
 
 
 class Live(NamedTuple):
-    """`owner`: the name asked. `instances`: those it means. `ttl` of every record, seconds."""
+    """`owner`: the name asked, of that `form`. `instances`: those it means. `ttl` of every record, seconds."""
 
+    form: Form
     origin: Name
     owner: Name
     service: Service
@@ -34,32 +45,48 @@ class Live(NamedTuple):
 
     def address(self, instance: Instance) -> RR:
         ip = instance.spec.ip
-        return RR(self.host(instance), records.address_type(ip), self.ttl, records.address(ip))
+        return RR(self.host(instance), address_type(ip), self.ttl, address(ip))
 
 
-def types(form: Form) -> Iterable[int]:
-    """The record types that names of that form may have."""
-    return _MAKERS[form]
+# From what is asked, and the type, the records; without any, nothing of that type is there.
+Maker = Callable[[Live, int], Answer]
 
 
-def has_type(form: Form, qtype: int) -> bool:
-    """Whether names of that form may have records of that type."""
-    return qtype in _MAKERS[form]
+@dataclass(frozen=True, slots=True)
+class LiveType:
+    """`forms`: of the names that have such records. `missing_text`: what a service lacks whose instances have none.
+
+    `may_have`: False for an instance that surely has none; it parses nothing. None: all have one. `parses_metadata`: `make` does.
+    `most`: instances in one answer, about as many as fit a TCP message, which takes 5 ms.
+    """
+
+    type: int
+    forms: tuple[Form, ...]
+    make: Maker
+    missing_text: str = ""
+    may_have: Callable[[Instance], bool] | None = None
+    parses_metadata: bool = False
+    most: int = 700
+
+    @property
+    def name(self) -> str:
+        return type_name(self.type)
+
+    def answer(self, live: Live) -> Answer | None:
+        """None when these instances have nothing of that type."""
+        made = self.make(live, self.type)
+        return made if made.answer else None
 
 
-def answer(form: Form, qtype: int, live: Live) -> Answer | None:
-    """None when names of that form, or these instances, have nothing of that type."""
-    maker = _MAKERS[form].get(qtype)
-    made = maker(live, qtype) if maker else None
-    return made if made and made.answer else None
+# -- A, AAAA
 
 
-def _addresses(live: Live, qtype: int) -> Answer:
-    meant = [one for one in live.instances if records.address_type(one.spec.ip) == qtype]
-    return _each_once(live, qtype, meant, lambda one: records.address(one.spec.ip))
+def _addresses(live: Live, rtype: int) -> Answer:
+    meant = [one for one in live.instances if address_type(one.spec.ip) == rtype]
+    return _each_once(live, rtype, meant, lambda one: address(one.spec.ip))
 
 
-def _each_once(live: Live, qtype: int, instances: Iterable[Instance], rdata: Callable[[Instance], bytes]) -> Answer:
+def _each_once(live: Live, rtype: int, instances: Iterable[Instance], rdata: Callable[[Instance], bytes]) -> Answer:
     """Instances that share a record add their weights."""
     ranks: dict[bytes, Rank] = {}
     for instance in instances:
@@ -68,91 +95,158 @@ def _each_once(live: Live, qtype: int, instances: Iterable[Instance], rdata: Cal
         if shared is not None:
             rank = Rank(min(shared.priority, rank.priority), shared.weight + rank.weight)
         ranks[data] = rank
-    rrs = (RR(live.owner, qtype, live.ttl, data) for data in ranks)
+    rrs = (RR(live.owner, rtype, live.ttl, data) for data in ranks)
     return Answer(answer=tuple(rrs), ranks=tuple(ranks.values()))
-
-
-def _srv(live: Live, qtype: int) -> Answer:
-    return Answer(
-        answer=tuple(RR(live.owner, Type.SRV, live.ttl, _srv_rdata(live, one)) for one in live.instances),
-        companions=tuple((live.address(one),) for one in live.instances),
-        ranks=tuple(map(_rank, live.instances)),
-    )
 
 
 def _rank(instance: Instance) -> Rank:
     return Rank(instance.spec.priority, instance.spec.weight)
 
 
+def _with_addresses(live: Live, rtype: int, made: Iterable[tuple[Instance, bytes]]) -> Answer:
+    """A record with that data of each instance, its address beside it."""
+    made = tuple(made)
+    return Answer(
+        answer=tuple([RR(live.owner, rtype, live.ttl, rdata) for _, rdata in made]),
+        companions=tuple([(live.address(one),) for one, _ in made]),
+        ranks=tuple([_rank(one) for one, _ in made]),
+    )
+
+
+# -- SRV
+
+
+def _srv(live: Live, rtype: int) -> Answer:
+    return _with_addresses(live, rtype, [(one, _srv_rdata(live, one)) for one in live.instances])
+
+
 def _srv_rdata(live: Live, instance: Instance) -> bytes:
+    """RFC 2782. The target is never compressed."""
     spec = instance.spec
-    return records.srv(spec.priority, spec.weight, live.port(instance), live.host(instance))
+    return struct.pack("!HHH", spec.priority, spec.weight, live.port(instance)) + to_wire(live.host(instance))
 
 
-def _txt(live: Live, qtype: int) -> Answer:
-    return _each_once(live, Type.TXT, live.instances, records.txt)
+# -- TXT
+
+# RFC 6763 §6.2: a TXT record above 1,300 octets does not fit a packet and is a mistake.
+MAX_TEXT = 1300
+# Octets of `k=` with its length.
+_SHORTEST_PAIR = 3
 
 
-def _browsed_txt(live: Live, qtype: int) -> Answer:
-    return _each_once(live, Type.TXT, live.instances, records.browsed_txt)
+def _txt(live: Live, rtype: int) -> Answer:
+    return _each_once(live, rtype, live.instances, partial(_txt_rdata, browsed=live.form is Form.BROWSED_INSTANCE))
 
 
-def _pointers(live: Live, qtype: int) -> Answer:
-    """PTR to each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
+def _txt_rdata(instance: Instance, browsed: bool) -> bytes:
+    """Metadata as `key=value` strings (RFC 6763 §6.3–6.5), a value that is no string as JSON.
+
+    Left out: keys that are no printable ASCII or contain `=`, pairs over 255 octets, and what exceeds MAX_TEXT in all. HTTP has the
+    whole. `browsed`: for DNS-SD browsers, with the version of the format first (§6.7).
+    """
+    rdata = b"\x09txtvers=1" if browsed else b""
+    for key, value in metadata.unpack(instance.spec.metadata).items():
+        if len(rdata) + _SHORTEST_PAIR > MAX_TEXT:
+            break
+        pair = _pair(key, value)
+        if pair and len(rdata) + 1 + len(pair) <= MAX_TEXT:
+            rdata += len(pair).to_bytes(1, "big") + pair
+    return rdata or b"\0"  # RFC 6763 §6.1: no strings at all is spelt as one empty string
+
+
+def _pair(key: str, value: object) -> bytes | None:
+    if not key or not key.isascii() or not key.isprintable() or "=" in key:
+        return None
+    text = value.encode() if isinstance(value, str) else orjson.dumps(value)
+    pair = key.encode("ascii") + b"=" + text
+    return pair if len(pair) <= MAX_STRING else None
+
+
+# -- PTR
+
+
+def _pointers(live: Live, rtype: int) -> Answer:
+    """To each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
     pointers, companions = [], []
     for instance in live.instances:
         protocol = b"_" + instance.spec.protocol.encode("ascii")
         label = instance_label(instance.spec.ip, instance.spec.port)
         name: Name = (label, b"_" + live.service.key, protocol, *live.origin)
-        pointers.append(RR(live.owner, Type.PTR, live.ttl, records.name(name)))
+        pointers.append(RR(live.owner, rtype, live.ttl, to_wire(name)))
         srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance))
-        txt = RR(name, Type.TXT, live.ttl, records.browsed_txt(instance))
+        txt = RR(name, Type.TXT, live.ttl, _txt_rdata(instance, browsed=True))
         companions.append((srv, txt, live.address(instance)))
     return Answer(answer=tuple(pointers), companions=tuple(companions), ranks=tuple(map(_rank, live.instances)))
 
 
-def _bindings(live: Live, qtype: int) -> Answer:
-    """SVCB for what speaks HTTP or HTTPS.
+# -- SVCB, HTTPS
 
-    An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one.
-    """
-    ports = {one: records.http_port(one, tls_only=qtype == Type.HTTPS) for one in live.instances}
-    speakers = {one: port for one, port in ports.items() if port is not None}
-    return Answer(
-        answer=tuple(RR(live.owner, qtype, live.ttl, _svcb_rdata(live, one, port)) for one, port in speakers.items()),
-        companions=tuple((live.address(one),) for one in speakers),
-        ranks=tuple(map(_rank, speakers)),
-    )
+_SCHEMES = {Type.HTTPS: ("https",), Type.SVCB: ("https", "http")}
+_PORT, _IPV4HINT, _IPV6HINT = 3, 4, 6
+
+
+def _bindings(live: Live, rtype: int) -> Answer:
+    """SVCB for what speaks HTTP or HTTPS. An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one."""
+    at_port = live.form is Form.HTTPS_PORT
+    schemes = _SCHEMES[Type.HTTPS if at_port else Type(rtype)]
+    ports = [(one, _http_port(one, schemes)) for one in live.instances]
+    speakers = [(one, port) for one, port in ports if port and (not at_port or port == live.port(one))]
+    return _with_addresses(live, rtype, [(one, _svcb_rdata(live, one, port)) for one, port in speakers])
+
+
+def _http_port(instance: Instance, schemes: Iterable[str]) -> int | None:
+    """Where the instance speaks HTTPS, or failing that HTTP: a port of that name, or a `scheme` or `protocol` in its metadata."""
+    ports = dict(instance.spec.ports)
+    if "https" in ports:
+        return ports["https"]
+    said = metadata.unpack(instance.spec.metadata)
+    for scheme in schemes:
+        if scheme in ports:
+            return ports[scheme]
+        if scheme in (said.get("scheme"), said.get("protocol")):
+            return instance.spec.port
+    return None
+
+
+def _may_speak(schemes: Iterable[str], instance: Instance) -> bool:
+    """False where `_http_port` is surely None: a scheme that metadata tells stands in its text, in quotes."""
+    ports, said = dict(instance.spec.ports), instance.spec.metadata
+    return any(scheme in ports or b'"%s"' % scheme.encode() in said for scheme in schemes)
 
 
 def _svcb_rdata(live: Live, instance: Instance, port: int) -> bytes:
-    return records.svcb(instance.spec.priority, live.host(instance), port, instance.spec.ip)
+    """RFC 9460 §2.2, service form: port (§7.2) and address hint (§7.3), keys in ascending order. Priority 0 would be an alias."""
+    ip, priority = instance.spec.ip, max(1, instance.spec.priority)
+    hint = _parameter(_IPV6HINT if ":" in ip else _IPV4HINT, address(ip))
+    return (
+        struct.pack("!H", priority) + to_wire(live.host(instance)) + _parameter(_PORT, port.to_bytes(2, "big")) + hint
+    )
 
 
-def _https_at_port(live: Live, qtype: int) -> Answer:
-    speakers = [one for one in live.instances if _speaks_https_at(one, live.port(one))]
-    return _bindings(live._replace(instances=speakers), qtype)
+def _parameter(key: int, value: bytes) -> bytes:
+    return struct.pack("!HH", key, len(value)) + value
 
 
-def _speaks_https_at(instance: Instance, port: int) -> bool:
-    return records.http_port(instance, tls_only=True) == port
+LIVE_TYPES = (
+    LiveType(Type.A, (Form.HOST,), _addresses, "no IPv4 instance", most=4096),
+    LiveType(Type.AAAA, (Form.HOST,), _addresses, "no IPv6 instance", most=4096),
+    LiveType(Type.SRV, (Form.HOST, Form.NAMED_PORT, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE), _srv),
+    LiveType(Type.TXT, (Form.HOST, Form.BROWSED_INSTANCE), _txt, parses_metadata=True),
+    # Three more records stand beside each.
+    LiveType(Type.PTR, (Form.SERVICE_TYPE, Form.SUBTYPE), _pointers, parses_metadata=True, most=350),
+    *(
+        LiveType(
+            rtype,
+            (Form.HOST, Form.HTTPS_PORT),
+            _bindings,
+            f"no instance that says it speaks {' or '.join(schemes)}",
+            partial(_may_speak, schemes),
+            parses_metadata=True,
+        )
+        for rtype, schemes in _SCHEMES.items()
+    ),
+)
 
-
-Maker = Callable[[Live, int], Answer]
-
-_MAKERS: dict[Form, dict[int, Maker]] = {
-    Form.HOST: {
-        Type.A: _addresses,
-        Type.AAAA: _addresses,
-        Type.SRV: _srv,
-        Type.TXT: _txt,
-        Type.SVCB: _bindings,
-        Type.HTTPS: _bindings,
-    },
-    Form.NAMED_PORT: {Type.SRV: _srv},
-    Form.HTTPS_PORT: {Type.HTTPS: _https_at_port, Type.SVCB: _https_at_port},
-    Form.SERVICE_TYPE: {Type.SRV: _srv, Type.PTR: _pointers},
-    Form.SUBTYPE: {Type.PTR: _pointers},
-    Form.BROWSED_INSTANCE: {Type.SRV: _srv, Type.TXT: _browsed_txt},
-    Form.BRANCH: {},
+OF_FORM: Mapping[Form, Mapping[int, LiveType]] = {
+    form: {kind.type: kind for kind in LIVE_TYPES if form in kind.forms} for form in Form
 }

@@ -13,7 +13,7 @@ from itertools import islice
 
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.dns.message.names import Name
+from discovery.dns.message.names import Name, to_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, Type
@@ -97,7 +97,7 @@ class ReverseNames:
         left = math.floor(min(entry.effective_lease.left(now) for entry in entries))
         ttl = max(0, min(longest_ttl(self.ttl, stale), left))
         ordered = sorted(entries, key=lambda entry: (entry.suspect, entry.instance.spec.key))
-        answer = Answer.of(RR(owner, Type.PTR, ttl, records.name(self.host(entry.instance))) for entry in ordered)
+        answer = Answer.of(RR(owner, Type.PTR, ttl, to_wire(self.host(entry.instance))) for entry in ordered)
         return answer._replace(explanation=stale)
 
     def host(self, instance: Instance) -> Name:

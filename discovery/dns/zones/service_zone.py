@@ -18,9 +18,9 @@ from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
-from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, Type
-from discovery.dns.zones import browse, records
-from discovery.dns.zones.live import Live, answer, has_type
+from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
+from discovery.dns.zones import browse
+from discovery.dns.zones.live import OF_FORM, Live, LiveType
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
@@ -113,22 +113,22 @@ class ServiceZone:
                 Explanation(OTHER, lambda: _none_healthy(service.name, meant, now), Reason.NONE_HEALTHY)
             )
         most = self._most_of(entries)
-        candidates = _candidates(entries, selector.form, qtype)
-        chosen = _as_many_as_fit(candidates, qtype, now)
+        kind = OF_FORM[selector.form].get(qtype)
+        candidates = _candidates(entries, kind)
+        chosen = _as_many_as_fit(candidates, kind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
         stale = staleness(service.name, about)
         cap = longest_ttl(self.ttl, stale)
         lifetime = Lifetime(service.key.decode(), tuple(entry.effective_lease for entry in about), cap)
         owner = (*relative, *self._origin)
-        live = Live(
-            self._origin, owner, service, list(map(_as_offered, chosen)), selector.match, max(0, lifetime.ttl(now))
-        )
-        made = answer(selector.form, qtype, live)
+        instances, left = list(map(_as_offered, chosen)), max(0, lifetime.ttl(now))
+        live = Live(selector.form, self._origin, owner, service, instances, selector.match, left)
+        made = kind.answer(live) if kind else None
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         if made is None:
             # Always complete: over TCP there would be no more.
-            why = _no_such_type(service.name, qtype) if whole else _none_so_far(service.name, chosen, candidates)
+            why = _no_such_type(service.name, kind) if whole else _none_so_far(service.name, chosen, candidates)
             return Answer.nodata(why)._replace(lifetime=kept)
         return made._replace(explanation=stale, most=most, complete=whole or most is not None, lifetime=kept)
 
@@ -177,34 +177,27 @@ def _last(instance: Instance) -> Instance:
     return instance._replace(spec=replace(instance.spec, priority=_LAST))
 
 
-# Records are made of at most so many instances, by type: about as many as fit a TCP message, which takes 5 ms. A PTR has three more
-# records beside it.
-_MOST: dict[int, int] = {Type.A: 4096, Type.AAAA: 4096, Type.PTR: 350}
-_MOST_OF_OTHERS = 700
 # Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
 _MAX_METADATA = 16 * metadata.MAX_BYTES
-_FROM_METADATA = (Type.TXT, Type.PTR, Type.SVCB, Type.HTTPS)
 
 
-def _candidates(entries: list[Entry], form: Form, qtype: int) -> list[Entry]:
+def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:
     """Without those that surely have no such record. Often few of a service speak HTTP."""
-    if not has_type(form, qtype):
+    if kind is None:
         return []
-    if qtype not in (Type.SVCB, Type.HTTPS):
-        return entries
-    tls_only = qtype == Type.HTTPS
-    return [entry for entry in entries if records.may_speak_http(entry.instance, tls_only)]
+    may_have = kind.may_have
+    return entries if may_have is None else [entry for entry in entries if may_have(entry.instance)]
 
 
-def _as_many_as_fit(entries: list[Entry], qtype: int, now: float) -> list[Entry]:
+def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, now: float) -> list[Entry]:
     """All, or a part of a very large service: another part every millisecond, and suspects only where there is room left."""
-    limit = _MOST.get(qtype, _MOST_OF_OTHERS)
-    parses = qtype in _FROM_METADATA
-    if len(entries) <= limit and not (parses and sum(map(_metadata_size, entries)) > _MAX_METADATA):
+    if kind is None:
+        return entries
+    if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
     first = sum(not entry.suspect for entry in entries)  # the suspects come after them
-    chosen = [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][:limit]
-    if not parses:
+    chosen = [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][: kind.most]
+    if not kind.parses_metadata:
         return chosen
     return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]
 
@@ -230,7 +223,5 @@ def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Exp
     return Explanation(OTHER, f"{text}; ask again, and others are looked at")
 
 
-def _no_such_type(name: str, qtype: int) -> Explanation | None:
-    if qtype in (Type.A, Type.AAAA):
-        return Explanation(OTHER, f"{name} exists, no {'IPv6' if qtype == Type.AAAA else 'IPv4'} instance")
-    return None
+def _no_such_type(name: str, kind: LiveType | None) -> Explanation | None:
+    return Explanation(OTHER, f"{name} exists, {kind.missing_text}") if kind and kind.missing_text else None

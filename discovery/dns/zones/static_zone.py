@@ -114,7 +114,7 @@ class StaticZone:
         target = (*name[: -len(dname)], *from_wire(rr.rdata))
         if len(to_wire(target)) > MAX_NAME:
             return Answer(rcode=Rcode.YXDOMAIN, answer=(rr,))
-        return Answer.of([rr, RR(name, Type.CNAME, rr.ttl, records.name(target))])
+        return Answer.of([rr, RR(name, Type.CNAME, rr.ttl, to_wire(target))])
 
     def _highest(self, names: frozenset[Name], name: Name) -> Name | None:
         """The one of `names` at or above the name that is nearest to the origin."""

@@ -9,8 +9,8 @@ from discovery.core.log_fields import fields
 from discovery.dns.message.edns import parse as parse_edns
 from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, records
+from discovery.dns.message.text import as_text, type_name
 from discovery.dns.message.values import Type
-from discovery.dns.message.wire import as_text
 from discovery.dns.server.traffic import Exchange
 from discovery.rest.http import access_log
 
@@ -63,11 +63,7 @@ def _type_in(packet: bytes) -> str:
         rtype, klass = struct.unpack_from("!HH", packet, at)
     except (ValueError, IndexError, struct.error):
         return "-"
-    name = Type(rtype).name if rtype in _TYPES else f"TYPE{rtype}"
-    return name + _CLASSES.get(klass, f" CLASS{klass}")
-
-
-_TYPES = frozenset(Type)
+    return type_name(rtype) + _CLASSES.get(klass, f" CLASS{klass}")
 
 
 def _flags_in(packet: bytes) -> str:

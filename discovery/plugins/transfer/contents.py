@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from discovery.core.instance import Instance
-from discovery.dns.message.names import MAX_LABEL, Name, from_text
+from discovery.dns.message.names import MAX_LABEL, Name, from_text, to_wire
 from discovery.dns.message.values import RR, Type
-from discovery.dns.zones import browse, live, records
-from discovery.dns.zones.live import Live
+from discovery.dns.zones import browse
+from discovery.dns.zones.live import OF_FORM, Live, LiveType
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
-from discovery.dns.zones.selector import Form, instance_label, select
+from discovery.dns.zones.selector import instance_label, select
 from discovery.dns.zones.service_zone import Offered, ServiceZone
 from discovery.dns.zones.spellings import is_consul, ours
 from discovery.dns.zones.zone import Zone
@@ -61,18 +61,18 @@ def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
             continue
         ttl = min(one.ttls[index] for index in chosen)
         instances = [one.instances[index] for index in chosen]
-        view = Live(zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
-        for rtype in live.types(selector.form):
-            yield from _rrset(view, selector.form, rtype)
+        view = Live(selector.form, zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
+        for kind in OF_FORM[selector.form].values():
+            yield from _rrset(view, kind)
 
 
-def _rrset(view: Live, form: Form, rtype: int) -> Iterator[RR | None]:
+def _rrset(view: Live, kind: LiveType) -> Iterator[RR | None]:
     """The records of one name and type, at most MAX_RRSET octets."""
     seen: set[bytes] = set()
     room = MAX_RRSET
     for start in range(0, len(view.instances), _AT_ONCE):
         yield Pause
-        made = live.answer(form, rtype, view._replace(instances=view.instances[start : start + _AT_ONCE]))
+        made = kind.answer(view._replace(instances=view.instances[start : start + _AT_ONCE]))
         for rr in made.answer if made else ():
             if rr.rdata not in seen:
                 seen.add(rr.rdata)
@@ -123,7 +123,7 @@ def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR |
     for relative, seconds, target in pointers:
         owner = (*relative, *zone.origin)
         if zone.fixed.exact(owner, Type.PTR) is None:
-            yield RR(owner, Type.PTR, seconds, records.name((*target, *zone.origin)))
+            yield RR(owner, Type.PTR, seconds, to_wire((*target, *zone.origin)))
 
 
 def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> Iterator[RR | None]:
@@ -141,7 +141,7 @@ def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> 
         ttl = min(ttl for ttl, _ in here)
         room = MAX_RRSET
         for _, instance in here:
-            rr = RR(owner, Type.PTR, ttl, records.name(reverse.host(instance)))
+            rr = RR(owner, Type.PTR, ttl, to_wire(reverse.host(instance)))
             room -= _FIXED + len(rr.rdata)
             if room < 0:
                 break
