@@ -7,6 +7,7 @@ A server is started once and stopped once.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,7 +19,6 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
-from discovery.engines import etcd, local
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
@@ -45,7 +45,7 @@ from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
-from discovery.store.engine import Engine, WriteSeams
+from discovery.store.engine import Engine, MakeEngine
 from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
@@ -248,12 +248,8 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
     )
 
 
-# How the truth is shared between processes, by the scheme of ENGINE_URL: the engine alone is one line here.
-ENGINES: Mapping[str, Callable[[str, Registry, Callable[[], float], Callable[[], float], WriteSeams], Engine]] = {
-    "": local.make,
-    "etcd": etcd.make,
-    "etcds": etcd.make,
-}
+# How the truth is shared between processes, by the scheme of ENGINE_URL: the module that has its `make`, imported when it is chosen.
+ENGINES = {"": "discovery.engines.local", "etcd": "discovery.engines.etcd", "etcds": "discovery.engines.etcd"}
 
 
 def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
@@ -263,7 +259,8 @@ def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
         raise SettingsError(
             f"ENGINE_URL: there is no engine {scheme!r}; there are: {known}; write etcd://HOST:2379,HOST:2379"
         )
-    return ENGINES[scheme](url, registry, clock, time.time, seams)
+    make: MakeEngine = importlib.import_module(ENGINES[scheme]).make
+    return make(url, registry, clock, time.time, seams)
 
 
 def _tls(settings: Settings) -> Tls | None:

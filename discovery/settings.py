@@ -1,4 +1,4 @@
-"""The server's knobs: environment, then `.env`, then the default; read once, at start.
+"""The server's settings: environment, then `.env`, then the default; read once, at start.
 
 A plugin's or an engine's own settings stand in its folder, under its prefix. The text below each is what `discovery settings` and
 `.env.example` say of it (`discovery settings --example > .env.example` writes that file).

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 
 import discovery
 from discovery.app import Server
-from discovery.cli.knobs import Knob, defaults, kinds
+from discovery.cli.setting_list import Setting, defaults, kinds
 from discovery.cli.settings import example_text
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.journal.settings import JournalSettings
@@ -253,10 +253,10 @@ def test_the_example_shows_exactly_the_defaults(folder: Path, kind: type[EnvSett
     assert kind.read() == default
 
 
-@pytest.mark.parametrize("knob", list(defaults()), ids=lambda knob: knob.name)
-def test_each_setting_is_explained(knob: Knob) -> None:
-    assert len(knob.text.split()) >= 3
-    assert knob.text.endswith(".")
+@pytest.mark.parametrize("setting", list(defaults()), ids=lambda setting: setting.name)
+def test_each_setting_is_explained(setting: Setting) -> None:
+    assert len(setting.text.split()) >= 3
+    assert setting.text.endswith(".")
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith("_seconds")])

@@ -40,7 +40,7 @@ class Flags:
 def _named(pairs: tuple[str, ...]) -> dict[str, str]:
     if not pairs:
         return {}
-    from discovery.cli.knobs import names
+    from discovery.cli.setting_list import names
 
     known = names()
     given: dict[str, str] = {}

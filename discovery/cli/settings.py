@@ -1,4 +1,4 @@
-"""`discovery settings`: every knob, its value, its default and where the value came from; `--example` prints `.env.example`."""
+"""`discovery settings`: every setting, its value, its default and where the value came from; `--example` prints `.env.example`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from discovery.cli.flags import Flags
-from discovery.cli.knobs import Knob, defaults, knobs
 from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.setting_list import Setting, defaults, in_force
 
 _HEAD = """\
 # Copy to .env. Each line shows a setting's default; the environment wins over this file.
@@ -36,31 +36,31 @@ def settings(
     if example:
         print(example_text(defaults()), end="")
         return
-    rows = [_row(knob) for knob in knobs((flags or Flags()).put())]
+    rows = [_row(setting) for setting in in_force((flags or Flags()).put())]
     # A default that was left as it is need not be read twice.
     shown = [{**row, "default": "" if row["default"] == row["value"] else row["default"]} for row in rows]
     put_rows(shown, _COLUMNS, output, name="setting", whole=rows)
 
 
-def _row(knob: Knob) -> dict[str, Any]:
+def _row(setting: Setting) -> dict[str, Any]:
     return {
-        "setting": knob.name,
-        "value": knob.value,
-        "from": str(knob.source),
-        "default": knob.default,
-        "description": knob.text,
-        "of": knob.home or "server",
+        "setting": setting.name,
+        "value": setting.value,
+        "from": str(setting.source),
+        "default": setting.default,
+        "description": setting.text,
+        "of": setting.home or "server",
     }
 
 
-def example_text(knobs: Iterable[Knob]) -> str:
+def example_text(settings: Iterable[Setting]) -> str:
     parts, home = [_HEAD], ""
-    for knob in knobs:
-        if knob.home != home:
-            home = knob.home
+    for setting in settings:
+        if setting.home != home:
+            home = setting.home
             kind, name = home.split()
             parts.append(f"# -- {kind.capitalize()} {name}: discovery/{kind}s/{name}/README.md\n")
-        comment = textwrap.wrap(knob.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-        value = "" if knob.secret or knob.computed else knob.default
-        parts.append("".join(f"# {line}\n" for line in comment) + f"{knob.name}={value}\n")
+        comment = textwrap.wrap(setting.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        value = "" if setting.secret or setting.computed else setting.default
+        parts.append("".join(f"# {line}\n" for line in comment) + f"{setting.name}={value}\n")
     return "\n".join(parts)

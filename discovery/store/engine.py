@@ -11,6 +11,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
+from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
 from discovery.store.transaction import Authorize
@@ -100,3 +101,7 @@ class WriteSeams:
     moved: list[str] = field(default_factory=list)
     fails: list[Callable[[DiscoveryError], None]] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
+
+
+# Of ENGINE_URL, the registry, its clock (monotonic seconds) and the wall's (epoch seconds). SettingsError.
+MakeEngine = Callable[[str, Registry, Callable[[], float], Callable[[], float], WriteSeams], Engine]

@@ -29,7 +29,6 @@ class EnvSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        use_attribute_docstrings=True,
     )
 
     @classmethod

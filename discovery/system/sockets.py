@@ -41,7 +41,7 @@ def _way_out(number: int | None, port: int, settings: str) -> str:
 
 
 def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], settings: str) -> list[socket.socket]:
-    """A socket for each address and kind, addresses first; all on one port. `settings` names the knobs in the error."""
+    """A socket for each address and kind, addresses first; all on one port. `settings` names the settings in the error."""
     tries = 1 if port else _TRIES_FOR_A_FREE_PORT
     for last in [False] * (tries - 1) + [True]:
         bound: list[socket.socket] = []

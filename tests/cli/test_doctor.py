@@ -13,7 +13,7 @@ import pytest
 from discovery.cli.doctor import host
 from discovery.cli.doctor.finding import State
 from discovery.cli.doctor.resolver import hosts_sources, local_pitfalls, name_servers
-from discovery.cli.knobs import names
+from discovery.cli.setting_list import names
 from discovery.settings import Settings
 from tests.cli.live import Done, discovery, without_variables
 from tests.stories.dig import dig

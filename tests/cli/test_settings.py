@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from discovery import cli
-from discovery.cli.knobs import names
+from discovery.cli.setting_list import names
 from tests.stories.process import LIMIT, environment, running, running_command
 
 Captured = pytest.CaptureFixture[str]

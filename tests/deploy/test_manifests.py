@@ -14,7 +14,7 @@ import yaml
 from compose_spec import PyCompose
 
 from discovery.cli.deploy import FOLDER
-from discovery.cli.knobs import names
+from discovery.cli.setting_list import names
 from discovery.rest.api.openapi_routes import OPERATIONS
 
 KUBERNETES = list(yaml.safe_load_all((FOLDER / "kubernetes.cluster.yaml").read_text()))

@@ -15,7 +15,7 @@ import yaml
 from compose_spec import PyCompose
 
 from discovery.cli.deploy import FILES, FOLDER
-from discovery.cli.knobs import defaults, names
+from discovery.cli.setting_list import defaults, names
 from discovery.rest.api.openapi_routes import OPERATIONS
 
 DOCKERFILE = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ")
@@ -23,7 +23,7 @@ COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 KUBERNETES = {each["kind"]: each for each in yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text())}
 POD = KUBERNETES["StatefulSet"]["spec"]["template"]["spec"]
 [CONTAINER] = POD["containers"]
-DEFAULTS = {knob.name: knob.default for knob in defaults()}
+DEFAULTS = {setting.name: setting.default for setting in defaults()}
 HTTP, DNS = int(DEFAULTS["PORT"]), int(DEFAULTS["DNS_PORT"])
 OPERATIONS_PAGE = (FOLDER.parent / "docs" / "operations.md").read_text()
 UNITS = {"Mi": 1, "Gi": 1024}

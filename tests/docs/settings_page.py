@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from discovery.cli.knobs import Knob
+from discovery.cli.setting_list import Setting
 
 START = "<!-- What follows is written by UPDATE_DOCS=1 pytest tests/docs/test_settings.py -->\n"
 
 
-def tables(knobs: Iterable[Knob]) -> str:
+def tables(settings: Iterable[Setting]) -> str:
     return "".join(
-        f"\n{_title(home)}\n\n{''.join(_rows(each))}" for home, each in groupby(knobs, lambda knob: knob.home)
+        f"\n{_title(home)}\n\n{''.join(_rows(each))}" for home, each in groupby(settings, lambda setting: setting.home)
     )
 
 
@@ -23,11 +23,15 @@ def _title(home: str) -> str:
     return f"## {kind.capitalize()} [`{name}`](../{kind}s/{name}/README.md)"
 
 
-def _rows(knobs: Iterable[Knob]) -> Iterator[str]:
+def _rows(settings: Iterable[Setting]) -> Iterator[str]:
     yield "| setting | default | |\n|---|---|---|\n"
-    for knob in knobs:
-        default = "" if knob.secret or knob.computed or not knob.default else f"`{knob.default.replace(',', ', ')}`"
-        yield f"| `{knob.name}` | {default} | {_escaped(knob.text)} |\n"
+    for setting in settings:
+        default = (
+            ""
+            if setting.secret or setting.computed or not setting.default
+            else f"`{setting.default.replace(',', ', ')}`"
+        )
+        yield f"| `{setting.name}` | {default} | {_escaped(setting.text)} |\n"
 
 
 def _escaped(text: str) -> str:

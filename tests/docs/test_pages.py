@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 import discovery
-from discovery.cli.knobs import names
+from discovery.cli.setting_list import names
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.openapi_routes import OPERATIONS
 from discovery.rest.api.openapi_routes import PAGES as BROWSERS_PAGES

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import discovery
-from discovery.cli.knobs import defaults
+from discovery.cli.setting_list import defaults
 from tests.docs.settings_page import START, tables
 
 PAGE = Path(discovery.__file__).parent / "docs" / "settings.md"

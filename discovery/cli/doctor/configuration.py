@@ -9,7 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
-from discovery.cli.knobs import Source, kinds, knobs, names
+from discovery.cli.setting_list import Source, in_force, kinds, names
 from discovery.dns.message.names import to_text
 from discovery.dns.zones import zonefile
 from discovery.plugins.auth.settings import AuthSettings
@@ -34,9 +34,9 @@ def read() -> Settings:
 
 
 def settings(given: Settings) -> Iterator[Finding]:
-    all_knobs = knobs()
-    changed = [knob.name for knob in all_knobs if knob.source is not Source.DEFAULT]
-    yield ok(f"{len(all_knobs)} settings are fine, {len(changed)} set here: {', '.join(changed) or 'none'}")
+    all_settings = in_force()
+    changed = [setting.name for setting in all_settings if setting.source is not Source.DEFAULT]
+    yield ok(f"{len(all_settings)} settings are fine, {len(changed)} set here: {', '.join(changed) or 'none'}")
     yield from _slips()
     auth = AuthSettings.read()
     if given.public_address and not (auth.api_token or auth.tokens_file):

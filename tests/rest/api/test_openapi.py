@@ -17,7 +17,7 @@ from aiohttp import web
 
 import discovery
 from discovery.app import Server
-from discovery.cli.knobs import names
+from discovery.cli.setting_list import names
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pydantic import AliasChoices
@@ -30,7 +34,7 @@ class Source(StrEnum):
 _USER_IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 
 
-class Knob(NamedTuple):
+class Setting(NamedTuple):
     """`value` and `default` as text that the setting takes; a secret's are `set` and `not set`.
 
     `home`: whose it is, such as `plugin forward`; empty for the server's own. `computed`: its default is found out at start.
@@ -69,19 +73,31 @@ def names() -> dict[str, str]:
     }
 
 
-def knobs(flags: frozenset[str] = frozenset()) -> list[Knob]:
+def in_force(flags: frozenset[str] = frozenset()) -> list[Setting]:
     """`flags`: the names that were given on the command line. SettingsError where the server would not start with them."""
-    return [knob for kind in kinds() for knob in _of(kind, flags)]
+    return [setting for kind in kinds() for setting in _of(kind, flags)]
 
 
-def defaults() -> Iterator[Knob]:
+def defaults() -> Iterator[Setting]:
     """As if nothing were set."""
     for kind in kinds():
         for name, field in kind.model_fields.items():
-            yield _knob(kind, name, field, None, Source.DEFAULT)
+            yield _setting(kind, name, field, None, Source.DEFAULT)
 
 
-def _of(kind: type[EnvSettings], flags: frozenset[str]) -> Iterator[Knob]:
+@cache
+def _texts(kind: type[EnvSettings]) -> dict[str, str]:
+    """What stands below each field. Read here, from the source: pydantic would read it at every start of the server, which takes 50 ms."""
+    [definition] = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: ast.literal_eval(text.value)
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr)
+    }
+
+
+def _of(kind: type[EnvSettings], flags: frozenset[str]) -> Iterator[Setting]:
     kind.read()
     environment, file = EnvSettingsSource(kind).env_vars, DotEnvSettingsSource(kind).env_vars
     for name, field in kind.model_fields.items():
@@ -93,23 +109,23 @@ def _of(kind: type[EnvSettings], flags: frozenset[str]) -> Iterator[Knob]:
             source = Source.DEFAULT
         elif variables[0] in flags:
             source = Source.FLAG
-        yield _knob(kind, name, field, given, source)
+        yield _setting(kind, name, field, given, source)
 
 
 def _given(variables: list[str], values: Mapping[str, str | None]) -> str | None:
     return next((text for name in variables if (text := values.get(name.lower())) is not None), None)
 
 
-def _knob(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | None, source: Source) -> Knob:
+def _setting(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | None, source: Source) -> Setting:
     secret = kind.is_secret(name)
     default = as_text(field.get_default(call_default_factory=True))
     value = default if given is None else given
     if secret:
         value, default = ("not set" if given is None else "set"), "not set"
     value = _USER_IN_URL.sub("***@", value)
-    text = " ".join((field.description or "").split())
+    text = " ".join(_texts(kind).get(name, "").split())
     computed = field.default_factory is not None
-    return Knob(_variables(name, field)[0], value, default, source, secret, text, _home(kind), computed)
+    return Setting(_variables(name, field)[0], value, default, source, secret, text, _home(kind), computed)
 
 
 def _variables(name: str, field: FieldInfo) -> list[str]:
