@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from discovery.store.in_parts import InParts
+from discovery.store.chunked_dict import ChunkedDict
 
 # A service of one or two has no crowd to tell its neighbours' silence from its own.
 MIN_SILENT = 3
@@ -55,8 +55,8 @@ class Brake:
         self._sweep = sweep
         self.timeout = timeout
         self._random = random
-        self._lapses = InParts[str, float]()  # id → when, of all services; in that order
-        self._forgotten = InParts[str, float]()  # still to be freed
+        self._lapses = ChunkedDict[str, float]()  # id → when, of all services; in that order
+        self._forgotten = ChunkedDict[str, float]()  # still to be freed
 
     # -- what apply tells it
 
@@ -114,7 +114,7 @@ class Brake:
         until = now - self.timeout
         last = self._lapses.last()
         if last is not None and last[1] <= until:
-            self._forgotten, self._lapses = self._lapses, InParts()
+            self._forgotten, self._lapses = self._lapses, ChunkedDict()
         for _ in range(_FREED_AT_ONCE):
             if (forgotten := self._forgotten.first()) is None:
                 break

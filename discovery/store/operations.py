@@ -14,8 +14,8 @@ from discovery.store.errors import (
 )
 from discovery.store.rules import (
     catch_up,
-    decree,
     forget_absent,
+    override_status,
     set_window,
     settle,
 )
@@ -48,7 +48,7 @@ class Drain(InstanceWrite[Instance]):
         if entry.instance.draining == self.draining:
             return entry.instance
         after = catch_up(txn, entry)._replace(draining_since=txn.wall if self.draining else None)
-        return decree(txn, entry, after, self.reason)
+        return override_status(txn, entry, after, self.reason)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Checked(Write[None]):
         known = catch_up(txn, entry)
         if known.failing is None and self.failing is None:
             return  # no news, and no reason to stop believing in a suspect
-        decree(txn, entry, known._replace(failing=self.failing), self.failing or "its checks pass again")
+        override_status(txn, entry, known._replace(failing=self.failing), self.failing or "its checks pass again")
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def revive(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Inst
     return txn.change(entry, after, living(txn, after), reason, renews=True)
 
 
-def decree(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
+def override_status(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
     """A person or a check has decided: what the brake believes no longer counts, and nobody is revived by it. As `revive`."""
     silent = after.status is Status.UNHEALTHY or (after.status is Status.SUSPECT and not entry.lease.alive(txn.now))
     return txn.change(entry, after, Status.UNHEALTHY if silent else living(txn, after), reason)
@@ -172,6 +172,6 @@ def settle(txn: Transaction, scope: Scope, reason: str) -> bool:
     for entry in txn.state.affected(scope, known=False):
         if txn.room < _ASIDE:
             return False
-        decree(txn, entry, catch_up(txn, entry), reason)
+        override_status(txn, entry, catch_up(txn, entry), reason)
     txn.settled += (scope,)
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from discovery.core.instance import Key
-from discovery.store.in_parts import InParts
+from discovery.store.chunked_dict import ChunkedDict
 
 # A tombstone lasts as long as the lease: by then a client that was told has stopped, or has been told again. At most a minute.
 MAX_SECONDS = 60.0
@@ -17,7 +17,7 @@ class Tombstones:
     """`now` and `until` are seconds of one clock."""
 
     def __init__(self) -> None:
-        self._until = InParts[Key, float]()  # in the order of burial
+        self._until = ChunkedDict[Key, float]()  # in the order of burial
 
     def __len__(self) -> int:
         return len(self._until)

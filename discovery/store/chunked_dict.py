@@ -15,7 +15,7 @@ V = TypeVar("V")
 _PART = 4096
 
 
-class InParts(Generic[K, V]):
+class ChunkedDict(Generic[K, V]):
     def __init__(self) -> None:
         self._parts: deque[dict[K, V]] = deque()  # none of them empty
         self._size = 0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.store import in_parts
-from discovery.store.in_parts import InParts
+from discovery.store import chunked_dict
+from discovery.store.chunked_dict import ChunkedDict
 
 KEYS = st.integers(0, 12)
 STEPS = st.lists(st.tuples(st.sampled_from(("put", "pop", "pop first")), KEYS), max_size=60)
@@ -19,13 +19,13 @@ STEPS = st.lists(st.tuples(st.sampled_from(("put", "pop", "pop first")), KEYS), 
 @pytest.fixture(autouse=True, scope="module")
 def _small_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(in_parts, "_PART", 3)
+        patch.setattr(chunked_dict, "_PART", 3)
         yield
 
 
 @given(STEPS)
 def test_it_does_what_an_ordered_dictionary_does(steps: list[tuple[str, int]]) -> None:
-    ours, model = InParts[int, int](), OrderedDict[int, int]()
+    ours, model = ChunkedDict[int, int](), OrderedDict[int, int]()
     for value, (step, key) in enumerate(steps):
         if step == "pop first" and model:
             key = next(iter(model))
