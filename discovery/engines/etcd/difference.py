@@ -34,7 +34,7 @@ class Found:
         self.drains: dict[Key, Drained] = {}
         self.tombstones: list[tuple[Key, float]] = []
         self.revoked: dict[bytes, Revocation] = {}
-        self.versions: dict[str, int] = {}  # of services
+        self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare
 
     def add(self, instance: Instance, service: str, id: str, created: int) -> None:
         """ValueError when it is not what its key says."""

@@ -22,6 +22,9 @@ _CHANGES = frozenset({"i", "w", "d", "t", "r", "v", "commit", "conf"})
 # Keys of the registry's state.
 _STATE = frozenset({"i", "w", "d", "t", "r"})
 
+# Of decisions alone.
+_OF_WRITES = frozenset({"v", "id", "commit"})
+
 # Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
 OnKey = Callable[[Sequence[str], Change], None]
 
@@ -58,11 +61,11 @@ class Reader:
                 parts = layout.parts(each.key)
                 if parts[0] in _CHANGES:
                     found.changed = max(found.changed, each.mod_revision)
-                if parts[0] == "v" and len(parts) == 2:
-                    found.versions[parts[1]] = each.mod_revision
-                elif parts[0] in _STATE:
+                if parts[0] in keys.COMPARED:
+                    found.revisions[each.key] = each.mod_revision
+                if parts[0] in _STATE:
                     self.read(found, parts, each)
-                elif parts != ["commit"] and not of_state_alone:
+                elif parts[0] not in _OF_WRITES and not of_state_alone:
                     others.add(each.key)
                     self.other(parts, Change(*each))
             more = page.more and bool(page.found)

@@ -6,6 +6,7 @@ d/SERVICE/IP-PORT       the remembered drain of an instance that is gone
 t/RANDOM                tombstones of one decision: [service, ip, port, until]…; on a lease that outlives them
 r/SHA256                a revoked token
 v/SERVICE               put by every decision about the service: what the next one compares
+id/ID                   an id that a client chose, with the instance that has it
 commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
 h/NODE                  the handles that a node has heard since its last batch; on the lease of the node
 z/NODE                  the names that a node's zone files reserve; on the lease of the node
@@ -17,7 +18,7 @@ conf                    what all nodes must agree on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
@@ -26,6 +27,9 @@ from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
+
+# The keys whose revisions decisions compare. All that is of a service (its windows, drains, tombstones) goes with its version.
+COMPARED = frozenset({"v", "id", "r"})
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
 NO_SERVICE = "-"
@@ -62,6 +66,11 @@ class Layout:
 
     def version(self, service: str) -> bytes:
         return self.key("v", service)
+
+    def versions(self, revisions: Mapping[bytes, int]) -> dict[str, int]:
+        """Of the services, among the revisions of the keys that are compared."""
+        start = self.key("v", "")
+        return {key[len(start) :].decode(): revision for key, revision in revisions.items() if key.startswith(start)}
 
     def parts(self, key: bytes) -> list[str]:
         """The key's path below the prefix."""

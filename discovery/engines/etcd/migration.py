@@ -99,7 +99,7 @@ class Migration:
         found = await self._read(conf)
         registry = _registry(conf)
         registry.load(found.snapshot(0), time.monotonic(), time.time(), goes_on=True)
-        return State(registry, found.versions)
+        return State(registry, self._layout.versions(found.revisions))
 
     async def _versions(self) -> dict[str, int]:
         start, end, found = self._layout.key("v", ""), end_of(self._layout.key("v", "")), {}

@@ -72,7 +72,8 @@ class Mirror:
         self.offset = 0
         self.revision = 0  # the latest event's
         self._continuity = Continuity(went_back)
-        self.versions: dict[str, int] = {}  # of services: the revision of the last decision about them
+        self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare: of their last change
+        self._deleted: set[bytes] | None = None  # of those keys, while `check` reads
         self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
@@ -149,10 +150,9 @@ class Mirror:
                 decisions = self._decisions(change)
                 continue
             parts = self._layout.parts(change.key)
+            if parts[0] in keys.COMPARED:
+                self._note_revision(change)
             if parts[0] == "v" and len(parts) == 2:
-                self.versions[parts[1]] = change.mod_revision
-                if change.value is None:
-                    del self.versions[parts[1]]
                 versions.add(parts[1])
             elif parts[0] in "iwdtr":
                 if parts[0] == "r":
@@ -173,6 +173,14 @@ class Mirror:
             self._commit([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, revision, now)
         self.revision = revision
         self._reached.tell(self.revision)
+
+    def _note_revision(self, change: Change) -> None:
+        if change.value is not None:
+            self.revisions[change.key] = change.mod_revision
+            return
+        self.revisions.pop(change.key, None)
+        if self._deleted is not None:
+            self._deleted.add(change.key)
 
     def _tell(self, commit: Commit, revision: int, now: float) -> None:
         if commit.events:
@@ -222,7 +230,7 @@ class Mirror:
         tell of a key that somebody has deleted.
         """
         found = await self._reader.read_all(self._etcd, self._layout)
-        self.versions = found.versions
+        self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
         self._registry.load(found.snapshot(index), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
@@ -231,7 +239,6 @@ class Mirror:
     async def sync(self) -> None:
         """Again: what is different from the registry is applied, some of it a turn."""
         found = await self._reader.read_all(self._etcd, self._layout)
-        self.versions = found.versions
         events = await self._differences(found, _READ_AGAIN)
         # Where it can be, the index that the others have, whenever they read.
         known = found.changed + self.offset > self._registry.index
@@ -242,6 +249,7 @@ class Mirror:
             self._commit(part, "resync", found.changed if known else found.revision, self._clock())
             await asyncio.sleep(0)
         self.revision = self._tokens_at = found.revision
+        self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
         self._continuity.begin(found.etcd)
         self.syncs += 1
         _log.info(
@@ -263,7 +271,7 @@ class Mirror:
         """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
         defect. What has changed since the reading began is left out.
         """
-        syncs = self.syncs
+        syncs, self._deleted = self.syncs, set()
         found = await self._reader.read_all(self._etcd, self._layout, of_state_alone=True)
         await self.reached(found.revision, _REACH_SECONDS)
         events = await self._differences(found, "found in etcd by the comparison")
@@ -271,9 +279,9 @@ class Mirror:
             return 0
         last = found.revision + self.offset
         events = [event for event in events if self._changed_at(event) <= last]
-        for service, version in found.versions.items():
-            if self.versions.get(service, 0) < version:
-                self.versions[service] = version
+        for key, revision in found.revisions.items():
+            if self.revisions.get(key, 0) < revision and key not in self._deleted:
+                self.revisions[key] = revision
         if events:
             _log.error(
                 "this node differed from etcd in %d things, which is mended: a defect, please report it", len(events),

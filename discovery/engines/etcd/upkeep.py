@@ -52,7 +52,8 @@ class Upkeep:
     async def sweep(self) -> None:
         """The versions of services that have had no instance for an hour."""
         known, before = self._registry.services, self._idle
-        idle = [(service, version) for service, version in self._mirror.versions.items() if service not in known]
+        versions = self._layout.versions(self._mirror.revisions)
+        idle = [(service, version) for service, version in versions.items() if service not in known]
         self._idle = {
             service: (version, before[service][1] + 1 if before.get(service, (0, 0))[0] == version else 1)
             for service, version in idle

@@ -237,11 +237,9 @@ class Writes:
         self._queue.extendleft(reversed(again))
 
     def _nested(self, each: Decided) -> Json:
-        versions = self._mirror.versions
-        compare = [
-            unchanged_since(self._layout.version(service), versions.get(service, 0))
-            for service in each.decision.services
-        ]
+        revisions = self._mirror.revisions
+        versions = map(self._layout.version, each.decision.services)
+        compare = [unchanged_since(key, revisions.get(key, 0)) for key in versions]
         compare.append(unchanged_since(self._layout.conf, self._agreed()))
         if isinstance(each.waiting.write, Expire):  # an old leader is fenced
             compare.append(created_at(self._layout.leader, self._leading() or -1))
