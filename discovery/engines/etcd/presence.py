@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -24,6 +25,8 @@ _log = logging.getLogger("discovery.etcd")
 
 # Seconds that the lease on this node's keys outlasts `hold`: while its silence counts, a node that starts must know of it.
 NODE_LEASE_SECONDS = 30
+# Own batches whose echo is awaited; one that comes later than so many others says nothing new.
+_MOST_UNDER_WAY = 16
 # Handles of one turn of the event loop, 1 µs each.
 _PER_TURN = 2_000
 # Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
@@ -32,7 +35,9 @@ _TOMBSTONES_FOR = 90.0
 
 
 class Presence:
-    """`clock`: monotonic seconds; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease."""
+    """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease.
+    `running`: monotonic seconds that go on while the process stands still.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Presence:
         wall: Callable[[], float],
         peers: Peers,
         also: Sequence[Callable[[int], Awaitable[None]]],
+        running: Callable[[], float] = time.monotonic,
     ) -> None:
         self._etcd = etcd
         self._registry = registry
@@ -59,17 +65,19 @@ class Presence:
         self._lease_seconds = 0
         self.tombstone_lease = 0
         self._granted_at = float("-inf")  # the tombstones' lease
-        self.echoed_at = float("-inf")
+        self._running = running
+        self._under_way: dict[float, float] = {}  # own batches: when they were sent, by `wall` and by `running`
+        self._known_until = float("-inf")  # when the batch was sent that came back last, by `running`
 
     @property
     def fresh(self) -> bool:
-        """This node's own latest batch has come back: it knows what happens elsewhere."""
+        """A batch that this node has sent lately has come back: it knows what happens elsewhere."""
         return self.lag < FLUSHES * self._peers.flush
 
     @property
     def lag(self) -> float:
-        """Seconds since that batch; a million when there was none."""
-        return min(self._clock() - self.echoed_at, 1e6)
+        """Seconds since that batch was sent, also those in which this process stood still; a million when there was none."""
+        return min(self._running() - self._known_until, 1e6)
 
     async def tell(self) -> None:
         """For ever: a batch a flush, and a look at the other nodes."""
@@ -89,9 +97,12 @@ class Presence:
             await asyncio.sleep(max(0.05, self._peers.flush - (self._clock() - started)))
 
     async def flush(self) -> None:
-        handles = self.heard.take()
+        handles, sent = self.heard.take(), self._wall()
+        self._under_way[sent] = self._running()
+        if len(self._under_way) > _MOST_UNDER_WAY:
+            del self._under_way[next(iter(self._under_way))]
         try:
-            await self._etcd.txn([], [put(self._key, pack(self._wall(), handles), self.lease)])
+            await self._etcd.txn([], [put(self._key, pack(sent, handles), self.lease)])
         except (EtcdAway, EtcdError):
             self.heard.give_back(handles)
             raise
@@ -152,26 +163,20 @@ class Presence:
                 entry.through = through
 
     def on_batch(self, node: str, change: Change) -> None:
-        """As the watch brings it."""
+        """As the watch brings it. ValueError when it cannot be read."""
+        if change.value is None:
+            return
         now = self._clock()
-        if node == self._node:
-            self.echoed_at = now
-            self._peers.begin(now)
-        elif change.value == GOODBYE:
+        if change.value == GOODBYE:
             if self._peers.goodbye(node):
                 self._doubt_changed()
-        elif change.value is not None:
-            try:
-                _, handles = unpack(change.value)
-            except ValueError as error:
-                _log.error(
-                    "a batch of %s cannot be read: %s",
-                    node,
-                    error,
-                    extra=fields("etcd.unreadable", node=node, reason=str(error)),
-                )
-            else:
-                self._renew(handles, self._peers.heard(node, now), now)
+            return
+        sent, handles = unpack(change.value)
+        if node != self._node:
+            self._renew(handles, self._peers.heard(node, now), now)
+        elif sent in self._under_way:
+            self._known_until = max(self._known_until, self._under_way.pop(sent))
+            self._peers.begin(now)
 
     def _renew(self, handles: array[int], through: Hearing, at: float) -> None:
         """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""

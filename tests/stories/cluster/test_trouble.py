@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,3 +133,17 @@ def test_with_no_other_member_a_slow_one_makes_writes_fail_in_good_time_and_read
         slow.delay = 0.0
         until(lambda: ready(one))
         until(lambda: one.request("POST", "/register", {"name": "web", "ip": "10.0.0.2", "port": 80}).status == 201)
+
+
+def test_a_node_that_was_stopped_denies_nobody_who_has_registered_meanwhile(tmp_path: Path) -> None:
+    with etcd_of(tmp_path) as etcd, nodes(etcd, 2) as (one, stopped), ThreadPoolExecutor(32) as threads:
+        stopped.process.send_signal(signal.SIGSTOP)
+        time.sleep(5)  # the fault itself: it stands still, and what etcd tells it waits in the connection
+        new = [(f"web-{number}", "10.0.0.1", 80) for number in range(300)]
+        list(threads.map(lambda each: one.register(*each), new))
+        heartbeats = [threads.submit(stopped.heartbeat, *each) for each in new]
+        time.sleep(0.5)  # the first of them wait in the sockets
+        stopped.process.send_signal(signal.SIGCONT)
+        assert {each.result().status for each in heartbeats} <= {200, 503}
+        until(lambda: ready(stopped))
+        assert {stopped.heartbeat(*each).status for each in new} == {200}
