@@ -75,9 +75,9 @@ class Registry(State):
         for service in half_held:
             self.half_held[service] = None
 
-    def doubt_changed(self) -> None:
-        """A node of the registry fell silent or came back (`hearing`): who keeps answers ready drops them."""
-        for follow in self.doubt_followers:
+    def staleness_changed(self) -> None:
+        """A node of the registry fell silent or came back (`node_status`): who keeps answers ready drops them."""
+        for follow in self.staleness_followers:
             follow()
 
     def beat(self, entry: Entry, now: float) -> bool:
@@ -90,7 +90,7 @@ class Registry(State):
         return True
 
     def retime(self, entry: Entry) -> None:
-        """After `lease_ttl` or `grace` has changed: its lease becomes as long as one that begins now. `doubt_changed` follows, once for
+        """After `lease_ttl` or `grace` has changed: its lease becomes as long as one that begins now. `staleness_changed` follows, once for
         all.
         """
         ttl = self.ttl_of(entry.instance.spec)

@@ -10,7 +10,7 @@ from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.store.brake import Hold
 from discovery.store.damping import Flaps
-from discovery.store.hearing import DIRECT, Hearing
+from discovery.store.node_status import DIRECT, NodeStatus
 
 Address = tuple[str, int]  # (ip, port): the key of an instance within its service
 
@@ -51,7 +51,7 @@ class Entry:
         self.flaps: Flaps | None = None
         self.next_action_at = 0.0
         self.due: float | None = None
-        self.through: Hearing = DIRECT
+        self.through: NodeStatus = DIRECT
 
     @property
     def status(self) -> Status:

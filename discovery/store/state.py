@@ -75,7 +75,7 @@ class State(Table):
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
-        self.doubt_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
+        self.staleness_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
         self.in_doubt = False  # some node is silent: statuses are other ones than were decided last
         self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
         self.accepted: Counter[str] = Counter()  # writes by action, since the start

@@ -23,9 +23,7 @@ from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.engines.etcd.agreement import Agreement
-from discovery.engines.etcd.cards import Cards
 from discovery.engines.etcd.conf import Conf
-from discovery.engines.etcd.for_ever import for_ever
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import not_opened
 from discovery.engines.etcd.layout import Decision, Layout
@@ -33,16 +31,18 @@ from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.membership import Kept, Membership
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
+from discovery.engines.etcd.node_info import NodeInfos
 from discovery.engines.etcd.numbers import metrics_of, nodes_shown
 from discovery.engines.etcd.peers import FLUSHES, Peers
 from discovery.engines.etcd.presence import Presence
 from discovery.engines.etcd.settings import EtcdSettings
+from discovery.engines.etcd.supervise import supervise
 from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
-from discovery.store.hearing import DIRECT
+from discovery.store.node_status import DIRECT
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -82,9 +82,9 @@ class EtcdEngine:
         self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._membership = Membership(folder, lambda: Kept(self._agreement.conf, registry.index))
-        self._cards = Cards(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
+        self._infos = NodeInfos(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
         self._presence = Presence(
-            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.put_back, self._agreement.tell_names, self._cards.tell]
+            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.put_back, self._agreement.tell_names, self._infos.tell]
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(
@@ -130,7 +130,7 @@ class EtcdEngine:
             self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
             self._membership.run,
         )  # fmt: skip
-        self._tasks = [asyncio.create_task(for_ever(work, self._seams.fails)) for work in works]
+        self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
@@ -192,11 +192,11 @@ class EtcdEngine:
         return self._mirror.lost or (None if self._presence.fresh else _NO_NEWS)
 
     def warning(self) -> str | None:
-        return self._cards.warning()
+        return self._infos.warning()
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
-            self._registry, self._mirror, self._writes, self._leadership, self._peers, self._cards,
+            self._registry, self._mirror, self._writes, self._leadership, self._peers, self._infos,
             lambda: self.not_ready() is None, lambda: self._presence.lag, self._clock,
         )  # fmt: skip
 
@@ -218,7 +218,7 @@ class EtcdEngine:
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.skipped,
                 "mended": self._mirror.mended,
-                **nodes_shown(self._peers, self._cards, self._presence.held, self._clock()),
+                **nodes_shown(self._peers, self._infos, self._presence.held, self._clock()),
             }
         }
 
@@ -256,7 +256,7 @@ class EtcdEngine:
             case ["conf"]:
                 self._agreement.on_conf(change)
             case ["n", node]:
-                self._cards.on_card(node, change)
+                self._infos.on_node_info(node, change)
             case ["z", node]:
                 self._agreement.on_names(node, change)
 

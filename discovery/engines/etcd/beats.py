@@ -15,7 +15,7 @@ from hashlib import blake2b
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.store.hearing import Hearing
+from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -84,7 +84,7 @@ class Heard:
     def give_back(self, handles: set[int]) -> None:
         self._since |= handles
 
-    def renew(self, handles: Iterable[int], through: Hearing, at: float) -> int:
+    def renew(self, handles: Iterable[int], through: NodeStatus, at: float) -> int:
         """What another node has heard. How many of them are not known here. 0.5 µs each: 20,000 and more come each second."""
         unknown, find = 0, self._entries.get
         for handle in handles:

@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from discovery.engines.etcd.peers import Peers
-from discovery.store.hearing import Hearing
+from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 
 # Instances of one turn of the event loop, 0.1 µs each.
@@ -25,12 +25,12 @@ class Held(NamedTuple):
 NOBODY_HELD = Held(0, [])
 
 
-async def count_held(registry: Registry, peers: Peers) -> dict[Hearing, Held]:
+async def count_held(registry: Registry, peers: Peers) -> dict[NodeStatus, Held]:
     """By silent node; under `peers.unknown` those of whom this node cannot know."""
-    if not peers.doubts:
+    if not peers.any_silent:
         return {}
-    numbers: dict[Hearing, int] = {}
-    names: dict[Hearing, dict[str, None]] = {}
+    numbers: dict[NodeStatus, int] = {}
+    names: dict[NodeStatus, dict[str, None]] = {}
     for entries in registry.in_parts(_PER_TURN):
         for entry in entries:
             through = entry.through

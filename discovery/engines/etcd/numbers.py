@@ -6,27 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from discovery.core.metric import Metric, Readings, counter, gauge
-from discovery.engines.etcd.cards import Cards
 from discovery.engines.etcd.held import NOBODY_HELD, Held, count_held
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
+from discovery.engines.etcd.node_info import NodeInfos
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.writes import Writes
-from discovery.store.hearing import Hearing
+from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 
 
-def nodes_shown(peers: Peers, cards: Cards, held: Mapping[Hearing, Held], now: float) -> dict[str, Any]:
+def nodes_shown(peers: Peers, node_infos: NodeInfos, held: Mapping[NodeStatus, Held], now: float) -> dict[str, Any]:
     """`held`: as of the latest look, a flush ago at the most."""
 
-    def shown(hearing: Hearing | None) -> dict[str, Any]:
-        of = NOBODY_HELD if hearing is None else held.get(hearing, NOBODY_HELD)
+    def shown(status: NodeStatus | None) -> dict[str, Any]:
+        of = NOBODY_HELD if status is None else held.get(status, NOBODY_HELD)
         return {"instances": of.instances, "services": of.services}
 
     nodes = peers.shown(now)
     return {
         "nodes": [
-            node | {"version": cards.version_of(node["node"]), "holds": shown(peers.hearing_of(node["node"]))}
+            node | {"version": node_infos.version_of(node["node"]), "holds": shown(peers.status_of(node["node"]))}
             for node in nodes
         ],
         "heldThroughUnknownNodes": shown(peers.unknown),
@@ -39,7 +39,7 @@ def metrics_of(
     writes: Writes,
     leadership: Leadership,
     peers: Peers,
-    cards: Cards,
+    node_infos: NodeInfos,
     writable: Callable[[], bool],
     lag: Callable[[], float],
     clock: Callable[[], float],
@@ -47,8 +47,8 @@ def metrics_of(
     """`lag`: seconds since this node's own latest batch has come back."""
 
     def nodes() -> Readings:
-        silent = sum(hearing.silent for hearing in peers.hearings)
-        return {("heard",): len(peers.hearings) - silent, ("silent",): silent}
+        silent = sum(status.silent for status in peers.statuses)
+        return {("heard",): len(peers.statuses) - silent, ("silent",): silent}
 
     async def held() -> Readings:
         return {(): sum(each.instances for each in (await count_held(registry, peers)).values())}
@@ -66,7 +66,7 @@ def metrics_of(
         return of_silent("holdsForSeconds")
 
     def versions() -> Readings:
-        return dict.fromkeys(cards.versions().items(), 1)
+        return dict.fromkeys(node_infos.versions().items(), 1)
 
     return [
         gauge("discovery_engine_writable", "1 while etcd takes this node's writes.", lambda: int(writable())),
@@ -85,6 +85,6 @@ def metrics_of(
         gauge(
             "discovery_engine_zone_differences",
             "Zones that other nodes serve otherwise.",
-            lambda: len(cards.differences()),
+            lambda: len(node_infos.differences()),
         ),
     ]

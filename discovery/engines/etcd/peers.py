@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from discovery.store.hearing import Hearing
+from discovery.store.node_status import NodeStatus
 
 # Batches that may be missing. One may be late for a garbage collection, two for an election of etcd's.
 FLUSHES = 3
@@ -22,7 +22,7 @@ class Peer:
     """`last`: when its latest batch came. `since`: of its present or latest silence. `back`: when that ended; None while it lasts."""
 
     def __init__(self, node: str, now: float) -> None:
-        self.hearing = Hearing(node)
+        self.status = NodeStatus(node)
         self.last = now
         self.since: float | None = None
         self.back: float | None = None
@@ -36,7 +36,7 @@ class Peers:
         self.flush = flush
         self.hold = hold
         self.window = window
-        self.unknown = Hearing()
+        self.unknown = NodeStatus()
         self._peers: dict[str, Peer] = {}
         self._begun = False
 
@@ -47,7 +47,7 @@ class Peers:
             for peer in self._peers.values():
                 peer.last = now
 
-    def heard(self, node: str, now: float) -> Hearing:
+    def heard(self, node: str, now: float) -> NodeStatus:
         """A batch of it has come."""
         peer = self._peers.get(node)
         if peer is None or peer.gone:
@@ -55,18 +55,18 @@ class Peers:
         if peer.since is not None and peer.back is None:
             peer.back = now
         peer.last = now
-        return peer.hearing
+        return peer.status
 
     def goodbye(self, node: str) -> bool:
         """It ends in order. Whether that changes what is believed."""
         peer = self._peers.pop(node, None)
         changed = peer is not None and self._set(peer, False)
-        self.unknown.silent = self.doubts
+        self.unknown.silent = self.any_silent
         return changed
 
-    def look(self, now: float) -> list[Hearing]:
+    def look(self, now: float) -> list[NodeStatus]:
         """Those that have fallen silent, or have come back, since the last look."""
-        changed: list[Hearing] = []
+        changed: list[NodeStatus] = []
         if not self._begun:
             return changed
         for node, peer in list(self._peers.items()):
@@ -79,40 +79,40 @@ class Peers:
                     del self._peers[node]
             silent = peer.since is not None and now - peer.since <= self.hold
             if self._set(peer, silent):
-                changed.append(peer.hearing)
-        self.unknown.silent = self.doubts
+                changed.append(peer.status)
+        self.unknown.silent = self.any_silent
         return changed
 
     def _set(self, peer: Peer, silent: bool) -> bool:
-        changed = peer.hearing.silent is not silent
-        peer.hearing.silent = silent
+        changed = peer.status.silent is not silent
+        peer.status.silent = silent
         return changed
 
     def is_silent(self, node: str) -> bool:
         """Or not known at all."""
         peer = self._peers.get(node)
-        return peer is None or peer.hearing.silent
+        return peer is None or peer.status.silent
 
-    def hearing_of(self, node: str) -> Hearing | None:
+    def status_of(self, node: str) -> NodeStatus | None:
         peer = self._peers.get(node)
-        return None if peer is None else peer.hearing
+        return None if peer is None else peer.status
 
     @property
-    def doubts(self) -> bool:
+    def any_silent(self) -> bool:
         """Whether any node is silent."""
-        return any(peer.hearing.silent for peer in self._peers.values())
+        return any(peer.status.silent for peer in self._peers.values())
 
     @property
-    def hearings(self) -> list[Hearing]:
+    def statuses(self) -> list[NodeStatus]:
         """One for each node that is waited for."""
-        return [peer.hearing for peer in self._peers.values()]
+        return [peer.status for peer in self._peers.values()]
 
     def shown(self, now: float) -> list[dict[str, Any]]:
         """For /stats. `silentForSeconds`, `holdsForSeconds`: null of one that is not silent."""
         return [
             {
                 "node": node,
-                "silent": peer.hearing.silent,
+                "silent": peer.status.silent,
                 "lastHeardSeconds": round(now - peer.last, 1),
                 "silentForSeconds": None if peer.since is None else round(now - peer.since, 1),
                 "holdsForSeconds": self._holds_for(peer, now),
@@ -122,7 +122,7 @@ class Peers:
 
     def _holds_for(self, peer: Peer, now: float) -> float | None:
         """How much longer its instances are held, if nothing else happens."""
-        if peer.since is None or not peer.hearing.silent:
+        if peer.since is None or not peer.status.silent:
             return None
         ends = peer.since + self.hold
         if peer.back is not None:

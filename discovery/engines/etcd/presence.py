@@ -17,7 +17,7 @@ from discovery.engines.etcd.held import Held, count_held
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
 from discovery.engines.etcd.peers import FLUSHES, Peers
-from discovery.store.hearing import DIRECT, Hearing
+from discovery.store.node_status import DIRECT, NodeStatus
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -60,7 +60,7 @@ class Presence:
         self._peers = peers
         self._also = also
         self.heard = Heard(registry)
-        self.held: dict[Hearing, Held] = {}  # by silent node, as of the latest look
+        self.held: dict[NodeStatus, Held] = {}  # by silent node, as of the latest look
         self.lease = 0
         self._lease_seconds = 0
         self.tombstone_lease = 0
@@ -124,16 +124,16 @@ class Presence:
 
     def _look(self) -> None:
         changed = self._peers.look(self._clock())
-        for hearing in changed:
-            what = "is silent: its instances are suspects" if hearing.silent else "is no longer waited for"
-            event = "silent" if hearing.silent else "given_up"
-            _log.warning("the node %s %s", hearing.node, what, extra=fields(f"peer.{event}", node=hearing.node))
+        for status in changed:
+            what = "is silent: its instances are suspects" if status.silent else "is no longer waited for"
+            event = "silent" if status.silent else "given_up"
+            _log.warning("the node %s %s", status.node, what, extra=fields(f"peer.{event}", node=status.node))
         if changed:
-            self._doubt_changed()
+            self._staleness_changed()
 
-    def _doubt_changed(self) -> None:
-        self._registry.in_doubt = self._peers.doubts
-        self._registry.doubt_changed()
+    def _staleness_changed(self) -> None:
+        self._registry.in_doubt = self._peers.any_silent
+        self._registry.staleness_changed()
 
     def follow_commit(self, commit: Commit) -> None:
         """Of whoever is new nobody knows yet through whom it is heard; `on_decision` tells."""
@@ -169,7 +169,7 @@ class Presence:
         now = self._clock()
         if change.value == GOODBYE:
             if self._peers.goodbye(node):
-                self._doubt_changed()
+                self._staleness_changed()
             return
         sent, handles = unpack(change.value)
         if node != self._node:
@@ -178,7 +178,7 @@ class Presence:
             self._known_until = max(self._known_until, self._under_way.pop(sent))
             self._peers.begin(now)
 
-    def _renew(self, handles: array[int], through: Hearing, at: float) -> None:
+    def _renew(self, handles: array[int], through: NodeStatus, at: float) -> None:
         """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""
         self.heard.renew(handles[:_PER_TURN], through, at)
         if len(handles) > _PER_TURN:

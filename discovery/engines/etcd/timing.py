@@ -30,4 +30,4 @@ class Timing:
                 self._registry.retime(entry)
             if number % _PER_TURN == 0:
                 await asyncio.sleep(0)
-        self._registry.doubt_changed()
+        self._registry.staleness_changed()

@@ -15,7 +15,7 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.presence import Presence
-from discovery.store.hearing import Hearing
+from discovery.store.node_status import NodeStatus
 from tests.store.making import a_registry
 
 
@@ -42,7 +42,7 @@ def test_a_batch_renews_those_that_are_known_and_says_how_many_are_not() -> None
     heard = Heard(table)
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("Web", "10.0.0.1", 80), 0.0)
-    through = Hearing("other")
+    through = NodeStatus("other")
     assert heard.renew([handle_of(entry.instance), 7], through, 5.0) == 1
     assert entry.lease.renewed_at == 5.0
     assert entry.through is through
@@ -75,7 +75,7 @@ def test_a_batch_that_comes_late_takes_nothing_back() -> None:
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
     entry.lease.renew(9.0)
-    assert heard.renew([handle_of(entry.instance)], Hearing("other"), 8.0) == 0
+    assert heard.renew([handle_of(entry.instance)], NodeStatus("other"), 8.0) == 0
     assert entry.lease.renewed_at == 9.0
     assert entry.through.node == "", "it was heard here since"
 

@@ -313,7 +313,7 @@ async def test_who_ended_while_a_node_could_not_follow_reserves_nothing_and_lead
         await other.start()
         await until(lambda: other.engine.leads)
         await away.start()
-        await until(lambda: "www" in away.registry.reserved_elsewhere and len(away.engine._cards.versions()) == 2)
+        await until(lambda: "www" in away.registry.reserved_elsewhere and len(away.engine._infos.versions()) == 2)
         proxy.cut()
         await until(lambda: away.engine.not_ready())
         revision = other.engine._mirror.revision
@@ -327,7 +327,7 @@ async def test_who_ended_while_a_node_could_not_follow_reserves_nothing_and_lead
         proxy.heal()
         await until(lambda: away.engine._mirror.syncs == 1)
         assert not away.registry.reserved_elsewhere
-        assert away.engine._cards.versions().keys() == {away.id}
+        assert away.engine._infos.versions().keys() == {away.id}
         await until(lambda: away.engine.leads, 10)
     finally:
         await away.stop()
@@ -343,7 +343,7 @@ async def test_a_comparison_does_not_take_who_is_silent_for_back(
         await other.start()
         await until(lambda: "www" in node.registry.reserved_elsewhere)
         await other.kill()
-        await until(lambda: node.engine._peers.doubts)
+        await until(lambda: node.engine._peers.any_silent)
         before = node.engine._peers.shown(0)[0]["lastHeardSeconds"]
         assert await node.engine._mirror.check() == 0
         assert node.engine._peers.shown(0)[0]["lastHeardSeconds"] == before

@@ -5,10 +5,10 @@ it is a suspect, served behind the healthy, and nobody lets its lease run out. A
 from __future__ import annotations
 
 
-class Hearing:
+class NodeStatus:
     """One for each node, shared by all entries that were heard through it; so a node that falls silent is one assignment.
 
-    `silent`: set and cleared by the engine, which tells `registry.doubt_changed` of it.
+    `silent`: set and cleared by the engine, which tells `registry.staleness_changed` of it.
     """
 
     __slots__ = ("node", "silent")
@@ -19,4 +19,4 @@ class Hearing:
 
 
 # This process itself.
-DIRECT = Hearing()
+DIRECT = NodeStatus()

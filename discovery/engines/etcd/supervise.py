@@ -14,7 +14,7 @@ from discovery.store.errors import NewerVersion
 _log = logging.getLogger("discovery.etcd")
 
 
-async def for_ever(work: Callable[[], Any], fails: Iterable[Callable[[DiscoveryError], None]]) -> None:
+async def supervise(work: Callable[[], Any], fails: Iterable[Callable[[DiscoveryError], None]]) -> None:
     while True:
         try:
             await work()

@@ -25,12 +25,12 @@ _MOST_SHOWN = 5
 Zones = Mapping[str, str]
 
 
-class Card(NamedTuple):
+class NodeInfo(NamedTuple):
     version: str
     zones: Zones
 
 
-class Cards:
+class NodeInfos:
     """`own_zones`: those that this node serves, another mapping after each change. `is_silent`: whether that node is."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Cards:
         self._version = version
         self._own_zones = own_zones
         self._is_silent = is_silent
-        self._cards: dict[str, Card] = {}  # of the others
+        self._infos: dict[str, NodeInfo] = {}  # of the others
         self._told: tuple[int, Zones] | None = None  # the lease, and the zones that were put on it
         self._compared: Zones | None = None
         self._differences: dict[str, list[str]] = {}  # by node, as sentences
@@ -57,36 +57,36 @@ class Cards:
         """Again on another lease, or with other zones."""
         zones = self._own_zones()
         if self._told is None or self._told[0] != lease or self._told[1] is not zones:
-            card = {"version": self._version, "zones": _first(zones)}
-            await self._etcd.txn([], [put(self._key, exact_json.dumps(card), lease)])
+            info = {"version": self._version, "zones": _first(zones)}
+            await self._etcd.txn([], [put(self._key, exact_json.dumps(info), lease)])
             self._told = lease, zones
 
-    def on_card(self, node: str, change: Change) -> None:
+    def on_node_info(self, node: str, change: Change) -> None:
         """ValueError when it cannot be read."""
         if node == self._node:
             return
-        self._cards.pop(node, None)
+        self._infos.pop(node, None)
         self._differences.pop(node, None)
         if change.value is not None:
-            self._cards[node] = card = _read(change.value)
-            self._compare(node, card)
+            self._infos[node] = info = _read(change.value)
+            self._compare(node, info)
 
     def version_of(self, node: str) -> str | None:
         """None: an older one, that does not tell."""
-        card = self._cards.get(node)
-        return None if card is None else card.version
+        info = self._infos.get(node)
+        return None if info is None else info.version
 
     def versions(self) -> dict[str, str]:
         """By node, this one too."""
-        return {self._node: self._version} | {node: card.version for node, card in self._cards.items()}
+        return {self._node: self._version} | {node: info.version for node, info in self._infos.items()}
 
     def differences(self) -> list[str]:
         """How the zones of nodes that are here differ from this one's."""
         zones = self._own_zones()
         if self._compared is not zones:
             self._compared = zones
-            for node, card in self._cards.items():
-                self._compare(node, card)
+            for node, info in self._infos.items():
+                self._compare(node, info)
         return [each for node, found in self._differences.items() if not self._is_silent(node) for each in found]
 
     def warning(self) -> str | None:
@@ -98,8 +98,8 @@ class Cards:
         shown = "; ".join(found[:_MOST_SHOWN])
         return f"the nodes serve different zones: {shown}{more}; make ZONES_DIR and DNS_DOMAIN the same on all nodes"
 
-    def _compare(self, node: str, card: Card) -> None:
-        found = list(_differing(node, card.zones, _first(self._own_zones())))
+    def _compare(self, node: str, info: NodeInfo) -> None:
+        found = list(_differing(node, info.zones, _first(self._own_zones())))
         if found and found != self._differences.get(node):
             shown = "; ".join(found[:_MOST_SHOWN])
             _log.warning(
@@ -132,9 +132,9 @@ def _first(zones: Zones) -> Zones:
     return zones if len(zones) <= _MOST_ZONES else {zone: zones[zone] for zone in sorted(zones)[:_MOST_ZONES]}
 
 
-def _read(value: bytes) -> Card:
+def _read(value: bytes) -> NodeInfo:
     found = exact_json.loads(value)
     if not isinstance(found, dict) or not isinstance(found.get("zones", {}), dict):
         raise ValueError("what a node tells of itself is an object")
     zones = {str(zone): str(content) for zone, content in found.get("zones", {}).items()}
-    return Card(str(found.get("version", "")), zones)
+    return NodeInfo(str(found.get("version", "")), zones)
