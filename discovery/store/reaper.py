@@ -16,11 +16,10 @@ from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.reaper")
 
-# Seconds for one turn of the event loop.
-TURN_SECONDS = 0.002
 # The loop's timers count in whole milliseconds and may fire that much early.
 TIMER_GRAIN = 0.001
 # Seconds until the next try after one that failed.
@@ -62,11 +61,8 @@ class Reaper:
 
     async def _work(self) -> None:
         try:
-            started = self._clock()
             while self._engine.leads and await self._engine.submit(_EXPIRE, SERVER):
-                if self._clock() - started > TURN_SECONDS:
-                    await asyncio.sleep(0)
-                    started = self._clock()
+                await turns().over()
         except EngineAway as error:
             _log.warning("what has become due waits: %s", error, extra=fields("expiry.failed"))
             self._sleep_until(self._clock() + RETRY_SECONDS)

@@ -11,6 +11,9 @@ from discovery.core.name import fold
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.service import Entry, Service
 
+# Instances of one part: those who read them take 0.1 to 0.3 µs for each.
+_PART = 500
+
 
 class Table:
     def __init__(self) -> None:
@@ -62,7 +65,7 @@ class Table:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._by_id.values())
 
-    def in_parts(self, most: int) -> Iterator[list[Entry]]:
+    def in_parts(self, most: int = _PART) -> Iterator[list[Entry]]:
         """All of them, at most `most` at a time, service by service in the order of their names. The reader may await between two: what
         comes or goes meanwhile is in it or not. A list of 100,000 takes 10 ms to make.
         """

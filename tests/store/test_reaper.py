@@ -16,8 +16,9 @@ from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
-from discovery.store.reaper import TURN_SECONDS, Reaper
+from discovery.store.reaper import Reaper
 from discovery.store.write import Write
+from discovery.system.turns import TURN
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import START, WALL, Log, a_registry, spec
 from tests.store.time_travel import TimeTravelLoop, travel
@@ -28,7 +29,7 @@ KEY = Key("web", "10.0.0.1", 80)
 # A timer may come this late, seconds: the loop's timers have a grain.
 LATE = 0.01
 # Changes that may come in one turn of the event loop: at 20 µs each, and one more that was begun in time.
-A_TURN = round(TURN_SECONDS / 20e-6) + 1
+A_TURN = round(TURN / 20e-6) + 1
 
 
 class Watchful(LocalEngine):

@@ -10,6 +10,7 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from discovery.system.turns import turns
 from tests.store.making import START
 
 T = TypeVar("T")
@@ -44,5 +45,10 @@ class _NoWait(selectors.SelectSelector):
 
 def travel(story: Coroutine[Any, Any, T]) -> T:
     """Runs the story on such a loop."""
+
+    async def told() -> T:
+        turns().clock = asyncio.get_running_loop().time
+        return await story
+
     with asyncio.Runner(loop_factory=TimeTravelLoop) as runner:
-        return runner.run(story)
+        return runner.run(told())

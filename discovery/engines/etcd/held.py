@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from discovery.engines.etcd.peers import Peers
 from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
-# Instances of one turn of the event loop, 0.1 µs each.
-_PER_TURN = 5_000
 # Names of services that are shown of a node; an operator needs an idea of what is concerned, not a list.
 _NAMES = 10
 
@@ -31,7 +29,7 @@ async def count_held(registry: Registry, peers: Peers) -> dict[NodeStatus, Held]
         return {}
     numbers: dict[NodeStatus, int] = {}
     names: dict[NodeStatus, dict[str, None]] = {}
-    for entries in registry.in_parts(_PER_TURN):
+    for entries in registry.in_parts():
         for entry in entries:
             through = entry.through
             if through.silent:
@@ -39,5 +37,5 @@ async def count_held(registry: Registry, peers: Peers) -> dict[NodeStatus, Held]
                 of = names.setdefault(through, {})
                 if len(of) < _NAMES:
                     of[entry.instance.spec.name] = None
-        await asyncio.sleep(0)
+        await turns().over()
     return {through: Held(number, list(names[through])) for through, number in numbers.items()}

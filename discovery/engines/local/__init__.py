@@ -4,7 +4,6 @@ beside this file.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,11 +17,9 @@ from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.write import Write
+from discovery.system.turns import turns
 
 T = TypeVar("T")
-
-# Writes of a batch in one turn of the event loop, 25 µs each.
-_PER_TURN = 50
 
 
 class LocalEngine:
@@ -61,8 +58,7 @@ class LocalEngine:
         results: list[T | DiscoveryError] = []
         last = None
         for write in writes:
-            if results and len(results) % _PER_TURN == 0:
-                await asyncio.sleep(0)
+            await turns().over()
             try:
                 results.append(self._carry_out(write, by))
                 last = write

@@ -14,11 +14,12 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from discovery.core.metric import Histogram, Metric, Readings
+from discovery.system.turns import turns
 
 # OpenMetrics ends a page with it.
 _END = b"# EOF\n"
-# Lines for one turn of the event loop, up to 10 µs each.
-_PER_TURN = 250
+# Lines of one piece, up to 10 µs each.
+_PIECE = 64
 _LINES_OF_HISTOGRAM = 16
 # CPU, memory and files of this process, as the library reads them on Linux.
 _process = ProcessCollector(registry=None)
@@ -32,10 +33,10 @@ async def page(metrics: Sequence[Metric], accept: str) -> tuple[bytes, str]:
         readings = metric.read()
         if inspect.isawaitable(readings):
             readings = await readings
-        for number, some in enumerate(_in_turns(metric, readings)):
+        for number, some in enumerate(_in_pieces(metric, readings)):
             octets = _encoded(encode, [_family(metric, some)])
             parts.append(_without_head(octets) if number else octets)
-            await asyncio.sleep(0)
+            await turns().over()
     of_process = await asyncio.to_thread(lambda: list(_process.collect()))  # it reads files
     parts.append(_encoded(encode, of_process))
     if "openmetrics" in content_type:
@@ -43,9 +44,9 @@ async def page(metrics: Sequence[Metric], accept: str) -> tuple[bytes, str]:
     return b"".join(parts), content_type
 
 
-def _in_turns(metric: Metric, readings: Readings) -> Iterator[Readings]:
+def _in_pieces(metric: Metric, readings: Readings) -> Iterator[Readings]:
     """At least once: a metric without readings has its head."""
-    size = max(1, _PER_TURN // (_LINES_OF_HISTOGRAM if metric.kind == "histogram" else 1))
+    size = max(1, _PIECE // (_LINES_OF_HISTOGRAM if metric.kind == "histogram" else 1))
     items = list(readings.items())
     for start in range(0, len(items) or 1, size):
         yield dict(items[start : start + size])

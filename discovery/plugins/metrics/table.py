@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -16,11 +15,10 @@ from discovery.store.expiry import Expire
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Service
+from discovery.system.turns import turns
 
 # Services with metrics of their own.
 MAX_SERVICES = 1_000
-# Instances for one turn, 0.3 µs each.
-_PER_TURN = 2_500
 # Of all leases, evenly picked.
 _LEASES = 4_096
 _PERCENTILES = (50, 90, 99, 100)
@@ -90,12 +88,8 @@ def metrics_per_service(registry: Registry, clock: Callable[[], float]) -> list[
 
     async def healthy() -> Readings:
         counts: dict[tuple[str, ...], int] = {}
-        looked_at = 0
         for service in chosen():
-            looked_at += len(service.entries)
-            if looked_at > _PER_TURN:
-                await asyncio.sleep(0)
-                looked_at = len(service.entries)
+            await turns().over()
             counts[service.name,] = len(service.healthy(clock()))
         return counts
 

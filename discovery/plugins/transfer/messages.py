@@ -9,8 +9,8 @@ from discovery.dns.message.edns import opt_heads
 from discovery.dns.message.names import to_labels
 from discovery.dns.message.query import HEADER, QR, CutShort, Request
 from discovery.dns.message.values import RR, Class, Question
-from discovery.plugins.transfer.snapshot import Turns
 from discovery.plugins.transfer.tsig import Signer
+from discovery.system.turns import turns
 
 # Octets of a message, if its records let it be so short. Longer ones save signatures, shorter ones are sooner on their way.
 MESSAGE = 32768
@@ -37,7 +37,6 @@ async def messages(
     rest: Iterator[RR | None],
     signer: Signer,
     wall: Callable[[], float],
-    turns: Turns,
     totals: Totals,
 ) -> AsyncGenerator[bytes]:
     """`question.name` is the zone's origin, at or above all records' names. `rest`: None is a place for a pause.
@@ -56,7 +55,7 @@ async def messages(
 
     for number, rr in enumerate(_framed(soa, rest)):
         if rr is None or number % _AT_ONCE == 0:
-            await turns.over()
+            await turns().over()
         if rr is None:
             continue
         packed = message.packed(rr)

@@ -15,7 +15,7 @@ from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.contents import contents
 from discovery.plugins.transfer.messages import Totals, messages
-from discovery.plugins.transfer.snapshot import Snapshot, TooLively, Turns
+from discovery.plugins.transfer.snapshot import Snapshot, TooLively
 from discovery.plugins.transfer.taken import Taken
 from discovery.plugins.transfer.tsig import Signer
 from discovery.store.registry import Registry
@@ -92,7 +92,7 @@ class Sending:
             raise CutShort
         totals.serial, _ = zone.negative_soa()
         rest = contents(zone, tuple(self.zones), snapshot.offered.values())
-        parts = messages(query, question, zone.soa(), rest, signer, self._wall, Turns(self._clock), totals)
+        parts = messages(query, question, zone.soa(), rest, signer, self._wall, totals)
         async with aclosing(parts):
             async for message in parts:
                 yield message

@@ -6,29 +6,14 @@ change. What is there then is true at that very moment, however long it took.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 
 from discovery.dns.zones.service_zone import Offered, offered
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
-# How long one piece of work may hold the event loop: as long as a burst of queries may.
-SLICE_SECONDS = 0.002
 # A round reads what changed during the round before, so it is shorter, unless things change faster than they can be read.
 MAX_ROUNDS = 100
-
-
-class Turns:
-    """Lets others have the event loop, after SLICE_SECONDS of work."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._until = clock() + SLICE_SECONDS
-
-    async def over(self) -> None:
-        if self._clock() >= self._until:
-            await asyncio.sleep(0)
-            self._until = self._clock() + SLICE_SECONDS
 
 
 class TooLively(Exception):
@@ -50,12 +35,11 @@ class Snapshot:
 
     async def take(self, clock: Callable[[], float]) -> None:
         """When it returns, `offered` is as the registry is, until somebody awaits. TooLively."""
-        turns = Turns(clock)
         names: Collection[str] = tuple(self._registry.services)
         for _ in range(MAX_ROUNDS):
             self._changed = set()
             for name in names:
-                await turns.over()
+                await turns().over()
                 self._read(name, clock())
             if not self._changed:
                 return

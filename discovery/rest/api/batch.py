@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -22,13 +21,10 @@ from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, Moved, UnknownInstance
 from discovery.store.registration import Register
 from discovery.store.service import Entry
+from discovery.system.turns import turns
 
-# Heartbeats for one turn of the event loop: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
-_PER_TURN = 100
-
-
-# Registrations that are read in one turn: 25 µs each.
-_REGISTRATIONS_PER_TURN = 50
+# Heartbeats of one piece: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
+_PIECE = 20
 
 # What is echoed of an item, and octets of JSON of each.
 _NAMING = ("name", "ip", "port", "id")
@@ -51,10 +47,9 @@ class Renewed:
 async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewed:
     """EngineAway, Moved, when all have been noted."""
     result = Renewed()
-    for start in range(0, len(items), _PER_TURN):
-        if start:
-            await asyncio.sleep(0)
-        _renew(engine, items[start : start + _PER_TURN], start, result, by)
+    for start in range(0, len(items), _PIECE):
+        await turns().over()
+        _renew(engine, items[start : start + _PIECE], start, result, by)
     if result.away is not None:
         raise result.away
     return result
@@ -98,8 +93,7 @@ async def register_all(
     results: list[Json] = [{}] * len(items)
     places, writes = [], []
     for place, item in enumerate(items):
-        if place and place % _REGISTRATIONS_PER_TURN == 0:
-            await asyncio.sleep(0)
+        await turns().over()
         try:
             count(clock())
             body = RegisterBody.model_validate(item)

@@ -4,15 +4,12 @@ was told yet.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from discovery.core.status import Status
 from discovery.store.registry import Registry
-
-# Instances for one turn of the event loop, 0.3 µs each.
-_PER_TURN = 2_500
+from discovery.system.turns import turns
 
 
 async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Mapping[Status, int]:
@@ -21,8 +18,8 @@ async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Map
     if not registry.in_doubt and (deadline is None or deadline > clock()):
         return registry.liveness.counts
     counts = Counter(dict.fromkeys(Status, 0))
-    for entries in registry.in_parts(_PER_TURN):
+    for entries in registry.in_parts():
         now = clock()
         counts.update([entry.status_at(now) for entry in entries])
-        await asyncio.sleep(0)
+        await turns().over()
     return counts

@@ -18,8 +18,6 @@ from discovery.store.registry import Registry
 MOST = 100
 # Commits that are read at a time: half a millisecond, when each has 100 events.
 _AT_ONCE = 50
-# Commits of one event that are passed over in 10 µs, the listing's unit of work.
-_COMMITS_OF_WORK = 5
 
 
 class Gone:
@@ -32,8 +30,8 @@ class Gone:
         self._seen: set[Key] = set()
         self.shown: list[views.Json] = []
 
-    def read(self) -> Iterator[int]:
-        """A piece at a time, with the work that it is. Of those that went each is a piece: a filter may take 2 ms for it."""
+    def read(self) -> Iterator[None]:
+        """A piece at a time. Of those that went each is a piece: a filter may take 2 ms for it."""
         log = self._registry.log
         position = log.position
         while position > 0 and len(self.shown) < MOST:
@@ -43,13 +41,13 @@ class Gone:
                 return
             for _, commit in reversed(commits):
                 yield from self._note(commit)
-            yield len(commits) // _COMMITS_OF_WORK
+            yield
             position = begin
 
-    def _note(self, commit: Commit) -> Iterator[int]:
+    def _note(self, commit: Commit) -> Iterator[None]:
         for event in reversed(commit.events):
             if isinstance(event, InstanceEvent) and event.after is None and len(self.shown) < MOST:
-                yield 1 + self._wanted.work(event.instance)
+                yield
                 if self._is_news(event):
                     self.shown.append(self._entry(event, commit))
 

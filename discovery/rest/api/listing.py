@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -24,10 +23,10 @@ from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
+from discovery.system.turns import turns
 
 _JSON = "application/json"
-# Instances that are listed in one turn of the event loop (10 µs each), by all listings together. The clock is read once for eight.
-_PER_TURN = 100
+# Instances that are listed at a time, 10 µs each: the clock is read once for them.
 _AT_ONCE = 8
 # Octets that are gathered before they are sent. A client that does not read costs us so many, beside what the kernel holds for it.
 _PIECE = 16 * 1024
@@ -74,7 +73,6 @@ class Listing:
         self._clock = clock
         self._times = times
         self._sees_actors = sees_actors
-        self._turn = asyncio.Lock()
 
     async def services(self, request: web.Request) -> web.StreamResponse:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
@@ -122,17 +120,14 @@ class Listing:
         return None if due is not None and due <= self._clock() else etag(self._registry.index, without_wait(asked))
 
     async def _next(self, pieces: Pieces) -> tuple[bytes, bool]:
-        """Some pieces together, and whether there are more. One listing at a time: many must not take all turns of the loop."""
-        async with self._turn:
-            gathered, work, more = bytearray(), 0, False
-            for piece, cost in pieces:
-                gathered += piece
-                work += cost
-                if work >= _PER_TURN or len(gathered) > _PIECE:
-                    more = True
-                    break
-            await asyncio.sleep(0)
-            return bytes(gathered), more
+        """Some pieces together, and whether there are more."""
+        await turns().over()
+        gathered = bytearray()
+        for piece in pieces:
+            gathered += piece
+            if len(gathered) > _PIECE or turns().is_over():
+                return bytes(gathered), True
+        return bytes(gathered), False
 
     def _all(self, wanted: Wanted, gone: Gone | None) -> Pieces:
         """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
@@ -165,42 +160,40 @@ class Listing:
 
     def _end(self, totals: views.Json, gone: Gone | None) -> Pieces:
         if gone is not None:
-            for work in gone.read():
-                yield b"", work
+            for _ in gone.read():
+                yield b""
             totals["gone"] = gone.shown
-        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:], 0
+        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""
-        yield b'{"services":{', 0
+        yield b'{"services":{'
         for name in names:
             service = self._registry.services.get(name)
             if service is None:
                 continue
-            for some, work in self._instances(service, wanted):
+            for some in self._instances(service, wanted):
                 if some and not text.is_open and text.services == most:
                     text.is_cut = True
                     return
-                yield text.instances_of(service.name, some), work
-            yield text.end_of_service(), 1
+                yield text.instances_of(service.name, some)
+            yield text.end_of_service()
 
-    def _instances(self, service: Service, wanted: Wanted) -> Iterator[tuple[list[views.Json], int]]:
-        """Some at a time, with the work that they were."""
+    def _instances(self, service: Service, wanted: Wanted) -> Iterator[list[views.Json]]:
+        """Some at a time."""
         entries, at_once = list(service.entries.values()), 1 if wanted.filter.meta else _AT_ONCE
         for start in range(0, len(entries), at_once):
             now, some = self._clock(), entries[start : start + at_once]
-            work = 0
             if wanted != _EVERYTHING:
-                work = sum(map(wanted.filter.work, (entry.instance for entry in some)))
                 some = [entry for entry in some if wanted.has(entry, now)]
-            yield [self._listed(entry, now) for entry in some], work + len(some)
+            yield [self._listed(entry, now) for entry in some]
 
     def _listed(self, entry: Entry, now: float) -> views.Json:
         return views.listed(entry, now, self._times, self._registry.window(entry.instance))
 
 
-# Octets of JSON, each with the work that it was, counted in instances.
-Pieces = Iterator[tuple[bytes, int]]
+# Octets of JSON; some are empty, and mean time that has passed.
+Pieces = Iterator[bytes]
 _EVERYTHING = Wanted(Filter(), None)
 
 

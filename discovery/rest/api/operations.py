@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import orjson
@@ -23,6 +22,7 @@ from discovery.store.engine import Engine
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registry import Registry
 from discovery.store.write import Write
+from discovery.system.turns import turns
 
 _JSON = "application/json"
 _FIELDS = Fields(MaintenanceBody)
@@ -115,7 +115,7 @@ class Operations:
         """Returns when all whom the window is for follow it: of a large service some at a time."""
         settled = await self._engine.submit(write, caller)
         while not settled:
-            await asyncio.sleep(0)
+            await turns().over()
             settled = await self._engine.submit(Settle(scope), caller)
 
     def _shown(self, instance: Instance) -> views.Json:

@@ -20,6 +20,7 @@ from discovery.store.registration import Deregister, DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS
+from discovery.system.turns import turns
 
 # Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 100 instances each.
 _UNDER_WAY = 16
@@ -91,7 +92,8 @@ class Removing:
             names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
             under_way.append(asyncio.ensure_future(self._engine.submit(write, caller)))
-            await asyncio.sleep(0)  # they are made safe together
+            turns().end()  # its task begins; they are made safe together
+            await turns().over()
             part = next(parts, [])
             if not part or len(under_way) == _UNDER_WAY:
                 instances = sum(map(len, await asyncio.gather(*under_way)))

@@ -16,11 +16,10 @@ from discovery.rest.http.framing import MAX_FIELDS, MAX_HEAD
 from discovery.rest.http.front import Front
 from discovery.system.sockets import BACKLOG
 from discovery.system.tls import Tls, TlsListener
+from discovery.system.turns import turns
 
 # Seconds for requests in hand when the process is asked to stop; five are all there are.
 SHUTDOWN_SECONDS = 2.0
-# Connections that are stopped in one turn of the event loop: each may have a long poll to answer, 50 µs.
-_STOPPED_PER_TURN = 50
 # For handlers of aiohttp's that go on when their clients' connections are closed.
 _CANCELLING_SECONDS = 1.0
 
@@ -68,9 +67,8 @@ class Server:
             listener.close()
         if self._shared is not None:
             connections = self._shared.open
-            for number, connection in enumerate(list(connections)):
-                if number % _STOPPED_PER_TURN == 0:
-                    await asyncio.sleep(0)
+            for connection in list(connections):
+                await turns().over()
                 connection.stop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shared.wait_until_all_closed(), SHUTDOWN_SECONDS)

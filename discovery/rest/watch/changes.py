@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import orjson
 
 from discovery.core.event import Commit
@@ -18,15 +16,16 @@ from discovery.rest.watch.messages import Messages
 from discovery.rest.watch.reading import Passing, read
 from discovery.store.log import Compacted
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 # Events in an answer, unless the request says otherwise.
 LIMIT = 100
 # Octets of events after which an answer ends, with the commit that is in hand: 100 events, 35 KiB each at the most.
 MAX_OCTETS = 1024 * 1024
-# Commits that are read in one turn, and turns that one request gets: then it is answered with what there is, perhaps with nothing, and
-# its `index` says how far that was.
-_PER_TURN = 50
-_MAX_TURNS = 400
+# Commits of one piece, and pieces that one request gets: then it is answered with what there is, perhaps with nothing, and its `index`
+# says how far that was.
+_PIECE = 50
+_MAX_PIECES = 400
 
 
 class Changes:
@@ -53,9 +52,9 @@ class Changes:
         """Up to which index, and the events as JSON."""
         index, events, octets = since, list[bytes](), 0
         position = self._registry.log.position_after(since)
-        for _ in range(_MAX_TURNS):
+        for _ in range(_MAX_PIECES):
             last = self._registry.index
-            commits, is_all = read(self._registry.log, position, asked, _PER_TURN)
+            commits, is_all = read(self._registry.log, position, asked, _PIECE)
             for behind, commit in commits:
                 found = [self._messages.json(commit, each, with_actor) for each in await _passing(commit, asked)]
                 is_full = len(events) + len(found) > limit or octets > MAX_OCTETS
@@ -64,11 +63,10 @@ class Changes:
                 events += found
                 octets += sum(map(len, found))
                 index, position = commit.index, behind
-                if len(found) > 1:  # up to 100, a millisecond
-                    await asyncio.sleep(0)
+                await turns().over()
             if is_all:
                 return last, events
-            await asyncio.sleep(0)
+            await turns().over()
         return index, events
 
     def _gone(self, since: int) -> HttpError:
@@ -86,6 +84,6 @@ _HEADERS = {"Cache-Control": "no-store"}
 
 async def _passing(commit: Commit, asked: EventFilter) -> list[int]:
     passing = Passing(commit, asked)
-    while not passing.look():  # noqa: ASYNC110 nobody is waited for: the work is done in turns
-        await asyncio.sleep(0)
+    while not passing.look():
+        await turns().over()
     return passing.numbers

@@ -21,10 +21,10 @@ from discovery.rest.api.errors import answer_to
 from discovery.rest.api.held import Client, Held
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import Asked, Make, Wait
-from discovery.rest.watch.turns import Turns
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.log import services_of
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 # Polls that one step answers: 40 µs each, or 250 where aiohttp is to answer.
 _PER_STEP = 12
@@ -94,7 +94,6 @@ class Polls:
         times: Times,
         random: Random,
         watchers: Watchers,
-        turns: Turns,
         clock: Callable[[], float],
         has_other_nodes: bool = False,
     ) -> None:
@@ -104,7 +103,6 @@ class Polls:
         self._times = times
         self._random = random
         self._watchers = watchers
-        self._turns = turns
         self._clock = clock
         self._waiting: dict[str | None, dict[Asked, Group]] = {}
         # Of those who wait for anything: up to which index, and when, they were told last; and when they will be.
@@ -158,7 +156,7 @@ class Polls:
         group = poll.group
         if not self._has_to_wait(group.service, poll.wait.seen):
             group.polls[poll] = None
-            self._turns.add(partial(self._answer, group))
+            turns().add(partial(self._answer, group))
             return
         if not self._counted(poll, client):
             return
@@ -188,7 +186,7 @@ class Polls:
             self._take(poll, group)
             poll.group = alone = Group(group.service, group.asked, group.make, group.most)
             alone.polls[poll] = None
-            self._turns.add(partial(self._answer, alone))
+            turns().add(partial(self._answer, alone))
 
     def ended(self, poll: Poll) -> None:
         self._take(poll, poll.group)
@@ -249,7 +247,7 @@ class Polls:
 
     def _wake(self, service: str | None) -> None:
         for group in self._waiting.pop(service).values():
-            self._turns.add(partial(self._answer, group))
+            turns().add(partial(self._answer, group))
 
     def _answer(self, group: Group) -> bool:
         """One step: some of the group. Whether there are more."""
@@ -275,7 +273,7 @@ class Polls:
         self._give(group, answer)
         group.making = None
         if group.polls:
-            self._turns.add(partial(self._answer, group))
+            turns().add(partial(self._answer, group))
 
     @staticmethod
     def _give(group: Group, answer: Answer) -> None:

@@ -18,10 +18,10 @@ from discovery.rest.api.filters import EventFilter
 from discovery.rest.api.held import Client, Held
 from discovery.rest.watch.messages import COMMENT, Messages, message, reset
 from discovery.rest.watch.reading import Passing, read
-from discovery.rest.watch.turns import Turns
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.log import Compacted, services_of
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 # Octets by which the log may grow while a client does not read.
 MAX_BEHIND = 1024 * 1024
@@ -92,13 +92,10 @@ class HeadAlone(Held):
 
 
 class Streams:
-    def __init__(
-        self, registry: Registry, random: Random, watchers: Watchers, turns: Turns, messages: Messages
-    ) -> None:
+    def __init__(self, registry: Registry, random: Random, watchers: Watchers, messages: Messages) -> None:
         self._registry = registry
         self._random = random
         self._watchers = watchers
-        self._turns = turns
         self._messages = messages
         self._idle: dict[str | None, dict[Stream, None]] = {}
         # Idle ones to be woken, and up to which position nothing that concerns them has happened since they became idle. In order: one
@@ -115,9 +112,9 @@ class Streams:
             for service in (None, *services_of(commit)):
                 if service in idle:
                     self._woken.append((before, idle.pop(service)))
-                    self._turns.add(self._wake)
+                    turns().add(self._wake)
         if self._behind and self._is_lost(next(iter(self._behind))):
-            self._turns.add(self._cut_the_lost)
+            turns().add(self._cut_the_lost)
 
     def begin(self, stream: Stream, client: Client) -> None:
         try:
@@ -138,12 +135,12 @@ class Streams:
             stream.position = log.position_after(since)
         if since is not None and not log.oldest <= since <= index:
             client.write(reset(index, log.oldest))
-        self._turns.add(partial(self._read, stream))
+        turns().add(partial(self._read, stream))
 
     def resume(self, stream: Stream) -> None:
         """Its client has read."""
         if self._behind.pop(stream, None) is not None:
-            self._turns.add(partial(self._read, stream))
+            turns().add(partial(self._read, stream))
 
     def ended(self, stream: Stream) -> None:
         for service in stream.services:
@@ -172,7 +169,7 @@ class Streams:
                 stream.idle = False
                 stream.position = max(stream.position, before)
                 if self._read(stream):
-                    self._turns.add(partial(self._read, stream))
+                    turns().add(partial(self._read, stream))
         if not woken:
             self._woken.popleft()
         return bool(self._woken)

@@ -22,7 +22,6 @@ from discovery.rest.watch.changes import Changes
 from discovery.rest.watch.messages import Messages
 from discovery.rest.watch.polls import Polls
 from discovery.rest.watch.streams import HeadAlone, Stream, Streams
-from discovery.rest.watch.turns import Turns
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.registry import Registry
 
@@ -46,10 +45,10 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         has_other_nodes: bool = False,
     ) -> None:
-        turns, messages = Turns(), Messages()
+        messages = Messages()
         self.watchers = watchers
-        self.polls = Polls(registry, times, random, watchers, turns, clock, has_other_nodes)
-        self._streams = Streams(registry, random, watchers, turns, messages)
+        self.polls = Polls(registry, times, random, watchers, clock, has_other_nodes)
+        self._streams = Streams(registry, random, watchers, messages)
         self._changes = Changes(registry, times, messages)
         self._sees_actors = sees_actors
 

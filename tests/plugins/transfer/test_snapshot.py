@@ -18,6 +18,7 @@ from discovery.plugins.transfer import sending, snapshot
 from discovery.plugins.transfer.messages import MESSAGE
 from discovery.plugins.transfer.snapshot import Snapshot
 from discovery.plugins.transfer.tsig import Key, Signer
+from discovery.system import turns
 from tests.dns.world import INDEX, World, load
 from tests.plugins.transfer.primary import Primary, numbers, request, rrs, signed, verified
 
@@ -28,7 +29,7 @@ MOST_SECONDS = 0.010
 @pytest.fixture
 def always_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others get the loop whenever they may."""
-    monkeypatch.setattr(snapshot, "SLICE_SECONDS", -1.0)
+    monkeypatch.setattr(turns, "TURN", -1.0)
 
 
 @pytest.mark.usefixtures("always_a_turn")

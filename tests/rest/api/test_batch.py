@@ -195,7 +195,7 @@ async def test_ten_thousand_unknown_are_all_told_of(api: Api) -> None:
 
 
 async def test_others_have_their_turn_while_ten_thousand_are_renewed(api: Api) -> None:
-    """What another task sees of the renewals grows in steps, none of them larger than a tenth."""
+    """What another task sees of the renewals grows in steps, none of them larger than a fifth: 2 ms."""
     items = many(api, 10_000)
     seen: list[int] = []
 
@@ -208,7 +208,7 @@ async def test_others_have_their_turn_while_ten_thousand_are_renewed(api: Api) -
     await beat(api, *items)
     watcher.cancel()
     steps = sorted({*seen, 0, 10_000})
-    assert max(later - earlier for earlier, later in pairwise(steps)) <= 1000
+    assert max(later - earlier for earlier, later in pairwise(steps)) <= 2000
 
 
 async def test_an_instance_that_leaves_in_between_is_unknown_then(api: Api) -> None:

@@ -16,6 +16,7 @@ from discovery.rest.api.query import Values
 from discovery.rest.watch import polls
 from discovery.rest.watch.polls import Polls
 from discovery.store.log import Log
+from discovery.system.turns import turns
 from tests.rest.watch.making import Watched, quiet, until
 from tests.store.making import ALL, START, TTL, WALL
 
@@ -321,7 +322,7 @@ async def test_a_thousand_are_woken_in_the_time_of_one_by_a_write() -> None:
     assert isinstance(it.watch.polls, Polls)
     told = [it.resolve(f"web?index={index}") for _ in range(1000)]
     it.register(port=81)
-    assert len(it.watch.polls._turns._steps) == 1
+    assert len(turns()._steps) == 1
     await until(lambda: all(each.is_over for each in told))
     await quiet()
     assert not it.watchers
