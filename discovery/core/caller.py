@@ -38,6 +38,16 @@ class Caller(NamedTuple):
     def __str__(self) -> str:
         return f"{self.name} at {self.address}" if self.name else self.address
 
+    @property
+    def known(self) -> Caller:
+        """Who that was, without what he might do."""
+        return _known(self.address, self.name)
+
+
+@lru_cache(maxsize=4096)  # one registers many: one object for all that have the same registrant
+def _known(address: str, name: str) -> Caller:
+    return Caller(address, name)
+
 
 NOBODY = Caller("")
 # For what the server does of itself.

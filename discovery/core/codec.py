@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from discovery.core import exact_json
-from discovery.core.caller import Caller
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.event import (
     Commit,
@@ -26,7 +26,7 @@ from discovery.core.event import (
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.maintenance import Scope, Window
 from discovery.core.revocation import Revocation
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 
 Json = dict[str, Any]
 
@@ -50,19 +50,26 @@ def decode(text: bytes) -> Commit:
 
 
 def of_commit(commit: Commit) -> Json:
-    by = {"name": commit.by.name, "address": commit.by.address}
-    head = {"index": commit.index, "wall": commit.wall, "by": by, "action": commit.action}
+    head = {"index": commit.index, "wall": commit.wall, "by": of_caller(commit.by), "action": commit.action}
     return head | {"events": [of_event(event) for event in commit.events]}
 
 
 def commit_of(found: Mapping[str, Any]) -> Commit:
     """As `decode`."""
     try:
-        by = Caller(found["by"]["address"], found["by"]["name"])
+        by = caller(found["by"])
         events = tuple(event_of(event) for event in found["events"])
         return Commit(found["index"], found["wall"], by, found["action"], events)
     except (KeyError, TypeError, AttributeError, InvalidField) as error:
         raise ValueError(f"it is no commit: {error!r}") from None
+
+
+def of_caller(by: Caller) -> Json:
+    return {"name": by.name, "address": by.address}
+
+
+def caller(found: Mapping[str, Any]) -> Caller:
+    return Caller(_text(found["address"]), _text(found["name"])).known
 
 
 def of_instance(instance: Instance) -> Json:
@@ -79,6 +86,8 @@ def of_instance(instance: Instance) -> Json:
         "lease": instance.ttl,
         "status": instance.status.value,
         "failing": instance.failing,
+        "registrant": of_caller(instance.registrant),
+        "probed": instance.probed,
     }
 
 
@@ -93,6 +102,8 @@ def instance(found: Mapping[str, Any]) -> Instance:
         found["lease"],
         _known(Status, found["status"]),
         found["failing"],
+        caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
+        _known(Probed, found["probed"]) if found.get("probed") else None,
     )
 
 

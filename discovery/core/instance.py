@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
 from discovery.core.address import parse_ip, parse_port
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
 from discovery.core.shared import shared
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 
 # A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
 MAX_TAGS = 32
@@ -145,7 +146,8 @@ class Instance(NamedTuple):
     """A registered process. `registered_at`: epoch seconds, for people.
 
     `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did. `ttl`: of its lease,
-    seconds. `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it.
+    seconds. `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
+    whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
     """
 
     id: str
@@ -155,9 +157,16 @@ class Instance(NamedTuple):
     ttl: float = 0.0
     status: Status = Status.HEALTHY
     failing: str | None = None
+    registrant: Caller = NOBODY
+    probed: Probed | None = None
 
     def with_status(self, status: Status) -> Instance:
-        return Instance(self.id, self.registered_at, self.spec, self.draining_since, self.ttl, status, self.failing)
+        return Instance(*self[:5], status, *self[6:])
+
+    @property
+    def vouched(self) -> bool:
+        """Whether who registered it had a token, or registered its own address: nobody else could have the server connect to it."""
+        return vouches(self.registrant, self.spec)
 
     @property
     def draining(self) -> bool:
@@ -167,6 +176,10 @@ class Instance(NamedTuple):
     def address(self) -> str:
         """`10.0.0.1:3001` or `[2001:db8::1]:3001`."""
         return f"[{self.spec.ip}]:{self.spec.port}" if ":" in self.spec.ip else f"{self.spec.ip}:{self.spec.port}"
+
+
+def vouches(by: Caller, spec: Registration) -> bool:
+    return bool(by.name) or by.address == spec.ip
 
 
 def _tags(value: object) -> tuple[str, ...]:

@@ -15,6 +15,13 @@ class Status(StrEnum):
     FLAPPING = "flapping"  # it changed too often: in answers only where nothing better is left
 
 
+class Probed(StrEnum):
+    """What a TCP connection to a suspect's own port came to, where that says something of the process behind it."""
+
+    ACCEPTED = "accepted"  # it may live, though nobody hears it
+    REFUSED = "refused"  # by a RST: its host lives and nobody listens
+
+
 # A change into or out of these is a change of health: flap damping counts it.
 DOWN = (Status.UNHEALTHY, Status.FAILING)
 # The brake counts the silence of these alone. Of all others it is known why they may be silent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from discovery.core.event import Kind
-from discovery.core.instance import Instance, Key, Registration
+from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.status import Status
 from discovery.store.errors import (
     Deregistered,
@@ -61,7 +61,9 @@ class Register(Write[Instance]):
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
         ttl = txn.state.ttl_of(spec)
-        after = Instance(known.id, known.registered_at, spec, known.draining_since, ttl, known.status, failing)
+        # Who vouched for it once has: two registrants that take turns are no change each time.
+        by = known.registrant if known.vouched or not vouches(txn.by, spec) else txn.by.known
+        after = Instance(known.id, known.registered_at, spec, known.draining_since, ttl, known.status, failing, by)
         return revive(txn, entry, after, "registered again")
 
 
@@ -111,7 +113,8 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, key, "it is registered again, and drains") if state.drains else None
     since = None if drained is None else drained.since
-    instance = Instance(own_id or state.new_id(), txn.wall, spec, since, state.ttl_of(spec))
+    ttl = state.ttl_of(spec)
+    instance = Instance(own_id or state.new_id(), txn.wall, spec, since, ttl, registrant=txn.by.known)
     status = living(txn, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)

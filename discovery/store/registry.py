@@ -219,7 +219,9 @@ class Registry(State):
         if self.window(stored) is not None:
             status = Status.MAINTENANCE
         ttl = self.ttl_of(spec)
-        instance = Instance(stored.id, stored.registered_at, spec, stored.draining_since, ttl, status)
+        instance = Instance(
+            stored.id, stored.registered_at, spec, stored.draining_since, ttl, status, registrant=stored.registrant
+        )
         service = spec.key.service
         self._put(instance, service, self.index, now, wall, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from discovery.core import codec, exact_json
-from discovery.core.caller import Caller, Grants
+from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.maintenance import Scope, Window
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 
 FULL = Registration.of(
     "Web", "2001:db8::1", 80,
@@ -19,7 +19,8 @@ FULL = Registration.of(
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 
 BEFORE = Instance("id-1", 1e9, PLAIN, None, 10.0, Status.HEALTHY)
-AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, 30.0, Status.DRAINING, "HTTP 503")
+BY = Caller("10.0.0.9", "ci")
+AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, 30.0, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED)
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
 EVENTS: list[Event] = [
@@ -38,6 +39,12 @@ EVENTS: list[Event] = [
 def test_a_commit_with_every_event_and_every_field_comes_back_as_it_was() -> None:
     commit = Commit(7, 1e9 + 0.125, Caller("10.0.0.9", "ci"), "register", tuple(EVENTS))
     assert codec.decode(codec.encode(commit)) == commit
+
+
+def test_an_instance_of_an_older_version_has_nobody_who_registered_it() -> None:
+    found = codec.of_instance(AFTER)
+    del found["registrant"], found["probed"]
+    assert codec.instance(found) == AFTER._replace(registrant=NOBODY, probed=None)
 
 
 def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:

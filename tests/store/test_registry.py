@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from discovery.core.caller import Caller, Grants
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Kind, ZonesEvent
 from discovery.core.instance import Key
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, spec
 
@@ -47,6 +49,27 @@ def test_registering_again_with_the_same_contents_is_no_change() -> None:
     entry = registry.register(spec(tags=["a"]), START + 3, WALL + 3)
     assert (log.changes, registry.accepted["register"]) == ([], 2)
     assert entry.lease.expires_at == START + 3 + TTL
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("10.0.0.9", "10.0.0.1", "10.0.0.1"),  # its own address says more than a stranger's
+        ("10.0.0.1", "10.0.0.9", "10.0.0.1"),
+        ("10.0.0.9", "10.0.0.8", "10.0.0.9"),  # two strangers that take turns are no change each time
+        ("ci at 10.0.0.9", "10.0.0.1", "ci at 10.0.0.9"),
+        ("10.0.0.9", "ci at 10.0.0.8", "ci at 10.0.0.8"),
+    ],
+)
+def test_its_registrant_is_the_first_who_vouches_for_it(first: str, second: str, kept: str) -> None:
+    registry = a_registry()
+    for by in (first, second):
+        name, _, address = by.rpartition(" at ")
+        caller = Caller(address, name, Grants(admin=True))
+        instance = registry.carry_out(Register(spec("web", "10.0.0.1")), START, WALL, caller)
+    assert str(instance.registrant) == kept
+    assert instance.registrant.grants == Grants()
+    assert instance.vouched is (kept != "10.0.0.9")
 
 
 def test_a_name_that_differs_by_case_is_the_same_service_shown_as_first_registered() -> None:

@@ -228,7 +228,7 @@ class Journal(Plugin):
                 if event.buried_until is not None:
                     self._buried.bury(event.instance.spec.key, event.buried_until, wall)
                     yield schema.PUT_TOMBSTONE, rows.of_tombstone(event.instance.spec.key, event.buried_until)
-            elif before is None or before.draining_since != after.draining_since or before.spec != after.spec:
+            elif before is None or rows.kept(before) != rows.kept(after):
                 if before is None and self._buried.lift(after.spec.key):
                     yield schema.DELETE_TOMBSTONE, after.spec.key
                 yield schema.PUT_INSTANCE, rows.of_instance(after)

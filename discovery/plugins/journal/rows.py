@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.errors import InvalidField
 from discovery.core.event import Drained
@@ -25,6 +26,8 @@ _PLAIN = Registration(name="", ip="", port=0)
 # Stored only where they differ from these.
 _DEFAULTS = [(field, getattr(_PLAIN, field)) for field, _ in OPTIONS]
 _NO_OPTIONS = "{}"
+# Among the options: no field of a registration has this name.
+_REGISTRANT = "registrant"
 
 
 class BadRow(Exception):
@@ -46,14 +49,15 @@ def opened(row: Row) -> Row:
     return row[:-1]
 
 
+def kept(instance: Instance) -> Row:
+    """What may change of a row."""
+    return instance.draining_since, instance.registrant, instance.spec
+
+
 def of_instance(instance: Instance) -> Row:
-    return sealed(*_of_instance(instance))
-
-
-def _of_instance(instance: Instance) -> Row:
     spec = instance.spec
-    return (
-        instance.id, instance.registered_at, instance.draining_since, spec.name, spec.ip, spec.port, spec.metadata, _options(spec)
+    return sealed(
+        instance.id, instance.registered_at, instance.draining_since, spec.name, spec.ip, spec.port, spec.metadata, _options(instance)
     )  # fmt: skip
 
 
@@ -82,10 +86,11 @@ def _instance(
 ) -> Instance:
     name, port, metadata = sys.intern(name), shared(port), shared(metadata)  # as of those that register
     if options == _NO_OPTIONS:
-        spec = Registration(name=name, ip=ip, port=port, metadata=metadata)
-    else:
-        spec = Registration(name=name, ip=ip, port=port, metadata=metadata, **_from_options(options))
-    return Instance(id, registered_at, spec, draining_since)
+        return Instance(id, registered_at, Registration(name=name, ip=ip, port=port, metadata=metadata), draining_since)
+    chosen = _from_options(options)
+    by = Caller(*chosen.pop(_REGISTRANT, NOBODY[:2])).known
+    spec = Registration(name=name, ip=ip, port=port, metadata=metadata, **chosen)
+    return Instance(id, registered_at, spec, draining_since, registrant=by)
 
 
 def of_window(scope: Scope, window: Window) -> Row:
@@ -127,10 +132,13 @@ def revoked(row: Row) -> tuple[bytes, Revocation]:
     return sha256, Revocation(*rest)
 
 
-def _options(spec: Registration) -> str:
+def _options(instance: Instance) -> str:
+    spec, by = instance.spec, instance.registrant
     options = {name: value for name, default in _DEFAULTS if (value := getattr(spec, name)) != default}
     if spec.check is not None:
         options["check"] = spec.check.shown()
+    if by != NOBODY:
+        options[_REGISTRANT] = by[:2]
     return orjson.dumps(options).decode() if options else _NO_OPTIONS
 
 

@@ -43,6 +43,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE revoked(sha256 BLOB PRIMARY KEY, name TEXT, at REAL, revoked_by TEXT, expires REAL, checksum INTEGER)",
     ),
+    (),  # an instance's options may have its registrant, which the versions before would not pass over
 )
 FORMAT = len(MIGRATIONS)
 

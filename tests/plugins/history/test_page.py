@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.core.caller import Caller
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
@@ -119,10 +119,11 @@ def test_what_is_asked_for_is_what_comes_newest_first_in_pages(written: Written,
 
 
 def plain(stored: Stored) -> object:
-    """Without what no answer shows: what a lease does, the grants of a caller, the tombstone."""
+    """Without what no answer shows: what a lease does, the grants of a caller, the tombstone, the registrant."""
     event = stored.event
     if isinstance(event, InstanceEvent):
-        event = event._replace(renews=False, buried_until=None)
+        before, after = (each and each._replace(registrant=NOBODY) for each in (event.before, event.after))
+        event = event._replace(before=before, after=after, renews=False, buried_until=None)
     return stored._replace(by=Caller(*stored.by[:2]), event=event)
 
 

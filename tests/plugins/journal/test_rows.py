@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import Drained
 from discovery.core.instance import Instance, Key, Registration
@@ -52,7 +53,15 @@ SPECS = st.builds(
 )  # fmt: skip
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
-INSTANCES = st.tuples(IDS, TIMES, SPECS, st.none() | TIMES).map(lambda fields: Instance(*fields))
+BYS = st.just(NOBODY) | st.builds(Caller, IPS, st.sampled_from(["", "ci"]))
+INSTANCES = st.builds(
+    lambda id, at, spec, since, by: Instance(id, at, spec, since, registrant=by),
+    IDS,
+    TIMES,
+    SPECS,
+    st.none() | TIMES,
+    BYS,
+)
 SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
 WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES, TEXT))
 KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
