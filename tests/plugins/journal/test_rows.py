@@ -53,7 +53,7 @@ SPECS = st.builds(
 )  # fmt: skip
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
-BYS = st.just(NOBODY) | st.builds(Caller, IPS, st.sampled_from(["", "ci"]))
+BYS = st.just(NOBODY) | st.tuples(IPS, st.sampled_from(["", "ci"])).map(lambda by: Caller(*by))
 INSTANCES = st.builds(
     lambda id, at, spec, since, by: Instance(id, at, spec, since, registrant=by),
     IDS,
