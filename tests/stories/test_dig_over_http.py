@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from discovery.dns.zones.live import LIVE_TYPES
 from tests.programs import program
 from tests.stories.fleet import register_fleet
 from tests.stories.process import LIMIT, Discovery, running
@@ -66,7 +67,7 @@ def lines(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "rtype", "klass"),
     [
-        *((f"user-service.{Z}", rtype, "IN") for rtype in ("A", "AAAA", "SRV", "TXT", "HTTPS", "SVCB", "ANY", "TYPE65534", "MX", "CAA")),
+        *((f"user-service.{Z}", rtype, "IN") for rtype in (*(kind.name for kind in LIVE_TYPES), "ANY", "TYPE65534", "MX", "CAA")),
         *((Z, rtype, "IN") for rtype in ("SOA", "NS", "A", "ANY")),
         (f"odd.{Z}", "TXT", "IN"),
         (f"_user-service._tcp.{Z}", "SRV", "IN"),

@@ -7,11 +7,13 @@ orders them.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
+from urllib.parse import quote
 
 import orjson
 
@@ -227,6 +229,32 @@ def _parameter(key: int, value: bytes) -> bytes:
     return struct.pack("!HH", key, len(value)) + value
 
 
+# -- URI
+
+_URI = 256
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}")  # RFC 3986 §3.1
+_IN_PATHS = "/:@!$&'()*+,;=~%"  # RFC 3986 §3.3
+_BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def _uris(live: Live, rtype: int) -> Answer:
+    made = [(one, _uri_rdata(live, one)) for one in live.instances]
+    return _with_addresses(live, rtype, [(one, rdata) for one, rdata in made if rdata])
+
+
+def _uri_rdata(live: Live, instance: Instance) -> bytes | None:
+    """RFC 7553 §4.5: SCHEME://HOST:PORT/PATH with the `scheme` and `path` of the metadata; None without a scheme, or above MAX_TEXT."""
+    spec = instance.spec
+    said = metadata.unpack(spec.metadata)
+    scheme, path = said.get("scheme"), said.get("path")
+    if not isinstance(scheme, str) or not _SCHEME.fullmatch(scheme):
+        return None
+    host = b".".join(live.host(instance)).decode("ascii")
+    in_text = _BARE_PERCENT.sub("%25", quote(path, safe=_IN_PATHS)) if isinstance(path, str) else ""
+    uri = f"{scheme}://{host}:{live.port(instance)}/{in_text.removeprefix('/')}"
+    return struct.pack("!HH", spec.priority, spec.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
+
+
 LIVE_TYPES = (
     LiveType(Type.A, (Form.HOST,), _addresses, "no IPv4 instance", most=4096),
     LiveType(Type.AAAA, (Form.HOST,), _addresses, "no IPv6 instance", most=4096),
@@ -244,6 +272,14 @@ LIVE_TYPES = (
             parses_metadata=True,
         )
         for rtype, schemes in _SCHEMES.items()
+    ),
+    LiveType(
+        _URI,
+        (Form.HOST, Form.SERVICE_TYPE),
+        _uris,
+        "no instance whose metadata has a scheme",
+        lambda instance: b'"scheme"' in instance.spec.metadata,
+        parses_metadata=True,
     ),
 )
 

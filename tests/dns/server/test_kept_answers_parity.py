@@ -18,6 +18,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.status import Status
 from discovery.dns.message.names import from_text, to_text
 from discovery.dns.message.values import Answer, Question
+from discovery.dns.zones.live import LIVE_TYPES
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.service import Entry
@@ -34,7 +35,7 @@ NAMES = [
     *("alias", "second", "web.old", "x.wild", "nope.web", "nope", "ns", "web.service", "_web._blue.service"),
 ]
 USUAL = ["web", "api", "default", "other", "blue", "blue.web", "web.default", "x.wild", "second", "web.old", "nope"]
-TYPES = ["A", "A", "AAAA", "SRV", "SRV", "TXT", "PTR", "SVCB", "HTTPS", "TYPE97", "SOA", "MX", "ANY"]
+TYPES = ["A", "SRV", *(kind.name for kind in LIVE_TYPES), "TYPE97", "SOA", "MX", "ANY"]
 FILES = [
     "",
     "alias CNAME web\nsecond CNAME alias\n*.wild CNAME blue.web\n",
@@ -55,7 +56,7 @@ FIELDS = st.fixed_dictionaries(
         "protocol": st.sampled_from(["tcp", "udp"]),
         "ports": st.sampled_from([{"http": 8080}, {"https": 443}]),
         "zone": st.sampled_from(["east", "west"]),
-        "metadata": st.sampled_from([{"a": "b"}, {"scheme": "https"}]),
+        "metadata": st.sampled_from([{"a": "b"}, {"scheme": "https", "path": "x"}]),
         "ttl": st.sampled_from([1, 1.5, 2.5, 3, 10]),
         "max_answers": st.integers(1, 3),
     },

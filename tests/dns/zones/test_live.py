@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import dns.flags
+import dns.rrset
 import pytest
 
+import discovery
 from discovery.core import metadata
-from tests.dns.world import World, data, outcome
+from discovery.dns.message.names import from_text
+from discovery.dns.message.text import as_text
+from discovery.dns.zones.live import LIVE_TYPES, OF_FORM
+from discovery.dns.zones.selector import Form, select
+from tests.dns.world import World, data, make_query, outcome, parsed
 
-NAMES = {"A": "web", "SRV": "web", "TXT": "web", "PTR": "_web._tcp", "SVCB": "web", "HTTPS": "web"}
+HOST = "ip-10-0-0-1-p80.web.svc.local."
+# Of each type a name that has it, the metadata of the instance at 10.0.0.1:80 or the address of another, and the record's data.
+ROWS: dict[str, tuple[str, dict[str, Any] | str, str]] = {
+    "A": ("web", {}, "10.0.0.1"),
+    "AAAA": ("web", "2001:db8::1", "2001:db8::1"),
+    "SRV": ("web", {}, f"10 100 80 {HOST}"),
+    "TXT": ("web", {"a": 'x"y\\z é'}, r'"a=x\"y\\z \195\169"'),
+    "PTR": ("_web._tcp", {}, "ip-10-0-0-1-p80._web._tcp.svc.local."),
+    "SVCB": ("web", {"scheme": "http"}, f'10 {HOST} port="80" ipv4hint="10.0.0.1"'),
+    "HTTPS": ("web", {"scheme": "https"}, f'10 {HOST} port="80" ipv4hint="10.0.0.1"'),
+    "URI": ("web", {"scheme": "ftp", "path": "/a b?%%20"}, f'10 100 "ftp://{HOST[:-1]}:80/a%20b%3F%25%20"'),
+}
+FROM_METADATA = [(ROWS[kind.name][0], kind.name) for kind in LIVE_TYPES if kind.parses_metadata]
 
 
-@pytest.mark.parametrize("rtype", NAMES)
+def test_every_type_has_a_row_here() -> None:
+    assert {kind.name for kind in LIVE_TYPES} == set(ROWS)
+
+
+@pytest.mark.parametrize("rtype", ROWS)
+def test_every_type_is_printed_and_what_is_printed_can_be_read_back(rtype: str) -> None:
+    world = World()
+    name, said, text = ROWS[rtype]
+    ip, about = (said, None) if isinstance(said, str) else ("10.0.0.1", said)
+    world.add("web", ip, 80, metadata=about)
+    reply = world.send(make_query(f"{name}.svc.local", rtype).to_wire())
+    answer = parsed(reply).answer
+    assert data(answer) == [text]
+    owner, ttl, klass, of, words = as_text(reply or b"").partition("; ")[0].split(" ", 4)
+    assert [dns.rrset.from_text(owner, int(ttl), klass, of, words)] == answer
+
+
+def test_the_page_has_the_types_of_each_form_of_name() -> None:
+    page = (Path(discovery.__file__).parent / "docs/dns.md").read_text()
+    found: defaultdict[Form, set[str]] = defaultdict(set)
+    for names, types in re.findall(r"^\| (`.*?) \| ([A-Z, ()0-9]+) \|", page, re.MULTILINE):
+        for name in re.findall(r"`([^`]*)\.Z`", names):
+            selector = select(from_text(name.replace("_PORT.", "_443.")))
+            if selector is not None:
+                found[selector.form].update(re.findall(r"\b[A-Z]{1,5}\b(?! \d)", types))
+    assert found == {form: {kind.name for kind in kinds.values()} for form, kinds in OF_FORM.items() if kinds}
+
+
+@pytest.mark.parametrize("rtype", ROWS)
 def test_max_answers_limits_every_type_and_all_get_their_turn(rtype: str) -> None:
     world = World(lease=1000.0)
     for number in range(1, 6):
-        world.add("web", f"10.0.0.{number}", max_answers=2, metadata={"n": str(number)}, ports={"https": 443})
+        ip = f"2001:db8::{number}" if rtype == "AAAA" else f"10.0.0.{number}"
+        said = {"n": str(number), "scheme": "https"}
+        world.add("web", ip, max_answers=2, metadata=said)
     seen: set[str] = set()
     for _ in range(100):
-        reply = world.ask(f"{NAMES[rtype]}.svc.local", rtype, udp=False)
+        reply = world.ask(f"{ROWS[rtype][0]}.svc.local", rtype, udp=False)
         assert len(data(reply.answer)) == 2
         assert not reply.flags & dns.flags.TC
         seen.update(data(reply.answer))
@@ -40,13 +91,13 @@ def _of_large_metadata(instances: int) -> World:
     for number in range(instances):
         pairs = {f"é{key}": 1 for key in range(1450)} | {
             "n": number,
-            "not": "https",
+            "not": ["https", "scheme"],
         }  # 16 KiB, and hardly any of it can be sent
         world.add("web", "10.0.0.1", number + 1, metadata=pairs)
     return world
 
 
-@pytest.mark.parametrize(("name", "rtype"), [("web", "TXT"), ("web", "HTTPS"), ("web", "SVCB"), ("_web._tcp", "PTR")])
+@pytest.mark.parametrize(("name", "rtype"), FROM_METADATA)
 def test_the_work_for_metadata_is_bounded_before_any_of_it_is_parsed(
     monkeypatch: pytest.MonkeyPatch, name: str, rtype: str
 ) -> None:
@@ -82,7 +133,15 @@ def test_a_service_of_usual_size_is_told_whole_whatever_its_metadata(rtype: str)
 @pytest.mark.parametrize("udp", [True, False])
 @pytest.mark.parametrize(
     ("name", "rtype"),
-    [("web", "MX"), ("web", "PTR"), ("web", "HTTPS"), ("web", "SVCB"), ("_http._tcp.web", "TXT"), ("_web._tcp", "A")],
+    [
+        ("web", "MX"),
+        ("web", "PTR"),
+        ("web", "HTTPS"),
+        ("web", "SVCB"),
+        ("web", "URI"),
+        ("_http._tcp.web", "TXT"),
+        ("_web._tcp", "A"),
+    ],
 )
 def test_a_very_large_service_without_records_of_a_type_says_so_whole(name: str, rtype: str, udp: bool) -> None:
     """TC would send the client to TCP, which knows no more."""

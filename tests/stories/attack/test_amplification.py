@@ -16,6 +16,7 @@ from discovery.dns.message.query import UDP
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import PER_ANSWER, PER_PREFIX, RateLimiter
+from discovery.dns.zones.live import LIVE_TYPES
 from tests.dns.world import World, make_query
 
 PLAIN, EDNS = 512, 1232
@@ -47,7 +48,7 @@ FORMS = {
     "not our zone": "www.example.com",
     "the root": ".",
 }
-TYPES = ("A", "AAAA", "SRV", "TXT", "PTR", "HTTPS", "SVCB", "SOA", "NS", "MX", "DNSKEY", "RRSIG", "AXFR", "ANY")
+TYPES = (*(kind.name for kind in LIVE_TYPES), "SOA", "NS", "MX", "DNSKEY", "RRSIG", "AXFR", "ANY")
 
 
 class Row(NamedTuple):
@@ -68,7 +69,7 @@ def world() -> World:
     made = World(hot=True)
     for host in range(1, 11):
         fields: dict[str, Any] = {"tags": ["blue"], "ports": {"metrics": 9100, "https": 8443}, "zone": "eu-1"}
-        fields["metadata"] = {"text": f"{host} " * 100}
+        fields["metadata"] = {"text": f"{host} " * 100, "scheme": "https"}
         made.add("api", f"192.0.2.{host}", now=NOW, **fields)
         made.add("six", f"2001:db8::{host}", now=NOW, **fields)
     made.add("api", "2001:db8::1", now=NOW, tags=["blue"])

@@ -10,28 +10,14 @@ from typing import Any
 import dns.edns
 import dns.message
 
+from discovery.dns.zones.live import LIVE_TYPES
+
 NAMES = [
     "shop.svc.local", "_shop._tcp.svc.local", "nobody.svc.local", "ip-10-0-0-1-p8080.shop.svc.local", "p8080.shop.svc.local",
     "_services._dns-sd._udp.svc.local", "1.0.0.10.in-addr.arpa", "svc.local", "www.example.com", ".", "version.bind",
     "_8080._https.shop.svc.local", "shop.default.svc.local", "a.wild.svc.local", "x.old.svc.local",
 ]  # fmt: skip
-TYPES = [
-    "A",
-    "AAAA",
-    "SRV",
-    "TXT",
-    "PTR",
-    "ANY",
-    "SOA",
-    "NS",
-    "HTTPS",
-    "SVCB",
-    "AXFR",
-    "IXFR",
-    "CNAME",
-    "TYPE65280",
-    "OPT",
-]
+TYPES = [*(kind.name for kind in LIVE_TYPES), "ANY", "SOA", "NS", "AXFR", "IXFR", "CNAME", "TYPE65280", "OPT"]
 
 
 def packets(seed: int, count: int) -> Iterator[bytes]:

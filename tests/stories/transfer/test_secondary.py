@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from discovery.dns.zones.live import LIVE_TYPES
 from tests.stories.judges.daemon import Daemon
 from tests.stories.judges.namespace import Namespace, namespace
 from tests.stories.transfer import keys
@@ -25,7 +26,7 @@ lpd IN CNAME printer
 # Name below svc.local, type: what a primary and a secondary are asked.
 QUESTIONS = [
     ("", "SOA"), ("", "NS"), ("printer", "A"), ("lpd", "CNAME"), ("x.wild", "TXT"),
-    ("web", "A"), ("web", "AAAA"), ("web", "SRV"), ("web", "TXT"), ("web", "HTTPS"), ("web", "SVCB"), ("web", "MX"),
+    *(("web", kind.name) for kind in LIVE_TYPES), ("web", "MX"),
     ("_web._tcp", "SRV"), ("_web._tcp", "PTR"), ("_metrics._tcp.web", "SRV"), ("_tcp.web", "A"),
     ("ip-10-0-0-1-p80.web", "A"), ("ip-10-0-0-1-p80.web", "SRV"), ("ip-2001-db8--1-p80.web", "AAAA"),
     ("ip-10-0-0-1-p80._web._tcp", "TXT"), ("_services._dns-sd._udp", "PTR"), ("b._dns-sd._udp", "PTR"),
@@ -66,7 +67,9 @@ class Pair(NamedTuple):
 
 
 def register(place: Namespace) -> None:
-    place.register("web", "10.0.0.1", 80, ports={"metrics": 9100, "https": 443}, metadata={"version": "1.0"})
+    place.register(
+        "web", "10.0.0.1", 80, ports={"metrics": 9100, "https": 443}, metadata={"version": "1.0", "scheme": "https"}
+    )
     place.register("web", "10.0.0.2", 80, tags=["blue"])
     place.register("web", "2001:db8::1", 80)
     place.register("syslog", "10.0.0.9", 514, protocol="udp")
