@@ -90,15 +90,14 @@ Refused = Callable[[Write[Any], Caller, DiscoveryError], None]
 
 @dataclass(frozen=True)
 class WriteSeams:
-    """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused. `moved`: the
-    addresses of those that take the writes instead, at any time; empty: this process does. `fails`: told why this process has to end.
-    `folders`: of what survives a restart; this process's alone from the moment on at which the state is restored. Empty: memory only.
+    """Who has a say in writes: lists to append to before the engine opens. `refused`: is told of each write that was refused. `fails`: told
+    why this process has to end. `folders`: of what survives a restart; this process's alone from the moment on at which the state is
+    restored. Empty: memory only.
     """
 
     authorize: list[Authorize] = field(default_factory=list)
     keepers: list[Keeper] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
     fails: list[Callable[[DiscoveryError], None]] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
 

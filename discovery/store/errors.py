@@ -145,11 +145,13 @@ class NotDurable(DiscoveryError):
 
 
 class Moved(DiscoveryError):
-    """Others take the writes now (`discovery migrate`). `nodes`: their addresses."""
+    """The truth is elsewhere (`discovery migrate`). `nodes`: where; what people call a data folder, or the addresses that an older version
+    wrote.
+    """
 
     def __init__(self, nodes: Sequence[str]) -> None:
         super().__init__(
-            f"This registry has moved to {', '.join(nodes)}: send registrations and heartbeats there; this process only answers reads, "
+            f"This registry has moved to {', '.join(nodes)}: registrations and heartbeats belong there; this process only answers reads, "
             "from what it knew"
         )
         self.nodes = tuple(nodes)

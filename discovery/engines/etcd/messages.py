@@ -96,6 +96,11 @@ def delete(key: bytes) -> Json:
     return {"requestDeleteRange": {"key": text(key)}}
 
 
+def delete_all(prefix: bytes) -> Json:
+    """All keys that begin so and a slash, and that key itself."""
+    return {"requestDeleteRange": {"key": text(prefix), "range_end": text(end_of(prefix + b"/"))}}
+
+
 def nested(compare: Sequence[Json], success: Sequence[Json]) -> Json:
     return {"requestTxn": {"compare": list(compare), "success": list(success)}}
 

@@ -1,179 +1,115 @@
-"""The state of a single node into etcd and out of it (`discovery migrate`).
+"""The state of a single node into etcd and out of it, while neither the node nor a node on etcd runs (`discovery migrate`).
 
-What differs from etcd is put there as decisions, so nodes that run already follow as they follow each other; what is the same is not
-touched, so it may be done again. A configuration with `moved` in it means that etcd is not the truth any more: its nodes take no writes,
-and what is there is replaced rather than added to.
+`conf.moved` says where the truth is meanwhile: in a data folder. It is set before the first key is written, and emptied when all is there,
+so a node that is started too early takes no writes, and a migration that was cut off is done again from the beginning.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import NamedTuple
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, Event, InstanceEvent
+from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent
 from discovery.core.ids import new_id
-from discovery.core.instance import Instance
-from discovery.core.maintenance import Scope
-from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd import shared_conf
 from discovery.engines.etcd.conf import Conf, new_cluster
-from discovery.engines.etcd.difference import Found, difference
+from discovery.engines.etcd.difference import Found
 from discovery.engines.etcd.everything import Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import EtcdError, created_at, end_of, put, unchanged_since
+from discovery.engines.etcd.messages import EtcdError, created_at, delete_all, end_of, put, unchanged_since
 from discovery.engines.etcd.shared_conf import Shared
 from discovery.engines.etcd.waiting import service_of
 from discovery.store.brake import Brake
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 
-# Events of one transaction: with a version for each they are 100 of etcd's 128 operations. Octets of their metadata, which are there twice.
-_EVENTS = 50
+# Events of one transaction, each at most two operations and one for its service's version, of etcd's 128. Octets of their metadata.
+_EVENTS = 40
 _OCTETS = 300 * 1024
-# Keys of one page, without their values.
-_PAGE = 5000
-# How often somebody else may be faster.
-_TIMES = 20
+# Transactions at a time.
+_AT_ONCE = 8
 # Seconds of the lease on tombstones, which last a minute.
 _TOMBSTONES_SECONDS = 180
+# Kinds of keys that are replaced. Revoked tokens stay: what was revoked anywhere stays so.
+_STATE = ("i", "id", "w", "d", "t", "v", "commit")
 _BY = Caller("127.0.0.1", "discovery migrate")
 _REASON = "copied from a single node"
 
 
-class State(NamedTuple):
-    """What is in etcd: as a registry, and the versions of its services."""
-
-    registry: Registry
-    versions: dict[str, int]
-
-
-class Plan(NamedTuple):
-    """What has to happen in etcd. `passed_over`: ids whose address another one has there."""
-
-    there: State
-    events: list[Event]
-    passed_over: list[str]
-
-
 class Migration:
-    """`mine`: the configuration that becomes everybody's where there is none."""
+    """`mine`: the configuration that becomes everybody's where there is none. `folder`: how people call the data folder."""
 
-    def __init__(self, etcd: Etcd, layout: Layout, mine: Conf) -> None:
+    def __init__(self, etcd: Etcd, layout: Layout, mine: Conf, folder: str) -> None:
         self._etcd = etcd
         self._layout = layout
         self._mine = mine
-        self._copied: Snapshot | None = None  # by the last copy
-        self._there: State | None = None  # as that left it
+        self._folder = folder
+
+    async def running(self) -> list[str]:
+        """The nodes on etcd: those that were killed too, until their lease ends. EtcdAway, EtcdError."""
+        start = self._layout.key("n", "")
+        return [self._layout.parts(each.key)[1] for each in (await self._etcd.range(start, end_of(start))).found]
+
+    async def conf(self) -> Conf | None:
+        """What is agreed on in etcd; None where nothing is. EtcdAway; EtcdError where it cannot be read."""
+        found = await shared_conf.find(self._etcd, self._layout.conf)
+        return None if found is None else found.conf
 
     # -- into etcd
 
-    async def plan(self, snapshot: Snapshot) -> Plan:
-        """Nothing is written. After a copy only what has changed since is looked at, unless somebody else has changed etcd: writes stand
-        still meanwhile. EtcdAway, EtcdError.
-        """
-        is_made = bool((await self._etcd.range(self._layout.conf)).found)
-        conf = (await shared_conf.read(self._etcd, self._layout.conf)).conf if is_made else self._mine
-        instances, left = _changes(self._copied, snapshot)
-        gone: list[tuple[str, ...]] | None = left
-        there = self._there
-        if there is None or there.versions != await self._versions():
-            instances, there = snapshot.instances, await self._state(conf)
-            gone = None if conf.moved else left
-        target = _registry(conf)
-        target.load(snapshot._replace(instances=instances), time.monotonic(), time.time())
-        wanted = Found()
-        wanted.instances = {entry.instance.id: (n, entry.instance) for n, entry in enumerate(target)}
-        wanted.windows, wanted.drains, wanted.revoked = dict(target.windows), dict(target.drains), dict(target.revoked)
-        differing = difference(there.registry, wanted, _REASON, gone)
-        events = [_renewing(event) for event in differing if event is not None]
-        put_there = {event.instance.id for event in events if isinstance(event, InstanceEvent)}
-        passed_over = [id for id in wanted.instances if id not in put_there and there.registry.find(id) is None]
-        return Plan(there, sorted(events, key=service_of), passed_over)
-
-    async def _state(self, conf: Conf) -> State:
-        found = await self._read(conf)
-        registry = _registry(conf)
-        registry.load(found.snapshot(0), time.monotonic(), time.time(), goes_on=True)
-        return State(registry, self._layout.versions(found.revisions))
-
-    async def _versions(self) -> dict[str, int]:
-        start, end, found = self._layout.key("v", ""), end_of(self._layout.key("v", "")), {}
-        while True:
-            page = await self._etcd.range(start, end, limit=_PAGE, keys_only=True)
-            found.update({self._layout.parts(each.key)[1]: each.mod_revision for each in page.found})
-            if not page.more or not page.found:
-                return found
-            start = page.found[-1].key + b"\0"
-
-    async def agree(self, index: int) -> Shared:
-        """The configuration, made where it is missing; each index from now on is above this one."""
-        first = self._mine._replace(cluster=new_cluster(), offset=int(time.time()))
-        await self._etcd.txn([created_at(self._layout.conf, 0)], [put(self._layout.conf, first.dumps())])
-
-        def raised(found: Shared) -> Conf:
-            least = index + 1 - found.revision
-            return found.conf if found.conf.offset >= least else found.conf._replace(offset=least)
-
-        return await shared_conf.change(self._etcd, self._layout.conf, raised)
-
-    async def copy(self, snapshot: Snapshot) -> Plan:
-        """Returns what was done. EtcdAway, EtcdError."""
-        await self.agree(snapshot.index)
-        for _ in range(_TIMES):
-            plan = await self.plan(snapshot)
-            if await self._carry_out(plan):
-                self._copied = snapshot
-                return plan
-        raise EtcdError("other nodes change the same services all the time; try again when less happens")
-
-    async def finish(self, snapshot: Snapshot) -> Shared:
-        """The nodes on etcd take the writes from now on."""
+    async def put(self, snapshot: Snapshot) -> Shared:
+        """Etcd has this state, and nothing else. The nodes there take no writes yet: `finish`. EtcdAway, EtcdError."""
+        registry = _registry(self._mine)
+        registry.load(snapshot, time.monotonic(), time.time())
+        shared = await self._begin(snapshot.index)
+        await self._etcd.txn([], [delete_all(self._layout.key(kind)) for kind in _STATE])
+        parts = _parts(_events(registry, snapshot))
+        await asyncio.gather(*(self._put_each(parts, shared.version) for _ in range(_AT_ONCE)))
         if snapshot.tombstones:
             lease = await self._etcd.grant(_TOMBSTONES_SECONDS)
             written = exact_json.dumps([[*key, until] for key, until in snapshot.tombstones])
             await self._etcd.txn([], [put(self._layout.key("t", new_id()), written, lease)])
+        return shared
+
+    async def finish(self) -> Shared:
+        """The nodes on etcd take the writes from now on."""
         return await shared_conf.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=()))
 
-    async def _carry_out(self, plan: Plan) -> bool:
-        """False when somebody has changed one of the services since it was made."""
-        registry, versions = plan.there
-        self._there = None
-        for events in _parts(plan.events):
-            services = tuple(dict.fromkeys(map(service_of, events)))
-            commit = Commit(0, time.time(), _BY, "migrate", events)
-            decision = Decision(commit, services)
-            compare = [unchanged_since(self._layout.version(service), versions.get(service, 0)) for service in services]
-            success = [
-                *self._layout.operations(decision, 0),
-                put(self._layout.commit, keys.dumps([decision], self._layout.unknown)),
-            ]
-            outcome = await self._etcd.txn(compare, success)
+    async def _begin(self, index: int) -> Shared:
+        """The configuration, made where it is missing: the truth is in the folder, and each index from now on is above this one."""
+        first = self._mine._replace(cluster=new_cluster(), offset=int(time.time()), moved=(self._folder,))
+        await self._etcd.txn([created_at(self._layout.conf, 0)], [put(self._layout.conf, first.dumps())])
+
+        def changed(found: Shared) -> Conf:
+            offset = max(found.conf.offset, index + 1 - found.revision)
+            return found.conf._replace(offset=offset, moved=(self._folder,))
+
+        return await shared_conf.change(self._etcd, self._layout.conf, changed)
+
+    async def _put_each(self, parts: Iterator[tuple[Event, ...]], version: int) -> None:
+        for events in parts:
+            decision = Decision(Commit(0, time.time(), _BY, "migrate", events), _services(events))
+            compare = [unchanged_since(self._layout.conf, version)]
+            outcome = await self._etcd.txn(compare, self._layout.operations(decision, 0))
             if not outcome.succeeded:
-                return False
-            registry.apply(commit._replace(index=outcome.revision), time.monotonic())
-            versions.update(dict.fromkeys(services, outcome.revision))
-        self._there = plan.there
-        return True
+                raise EtcdError(
+                    "somebody else has changed the configuration in etcd meanwhile; do it again when nobody does"
+                )
 
     # -- out of etcd
 
-    async def leave(self, nodes: Sequence[str]) -> Shared:
-        """The nodes on etcd take no writes from now on, and name these."""
-        moved = tuple(nodes)
+    async def leave(self) -> Shared:
+        """The nodes on etcd take no writes from now on: the truth is in the folder."""
+        moved = (self._folder,)
         return await shared_conf.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=moved))
 
-    async def read(self, shared: Shared) -> Snapshot:
-        """All there is, under an index that no node has given yet."""
-        found = await self._read(shared.conf)
-        return found.snapshot(found.revision + shared.conf.offset)
-
-    async def _read(self, conf: Conf) -> Found:
-        """EtcdError when something cannot be read: it would be lost."""
+    async def read(self, conf: Conf) -> Snapshot:
+        """All there is, under an index that no node has given yet. EtcdAway; EtcdError when something cannot be read: it would be lost."""
         unreadable: list[str] = []
         timed = _registry(conf)
         reader = Reader(
@@ -182,11 +118,11 @@ class Migration:
             lambda key, error: unreadable.append(f"{key.decode('utf-8', 'replace')} ({error})"),
             self._layout.unknown,
         )
-        found = await reader.read_all(self._etcd, self._layout)
+        found: Found = await reader.read_all(self._etcd, self._layout)
         if unreadable:
             more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
             raise EtcdError(f"the key {unreadable[0]}{more} cannot be read and would be lost; mend it or delete it")
-        return found
+        return found.snapshot(found.revision + conf.offset)
 
 
 def _registry(conf: Conf) -> Registry:
@@ -196,28 +132,24 @@ def _registry(conf: Conf) -> Registry:
     )  # fmt: skip
 
 
-def _changes(before: Snapshot | None, now: Snapshot) -> tuple[tuple[Instance, ...], list[tuple[str, ...]]]:
-    """The instances that are new or other ones, and the paths in etcd of what is no longer there."""
-    if before is None:
-        return now.instances, []
-    known = {instance.id: instance for instance in before.instances}
-    changed = tuple(instance for instance in now.instances if known.pop(instance.id, None) != instance)
-    left: list[tuple[str, ...]] = [("i", instance.spec.key.service, instance.id) for instance in known.values()]
-    windows, drains, revoked = dict(now.windows), dict(now.drains), dict(now.revoked)
-    scopes = [("w", scope) for scope, _ in before.windows if scope not in windows]
-    scopes += [("d", Scope.of(key)) for key, _ in before.drains if key not in drains]
-    left += [("r", sha256.hex()) for sha256, _ in before.revoked if sha256 not in revoked]
-    if before.windows != now.windows:
-        changed = now.instances  # whose status follows from them
-    return changed, [*left, *((kind, *keys.path_of(scope)) for kind, scope in scopes)]
+def _events(registry: Registry, snapshot: Snapshot) -> Iterator[Event]:
+    """All of it as new, by service, so that few transactions are about many services. Everybody has a full lease, as after a start."""
+    for service, known in registry.services.items():
+        for entry in known.entries.values():
+            yield InstanceEvent(Kind.REGISTERED, service, None, entry.instance, _REASON, True)
+    for scope, window in snapshot.windows:
+        yield WindowEvent(scope, None, window, _REASON)
+    for key, drained in snapshot.drains:
+        yield DrainEvent(key, None, drained, _REASON)
+    for sha256, revoked in snapshot.revoked:
+        yield TokenEvent(sha256, None, revoked, _REASON)
 
 
-def _renewing(event: Event) -> Event:
-    """Everybody has a full lease, as after a start."""
-    return event._replace(renews=True) if isinstance(event, InstanceEvent) and event.after is not None else event
+def _services(events: Sequence[Event]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(service_of, events)))
 
 
-def _parts(events: Sequence[Event]) -> Iterator[tuple[Event, ...]]:
+def _parts(events: Iterable[Event]) -> Iterator[tuple[Event, ...]]:
     """Each is one transaction's."""
     part: list[Event] = []
     octets = 0

@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from discovery.core.caller import NOBODY, SERVER, Caller
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import Moved
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -77,12 +76,10 @@ class LocalEngine:
         if not self._registry.beat(entry, self._clock()):
             self._carry_out(Revive(which), by)
             self._registry.renewals += 1
-        if self._seams.moved:  # it has beaten all the same: reads go on here for a while
-            raise Moved(self._seams.moved)
         return entry
 
     def not_ready(self) -> str | None:
-        return str(Moved(self._seams.moved)) if self._seams.moved else None
+        return None
 
     def warning(self) -> str | None:
         return None
@@ -99,8 +96,6 @@ class LocalEngine:
     def _carry_out(self, write: Write[T], by: Caller) -> T:
         checks = self._checks if write.lasts else ()  # heartbeats and what time brings go on without a disk
         try:
-            if self._seams.moved and write.lasts and by is not SERVER:
-                raise Moved(self._seams.moved)
             return self._registry.carry_out(write, self._clock(), self._wall(), by, self._seams.authorize, checks)
         except DiscoveryError as error:
             self._refuse(write, by, error)

@@ -30,8 +30,9 @@ from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import moved, rows, schema
 from discovery.plugins.journal.database import AHEAD, Op
-from discovery.plugins.journal.files import FILE, open_for_service
-from discovery.plugins.journal.inspection import inspect, snapshot_of
+from discovery.plugins.journal.errors import DataDirMoved
+from discovery.plugins.journal.files import open_for_service
+from discovery.plugins.journal.inspection import snapshot_of
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.plugins.journal.writer import CLOSE_SECONDS, OCTETS, SECONDS, Writer, writer_of
@@ -45,9 +46,6 @@ _log = logging.getLogger("discovery.journal")
 
 # Seconds between two removals of old tombstones and remembered drains from the file.
 _SWEEP = 60.0
-# Seconds between two looks for the mark of a registry that has moved. Looked for by time, since the folder changes with each commit and
-# a watch of it would tell of them all; `discovery migrate` waits for it.
-_MARK_SECONDS = 0.25
 
 
 class Journal(Plugin):
@@ -65,15 +63,12 @@ class Journal(Plugin):
         self._broken: str | None = None  # why a commit is not in the file and never will be
         self._reserved_index = 0
         self._next_sweep = 0.0
-        self._moved: list[str] = []  # the seam's
-        self._looking: asyncio.Task[None] | None = None
         self._commit_seconds, self._commit_octets = Histogram(SECONDS), Histogram(OCTETS)
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.keepers.append(self)
         seams.folders.append(self._folder)
-        self._moved = seams.moved
         seams.metrics.extend(
             [
                 histogram("discovery_journal_commit_seconds", "One transaction, on disk.", self._commit_seconds),
@@ -90,7 +85,7 @@ class Journal(Plugin):
     def stats(self) -> Mapping[str, Any]:
         writer = self.writer
         if writer is None:
-            return {"journal": {"writable": False, "reason": "the registry has moved"}} if self._moved else {}
+            return {}
         return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": self._waiting()}}
 
     def _waiting(self) -> int:
@@ -102,12 +97,12 @@ class Journal(Plugin):
     # -- as a keeper
 
     async def restore(self) -> Snapshot:
-        """DataDirUnusable, DataDirInUse, Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite."""
+        """DataDirUnusable, DataDirInUse, DataDirMoved, Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started, wall = time.perf_counter(), self._wall()
         mark = await asyncio.to_thread(moved.read, self._folder)
         if mark is not None:
-            return await self._restore_moved(mark, wall)
+            raise DataDirMoved(self._folder, mark.cluster)
         opened, content = await asyncio.to_thread(open_for_service, self._folder, wall)
         self.writer = writer_of(opened, self._commit_seconds, self._commit_octets)
         snapshot = snapshot_of(content, wall)
@@ -130,7 +125,6 @@ class Journal(Plugin):
             len(snapshot.instances), opened.file, time.perf_counter() - started,
             extra=fields("journal.restored", file=opened.file, instances=len(snapshot.instances), index=snapshot.index),
         )  # fmt: skip
-        self._looking = asyncio.create_task(self._look_for_mark())
         return snapshot
 
     def check(self) -> None:
@@ -157,41 +151,6 @@ class Journal(Plugin):
         done = self.writer.done if self.writer is not None else 0
         while self._put_away and self._put_away[0][0] <= done:
             self._safe = self._put_away.popleft()[1]
-
-    # -- when the registry has moved
-
-    async def _restore_moved(self, mark: moved.Mark, wall: float) -> Snapshot:
-        """For reading only."""
-        file = self._folder / FILE
-        snapshot = snapshot_of(await asyncio.to_thread(inspect, file, wall), wall)
-        self._tell_moved(mark)
-        self._let_go()
-        return snapshot
-
-    async def _look_for_mark(self) -> None:
-        while (mark := await asyncio.to_thread(moved.read, self._folder)) is None:  # noqa: ASYNC110 - no event tells it
-            await asyncio.sleep(_MARK_SECONDS)
-        self._tell_moved(mark)  # no write is taken from now on
-        try:
-            await self.settled()
-        except NotDurable as error:
-            _log.error("not all is on disk: %s", error, extra=fields("journal.cannot_write", reason=error.reason))
-        await self._end_writer()
-        self._let_go()
-
-    def _tell_moved(self, mark: moved.Mark) -> None:
-        self._moved.extend(mark.nodes or ["(it is not known to whom)"])
-        _log.warning(
-            "the registry in %s has moved to %s: this process answers reads and takes no writes any more",
-            self._folder, ", ".join(self._moved),
-            extra=fields("journal.moved", folder=self._folder, nodes=list(mark.nodes)),
-        )  # fmt: skip
-
-    def _let_go(self) -> None:
-        """Of the folder: another process may have it."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     # -- as a follower
 
@@ -250,25 +209,19 @@ class Journal(Plugin):
         return _old(wall)
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        await self._end_writer()
-        self._let_go()
-
-    async def _end_writer(self) -> None:
         writer, self.writer = self.writer, None
-        if writer is None:
-            return
-        if writer.refuses is None:
-            writer.put(_index(self._registry.index, 0))  # exactly
-        if left := await writer.close(CLOSE_SECONDS):
-            _log.error(
-                "%d changes could not be written before the end: %s",
-                left,
-                writer.refuses,
-                extra=fields("journal.lost", changes=left, reason=writer.refuses),
-            )
+        if writer is not None:
+            if writer.refuses is None:
+                writer.put(_index(self._registry.index, 0))  # exactly
+            if left := await writer.close(CLOSE_SECONDS):
+                _log.error(
+                    "%d changes could not be written before the end: %s",
+                    left,
+                    writer.refuses,
+                    extra=fields("journal.lost", changes=left, reason=writer.refuses),
+                )
+        if self._lock is not None:
+            self._lock.close()
 
 
 def _index(index: int, wall: float) -> list[Op]:

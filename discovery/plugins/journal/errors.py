@@ -45,6 +45,15 @@ class CannotWrite(DiscoveryError):
         self.reason = reason
 
 
+class DataDirMoved(DiscoveryError):
+    def __init__(self, folder: Path, cluster: str) -> None:
+        where = f" (cluster {cluster})" if cluster else ""
+        super().__init__(
+            f"DATA_DIR: the registry in {folder} has moved to etcd{where} (`discovery migrate`), and goes on there: start this node with "
+            "ENGINE_URL, or, when no node runs on etcd any more, bring the registry back with `discovery migrate --back`"
+        )
+
+
 class NoFile(DiscoveryError):
     def __init__(self, file: Path) -> None:
         super().__init__(f"There is no file {file.absolute()} (DATA_DIR is looked for from the folder where this runs)")

@@ -66,14 +66,19 @@ def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
     """
     _look_at(source)
     with contextlib.closing(Lock(folder)):
-        file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
-        with _errors_as_cannot_write(file), _removed_afterwards(new):
-            content = _copy(source, new, stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600)
-            _keep_index_growing(file, new, content)
-            give_to_owner(new)
-            new.replace(restoring)
-            replaced = _move_away(file)
-            put_in_place(restoring, file)
+        return replace(folder, source)
+
+
+def replace(folder: Path, source: Path) -> tuple[Content, Path | None]:
+    """As `restore`, by whoever has the folder's lock."""
+    file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
+    with _errors_as_cannot_write(file), _removed_afterwards(new):
+        content = _copy(source, new, stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600)
+        _keep_index_growing(file, new, content)
+        give_to_owner(new)
+        new.replace(restoring)
+        replaced = _move_away(file)
+        put_in_place(restoring, file)
     return content, replaced
 
 

@@ -1,6 +1,4 @@
-"""The mark in a data directory whose registry has moved to other nodes (`discovery migrate`): who has it takes no writes any more, lets the
-folder go and names them, whether it runs at that moment or is started later.
-"""
+"""The mark in a data directory whose registry has moved to nodes on etcd (`discovery migrate`): no server starts on what is left in it."""
 
 from __future__ import annotations
 
@@ -16,9 +14,8 @@ FILE = "moved.json"
 
 
 class Mark(NamedTuple):
-    """`nodes`: the addresses of those that take the writes. `at`: epoch seconds. `cluster`: theirs, once all is copied; empty: not yet."""
+    """`at`: epoch seconds. `cluster`: where it is now; empty where the mark cannot be read."""
 
-    nodes: tuple[str, ...] = ()
     at: float = 0.0
     cluster: str = ""
 
@@ -33,7 +30,7 @@ def read(folder: Path) -> Mark | None:
         return Mark()
     try:
         found = json.loads(text)
-        return Mark(tuple(map(str, found["nodes"])), float(found["at"]), str(found["cluster"]))
+        return Mark(float(found["at"]), str(found["cluster"]))
     except (ValueError, KeyError, TypeError):
         return Mark()
 

@@ -1,56 +1,33 @@
-"""A registry's state out of its data directory and into it, for `discovery migrate`."""
+"""A registry's state out of its data directory and into it, for `discovery migrate`, which has the folder's lock."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create
-from discovery.plugins.journal.errors import DataDirInUse
-from discovery.plugins.journal.files import FILE, back_up, restore
+from discovery.plugins.journal.files import FILE, replace
 from discovery.plugins.journal.inspection import inspect, snapshot_of
-from discovery.plugins.journal.lock import Lock
 from discovery.store.snapshot import Snapshot
 
-# Seconds between two looks whether the process that had the folder has let it go.
-_LOOK_SECONDS = 0.02
 
-
-def copy(folder: Path, wall: float) -> Snapshot:
-    """While a server writes there or not; its index is one that the registry has not reached. As `files.back_up`."""
-    with tempfile.TemporaryDirectory() as aside:
-        return snapshot_of(back_up(folder, Path(aside) / FILE), wall)
-
-
-@contextlib.contextmanager
-def let_go(folder: Path, patience: float) -> Iterator[Callable[[float], Snapshot]]:
-    """The folder is this process's: what is in it at `wall`. Waits for so many seconds, then DataDirInUse."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            lock = Lock(folder)
-            break
-        except DataDirInUse:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_LOOK_SECONDS)
-    with contextlib.closing(lock):
-        yield lambda wall: snapshot_of(inspect(folder / FILE, wall), wall)
+def read(folder: Path, wall: float) -> Snapshot:
+    """What is in it at `wall`, epoch seconds; its index is one that the registry has not reached. As `inspect`."""
+    return snapshot_of(inspect(folder / FILE, wall), wall)
 
 
 def put(folder: Path, snapshot: Snapshot) -> Path | None:
-    """In the place of what is there, which is moved aside: where to. As `files.restore`."""
+    """In the place of what is there, which is moved aside: where to. As `files.replace`."""
     with tempfile.TemporaryDirectory() as aside:
         file = Path(aside) / FILE
         create(file)
         with contextlib.closing(Database(file)) as opened:
             opened.commit(_ops(snapshot))
             opened.leave_wal_mode()
-        return restore(folder, file)[1]
+        return replace(folder, file)[1]
 
 
 def _ops(snapshot: Snapshot) -> Iterator[Op]:
