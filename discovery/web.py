@@ -80,7 +80,7 @@ class Web:
         self._watch = Watch(
             registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
         )
-        registry.followers.append(self._watch.follow)
+        registry.index_followers.append(self._watch.follow)
         handlers = Handlers(
             registry,
             engine,

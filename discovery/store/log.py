@@ -1,7 +1,8 @@
 """The last commits, in memory, in order, with an index by service: what watches, event streams and incremental transfers read.
 
 Whoever follows keeps the index of the last commit it has seen and asks for those after it. Old commits go when there are too many
-events or octets; who asks for one that is gone is told so (Compacted), never given a gap.
+events or octets; who asks for one that is gone is told so (Compacted), never given a gap. Commits of one index are seen together: each
+is staged when the table has it, and all are published at once.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Log:
         self._max_octets = max_octets
         self.position = 0
         self.written = 0
+        self._staged: list[tuple[Commit, int]] = []  # with its octets; empty when they have become too many
+        self._staged_events = self._staged_octets = 0
+        self._touched: set[str] = set()  # services that the staged ones are about
         self.begin(start)
 
     def begin(self, index: int) -> None:
@@ -66,8 +70,40 @@ class Log:
         """The position of the oldest that is here."""
         return self._begins
 
-    def append(self, commit: Commit) -> None:
+    @property
+    def is_staged(self) -> bool:
+        """Something has happened that readers do not see yet."""
+        return self._staged_events > 0
+
+    def stage(self, commit: Commit) -> None:
         octets = sum(map(octets_of, commit.events))
+        self._staged.append((commit, octets))
+        self._staged_events += len(commit.events)
+        self._staged_octets += octets
+        self._touched.update(services_of(commit))
+        if self._is_too_much:
+            self._staged.clear()
+
+    def publish(self, index: int) -> Collection[str]:
+        """Readers see all that was staged, under this index; of more than there is room for, that it is gone. The services that it is
+        about.
+        """
+        if self._is_too_much:
+            self.position += 1  # nobody has read it
+            self.written += self._staged_octets
+            self.begin(index)
+        for commit, octets in self._staged:
+            self._append(commit if commit.index == index else commit._replace(index=index), octets)
+        self._staged.clear()
+        self._staged_events = self._staged_octets = 0
+        touched, self._touched = self._touched, set()
+        return touched
+
+    @property
+    def _is_too_much(self) -> bool:
+        return self._staged_events > self._max_events or self._staged_octets > self._max_octets
+
+    def _append(self, commit: Commit, octets: int) -> None:
         self._commits.append((commit, octets))
         self.position += 1
         for service in services_of(commit):

@@ -1,7 +1,8 @@
 """The one way into the table: a write is decided (`write`, on a Transaction), its events are applied.
 
-`apply` is put and delete: it never fails, decides nothing, and is the only code that changes the table. Hide at read, remove later:
-readers test the lease themselves, so nothing here has to be on time to be right. Pure and synchronous: `now`, `at` (monotonic
+`change` is put and delete: it never fails, decides nothing, and is the only code that changes the table. `publish` moves the index, the
+log and whoever waits for them, so that nobody who has seen an index lacks a part of it: `apply` is both at once. Hide at read, remove
+later: readers test the lease themselves, so nothing here has to be on time to be right. Pure and synchronous: `now`, `at` (monotonic
 seconds) and `wall` (epoch seconds) come from the caller.
 """
 
@@ -19,7 +20,7 @@ from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
-from discovery.store.service import Entry
+from discovery.store.service import Entry, Service
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
@@ -100,7 +101,11 @@ class Registry(State):
 
     def apply(self, commit: Commit, at: float) -> None:
         """`at`: when it was decided, on this node's monotonic clock."""
-        self.index = commit.index
+        self.change(commit, at)
+        self.publish(commit.index)
+
+    def change(self, commit: Commit, at: float) -> None:
+        """The table alone: a piece of what `publish` will show as one index."""
         for event in commit.events:
             if isinstance(event, InstanceEvent):
                 self._apply(event, commit, at)
@@ -108,31 +113,23 @@ class Registry(State):
                 window = event.after
                 self._windows.set(event.scope, window, 0.0 if window is None else at + window.until - commit.wall)
                 self._unsettle(event, commit, at)
-                self._mark(event.service, commit.index)
             elif isinstance(event, DrainEvent):
                 self.drains.set(event.key, event.after)
-                self._mark(event.service, commit.index)
             elif isinstance(event, TokenEvent):
                 self.revoked.pop(event.sha256, None)
                 if event.after is not None:
                     self.revoked[event.sha256] = event.after
-        self.log.append(commit)
-        self._tell(commit)
+        self.log.stage(commit)
+        _tell(self.followers, commit, commit.index)
 
-    def _tell(self, commit: Commit) -> None:
-        for follow in self.followers:
-            try:
-                follow(commit)
-            except Exception:  # a defect of one must not keep the others from what has happened
-                _log.exception(
-                    "a follower failed at commit %d; the others go on",
-                    commit.index,
-                    extra=fields("follower.failed", index=commit.index),
-                )
-
-    def _mark(self, service: str, index: int) -> None:
-        if (known := self._services.get(service)) is not None:
-            known.index = index
+    def publish(self, index: int) -> None:
+        """Readers see what was changed since the last time, as this one index."""
+        self.index = index
+        services = self.log.publish(index)
+        for name in services:
+            if (service := self._services.get(name)) is not None:
+                service.index = index
+        _tell(self.index_followers, services, index)
 
     def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
         service = self._services.get(event.scope.service)
@@ -156,7 +153,8 @@ class Registry(State):
         if before is None:
             if self._tombstones:
                 self._tombstones.lift(after.spec.key)
-            self._put(after, event.service, commit.index, at, commit.wall)
+            service = self._put(after, event.service, commit.index, at, commit.wall)
+            service.index = service.index or self.log.index_of(event.service)
             return
         entry = self._by_id[after.id]
         entry.instance = after
@@ -164,7 +162,6 @@ class Registry(State):
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
         service = self._services[event.service]
-        service.index = commit.index
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
@@ -173,17 +170,18 @@ class Registry(State):
             entry.lease.ttl = after.ttl + self.grace
         self.liveness.changed(entry, service, event, at, self._released(event))
 
-    def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
+    def _put(
+        self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True
+    ) -> Service:
         entry = Entry(instance, Lease(instance.ttl + self.grace, at), index, wall)
         of = self._service_for(service, instance.spec.name, sorted)
-        of.index = index
         self._insert(entry, of)
         self.liveness.added(entry)
+        return of
 
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
         entry = self._by_id[before.id]
         service = self._services[event.service]
-        service.index = commit.index
         self.liveness.removed(entry, service)
         self._take(entry)
         if event.buried_until is not None:
@@ -211,7 +209,8 @@ class Registry(State):
         events = tuple(restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
         self.log.begin(self.index)
-        self._tell(Commit(self.index, wall, SERVER, RESTORE, events))
+        _tell(self.followers, Commit(self.index, wall, SERVER, RESTORE, events), self.index)
+        _tell(self.index_followers, self._services, self.index)
 
     def _restore(self, stored: Instance, now: float, wall: float) -> InstanceEvent:
         spec = stored.spec
@@ -223,7 +222,7 @@ class Registry(State):
             stored.id, stored.registered_at, spec, stored.draining_since, ttl, status, registrant=stored.registrant
         )
         service = spec.key.service
-        self._put(instance, service, self.index, now, wall, sorted=False)
+        self._put(instance, service, self.index, now, wall, sorted=False).index = self.index
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
@@ -262,3 +261,13 @@ class Registry(State):
             lease = entry.lease
             if lease.alive(now) and pause >= lease.ttl * _SWALLOWED:
                 lease.renewed_at = now
+
+
+def _tell(followers: Iterable[Callable[[T], None]], what: T, index: int) -> None:
+    for follow in followers:
+        try:
+            follow(what)
+        except Exception:  # a defect of one must not keep the others from what has happened
+            _log.exception(
+                "a follower failed at commit %d; the others go on", index, extra=fields("follower.failed", index=index)
+            )

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -23,8 +23,10 @@ from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
 from discovery.store.windows import Windows, window_of
 
-# Called for each commit once it is applied, in order: never blocks, never raises, never writes.
+# Called for each commit once the table has it, in order: never blocks, never raises, never writes.
 Follower = Callable[[Commit], None]
+# Called when the index and the log have moved, with the services (folded names) that this is about. Likewise.
+IndexFollower = Callable[[Collection[str]], None]
 
 
 class Unsettled(NamedTuple):
@@ -39,7 +41,8 @@ class Unsettled(NamedTuple):
 class State(Table):
     """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
 
-    `index`: of the last commit. `loaded` is False while the table is still being filled at start: a name that is missing then
+    `index`: of the last commit that readers see; the table may be ahead of it, never behind.
+    `loaded` is False while the table is still being filled at start: a name that is missing then
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
     each node's own. `reserved_elsewhere`: those of the other nodes. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
     empty without one. `unsettled`: large services whose window has
@@ -75,6 +78,7 @@ class State(Table):
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
+        self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
         self.in_doubt = False  # some node is silent: statuses are other ones than were decided last
         self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
@@ -103,6 +107,11 @@ class State(Table):
     def window(self, instance: Instance) -> Window | None:
         """The one that keeps the instance out of answers."""
         return window_of(self._windows.all, instance)
+
+    @property
+    def is_ahead(self) -> bool:
+        """The table has changes that the index does not tell of yet."""
+        return self.log.is_staged
 
     def index_of(self, name: str) -> int:
         """Of the last commit about the service. Of a name that nobody has, as far as the log goes back: commits about others do not

@@ -214,7 +214,7 @@ async def serving(
 def watching(registry: DrivenRegistry, times: Times, watchers: Watchers | None = None) -> Watch:
     """Whoever asks sees who did what."""
     watch = Watch(registry, times, Random(1), watchers or Watchers(sys.maxsize, sys.maxsize), lambda caller: True)
-    registry.followers.append(watch.follow)
+    registry.index_followers.append(watch.follow)
     return watch
 
 

@@ -21,6 +21,11 @@ def commit(index: int, *services: str, octets: int = 0) -> Commit:
     return Commit(index, WALL, NOBODY, "register", tuple(events) or (ZonesEvent("read again"),))
 
 
+def add(log: Log, commit: Commit) -> None:
+    log.stage(commit)
+    log.publish(commit.index)
+
+
 def indexes(commits: list[Commit]) -> list[int]:
     return [commit.index for commit in commits]
 
@@ -37,7 +42,7 @@ def test_whoever_asks_gets_all_that_came_after_or_is_told_that_some_of_it_is_gon
     for gap, services in history:
         index += gap
         said.append(commit(index, *sorted(services)))
-        log.append(said[-1])
+        add(log, said[-1])
     kept = [each for each in said if each.index > log.oldest]
     assert sum(len(each.events) for each in kept) <= most
     for service in (None, "web", "api", "db"):
@@ -59,21 +64,21 @@ def test_whoever_asks_gets_all_that_came_after_or_is_told_that_some_of_it_is_gon
 def test_large_metadata_is_counted_in_octets() -> None:
     log = Log(max_octets=100_000)
     for index in range(1, 21):
-        log.append(commit(index, "web", octets=15_000))
+        add(log, commit(index, "web", octets=15_000))
     assert 4 <= len(log.after(log.oldest)) <= 6
 
 
 def test_what_was_forgotten_takes_no_place_in_the_index_by_service() -> None:
     log = Log(max_events=5)
     for index in range(1, 1001):
-        log.append(commit(index, f"svc-{index}"))
+        add(log, commit(index, f"svc-{index}"))
     assert len(log._by_service) == 5
 
 
 def test_who_reads_along_by_position_gets_so_many_at_a_time_as_he_wants() -> None:
     log = Log(max_events=10)
     for index in range(1, 31):
-        log.append(commit(index, "web" if index % 2 else "api"))
+        add(log, commit(index, "web" if index % 2 else "api"))
     start = log.position_after(20)
     assert [each.index for _, each in log.read(start, limit=3)] == [21, 22, 23]
     web = log.read(start, "web", limit=3)
@@ -88,7 +93,7 @@ def test_who_reads_along_by_position_gets_so_many_at_a_time_as_he_wants() -> Non
 def test_commits_may_share_an_index_and_are_read_one_by_one_all_the_same() -> None:
     log = Log()
     for index in (1, 2, 2, 2, 3):
-        log.append(commit(index, "web"))
+        add(log, commit(index, "web"))
     assert indexes(log.after(1)) == [2, 2, 2, 3]
     assert [each.index for _, each in log.read(2)] == [2, 2, 3]
     assert [position for position in range(6) if log.is_last_of_index(position)] == [0, 1, 4, 5]

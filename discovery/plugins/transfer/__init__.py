@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Transfer(Plugin):
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
+        seams.index_followers.append(self._follow_index)
         seams.metrics.append(
             gauge(
                 "discovery_transfer_keys_last_reload_successful",
@@ -76,6 +77,9 @@ class Transfer(Plugin):
         for event in commit.events:
             if not isinstance(event, OF_NO_SERVICE):
                 self.sending.changed(event.service)
+
+    def _follow_index(self, services: Collection[str]) -> None:
+        self.sending.published()
         for notifier in self._notifiers:
             notifier.moved()
 

@@ -54,6 +54,10 @@ class Sending:
         for snapshot in self._snapshots:
             snapshot.changed(service)
 
+    def published(self) -> None:
+        for snapshot in self._snapshots:
+            snapshot.published()
+
     async def messages(self, query: Request, signer: Signer, client: str, busy: bytes) -> AsyncGenerator[bytes]:
         """The reply to a query for a zone that is here. `busy`: what to say when too many are under way. CutShort."""
         if self.under_way >= MAX_TRANSFERS:

@@ -29,9 +29,11 @@ def tag_of(service: Service, served: Collection[Entry], asked: Hashable = ()) ->
     return etag(service.index, (asked, frozenset([entry.instance.id for entry in served])))
 
 
-def headers(tag: str) -> dict[str, str]:
-    """`no-store`: a browser that keeps the answer would revalidate it by itself, and show heartbeats that are long past."""
-    return {"ETag": tag, "Cache-Control": "no-store"}
+def headers(tag: str | None) -> dict[str, str]:
+    """`no-store`: a browser that keeps the answer would revalidate it by itself, and show heartbeats that are long past. None: what is
+    told may be another thing under the same index.
+    """
+    return {"Cache-Control": "no-store"} if tag is None else {"ETag": tag, "Cache-Control": "no-store"}
 
 
 def conditional(request: Request, answer: Answer) -> Answer:

@@ -88,7 +88,7 @@ class Listing:
             return web.Response(status=304, headers=headers(tag))
         wanted = Wanted(Filter.of(asked), asked.get("status"))
         gone = Gone(self._registry, wanted.filter, asked[_ACTORS]) if asked.get("gone") else None
-        response = web.StreamResponse(headers=None if tag is None else headers(tag))
+        response = web.StreamResponse(headers=headers(tag))
         response.content_type = _JSON
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
@@ -115,9 +115,11 @@ class Listing:
         return None if wait is None or request.waited else self._polls.of_services(wait)
 
     def _tag(self, asked: Values) -> str | None:
-        """None while leases have run out of which nobody was told: the index says nothing of them."""
+        """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""
         due = self._registry.liveness.next
-        return None if due is not None and due <= self._clock() else etag(self._registry.index, without_wait(asked))
+        if self._registry.is_ahead or (due is not None and due <= self._clock()):
+            return None
+        return etag(self._registry.index, without_wait(asked))
 
     async def _next(self, pieces: Pieces) -> tuple[bytes, bool]:
         """Some pieces together, and whether there are more."""

@@ -8,13 +8,12 @@ for all whom it answers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from itertools import islice
 from random import Random
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit
 from discovery.core.name import fold
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import answer_to
@@ -22,7 +21,6 @@ from discovery.rest.api.held import Client, Held
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import Asked, Make, Wait
 from discovery.rest.watch.watchers import Watchers
-from discovery.store.log import services_of
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
@@ -120,20 +118,16 @@ class Polls:
 
     # -- what happens
 
-    def follow(self, commit: Commit) -> None:
-        """As a follower of the registry."""
+    def follow(self, services: Collection[str]) -> None:
+        """As a follower of the registry's index."""
         if self._waiting:
-            self._wake_those_of(commit)
-        if self._ahead:  # afterwards: they have seen this one
-            for poll in [poll for poll in self._ahead if poll.wait.seen <= commit.index]:
-                self._is_reached(poll)
-
-    def _wake_those_of(self, commit: Commit) -> None:
-        for service in services_of(commit):
-            if service in self._waiting:
+            for service in self._waiting.keys() & services:
                 self._wake(service)
-        if None in self._waiting:
-            self._tell_all_soon()
+            if None in self._waiting:
+                self._tell_all_soon()
+        if self._ahead:  # afterwards: they have seen this one
+            for poll in [poll for poll in self._ahead if poll.wait.seen <= self._registry.index]:
+                self._is_reached(poll)
 
     def begin(self, poll: Poll, client: Client) -> None:
         if self._has_other_nodes and poll.wait.seen > self._registry.index:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from random import Random
 
@@ -19,7 +19,7 @@ from discovery.rest.api.held import Client, Held
 from discovery.rest.watch.messages import COMMENT, Messages, message, reset
 from discovery.rest.watch.reading import Passing, read
 from discovery.rest.watch.watchers import Watchers
-from discovery.store.log import Compacted, services_of
+from discovery.store.log import Compacted
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
@@ -101,18 +101,18 @@ class Streams:
         # Idle ones to be woken, and up to which position nothing that concerns them has happened since they became idle. In order: one
         # that follows several services may be in several, and must not be taken behind what the first is about.
         self._woken: deque[tuple[int, dict[Stream, None]]] = deque()
+        self._position = registry.log.position  # up to which the idle ones were woken
         self._behind: dict[Stream, int] = {}  # whose clients do not read: what the log had written when they stopped
 
     # -- what happens
 
-    def follow(self, commit: Commit) -> None:
-        """As a follower of the registry."""
-        idle, before = self._idle, self._registry.log.position - 1
+    def follow(self, services: Collection[str]) -> None:
+        """As a follower of the registry's index."""
+        idle, before, self._position = self._idle, self._position, self._registry.log.position
         if idle:
-            for service in (None, *services_of(commit)):
-                if service in idle:
-                    self._woken.append((before, idle.pop(service)))
-                    turns().add(self._wake)
+            for service in idle.keys() & {None, *services}:
+                self._woken.append((before, idle.pop(service)))
+                turns().add(self._wake)
         if self._behind and self._is_lost(next(iter(self._behind))):
             turns().add(self._cut_the_lost)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from random import Random
 
 from aiohttp import web
 
 from discovery.core.caller import Caller
-from discovery.core.event import Commit
 from discovery.core.metric import Metric, counter, gauge
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.filters import EventFilter
@@ -71,10 +70,10 @@ class Watch:
             ),
         ]
 
-    def follow(self, commit: Commit) -> None:
-        """As a follower of the registry."""
-        self.polls.follow(commit)
-        self._streams.follow(commit)
+    def follow(self, services: Collection[str]) -> None:
+        """As a follower of the registry's index."""
+        self.polls.follow(services)
+        self._streams.follow(services)
 
     def events(self, request: Request) -> Held:
         values = parse(request.query, EVENTS)

@@ -108,6 +108,28 @@ async def test_a_zone_that_goes_meanwhile_cuts_the_transfer_short(tmp_path: Path
     assert numbers(primary) == {"sent": 0, "cutShort": 1, "underWay": 0}
 
 
+async def test_it_waits_until_all_that_changes_in_pieces_has_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    primary, registry = Primary(tmp_path, world), world.registry
+    with monkeypatch.context() as pieces:
+        pieces.setattr(registry, "publish", lambda index: None)
+        world.add("web", "10.0.0.1")
+        transfer = asyncio.create_task(primary.axfr())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not transfer.done()
+        world.add("web", "10.0.0.2")
+    registry.publish(INDEX + 1)
+    records = await transfer
+    assert int.from_bytes(records[0].rdata[-20:-16], "big") == INDEX + 1
+    assert {bytes(rr.rdata)[-1] for rr in records if to_text(rr.name) == "web.svc.local" and rr.type == Type.A} == {
+        1,
+        2,
+    }
+
+
 async def test_a_registry_that_changes_faster_than_it_can_be_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     for number in range(5):

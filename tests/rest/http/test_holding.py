@@ -58,7 +58,7 @@ async def talking(api: Api) -> AsyncIterator[Talk]:
 
 
 def watchers(api: Api) -> int:
-    [watch] = {follow.__self__ for follow in api.registry.followers if hasattr(follow, "__self__")}
+    [watch] = {follow.__self__ for follow in api.registry.index_followers if hasattr(follow, "__self__")}
     return len(watch.watchers)
 
 

@@ -39,7 +39,7 @@ class Watched:
         self.watch = Watch(
             self.registry, times, Random(1), self.watchers, lambda caller: True, lambda: self.now, has_other_nodes
         )
-        self.registry.followers.append(self.watch.follow)
+        self.registry.index_followers.append(self.watch.follow)
         self.resolving = Resolving(self.registry, lambda: START, times, Random(1), self.watch.polls)
 
     # -- what happens

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from discovery.core.event import Commit
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
+from discovery.rest.api.requests import Request
 from discovery.rest.watch import streams
 from discovery.store.log import Log
 from tests.rest.watch.making import Told, Watched, messages, quiet, until
@@ -355,3 +356,37 @@ async def test_who_may_not_know_who_asked_does_not_hear_it() -> None:
     assert b"10.9.9.9" not in told.octets
     [(_, _, data)] = told.messages()
     assert (data["actor"], data["reason"], data["instance"]) == (None, "asked for", None)
+
+
+async def test_what_changes_in_pieces_is_told_when_it_is_whole_to_streams_and_polls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = Watched(log=Log(max_events=8))
+    seen = it.register()
+    followers = [it.events(), it.events("service=web")]
+    polls = [it.resolve(f"web?index={seen}"), it.services(seen)]
+    await quiet()
+    with monkeypatch.context() as pieces:
+        pieces.setattr(it.registry, "publish", lambda index: None)
+        for port in range(81, 84):
+            it.register(port=port)
+            late = it.events(since=seen)
+            assert it.resolving.resolve("web", Request("GET", "/resolve/web", keeps=True)).index == seen  # type: ignore[union-attr]
+            await quiet()
+            assert not any(told.messages() for told in (*followers, late))
+            assert not any(poll.answers or poll.handed_on for poll in polls)
+        it.now += 60
+    it.registry.publish(110)
+    await until(lambda: all(len(told.messages()) == 3 for told in (*followers, late)))
+    assert {index for told in followers for index in indexes(told)} == {110}
+    assert [ids(told) for told in followers] == [[None, None, 110]] * 2
+    await until(lambda: bool(polls[0].answers) and polls[1].handed_on)
+    assert polls[0].answers[0].index == 110
+    with monkeypatch.context() as pieces:
+        pieces.setattr(it.registry, "publish", lambda index: None)
+        for port in range(84, 94):
+            it.register(port=port)
+    it.registry.publish(120)
+    await until(lambda: all(told.is_over for told in (*followers, late)))  # more than the log has room for
+    [(event, _, data)] = (again := it.events(since=110)).messages()
+    assert (event, data["index"]) == ("reset", 120), again
