@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.core.caller import SERVER
@@ -85,6 +85,7 @@ class Poll:
             self.read()
 
 
+@settings(deadline=None)
 @given(groups=st.lists(GROUP, min_size=1, max_size=8), most=st.integers(1, 12), data=st.data())
 def test_whoever_has_seen_an_index_has_all_of_it(
     groups: list[tuple[list[list[tuple[str, int]]], bool]], most: int, data: st.DataObject
@@ -112,8 +113,10 @@ def test_whoever_has_seen_an_index_has_all_of_it(
             continue
         registry.publish(index)
         states[index] = table(registry)
-        for each in (*readers, *polls):
-            each.follow()
+        for reader in readers:
+            reader.follow()
+        for poll in polls:
+            poll.follow()
         assert all(reader.state == states[index] and reader.index == index for reader in readers)
         assert all(poll.state == table(registry, poll._service) for poll in polls)
     assert told == list(states)[1:]

@@ -56,7 +56,7 @@ class Transfer(Plugin):
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
-        seams.index_followers.append(self._follow_index)
+        seams.index_followers.append(self.follow_index)
         seams.metrics.append(
             gauge(
                 "discovery_transfer_keys_last_reload_successful",
@@ -78,7 +78,7 @@ class Transfer(Plugin):
             if not isinstance(event, OF_NO_SERVICE):
                 self.sending.changed(event.service)
 
-    def _follow_index(self, services: Collection[str]) -> None:
+    def follow_index(self, services: Collection[str]) -> None:
         self.sending.published()
         for notifier in self._notifiers:
             notifier.moved()

@@ -44,7 +44,7 @@ class Primary:
         self.plugin = Transfer(path, networks, (), self.world.registry, lambda: 0.0, lambda: time.time() + self.ahead)
         self.plugin.follow(self.world.catalog.zones)
         self.world.registry.followers.append(self.plugin.follow_commit)
-        self.world.registry.index_followers.append(self.plugin._follow_index)
+        self.world.registry.index_followers.append(self.plugin.follow_index)
         self.respond = self.plugin.respond(self.world.plain.respond)
         self.streamed: list[AsyncGenerator[bytes]] = []
         self.tcp = Transport(keepalive=10.0, stream=self.streamed.append)

@@ -60,7 +60,7 @@ async def listening(folder: Path, fixed: dict[str, str] | None = None) -> AsyncI
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
         plugin = Transfer(path, (), [Secondary(*sock.getsockname())], world.registry, lambda: 0.0, time.time)
-        world.registry.followers.append(plugin.follow_commit)
+        world.registry.index_followers.append(plugin.follow_index)
         plugin.follow(world.catalog.zones)
         await plugin.open(None)  # type: ignore[arg-type]
         try:
