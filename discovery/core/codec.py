@@ -1,17 +1,19 @@
 """Commits as JSON and back: one text for the history on disk, for other processes and for replay.
 
 A field that a newer version has and this one does not know is passed over; a kind or a status that is not known is UnknownEvent, for
-nobody can apply what he does not understand.
+nobody can apply what he does not understand. What is read may have been written by hand: it is as its types say, or a ValueError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.checked import flag, moment, number, or_none, text, whole
+from discovery.core.errors import DiscoveryError
 from discovery.core.event import (
     Commit,
     Drained,
@@ -30,11 +32,8 @@ from discovery.core.status import Probed, Status
 
 Json = dict[str, Any]
 
-# The first second that no date can show.
-_YEAR_10000 = 253_402_300_800
 
-
-class UnknownEvent(DiscoveryError):
+class UnknownEvent(DiscoveryError, ValueError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not known to this version; it was written by a newer one")
 
@@ -56,12 +55,19 @@ def of_commit(commit: Commit) -> Json:
 
 def commit_of(found: Mapping[str, Any]) -> Commit:
     """As `decode`."""
-    try:
+    with of_shape("commit"):
         by = caller(found["by"])
         events = tuple(event_of(event) for event in found["events"])
-        return Commit(found["index"], found["wall"], by, found["action"], events)
-    except (KeyError, TypeError, AttributeError, InvalidField) as error:
-        raise ValueError(f"it is no commit: {error!r}") from None
+        return Commit(whole(found["index"]), moment(found["wall"]), by, text(found["action"]), events)
+
+
+@contextmanager
+def of_shape(what: str) -> Iterator[None]:
+    """Reads something out of JSON: a field that is missing, or something else, is a ValueError too."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is no {what}: {error!r}") from None
 
 
 def of_caller(by: Caller) -> Json:
@@ -69,7 +75,7 @@ def of_caller(by: Caller) -> Json:
 
 
 def caller(found: Mapping[str, Any]) -> Caller:
-    return Caller(_text(found["address"]), _text(found["name"])).known
+    return Caller(text(found["address"]), text(found["name"])).known
 
 
 def of_instance(instance: Instance) -> Json:
@@ -92,19 +98,21 @@ def of_instance(instance: Instance) -> Json:
 
 
 def instance(found: Mapping[str, Any]) -> Instance:
-    given = {field: found["options"][name] for field, name in OPTIONS if name in found["options"]}
-    spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
-    return Instance(
-        found["id"],
-        found["registeredAt"],
-        spec,
-        found["drainingSince"],
-        found["lease"],
-        _known(Status, found["status"]),
-        found["failing"],
-        caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
-        _known(Probed, found["probed"]) if found.get("probed") else None,
-    )
+    """ValueError; UnknownEvent."""
+    with of_shape("instance"):
+        given = {field: found["options"][name] for field, name in OPTIONS if name in found["options"]}
+        spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
+        return Instance(
+            text(found["id"]),
+            moment(found["registeredAt"]),
+            spec,
+            or_none(moment, found["drainingSince"]),
+            number(found["lease"]),
+            _known(Status, found["status"]),
+            or_none(text, found["failing"]),
+            caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
+            _known(Probed, found["probed"]) if found.get("probed") else None,
+        )
 
 
 def of_event(event: Event) -> Json:
@@ -134,25 +142,35 @@ def of_event(event: Event) -> Json:
 def event_of(found: Mapping[str, Any]) -> Event:
     kind, reason = found["kind"], found["reason"]
     if kind == "zones":
-        return ZonesEvent(reason)
+        return ZonesEvent(text(reason))
     if kind == "window":
-        return WindowEvent(Scope(*found["scope"]), window(found["before"]), window(found["after"]), reason)
+        return WindowEvent(_scope(found["scope"]), window(found["before"]), window(found["after"]), text(reason))
     if kind == "drain":
-        return DrainEvent(Key(*found["key"]), drained(found["before"]), drained(found["after"]), reason)
+        return DrainEvent(_key(found["key"]), drained(found["before"]), drained(found["after"]), text(reason))
     if kind == "token":
         before, after = revocation(found["before"]), revocation(found["after"])
-        return TokenEvent(bytes.fromhex(found["sha256"]), before, after, reason)
+        return TokenEvent(bytes.fromhex(found["sha256"]), before, after, text(reason))
     before, after = found["before"], found["after"]
     return InstanceEvent(
         _known(Kind, kind),
-        found["service"],
-        before and instance(before),
-        after and instance(after),
-        reason,
-        found["renews"],
-        found["buriedUntil"],
-        found.get("lapsedAt"),  # an older version has none
+        text(found["service"]),
+        or_none(instance, before),
+        or_none(instance, after),
+        text(reason),
+        flag(found["renews"]),
+        or_none(moment, found["buriedUntil"]),
+        or_none(moment, found.get("lapsedAt")),  # an older version has none
     )
+
+
+def _scope(found: Sequence[Any]) -> Scope:
+    service, ip, port = found
+    return Scope(text(service), or_none(text, ip), or_none(whole, port))
+
+
+def _key(found: Sequence[Any]) -> Key:
+    service, ip, port = found
+    return Key(text(service), text(ip), whole(port))
 
 
 def of_window(window: Window | None) -> Json | None:
@@ -160,7 +178,7 @@ def of_window(window: Window | None) -> Json | None:
 
 
 def window(found: Mapping[str, Any] | None) -> Window | None:
-    return None if found is None else Window(_text(found["reason"]), _moment(found["until"]), _text(found["by"]))
+    return None if found is None else Window(text(found["reason"]), moment(found["until"]), text(found["by"]))
 
 
 def of_drained(drained: Drained | None) -> Json | None:
@@ -170,8 +188,8 @@ def of_drained(drained: Drained | None) -> Json | None:
 def drained(found: Mapping[str, Any] | None) -> Drained | None:
     if found is None:
         return None
-    moments = (_moment(found[field]) for field in ("registered_at", "since", "until"))
-    return Drained(_text(found["id"]), _text(found["name"]), *moments)
+    moments = (moment(found[field]) for field in ("registered_at", "since", "until"))
+    return Drained(text(found["id"]), text(found["name"]), *moments)
 
 
 def of_revocation(revoked: Revocation | None) -> Json | None:
@@ -182,23 +200,7 @@ def revocation(found: Mapping[str, Any] | None) -> Revocation | None:
     if found is None:
         return None
     expires = found["expires"]
-    return Revocation(
-        _text(found["name"]), _moment(found["at"]), _text(found["by"]), None if expires is None else _moment(expires)
-    )
-
-
-def _text(value: object) -> str:
-    """Somebody may have written it by hand. ValueError."""
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r:.80} is no text")
-    return value
-
-
-def _moment(value: object) -> float:
-    """Epoch seconds. ValueError."""
-    if not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
-        raise ValueError(f"{value!r:.80} is no time in seconds since 1970")
-    return float(value)
+    return Revocation(text(found["name"]), moment(found["at"]), text(found["by"]), or_none(moment, expires))
 
 
 def _known(of: Any, value: object) -> Any:

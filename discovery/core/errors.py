@@ -7,7 +7,7 @@ class DiscoveryError(Exception):
     """`str(error)` is fit to show: what happened, to what, and what to do next. Facts are attributes."""
 
 
-class InvalidField(DiscoveryError):
+class InvalidField(DiscoveryError, ValueError):
     """One field of a registration or a look-up is not acceptable. `field` is its name as the client spelt it."""
 
     def __init__(self, field: str, reason: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import NOBODY, Caller, Grants
@@ -10,6 +11,7 @@ from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEve
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Probed, Status
+from tests.mutated import mutations
 
 FULL = Registration.of(
     "Web", "2001:db8::1", 80,
@@ -82,3 +84,15 @@ def test_a_kind_or_status_that_is_not_known_is_said_and_not_guessed(fields: dict
 def test_what_is_no_commit_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         codec.decode(text)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_whatever_stands_in_a_field_it_is_of_its_type_or_a_value_error(event: Event) -> None:
+    of_types = TypeAdapter(Commit)
+    for found in mutations(codec.of_commit(Commit(7, 1e9, BY, "register", (event,)))):
+        try:
+            commit = codec.commit_of(found)
+        except ValueError:
+            continue
+        of_types.validate_python(commit, strict=True)
+        assert codec.commit_of(codec.of_commit(commit)) == commit

@@ -12,7 +12,6 @@ from random import Random
 
 import orjson
 
-from discovery.core.errors import InvalidField
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key
 from discovery.core.metric import Histogram, histogram
@@ -117,7 +116,7 @@ class FirstAnswers:
         try:
             sent = orjson.loads(body)
             key = Key.of(sent.get("name"), sent.get("ip"), sent.get("port"))
-        except (ValueError, AttributeError, InvalidField):
+        except (ValueError, AttributeError):
             return None
         followed = self._followed.get(key.service)
         return followed if followed is not None and followed.key == key else None
