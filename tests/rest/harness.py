@@ -256,7 +256,7 @@ async def listening(
     await served.setup()
     try:
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
-        await served.listen(sock, None)
+        served.listen(sock, None)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
             yield sock.getsockname()[1], session
     finally:
