@@ -11,6 +11,7 @@ from typing import Any
 from discovery import __version__
 from discovery.core.event import OF_NO_SERVICE, Commit
 from discovery.core.metric import Metric, counter, gauge
+from discovery.dns import dig
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
 from discovery.dns.server import numbers
@@ -120,13 +121,14 @@ class NameServer:
         return self._over_https(packet, self._clock(), client, HTTPS)
 
     def stats(self) -> dict[str, Any]:
-        """`listening`: addresses and ports of UDP and TCP. `domains`: the zones of the services."""
+        """`listening`: addresses and ports of UDP and TCP. `domains`: the zones of the services. `types`: what a person asks for."""
         settings = self._settings
         content = {
             "shed": self._shed(),
             "rateLimited": {"slipped": self._limited.slipped, "dropped": self._limited.dropped},
             "listening": [{"ip": ip, "port": port} for ip, port in self.listening],
             "domains": settings.dns_domain,
+            "types": dig.TYPES,
             "ttlSeconds": settings.dns_ttl_seconds,
             "negativeTtlSeconds": settings.dns_negative_ttl_seconds,
         }

@@ -15,7 +15,7 @@ from aiohttp import web
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
-from discovery.dns.message import dig
+from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
 from discovery.rest.api import openapi
@@ -99,7 +99,7 @@ class Web:
         self._routes = [
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
-            *Dig(respond, dig.query, dig.printed, dns_at, settings.dns_domain[0]).routes(),
+            *Dig(respond, dig.query, dig.read, dns_at, settings.dns_domain[0]).routes(),
             *openapi.routes(),
             *self._watch.routes(),
             *seams.routes,

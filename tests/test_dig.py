@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from discovery.dns.message import dig
+from discovery.dns import dig
 from tests.plugins.started import Running, running, settings
 
 
@@ -18,22 +19,24 @@ async def _ask(it: Running) -> str:
         return await response.text()
 
 
-async def test_others_are_served_while_an_answer_is_printed_and_one_is_printed_at_a_time(
+async def test_others_are_served_while_an_answer_is_read_and_one_is_read_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer of 64 KiB takes a tenth of a second."""
     reached, let_go, at_once, most = threading.Event(), threading.Event(), 0, 0
 
-    def printed(reply: bytes, cookie: bytes) -> str:
+    read = dig.read
+
+    def slowly(reply: bytes | None) -> dict[str, Any]:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         reached.set()
         is_let_go = let_go.wait(5)
         at_once -= 1
-        return f"{is_let_go=}\n"
+        return read(reply) | {"text": f"{is_let_go=}"}
 
-    monkeypatch.setattr(dig, "printed", printed)
+    monkeypatch.setattr(dig, "read", slowly)
     async with running(settings(tmp_path)) as it:
         asking = [asyncio.create_task(_ask(it)) for _ in range(3)]
         await asyncio.to_thread(reached.wait)

@@ -1,20 +1,21 @@
-"""GET /dns/NAME?type=: what this server says over DNS, as `dig` prints it, and the commands that ask the same.
+"""GET /dns/NAME?type=: what this server says over DNS, in text or as JSON, and the commands that ask the same.
 
 The question is made a message and goes the way of DNS over HTTPS, with the address of whoever asks: what that client may not be told over
-DNS it is not told here. Replies are printed in a thread, one at a time: one of 64 KiB takes a tenth of a second.
+DNS it is not told here. Replies are read in a thread, one at a time: one of 64 KiB takes a tenth of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
+import orjson
 from aiohttp import web
 
 from discovery.core.errors import InvalidField
@@ -22,14 +23,13 @@ from discovery.rest.api.doh import Respond
 from discovery.rest.api.query import Parameter, Table, parse
 from discovery.rest.api.requests import sent
 
-# Name, type, class, id and the client's cookie in, a message out. InvalidField.
-MakeQuery = Callable[[str, str, str, int, bytes], bytes]
-# A message and the client's cookie in, text out.
-Printed = Callable[[bytes, bytes], str]
+# Name, type, class and id in, a message out. InvalidField.
+MakeQuery = Callable[[str, str, str, int], bytes]
+# A message in (None: there is none), what it says out, with its `text`.
+Read = Callable[[bytes | None], dict[str, Any]]
 # An address and its port.
 Place = tuple[str, int]
 
-_COOKIE_SIZE = 8
 # Characters of a type: `NSEC3PARAM` and `TYPE65535` have ten.
 _MAX_WORD = 16
 
@@ -54,14 +54,14 @@ class Dig:
     """`listening()`: where DNS is answered. `zone`: one of ours, in text."""
 
     def __init__(
-        self, respond: Respond, make_query: MakeQuery, printed: Printed, listening: Callable[[], Sequence[Place]], zone: str
+        self, respond: Respond, make_query: MakeQuery, read: Read, listening: Callable[[], Sequence[Place]], zone: str
     ) -> None:  # fmt: skip
         self._respond = respond
         self._make_query = make_query
-        self._printed = printed
+        self._read = read
         self._listening = listening
         self._zone = zone
-        self._printing = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/dns/{domain}", self.get)]
@@ -69,50 +69,49 @@ class Dig:
     async def get(self, request: web.Request) -> web.Response:
         values = parse(sent(request).query, DIG)
         name, rtype, klass = request.match_info["domain"], values.get("type", "A"), values.get("class", "IN")
-        cookie = os.urandom(_COOKIE_SIZE)
-        message = self._make_query(name, rtype, klass, secrets.randbits(16), cookie)
+        message = self._make_query(name, rtype, klass, secrets.randbits(16))
         began = time.monotonic()
         reply = self._respond(message, request.remote or "")
         if reply is not None and not isinstance(reply, bytes):
             reply = await reply
-        if reply is None:
-            text = ";; no reply: this server says nothing to this question\n"
-        else:
-            took = time.monotonic() - began
-            async with self._printing:
-                text = await asyncio.to_thread(self._printed, reply, cookie)
-            text += _end(request, len(reply), took)
-        text += self._hint(name) + self._commands(request, name, rtype, klass)
-        return web.Response(text=text, headers={"Cache-Control": "no-store"})
+        took = time.monotonic() - began
+        async with self._reading:
+            content = await asyncio.to_thread(self._read, reply)
+        content |= {
+            "octets": len(reply or b""),
+            "seconds": round(took, 6),
+            "wholeName": self._whole_name(name),
+            "commands": self._commands(request, name, rtype, klass),
+        }
+        if "application/json" in request.headers.get("Accept", ""):
+            return web.Response(body=orjson.dumps(content), content_type="application/json", headers=_HEADERS)
+        return web.Response(text=_text(content), headers=_HEADERS)
 
-    def _hint(self, name: str) -> str:
-        """Whoever leaves the zone out is used to a resolver with a search list."""
+    def _whole_name(self, name: str) -> str | None:
+        """What is probably meant by a label alone: whoever leaves the zone out is used to a resolver with a search list."""
         label = name.rstrip(".")
-        if not label or "." in label or not label.replace("-", "").replace("_", "").isalnum():
-            return ""
-        return f"\n;; {label} is a whole name here. If you mean the service, ask for {label}.{self._zone}\n"
+        return f"{label}.{self._zone}" if label.replace("-", "").replace("_", "").isalnum() else None
 
-    def _commands(self, request: web.Request, name: str, rtype: str, klass: str) -> str:
+    def _commands(self, request: web.Request, name: str, rtype: str, klass: str) -> dict[str, str]:
         address, port = _reachable(self._listening(), _local(request)[0])
         dig = ["dig", f"@{address}", "-p", str(port), *(["-q"] if name[0] in "-+@" else []), name, rtype]
-        query = f"?type={quote(rtype)}" + (f"&class={klass}" if klass != "IN" else "")
-        curl = [
-            "curl",
-            "-s",
-            *(["--path-as-is"] if name == "." else []),
-            f"{request.scheme}://{_host(request)}/dns/{quote(name, safe='')}{query}",
-        ]
-        token = ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' if "Authorization" in request.headers else ""
         dig += [klass] if klass != "IN" else []
-        return f"\n;; To ask it yourself:\n;; {shlex.join(dig)}\n;; {shlex.join(curl)}{token}\n"
+        query = f"?type={quote(rtype)}" + (f"&class={klass}" if klass != "IN" else "")
+        url = f"{request.scheme}://{_host(request)}/dns/{quote(name, safe='')}{query}"
+        curl = shlex.join(["curl", "-s", *(["--path-as-is"] if name == "." else []), url])
+        token = ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' if "Authorization" in request.headers else ""
+        return {"dig": shlex.join(dig), "curl": curl + token}
 
 
-def _end(request: web.Request, octets: int, seconds: float) -> str:
-    address, port = _local(request)
-    when = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
-    return (
-        f"\n;; Query time: {round(seconds * 1000)} msec\n;; SERVER: {address}#{port}({address}) ({request.scheme.upper()})\n"
-        f";; WHEN: {when}\n;; MSG SIZE  rcvd: {octets}\n"
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    lines = [content["text"], f";; {content['octets']} octets, {content['seconds'] * 1000:.1f} ms"]
+    if content["wholeName"]:
+        lines.append(f";; That is a whole name here. If you mean the service, ask for {content['wholeName']}")
+    return "\n".join(
+        [*lines, "", ";; To ask it yourself:", *(f";; {each}" for each in content["commands"].values()), ""]
     )
 
 

@@ -179,7 +179,7 @@ def _operations() -> dict[tuple[str, str], Operation]:
         ),
         ("POST", "/dns-query"): Operation("DNS over HTTPS (RFC 8484)", None, codes=("NO_QUERY", "NOT_DNS"), media=DNS),
         ("GET", "/dns/{domain}"): Operation(
-            "What this server says over DNS, as dig prints it", None, known=dig.DIG, media=TEXT
+            "What this server says over DNS, in text, or as JSON to who accepts that", None, known=dig.DIG, media=TEXT
         ),
         ("GET", "/openapi.json"): Operation("This document", server_replies.DocumentReply),
     }

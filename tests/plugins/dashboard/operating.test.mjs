@@ -1,71 +1,21 @@
-// What dig prints, read; maintenance on an axis; the audit in words; rates in words.
+// What was meant by a question; maintenance on an axis; the audit in words; rates in words.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { audited, byWhom } from "../../../discovery/plugins/dashboard/page/js/audited.js";
-import { meaning, meant, read, suggested } from "../../../discovery/plugins/dashboard/page/js/dig.js";
+import { meaning, meant, suggested } from "../../../discovery/plugins/dashboard/page/js/dig.js";
 import { last, latency, most, rate, share, times, total } from "../../../discovery/plugins/dashboard/page/js/rates.js";
 import { Table } from "../../../discovery/plugins/dashboard/page/js/table.js";
 import { placed, spans, tickText, ticks } from "../../../discovery/plugins/dashboard/page/js/windows.js";
 
-const PRINTED = `;; Got answer:
-;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 7
-;; flags: qr aa rd; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 2
-;; WARNING: recursion requested but not available
-
-;; OPT PSEUDOSECTION:
-; EDNS: version: 0, flags:; udp: 1232
-; EDE: 3 (Stale Answer): (web: 1 of 1 answers are suspect (why?))
-;; QUESTION SECTION:
-;web.svc.local.			IN	SRV
-
-;; ANSWER SECTION:
-web.svc.local.		5	IN	SRV	10 100 80 ip-10-0-0-1-p80.web.svc.local.
-
-;; ADDITIONAL SECTION:
-ip-10-0-0-1-p80.web.svc.local. 5 IN	A	10.0.0.1
-
-;; Query time: 2 msec
-;; SERVER: 127.0.0.1#3100(127.0.0.1) (HTTP)
-;; WHEN: Wed Nov 25 19:23:24 UTC 2026
-;; MSG SIZE  rcvd: 179
-
-;; To ask it yourself:
-;; dig @127.0.0.1 -p 8600 web.svc.local SRV
-;; curl -s 'http://localhost:3100/dns/web.svc.local?type=SRV'
-`;
-
-test("what dig prints is read", () => {
-  const found = read(PRINTED);
-  assert.equal(found.status, "NOERROR");
-  assert.deepEqual(found.flags, ["qr", "aa", "rd"]);
-  assert.deepEqual(found.explained, [{ code: "3", meaning: "Stale Answer", text: "web: 1 of 1 answers are suspect (why?)" }]);
-  assert.deepEqual(found.records.ANSWER, [{ name: "web.svc.local.", ttl: "5", klass: "IN", type: "SRV", data: "10 100 80 ip-10-0-0-1-p80.web.svc.local." }]);
-  assert.deepEqual(found.records.ADDITIONAL, [{ name: "ip-10-0-0-1-p80.web.svc.local.", ttl: "5", klass: "IN", type: "A", data: "10.0.0.1" }]);
-  assert.deepEqual(found.records.AUTHORITY, []);
-  assert.deepEqual([found.took, found.octets], ["2", "179"]);
-  assert.deepEqual(found.commands, { dig: "dig @127.0.0.1 -p 8600 web.svc.local SRV", curl: "curl -s 'http://localhost:3100/dns/web.svc.local?type=SRV'" });
-  assert.ok(!found.printed.includes("To ask it yourself"));
-});
-
-test("an answer of another shape leaves nothing behind", () => {
-  const found = read(";; no reply: this server says nothing to this question\n");
-  assert.deepEqual([found.status, found.flags, found.explained], ["", [], []]);
-  assert.deepEqual(found.commands, { dig: "", curl: "" });
-  assert.equal(meaning(found.status, 0)[0], "failing");
-});
-
-test("a name without its zone is told the whole one", () => {
-  const text = PRINTED.replace("\n;; To ask", "\n;; web is a whole name here. If you mean the service, ask for web.svc.local\n\n;; To ask");
-  assert.equal(read(text).hint, "web is a whole name here. If you mean the service, ask for web.svc.local");
-});
-
 test("what was meant can be asked for", () => {
-  const slip = (text) => ({ explained: [{ code: "0", meaning: "Other", text }], hint: "" });
+  const slip = (text) => ({ explained: [{ code: 0, meaning: "Other", text }], wholeName: null });
   assert.equal(meant(slip("no service wbe; did you mean web?"), "blue.WBE.svc.local"), "blue.web.svc.local");
   assert.equal(meant(slip("no service wbe"), "wbe.svc.local"), "");
   assert.equal(meant(slip("no service wbe; did you mean web?"), "other.svc.local"), "");
-  assert.equal(meant({ explained: [], hint: "web is a whole name here. If you mean the service, ask for web.svc.local" }, "web"), "web.svc.local");
+  assert.equal(meant({ explained: [], wholeName: "web.svc.local" }, "web"), "web.svc.local");
 });
+
+test("no reply at all is a failure", () => assert.equal(meaning(null, 0)[0], "failing"));
 
 test("names are offered from the table", () => {
   const table = new Table();

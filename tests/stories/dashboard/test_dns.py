@@ -1,4 +1,4 @@
-"""What is shown of DNS is what dig shows; and no screen shows a secret."""
+"""What is shown of DNS is what dig prints; and no screen shows a secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sections(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("rtype", ["A", "SRV", "TXT"])
-def test_dns_is_shown_as_dig_prints_it(visit: Visits, server: Discovery, rtype: str) -> None:
+def test_dns_is_shown_with_the_records_that_dig_prints(visit: Visits, server: Discovery, rtype: str) -> None:
     for number in (1, 2):
         server.register("web", f"10.0.0.{number}", 8080, metadata={"version": "1"})
     page = visit(server, f"view=dns&name=web.svc.local&type={rtype}")

@@ -41,16 +41,15 @@ _DRAINING = {
     "lastHeartbeat": "2026-01-31T11:59:58.000Z",
 }
 _ANSWER = """\
-;; Got answer:
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 25872
-;; flags: qr aa rd; QUERY: 1, ANSWER: 2, AUTHORITY: 0, ADDITIONAL: 3
+;; flags: qr aa rd; QUESTION: 1, ANSWER: 2, AUTHORITY: 0, ADDITIONAL: 2
 
 ;; QUESTION SECTION:
-;user-service.svc.local.		IN	SRV
+;user-service.svc.local. IN SRV
 
 ;; ANSWER SECTION:
-user-service.svc.local.	5	IN	SRV	10 100 3001 ip-10-0-0-7-p3001.user-service.svc.local.
-user-service.svc.local.	5	IN	SRV	10 100 3001 ip-10-0-0-8-p3001.user-service.svc.local.
+user-service.svc.local. 5 IN SRV 10 100 3001 ip-10-0-0-7-p3001.user-service.svc.local.
+user-service.svc.local. 5 IN SRV 10 100 3001 ip-10-0-0-8-p3001.user-service.svc.local.
 """
 
 EXAMPLES: Table = {

@@ -53,13 +53,6 @@ export async function ask(method, path, options = {}) {
 /** What a response that is no success says. */
 export const refusal = async (response) => new Refused(response.status, await response.json().catch(() => ({})));
 
-/** The text of an answer; Refused for an error. */
-export async function text(path, options = {}) {
-  const response = await request("GET", path, options);
-  if (!response.ok) throw await refusal(response);
-  return response.text();
-}
-
 export const get = (path, options) => ask("GET", path, options);
 
 /** One part of a path or query. */

@@ -1,38 +1,8 @@
-// What GET /dns/NAME answers, which is what dig prints, read: its parts for a screen that is too narrow for dig's columns. Pure.
-
-const SECTION = /^;; (\w+) (?:PSEUDO)?SECTION:$/;
-const END = "\n;; To ask it yourself:\n";
-
-/** The whole text, and in it: `status`, `flags`, `explained` [{code, meaning, text}], `records` by section, `hint`, `took`, `octets`,
- * `commands` {dig, curl}. Of a record: name, ttl, klass, type, data. */
-export function read(text) {
-  const [printed, commands = ""] = text.split(END);
-  const [dig = "", curl = ""] = commands.split("\n").map((line) => line.replace(/^;; /, ""));
-  const found = {
-    printed: printed.trimEnd(),
-    commands: { dig, curl },
-    status: /status: (\w+)/.exec(printed)?.[1] ?? "",
-    flags: (/^;; flags: ([a-z ]*);/m.exec(printed)?.[1] ?? "").split(" ").filter(Boolean),
-    took: /^;; Query time: (\d+) msec/m.exec(printed)?.[1] ?? null,
-    octets: /^;; MSG SIZE {2}rcvd: (\d+)/m.exec(printed)?.[1] ?? null,
-    hint: /^;; (.* is a whole name here\. .*)$/m.exec(printed)?.[1] ?? "",
-    explained: [...printed.matchAll(/^; EDE: (\d+)(?: \(([^)]*)\))?(?:: \((.*)\))?$/gm)].map(([, code, meaning = "", said = ""]) => ({ code, meaning, text: said })),
-    records: { ANSWER: [], AUTHORITY: [], ADDITIONAL: [] },
-  };
-  let section = null;
-  for (const line of printed.split("\n")) {
-    const title = SECTION.exec(line);
-    if (title) section = found.records[title[1]] ?? null;
-    else if (!line) section = null;
-    else if (section && line[0] !== ";") section.push(record(line));
-  }
-  return found;
-}
+// GET /dns/NAME: what its answer means, and names to ask for. Pure.
 
 /** The name that was probably meant by `name`, by what the answer explains; "" when it says nothing of it. */
-export function meant({ explained, hint }, name) {
-  const whole = / ask for (\S+)$/.exec(hint)?.[1];
-  if (whole) return whole;
+export function meant({ explained, wholeName }, name) {
+  if (wholeName) return wholeName;
   for (const { text } of explained) {
     const [, wrong, right] = /^no service (\S+); did you mean (\S+)\?$/.exec(text) ?? [];
     const labels = name.split(".");
@@ -41,15 +11,6 @@ export function meant({ explained, hint }, name) {
   }
   return "";
 }
-
-/** Columns are apart by blanks or tabs, whichever dig needed. */
-function record(line) {
-  const [, name, ttl, klass, type, data] = /^(\S+)\s+(\d+)\s+(\S+)\s+(\S+)\s*(.*)$/.exec(line) ?? [null, line, "", "", "", ""];
-  return { name, ttl, klass, type, data };
-}
-
-// Types that a person asks this server for, the most usual first.
-export const TYPES = ["A", "AAAA", "SRV", "TXT", "PTR", "HTTPS", "SVCB", "SOA", "NS", "ANY"];
 
 // Names that are offered while one is typed.
 const MOST = 40;

@@ -1,9 +1,9 @@
-// The DNS explorer: a name and a type, and what this server says to that, as dig prints it; with the lines that ask the same.
-import { part, text } from "../api.js";
+// The DNS explorer: a name and a type, and what this server says to that; with the lines that ask the same.
+import { get, part } from "../api.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Glyph } from "../components/glyph.js";
-import { TYPES, meaning, meant, read, suggested } from "../dig.js";
+import { meaning, meant, suggested } from "../dig.js";
 import { html, useEffect, useState } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
@@ -12,21 +12,23 @@ import { store, version } from "../store.js";
 import { count, shown } from "../text.js";
 import { change, href, place } from "../url.js";
 
-const TITLES = { ANSWER: "Answer", AUTHORITY: "Authority", ADDITIONAL: "Additional" };
+const TITLES = { answer: "Answer", authority: "Authority", additional: "Additional" };
 const FLAGS = {
   qr: "a reply", aa: "authoritative: from this server's own zones", tc: "cut: ask again over TCP", rd: "recursion was wanted",
   ra: "other names are asked for elsewhere", ad: "proved by DNSSEC", cd: "unchecked",
 };
 
+const json = (path, options) => get(path, { ...options, headers: { Accept: "application/json" } });
+
 export function Dns() {
   const { name = "", type = "A" } = place.value;
   const klass = type === "CH" ? "&class=CH" : "";
   const path = name ? `dns/${part(name)}?type=${part(klass ? "TXT" : type)}${klass}` : null;
-  const { data, error, again } = usePoll(path, 0, text);
+  const { data, error, again } = usePoll(path, 0, json);
   return html`<h1>DNS</h1>
     <${Asking} name=${name} type=${type} again=${again} />
     <div aria-live="polite"><${Failed} error=${error} /></div>
-    ${data !== null && html`<${Answer} found=${read(data)} name=${name} type=${type} />`}
+    ${data !== null && html`<${Answer} found=${data} name=${name} type=${type} />`}
     ${!name && html`<${Nothing} />`}`;
 }
 
@@ -41,7 +43,7 @@ function Asking({ name, type, again }) {
     if (wanted === name) again();
     else change({ name: wanted });
   };
-  const types = TYPES.includes(type) ? TYPES : [...TYPES, type];
+  const types = [...new Set([...dns().types, type])];
   return html`<form class="asking" role="search" aria-label="A question to this server's DNS" onSubmit=${send}>
       <label class="name">Name<input name="name" class="mono" list="dns-names" value=${typed} onInput=${(event) => setTyped(event.target.value)} placeholder=${`user-service.${dns().domains[0]}`}
         autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="1004" /></label>
@@ -54,18 +56,18 @@ function Asking({ name, type, again }) {
 
 function Answer({ found, name, type }) {
   const other = meant(found, name);
-  const [tone, means] = meaning(found.status, found.records.ANSWER.length);
+  const [tone, means] = meaning(found.status, found.answer.length);
   const { q = "" } = place.value;
   return html`<section class=${`card verdict ${tone}`} aria-label="What it says">
       <h2 class="status"><${Glyph} status=${tone} />${found.status || "No reply"}</h2>
       <p>${means}</p>
       ${found.explained.map(({ code, meaning, text }) => html`<p key=${code + text} class="explained"><span class="quiet">${meaning || `EDE ${code}`}</span> ${shown(text)}</p>`)}
-      ${found.hint && html`<p class="explained">${shown(found.hint)}</p>`}
       ${other && html`<p><a class="button" href=${href({ view: "dns", name: other, type, q: "" })}>Ask for ${shown(other)}</a></p>`}
       <p class="flags">${found.flags.map((flag) => html`<abbr key=${flag} class="tag" title=${FLAGS[flag] ?? ""}>${flag}</abbr>`)}
-        <span class="quiet">${found.octets} octets${found.took === null ? "" : `, ${found.took} ms`}</span></p>
+        <span class="quiet">${found.octets} octets, ${(found.seconds * 1000).toFixed(1)} ms</span></p>
     </section>
-    ${Object.entries(found.records).map(([section, records]) => {
+    ${Object.keys(TITLES).map((section) => {
+      const records = found[section];
       const some = records.filter((record) => matches(q, record.name, record.type, record.data));
       return records.length > 0 && html`<${Section} key=${section} title=${TITLES[section]} records=${some} all=${records.length} />`;
     })}
@@ -74,12 +76,12 @@ function Answer({ found, name, type }) {
         <div><h3>the same question with dig</h3><${Copy} text=${found.commands.dig} label="the dig line" /></div>
         <div><h3>the same over HTTP</h3><${Copy} text=${found.commands.curl} label="the curl line" /></div>
       </div></section>
-    <section class="part"><h2>As dig prints it</h2>
-      <pre class="printed" tabindex="0" aria-label="The answer as dig prints it">${shown_(found.printed)}</pre></section>`;
+    <section class="part"><h2>As text</h2>
+      <pre class="printed" tabindex="0" aria-label="The answer as text">${shown_(found.text)}</pre></section>`;
 }
 
-/** Lines stay lines, tabs stay tabs. */
-const shown_ = (text) => text.split("\n").map((line) => line.split("\t").map(shown).join("\t")).join("\n");
+/** Lines stay lines. */
+const shown_ = (text) => text.split("\n").map(shown).join("\n");
 
 function Section({ title, records, all }) {
   return html`<section class="part"><h2>${title} <span class="quiet">${records.length < all ? `${records.length} of ${count(all, "record")}` : count(all, "record")}</span></h2>
@@ -88,15 +90,12 @@ function Section({ title, records, all }) {
       <span class="of"><code>${shown(record.name)}</code><span class="quiet" title="for how many seconds a cache may keep it">TTL ${record.ttl} s</span></span></li>`)}</ul></section>`;
 }
 
-/** What the data name can be asked for next. */
-function Data({ record: { type, data } }) {
-  const at = { SRV: 3, PTR: 0, CNAME: 0, NS: 0, HTTPS: 1, SVCB: 1 }[type];
-  if (at === undefined) return shown(data);
-  const words = data.split(" ");
-  const name = (words[at] ?? "").replace(/\.$/, "");
-  if (!name) return shown(data);
-  const next = { view: "dns", name, type: type === "PTR" ? "SRV" : "A" };
-  return html`${shown(words.slice(0, at).join(" "))} <a href=${href({ ...next, q: "" })}>${shown(words[at])}</a> ${shown(words.slice(at + 1).join(" "))}`;
+/** The name in its data can be asked for next. */
+function Data({ record: { type, data, target } }) {
+  if (!target || target === ".") return shown(data);
+  const [before, ...after] = data.split(target);
+  const name = target.replace(/\.$/, "");
+  return html`${shown(before)}<a href=${href({ view: "dns", name, type: type === "PTR" ? "SRV" : "A", q: "" })}>${shown(target)}</a>${shown(after.join(target))}`;
 }
 
 function Nothing() {

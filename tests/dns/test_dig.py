@@ -1,6 +1,8 @@
-"""A message as dig prints it. That real `dig` prints the same is for tests/stories/test_dig_over_http.py."""
+"""A message in text and as JSON. That `dig` prints the same is for tests/stories/test_dig_over_http.py."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -8,37 +10,34 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import orjson
 import pytest
 from dns.edns import EDECode
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.errors import InvalidField
-from discovery.dns.message import dig
+from discovery.dns import dig
 
-COOKIE = bytes(range(8))
 TO_TERMINALS = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
 
 
 def query(name: str, rtype: str = "A", klass: str = "IN") -> dns.message.Message:
-    return dns.message.from_wire(dig.query(name, rtype, klass, 4711, COOKIE))
+    return dns.message.from_wire(dig.query(name, rtype, klass, 4711))
 
 
-def reply(name: str = "web.svc.local", *records: str, options: list[dns.edns.Option] | None = None) -> str:
-    message = dns.message.make_response(query(name), our_payload=1232)
-    message.flags |= dns.flags.AA
-    message.answer = [dns.rrset.from_text(f"{name}.", 5, "IN", *record.split(" ", 1)) for record in records]
+def reply(*records: str, options: list[dns.edns.Option] | None = None) -> dict[str, Any]:
+    message = dns.message.make_response(query("web.svc.local"), our_payload=1232)
+    message.answer = [dns.rrset.from_text("web.svc.local.", 5, "IN", *record.split(" ", 1)) for record in records]
     message.use_edns(0, 0, 1232, options=options or [])
-    return dig.printed(message.to_wire(), COOKIE)
+    return dig.read(message.to_wire())
 
 
 def test_the_query_is_what_dig_sends() -> None:
     message = query("web.svc.local.", "srv")
     assert message.question[0].to_text() == "web.svc.local. IN SRV"
     assert (message.id, message.edns, message.payload, message.flags) == (4711, 0, 1232, dns.flags.RD)
-    (cookie,) = message.options
-    assert isinstance(cookie, dns.edns.CookieOption)
-    assert (cookie.client, cookie.server) == (COOKIE, b"")
+    assert not message.options
 
 
 @pytest.mark.parametrize(
@@ -77,53 +76,49 @@ def test_a_type_is_a_word_or_a_number(rtype: str, number: int) -> None:
 )
 def test_what_cannot_be_asked_says_which_part_of_it(field: str, asked: tuple[str, str, str], says: str) -> None:
     with pytest.raises(InvalidField, match=field) as caught:
-        dig.query(*asked, 1, COOKIE)
+        dig.query(*asked, 1)
     assert caught.value.field == field
     assert says in str(caught.value)
 
 
-def test_columns_are_those_of_dig() -> None:
-    long = "ip-127-0-0-1-p3001.user-service.svc.local"
-    assert "\nweb.svc.local.\t\t5\tIN\tA\t10.0.0.1\n" in reply("web.svc.local", "A 10.0.0.1")
-    assert "\nuser-service.svc.local.\t5\tIN\tA\t10.0.0.1\n" in reply("user-service.svc.local", "A 10.0.0.1")
-    assert f"\n{long}. 5 IN\tA 10.0.0.1\n" in reply(long, "A 10.0.0.1")
+@pytest.mark.parametrize(
+    "record", ["A 10.0.0.1", "CNAME b.c.", 'TXT "a=b"', "SOA a. b. 1 2 3 4 5", "TYPE65280 \\# 1 00"]
+)
+def test_a_record_is_there_in_one_line_that_zone_files_can_have(record: str) -> None:
+    told = reply(record)
+    rtype, text = record.split(" ", 1)
+    assert [(each["name"], each["ttl"], each["class"], each["type"], each["data"]) for each in told["answer"]] == [
+        ("web.svc.local.", 5, "IN", rtype, text)
+    ]
+    assert f"\n;; ANSWER SECTION:\nweb.svc.local. 5 IN {record}\n" in told["text"]
 
 
-def test_a_cookie_is_told_from_none_that_is_ours() -> None:
-    def fate(client: bytes, server: bytes) -> str:
-        printed = reply(options=[dns.edns.CookieOption(client, server)])
-        return printed.partition("; COOKIE: ")[2].partition("\n")[0]
-
-    assert fate(COOKIE, b"s" * 16).endswith(" (good)")
-    assert fate(COOKIE, b"").endswith(" (echoed)")
-    assert fate(b"another!", b"s" * 16).endswith(" (bad)")
+@pytest.mark.parametrize(
+    ("record", "target"), [("SRV 1 2 3 b.c.", "b.c."), ("NS b.c.", "b.c."), ('URI 1 2 "x://y/"', None)]
+)
+def test_the_name_in_a_records_data_stands_by_itself(record: str, target: str | None) -> None:
+    assert [each["target"] for each in reply(record)["answer"]] == [target]
 
 
-def test_what_is_explained_has_its_code_its_meaning_and_its_text() -> None:
-    assert "\n; EDE: 20 (Not Authoritative): (not here)\n" in reply(
-        options=[dns.edns.EDEOption(EDECode(20), "not here")]
-    )
-    assert "\n; EDE: 3 (Stale Answer)\n" in reply(options=[dns.edns.EDEOption(EDECode(3))])
-    assert "\n; EDE: 4242: (why)\n" in reply(options=[dns.edns.EDEOption(EDECode.make(4242), "why")])
-
-
-def test_an_option_that_is_not_known_is_shown_in_octets() -> None:
-    assert '; OPT=65001: 61 07 62 ("a.b")\n' in reply(
-        options=[dns.edns.GenericOption(dns.edns.OptionType.make(65001), b"a\x07b")]
-    )
+@pytest.mark.parametrize(("code", "meaning"), [(20, "Not Authoritative"), (3, "Stale Answer"), (4242, "")])
+def test_what_is_explained_has_its_code_its_meaning_and_its_text(code: int, meaning: str) -> None:
+    told = reply(options=[dns.edns.EDEOption(EDECode.make(code), "why (so)")])
+    assert told["explained"] == [{"code": code, "meaning": meaning, "text": "why (so)"}]
+    assert f"\n; EDE: {code} ({meaning}): (why (so))\n" in told["text"]
 
 
 def test_no_text_of_strangers_is_an_order_to_a_terminal() -> None:
     hostile = "".join(map(chr, TO_TERMINALS))
-    printed = reply(options=[dns.edns.EDEOption(EDECode(0), f"é{hostile}☃")])
-    assert not {ord(character) for character in printed} & set(TO_TERMINALS) - {0x09, 0x0A}
-    assert "é...." in printed
-    assert "\\x202e" in printed
-    assert "☃)\n" in printed
+    told = reply(options=[dns.edns.EDEOption(EDECode(0), f"é{hostile}☃")])
+    for text in (told["text"], told["explained"][0]["text"]):
+        assert not {ord(character) for character in text} & set(TO_TERMINALS) - {0x0A}
+        assert "é...." in text
+        assert r"\x202e" in text
+        assert "☃" in text
 
 
 @given(st.binary(max_size=80))
-def test_whatever_the_octets_are_they_come_out_as_text(octets: bytes) -> None:
-    printed = dig.printed(octets, COOKIE)
-    assert printed.endswith("\n")
-    assert not {ord(character) for character in printed} & set(TO_TERMINALS) - {0x09, 0x0A}
+def test_whatever_the_octets_are_they_come_out_as_text_and_json(octets: bytes) -> None:
+    told = dig.read(octets)
+    assert orjson.loads(orjson.dumps(told)) == told
+    assert not {ord(character) for character in told["text"]} & set(TO_TERMINALS) - {0x0A}
