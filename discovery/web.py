@@ -10,38 +10,39 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from aiohttp import web
-
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
-from discovery.rest.api import openapi
 from discovery.rest.api.dig import Dig, Place
 from discovery.rest.api.doh import DnsOverHttps, Respond
-from discovery.rest.api.handlers import Check, Handlers
+from discovery.rest.api.listing import Listing
+from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operations import Operations
-from discovery.rest.api.requests import Request
+from discovery.rest.api.registering import Registering
+from discovery.rest.api.removing import Removing
+from discovery.rest.api.resolving import Resolving
+from discovery.rest.api.router import Router
+from discovery.rest.api.server import Check, ServerItself
 from discovery.rest.api.times import Times
-from discovery.rest.guard.admission import Admit, anyone
+from discovery.rest.guard.admission import Admit, anyone, without_tokens
 from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
-from discovery.rest.guard.operators import require_operator
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import access_log
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.front import Front, MaybePlainHandler
+from discovery.rest.http.front import Front
 from discovery.rest.http.server import Server
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.system.limits import open_files, shares
+from discovery.system.limits import open_files, room_for_connections
 from discovery.system.sockets import STREAM, authority_of, bind
 from discovery.system.tls import Tls
 
@@ -77,41 +78,32 @@ class Web:
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later)
         self._connections, watchers = _limits(settings)
-        self._watch = Watch(
+        self._watch = watch = Watch(
             registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
         )
-        registry.index_followers.append(self._watch.follow)
-        handlers = Handlers(
-            registry,
-            engine,
-            clock,
-            times,
-            random,
-            self._watch.polls,
-            checks,
-            more_stats,
-            rate.take,
-            self._refusals.note_items,
-            self._sees_actors,
-            concerns,
-            self._may_clear,
-        )
-        self._routes = [
+        registry.index_followers.append(watch.follow)
+        sees_actors, note_items = self._sees_actors, self._refusals.note_items
+        self.routes = [
+            *Registering(registry, engine, clock, times, random, rate.take, note_items).routes(),
+            *Resolving(registry, clock, times, random, watch.polls, sees_actors).routes(),
+            *Listing(registry, clock, times, watch.polls, sees_actors).routes(),
+            *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
+            *watch.routes(),
+            *ServerItself(registry, clock, times, checks, concerns, more_stats).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
             *Dig(respond, dig.query, dig.read, dns_at, settings.dns_domain[0]).routes(),
-            *openapi.routes(),
-            *self._watch.routes(),
+            *OpenApi(lambda: self.routes).routes(),
             *seams.routes,
         ]
-        self._server = self._make_server(handlers, times)
+        self._server = self._make_server(times, lambda: registry.index)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
         await self._server.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
-            self._server.listen(sock, self._tls)
+            await self._server.listen(sock, self._tls)
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
@@ -154,41 +146,20 @@ class Web:
         """Who may know who did what: whoever may read, and everybody where nobody has a token."""
         return caller.grants.may_read or not self._seams.authorize
 
-    def _may_clear(self, request: Request) -> None:
-        """Where there are tokens the write itself asks for the right, so that the audit log has who was refused."""
-        if not self._seams.authorize:
-            require_operator(request, has_tokens=False)
-
-    def _make_server(self, handlers: Handlers, times: Times) -> Server:
+    def _make_server(self, times: Times, index: Callable[[], int]) -> Server:
         settings = self._settings
-        admit: Admit = anyone
+        admit: Admit = anyone if self._seams.authorize else without_tokens
         for wrap in reversed(self._seams.admits):
             admit = wrap(admit)
-        middlewares = self._seams.middlewares
         is_host = hosts((*settings.allowed_hosts, socket.gethostname()), self._is_fixed_host)
         origins = settings.allowed_origins
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
-        # Somebody who wants to see every request sees every request.
-        plain: dict[tuple[str, str], MaybePlainHandler] = {}
-        if not middlewares:
-            plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **self._watch.plain()}
-        resolve = None if middlewares else handlers.resolve
-        front = Front(
-            times,
-            self._refusals,
-            Cors(origins, credentials=settings.sets_origins),
-            browsers,
-            admit,
-            plain,
-            resolve,
-            handlers.index,
-        )
-        routes = [*handlers.routes(), *self._routes]
+        cors = Cors(origins, credentials=settings.sets_origins)
+        front = Front(times, self._refusals, cors, browsers, admit, Router(self.routes), index)
         traffic = self._seams.http_traffic
-        paths = (route.path for route in routes if isinstance(route, web.RouteDef))
-        traffic.begin(paths, "http" if self._tls is None else "https")
+        traffic.scheme = "http" if self._tls is None else "https"
         note = traffic.note if traffic.wanted else access_log.log
-        return Server(front, make_app(front, times, routes, middlewares), self._connections, note)
+        return Server(front, make_app(front), self._connections, note)
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
@@ -198,7 +169,7 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHa
 def _limits(settings: Settings) -> tuple[Connections, Watchers]:
     """As they are set, but no more than there can be files; told in the log. Half of the connections are for who does not watch."""
     most, files = settings.http_max_connections, open_files()
-    room = shares(files).http
+    room = room_for_connections(files)
     if room < most:
         _log.warning(
             "HTTP_MAX_CONNECTIONS is %d, but this process may open only %d files: at most %d connections are taken; allow it more "

@@ -14,13 +14,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from discovery.rest.api import openapi
 from discovery.rest.api.codes import CODES
+from discovery.rest.api.doh import MEDIA_TYPE as DNS
 from discovery.rest.api.examples import AREAS, EXAMPLES
 from discovery.rest.api.examples.errors import ERRORS
-from discovery.rest.api.examples.example import FIRST, PLACES, SECOND, WINDOW, Example
-from discovery.rest.api.openapi_routes import DNS, OPERATIONS, STREAM
+from discovery.rest.api.examples.example import FIRST, PLACES, SECOND, WINDOW
+from discovery.rest.api.route import Example
 from tests.plugins.started import ZONE, Running, running, settings
+from tests.routes import DOCUMENT, OPERATIONS
 
 SECRETS = {"admin": "an-admin-of-the-examples", "deploy": "a-token-of-the-examples"}
 SENT = {"Authorization": f"Bearer {SECRETS['admin']}"}
@@ -28,7 +29,6 @@ RIGHTS = {"admin": "admin = true", "deploy": 'register = ["user-*"]'}
 TOKEN = hashlib.sha256(SECRETS["deploy"].encode()).hexdigest()
 # Of GET /top: which requests are in its lists is left to chance.
 SAMPLED = "unknownNames"
-DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
 ALL = [
     pytest.param(method, path, example, id=f"{method} {path} {number}")
     for (method, path), (_, examples) in EXAMPLES.items()
@@ -117,7 +117,7 @@ async def send(server: Running, method: str, path: str, body: Any = None, query:
     """The status, and JSON or text: of a stream up to the end of its first event."""
     url = server.http + path
     async with server.session.request(method, url, json=body, params=query, headers=SENT) as response:
-        if response.content_type == STREAM:
+        if response.content_type == "text/event-stream":
             return response.status, (await response.content.readuntil(b"}\n\n")).decode()
         text = await response.text()
         return response.status, json.loads(text) if response.content_type == "application/json" else text

@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aiohttp import web
-from aiohttp.typedefs import Middleware
-
 from discovery.core.metric import Metric
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import Zone
+from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine, WriteSeams
@@ -51,8 +49,9 @@ class Seams(WriteSeams):
     `followers`: each commit, once the table has it; never blocks, never raises, never writes. `index_followers`: likewise, when the index
     has moved, so that readers see it. `responders`: what is done with DNS messages
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
-    names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `metrics`:
-    numbers for whoever shows them; those of the rooms are there before `open`. `dns_traffic`, `http_traffic`: what is asked and answered.
+    names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
+    API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `dns_traffic`, `http_traffic`: what is
+    asked and answered.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -62,8 +61,7 @@ class Seams(WriteSeams):
     zones: list[Callable[[Sequence[Zone]], None]] = field(default_factory=list)
     recurses: list[Callable[[str], bool]] = field(default_factory=list)
     admits: list[Callable[[Admit], Admit]] = field(default_factory=list)
-    routes: list[web.AbstractRouteDef] = field(default_factory=list)
-    middlewares: list[Middleware] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)

@@ -15,7 +15,7 @@ from compose_spec import PyCompose
 
 from discovery.cli.deploy import FOLDER
 from discovery.cli.setting_list import names
-from discovery.rest.api.openapi_routes import OPERATIONS
+from tests.routes import OPERATIONS
 
 KUBERNETES = list(yaml.safe_load_all((FOLDER / "kubernetes.cluster.yaml").read_text()))
 ETCD, NODES = "discovery-etcd", "discovery"

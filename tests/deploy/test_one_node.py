@@ -16,7 +16,7 @@ from compose_spec import PyCompose
 
 from discovery.cli.deploy import FILES, FOLDER
 from discovery.cli.setting_list import defaults, names
-from discovery.rest.api.openapi_routes import OPERATIONS
+from tests.routes import OPERATIONS
 
 DOCKERFILE = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ")
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())

@@ -25,8 +25,7 @@ from tests.differential.names import MAX_TTL, ZONES
 from tests.dns.world import World, load, make_query, outcome, parsed
 from tests.driven import DrivenRegistry
 from tests.plugins.transfer.primary import Primary
-from tests.rest.harness import Api, Reply
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import Api, Reply, serving
 
 
 class Said(NamedTuple):
@@ -106,7 +105,7 @@ async def standing(folder: Path) -> AsyncIterator[House]:
         engines.append(inner)
         return inner
 
-    async with serving_strictly(engine=keep) as api:
+    async with serving(engine=keep) as api:
         yield House(api, engines[0], folder)
 
 

@@ -11,8 +11,7 @@ import pytest
 import discovery
 from discovery.cli.setting_list import names
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.openapi_routes import OPERATIONS
-from discovery.rest.api.openapi_routes import PAGES as BROWSERS_PAGES
+from tests.routes import ROUTES as EVERY_ROUTE
 
 PACKAGE = Path(discovery.__file__).parent
 ROOT = PACKAGE.parent
@@ -37,7 +36,7 @@ FOREIGN = {
     *("ETCDCTL_ENDPOINTS", "ETCDCTL_CACERT", "ETCDCTL_USER", "ETCDCTL_PASSWORD"),
     *("CAP_NET_BIND_SERVICE", "NODE_ENV", "UPDATE_DOCS", "OTEL_TRACES_SAMPLER"),
 }
-ROUTES = [*OPERATIONS, *(("GET", page) for page in BROWSERS_PAGES)]
+ROUTES = [(route.method, route.template) for route in EVERY_ROUTE]
 _METHODS = "GET|POST|PUT|DELETE|HEAD|PATCH"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +14,6 @@ import aiohttp
 import dns.asyncquery
 import dns.message
 import dns.rcode
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from discovery.app import Server
 from discovery.core.caller import Caller
@@ -24,6 +23,9 @@ from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import Factory, LookupSeam, Plugin, Seams, everybody
+from discovery.rest.api.answers import Answer as HttpAnswer
+from discovery.rest.api.requests import Request as HttpRequest
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.guard.admission import Admit
 from discovery.settings import Settings
 from discovery.store.engine import Engine
@@ -85,8 +87,7 @@ class Recorder(Plugin):
         seams.zones.append(lambda zones: self.note("zones"))
         seams.recurses.append(lambda client: False)
         seams.admits.append(self.admit)
-        seams.routes.append(web.get(f"/{self.name}", self.answer))
-        seams.middlewares.append(self.middleware())
+        seams.routes.append(Route("GET", f"/{self.name}", self.answer, Right.READ, Kind.QUESTION))
 
     # -- as a keeper
 
@@ -119,22 +120,14 @@ class Recorder(Plugin):
         return respond
 
     def admit(self, inner: Admit) -> Admit:
-        def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
-            self.note(f"admit {path}")
-            return inner(method, path, authorization, address)
+        def admit(request: HttpRequest) -> Caller:
+            self.note(f"admit {request.path}")
+            return inner(request)
 
         return admit
 
-    def middleware(self) -> Middleware:
-        @web.middleware
-        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self.note(request.path)
-            return await handler(request)
-
-        return note
-
-    async def answer(self, request: web.Request) -> web.Response:
-        return web.json_response({"plugin": self.name, "instances": len(self.registry)})
+    def answer(self, request: HttpRequest) -> HttpAnswer:
+        return HttpAnswer(200, json.dumps({"plugin": self.name, "instances": len(self.registry)}).encode())
 
     # -- its life
 

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,20 +20,28 @@ from typing import Any, NamedTuple, cast
 
 import aiohttp
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from discovery.core.instance import Registration
 from discovery.engines.local import LocalEngine
-from discovery.rest.api.handlers import Handlers
+from discovery.rest.api.answers import ByAiohttp
+from discovery.rest.api.listing import Listing
+from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operations import Operations
+from discovery.rest.api.registering import Registering
+from discovery.rest.api.removing import Removing
+from discovery.rest.api.resolving import Resolving
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.router import Router
+from discovery.rest.api.server import ServerItself
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, IsHost
 from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.front import Front, MaybePlainHandler
+from discovery.rest.http.front import Front
 from discovery.rest.http.server import Server
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
@@ -174,41 +182,70 @@ class Api:
 async def serving(
     *,
     max_instances: int = 10,
+    max_services: int = 10_000,
+    max_in_all: int = 1_000_000,
+    registers_per_second: int = 0,
     origins: Collection[str] = (ORIGIN,),
-    routes: Iterable[web.AbstractRouteDef] = (),
-    middlewares: Iterable[Middleware] = (),
+    routes: Iterable[Route] = (),
     checks: Mapping[str, Callable[[], str | None]] | None = None,
     brake_percent: float = 0,
     brake_max_seconds: float = 60,
     damping: Damping = NO_DAMPING,
-    engine: Callable[[Engine], Engine] = lambda inner: inner,
+    engine: Callable[[Engine, DrivenRegistry], Engine] = lambda inner, registry: inner,
     seams: WriteSeams | None = None,
     sees_actors: bool = True,
     connections: Connections | None = None,
+    admit: Admit = anyone,
+    is_host: IsHost = lambda host: True,
+    only_local: bool = False,
 ) -> AsyncIterator[Api]:
-    """Put together as `discovery.app` does. `engine` wraps the local one, which has these `seams`."""
+    """Put together as `discovery.app` and `discovery.web` do. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
     numbers = count(1)
     registry = DrivenRegistry(
         lease_ttl=LEASE,
         cleanup_interval=SWEEP,
         max_instances=max_instances,
+        max_services=max_services,
+        max_in_all=max_in_all,
         new_id=lambda: f"id-{next(numbers)}",
         started_at=clock.now,
         brake=Brake(brake_percent, brake_max_seconds, SWEEP, LEASE, Random(1)),
         damping=damping,
     )
-    times = Times(clock, clock.wall)
-    outer = engine(LocalEngine(registry, clock, clock.wall, seams))
+    times, random = Times(clock, clock.wall), Random(1)
+    outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
+    refusals = Refusals(clock, asyncio.get_running_loop().call_later)
     watch = watching(registry, times)
-    handlers = Handlers(
-        registry, outer, clock, times, Random(1), watch.polls, checks or {}, sees_actors=lambda caller: sees_actors
-    )
-    routes = [*Operations(registry, outer, clock, times, DNS_TTL).routes(), *routes]
-    async with listening(
-        handlers, watch, times, clock, routes, middlewares, origins=origins, connections=connections
-    ) as (port, session):
-        yield Api(clock, registry, port, session)
+    take = RegisterRate(registers_per_second).take
+    every: list[Route] = [
+        *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
+        *Resolving(registry, clock, times, random, watch.polls, lambda caller: sees_actors).routes(),
+        *Listing(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
+        *Removing(registry, outer, times).routes(),
+        *Operations(registry, outer, clock, times, DNS_TTL).routes(),
+        *watch.routes(),
+        *ServerItself(registry, clock, times, checks or {}).routes(),
+        *OpenApi(lambda: every).routes(),
+        *routes,
+    ]
+    cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
+    front = Front(times, refusals, cors, browsers, admit, Router(every), lambda: registry.index)
+    limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
+    served = Server(front, make_app(front), limits)
+    await served.setup()
+    try:
+        [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
+        await served.listen(sock, None)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
+            yield Api(clock, registry, sock.getsockname()[1], session)
+    finally:
+        await served.close()
+
+
+def by_aiohttp(path: str, handle: Callable[[web.Request], Awaitable[web.StreamResponse]], method: str = "GET") -> Route:
+    """A route whose answers aiohttp makes."""
+    return Route(method, path, lambda request: ByAiohttp(handle), Right.READ, Kind.OPERATION)
 
 
 def watching(registry: DrivenRegistry, times: Times, watchers: Watchers | None = None) -> Watch:
@@ -216,51 +253,6 @@ def watching(registry: DrivenRegistry, times: Times, watchers: Watchers | None =
     watch = Watch(registry, times, Random(1), watchers or Watchers(sys.maxsize, sys.maxsize), lambda caller: True)
     registry.index_followers.append(watch.follow)
     return watch
-
-
-@asynccontextmanager
-async def listening(
-    handlers: Handlers,
-    watch: Watch,
-    times: Times,
-    clock: Clock,
-    routes: Iterable[web.AbstractRouteDef],
-    middlewares: Iterable[Middleware] = (),
-    *,
-    origins: Collection[str] = (ORIGIN,),
-    admit: Admit = anyone,
-    is_host: IsHost = lambda host: True,
-    only_local: bool = False,
-    connections: Connections | None = None,
-    refusals: Refusals | None = None,
-) -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
-    """Put together as `discovery.web` does; the port, and a client."""
-    refusals = refusals or Refusals(clock, asyncio.get_running_loop().call_later)
-    plain: dict[tuple[str, str], MaybePlainHandler] = {}
-    if not middlewares:
-        plain = {**handlers.plain(), ("GET", "/services"): handlers.services_held, **watch.plain()}
-    resolve = None if middlewares else handlers.resolve
-    front = Front(
-        times,
-        refusals,
-        Cors(origins, credentials=False),
-        Browsers(origins, is_host, only_local),
-        admit,
-        plain,
-        resolve,
-        handlers.index,
-    )
-    app = make_app(front, times, [*handlers.routes(), *watch.routes(), *routes], middlewares)
-    limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
-    served = Server(front, app, limits)
-    await served.setup()
-    try:
-        [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
-        served.listen(sock, None)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
-            yield sock.getsockname()[1], session
-    finally:
-        await served.close()
 
 
 def time_of(text: str) -> datetime:

@@ -9,9 +9,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
-
 from discovery.core.instance import Registration
 from tests.rest.harness import LIMIT, ORIGIN, Api, serving
 
@@ -48,15 +45,10 @@ HEALTH = request("GET /health")
 LAST = request("GET /instances/user-1", "Connection: close")
 
 
-@web.middleware
-async def _watcher(request: web.Request, handler: Handler) -> web.StreamResponse:
-    return await handler(request)
-
-
 @asynccontextmanager
-async def filled(lane: bool) -> AsyncIterator[Api]:
-    """With a few instances; without the lane everything goes through aiohttp."""
-    async with serving(middlewares=() if lane else [_watcher], origins=[ORIGIN]) as api:
+async def filled() -> AsyncIterator[Api]:
+    """With a few instances."""
+    async with serving(origins=[ORIGIN]) as api:
         specs = [
             Registration.of("user-service", "127.0.0.1", 3001, id="user-1", metadata={"a": [1, {"b": None}]}),
             Registration.of("user-service", "2001:db8::1", 3001, id="user-2", tags=["blue"], ttl=20),

@@ -48,7 +48,7 @@ class Audit(Plugin):
         seams.followers.append(self.follow_commit)
         seams.refused.append(self.refused)
         seams.keepers.append(self)
-        self._asking = Asking(self._path, lambda: bool(seams.authorize), Times(self._wall, self._wall))
+        self._asking = Asking(self._path, Times(self._wall, self._wall))
         seams.routes.extend(self._asking.routes())
 
     async def open(self, engine: Engine) -> None:
@@ -96,7 +96,7 @@ class NoAudit(Plugin):
         self._asking: Asking | None = None
 
     def install(self, seams: Seams) -> None:
-        self._asking = Asking(None, lambda: bool(seams.authorize), self._times)
+        self._asking = Asking(None, self._times)
         seams.routes.extend(self._asking.routes())
 
     async def close(self) -> None:

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
-from aiohttp import web
 
 from discovery.core.errors import InvalidField
 from discovery.plugins.audit.backwards import Asked, Cursor, GoneCursor, Page, Search
 from discovery.plugins.audit.reading import NoAuditFile
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.audit import AUDIT
+from discovery.rest.api.audit import AUDIT, AuditReply
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.query import parse
-from discovery.rest.api.requests import sent
+from discovery.rest.api.query import Values, values_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
-from discovery.rest.guard.operators import require_operator
 
 _USUAL_LIMIT = 100
 
 
 class Asking:
-    """`path`: the file; None: there is no audit. `has_tokens`: who is no admin is refused, wherever it asks from."""
+    """`path`: the file; None: there is no audit."""
 
-    def __init__(self, path: Path | None, has_tokens: Callable[[], bool], times: Times) -> None:
+    def __init__(self, path: Path | None, times: Times) -> None:
         self._path = path
-        self._has_tokens = has_tokens
         self._times = times
         self._ended = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-asking")
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/admin/audit", self.get)]
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/admin/audit", self.get, Right.ADMIN, Kind.OPERATION, "Who changed what, newest first",
+                reply=AuditReply, codes=("AUDIT_OFF",), query=AUDIT,
+            )
+        ]  # fmt: skip
 
     def close(self) -> None:
         self._ended = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def get(self, request: web.Request) -> web.Response:
-        require_operator(sent(request), self._has_tokens())
-        asked = _asked(sent(request).query, self._times.wall())
+    async def get(self, request: Request) -> Answer:
+        asked = _asked(values_of(request), self._times.wall())
         if self._path is None:
             raise HttpError(
                 404, "AUDIT_OFF", "No audit is written here: set AUDIT_FILE to a file, and start the server again"
@@ -55,7 +56,7 @@ class Asking:
             raise InvalidField("before", "is of a file that has been deleted since; ask without it") from None
         except NoAuditFile as error:
             raise HttpError(404, "AUDIT_OFF", str(error)) from None
-        return Answer(200, self._body(page)).for_aiohttp()
+        return Answer(200, self._body(page))
 
     def _body(self, page: Page) -> bytes:
         content = {
@@ -66,8 +67,7 @@ class Asking:
         return stamped(content, self._times)
 
 
-def _asked(query: str, wall: float) -> Asked:
-    values = parse(query, AUDIT)
+def _asked(values: Values, wall: float) -> Asked:
     since = values["from"](wall) if "from" in values else None
     until = values["to"](wall) if "to" in values else None
     if since is not None and until is not None and since >= until:

@@ -11,10 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import unquote
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
@@ -26,7 +24,8 @@ from discovery.plugins.auth.listing import Listing
 from discovery.plugins.auth.revoking import Revoking
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
-from discovery.rest.api.openapi_routes import PAGES
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Right
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
@@ -38,41 +37,6 @@ _log = logging.getLogger("discovery.auth")
 
 # Authorization headers whose token is remembered: those of all clients that beat.
 _MAX_REMEMBERED = 4096
-
-
-class Right(Enum):
-    NONE = auto()  # anybody's: what load balancers ask
-    READ = auto()
-    WRITE = auto()
-    ADMIN = auto()
-
-
-_NONE = (
-    "/health",
-    "/ready",
-    "/openapi.json",
-)  # the last describes the program, which everybody can have, and nothing of the registry
-_FILES_OF_PAGES = tuple(path.partition("{")[0] for path in PAGES if "{" in path)
-# Reads that tell of other clients.
-_ADMIN = ("/top",)
-# Reads that are sent with POST: DNS over HTTPS (RFC 8484).
-_READS = ("/dns-query",)
-
-
-def right_for(method: str, path: str) -> Right:
-    """The right that a route takes. What is not known takes more rather than less. `path`: as it came, perhaps with escapes."""
-    is_read = method in ("GET", "HEAD")
-    if "%" in path:
-        path = unquote(path)
-    if path in _NONE or (is_read and (path in PAGES or _is_file_of_page(path))):
-        return Right.NONE
-    if path.startswith("/admin") or path in _ADMIN:
-        return Right.ADMIN
-    return Right.READ if is_read or path in _READS else Right.WRITE
-
-
-def _is_file_of_page(path: str) -> bool:
-    return path.startswith(_FILES_OF_PAGES) and ".." not in path
 
 
 class Auth(Plugin):
@@ -115,13 +79,15 @@ class Auth(Plugin):
         seams.authorize.append(authorize)
 
     def admit(self, inner: Admit) -> Admit:
-        def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
-            right = right_for(method, path)
-            caller = inner(method, path, authorization, address)
-            if authorization is not None and right is not Right.NONE:
-                token = self._token(authorization)
-                caller = Caller(address, token.name, token.grants)
-            self._check(right, caller)
+        def admit(request: Request) -> Caller:
+            route = request.route
+            caller = inner(request)
+            if route.right is not Right.NONE:
+                authorization = route.manners.authorization(request)
+                if authorization is not None:
+                    token = self._token(authorization)
+                    caller = Caller(request.address, token.name, token.grants)
+                self._check(route.right, caller)
             return caller
 
         return admit
@@ -184,10 +150,10 @@ class Auth(Plugin):
 
     def _check(self, right: Right, caller: Caller) -> None:
         grants = caller.grants
-        if right is Right.NONE or (right is Right.READ and not self._reads_need_token):
+        if right is Right.READ and not self._reads_need_token:
             return
         if not caller.name:
-            raise Unauthorized(f"This takes a token with the right {_NAMES[right]!r}: send Authorization: Bearer TOKEN")
+            raise Unauthorized(f"This takes a token with the right {right.value!r}: send Authorization: Bearer TOKEN")
         if right is Right.READ and not grants.may_read:
             raise Forbidden(caller.name, "read")
         if right is Right.ADMIN and not grants.admin:
@@ -198,9 +164,6 @@ class Auth(Plugin):
 
 def _second(wall: float) -> str:
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
-
-
-_NAMES = {Right.READ: "read", Right.WRITE: "register", Right.ADMIN: "admin"}
 
 
 def authorize(owner: str | None, by: Caller) -> None:

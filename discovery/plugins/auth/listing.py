@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from discovery.core.revocation import Revocation
 from discovery.plugins.auth import revoking
 from discovery.plugins.auth.tokens import OWN_NAME, Token
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.requests import sent
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server_replies import TokensReply
 from discovery.rest.api.times import Times, iso
-from discovery.rest.guard.operators import require_operator
 
 Json = dict[str, Any]
 
@@ -43,12 +42,16 @@ class Listing:
         self._failure = failure
         self._times = times
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/admin/tokens", self.get)]
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/admin/tokens", self.get, Right.ADMIN, Kind.OPERATION, "Which tokens there are, without their secrets",
+                reply=TokensReply,
+            )
+        ]  # fmt: skip
 
-    async def get(self, request: web.Request) -> web.Response:
+    def get(self, request: Request) -> Answer:
         tokens = self._tokens()
-        require_operator(sent(request), has_tokens=bool(tokens) or self._file is not None)
         now = self._times.wall()
         content = {
             "tokens": [self._shown(token, now) for token in tokens],
@@ -59,7 +62,7 @@ class Listing:
         }
         if not tokens and self._file is None:
             content["message"] = _NONE
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
     def _shown(self, token: Token, now: float) -> Json:
         return {

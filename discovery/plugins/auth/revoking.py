@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiohttp import web
-
 from discovery.core.revocation import Revocation
 from discovery.plugins.auth.tokens import Tokens
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.requests import asked_by, caller_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
+from discovery.rest.api.server_replies import TokenReply
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
@@ -38,31 +38,37 @@ class Revoking:
         self._revoked = revoked
         self._times = times
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.delete("/admin/tokens/{token}", self.revoke),
-            web.delete("/admin/revocations/{sha256}", self.restore),
-        ]
+            Route(
+                "DELETE", "/admin/tokens/{token}", self.revoke, Right.ADMIN, Kind.OPERATION,
+                "Revoke a token on all nodes, by name or SHA-256", reply=TokenReply, codes=(*STORED, "TOO_MANY_REVOKED"),
+            ),
+            Route(
+                "DELETE", "/admin/revocations/{sha256}", self.restore, Right.ADMIN, Kind.OPERATION,
+                "Forget that a token was revoked", reply=TokenReply, codes=STORED,
+            ),
+        ]  # fmt: skip
 
-    async def revoke(self, request: web.Request) -> web.Response:
-        sha256, name, expires = self._named(request.match_info["token"])
-        write = RevokeToken(sha256, name, expires, f"revoked, {asked_by(request)}")
-        revoked = await self.engine.submit(write, caller_of(request))
+    async def revoke(self, request: Request) -> Answer:
+        sha256, name, expires = self._named(request.names["token"])
+        write = RevokeToken(sha256, name, expires, f"revoked, {request.reason}")
+        revoked = await self.engine.submit(write, request.caller)
         content = {"message": "Token revoked on all nodes", "token": shown(sha256, revoked)}
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
-    async def restore(self, request: web.Request) -> web.Response:
-        text = request.match_info["sha256"]
+    async def restore(self, request: Request) -> Answer:
+        text = request.names["sha256"]
         if not _SHA256.fullmatch(text):
             raise NotRevoked(text)
         sha256 = bytes.fromhex(text)
-        write = RestoreToken(sha256, f"no longer revoked, {asked_by(request)}")
-        revoked = await self.engine.submit(write, caller_of(request))
+        write = RestoreToken(sha256, f"no longer revoked, {request.reason}")
+        revoked = await self.engine.submit(write, request.caller)
         content = {
             "message": "Token no longer revoked: whoever has it in a file takes it",
             "token": shown(sha256, revoked),
         }
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
     def _named(self, text: str) -> tuple[bytes, str, float | None]:
         """Digest, name, expiry. HttpError 404."""

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from aiohttp import hdrs, web
-
 from discovery.plugins import Plugin, Seams
-from discovery.rest.http.pages import Pages
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import nothing_here
+from discovery.rest.http.pages import Pages, lead, page
 from discovery.store.registry import Registry
 
 FOLDER = Path(__file__).parent / "page"
@@ -29,19 +30,19 @@ class Dashboard(Plugin):
         self._pages = Pages(FOLDER, policy((FOLDER / "index.html").read_bytes()))
 
     def install(self, seams: Seams) -> None:
-        seams.routes.extend([web.get("/", lead), *self._pages.routes(_AT)])
+        seams.routes.extend([page("/", to_page), *self._pages.routes(_AT)])
 
 
-async def lead(request: web.Request) -> web.Response:
-    """A browser is led to the page; for others there is nothing at `/`. Relative, since a proxy may serve all this below a path."""
-    if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
-        raise web.HTTPNotFound
-    raise web.HTTPFound("ui")
+def to_page(request: Request) -> Answer:
+    """A browser is led to the page; for others there is nothing here."""
+    if "text/html" not in (request.header(b"accept") or ""):
+        nothing_here(request)
+    return lead(_AT[1:])
 
 
-def policy(page: bytes) -> str:
+def policy(html: bytes) -> str:
     """The Content-Security-Policy of a page and its files."""
-    scripts = [f" 'sha256-{b64encode(sha256(text).digest()).decode()}'" for text in _IMPORT_MAP.findall(page)]
+    scripts = [f" 'sha256-{b64encode(sha256(text).digest()).decode()}'" for text in _IMPORT_MAP.findall(html)]
     return (
         f"default-src 'none'; script-src 'self'{''.join(scripts)}; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import orjson
-from aiohttp import web
 
 from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
@@ -24,10 +23,12 @@ from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.rows import Stored
 from discovery.rest.api import event_view, views
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.history import EXPLAIN, HISTORY
-from discovery.rest.api.query import parse
-from discovery.rest.api.requests import caller_of, sent
+from discovery.rest.api.history import EXPLAIN, HISTORY, HistoryReply, PastReply
+from discovery.rest.api.query import values_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import iso
 from discovery.store.explain import explain
 from discovery.store.registry import Registry
@@ -67,8 +68,19 @@ class Questions:
         self._ended = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="history")
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/history", self.history), web.get("/services/{name}/explain", self.explain)]
+    def routes(self) -> list[Route]:
+        codes = ("NOT_RECORDED", "HISTORY_BUSY", "HISTORY_TOO_SLOW")
+        return [
+            Route(
+                "GET", "/history", self.history, Right.READ, Kind.OPERATION, "What happened, newest first",
+                reply=HistoryReply, codes=codes, query=HISTORY,
+            ),
+            Route(
+                "GET", "/services/{name}/explain", self.explain, Right.READ, Kind.OPERATION,
+                "Who was in the answers at an instant, and why the others were not",
+                reply=PastReply, codes=("SERVICE_UNKNOWN", *codes), query=EXPLAIN,
+            ),
+        ]  # fmt: skip
 
     def read_from(self, folder: Folder, recorder: Recorder) -> None:
         """And not from the ring."""
@@ -80,9 +92,9 @@ class Questions:
 
     # -- what happened
 
-    async def history(self, request: web.Request) -> web.Response:
-        values = parse(sent(request).query, HISTORY)
-        caller, wall = caller_of(request), self._wall()
+    async def history(self, request: Request) -> Answer:
+        values = values_of(request)
+        caller, wall = request.caller, self._wall()
         asked = Asked(
             values.get("service"), values.get("ip"), values.get("actor"), values.get("kind"),
             values["from"](wall) if "from" in values else None,
@@ -97,25 +109,25 @@ class Questions:
             raise InvalidField("to", "must be later than from")
         if self._folder is None:
             commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
-            return _json(await self._in_thread(lambda: _page(ring.page(commits, asked, since), wall, with_actor)))
-        return _json(await self._read(lambda reading: _page(reading.page(asked), wall, with_actor)))
+            return Answer(200, await self._in_thread(lambda: _page(ring.page(commits, asked, since), wall, with_actor)))
+        return Answer(200, await self._read(lambda reading: _page(reading.page(asked), wall, with_actor)))
 
     # -- how it was
 
-    async def explain(self, request: web.Request) -> web.Response:
-        name = label(request.match_info["name"], "name")
-        values = parse(sent(request).query, EXPLAIN)
+    async def explain(self, request: Request) -> Answer:
+        name = label(request.names["name"], "name")
+        values = values_of(request)
         wall = self._wall()
         instant = values["at"](wall) if "at" in values else wall
         if instant > wall:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
-        with_actor = self._may_see_actors(caller_of(request))
+        with_actor = self._may_see_actors(request.caller)
         shown = partial(_explained, name, instant, with_actor, self._folder is not None)
         if self._folder is None:
             of_ring = self._past_of_ring(fold(name), instant)
-            return _json(await self._in_thread(lambda: shown(of_ring())))
+            return Answer(200, await self._in_thread(lambda: shown(of_ring())))
         untold = self._untold(fold(name))
-        return _json(await self._read(lambda reading: shown(reading.past(fold(name), instant, untold))))
+        return Answer(200, await self._read(lambda reading: shown(reading.past(fold(name), instant, untold))))
 
     def _past_of_ring(self, name: str, instant: float) -> Callable[[], Past]:
         """For a thread: what the loop has is taken now."""
@@ -194,10 +206,6 @@ def _refuse(caller: Caller) -> None:
     if not caller.name:
         raise Unauthorized("actor takes a token with the right 'read': send Authorization: Bearer TOKEN")
     raise Forbidden(caller.name, "read")
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")
 
 
 def _page(page: Page, wall: float, with_actor: bool) -> bytes:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
-
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.dns.server.traffic import Exchange
@@ -17,10 +15,11 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
 from discovery.plugins.log.switch import Filter, Rate
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.observing import LogBody
-from discovery.rest.api.requests import Request, read, sent
+from discovery.rest.api.json_body import read
+from discovery.rest.api.observing import LogBody, LogReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times, iso
-from discovery.rest.guard.operators import require_operator
 from discovery.rest.http import access_log
 from discovery.store.registry import Registry
 
@@ -44,21 +43,27 @@ class LogSwitch(Plugin):
     def install(self, seams: Seams) -> None:
         self._seams = seams
         seams.dns_traffic.wanted = seams.http_traffic.wanted = True
-        seams.routes.extend((web.get("/admin/log", self.show), web.put("/admin/log", self.change)))
+        right, kind = Right.ADMIN, Kind.OPERATION
+        seams.routes.extend(
+            [
+                Route("GET", "/admin/log", self.show, right, kind, "What is logged", reply=LogReply),
+                Route(
+                    "PUT", "/admin/log", self.change, right, kind, "Log more, for a time", reply=LogReply, body=LogBody
+                ),
+            ]
+        )
 
     async def close(self) -> None:
         self._off()
 
-    async def show(self, request: web.Request) -> web.Response:
-        require_operator(sent(request), bool(self._seams.authorize))
+    def show(self, request: Request) -> Answer:
         return self._answer()
 
-    async def change(self, request: web.Request) -> web.Response:
-        require_operator(sent(request), bool(self._seams.authorize))
-        body = read(sent(request), LogBody)
+    def change(self, request: Request) -> Answer:
+        body = read(request, LogBody)
         filter = Filter(body.name, body.client)  # before anything has changed
         self._off()
-        self._on(body, filter, sent(request).caller)
+        self._on(body, filter, request.caller)
         return self._answer()
 
     def _set(self, body: LogBody, filter: Filter) -> None:
@@ -130,7 +135,7 @@ class LogSwitch(Plugin):
             lines.requests_held_back(untold)
         access_log.write(access_log.watched, logging.INFO, request, address, seconds)
 
-    def _answer(self) -> web.Response:
+    def _answer(self) -> Answer:
         body = self._body
         content: dict[str, Any] = {
             "queries": body.queries,
@@ -144,7 +149,7 @@ class LogSwitch(Plugin):
             "written": self._queries.written + self._accesses.written,
             "heldBack": self._queries.held_back + self._accesses.held_back,
         }
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> LogSwitch:

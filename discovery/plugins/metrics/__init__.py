@@ -10,8 +10,6 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 
-from aiohttp import hdrs, web
-
 from discovery import __version__
 from discovery.core.metric import Metric
 from discovery.plugins import Plugin, Seams
@@ -20,6 +18,9 @@ from discovery.plugins.metrics.lag import LoopLag
 from discovery.plugins.metrics.page import page
 from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
@@ -41,7 +42,11 @@ class Metrics(Plugin):
         answers = FirstAnswers(seams.dns_traffic, seams.http_traffic, self._clock)
         self._lag.each_tick.append(answers.forget_old)
         seams.followers.extend([self._expirations.follow_commit, answers.follow_commit])
-        seams.routes.append(web.get("/metrics", self.show))
+        seams.routes.append(
+            Route(
+                "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", media="text/plain",
+            )
+        )  # fmt: skip
         seams.metrics.extend(
             [
                 *metrics_of_registry(self._registry, self._clock, time.time, seams.http_traffic),
@@ -59,9 +64,9 @@ class Metrics(Plugin):
     async def close(self) -> None:
         self._lag.stop()
 
-    async def show(self, request: web.Request) -> web.Response:
-        text, content_type = await page(self._metrics, request.headers.get(hdrs.ACCEPT, ""))
-        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"})
+    async def show(self, request: Request) -> Answer:
+        text, content_type = await page(self._metrics, request.header(b"accept") or "")
+        return Answer(200, text, {"Cache-Control": "no-store"}, media=content_type)
 
 
 def _build() -> dict[tuple[str, ...], float]:

@@ -19,7 +19,9 @@ from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.dns.message.values import Answer
 from discovery.dns.server.traffic import Traffic as DnsTraffic
+from discovery.rest.api.replies import ResolveReply
 from discovery.rest.api.requests import Request
+from discovery.rest.api.schemas import RegisterBody
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 
 # One registration of so many, on average. At most so many are followed, one of a service, for so many seconds.
@@ -27,7 +29,6 @@ SAMPLE = 16
 MAX_FOLLOWED = 64
 SECONDS = 60.0
 _BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_RESOLVE = "/resolve/"
 
 
 class _Followed:
@@ -60,9 +61,8 @@ class FirstAnswers:
             self._seconds,
         )
 
-        http.follow("POST", "/register", "201", self._see_registration)
-        http.follow("PUT", "/instances", "201", self._see_registration)
-        http.follow("GET", "/resolve/{name}", "200", self._see_resolve)
+        http.follow(lambda route, status: status == 201 and route.body is RegisterBody, self._see_registration)
+        http.follow(lambda route, status: status == 200 and route.reply is ResolveReply, self._see_resolve)
 
     def follow_commit(self, commit: Commit) -> None:
         for event in commit.events:
@@ -100,7 +100,7 @@ class FirstAnswers:
 
     def _see_resolve(self, request: Request, address: str, seconds: float) -> None:
         if self._followed and request.path == request.target:  # with a filter it may not be in the answer
-            followed = self._followed.get(fold(request.path[len(_RESOLVE) :]))
+            followed = self._followed.get(fold(request.names["name"]))
             if followed is not None:
                 self._answered(followed)
 

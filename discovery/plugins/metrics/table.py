@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
-from discovery.core.event import Commit, InstanceEvent, Kind
+from discovery.core import event
+from discovery.core.event import Commit, InstanceEvent
 from discovery.core.metric import Metric, Readings, counter, gauge
 from discovery.core.status import Status
 from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.route import Kind
 from discovery.rest.http.traffic import Traffic
 from discovery.store.expiry import Expire
 from discovery.store.registration import Register, Upsert
@@ -22,7 +24,6 @@ MAX_SERVICES = 1_000
 # Of all leases, evenly picked.
 _LEASES = 4_096
 _PERCENTILES = (50, 90, 99, 100)
-_HEARTBEATS = ("/heartbeat", "/heartbeats")
 
 
 def metrics_of_registry(
@@ -33,7 +34,10 @@ def metrics_of_registry(
         return {(status.value,): counts[status] for status in Status}
 
     def heartbeats() -> Readings:
-        refused = traffic.number(_HEARTBEATS, lambda status: status >= "400" and status != "404" and status.isdigit())
+        # Of those that are refused by 404 the instance is unknown.
+        refused = traffic.number(
+            Kind.HEARTBEAT, lambda status: status >= "400" and status != "404" and status.isdigit()
+        )
         return {
             ("renewed",): registry.renewals,
             ("unknown",): registry.unknown_heartbeats,
@@ -116,16 +120,16 @@ class Expirations:
         )
 
     def follow_commit(self, commit: Commit) -> None:
-        for event in commit.events:
-            if isinstance(event, InstanceEvent) and (reason := _expiration(event, commit.action)):
+        for told in commit.events:
+            if isinstance(told, InstanceEvent) and (reason := _expiration(told, commit.action)):
                 self._counts[reason,] += 1
 
 
-def _expiration(event: InstanceEvent, action: str) -> str | None:
-    if event.kind is Kind.UNHEALTHY:
+def _expiration(told: InstanceEvent, action: str) -> str | None:
+    if told.kind is event.Kind.UNHEALTHY:
         return "lapsed"
-    if event.kind is Kind.SUSPECT:
+    if told.kind is event.Kind.SUSPECT:
         return "suspect"
-    if event.kind is Kind.EXPIRED:
+    if told.kind is event.Kind.EXPIRED:
         return "removed" if action == Expire.action else "displaced"
     return None

@@ -10,14 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from aiohttp import web
-
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.metric import Histogram
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.rates.series import Counts, Reading, Series
 from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.rates import StatsHistoryReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine
@@ -25,8 +26,6 @@ from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 
 _NXDOMAIN = "NXDOMAIN"
-# It lasts as long as its client likes.
-_STREAMS = ("/events",)
 # Seconds after the full one, so that a timer that is early does not look at the second before.
 _AFTER = 0.002
 
@@ -47,7 +46,12 @@ class Rates(Plugin):
         self._dns, self._http = seams.dns_traffic, seams.http_traffic
         self._dns.wanted = self._http.wanted = True
         seams.followers.append(self.follow_commit)
-        seams.routes.append(web.get("/stats/history", self.show))
+        seams.routes.append(
+            Route(
+                "GET", "/stats/history", self.show, Right.READ, Kind.QUESTION,
+                "How much and how fast, by second and by minute", reply=StatsHistoryReply,
+            )
+        )  # fmt: skip
 
     async def open(self, engine: Engine) -> None:
         self._series.begin(self._read())
@@ -65,10 +69,10 @@ class Rates(Plugin):
             if isinstance(event, InstanceEvent) and event.lapsed_at is not None:
                 self._expiries += 1
 
-    async def show(self, request: web.Request) -> web.Response:
+    def show(self, request: Request) -> Answer:
         now = self._wall()
         content = {"seconds": self._series.seconds(now), "minutes": self._series.minutes(now)}
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
     def _wait(self) -> None:
         left = 1 - self._wall() % 1
@@ -98,7 +102,7 @@ class Rates(Plugin):
             counts,
             len(registry),
             _added(self._dns.seconds.values()),
-            _added(each for (route, _), each in self._http.seconds.items() if route not in _STREAMS),
+            _added(self._http.seconds_of_answers),
         )
 
 

@@ -10,10 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp import web
-
 from discovery.core.address import client_prefix
-from discovery.core.errors import InvalidField
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.dns.message import names
 from discovery.dns.message.query import HEADER
@@ -22,10 +19,11 @@ from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.top.sketch import Heavy, Window
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.observing import MAX_LIMIT, MAX_MINUTES, USUAL_LIMIT
-from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.observing import MAX_MINUTES, TOP, USUAL_LIMIT, TopReply
+from discovery.rest.api.query import values_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
-from discovery.rest.guard.operators import require_operator
 from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
 from discovery.store.registry import Registry
 
@@ -44,7 +42,6 @@ class Top(Plugin):
     def __init__(self, clock: Callable[[], float], times: Times) -> None:
         self._clock = clock
         self._times = times
-        self._has_tokens: Callable[[], bool] = lambda: False
         self._hand_over: Callable[[], None] = lambda: None
         self._clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
         self._http_clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
@@ -53,13 +50,17 @@ class Top(Plugin):
         self._services = Window[str](MOST, MAX_MINUTES, _MINUTE)
 
     def install(self, seams: Seams) -> None:
-        self._has_tokens = lambda: bool(seams.authorize)
         seams.dns_traffic.wanted = seams.http_traffic.wanted = True
         self._hand_over = seams.dns_traffic.hand_over
         seams.dns_traffic.samples.append(self.see_queries)
         seams.http_traffic.samples.append(self.see_request)
         seams.followers.append(self.follow_commit)
-        seams.routes.append(web.get("/top", self.show))
+        seams.routes.append(
+            Route(
+                "GET", "/top", self.show, Right.ADMIN, Kind.OPERATION, "Who asks most, and for what",
+                reply=TopReply, query=TOP,
+            )
+        )  # fmt: skip
 
     def see_queries(self, taken: Sequence[Taken]) -> None:
         now = self._clock()
@@ -85,10 +86,9 @@ class Top(Plugin):
             if isinstance(event, InstanceEvent):
                 self._services.add(event.service, 1, now)
 
-    async def show(self, request: web.Request) -> web.Response:
-        require_operator(sent(request), self._has_tokens())
-        limit = _whole(request, "limit", USUAL_LIMIT, MAX_LIMIT)
-        minutes = _whole(request, "minutes", MAX_MINUTES, MAX_MINUTES)
+    def show(self, request: Request) -> Answer:
+        values = values_of(request)
+        limit, minutes = values.get("limit", USUAL_LIMIT), values.get("minutes", MAX_MINUTES)
         self._hand_over()
         now = self._clock()
 
@@ -103,7 +103,7 @@ class Top(Plugin):
             "unknownNames": top(self._missing, "name", "queries", _name),
             "services": top(self._services, "service", "changes", str),
         }
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
 
 def _name_in(packet: bytes) -> bytes:
@@ -130,16 +130,6 @@ def _entry(heavy: Heavy[Any], what: str, number: str, shown: Callable[[Any], str
 def _name(wire: bytes) -> str:
     """Octets that are no printable ASCII as \\DDD: a stranger chose them."""
     return names.to_text(names.from_wire(wire))
-
-
-def _whole(request: web.Request, name: str, usual: int, most: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return usual
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
-    if not 1 <= number <= most:
-        raise InvalidField(name, f"must be a whole number from 1 to {most}")
-    return number
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Top:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from discovery.rest.api.requests import Request
-from discovery.rest.http.traffic import METHODS, OTHER
+from discovery.rest.api.route import OTHER
+from discovery.rest.http.traffic import METHODS
 
 # Characters of what a client says of itself.
 _MAX_TEXT = 256

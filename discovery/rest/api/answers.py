@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,18 +19,25 @@ WITHOUT_BODY = (204, 304)
 
 
 class Answer(NamedTuple):
-    """`body`: JSON, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
+    """`body`: of this `media`, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
     index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
+    media: str = JSON
 
     def for_aiohttp(self) -> web.Response:
         headers = self.headers if self.index is None else {**self.headers, INDEX: str(self.index)}
         if self.status in WITHOUT_BODY:
             return web.Response(status=self.status, headers=headers)
-        return web.Response(body=self.body, status=self.status, headers=headers, content_type=JSON)
+        return web.Response(body=self.body, status=self.status, headers={**headers, "Content-Type": self.media})
+
+
+class ByAiohttp(NamedTuple):
+    """What a handler returns whose answer is made of aiohttp's request: one that is streamed, or a page's file."""
+
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def stamped(content: dict[str, Any], times: Times) -> bytes:

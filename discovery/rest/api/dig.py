@@ -12,6 +12,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -19,9 +20,11 @@ import orjson
 from aiohttp import web
 
 from discovery.core.errors import InvalidField
+from discovery.rest.api.answers import ByAiohttp
 from discovery.rest.api.doh import Respond
-from discovery.rest.api.query import Parameter, Table, parse
-from discovery.rest.api.requests import sent
+from discovery.rest.api.query import Parameter, Table, Values, values_of
+from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.route import Kind, Right, Route
 
 # Name, type, class and id in, a message out. InvalidField.
 MakeQuery = Callable[[str, str, str, int], bytes]
@@ -63,15 +66,22 @@ class Dig:
         self._zone = zone
         self._reading = asyncio.Lock()
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/dns/{domain}", self.get)]
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/dns/{domain}", self.get, Right.READ, Kind.OPERATION,
+                "What this server says over DNS, in text, or as JSON to who accepts that", query=DIG, media="text/plain",
+            )
+        ]  # fmt: skip
 
-    async def get(self, request: web.Request) -> web.Response:
-        values = parse(sent(request).query, DIG)
-        name, rtype, klass = request.match_info["domain"], values.get("type", "A"), values.get("class", "IN")
+    def get(self, request: Request) -> ByAiohttp:
+        return ByAiohttp(partial(self._answer, values_of(request)))
+
+    async def _answer(self, values: Values, request: web.Request) -> web.Response:
+        name, rtype, klass = sent(request).names["domain"], values.get("type", "A"), values.get("class", "IN")
         message = self._make_query(name, rtype, klass, secrets.randbits(16))
         began = time.monotonic()
-        reply = self._respond(message, request.remote or "")
+        reply = self._respond(message, sent(request).address)
         if reply is not None and not isinstance(reply, bytes):
             reply = await reply
         took = time.monotonic() - began

@@ -11,17 +11,33 @@ import binascii
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aiohttp import web
-
+from discovery.core.errors import InvalidField
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.requests import MAX_MESSAGE, sent
+from discovery.rest.api.query import Parameter, values_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 
 # A message and the client's address in, the reply out: at once, later, or never.
 Respond = Callable[[bytes, str], "bytes | Coroutine[Any, Any, bytes] | None"]
 FreshFor = Callable[[bytes], int]
 
 MEDIA_TYPE = "application/dns-message"
-_EXAMPLE = "/dns-query?dns=AAABAAABAAAAAAAADHVzZXItc2VydmljZQNzdmMFbG9jYWwAAAEAAQ"
+# RFC 1035 §4.2.2: no DNS message is longer.
+MAX_MESSAGE = 65535
+
+
+def _message(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField(name, "must be a DNS message in base64url") from None
+
+
+_SCHEMA = {
+    "type": "string", "pattern": "^[A-Za-z0-9_-]*$", "description": "a DNS message in base64url",
+    "examples": ["AAABAAABAAAAAAAADHVzZXItc2VydmljZQNzdmMFbG9jYWwAAAEAAQ"],  # user-service.svc.local A
+}  # fmt: skip
 
 
 class DnsOverHttps:
@@ -31,33 +47,34 @@ class DnsOverHttps:
         self._respond = respond
         self._fresh_for = fresh_for
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/dns-query", self.get), web.post("/dns-query", self.post)]
+    def routes(self) -> list[Route]:
+        right, kind, summary = Right.READ, Kind.QUESTION, "DNS over HTTPS (RFC 8484)"
+        return [
+            Route(
+                "GET", "/dns-query", self.get, right, kind, summary, codes=("NO_QUERY",), media=MEDIA_TYPE,
+                query={"dns": Parameter(_message, _SCHEMA, required=True)},
+            ),
+            Route(
+                "POST", "/dns-query", self.post, right, kind, summary, codes=("NO_QUERY", "NOT_DNS"), media=MEDIA_TYPE,
+                max_body=MAX_MESSAGE,
+            ),
+        ]  # fmt: skip
 
-    async def get(self, request: web.Request) -> web.Response:
-        text = request.query.get("dns")
-        if text is None:
-            raise HttpError(400, "PARAMETER_MISSING", "dns: the query parameter is required", example=_EXAMPLE)
-        try:
-            message = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise HttpError(400, "INVALID_FIELD", "dns: must be a DNS message in base64url", field="dns") from None
-        return await self._reply(message, request)
+    async def get(self, request: Request) -> Answer:
+        return await self._reply(values_of(request)["dns"], request)
 
-    async def post(self, request: web.Request) -> web.Response:
-        if request.content_type != MEDIA_TYPE:
-            raise HttpError(
-                415, "NOT_DNS", f"Content-Type is {request.content_type}; send a DNS message as {MEDIA_TYPE}"
-            )
-        return await self._reply(sent(request).body, request)
+    async def post(self, request: Request) -> Answer:
+        media = (request.header(b"content-type") or "application/octet-stream").partition(";")[0].strip().lower()
+        if media != MEDIA_TYPE:
+            raise HttpError(415, "NOT_DNS", f"Content-Type is {media}; send a DNS message as {MEDIA_TYPE}")
+        return await self._reply(request.body, request)
 
-    async def _reply(self, message: bytes, request: web.Request) -> web.Response:
+    async def _reply(self, message: bytes, request: Request) -> Answer:
         if len(message) > MAX_MESSAGE:
             raise HttpError(413, "BODY_TOO_LARGE", f"A DNS message has at most {MAX_MESSAGE} octets")
-        reply = self._respond(message, request.remote or "")
+        reply = self._respond(message, request.address)
         if reply is None:
             raise HttpError(400, "NO_QUERY", "This is no DNS query: it is a response, or too short to have an id")
         if not isinstance(reply, bytes):
             reply = await reply
-        headers = {"Cache-Control": f"max-age={self._fresh_for(reply)}"}
-        return web.Response(body=reply, content_type=MEDIA_TYPE, headers=headers)
+        return Answer(200, reply, {"Cache-Control": f"max-age={self._fresh_for(reply)}"}, media=MEDIA_TYPE)

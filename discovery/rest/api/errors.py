@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from aiohttp import web
 from pydantic import ValidationError
 
 from discovery.core.errors import DiscoveryError, Forbidden, InvalidField, Unauthorized
@@ -86,11 +85,20 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
 
 INTERNAL = "Something went wrong inside the registry; its log has the details"
 
-# What aiohttp raises of itself.
-_FRAMEWORK = {
-    404: ("ROUTE_UNKNOWN", "There is no {method} {path} here; GET /openapi.json lists the routes"),
-    405: ("METHOD_NOT_ALLOWED", "{path} does not take {method}; it takes {allowed}"),
-}
+
+class Failure(NamedTuple):
+    """What a client is told of an error. `headers`: besides those of every answer. `index`: as of `Answer`."""
+
+    status: int
+    code: str
+    message: str
+    facts: Mapping[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
+
+
+# Makes the answer to an error.
+ErrorForm = Callable[[Failure, Times], Answer]
 
 
 def described(error: Exception) -> tuple[int, str, str, Facts] | None:
@@ -109,46 +117,34 @@ def described(error: Exception) -> tuple[int, str, str, Facts] | None:
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="discovery"'}
 
 
-def answer_to(error: Exception, what: str, times: Times) -> Answer:
+def as_json(failure: Failure, times: Times) -> Answer:
+    """The body that all errors of our own routes have."""
+    said = {
+        "error": HTTPStatus(failure.status).phrase,
+        "message": failure.message,
+        "code": failure.code,
+        **failure.facts,
+    }
+    body = orjson.dumps(said | {"timestamp": times.now()})
+    return Answer(failure.status, body, failure.headers, failure.index)
+
+
+def answer_to(error: Exception, what: str, times: Times, form: ErrorForm = as_json) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
     found = described(error)
     if found is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
-        return _answer(500, "INTERNAL", INTERNAL, times)
+        return form(Failure(500, "INTERNAL", INTERNAL), times)
     status, code, message, facts = found
-    headers = (
-        error.headers if isinstance(error, HttpError) else _CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None
-    )
-    answer = _answer(status, code, message, times, facts, headers)
-    return answer._replace(index=error.index) if isinstance(error, HttpError) else answer
-
-
-def _answer(
-    status: int, code: str, message: str, times: Times, facts: Facts | None = None, headers: Mapping[str, str] | None = None
-) -> Answer:  # fmt: skip
-    said = {"error": HTTPStatus(status).phrase, "message": _printable(message), "code": code, **(facts or {})}
-    fields = dict(headers or {})
-    if "retryAfter" in said:
-        fields["Retry-After"] = str(said["retryAfter"])  # seconds, RFC 9110 §10.2.3
-    return Answer(status, orjson.dumps(said | {"timestamp": times.now()}), fields)
-
-
-def _printable(text: str) -> str:
-    """What a client sent in a header may be no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def of_framework(request: web.BaseRequest, error: web.HTTPException, times: Times) -> Answer:
-    """aiohttp's own errors, and those that a plugin raises, with the headers that belong to them (Allow, …)."""
-    error.__traceback__ = None  # its frames refer to it in turn, and only a full garbage collection would free them
-    allowed = ", ".join(sorted(getattr(error, "allowed_methods", ())))
-    facts = {"method": request.method, "path": request.rel_url.raw_path, "allowed": allowed}
-    code, text = _FRAMEWORK.get(error.status, (f"HTTP_{error.status}", ""))
-    own = ("Content-Type", "Content-Length", "Allow")
-    headers = {name: value for name, value in error.headers.items() if name not in own}
-    if allowed:
-        headers["Allow"] = allowed  # RFC 9110 §15.5.6
-    return _answer(error.status, code, text.format(**facts) if text else error.reason, times, headers=headers)
+    headers = dict(_CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {})
+    if "retryAfter" in facts:
+        headers["Retry-After"] = str(facts["retryAfter"])  # seconds, RFC 9110 §10.2.3
+    index = None
+    if isinstance(error, HttpError):
+        headers, index = headers | dict(error.headers), error.index
+    # What a client sent in a header may be no UTF-8.
+    printable = message.encode("utf-8", "backslashreplace").decode()
+    return form(Failure(status, code, printable, facts, headers, index), times)
 
 
 def of_shape(error: ValidationError) -> InvalidField:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aiohttp import web
-
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import Answer
 
@@ -34,7 +32,7 @@ class Client(Protocol):
     def refuse(self, error: DiscoveryError) -> None: ...
 
     def hand_on(self) -> None:
-        """aiohttp's handler of the same route answers; its request has `waited`."""
+        """The handler of the same route answers; its request has `waited`."""
 
     def start(self, headers: dict[str, str]) -> None:
         """A 200 that ends when the connection does."""
@@ -62,11 +60,3 @@ class Held:
 
     def ended(self) -> None:
         """It has been answered, or the client has gone."""
-
-
-class ForConnection(web.Response):
-    """What a handler of aiohttp's returns so that the connection answers with `held`, without aiohttp."""
-
-    def __init__(self, held: Held) -> None:
-        super().__init__()
-        self.held = held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -12,13 +13,16 @@ from discovery.core.caller import Caller
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
+from discovery.rest.api.answers import Answer, ByAiohttp, stamped
 from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.filters import FILTERS, Filter
 from discovery.rest.api.gone import Gone
-from discovery.rest.api.held import ForConnection, Held
-from discovery.rest.api.query import Table, Values, parse
-from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.held import Held
+from discovery.rest.api.query import Table, Values, values_of
+from discovery.rest.api.replies import InstanceReply, ServicesReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.registry import Registry
@@ -74,18 +78,33 @@ class Listing:
         self._times = times
         self._sees_actors = sees_actors
 
-    async def services(self, request: web.Request) -> web.StreamResponse:
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/services", self.services, Right.READ, Kind.QUESTION, "All services, streamed, or a page",
+                reply=ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS,
+            ),
+            Route("GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", reply=InstanceReply),
+        ]  # fmt: skip
+
+    def instance(self, request: Request) -> Answer:
+        entry = self._registry.by_id(request.names["id"])
+        return Answer(200, stamped(self._listed(entry, self._clock()), self._times))
+
+    def services(self, request: Request) -> Answer | Held | ByAiohttp:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
-        ours = sent(request)
-        asked = parse(ours.query, PARAMETERS)
-        held = self._held(ours, asked)
-        if held is not None:
-            return ForConnection(held)
+        asked = values_of(request)
+        wait = Wait.of(asked)
+        if wait is not None and not request.waited:
+            return self._polls.of_services(wait)
         if asked.get("gone"):  # among the values, so that each kind of reader has an entity tag of its own
-            asked[_ACTORS] = self._sees_actors(ours.caller)
+            asked[_ACTORS] = self._sees_actors(request.caller)
         tag = self._tag(asked)
-        if tag is not None and is_known(ours, tag):
-            return web.Response(status=304, headers=headers(tag))
+        if tag is not None and is_known(request, tag):
+            return Answer(304, b"", headers(tag))
+        return ByAiohttp(partial(self._streamed, asked, tag))
+
+    async def _streamed(self, asked: Values, tag: str | None, request: web.Request) -> web.StreamResponse:
         wanted = Wanted(Filter.of(asked), asked.get("status"))
         gone = Gone(self._registry, wanted.filter, asked[_ACTORS]) if asked.get("gone") else None
         response = web.StreamResponse(headers=headers(tag))
@@ -105,14 +124,6 @@ class Listing:
                 await response.write(octets)
         await response.write_eof()
         return response
-
-    def held(self, request: Request) -> Held | None:
-        """Of a request that waits; None: `services` answers it."""
-        return self._held(request, parse(request.query, PARAMETERS))
-
-    def _held(self, request: Request, asked: Values) -> Held | None:
-        wait = Wait.of(asked)
-        return None if wait is None or request.waited else self._polls.of_services(wait)
 
     def _tag(self, asked: Values) -> str | None:
         """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""

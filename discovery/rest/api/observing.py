@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
+from discovery.rest.api import parameters
+from discovery.rest.api.query import Table
 from discovery.rest.api.replies import Reply, Time
 from discovery.rest.api.schemas import Body
 
@@ -87,7 +89,7 @@ class TopReply(Reply):
     services: list[Changing]
 
 
-TOP_QUERY = (
-    ("limit", False, {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-    ("minutes", False, {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES}),
-)
+TOP: Table = {
+    "limit": parameters.whole(1, MAX_LIMIT, f"at most so many of each list; {USUAL_LIMIT} where it is not given"),
+    "minutes": parameters.whole(1, MAX_MINUTES, f"the last so many; {MAX_MINUTES} where it is not given"),
+}

@@ -1,31 +1,70 @@
-"""/openapi.json: the API as OpenAPI 3.1, made from `openapi_routes`, the models of bodies and answers, and `codes.CODES`."""
+"""/openapi.json: the API as OpenAPI 3.1, made from its routes, the models of bodies and answers, and the codes of errors."""
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
 import orjson
-from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
 from discovery import __version__
 from discovery.rest.api import replies, schemas
+from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.examples import AREAS
+from discovery.rest.api.doh import MEDIA_TYPE as DNS
+from discovery.rest.api.examples import AREAS, EXAMPLES
+from discovery.rest.api.examples.errors import ERRORS
 from discovery.rest.api.examples.example import PLACES
-from discovery.rest.api.openapi_examples import area_of, errors, of_request
-from discovery.rest.api.openapi_responses import reference, responses
-from discovery.rest.api.openapi_routes import DNS, JSON, OPEN, OPERATIONS, Document, Operation, places_in
-from discovery.rest.api.query import Parameter, shown
+from discovery.rest.api.query import Parameter, ignores_others, shown
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Example, Kind, Right, Route
+from discovery.rest.api.server_replies import DocumentReply
+
+Document = dict[str, Any]
+
+_ALWAYS = (
+    "BAD_REQUEST", "BROKEN_BODY", "REQUEST_TIMEOUT", "BODY_TOO_LARGE", "EXPECTATION_FAILED", "UNKNOWN_HOST", "INTERNAL",
+    "TOO_MANY_CONNECTIONS", "TOO_BUSY", "CODING_UNSUPPORTED", "VERSION_UNSUPPORTED",
+)  # fmt: skip
+_TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
+_JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
+# What stands in the braces of a path: its schema, and the code of one that is none.
+_IN_PATH: Mapping[str, tuple[Document, str]] = {
+    "name": (schemas.LABEL, "INVALID_FIELD"),
+    "id": ({"type": "string", "minLength": 1}, "INSTANCE_UNKNOWN"),
+    "token": (
+        {"type": "string", "minLength": 1, "maxLength": 64, "description": "its name, or the SHA-256 of its secret"},
+        "TOKEN_UNKNOWN",
+    ),
+    "sha256": ({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "TOKEN_NOT_REVOKED"),
+    "domain": (schemas.DOMAIN, "INVALID_FIELD"),
+}
 
 
-def routes() -> list[web.RouteDef]:
-    body = orjson.dumps(document())
+class OpenApi:
+    """`routes()`: all that the server has. The document is made when it is first asked for."""
 
-    async def openapi(request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type=JSON)
+    def __init__(self, routes: Callable[[], Sequence[Route]]) -> None:
+        self._routes = routes
+        self._body = b""
 
-    return [web.get("/openapi.json", openapi)]
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/openapi.json", self.get, Right.NONE, Kind.OPERATION, "This document", reply=DocumentReply)
+        ]
+
+    async def get(self, request: Request) -> Answer:
+        if not self._body:
+            self._body = await asyncio.to_thread(lambda: orjson.dumps(document(self._routes())))
+        return Answer(200, self._body)
 
 
 class _Schema(GenerateJsonSchema):
@@ -38,10 +77,16 @@ class _Schema(GenerateJsonSchema):
         return made
 
 
-def document() -> Document:
+def described(routes: Iterable[Route]) -> list[Route]:
+    """Those that are of the API."""
+    return [route for route in routes if route.kind is not Kind.PAGE]
+
+
+def document(routes: Iterable[Route]) -> Document:
+    routes = described(routes)
     models: dict[str, type[BaseModel]] = {"Error": replies.Error}
-    for operation in OPERATIONS.values():
-        models |= {model.__name__: model for model in (operation.body, operation.reply) if model is not None}
+    for route in routes:
+        models |= {model.__name__: model for model in (route.body, route.reply) if model is not None}
     _, definitions = models_json_schema(
         [(model, "validation") for _, model in sorted(models.items())],
         ref_template="#/components/schemas/{model}",
@@ -49,8 +94,8 @@ def document() -> Document:
     )
     definitions["$defs"]["Error"]["properties"]["code"] = {"enum": sorted(CODES)}
     paths: dict[str, Document] = {}
-    for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method.lower()] = _described(method, path, operation)
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,10 +110,11 @@ def document() -> Document:
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
-            "examples": errors(),
+            # Here, since many routes end in the same.
+            "examples": {code: {"summary": code, "value": body} for code, body in sorted(ERRORS.items())},
             "securitySchemes": {"token": _SCHEME},
         },
-        "security": _SECURITY,
+        "security": [{}, {"token": []}],  # without a token where the server has none configured
     }
 
 
@@ -76,52 +122,48 @@ _SCHEME = {
     "type": "http", "scheme": "bearer",
     "description": "Of TOKENS_FILE or API_TOKEN, where the server has such. docs/http.md has which right each route takes.",
 }  # fmt: skip
-_SECURITY: list[Document] = [{}, {"token": []}]  # without a token where the server has none configured
 
 
-def _described(method: str, path: str, operation: Operation) -> Document:
-    described: Document = {
-        "summary": operation.summary,
-        "tags": [area_of(method, path)],
-        "operationId": _id(method, path),
-        "parameters": [_parameter(name, "path", True, _PLACES[name]) for name in places_in(path)]
-        + [_parameter(name, "query", required, schema) for name, required, schema in operation.query]
-        + [_parameter(shown(name), "query", False, _schema(name, each)) for name, each in operation.known.items()],
-        "responses": responses(method, path, operation),
+def codes_of(route: Route) -> set[str]:
+    """The errors that a route may end in."""
+    codes = {*_ALWAYS, *route.codes, *(() if route.right is Right.NONE else _TOKEN)}
+    codes |= {_IN_PATH[name][1] for name in route.places}
+    if route.query:
+        codes |= {"INVALID_FIELD", "PARAMETER_MISSING" if ignores_others(route.query) else "PARAMETER_UNKNOWN"}
+    return codes | {*(_JSON_BODY if route.body else ()), *(() if route.method == "GET" else ("FOREIGN_ORIGIN",))}
+
+
+def _operation(route: Route) -> Document:
+    area, examples = EXAMPLES[route.method, route.template]
+    operation: Document = {
+        "summary": route.summary,
+        "tags": [area],
+        "operationId": _id(route),
+        "parameters": [_parameter(name, "path", True, _IN_PATH[name][0]) for name in route.places]
+        + [_parameter(shown(name), "query", each.required, _schema(name, each)) for name, each in route.query.items()],
+        "responses": _responses(route, examples),
     }
-    if path in OPEN:
-        described["security"] = []
-    if operation.body is not None:
-        content = {"schema": reference(operation.body), "examples": of_request(method, path)}
-        described["requestBody"] = {"required": True, "content": {JSON: content}}
-    elif method == "POST" and operation.media == DNS:
-        described["requestBody"] = {"required": True, "content": {DNS: {}}}
-    return described
+    if route.right is Right.NONE:
+        operation["security"] = []
+    if route.body is not None:
+        bodies = {name: _shown(each, each.body) for name, each in _named(examples) if each.body is not None}
+        content = {"schema": _reference(route.body), "examples": bodies}
+        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+    elif route.method == "POST" and route.media == DNS:
+        operation["requestBody"] = {"required": True, "content": {DNS: {}}}
+    return operation
 
 
-_PLACES: dict[str, Document] = {
-    "name": schemas.LABEL,
-    "id": {"type": "string", "minLength": 1},
-    "token": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 64,
-        "description": "its name, or the SHA-256 of its secret",
-    },
-    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
-    "domain": schemas.DOMAIN,
-}
-
-
-def _id(method: str, path: str) -> str:
+def _id(route: Route) -> str:
     """`put_instances_id_drain`."""
-    return "_".join([method.lower(), *(part.strip("{}") for part in path.split("/")[1:])]).replace(".", "_")
+    parts = [part.strip("{}") for part in route.template.split("/")[1:]]
+    return "_".join([route.method.lower(), *parts]).replace(".", "_")
 
 
 def _parameter(name: str, where: str, required: bool, schema: Document) -> Document:
     """One that must be there has an example to try it with; the schemas of the others have some to read."""
-    described = {"name": name, "in": where, "required": required, "schema": schema}
-    return described | {"example": PLACES[name]} if required else described
+    found = {"name": name, "in": where, "required": required, "schema": schema}
+    return found | {"example": PLACES[name]} if required else found
 
 
 def _schema(name: str, parameter: Parameter) -> Document:
@@ -130,3 +172,67 @@ def _schema(name: str, parameter: Parameter) -> Document:
     if parameter.most == 1 or name.endswith("."):
         return schema
     return {"type": "array", "items": schema, "maxItems": parameter.most}
+
+
+# -- what it may answer
+
+
+def _responses(route: Route, examples: Sequence[Example]) -> Document:
+    """Successes by status, and errors by status, with their codes."""
+    schema = {} if route.reply is None else {"schema": _reference(route.reply)}
+    found: Document = {}
+    for status in route.status:
+        headers = {INDEX: _header("the index of what was asked about", {"type": "integer"})}
+        found[str(status)] = {"description": route.summary, "headers": headers}
+        if status == HTTPStatus.NOT_MODIFIED:
+            found[str(status)]["description"] = "The same as the client has already"
+        else:
+            replies_ = {name: _shown(each, each.reply) for name, each in _named(examples) if each.status == status}
+            found[str(status)]["content"] = {route.media: schema | ({"examples": replies_} if replies_ else {})}
+        if HTTPStatus.NOT_MODIFIED in route.status:
+            headers["ETag"] = _header("for If-None-Match", {"type": "string"}, required=False)
+        if status == HTTPStatus.CREATED:
+            headers["Location"] = _header("the instance", {"type": "string"})
+        elif route.media == DNS:
+            headers["Cache-Control"] = _header("max-age: the shortest TTL", {"type": "string"})
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for code in sorted(codes_of(route)):
+        by_status[CODES[code]].append(code)
+    return found | {str(status): _error(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _error(status: int, codes: list[str]) -> Document:
+    schema = {"allOf": [_reference(replies.Error), {"properties": {"code": {"enum": codes}}}]}
+    content = {"schema": schema, "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes}}
+    found: Document = {"description": HTTPStatus(status).phrase, "content": {JSON: content}}
+    return found | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+
+
+def _header(description: str, schema: Document, required: bool = True) -> Document:
+    return {"description": description, "required": required, "schema": schema}
+
+
+_SECONDS = {"type": "integer", "minimum": 1}
+_HEADERS: dict[int, Document] = {
+    401: {"WWW-Authenticate": _header("RFC 6750 §3", {"type": "string"})},
+    429: {"Retry-After": _header("seconds", _SECONDS)},
+    503: {"Retry-After": _header("seconds, but for NOT_READY", _SECONDS, required=False)},
+}
+
+
+def _reference(model: type[BaseModel]) -> Document:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _named(examples: Sequence[Example]) -> list[tuple[str, Example]]:
+    return [(re.sub(r"\W+", "-", each.title.lower()) or "usual", each) for each in examples]
+
+
+def _shown(example: Example, value: object) -> Document:
+    told = [f"Asked with ?{urlencode(example.query)}."] if example.query else []
+    told += [f"After {line}." for line in example.after]
+    told += ["An excerpt: there is more in it."] if example.excerpt else []
+    found: Document = {"value": value}
+    if example.title:
+        found["summary"] = example.title
+    return found | ({"description": " ".join(told)} if told else {})

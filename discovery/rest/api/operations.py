@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import orjson
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from typing import Any
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold, label
 from discovery.core.status import Status
 from discovery.rest.api import views
-from discovery.rest.api.requests import asked_by, caller_of, json_object, key_in_path, sent
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.json_body import json_object
+from discovery.rest.api.parameters import AT
+from discovery.rest.api.removing import instance_in
+from discovery.rest.api.replies import DrainReply, MaintenanceReply, MaintenancesReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.schemas import MaintenanceBody
 from discovery.rest.api.times import Times, iso
 from discovery.rest.api.unknown_fields import Fields
@@ -24,9 +27,7 @@ from discovery.store.registry import Registry
 from discovery.store.write import Write
 from discovery.system.turns import turns
 
-_JSON = "application/json"
 _FIELDS = Fields(MaintenanceBody)
-_EXAMPLE = "PUT /services/user-service/instances/{}?ip=127.0.0.1&port=3001"
 
 
 class Operations:
@@ -41,70 +42,75 @@ class Operations:
         self._times = times
         self._longest_ttl = longest_ttl
 
-    def routes(self) -> list[web.RouteDef]:
-        routes = [web.get("/maintenance", self.list)]
-        for path, which in (
-            ("/services/{name}/instances/drain", _at("drain")),
-            ("/instances/{id}/drain", _by_id),
+    def routes(self) -> list[Route]:
+        write, operation, listed = Right.WRITE, Kind.OPERATION, MaintenancesReply
+        routes = [
+            Route("GET", "/maintenance", self.list, Right.READ, operation, "All maintenance windows", reply=listed)
+        ]
+        unknown, no_window = ("INSTANCE_UNKNOWN", *STORED), (*STORED, "NO_MAINTENANCE")
+        for path, query in (("/services/{name}/instances", AT), ("/instances/{id}", {})):
+            more: dict[str, Any] = {"reply": DrainReply, "codes": unknown, "query": query}
+            routes += [
+                Route("PUT", f"{path}/drain", self.drain, write, operation, "Out of new answers, still alive", **more),
+                Route("DELETE", f"{path}/drain", self.undrain, write, operation, "Back into answers", **more),
+            ]
+        for path, query, codes in (
+            ("/services/{name}", {}, ("SERVICE_UNKNOWN", *STORED)),
+            ("/services/{name}/instances", AT, unknown),
+            ("/instances/{id}", {}, unknown),
         ):
-            routes += [web.put(path, self._drain(which, True)), web.delete(path, self._drain(which, False))]
-        for path, scope in (
-            ("/services/{name}/maintenance", self._service),
-            ("/services/{name}/instances/maintenance", self._instance(_at("maintenance"))),
-            ("/instances/{id}/maintenance", self._instance(_by_id)),
-        ):
-            routes += [web.put(path, self._maintain(scope)), web.delete(path, self._end(scope))]
+            more = {"reply": MaintenanceReply, "query": query}
+            routes += [
+                Route(
+                    "PUT", f"{path}/maintenance", self.maintain, write, operation, "Begin maintenance", body=MaintenanceBody,
+                    codes=(*codes, "TOO_MANY_WINDOWS"), **more,
+                ),
+                Route(
+                    "DELETE", f"{path}/maintenance", self.end, write, operation, "End maintenance", codes=no_window, **more
+                ),
+            ]  # fmt: skip
         return routes
 
-    def _drain(self, which: Which, draining: bool) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            write = Drain(which(request), draining, f"{_DRAIN[draining]}, {asked_by(request)}")
-            instance = await self._engine.submit(write, caller_of(request))
-            content = {"message": f"Instance is {_DRAIN[draining]}", "instance": self._shown(instance)}
-            began = instance.draining_since
+    async def drain(self, request: Request) -> Answer:
+        return await self._drain(request, True)
+
+    async def undrain(self, request: Request) -> Answer:
+        return await self._drain(request, False)
+
+    async def _drain(self, request: Request, draining: bool) -> Answer:
+        what = "draining" if draining else "no longer draining"
+        write = Drain(instance_in(request), draining, f"{what}, {request.reason}")
+        instance = await self._engine.submit(write, request.caller)
+        content = {"message": f"Instance is {what}", "instance": self._shown(instance)}
+        if instance.draining_since is not None:
             # By then no cache can hold an answer with it: none was given since, and no TTL is longer.
-            safe_after = {} if began is None else {"safeAfter": iso(began + self._longest_ttl)}
-            return self._reply(content | safe_after)
+            content["safeAfter"] = iso(instance.draining_since + self._longest_ttl)
+        return Answer(200, stamped(content, self._times))
 
-        return handle
+    async def maintain(self, request: Request) -> Answer:
+        content = json_object(request)
+        body, warnings = MaintenanceBody.model_validate(content), _FIELDS.warnings(content)
+        scope, window = self._scope(request), body.window(self._times.wall())
+        await self._for_all(Maintain(scope, window), scope, request.caller)
+        begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
+        return Answer(200, stamped(begins | ({"warnings": warnings} if warnings else {}), self._times))
 
-    def _maintain(self, scope_of: ScopeOf) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            content = json_object(sent(request))
-            body, warnings = MaintenanceBody.model_validate(content), _FIELDS.warnings(content)
-            scope, wall = scope_of(request), self._times.wall()
-            window = body.window(wall)
-            await self._for_all(Maintain(scope, window), scope, caller_of(request))
-            begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
-            return self._reply(begins | ({"warnings": warnings} if warnings else {}))
+    async def end(self, request: Request) -> Answer:
+        scope = self._scope(request)
+        await self._for_all(EndMaintenance(scope, f"maintenance ended, {request.reason}"), scope, request.caller)
+        return Answer(200, stamped({"message": "Maintenance has ended", **self._named(scope)}, self._times))
 
-        return handle
-
-    def _end(self, scope_of: ScopeOf) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            scope = scope_of(request)
-            write = EndMaintenance(scope, f"maintenance ended, {asked_by(request)}")
-            await self._for_all(write, scope, caller_of(request))
-            return self._reply({"message": "Maintenance has ended", **self._named(scope)})
-
-        return handle
-
-    async def list(self, request: web.Request) -> web.Response:
+    def list(self, request: Request) -> Answer:
         windows = self._registry.windows.items()
-        return self._reply(
-            {"windows": [{**self._named(scope), **views.maintenance(window)} for scope, window in windows]}
-        )
+        shown = [{**self._named(scope), **views.maintenance(window)} for scope, window in windows]
+        return Answer(200, stamped({"windows": shown}, self._times))
 
-    @staticmethod
-    def _service(request: web.Request) -> Scope:
-        return Scope(fold(label(request.match_info["name"], "name")))
-
-    def _instance(self, which: Which) -> ScopeOf:
-        def scope(request: web.Request) -> Scope:
-            named = which(request)
-            return Scope.of(self._registry.at(named).instance.spec.key if isinstance(named, str) else named)
-
-        return scope
+    def _scope(self, request: Request) -> Scope:
+        """Of an instance, or of a whole service."""
+        if "id" not in request.names and not request.route.query:
+            return Scope(fold(label(request.names["name"], "name")))
+        named = instance_in(request)
+        return Scope.of(self._registry.at(named).instance.spec.key if isinstance(named, str) else named)
 
     def _named(self, scope: Scope) -> views.Json:
         service = self._registry.service(scope.service)
@@ -123,20 +129,3 @@ class Operations:
         if entry is None:  # its drain was remembered, and no longer is
             return views.identity(instance) | {"status": Status.UNHEALTHY}
         return views.listed(entry, now, self._times, self._registry.window(entry.instance))
-
-    def _reply(self, content: views.Json) -> web.Response:
-        return web.Response(body=orjson.dumps(content | {"timestamp": self._times.now()}), content_type=_JSON)
-
-
-Which = Callable[[web.Request], "Key | str"]
-ScopeOf = Callable[[web.Request], Scope]
-
-_DRAIN = {True: "draining", False: "no longer draining"}
-
-
-def _by_id(request: web.Request) -> str:
-    return request.match_info["id"]
-
-
-def _at(operation: str) -> Which:
-    return lambda request: key_in_path(request, _EXAMPLE.format(operation))

@@ -11,7 +11,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.moment import UNITS, NoMoment
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label
-from discovery.rest.api.query import Parameter
+from discovery.rest.api.query import Parameter, Table
 from discovery.rest.api.schemas import ADDRESS, LABEL, PORT
 
 # Of a list in one parameter, `a,b,c`.
@@ -137,6 +137,10 @@ def duration(most: float, description: str = "") -> Parameter:
     return Parameter(read, _described(schema, description))
 
 
+def required(parameter: Parameter) -> Parameter:
+    return parameter._replace(required=True)
+
+
 def moment(description: str = "") -> Parameter:
     """A time as `core.moment` reads it. The value is a function: from now, in epoch seconds, to that time in epoch seconds."""
 
@@ -168,3 +172,7 @@ def _listed(name: str, text: str) -> list[str]:
 
 def _described(schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
     return {**schema, "description": description} if description else schema
+
+
+# Which instance of a service a path with its name means.
+AT: Table = {"ip": required(ip()), "port": required(port())}

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 from discovery.core.errors import InvalidField
 from discovery.rest.api.errors import HttpError
+
+if TYPE_CHECKING:
+    from discovery.rest.api.requests import Request
 
 # Parameters of one request: more than any route knows, even with some `meta.KEY`.
 MAX_PARAMETERS = 32
@@ -31,12 +34,14 @@ Values = dict[str, Any]
 class Parameter(NamedTuple):
     """`read(name, text)` gives the value or raises InvalidField. `schema`: what /openapi.json says of it.
 
-    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent.
+    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent. `required`: it must come; a
+    route that has such a one takes any others too.
     """
 
     read: Callable[[str, str], Any]
     schema: Mapping[str, Any]
     most: int = 1
+    required: bool = False
 
 
 Table = Mapping[str, Parameter]
@@ -53,6 +58,8 @@ def parse(query: str, known: Table) -> Values:
         if len(name) > MAX_NAME:
             raise InvalidField(f"{name[:_MAX_SHOWN]}…", f"is a name of more than {MAX_NAME} characters")
         if name in known and not name.endswith("."):
+            if not text and known[name].required:
+                continue  # as good as missing
             _add(found, name, known[name], text)
         elif (prefix := _prefix(name)) in known and len(name) > len(prefix):
             below = found.setdefault(prefix, {})
@@ -61,9 +68,29 @@ def parse(query: str, known: Table) -> Values:
             if len(below) == known[prefix].most:
                 raise InvalidField(name, f"is one too many: at most {known[prefix].most} {prefix}KEY are taken")
             below[name] = known[prefix].read(name, text)
-        elif not name.startswith("_"):
+        elif not name.startswith("_") and not ignores_others(known):
             raise _unknown(name, known)
+    for name, parameter in known.items():
+        if parameter.required and name not in found:
+            raise HttpError(400, "PARAMETER_MISSING", f"{name}: the query parameter is required", field=name)
     return {name: _without(name, value) if name.endswith(".") else value for name, value in found.items()}
+
+
+def ignores_others(known: Table) -> bool:
+    """Else a parameter that is not known is refused."""
+    return any(parameter.required for parameter in known.values())
+
+
+def values_of(request: Request) -> Values:
+    """What a request's query says, by the table of its route. A missing one is told with an example of the whole."""
+    route = request.route
+    try:
+        return parse(request.query, route.query)
+    except HttpError as error:
+        needed = {name: each.schema["examples"][0] for name, each in route.query.items() if each.required}
+        if needed:
+            error.facts = {**error.facts, "example": f"{request.method} {request.path}?{urlencode(needed)}"}
+        raise
 
 
 def shown(name: str) -> str:

@@ -1,7 +1,4 @@
-"""What services say of themselves: registrations and heartbeats, one by one and many at once.
-
-It never ends, so it is answered without aiohttp where nobody has to see every request.
-"""
+"""What services say of themselves: registrations and heartbeats, one by one and many at once."""
 
 from __future__ import annotations
 
@@ -20,7 +17,10 @@ from discovery.core.lease import Lease
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.batch import register_all, renew_all
-from discovery.rest.api.requests import PlainHandler, Request, json_object
+from discovery.rest.api.json_body import MAX_BODY, json_object
+from discovery.rest.api.replies import HeartbeatReply, HeartbeatsReply, RegisterReply, RegistrationsReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.schemas import (
     MAX_BATCH,
     MAX_REGISTRATIONS,
@@ -42,6 +42,10 @@ _REGISTER = Fields(RegisterBody)
 _UPSERT = Fields(RegisterBody, HeartbeatBody)
 _HEARTBEAT = Fields(HeartbeatBody)
 _MANY = Fields(RegistrationsBody, HeartbeatsBody)
+_REGISTER_CODES = (
+    "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
+    "ENGINE_UNAVAILABLE", "MOVED",
+)  # fmt: skip
 
 
 class Registering:
@@ -65,15 +69,31 @@ class Registering:
         self._count_registration = count_registration
         self._note_refused = note_refused
 
-    def plain(self) -> dict[tuple[str, str], PlainHandler]:
-        """By method and path."""
-        return {
-            ("POST", "/register"): self.register,
-            ("POST", "/registrations"): self.registrations,
-            ("POST", "/heartbeat"): self.heartbeat,
-            ("POST", "/heartbeats"): self.heartbeats,
-            ("PUT", "/instances"): self.upsert,
-        }
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again",
+                reply=RegisterReply, body=RegisterBody, status=(201,), codes=_REGISTER_CODES,
+            ),
+            Route(
+                "PUT", "/instances", self.upsert, Right.WRITE, Kind.HEARTBEAT, "A heartbeat that carries the registration",
+                reply=HeartbeatReply, body=RegisterBody, status=(200, 201), codes=(*_REGISTER_CODES, "INSTANCE_DEREGISTERED"),
+            ),
+            Route(
+                "POST", "/heartbeat", self.heartbeat, Right.WRITE, Kind.HEARTBEAT,
+                "Renew a lease; with register: true, as PUT /instances", reply=HeartbeatReply, body=HeartbeatBody,
+                status=(200, 201), codes=(*_REGISTER_CODES, "INSTANCE_DEREGISTERED", "INSTANCE_UNKNOWN"),
+            ),
+            Route(
+                "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances",
+                reply=RegistrationsReply, body=RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
+                max_body=MAX_BODY,
+            ),
+            Route(
+                "POST", "/heartbeats", self.heartbeats, Right.WRITE, Kind.HEARTBEAT, "Renew many leases",
+                reply=HeartbeatsReply, body=HeartbeatsBody, codes=("ENGINE_UNAVAILABLE", "MOVED"), max_body=MAX_BODY,
+            ),
+        ]  # fmt: skip
 
     async def register(self, request: Request) -> Answer:
         self._count_registration(request.caller.address, self._clock())

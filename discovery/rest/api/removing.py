@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
-
-from aiohttp import web
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance, Key
 from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.requests import Request, asked_by, caller_of, key_in_path, sent
+from discovery.rest.api.parameters import AT
+from discovery.rest.api.query import values_of
+from discovery.rest.api.replies import ClearReply, DeregisterReply, DeregisterServiceReply
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registration import Deregister, DeregisterMany
@@ -24,62 +26,62 @@ from discovery.system.turns import turns
 
 # Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 100 instances each.
 _UNDER_WAY = 16
-_DELETE_EXAMPLE = "DELETE /services/user-service/instances?ip=127.0.0.1&port=3001"
 
 
 class Removing:
-    """`may_clear`: as `Handlers` has it."""
-
-    def __init__(self, registry: Registry, engine: Engine, times: Times, may_clear: Callable[[Request], None]) -> None:
+    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
         self._registry = registry
         self._engine = engine
         self._times = times
-        self._may_clear = may_clear
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.delete("/instances/{id}", self.deregister_by_id),
-            web.delete("/services/{name}", self.deregister_service),
-            web.delete("/services/{name}/instances", self.deregister),
-            web.post("/admin/clear", self.clear),
-        ]
+            Route(
+                "DELETE", "/instances/{id}", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister by id",
+                reply=DeregisterReply, codes=STORED,
+            ),
+            Route(
+                "DELETE", "/services/{name}", self.deregister_service, Right.WRITE, Kind.REMOVAL, "Deregister a whole service",
+                reply=DeregisterServiceReply, codes=("SERVICE_UNKNOWN", *STORED),
+            ),
+            Route(
+                "DELETE", "/services/{name}/instances", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister an instance",
+                reply=DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT,
+            ),
+            Route(
+                "POST", "/admin/clear", self.clear, Right.ADMIN, Kind.REMOVAL, "Deregister everything",
+                reply=ClearReply, codes=STORED,
+            ),
+        ]  # fmt: skip
 
-    async def deregister(self, request: web.Request) -> web.Response:
-        key = key_in_path(request, _DELETE_EXAMPLE)
-        return await self._deregister(key, request)
-
-    async def deregister_by_id(self, request: web.Request) -> web.Response:
-        return await self._deregister(request.match_info["id"], request)
-
-    async def _deregister(self, which: Key | str, request: web.Request) -> web.Response:
-        instance = await self._engine.submit(Deregister(which, asked_by(request)), caller_of(request))
+    async def deregister(self, request: Request) -> Answer:
+        instance = await self._engine.submit(Deregister(instance_in(request), request.reason), request.caller)
         content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
-    async def deregister_service(self, request: web.Request) -> web.Response:
-        name = label(request.match_info["name"], "name")
+    async def deregister_service(self, request: Request) -> Answer:
+        name = label(request.names["name"], "name")
         service = self._registry.service(name)
         entries = list(service.entries.values()) if service else []
-        removed = await self._deregister_all(_in_parts(entries), asked_by(request), fold(name), caller_of(request))
+        removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
         content = {
             "message": "Service deregistered successfully",
             "serviceName": service.name if service else name,
             "instancesRemoved": removed.instances,
         }
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
-    async def clear(self, request: web.Request) -> web.Response:
+    async def clear(self, request: Request) -> Answer:
         """All that is registered now; what is registered meanwhile may stay."""
-        self._may_clear(sent(request))
-        reason = f"cleared, {asked_by(request)}"
+        reason = f"cleared, {request.reason}"
         entries = self._registry.in_parts(MAX_EVENTS)
-        removed = await self._deregister_all(entries, reason, None, caller_of(request))
+        removed = await self._deregister_all(entries, reason, None, request.caller)
         content = {
             "message": "Registry cleared",
             "servicesRemoved": removed.services,
             "instancesRemoved": removed.instances,
         }
-        return Answer(200, stamped(content, self._times)).for_aiohttp()
+        return Answer(200, stamped(content, self._times))
 
     async def _deregister_all(
         self, parts: Iterator[list[Entry]], reason: str, service: str | None, caller: Caller
@@ -103,6 +105,14 @@ class Removing:
                 under_way.clear()
             if not part:
                 return removed
+
+
+def instance_in(request: Request) -> Key | str:
+    """Which instance a path means: by id, or by the service's name with `ip` and `port` in the query. InvalidField, HttpError 400."""
+    if "id" in request.names:
+        return request.names["id"]
+    values = values_of(request)
+    return Key.of(request.names["name"], values["ip"], values["port"])
 
 
 class Removed(NamedTuple):

@@ -22,8 +22,10 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
 from discovery.rest.api.filters import FILTERS, Filter
 from discovery.rest.api.held import Held
-from discovery.rest.api.query import Table, Values, parse
+from discovery.rest.api.query import Table, Values, values_of
+from discovery.rest.api.replies import ResolveReply
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.shown import Shown
 from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
@@ -32,9 +34,6 @@ from discovery.store.explain import Explanation, Seen, askers, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
-
-# The name as it stands in the path, decoded; the answer at once, when it has been searched for, or when something has changed.
-Resolve = Callable[[str, Request], "Answer | Awaitable[Answer] | Held"]
 
 # The most instances a service may have.
 MAX_LIMIT = 1000
@@ -72,10 +71,20 @@ class Resolving:
         self._polls = polls
         self._sees_actors = sees_actors
 
-    def resolve(self, name: str, request: Request) -> Answer | Awaitable[Answer] | Held:
-        name = label(name, "name")
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/resolve/{name}", self.resolve, Right.READ, Kind.QUESTION, "The instances to use",
+                reply=ResolveReply, status=(200, 304), query=PARAMETERS,
+                codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
+            )
+        ]  # fmt: skip
+
+    def resolve(self, request: Request) -> Answer | Awaitable[Answer] | Held:
+        """At once, when it has been searched for, or when something has changed."""
+        name = label(request.names["name"], "name")
         if "?" in request.target:
-            values = parse(request.query, PARAMETERS)
+            values = values_of(request)
             if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
                 values[_ACTORS] = self._sees_actors(request.caller)
             wait = Wait.of(values)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import orjson
 
@@ -27,10 +26,6 @@ MAX_LINES = 100
 _MAX_WHY = 300
 # Octets of a body that is read again for the names in it.
 _MAX_BODY = 4096
-
-_ROUTES = frozenset(
-    [("PUT", "/instances"), *(("POST", f"/{end}") for end in ("register", "registrations", "heartbeat", "heartbeats"))]
-)
 
 
 @dataclass(slots=True)
@@ -54,21 +49,21 @@ class Refusals:
         self._second = clock()
         self._lines = 0  # since then
 
-    def note(self, request: Request, address: str, status: int, why: Exception) -> None:
+    def note(self, request: Request, status: int, why: Exception) -> None:
         """The request was answered with an error; those that say nothing about the client (5xx) are no business of this."""
-        if (400 <= status < 500 or status == 507) and (request.method, unquote(request.path)) in _ROUTES:
-            self._note(request, address, 1, str(why)[:_MAX_WHY], f"{status}, ", status=status)
+        if (400 <= status < 500 or status == 507) and request.route.kind.tells_refused:
+            self._note(request, 1, str(why)[:_MAX_WHY], f"{status}, ", status=status)
 
     def note_items(self, request: Request, count: int, why: str) -> None:
         """So many of a batch were refused; why the first of them."""
-        self._note(request, request.caller.address, count, why[:_MAX_WHY], f"{count} in one request, the first: ")
+        self._note(request, count, why[:_MAX_WHY], f"{count} in one request, the first: ")
 
     def close(self) -> None:
         """What was held back is told now."""
         self._tell(float("inf"))
 
-    def _note(self, request: Request, address: str, count: int, why: str, how: str, **more: object) -> None:
-        now = self._clock()
+    def _note(self, request: Request, count: int, why: str, how: str, **more: object) -> None:
+        now, address = self._clock(), request.address
         prefix = client_prefix(address)
         client = self._clients.get(prefix)
         if client is None:

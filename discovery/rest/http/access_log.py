@@ -1,4 +1,4 @@
-"""The request log: one line a request. What never ends is at debug level: heartbeats, resolves, polls of numbers; and a page's files."""
+"""The request log: one line a request, at the level of its route's kind: what is asked over and over is at debug level."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import logging
 from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
 
-_DEBUG_ROUTES = ("/heartbeat", "/resolve/", "/health", "/ready", "/stats", "/ui/", "/docs/")
-
 logger = logging.getLogger("discovery.requests")
 # For lines that somebody asked for, whatever the log's level is.
 watched = logging.getLogger("discovery.requests.watched")
@@ -16,19 +14,14 @@ watched.setLevel(logging.INFO)
 
 
 def log(request: Request, address: str, seconds: float) -> None:
-    level = level_of(request.path)
+    level = request.route.kind.level
     if logger.isEnabledFor(level):
         write(logger, level, request, address, seconds)
 
 
 def is_logged(request: Request) -> bool:
     """Whether `log` writes a line about it."""
-    return logger.isEnabledFor(level_of(request.path))
-
-
-def level_of(path: str) -> int:
-    """At which a request for this path, or for paths of this route, is logged."""
-    return logging.DEBUG if path.startswith(_DEBUG_ROUTES) else logging.INFO
+    return logger.isEnabledFor(request.route.kind.level)
 
 
 def write(logger: logging.Logger, level: int, request: Request, address: str, seconds: float) -> None:

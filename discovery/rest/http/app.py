@@ -1,30 +1,30 @@
-"""The aiohttp application: routes, the plugins' middlewares, errors, and the headers of its answers."""
+"""The aiohttp application behind our connections: what is streamed and the files of pages, errors, and the headers of its answers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import INDEX
-from discovery.rest.api.errors import of_framework
-from discovery.rest.api.held import ForConnection
-from discovery.rest.api.requests import MAX_BODY, REQUEST, sent
-from discovery.rest.api.times import Times
+from discovery.rest.api.json_body import MAX_BODY
+from discovery.rest.api.requests import REQUEST, sent
 from discovery.rest.http.exchange import Exchange
 from discovery.rest.http.front import HEADERS, Front
 
 _log = logging.getLogger("discovery.rest")
 
 
-def make_app(
-    front: Front, times: Times, routes: Iterable[web.AbstractRouteDef], middlewares: Iterable[Middleware] = ()
-) -> web.Application:
-    """`middlewares`: of the plugins. They see requests that were let in."""
+def make_app(front: Front) -> web.Application:
+    """It routes nothing: who answers a request has been found before it gets here."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        by_aiohttp = sent(request).by_aiohttp
+        assert by_aiohttp is not None
+        return await by_aiohttp.handle(request)
 
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -33,18 +33,8 @@ def make_app(
         if not isinstance(exchange, Exchange):
             raise asyncio.CancelledError("the client left before its answer")
         ours = request[REQUEST] = exchange.request
-        response: web.StreamResponse
         try:
-            made = await handler(request)
-            if isinstance(made, ForConnection):
-                exchange.held = made.held
-                raise asyncio.CancelledError("the connection answers")
-            return await written(request, made, exchange)
-        except web.HTTPException as error:
-            if error.status < 400:  # a redirect
-                await written(request, error, exchange)
-                raise
-            response = of_framework(request, error, times).for_aiohttp()
+            return await written(request, await handler(request), exchange)
         except Exception as error:
             if exchange.is_closing():
                 raise asyncio.CancelledError("the client left before its answer") from None
@@ -56,7 +46,7 @@ def make_app(
                     extra=fields("request.failed", method=ours.method, path=ours.path),
                 )
                 raise asyncio.CancelledError("half an answer is all there will be") from None
-            response = front.refused(ours, error, request.remote or "").for_aiohttp()
+            response = front.refused(ours, error).for_aiohttp()
         return await written(request, response, exchange)
 
     async def written(request: web.Request, response: web.StreamResponse, exchange: Exchange) -> web.StreamResponse:
@@ -79,7 +69,7 @@ def make_app(
         else:
             headers[hdrs.CONNECTION] = "close"
 
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[outermost, *middlewares])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[outermost])
     app.on_response_prepare.append(finish)
-    app.add_routes(routes)
+    app.router.add_route("*", "/{path:.*}", handle)
     return app

@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         if self._current is not None:
             if self._exchange is None or not self._exchange.begun:
                 self._current.status = 0
-            self._shared.note(self._current, self.address, monotonic() - self._since)
+            self._shared.note(self._current, self._current.address, monotonic() - self._since)
         self._shared.closed(self)
         self._limits.closed(self)
         if self._task is None:  # else the body is still worked on
@@ -234,7 +234,10 @@ class Connection(asyncio.Protocol):
         self._new = False
         self._since = monotonic()
         self._limits.used(self)
-        answer = self._front.answer(request, self.address)
+        self._answer(request)
+
+    def _answer(self, request: Request) -> None:
+        answer = self._front.answer(request)
         if isinstance(answer, Answer):
             self._say(request, answer)
             return
@@ -245,7 +248,7 @@ class Connection(asyncio.Protocol):
         elif isinstance(answer, Held):
             self._hold(request, answer)
         else:
-            self._task = self._loop.create_task(self._front.awaited(request, answer, self.address))
+            self._task = self._loop.create_task(self._front.awaited(request, answer))
             self._task.add_done_callback(self._task_ended)
 
     def _exchange_with_aiohttp(self, request: Request) -> None:
@@ -258,7 +261,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._current = request
         self._exchange = holding = Holding(
-            request, held, self._transport, self._front, self.address, self.prefix, self._exchange_ended
+            request, held, self._transport, self._front, self.address, self._exchange_ended
         )
         holding.begin()
         if self._stopping and self._exchange is holding:
@@ -270,7 +273,7 @@ class Connection(asyncio.Protocol):
 
     def _said(self, request: Request) -> None:
         now = monotonic()
-        self._shared.note(request, self.address, now - self._since)
+        self._shared.note(request, request.address or self.address, now - self._since)
         self._since = now
         if len(request.body) > SMALL:
             self._shared.bodies.done(self)
@@ -292,10 +295,8 @@ class Connection(asyncio.Protocol):
         self._loop.call_soon(exchange.lost, None)
         if self._closing:
             return
-        if exchange.held is not None:
-            self._hold(exchange.request, exchange.held)
-        elif exchange.handed_on:
-            self._exchange_with_aiohttp(exchange.request)
+        if exchange.handed_on:
+            self._answer(exchange.request)
         else:
             self._limits.used(self)
             self._said(exchange.request)

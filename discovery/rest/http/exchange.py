@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
 
 # Fields that aiohttp does not get: those of the client's connection, and of the body's framing on it; and the last, since aiohttp
@@ -24,7 +23,7 @@ _LEFT_OUT = frozenset((
 
 class Exchange(asyncio.Transport):
     """`on_end()` is called once, when aiohttp has closed it. `begun`: octets of the answer have been sent. `answered`: all of them, so
-    the connection can go on. `held`: what the handler wants the request to be answered with by the connection.
+    the connection can go on.
     """
 
     handed_on = False
@@ -33,7 +32,6 @@ class Exchange(asyncio.Transport):
     def __init__(self, request: Request, client: asyncio.Transport, on_end: Callable[[], None]) -> None:
         super().__init__()
         self.request = request
-        self.held: Held | None = None
         self.begun = self.answered = False
         self._client = client
         self._on_end = on_end

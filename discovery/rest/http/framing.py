@@ -101,7 +101,7 @@ class Framer:
             return
         self._unframed += len(octets)
         if self.coming is not None:
-            if self._unframed > MAX_HEAD + _MAX_FRAMING * self.coming.max_body:
+            if self._unframed > MAX_HEAD + _MAX_FRAMING * self.coming.route.max_body:
                 self._refuse_body(self.coming)
         elif self._unframed > MAX_HEAD + SLICE:
             self._break_off(_HEAD_TOO_LARGE)
@@ -152,7 +152,9 @@ class Framer:
     def _refuse_body(self, request: Request) -> None:
         size = request.headers.get(b"content-length", b"").decode()
         what = f"has {size} octets" if size else "is longer"
-        self.refuse(HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {request.max_body} are read here"))
+        self.refuse(
+            HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {request.route.max_body} are read here")
+        )
 
     def _end_with(self, request: Request) -> None:
         """Answered now; what of it is still to come is not waited for."""
@@ -195,7 +197,7 @@ class Framer:
             self._let_in(request)
         if request.refusal is not None and (not request.keeps or request.expects):
             self._end_with(request)
-        if b"content-length" in headers and self.missing > request.max_body:
+        if b"content-length" in headers and self.missing > request.route.max_body:
             self._refuse_body(request)
 
     def _check(self, request: Request) -> None:
@@ -234,7 +236,7 @@ class Framer:
         if request is None:
             return
         self.body_size += len(part)
-        if self.body_size > request.max_body:
+        if self.body_size > request.route.max_body:
             self._refuse_body(request)
         elif request.refusal is None:
             self._body += part

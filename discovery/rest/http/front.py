@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
 
 import orjson
 from pydantic import ValidationError
 
-from discovery.rest.api.answers import INDEX, JSON, WITHOUT_BODY, Answer
+from discovery.rest.api.answers import INDEX, WITHOUT_BODY, Answer, ByAiohttp
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
-from discovery.rest.api.resolving import Resolve
+from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.rest.guard.browsers import Browsers
@@ -29,20 +28,12 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_ALLOW = {"Allow": "GET, HEAD, POST, PUT, DELETE, OPTIONS"}
 _NO_CONTENT = f"%b{INDEX}: %d\r\n%b\r\n".encode()
 _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
-_NAME = re.compile(r"/resolve/([A-Za-z0-9_-]+)")
-
-
-# As PlainHandler. None: aiohttp has the handler.
-MaybePlainHandler = Callable[[Request], "Answer | Awaitable[Answer] | Held | None"]
 
 
 class Front:
-    """`plain`: handlers by method and path that are called without aiohttp, and `resolve` that of GET /resolve/NAME; none when somebody
-    wants to see every request. `refusals`: are told of each. `index`: the registry's.
-    """
+    """`refusals`: are told of each. `index`: the registry's."""
 
     def __init__(
         self,
@@ -51,53 +42,53 @@ class Front:
         cors: Cors,
         browsers: Browsers,
         admit: Admit,
-        plain: Mapping[tuple[str, str], MaybePlainHandler],
-        resolve: Resolve | None,
+        router: Router,
         index: Callable[[], int],
     ) -> None:
         self.cors = cors
         self._times = times
         self._browsers = browsers
         self._admit = admit
-        self._plain = plain
-        self._resolve = resolve
+        self._router = router
         self.index = index
         self._refusals = refusals
         self._second = 0
-        self._heads: dict[int, bytes] = {}  # of this second
+        self._heads: dict[tuple[int, str], bytes] = {}  # of this second, by status and media type
 
     def admit(self, request: Request, address: str) -> None:
-        """The request learns who its caller is; DiscoveryError when it is not let in."""
+        """The request learns what it is for and who its caller is; DiscoveryError when it is not let in."""
+        request.address = address
+        self._router.find(request)
         if request.method != "OPTIONS" or self._options(request) is None:
             self._browsers.check(request)
-            request.caller = self._admit(request.method, request.path, request.header(b"authorization"), address)
+            request.caller = self._admit(request)
 
-    def answer(self, request: Request, address: str) -> Answer | Awaitable[Answer] | Held | None:
-        """None: aiohttp has the handler."""
+    def answer(self, request: Request) -> Answer | Awaitable[Answer] | Held | None:
+        """None: aiohttp makes the answer, by the request's `by_aiohttp`."""
         if request.refusal is not None:
-            return self.refused(request, request.refusal, address)
+            return self.refused(request, request.refusal)
         try:
-            handler = self._plain.get((request.method, request.path))
-            if handler is not None:
-                return handler(request)
-            if request.method == "GET" and self._resolve is not None:
-                match = _NAME.fullmatch(request.path)
-                return None if match is None else self._resolve(match[1], request)
+            if request.method == "OPTIONS" and (answer := self._options(request)) is not None:
+                return answer
+            reply = request.route.handler(request)
         except Exception as error:
-            return self.refused(request, error, address)
-        return self._options(request) if request.method == "OPTIONS" else None
+            return self.refused(request, error)
+        if isinstance(reply, ByAiohttp):
+            request.by_aiohttp = reply
+            return None
+        return reply
 
-    async def awaited(self, request: Request, answer: Awaitable[Answer], address: str) -> Answer:
+    async def awaited(self, request: Request, answer: Awaitable[Answer]) -> Answer:
         try:
             return await answer
         except Exception as error:
-            return self.refused(request, error, address)
+            return self.refused(request, error)
 
-    def refused(self, request: Request, error: Exception, address: str) -> Answer:
+    def refused(self, request: Request, error: Exception) -> Answer:
         if isinstance(error, ValidationError):
             error = of_shape(error)
-        answer = answer_to(error, f"{request.method} {request.path}", self._times)
-        self._refusals.note(request, address, answer.status, error)
+        answer = answer_to(error, f"{request.method} {request.path}", self._times, request.route.manners.error)
+        self._refusals.note(request, answer.status, error)
         return answer
 
     def to_plain_http(self) -> bytes:
@@ -111,7 +102,8 @@ class Front:
         """Preflights; and `OPTIONS *` and `OPTIONS /`, by which HAProxy asks whether we are there."""
         answer = preflight(request)
         if answer is None and request.path in ("*", "/"):
-            answer = Answer(200, orjson.dumps({"service": "service-registry", "timestamp": self._times.now()}), _ALLOW)
+            allowed = {"Allow": ", ".join(self._router.methods)}
+            answer = Answer(200, orjson.dumps({"service": "service-registry", "timestamp": self._times.now()}), allowed)
         return answer
 
     def octets(self, request: Request, answer: Answer) -> bytes:
@@ -119,7 +111,7 @@ class Front:
         if b"if-none-match" in request.headers:
             answer = conditional(request, answer)
         request.status = answer.status
-        status, body, headers, index = answer
+        status, body, headers, index, media = answer
         if index is None:
             index = self.index()
         more = b"" if request.keeps else b"Connection: close\r\n"
@@ -128,9 +120,9 @@ class Front:
         if headers:
             more += "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
         if status in WITHOUT_BODY:
-            return _NO_CONTENT % (self._head(status), index, more)
+            return _NO_CONTENT % (self._head(status, media), index, more)
         return _WHOLE % (
-            self._head(status), index, more, len(body), body if request.method != "HEAD" else b"",
+            self._head(status, media), index, more, len(body), body if request.method != "HEAD" else b"",
         )  # fmt: skip
 
     def head(self, request: Request, headers: dict[str, str]) -> bytes:
@@ -140,19 +132,19 @@ class Front:
         fields = HEADERS | own | self.cors.granted(request) | headers
         return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, fields.items()), "", ""]).encode()
 
-    def _head(self, status: int) -> bytes:
+    def _head(self, status: int, media: str) -> bytes:
         """Of answers with this status, without the fields that differ. The date counts in seconds."""
         now = int(time.time())
         if now != self._second:
             self._second = now
             self._heads.clear()
-        head = self._heads.get(status)
+        head = self._heads.get((status, media))
         if head is None:
             fields = (
                 HEADERS
                 | {"Date": formatdate(now, usegmt=True)}
-                | ({} if status in WITHOUT_BODY else {"Content-Type": JSON})
+                | ({} if status in WITHOUT_BODY else {"Content-Type": media})
             )
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
-            head = self._heads[status] = "\r\n".join(lines).encode()
+            head = self._heads[status, media] = "\r\n".join(lines).encode()
         return head

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.held import Held
@@ -20,7 +21,7 @@ STREAM_BUFFER = 8 * 1024
 
 class Holding:
     """`on_end()` is called once, when it has been answered. `begun`: a stream has; it ends when its client goes. `answered`: all of it, so
-    that the connection can go on. `handed_on`: to aiohttp's handler, which is to answer.
+    that the connection can go on. `handed_on`: to the handler, which is to answer after all.
     """
 
     __slots__ = (
@@ -33,19 +34,16 @@ class Holding:
         "begun",
         "handed_on",
         "paused",
-        "prefix",
         "request",
     )
 
-    held: None = None
     # The client is gone when it has sent its last octet: nobody who waits says good-bye first.
     ends_with_client = True
 
     def __init__(
-        self, request: Request, held: Held, client: asyncio.Transport, front: Front, address: str, prefix: str, on_end: Callable[[], None]
+        self, request: Request, held: Held, client: asyncio.Transport, front: Front, address: str, on_end: Callable[[], None]
     ) -> None:  # fmt: skip
         self.request = request
-        self.prefix = prefix
         self.begun = self.answered = self.handed_on = self.paused = False
         self._held = held
         self._client = client
@@ -74,6 +72,10 @@ class Holding:
 
     # -- what the held answer calls
 
+    @property
+    def prefix(self) -> str:
+        return client_prefix(self.request.address)
+
     def is_welcome(self) -> bool:
         before = self.request.caller
         try:
@@ -88,7 +90,7 @@ class Holding:
         self._on_end()
 
     def refuse(self, error: DiscoveryError) -> None:
-        self.answer(self._front.refused(self.request, error, self._address))
+        self.answer(self._front.refused(self.request, error))
 
     def hand_on(self) -> None:
         self.request.waited = self.handed_on = True

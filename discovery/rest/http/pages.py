@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import hdrs, web
 
+from discovery.rest.api.answers import Answer, ByAiohttp
 from discovery.rest.api.etag import is_known
-from discovery.rest.api.requests import sent
+from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.route import Handler, Kind, Right, Route, nothing_here
 
 # Content types by suffix. Other files of the folder are for who reads the source (README.md, licences), and are not served.
 MEDIA = {
@@ -28,6 +31,16 @@ _PACKED = (".css", ".html", ".js", ".svg")
 # Octets. What is shorter fits a packet or two as it is.
 _LONG = 2048
 INDEX = "index.html"
+
+
+def page(path: str, handler: Handler) -> Route:
+    """Anybody's: it knows nothing of the registry, and its scripts ask for that with the token that is typed on it."""
+    return Route("GET", path, handler, Right.NONE, Kind.PAGE)
+
+
+def lead(to: str) -> Answer:
+    """Elsewhere. Relative, since a proxy may serve all this below a path."""
+    return Answer(302, b"", {"Location": to}, media="text/plain")
 
 
 class File:
@@ -60,26 +73,23 @@ class Pages:
             if path.suffix in MEDIA and path.is_file()
         }
 
-    def routes(self, at: str) -> list[web.RouteDef]:
+    def routes(self, at: str) -> list[Route]:
         """index.html at `at`, and each file below it; its links are relative to the parent of `at`."""
 
-        async def index(request: web.Request) -> web.Response:
-            return await self._answer(request, INDEX)
+        def file(request: Request) -> ByAiohttp:
+            return ByAiohttp(partial(self._answer, request.names.get("file", INDEX)))
 
-        async def file(request: web.Request) -> web.Response:
-            return await self._answer(request, request.match_info["file"])
-
-        async def back(request: web.Request) -> web.Response:
+        def back(request: Request) -> Answer:
             """A slash too many: the page's links would miss from there."""
-            raise web.HTTPFound(f"..{at}")
+            return lead(f"..{at}")
 
-        return [web.get(at, index), web.get(f"{at}/", back), web.get(f"{at}/{{file:.+}}", file)]
+        return [page(at, file), page(f"{at}/", back), page(f"{at}/{{file:.+}}", file)]
 
-    async def _answer(self, request: web.Request, name: str) -> web.Response:
-        """HTTPNotFound for what is no file of ours."""
+    async def _answer(self, name: str, request: web.Request) -> web.Response:
+        """HttpError 404 for what is no file of ours."""
         file = self._files.get(name)
         if file is None:
-            raise web.HTTPNotFound
+            nothing_here(sent(request))
         headers = {
             hdrs.ETAG: file.tag,
             hdrs.CACHE_CONTROL: "no-cache",  # kept, and asked about each time: an upgrade is seen at once

@@ -1,25 +1,25 @@
 """What was asked over HTTP and how it ended, counted in plain numbers: each request once, by route, method and status.
 
-A route is known by the path alone, so that requests that were refused before anybody looked for a handler count for theirs.
+Requests that were refused count for the route that their path is of.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from random import Random
-from urllib.parse import unquote
 
 from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, Metric, Readings
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Route
 from discovery.rest.http import access_log
 
 _log = logging.getLogger("discovery.rest")
 _is_logged = access_log.logger.isEnabledFor
 
+# Of methods that are not known, as `route.OTHER` is of paths.
 OTHER = "other"
 # The client left before its answer.
 NO_STATUS = "none"
@@ -29,30 +29,25 @@ SAMPLE = 16
 # Seconds: a heartbeat takes tens of microseconds, a registration a few milliseconds, a long poll minutes.
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 60.0)
 
-# `{name}`, and `{name:what it may be}`.
-_PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
-_ONE_NAME = re.compile(r"([^{}]*)/\{[^{}]*\}")
-
 # A request with its status, the client's address, and the seconds from one to the other.
 See = Callable[[Request, str, float], None]
+# Whether requests of this route with this status are followed.
+Follows = Callable[[Route, int], bool]
 
 
 class _Count:
-    """`level`: at which such requests are logged; None: each path of them has its own. `endless`: there are so many that only the samples
-    of them are timed.
-    """
+    """Of requests of one route, method and status."""
 
-    __slots__ = ("endless", "level", "method", "number", "route", "seconds", "see", "status")
+    __slots__ = ("kind", "method", "number", "route", "seconds", "see", "status")
 
-    def __init__(self, route: str, method: str, status: str, seconds: Histogram, see: See | None) -> None:
-        self.route = route
+    def __init__(self, route: Route, method: str, status: str, seconds: Histogram) -> None:
+        self.route = route.template
+        self.kind = route.kind
         self.method = method
         self.status = status
         self.seconds = seconds
         self.number = 0
-        self.see = see
-        self.level = None if route == OTHER else access_log.level_of(route)
-        self.endless = self.level == logging.DEBUG
+        self.see: See | None = None
 
 
 class Traffic:
@@ -65,72 +60,44 @@ class Traffic:
         self._random = random or Random()
         self._watchers: list[See] = []
         self._left = 0
-        self._known: dict[tuple[str, str, int], _Count] = {}  # by route, method and status
-        self._counts: dict[tuple[str, str, str], _Count] = {}
-        self._followed: dict[tuple[str, str, str], See] = {}
+        self._known: dict[tuple[Route, str, int], _Count] = {}
+        self._counts: dict[tuple[str, str, str], _Count] = {}  # by path, method and status
+        self._followed: list[tuple[Follows, See]] = []
         self._seconds: dict[tuple[str, ...], Histogram] = {}
-        self._plain: frozenset[str] = frozenset()
-        self._with_one_name: dict[str, str] = {}  # `/resolve/{name}` and its like, by what stands before the last slash
-        self._patterns = re.compile("(?!)")
-        self._routes: tuple[str, ...] = ()
-
-    def begin(self, routes: Iterable[str], scheme: str = "http") -> None:
-        """`routes`: `/resolve/{name}`, `/ui/{file:.+}` and the like: all that there are. `scheme`: http or https."""
-        self.scheme = scheme
-        every = {_PLACE.sub(r"{\1}", route): route for route in routes}
-        self._plain = frozenset(route for route in every if "{" not in route)
-        self._routes = tuple(sorted(every.keys() - self._plain))
-        heads = {route: _ONE_NAME.fullmatch(route) for route in self._routes}
-        self._with_one_name = {match[1]: route for route, match in heads.items() if match is not None}
-        self._patterns = re.compile("|".join(f"({_pattern(every[route])})" for route in self._routes) or "(?!)")
-
-    def route_of(self, path: str) -> str:
-        """`path` as it was sent: aiohttp finds /%72egister too."""
-        found = self._route_of(path)
-        return self._route_of(unquote(path)) if found == OTHER and "%" in path else found
-
-    def _route_of(self, path: str) -> str:
-        if path in self._plain:
-            return path
-        head, _, name = path.rpartition("/")
-        if name and head in self._with_one_name:  # as the patterns below, in a fifth of the time
-            return self._with_one_name[head]
-        match = self._patterns.fullmatch(path)
-        return OTHER if match is None or match.lastindex is None else self._routes[match.lastindex - 1]
 
     def note(self, request: Request, address: str, seconds: float) -> None:
         """`request.status` 0: it has no answer, its client left."""
-        path = request.path
-        route = path if path in self._plain else self.route_of(path)
-        count = self._known.get((route, request.method, request.status)) or self._first(route, request)
+        route = request.route
+        count = self._known.get((route, request.method, request.status)) or self._first(request)
         count.number += 1
-        if not count.endless and not request.waited:
+        if not count.kind.endless and not request.waited:
             count.seconds.observe(seconds)
         if count.see is not None:
             self._tell((count.see,), request, address, seconds)
         self._left -= 1
         if self._left < 0:
             self._show(count, request, address, seconds)
-        if count.level is None or _is_logged(count.level):
+        if _is_logged(count.kind.level):
             access_log.log(request, address, seconds)
 
-    def _first(self, route: str, request: Request) -> _Count:
+    def _first(self, request: Request) -> _Count:
         """Of a method that is not known there are as many as strangers think of, so these are looked up each time."""
-        method = request.method if request.method in METHODS else OTHER
-        key = (route, method, str(request.status) if request.status else NO_STATUS)
+        route, method = request.route, request.method if request.method in METHODS else OTHER
+        key = (route.template, method, str(request.status) if request.status else NO_STATUS)
         count = self._counts.get(key)
         if count is None:
-            seconds = self._seconds.setdefault((route, method), Histogram(SECONDS))
-            count = self._counts[key] = _Count(*key, seconds, self._followed.get(key))
+            seconds = self._seconds.setdefault((route.template, method), Histogram(SECONDS))
+            count = self._counts[key] = _Count(route, *key[1:], seconds)
+            count.see = next((see for follows, see in self._followed if follows(route, request.status)), None)
         if method != OTHER:
             self._known[route, method, request.status] = count
         return count
 
     # -- who looks closer
 
-    def follow(self, method: str, route: str, status: str, see: See) -> None:
-        """`see` is shown each request of this kind, and those of other kinds cost nothing. Before the first request."""
-        self._followed[route, method, status] = see
+    def follow(self, follows: Follows, see: See) -> None:
+        """`see` is shown each request of these routes and statuses, and the others cost nothing. Before the first request."""
+        self._followed.append((follows, see))
 
     def watch(self, see: See) -> None:
         """From the next request on."""
@@ -148,7 +115,7 @@ class Traffic:
                 return
         else:
             self._left = int(self._random.random() * (2 * SAMPLE - 1))
-        if count.endless and not request.waited:
+        if count.kind.endless and not request.waited:
             count.seconds.observe(seconds)
         self._tell(self.samples, request, address, seconds)
 
@@ -161,19 +128,19 @@ class Traffic:
 
     # -- what was counted
 
-    def number(self, routes: Iterable[str], statuses: Callable[[str], bool]) -> int:
-        """Of requests to these routes with such a status."""
-        wanted = set(routes)
-        return sum(each.number for each in self._counts.values() if each.route in wanted and statuses(each.status))
+    def number(self, kind: Kind, statuses: Callable[[str], bool]) -> int:
+        """Of requests of this kind with such a status."""
+        return sum(each.number for each in self._counts.values() if each.kind is kind and statuses(each.status))
 
     @property
     def requests(self) -> int:
         return sum(each.number for each in self._counts.values())
 
     @property
-    def seconds(self) -> Mapping[tuple[str, ...], Histogram]:
-        """By route and method; those that waited for a change are not in it."""
-        return self._seconds
+    def seconds_of_answers(self) -> list[Histogram]:
+        """Without those that waited for a change, and streams."""
+        streams = {(each.route, each.method) for each in self._counts.values() if each.kind is Kind.STREAM}
+        return [each for key, each in self._seconds.items() if key not in streams]
 
     def metrics(self) -> list[Metric]:
         def requests() -> Readings:
@@ -186,11 +153,3 @@ class Traffic:
                 lambda: self._seconds, ("route", "method"),
             ),
         ]  # fmt: skip
-
-
-def _pattern(route: str) -> str:
-    pattern, end = "", 0
-    for place in _PLACE.finditer(route):
-        pattern += re.escape(route[end : place.start()]) + (place[2] or "[^/]+")
-        end = place.end()
-    return pattern + re.escape(route[end:])

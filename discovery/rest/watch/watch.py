@@ -6,17 +6,17 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
 
-from aiohttp import web
-
 from discovery.core.caller import Caller
 from discovery.core.metric import Metric, counter, gauge
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.event_replies import ChangesReply
 from discovery.rest.api.filters import EventFilter
 from discovery.rest.api.held import Held
 from discovery.rest.api.query import parse
-from discovery.rest.api.requests import PlainHandler, Request, route
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import EVENTS
+from discovery.rest.api.waiting import CHANGES, EVENTS
 from discovery.rest.watch.changes import Changes
 from discovery.rest.watch.messages import Messages
 from discovery.rest.watch.polls import Polls
@@ -51,12 +51,18 @@ class Watch:
         self._changes = Changes(registry, times, messages)
         self._sees_actors = sees_actors
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get(path, route(handler)) for (_, path), handler in self.plain().items()]
-
-    def plain(self) -> dict[tuple[str, str], PlainHandler]:
-        """By method and path, answered without aiohttp."""
-        return {("GET", "/events"): self.events, ("GET", "/changes"): self.changes}
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/events", self.events, Right.READ, Kind.STREAM,
+                "What happens, as it happens (Server-Sent Events); each message is an Event",
+                codes=("TOO_MANY_WATCHERS",), query=EVENTS, media="text/event-stream",
+            ),
+            Route(
+                "GET", "/changes", self.changes, Right.READ, Kind.QUESTION, "What has happened since an index",
+                reply=ChangesReply, codes=("INDEX_GONE",), query=CHANGES,
+            ),
+        ]  # fmt: skip
 
     def metrics(self) -> list[Metric]:
         watchers = self.watchers

@@ -14,6 +14,7 @@ from discovery.plugins import Seams
 from discovery.plugins.auth import Auth
 from discovery.plugins.auth.tokens import digest
 from discovery.rest.guard.admission import Admit, anyone
+from tests.routes import asked
 from tests.store.making import START, WALL, a_registry
 
 # Names of tokens; the secret of each is in SECRETS.
@@ -59,7 +60,10 @@ class House:
         self.engine = LocalEngine(self.registry, lambda: START, lambda: self.now, self.seams)
 
     def let_in(self, method: str, path: str, authorization: str | None) -> Caller:
-        return self.admit(method, path, authorization, ADDRESS)
+        request = asked(method, path, ADDRESS)
+        if authorization is not None:
+            request.headers[b"authorization"] = authorization.encode("utf-8", "surrogateescape")
+        return self.admit(request)
 
     def turned_away(self, method: str, path: str, authorization: str | None) -> Forbidden | Unauthorized:
         with pytest.raises((Forbidden, Unauthorized)) as caught:

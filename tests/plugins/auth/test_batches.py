@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.plugins.auth.house import ADMIN, OWNER, House, bearer
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import serving
 
 
 async def test_a_foreign_item_of_a_batch_is_told_of_and_fails_nobody_else(tmp_path: Path) -> None:
     house = House(tmp_path / "tokens.toml")
-    async with serving_strictly(admit=house.admit, seams=house.seams) as api:
+    async with serving(admit=house.admit, seams=house.seams) as api:
         spec = {"ip": "10.0.0.1", "port": 80}
         admin, owner = ({"Authorization": bearer(name)} for name in (ADMIN, OWNER))
         for name in ("web", "foreign"):

@@ -16,6 +16,7 @@ from discovery.plugins.auth import Auth, make
 from discovery.rest.guard.admission import anyone
 from discovery.system.env import SettingsError
 from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
+from tests.routes import asked
 from tests.store.making import START, a_registry
 
 WRITE = ("POST", "/register")
@@ -178,7 +179,7 @@ def test_api_token_is_an_admin(monkeypatch: pytest.MonkeyPatch) -> None:
     seams = Seams()
     auth.install(seams)
     assert seams.authorize, "nobody writes without a right to it"
-    caller = auth.admit(anyone)("POST", "/admin/clear", "Bearer 0123456789abcdef", "")
+    caller = auth.admit(anyone)(asked("POST", "/admin/clear", authorization="Bearer 0123456789abcdef"))
     assert (caller.name, caller.grants.admin) == ("API_TOKEN", True)
 
 
@@ -191,8 +192,8 @@ def test_both_kinds_count_and_a_reload_keeps_the_short_form(monkeypatch: pytest.
     assert isinstance(auth, Auth)
     asyncio.run(auth.reload())
     admit = auth.admit(anyone)
-    assert admit(*WRITE, "Bearer 0123456789abcdef", "").name == "API_TOKEN"
-    assert admit(*WRITE, f"Bearer {SECRETS[OWNER]}", "").name == OWNER
+    assert admit(asked(*WRITE, authorization="Bearer 0123456789abcdef")).name == "API_TOKEN"
+    assert admit(asked(*WRITE, authorization=f"Bearer {SECRETS[OWNER]}")).name == OWNER
 
 
 @pytest.mark.usefixtures("bare")

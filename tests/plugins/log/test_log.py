@@ -135,11 +135,11 @@ async def test_requests_that_the_log_does_not_tell_of_anyway(it: Running, caplog
     await it.session.post(it.http + "/heartbeat", json=REGISTRATION)
     await it.session.get(it.http + "/resolve/user-service?_token=secret")
     await it.session.get(it.http + "/resolve/other")
-    await it.session.get(it.http + "/services")  # has its line
+    await it.session.get(it.http + "/maintenance")  # has its line
     assert [line.rpartition(",")[0].rpartition(",")[0] for line in lines(caplog, "discovery.requests.watched")] == [
         "GET /resolve/user-service -> 200"
     ]
-    assert sum("/services" in line for line in lines(caplog, "discovery.requests")) == 1
+    assert sum("/maintenance" in line for line in lines(caplog, "discovery.requests")) == 1
     await switch(it, accesses=True)
     await it.session.post(it.http + "/heartbeat", json=REGISTRATION)
     assert "POST /heartbeat -> 200" in lines(caplog, "discovery.requests.watched")[-1]

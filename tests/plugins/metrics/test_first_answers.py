@@ -9,11 +9,9 @@ import pytest
 
 from discovery.dns.message.query import UDP
 from discovery.plugins.metrics.first_answers import MAX_FOLLOWED, SAMPLE, SECONDS, FirstAnswers
-from discovery.rest.api.requests import Request
 from discovery.rest.http.traffic import Traffic
 from tests.dns.world import CLIENT, World, make_query
-
-ROUTES = ("/register", "/instances", "/resolve/{name}")
+from tests.routes import asked
 
 
 class House:
@@ -21,14 +19,13 @@ class House:
         self.now = 0.0
         self.world = World(hot=True)
         self.http = Traffic()
-        self.http.begin(ROUTES)
         self.answers = FirstAnswers(self.world.traffic, self.http, lambda: self.now, Random(1))
         self.answers._left = 0  # the next is followed
         self.world.registry.followers.append(self.answers.follow_commit)
 
     def said(self, method: str, path: str, status: int, body: object = None) -> None:
-        request = Request(method, path)
-        request.status, request.body = status, orjson.dumps(body)
+        request = asked(method, path, status=status)
+        request.body = orjson.dumps(body)
         self.http.note(request, CLIENT, 0.001)
 
     def registered(self, name: str = "api", ip: str = "192.0.2.1", status: int = 201) -> None:

@@ -18,6 +18,7 @@ from discovery.rest.api.rates import StatsHistoryReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.times import Times
 from tests.plugins.started import Running, running, settings
+from tests.routes import ROUTES
 from tests.store.making import START, TTL, WALL, a_registry, crowd
 
 
@@ -79,9 +80,10 @@ async def test_a_sample_is_cheap() -> None:
     for reason in Reason:
         for rtype in (1, 28, 33, 16):
             seams.dns_traffic.of(Question((b"web",), rtype), 0, reason).sent[0] += 1
-    seams.http_traffic.begin(f"/{number}" for number in range(100))
-    for number in range(100):
-        seams.http_traffic.note(Request("GET", f"/{number}"), "127.0.0.1", 0.001)
+    for route in ROUTES * 2:
+        request = Request(route.method)
+        request.route = route
+        seams.http_traffic.note(request, "127.0.0.1", 0.001)
     rates._series.begin(rates._read())
     took = []
     for second in range(50):

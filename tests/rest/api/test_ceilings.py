@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rest.harness import USER, Reply, assert_error
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import USER, Reply, assert_error, serving
 
 
 def assert_full(reply: Reply, of: str, limit: int) -> None:
@@ -22,7 +21,7 @@ def assert_full(reply: Reply, of: str, limit: int) -> None:
 async def test_a_service_too_many_is_refused_whichever_way_it_comes(
     method: str, path: str, more: dict[str, bool]
 ) -> None:
-    async with serving_strictly(max_services=3) as api:
+    async with serving(max_services=3) as api:
         for number in range(3):
             await api.register(name=f"service-{number}")
         before = api.state()
@@ -35,7 +34,7 @@ async def test_a_service_too_many_is_refused_whichever_way_it_comes(
     [("POST", "/register", {}), ("PUT", "/instances", {}), ("POST", "/heartbeat", {"register": True})],
 )
 async def test_and_an_instance_too_many(method: str, path: str, more: dict[str, bool]) -> None:
-    async with serving_strictly(max_in_all=3) as api:
+    async with serving(max_in_all=3) as api:
         await api.register(name="other-service")
         await api.register(port=3002)
         await api.register(port=3003)
@@ -46,7 +45,7 @@ async def test_and_an_instance_too_many(method: str, path: str, more: dict[str, 
 
 
 async def test_who_is_in_goes_on_at_the_ceiling() -> None:
-    async with serving_strictly(max_services=1, max_in_all=2) as api:
+    async with serving(max_services=1, max_in_all=2) as api:
         first = await api.register()
         await api.register(port=3002)
         again = await api.register(weight=7, tags=["blue"])
@@ -58,7 +57,7 @@ async def test_who_is_in_goes_on_at_the_ceiling() -> None:
 
 
 async def test_the_place_of_one_that_leaves_is_free_at_once() -> None:
-    async with serving_strictly(max_services=1, max_in_all=1) as api:
+    async with serving(max_services=1, max_in_all=1) as api:
         await api.register()
         assert (await api.delete("/services/user-service/instances?ip=127.0.0.1&port=3001")).status == 200
         await api.register(name="other-service")
@@ -68,7 +67,7 @@ async def test_the_place_of_one_that_leaves_is_free_at_once() -> None:
 
 
 async def test_and_of_one_that_was_removed_for_its_silence() -> None:
-    async with serving_strictly(max_services=1, max_in_all=1) as api:
+    async with serving(max_services=1, max_in_all=1) as api:
         await api.register()
         api.forward(60)
         api.settle()
@@ -76,7 +75,7 @@ async def test_and_of_one_that_was_removed_for_its_silence() -> None:
 
 
 async def test_a_service_is_counted_once_whatever_its_case() -> None:
-    async with serving_strictly(max_services=1) as api:
+    async with serving(max_services=1) as api:
         await api.register()
         await api.register(name="USER-SERVICE", port=3002)
         assert_full(await api.post("/register", USER | {"name": "user-service-2"}), "services", 1)

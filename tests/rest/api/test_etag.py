@@ -78,9 +78,8 @@ async def test_an_error_has_none(api: Api) -> None:
     assert (reply.status, "ETag" in reply.headers) == (404, False)
 
 
-@pytest.mark.parametrize("lane", [True, False])
-async def test_through_aiohttp_too(lane: bool) -> None:
-    async with filled(lane) as api:
+async def test_through_aiohttp_too() -> None:
+    async with filled() as api:
         known = await tag(api, RESOLVE)
         for method in ("GET", "HEAD"):
             reply = await api.request(method, RESOLVE, headers={"If-None-Match": known})

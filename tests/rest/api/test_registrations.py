@@ -9,9 +9,9 @@ import pytest
 
 from discovery.core.caller import Caller, Grants
 from discovery.plugins.auth import authorize
+from discovery.rest.api.requests import Request
 from discovery.store.engine import WriteSeams
-from tests.rest.harness import USER, Api, assert_error
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import USER, Api, assert_error, serving
 
 MOST = 1000
 
@@ -67,7 +67,7 @@ async def test_as_many_as_there_may_be_and_not_one_more(api: Api) -> None:
 async def test_one_that_is_refused_says_why_in_its_place_and_fails_nobody_else(
     bad: Any, status: int, code: str
 ) -> None:
-    async with serving_strictly(max_instances=2) as api:
+    async with serving(max_instances=2) as api:
         api.registry.reserved = {"fixed": "has fixed records in a zone file"}
         await api.register(name="full", port=1, id="own")
         await api.register(name="full", port=2)
@@ -95,17 +95,17 @@ async def test_the_limit_of_a_service_holds_within_a_batch(api: Api) -> None:
 
 
 async def test_each_counts_for_the_rate_of_its_client() -> None:
-    async with serving_strictly(registers_per_second=8) as api:
+    async with serving(registers_per_second=8) as api:
         body = await send(api, *some(30))
         assert [result["status"] for result in body["results"]] == [201] * 16 + [429] * 14
         assert {result.get("code") for result in body["results"][16:]} == {"TOO_MANY_REGISTRATIONS"}
 
 
 async def test_each_takes_the_right_to_its_service() -> None:
-    def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
-        return Caller(address, "ci", Grants(register=("web-*",)))
+    def admit(request: Request) -> Caller:
+        return Caller(request.address, "ci", Grants(register=("web-*",)))
 
-    async with serving_strictly(admit=admit, seams=WriteSeams(authorize=[authorize])) as api:
+    async with serving(admit=admit, seams=WriteSeams(authorize=[authorize])) as api:
         body = await send(api, *some(2), USER, *some(4)[2:])
         assert [result["status"] for result in body["results"]] == [201, 201, 403, 201, 201]
         assert body["results"][2]["code"] == "FORBIDDEN"

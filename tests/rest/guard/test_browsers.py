@@ -10,10 +10,9 @@ import re
 import pytest
 from aiohttp import web
 
-from discovery.rest.api.requests import MAX_SINGLE
+from discovery.rest.api.json_body import MAX_SINGLE
 from discovery.rest.guard.browsers import hosts
-from tests.rest.harness import ORIGIN, USER, Reply, assert_error
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import ORIGIN, USER, Reply, assert_error, by_aiohttp, serving
 from tests.rest.wire import request
 
 # Names that zone files fix; `user-service.svc.local` is none, since whoever registers it decides where it points.
@@ -64,11 +63,10 @@ def test_a_name_that_a_stranger_can_own_is_not(host: str) -> None:
     assert not IS_HOST(host.encode())
 
 
-@pytest.mark.parametrize("lane", [True, False])
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.nip.io", "EVIL.example:3100", ""])
-async def test_on_loopback_every_client_is_asked_for_the_host(host: str, lane: bool) -> None:
+async def test_on_loopback_every_client_is_asked_for_the_host(host: str) -> None:
     """A page whose name was pointed at 127.0.0.1 sends no Origin with a GET."""
-    async with serving_strictly(is_host=IS_HOST, only_local=True, lane=lane) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         await api.register()
         before = api.state()
         for method, path, body in [*WRITES, ("GET", "/resolve/user-service", None), ("GET", "/services", None)]:
@@ -80,7 +78,7 @@ async def test_on_loopback_every_client_is_asked_for_the_host(host: str, lane: b
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST:3100", "NS.svc.local", "Registry.Example"])
 async def test_on_loopback_its_own_names_are_fine(host: str) -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         for method, path, body in [
             ("POST", "/register", USER),
             ("POST", "/heartbeat", USER),
@@ -99,7 +97,7 @@ async def test_the_fast_lane_lets_no_foreign_host_through() -> None:
     def resolve(host: str, *more: str) -> bytes:
         return request("GET /resolve/user-service", f"Host: {host}", *more, host=None)
 
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         await api.register()
         for host in ("evil.example", "evil.example:3100", "127.0.0.1.nip.io"):
             got = await api.octets(
@@ -114,7 +112,7 @@ async def test_the_fast_lane_lets_no_foreign_host_through() -> None:
 
 
 async def test_two_hosts_or_none_are_no_way_in() -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         for fields in (["Host: localhost", "Host: evil.example"], ["Host: evil.example", "Host: localhost"], []):
             got = await api.octets(request("GET /services", *fields, "Connection: close", host=None))
             assert got[9:12] in (b"400", b"421"), got
@@ -122,7 +120,7 @@ async def test_two_hosts_or_none_are_no_way_in() -> None:
 
 async def test_beyond_loopback_only_pages_are_asked_for_it() -> None:
     """There a client reaches it by whatever name its operators made; a page says that it is one."""
-    async with serving_strictly(is_host=IS_HOST) as api:
+    async with serving(is_host=IS_HOST) as api:
         await api.register()
         named = {"Host": "registry.corp.example"}
         assert (await api.request("GET", "/services", headers=named)).status == 200
@@ -136,10 +134,9 @@ async def test_beyond_loopback_only_pages_are_asked_for_it() -> None:
 # -- origins
 
 
-@pytest.mark.parametrize("lane", [True, False])
 @pytest.mark.parametrize("origin", FOREIGN_PAGES)
-async def test_a_foreign_page_writes_nothing(origin: str, lane: bool) -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True, lane=lane) as api:
+async def test_a_foreign_page_writes_nothing(origin: str) -> None:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         await api.register()
         before = api.state()
         for method, path, body in WRITES:
@@ -152,7 +149,7 @@ async def test_a_foreign_page_writes_nothing(origin: str, lane: bool) -> None:
 
 async def test_nor_with_a_form() -> None:
     """What a page may send without a preflight: these content types, and nothing at all."""
-    async with serving_strictly() as api:
+    async with serving() as api:
         body = json.dumps(USER).encode()
         for sent in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             reply = await api.request("POST", "/register", body, {"Origin": PAGE, "Content-Type": sent})
@@ -164,12 +161,12 @@ async def test_nor_with_a_form() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 async def test_nor_where_there_is_no_route(method: str) -> None:
-    async with serving_strictly() as api:
+    async with serving() as api:
         assert (await api.request(method, "/nothing", headers={"Origin": PAGE})).body["code"] == "FOREIGN_ORIGIN"
 
 
 async def test_an_allowed_page_writes() -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         for method, path, body in [
             ("POST", "/register", USER),
             ("POST", "/heartbeat", USER),
@@ -181,7 +178,7 @@ async def test_an_allowed_page_writes() -> None:
 
 
 async def test_a_page_of_our_own_writes() -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         for origin, host in (
             (api.url, f"127.0.0.1:{api.port}"),
             ("http://localhost:3100", "localhost:3100"),
@@ -197,7 +194,7 @@ async def test_a_page_of_our_own_writes() -> None:
 
 @pytest.mark.parametrize("origin", FOREIGN_PAGES)
 async def test_a_foreign_page_may_send_reads_and_is_not_shown_what_they_say(origin: str) -> None:
-    async with serving_strictly(is_host=IS_HOST, only_local=True) as api:
+    async with serving(is_host=IS_HOST, only_local=True) as api:
         await api.register()
         for path in ("/resolve/user-service", "/services", "/stats", "/instances/id-1"):
             reply = await api.get(path, Origin=origin)
@@ -206,7 +203,7 @@ async def test_a_foreign_page_may_send_reads_and_is_not_shown_what_they_say(orig
 
 
 async def test_a_preflight_of_a_foreign_page_grants_nothing() -> None:
-    async with serving_strictly() as api:
+    async with serving() as api:
         asked = {"Origin": PAGE, "Access-Control-Request-Method": "DELETE"}
         reply = await api.request("OPTIONS", "/services/a", headers=asked)
         assert "Access-Control-Allow-Origin" not in reply.headers
@@ -249,7 +246,7 @@ async def _bug(request: web.Request) -> web.Response:
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_every_answer_is_no_page_no_script_and_no_frame(answer: str) -> None:
     method, path, body, headers, status = ANSWERS[answer]
-    async with serving_strictly(is_host=IS_HOST, only_local=True, routes=[web.get("/bug", _bug)]) as api:
+    async with serving(is_host=IS_HOST, only_local=True, routes=[by_aiohttp("/bug", _bug)]) as api:
         await api.register()
         reply = await api.request(method, path, body, headers)
         assert reply.status == status
@@ -260,14 +257,14 @@ async def test_a_page_of_a_plugin_may_have_a_policy_of_its_own() -> None:
     async def page(request: web.Request) -> web.Response:
         return web.json_response({}, headers={"Content-Security-Policy": "default-src 'self'"})
 
-    async with serving_strictly(routes=[web.get("/page", page)]) as api:
+    async with serving(routes=[by_aiohttp("/page", page)]) as api:
         reply = await api.get("/page")
         assert reply.headers["Content-Security-Policy"] == "default-src 'self'"
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_metadata_that_looks_like_a_page_is_json_all_the_way() -> None:
-    async with serving_strictly() as api:
+    async with serving() as api:
         await api.register(metadata={"a": "<script>alert(1)</script>"}, tags=["b"])
         for path in ("/resolve/user-service", "/services", "/instances/id-1"):
             reply = await api.get(path)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from discovery.rest.api.requests import Request
 from discovery.rest.guard.cors import Cors
-from tests.rest.harness import ORIGIN, USER, Api, serving
+from tests.rest.harness import ORIGIN, USER, Api, by_aiohttp, serving
 
 ALLOW = "Access-Control-Allow-Origin"
 ANSWERS = [
@@ -52,7 +52,7 @@ async def test_a_500_can_be_read_too() -> None:
     async def fail(request: web.Request) -> web.Response:
         raise RuntimeError("a bug")
 
-    async with serving(routes=[web.get("/fail", fail)]) as api:
+    async with serving(routes=[by_aiohttp("/fail", fail)]) as api:
         reply = await api.get("/fail", Origin=ORIGIN)
         assert (reply.status, reply.headers[ALLOW]) == (500, ORIGIN)
 

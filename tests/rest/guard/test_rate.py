@@ -9,8 +9,7 @@ import pytest
 from discovery.rest.api.errors import HttpError
 from discovery.rest.guard import rate
 from discovery.rest.guard.rate import BURST_SECONDS, RegisterRate
-from tests.rest.harness import USER, assert_error
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import USER, assert_error, serving
 
 A, B = "10.0.0.1", "10.0.0.2"
 
@@ -92,7 +91,7 @@ def test_addresses_are_bounded_and_the_longest_silent_go_first(monkeypatch: pyte
 
 
 async def test_a_register_too_many_is_a_429_that_says_when_and_heartbeats_go_on() -> None:
-    async with serving_strictly(registers_per_second=5) as api:
+    async with serving(registers_per_second=5) as api:
         statuses = [(await api.post("/register", USER)).status for _ in range(12)]
         assert statuses == [201] * 10 + [429] * 2
         refused = await api.post("/register", USER)
@@ -108,7 +107,7 @@ async def test_a_register_too_many_is_a_429_that_says_when_and_heartbeats_go_on(
 
 
 async def test_a_heartbeat_that_carries_a_registration_counts_only_when_it_is_one() -> None:
-    async with serving_strictly(registers_per_second=1) as api:
+    async with serving(registers_per_second=1) as api:
         for _ in range(20):
             assert (await api.put("/instances", USER)).status in (200, 201)
             assert (await api.post("/heartbeat", USER | {"register": True})).status == 200
@@ -119,5 +118,5 @@ async def test_a_heartbeat_that_carries_a_registration_counts_only_when_it_is_on
 
 
 async def test_without_a_rate_there_is_none() -> None:
-    async with serving_strictly() as api:
+    async with serving() as api:
         assert {(await api.post("/register", USER)).status for _ in range(100)} == {201}

@@ -15,10 +15,10 @@ QUIET = [
     ("GET", "/resolve/user-service"),
     ("GET", "/resolve/nobody"),
     ("GET", "/stats"),
-    ("GET", "/ui/js/main.js"),
+    ("GET", "/services"),
 ]
 LOUD = [
-    ("POST", "/register"), ("GET", "/services"), ("DELETE", "/services/nobody"), ("GET", "/nothing"), ("GET", "/ui"),
+    ("POST", "/register"), ("GET", "/maintenance"), ("DELETE", "/services/nobody"), ("GET", "/nothing"), ("GET", "/ui"),
     ("POST", "/admin/clear"),
 ]  # fmt: skip
 
@@ -61,9 +61,9 @@ async def test_at_info_the_endless_ones_are_not_written(api: Api, caplog: pytest
     caplog.set_level(logging.INFO, LOGGER)
     for method, path in QUIET:
         await api.request(method, path, USER if method == "POST" else None)
-    await api.get("/services")
+    await api.get("/maintenance")
     [(_, text)] = await written(caplog, 1)
-    assert "/services" in text
+    assert "/maintenance" in text
 
 
 async def test_what_is_no_http_is_written_too(api: Api, caplog: pytest.LogCaptureFixture) -> None:

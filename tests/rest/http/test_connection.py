@@ -15,6 +15,7 @@ from aiohttp import web
 
 from discovery.core.instance import Registration
 from discovery.rest.api import views
+from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import anyone
 from discovery.rest.guard.browsers import Browsers
@@ -28,7 +29,7 @@ from discovery.rest.http.framing import Framer
 from discovery.rest.http.front import Front
 from discovery.rest.http.heads import Heads
 from discovery.system.sockets import BACKLOG, STREAM, bind
-from tests.rest.harness import LIMIT, serving
+from tests.rest.harness import LIMIT, by_aiohttp, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
 
 CHUNKED = b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -49,10 +50,10 @@ def _through_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_thousand_heartbeats_in_a_row_are_answered_without_aiohttp(through_aiohttp: list[str]) -> None:
-    async with filled(lane=True) as api:
+    async with filled() as api:
         got = replies(await talk(api.port, heartbeat() * 1000 + LAST))
         assert statuses(got) == [200] * 1001
-        assert through_aiohttp == ["/instances/user-1"]
+        assert through_aiohttp == []
         assert api.registry.renewals == 1000
 
 
@@ -64,14 +65,14 @@ async def test_after_a_request_through_aiohttp_the_next_on_the_connection_is_our
     )
     listing = request("GET /services")
     for sent in ([register, listing, CHUNKED, heartbeat(), listing, RESOLVE, LAST],):
-        async with filled(lane=True) as api:
+        async with filled() as api:
             through_aiohttp.clear()
             assert statuses(replies(await talk(api.port, *sent))) == [201, 200, 400, 200, 200, 200, 200]
-            assert through_aiohttp == ["/services", "/services", "/instances/user-1"]
+            assert through_aiohttp == ["/services", "/services"]
 
 
 async def test_errors_are_ours_too(through_aiohttp: list[str]) -> None:
-    async with filled(lane=True) as api:
+    async with filled() as api:
         sent = [
             heartbeat(port="3001"),
             heartbeat(port=4),
@@ -79,20 +80,19 @@ async def test_errors_are_ours_too(through_aiohttp: list[str]) -> None:
             request("GET /resolve/nobody"),
         ]
         assert statuses(replies(await talk(api.port, *sent, LAST))) == [200, 404, 415, 404, 200]
-        assert through_aiohttp == ["/instances/user-1"]
+        assert through_aiohttp == []
 
 
-@pytest.mark.parametrize("lane", [True, False])
-async def test_however_many_come_behind_one_that_only_aiohttp_can_measure(lane: bool) -> None:
+async def test_however_many_come_behind_one_that_only_aiohttp_can_measure() -> None:
     """aiohttp takes in 32 at a time and asks itself for more with an empty `data_received`."""
-    async with filled(lane) as api:
+    async with filled() as api:
         got = statuses(replies(await talk(api.port, CHUNKED + HEALTH * 100 + LAST)))
         assert got == [400] + [200] * 101
 
 
 @pytest.mark.parametrize("count", [40, 500])
 async def test_many_slow_ones_in_a_row_are_all_answered(count: int) -> None:
-    async with filled(lane=True) as api:
+    async with filled() as api:
         got = replies(await talk(api.port, HEALTH * count + heartbeat() + LAST))
         assert statuses(got) == [200] * (count + 2)
 
@@ -104,7 +104,7 @@ async def test_a_fast_request_waits_for_the_slow_one_before_it() -> None:
         await go.wait()
         return web.json_response({"slow": True})
 
-    async with serving(routes=[web.get("/slow", slow)]) as api:
+    async with serving(routes=[by_aiohttp("/slow", slow)]) as api:
         await api.register()
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
         async with asyncio.timeout(LIMIT):
@@ -149,7 +149,7 @@ async def test_replies_nobody_reads_stop_the_work() -> None:
 @pytest.mark.parametrize("sent", [b"POST /heart", heartbeat()[:60], RESOLVE[:-2], HEALTH[:-2], b""])
 async def test_a_server_stops_at_once_while_half_a_head_is_held(sent: bytes) -> None:
     async with asyncio.timeout(2):  # less than SHUTDOWN_SECONDS
-        async with filled(lane=True) as api:
+        async with filled() as api:
             reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
             writer.write(heartbeat() + sent)
             assert await reader.readuntil(b"}")
@@ -160,7 +160,7 @@ async def test_a_server_stops_at_once_while_half_a_head_is_held(sent: bytes) -> 
 
 @pytest.mark.parametrize("sent", [heartbeat()[:-1], RESOLVE[:20], HEALTH[:-2]])
 async def test_a_client_that_leaves_in_the_middle_harms_nobody(sent: bytes) -> None:
-    async with filled(lane=True) as api:
+    async with filled() as api:
         for _ in range(5):
             _, writer = await asyncio.open_connection("127.0.0.1", api.port)
             writer.write(sent)
@@ -197,7 +197,7 @@ async def test_nothing_of_a_connection_is_left_for_the_collector() -> None:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "Connection", Watched)
-        async with filled(lane=True) as api:
+        async with filled() as api:
             gc.collect()
             gc.disable()
             try:
@@ -233,7 +233,7 @@ def beat_of(body: bytes) -> bytes:
     ids=["a field", "the target", "a name", "a chunk's extension", "a trailer"],
 )  # fmt: skip
 async def test_what_never_ends_is_cut_off(endless: bytes) -> None:
-    async with filled(lane=True) as api:
+    async with filled() as api:
         got = await talk(api.port, endless, *[b"x" * 65536] * 20)
         assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
 
@@ -263,7 +263,7 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
     served = server.Server(a_front(), app, Connections(100, 100))
     await served.setup()
     try:
-        served.listen(sock, None)
+        await served.listen(sock, None)
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
         backlog = struct.unpack_from("I", info, 28)[0]  # tcpi_sacked: that of a socket that listens
         assert backlog == min(BACKLOG, SOMAXCONN)
@@ -274,23 +274,14 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
 def a_front() -> Front:
     times = Times(time.monotonic, time.time)
     refusals = Refusals(time.monotonic, asyncio.get_running_loop().call_later)
-    return Front(
-        times,
-        refusals,
-        Cors((), credentials=False),
-        Browsers((), lambda host: True, False),
-        anyone,
-        {},
-        None,
-        lambda: 0,
-    )
+    browsers = Browsers((), lambda host: True, False)
+    return Front(times, refusals, Cors((), credentials=False), browsers, anyone, Router([]), lambda: 0)
 
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
-@pytest.mark.parametrize("lane", [True, False])
-async def test_a_client_that_has_said_all_it_has_to_say_still_gets_its_answers(lane: bool, sent: bytes) -> None:
+async def test_a_client_that_has_said_all_it_has_to_say_still_gets_its_answers(sent: bytes) -> None:
     """As `nc` and shell scripts do: they close their side behind the last request."""
-    async with filled(lane) as api, asyncio.timeout(LIMIT):
+    async with filled() as api, asyncio.timeout(LIMIT):
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
         writer.write(sent)
         writer.write_eof()
@@ -300,7 +291,7 @@ async def test_a_client_that_has_said_all_it_has_to_say_still_gets_its_answers(l
 
 async def test_a_client_that_is_told_its_body_is_too_long_can_read_why_while_it_still_sends() -> None:
     """Closed with octets unread, the kernel would answer with a reset, and the answer be lost."""
-    async with filled(lane=True) as api:
+    async with filled() as api:
         got = await talk(api.port, request("POST /register", "Content-Length: 9000000"), *[b" " * 65536] * 10)
         assert statuses(replies(got)) == [413]
 
@@ -308,7 +299,7 @@ async def test_a_client_that_is_told_its_body_is_too_long_can_read_why_while_it_
 async def test_a_client_is_asked_for_its_body_after_the_answers_to_the_requests_before_it() -> None:
     body = b'{"name":"user-service","ip":"127.0.0.1","port":3001}'
     expecting = request("POST /heartbeat", "Expect: 100-continue", f"Content-Length: {len(body)}")
-    async with filled(lane=True) as api:
+    async with filled() as api:
         for before in (b"", heartbeat(), HEALTH, HEALTH + RESOLVE):
             got = statuses(replies(await talk(api.port, before + expecting, body + LAST)))
             assert got == [200] * before.count(b"Host:") + [100, 200, 200]
@@ -323,14 +314,14 @@ async def test_half_an_answer_ends_the_connection() -> None:
         await response.write(b"half")
         raise RuntimeError("a bug")
 
-    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
         got = await talk(api.port, request("GET /breaks") + HEALTH)
         assert got.endswith(b"4\r\nhalf\r\n")
 
 
 async def test_a_thousand_pipelined_requests_are_answered_wherever_they_are_cut() -> None:
     for path in ("/resolve/user-service", "/resolve/a_b-c", "/resolve/kafka"):
-        async with filled(lane=True) as api:
+        async with filled() as api:
             got = replies(await talk(api.port, request(f"GET {path}") * 1000 + LAST))
             assert statuses(got) == [200] * 1001
 
@@ -339,7 +330,7 @@ async def test_a_registration_with_an_upgrade_is_taken_and_nothing_in_it_is_a_re
     """Java's HttpClient asks for h2c with every first request."""
     fields = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
     body = b'{"name":"java","ip":"10.0.0.1","port":1,"metadata":{"text":"GET /health HTTP/1.1"}}'
-    async with filled(lane=True) as api:
+    async with filled() as api:
         sent = request("POST /register", "Content-Type: application/json", *fields, body=body)
         for cut in (-9, 40):
             assert statuses(replies(await talk(api.port, sent[:cut], sent[cut:] + HEALTH + LAST))) == [201, 200, 200]
@@ -350,7 +341,7 @@ async def test_a_registration_with_an_upgrade_is_taken_and_nothing_in_it_is_a_re
 async def test_a_client_that_asks_for_an_upgrade_gets_one_answer_and_nobody_else_s(through_aiohttp: list[str]) -> None:
     fields = ("Connection: Upgrade", "Upgrade: h2c")
     admin = request("DELETE /instances/user-2", "Authorization: Bearer secret", *fields)
-    async with filled(lane=True) as api:
+    async with filled() as api:
         await talk(api.port, admin, LAST)
         through_aiohttp.clear()
         assert statuses(replies(await talk(api.port, request("GET /health", *fields), LAST))) == [200, 200]
@@ -371,7 +362,7 @@ async def test_an_answer_that_cannot_be_begun_is_an_internal_error_and_the_next_
     async def breaks(request: web.Request) -> web.StreamResponse:
         return broken
 
-    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
         got = replies(await talk(api.port, request("GET /breaks"), HEALTH + LAST))
         assert statuses(got) == [500, 200, 404]
         assert got[0].body["code"] == "INTERNAL"
@@ -388,17 +379,6 @@ async def test_an_answer_that_breaks_before_its_end_ends_the_connection() -> Non
     async def breaks(request: web.Request) -> web.StreamResponse:
         return BreaksOff()
 
-    async with serving(routes=[web.get("/breaks", breaks)]) as api:
+    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
         got = await talk(api.port, request("GET /breaks"), HEALTH + LAST)
         assert got.endswith(b"4\r\nhalf\r\n")
-
-
-async def test_a_redirect_is_an_answer_and_the_next_request_is_answered() -> None:
-    async def moved(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound("/health")
-
-    async with serving(routes=[web.get("/moved", moved)]) as api:
-        got = await talk(api.port, request("GET /moved"), HEALTH + LAST)
-        assert got.startswith(b"HTTP/1.1 302 ")
-        assert got.count(b"HTTP/1.1 200 ") == 1
-        assert got.count(b"HTTP/1.1 404 ") == 1

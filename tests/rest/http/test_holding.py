@@ -12,17 +12,16 @@ import pytest
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Unauthorized
+from discovery.rest.api.requests import Request
 from discovery.rest.http import patience
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.patience import Phase
 from discovery.rest.watch import streams
 from tests.rest.harness import LIMIT, ORIGIN, USER, Api, serving
-from tests.rest.strict import serving_strictly
 from tests.rest.watch.making import messages, until
 from tests.rest.wire import filled, request
 
 RESOLVE = "GET /resolve/user-service?wait=60s&index="
-both = pytest.mark.parametrize("lane", [True, False], ids=["own", "through aiohttp"])
 
 
 class Talk:
@@ -66,9 +65,8 @@ async def held(api: Api, count: int = 1) -> None:
     await until(lambda: watchers(api) == count)
 
 
-@both
-async def test_a_long_poll_is_answered_when_the_service_changes_and_the_connection_goes_on(lane: bool) -> None:
-    async with filled(lane) as api, talking(api) as talk:
+async def test_a_long_poll_is_answered_when_the_service_changes_and_the_connection_goes_on() -> None:
+    async with filled() as api, talking(api) as talk:
         talk.send(f"{RESOLVE}{api.registry.index}", f"Origin: {ORIGIN}")
         await held(api)
         await api.register(port=3009)
@@ -81,9 +79,8 @@ async def test_a_long_poll_is_answered_when_the_service_changes_and_the_connecti
         await held(api, 0)
 
 
-@both
-async def test_a_wait_for_anything_ends_in_the_list_with_an_index_that_misses_nothing(lane: bool) -> None:
-    async with filled(lane) as api:
+async def test_a_wait_for_anything_ends_in_the_list_with_an_index_that_misses_nothing() -> None:
+    async with filled() as api:
         index = api.registry.index
         waiting = asyncio.ensure_future(api.get(f"/services?wait=60s&index={index}&tag=blue"))
         await held(api)
@@ -93,9 +90,8 @@ async def test_a_wait_for_anything_ends_in_the_list_with_an_index_that_misses_no
         assert reply.headers["X-Registry-Index"] == str(index + 1)
 
 
-@both
-async def test_if_none_match_and_head_hold_for_what_waited_too(lane: bool) -> None:
-    async with filled(lane) as api, talking(api) as talk:
+async def test_if_none_match_and_head_hold_for_what_waited_too() -> None:
+    async with filled() as api, talking(api) as talk:
         known = (await api.get("/resolve/user-service")).headers["ETag"]
         talk.send(f"{RESOLVE}{api.registry.index}".replace("60s", "20ms"), f"If-None-Match: {known}")
         status, headers, body = await talk.answer()
@@ -107,11 +103,10 @@ async def test_if_none_match_and_head_hold_for_what_waited_too(lane: bool) -> No
         assert (await talk.answer())[0] == 200
 
 
-@both
 @pytest.mark.parametrize("how", ["close", "half close", "reset", "with more to ask"])
 @pytest.mark.parametrize("path", [f"{RESOLVE}%d", "GET /services?index=%d", "GET /events"])
-async def test_one_who_goes_is_dropped_at_once(lane: bool, how: str, path: str) -> None:
-    async with filled(lane) as api, talking(api) as talk:
+async def test_one_who_goes_is_dropped_at_once(how: str, path: str) -> None:
+    async with filled() as api, talking(api) as talk:
         talk.send(path % api.registry.index if "%" in path else path)
         await held(api)
         if how == "with more to ask":
@@ -128,9 +123,8 @@ async def test_one_who_goes_is_dropped_at_once(lane: bool, how: str, path: str) 
         assert (await api.get("/health")).status == 200
 
 
-@both
-async def test_a_stream_says_what_happens_until_the_client_goes(lane: bool) -> None:
-    async with filled(lane) as api, talking(api) as talk:
+async def test_a_stream_says_what_happens_until_the_client_goes() -> None:
+    async with filled() as api, talking(api) as talk:
         talk.send("GET /events?service=user-service", f"Origin: {ORIGIN}", f"Last-Event-ID: {api.registry.index - 1}")
         head = (await talk.reader.readuntil(b"\r\n\r\n")).decode().lower()
         for field in (
@@ -155,7 +149,7 @@ async def test_a_stream_whose_client_goes_was_answered_and_a_wait_was_not(
     caplog: pytest.LogCaptureFixture, path: str, said: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "discovery.requests")
-    async with filled(True) as api, talking(api) as talk:
+    async with filled() as api, talking(api) as talk:
         talk.send(f"GET {path}".replace("%d", str(api.registry.index)))
         await held(api)
         talk.writer.close()
@@ -164,11 +158,10 @@ async def test_a_stream_whose_client_goes_was_answered_and_a_wait_was_not(
         await until(lambda: any(line in record.getMessage() for record in caplog.records))
 
 
-@both
 @pytest.mark.parametrize("last", ["12345678901234567890", "abc", "-1", "1.5", "٣"])
-async def test_a_last_event_id_of_elsewhere_is_a_gap_and_no_error(lane: bool, last: str) -> None:
+async def test_a_last_event_id_of_elsewhere_is_a_gap_and_no_error(last: str) -> None:
     """An EventSource never comes back from an error."""
-    async with filled(lane) as api, talking(api) as talk:
+    async with filled() as api, talking(api) as talk:
         talk.writer.write(request("GET /events?since=1", host="Host: a", body=b"")[:-2])
         talk.writer.write(f"Last-Event-ID: {last}\r\n\r\n".encode())
         octets = b""
@@ -177,18 +170,16 @@ async def test_a_last_event_id_of_elsewhere_is_a_gap_and_no_error(lane: bool, la
                 octets += await talk.reader.read(65536)
 
 
-@both
-async def test_the_head_of_a_stream_is_all_that_head_gets(lane: bool) -> None:
-    async with filled(lane) as api, talking(api) as talk:
+async def test_the_head_of_a_stream_is_all_that_head_gets() -> None:
+    async with filled() as api, talking(api) as talk:
         talk.send("HEAD /events")
         octets = await talk.rest()
         assert octets.startswith(b"HTTP/1.1 200 ")
         assert octets.endswith(b"\r\n\r\n")
 
 
-@both
-async def test_http_1_0_may_follow_and_wait_too(lane: bool) -> None:
-    async with filled(lane) as api:
+async def test_http_1_0_may_follow_and_wait_too() -> None:
+    async with filled() as api:
         for path, end in (("/events", b":\n\n"), (f"/resolve/user-service?index={api.registry.index}&wait=1ms", b"}")):
             async with talking(api) as talk:
                 talk.writer.write(f"GET {path} HTTP/1.0\r\nHost: a\r\n\r\n".encode())
@@ -199,7 +190,7 @@ async def test_http_1_0_may_follow_and_wait_too(lane: bool) -> None:
 
 
 async def test_what_is_sent_behind_a_long_poll_waits_for_it_and_is_not_read_without_end() -> None:
-    async with filled(True) as api, talking(api) as talk:
+    async with filled() as api, talking(api) as talk:
         talk.send(f"{RESOLVE}{api.registry.index}")
         talk.send("GET /health")
         await held(api)
@@ -210,7 +201,7 @@ async def test_what_is_sent_behind_a_long_poll_waits_for_it_and_is_not_read_with
 
 async def test_a_long_wait_is_no_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(patience.SECONDS, Phase.IDLE, 0.02)
-    async with filled(True) as api, talking(api) as talk, talking(api) as stream:
+    async with filled() as api, talking(api) as talk, talking(api) as stream:
         talk.send(f"{RESOLVE}{api.registry.index}")
         stream.send("GET /events")
         await held(api, 2)
@@ -227,13 +218,13 @@ async def test_a_stream_ends_when_its_token_does(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.02)
     tokens: dict[str, Grants | None] = {"Bearer a": Grants(read=True), "Bearer b": Grants(read=True)}
 
-    def admit(method: str, path: str, authorization: str | None, address: str) -> Caller:
-        grants = tokens.get(authorization or "")
+    def admit(request: Request) -> Caller:
+        grants = tokens.get(request.header(b"authorization") or "")
         if grants is None:
             raise Unauthorized("The token in Authorization is not known here")
-        return Caller(address, "somebody", grants)
+        return Caller(request.address, "somebody", grants)
 
-    async with serving_strictly(admit=admit) as api, talking(api) as ends, talking(api) as stays:
+    async with serving(admit=admit) as api, talking(api) as ends, talking(api) as stays:
         ends.send("GET /events", "Authorization: Bearer a")
         stays.send("GET /events", "Authorization: Bearer b")
         await held(api, 2)
@@ -256,16 +247,15 @@ async def test_however_many_watch_an_idle_connection_makes_way_for_a_newcomer() 
         assert (limits.refused, limits.made_way, watchers(api), len(limits)) == (0, 2, 70, 72)
 
 
-@both
 @pytest.mark.parametrize("closing", ["poll", "services", "stream"])
-async def test_when_the_server_stops_polls_are_answered_and_streams_end(lane: bool, closing: str) -> None:
+async def test_when_the_server_stops_polls_are_answered_and_streams_end(closing: str) -> None:
     lines: dict[str, tuple[str, Callable[[bytes], bool]]] = {
         "poll": (f"{RESOLVE}%d", lambda octets: b'"instanceCount":2' in octets),
         "services": ("GET /services?index=%d", lambda octets: octets.endswith(b"0\r\n\r\n")),
         "stream": ("GET /events?since=%d", lambda octets: octets.endswith(b":\n\n")),
     }
     line, is_whole = lines[closing]
-    async with filled(lane) as api:
+    async with filled() as api:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
         talk = Talk(reader, writer)
         talk.send(line % api.registry.index)

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.registering import Registering
-from discovery.rest.api.requests import MAX_BODY, Request
+from discovery.rest.api.requests import Request
 from discovery.rest.http import bodies as module
 from discovery.rest.http import server
 from discovery.rest.http.bodies import Bodies
@@ -20,6 +21,7 @@ from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.heads import Heads
 from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, replies, request, statuses
+from tests.routes import ROUTER
 
 SIZE = 40_000
 LARGE = request("POST /registrations", body=b"[" + b" " * (SIZE - 2) + b"]")
@@ -140,7 +142,7 @@ async def test_a_body_that_is_dropped_does_not_count(bodies: Bodies) -> None:
 
 
 def test_a_body_in_chunks_of_one_octet_takes_no_more_than_any_other() -> None:
-    one = Framer(lambda request: None, Heads())
+    one = Framer(ROUTER.find, Heads())
     one.feed(request("POST /registrations", "Transfer-Encoding: chunked"))
     chunks = b"1\r\nx\r\n" * (SLICE // 6)
     tracemalloc.start()

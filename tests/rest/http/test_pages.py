@@ -7,18 +7,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
+from discovery.rest.api.route import Route
 from discovery.rest.http.pages import Pages
-from tests.rest.harness import Api
-from tests.rest.strict import serving_strictly
+from tests.rest.harness import Api, serving
 
 POLICY = "default-src 'none'; script-src 'self'"
 LONG = "/* as long as a style sheet is */\n" * 1000
 
 
 @pytest.fixture(name="routes")
-def _routes(tmp_path: Path) -> list[web.RouteDef]:
+def _routes(tmp_path: Path) -> list[Route]:
     folder = tmp_path / "page"
     (folder / "js").mkdir(parents=True)
     (tmp_path / "secret.js").write_text("outside")
@@ -34,8 +33,8 @@ def _routes(tmp_path: Path) -> list[web.RouteDef]:
 
 
 @pytest.fixture(name="api")
-async def _api(routes: list[web.RouteDef]) -> AsyncIterator[Api]:
-    async with serving_strictly(routes=routes) as api:
+async def _api(routes: list[Route]) -> AsyncIterator[Api]:
+    async with serving(routes=routes) as api:
         yield api
 
 

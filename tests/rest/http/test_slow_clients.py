@@ -20,7 +20,7 @@ from discovery.core.instance import Registration
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.patience import SECONDS, Phase
 from tests.rest import harness
-from tests.rest.harness import LIMIT, Api, serving
+from tests.rest.harness import LIMIT, Api, by_aiohttp, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
 
 # Seconds, instead of 10, 30 and 31.
@@ -60,9 +60,9 @@ def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return limits
 
 
-@pytest.fixture(name="served", params=[True, False], ids=["ours", "aiohttp"])
-async def _served(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
-    async with filled(request.param) as api:
+@pytest.fixture(name="served")
+async def _served() -> AsyncIterator[Api]:
+    async with filled() as api:
         yield api
 
 
@@ -195,7 +195,7 @@ async def test_a_handler_is_not_asked_before_the_body_is_whole() -> None:
         asked += 1
         return web.json_response({"size": len(await request.read())})
 
-    async with serving(routes=[web.post("/reads", reads)]) as api, connected(api) as client:
+    async with serving(routes=[by_aiohttp("/reads", reads, "POST")]) as api, connected(api) as client:
         client.send(request("POST /reads", body=b"x" * 50) + request("POST /reads", "Content-Length: 100") + b"x" * 50)
         whole, late = await client.ended()
         assert whole.body == {"size": 50}
@@ -226,7 +226,7 @@ async def test_what_the_server_takes_is_not_the_client_s_time() -> None:
         await asyncio.sleep(BODY * 1.2)
         return web.json_response({})
 
-    async with serving(routes=[web.post("/slow", slow)]) as api, connected(api) as client:
+    async with serving(routes=[by_aiohttp("/slow", slow, "POST")]) as api, connected(api) as client:
         client.send(request("POST /slow", body=b"{}"))
         assert statuses(await client.answered(1)) == [200]
         assert not client.closed
@@ -254,9 +254,8 @@ async def test_an_idle_connection_is_kept_for_as_long_as_clients_beat_and_longer
 @pytest.mark.parametrize("behind", [b"", HEALTH[:9]], ids=["nothing", "part of a head"])
 async def test_it_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> None:
     monkeypatch.setitem(SECONDS, Phase.IDLE, 0.3)
-    for lane in (True, False):
-        async with filled(lane) as api, connected(api, HEALTH + behind) as client:
-            assert statuses(await client.ended())[0] == 200
+    async with filled() as api, connected(api, HEALTH + behind) as client:
+        assert statuses(await client.ended())[0] == 200
 
 
 # -- pipelining
@@ -392,7 +391,7 @@ async def all_busy(held: asyncio.Event) -> AsyncIterator[tuple[Api, list[Client]
         await held.wait()
         return web.json_response({"held": True})
 
-    async with serving(routes=[web.get("/held", hold)]) as api, contextlib.AsyncExitStack() as stack:
+    async with serving(routes=[by_aiohttp("/held", hold)]) as api, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(api, request("GET /held"), ELSEWHERE)) for _ in range(3)]
         await until(lambda: asked == 3)
         yield api, clients
@@ -434,12 +433,11 @@ async def test_a_busy_one_that_has_been_answered_is_idle_again(limits: Connectio
         assert (limits.made_way, limits.refused) == (1, 0)
 
 
-@pytest.mark.parametrize("lane", [True, False])
 @pytest.mark.parametrize("sent", [b"", BEAT[:40], HEALTH[:20]], ids=["nothing", "beat", "health"])
 async def test_a_hundred_slow_ones_of_an_address_keep_none_of_its_heartbeats_out(
-    limits: Connections, lane: bool, sent: bytes
+    limits: Connections, sent: bytes
 ) -> None:
-    async with filled(lane) as api, contextlib.AsyncExitStack() as stack:
+    async with filled() as api, contextlib.AsyncExitStack() as stack:
         for _ in range(100):
             await stack.enter_async_context(connected(api, sent, ELSEWHERE))
             async with connected(api, BEAT, ELSEWHERE) as beating:
@@ -466,7 +464,7 @@ async def test_time_between_two_requests_counts_from_the_answer(monkeypatch: pyt
         await asyncio.sleep(1.4)
         return web.json_response({})
 
-    async with serving(routes=[web.get("/slow", slow)]) as api, connected(api, request("GET /slow")) as client:
+    async with serving(routes=[by_aiohttp("/slow", slow)]) as api, connected(api, request("GET /slow")) as client:
         await client.answered(1)
         await asyncio.sleep(0.3)
         client.send(request("GET /health", "Connection: close"))

@@ -7,29 +7,17 @@ from random import Random
 import pytest
 
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind
 from discovery.rest.http.traffic import SAMPLE, Traffic
-
-ROUTES = (
-    "/heartbeat",
-    "/register",
-    "/resolve/{name}",
-    "/services/{name}/instances",
-    "/instances/{id}",
-    "/metrics",
-    "/ui/{file:.+}",
-)
+from tests.routes import asked
 
 
 def traffic() -> Traffic:
-    made = Traffic(Random(1))
-    made.begin(ROUTES)
-    return made
+    return Traffic(Random(1))
 
 
 def request(method: str, target: str, status: int) -> Request:
-    made = Request(method, target)
-    made.status = status
-    return made
+    return asked(method, target, status=status)
 
 
 def numbers(of: Traffic) -> dict[tuple[str, ...], object]:
@@ -52,25 +40,19 @@ def numbers(of: Traffic) -> dict[tuple[str, ...], object]:
         ("/instances/0", "/instances/{id}"),
         ("/ui/app.js", "/ui/{file}"),
         ("/ui/js/app.js", "/ui/{file}"),
-        ("/ui", "other"),
-        ("/ui/", "other"),
+        ("/ui", "/ui"),
+        ("/ui/", "/ui/"),
         ("/resolve/", "other"),
         ("/resolve/a/b", "other"),
         ("/register/", "other"),
         ("/resolve/{name}", "/resolve/{name}"),
-        ("/services", "other"),
+        ("/services", "/services"),
         ("*", "other"),
         ("", "other"),
     ],
 )
 def test_a_path_belongs_to_its_route_or_to_none(path: str, route: str) -> None:
-    assert traffic().route_of(path) == route
-
-
-def test_without_routes_all_are_other() -> None:
-    made = Traffic()
-    made.begin(())
-    assert made.route_of("/register") == "other"
+    assert asked("POST", path).route.template == route
 
 
 def test_requests_are_counted_by_route_method_and_status() -> None:
@@ -84,7 +66,7 @@ def test_requests_are_counted_by_route_method_and_status() -> None:
         ("/register", "POST", "201"): 1,
         ("/register", "POST", "none"): 1,
     }
-    assert it.number(["/register"], lambda status: status == "201") == 1
+    assert it.number(Kind.REGISTRATION, lambda status: status == "201") == 1
 
 
 def test_what_strangers_invent_is_other() -> None:
@@ -130,12 +112,12 @@ def test_one_request_of_sixteen_is_shown_and_a_watcher_sees_each() -> None:
 
     it.samples.append(sample)
     for _ in range(100 * SAMPLE):
-        it.note(request("GET", "/metrics", 200), "10.0.0.1", 0.001)
+        it.note(request("GET", "/maintenance", 200), "10.0.0.1", 0.001)
     assert 80 < len(sampled) < 120
     it.watch(watch)
     for _ in range(40):
-        it.note(request("GET", "/metrics", 200), "10.0.0.1", 0.001)
+        it.note(request("GET", "/maintenance", 200), "10.0.0.1", 0.001)
     it.unwatch(watch)
-    it.note(request("GET", "/metrics", 200), "10.0.0.1", 0.001)
+    it.note(request("GET", "/maintenance", 200), "10.0.0.1", 0.001)
     assert len(watched) == 40
     assert len(sampled) < 130

@@ -14,7 +14,6 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.filters import EVENT_FILTERS, EventFilter
 from discovery.rest.api.held import Held
 from discovery.rest.api.query import parse
-from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving import Resolving
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import Wait
@@ -23,6 +22,7 @@ from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.log import Log
 from tests.driven import DrivenRegistry
+from tests.routes import asked
 from tests.store.making import START, WALL, a_registry, spec
 
 
@@ -53,7 +53,9 @@ class Watched:
 
     def resolve(self, target: str) -> Told:
         """GET /resolve/`target`, which waits."""
-        held = self.resolving.resolve(target.partition("?")[0], Request("GET", f"/resolve/{target}", keeps=True))
+        request = asked("GET", f"/resolve/{target}")
+        request.keeps = True
+        held = self.resolving.resolve(request)
         assert isinstance(held, Held), held
         return Told(held)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from discovery.core.event import Commit
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
-from discovery.rest.api.requests import Request
 from discovery.rest.watch import streams
 from discovery.store.log import Log
 from tests.rest.watch.making import Told, Watched, messages, quiet, until
+from tests.routes import asked
 from tests.store.making import START, WALL
 
 KEY = Key("web", "10.0.0.1", 80)
@@ -371,7 +371,7 @@ async def test_what_changes_in_pieces_is_told_when_it_is_whole_to_streams_and_po
         for port in range(81, 84):
             it.register(port=port)
             late = it.events(since=seen)
-            assert it.resolving.resolve("web", Request("GET", "/resolve/web", keeps=True)).index == seen  # type: ignore[union-attr]
+            assert it.resolving.resolve(asked("GET", "/resolve/web")).index == seen  # type: ignore[union-attr]
             await quiet()
             assert not any(told.messages() for told in (*followers, late))
             assert not any(poll.answers or poll.handed_on for poll in polls)

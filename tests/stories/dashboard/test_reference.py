@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from discovery.rest.api.openapi_routes import OPERATIONS
+from tests.routes import OPERATIONS
 from tests.stories.dashboard.axe import violations
 from tests.stories.dashboard.visits import DESKTOP, PHONE, Scheme, Visits
 from tests.stories.process import running

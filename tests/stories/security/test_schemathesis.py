@@ -23,8 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from discovery.rest.api import openapi
-from discovery.rest.api.openapi_routes import OPERATIONS
+from tests.routes import DOCUMENT, OPERATIONS
 from tests.stories.process import environment, running
 
 CHECKS = (
@@ -117,7 +116,7 @@ register = ["user-*", "a*"]
 def test_no_5xx_and_no_undocumented_answer(tmp_path: Path, token: str, reads_need_token: str, examples: int) -> None:
     (tmp_path / "hooks.py").write_text(HOOKS)
     (tmp_path / "tokens.toml").write_text(TOKENS)
-    (tmp_path / "openapi.json").write_text(json.dumps(openapi.document()))
+    (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
     settings: dict[str, Any] = {
         "TOKENS_FILE": str(tmp_path / "tokens.toml"),
         "REQUIRE_READ_TOKEN": reads_need_token,

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from discovery.rest.api.route import Example
 
-class Example(NamedTuple):
-    """What is sent and what comes back. `reply`: JSON, or text of another media type. `query`: besides the parameters that it must have.
-
-    `title`: what is particular about it, where there are several. `after`: what has been done before, as `METHOD /path`. `excerpt`: the
-    reply has more in it than this.
-    """
-
-    reply: Any
-    body: Any = None
-    query: Mapping[str, str] = {}
-    status: int = 200
-    title: str = ""
-    after: tuple[str, ...] = ()
-    excerpt: bool = False
-
+__all__ = ["Example"]
 
 Table = Mapping[tuple[str, str], tuple[Example, ...]]
 

@@ -1,4 +1,4 @@
-"""What is answered without aiohttp is answered as through it: the same requests to a server and to one where a middleware sees them all.
+"""However requests are sent, whole, in a row or cut anywhere, they are answered as one after the other: two servers are sent the same.
 
 Clocks stand still and both servers hold the same, so whole bodies are compared. What differs and may: Date, the jitter, and a 100, which
 is not sent when the body is here already.
@@ -6,18 +6,12 @@ is not sent when the body is here already.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from discovery.core.instance import Registration
-from discovery.store.damping import Damping
-from tests.rest.harness import ORIGIN, Api, serving
+from tests.rest.harness import ORIGIN
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses, talk
 
 USER = b'{"name":"user-service","ip":"127.0.0.1","port":3001}'
@@ -198,7 +192,7 @@ UNUSUAL = {
 
 
 async def both(fast_pieces: Sequence[bytes], slow_pieces: Sequence[bytes]) -> tuple[list[Got], list[Got]]:
-    async with filled(lane=True) as fast, filled(lane=False) as slow:
+    async with filled() as fast, filled() as slow:
         one, two = [
             [got for got in replies(octets) if got.status != 100]
             for octets in (await talk(fast.port, *fast_pieces), await talk(slow.port, *slow_pieces))
@@ -292,7 +286,7 @@ MIXED = {
 @pytest.mark.parametrize("pieces", MIXED.values(), ids=MIXED)
 async def test_requests_in_a_row_cut_anywhere_give_the_same_replies(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
-    async with filled(lane=True) as fast, filled(lane=False) as slow:
+    async with filled() as fast, filled() as slow:
         expected = replies(await talk(slow.port, *pieces))
         assert len(expected) == len(pieces)
         for at in range(len(whole)):
@@ -320,96 +314,12 @@ async def test_cors_headers_are_the_same(origin: str | None) -> None:
         assert "Origin" in shown(got)["vary"]
 
 
-async def test_a_registration_in_a_heartbeat_is_applied_by_the_lane_that_has_no_registrations() -> None:
+async def test_a_registration_in_a_heartbeat_is_applied() -> None:
     fields = {"register": True, "metadata": {"version": "2"}, "weight": 7}
-    async with filled(lane=True) as api:
+    async with filled() as api:
         index = api.registry.index
         sent = [heartbeat(), heartbeat(**fields), heartbeat(), heartbeat(**fields), heartbeat(register=False), LAST]
         got = replies(await talk(api.port, *sent))
         assert statuses(got) == [200] * 6
         assert (got[-1].body["metadata"], got[-1].body["weight"]) == ({"version": "2"}, 7)
         assert [one.body["index"] for one in got[:-1]] == [index, *[index + 1] * 4]
-
-
-DEREGISTERED = {
-    "first": [request("DELETE /instances/user-2"), heartbeat(ip="2001:db8::1"), RESOLVE, LAST],
-    "then whole": [
-        request("DELETE /services/user-service/instances?ip=2001:db8::1&port=3001"),
-        heartbeat(ip="2001:db8::1", register=True),
-        heartbeat(ip="2001:db8::1"),
-        request("PUT /instances", JSON, body=USER.replace(b"127.0.0.1", b"2001:db8::1")),
-        request("POST /register", JSON, body=USER.replace(b"127.0.0.1", b"2001:db8::1")),
-        heartbeat(ip="2001:db8::1", register=True, weight=7),
-        RESOLVE,
-        LAST,
-    ],
-}
-
-
-@pytest.mark.parametrize("pieces", DEREGISTERED.values(), ids=DEREGISTERED)
-async def test_a_deregistered_one_is_gone_on_both_lanes(pieces: list[bytes]) -> None:
-    one, _ = await both(pieces, pieces)
-    assert one[1].status == 404
-
-
-@web.middleware
-async def _watch(request: web.Request, handler: Handler) -> web.StreamResponse:
-    return await handler(request)
-
-
-@asynccontextmanager
-async def silent(lane: bool) -> AsyncIterator[Api]:
-    """user-service with two that beat, three suspects, and one each that flaps, is drained, in maintenance, and failing."""
-    watching = () if lane else (_watch,)
-    async with serving(middlewares=watching, brake_percent=29, damping=Damping(3, 60)) as api:
-        table, clock = api.registry, api.clock
-        for port in range(3001, 3010):
-            spec = Registration.of("user-service", "127.0.0.1", port, id=f"user-{port - 3000}")
-            table.register(spec, clock.now, clock.wall())
-        for failing in ("no", None) * 2:
-            table.checked("user-6", failing, clock.now)
-        await api.put("/instances/user-7/drain")
-        await api.put("/instances/user-8/maintenance", {"reason": "new disks", "seconds": 600})
-        table.checked("user-9", "connection refused", clock.now)
-        api.forward(9)
-        for number in (1, 2, 6, 7, 8, 9):
-            table.renew(f"user-{number}", clock.now)
-        api.forward(1)
-        api.settle()
-        yield api
-
-
-@pytest.mark.parametrize("port", range(3001, 3010))
-@pytest.mark.parametrize("fields", [{}, {"register": True}, {"register": True, "weight": 7}], ids=str)
-async def test_whatever_an_instance_is_its_heartbeats_are_answered_alike(port: int, fields: dict[str, Any]) -> None:
-    pieces = [RESOLVE, heartbeat(port=port, **fields), RESOLVE, heartbeat(port=port), LAST]
-    async with silent(lane=True) as fast, silent(lane=False) as slow:
-        one, two = replies(await talk(fast.port, *pieces)), replies(await talk(slow.port, *pieces))
-        assert one == two
-        assert fast.state() == slow.state()
-        assert statuses(one) == [200] * 5
-        words = ["healthy"] * 2 + ["suspect"] * 3
-        assert [each["status"] for each in one[0].body["instances"]] == words
-        back = 1 if port in (3003, 3004, 3005) else 0
-        words = ["healthy"] * (2 + back) + ["suspect"] * (3 - back)
-        assert [each["status"] for each in one[2].body["instances"]] == words
-
-
-async def test_where_nothing_healthy_is_left_both_lanes_say_so_alike() -> None:
-    gone = [request(f"DELETE /instances/user-{number}") for number in (1, 2, 3, 4, 5, 6)]
-    pieces = [each for one in gone for each in (one, RESOLVE)] + [request("GET /health", "Connection: close")]
-    async with silent(lane=True) as fast, silent(lane=False) as slow:
-        one, two = replies(await talk(fast.port, *pieces)), replies(await talk(slow.port, *pieces))
-        assert one == two
-        assert fast.state() == slow.state()
-        assert [[each["status"] for each in got.body["instances"]] for got in one[1:-1:2]] == [
-            ["healthy", *["suspect"] * 3], ["suspect"] * 3, ["suspect"] * 2, ["suspect"], ["flapping"], [],
-        ]  # fmt: skip
-        assert one[-2].status == 404
-
-
-async def test_a_resolve_shows_the_same_in_octets_but_for_the_head() -> None:
-    async with filled(lane=True) as fast, filled(lane=False) as slow:
-        bodies = [(await talk(api.port, RESOLVE + LAST)).split(b"\r\n\r\n")[1] for api in (fast, slow)]
-        assert bodies[0].partition(b"HTTP/1.1")[0] == bodies[1].partition(b"HTTP/1.1")[0]
-        assert json.loads(bodies[0].partition(b"HTTP/1.1")[0])["instanceCount"] == 2

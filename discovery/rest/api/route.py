@@ -1,0 +1,152 @@
+"""A route of the API, declared once, beside its handler. All that has to know of routes reads it here: who answers a request, which right
+it takes, how it is counted and logged, how large its body may be, and what the OpenAPI document says of it.
+
+A plugin appends its Routes to `seams.routes`. Routes that speak another API's language bring `Manners`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from pydantic import BaseModel
+
+from discovery.rest.api.answers import JSON, Answer, ByAiohttp
+from discovery.rest.api.errors import ErrorForm, HttpError, as_json
+from discovery.rest.api.held import Held
+from discovery.rest.api.json_body import MAX_SINGLE, json_object
+from discovery.rest.api.query import Table
+
+if TYPE_CHECKING:
+    from discovery.rest.api.requests import Request
+
+# `{name}`, and `{name:what it may be}`.
+PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
+
+# At once, when what it takes has been done, or by and by. Raises DiscoveryError or pydantic's ValidationError.
+Reply = Answer | Awaitable[Answer] | Held | ByAiohttp
+Handler = Callable[["Request"], Reply]
+
+
+# What any write may end in that has to be kept.
+STORED = ("STORAGE_UNAVAILABLE", "ENGINE_UNAVAILABLE", "MOVED")
+
+
+class Right(Enum):
+    """What a token must have for a route; the value is its name."""
+
+    NONE = ""  # anybody's, whatever token is shown
+    READ = "read"
+    WRITE = "register"
+    ADMIN = "admin"  # where there are no tokens: this machine's own clients
+
+
+class Kind(Enum):
+    """What requests to a route are for. `level`: at which they are logged. `tells_refused`: whoever is refused is named in the log.
+    `endless`: so many come that only samples of them are timed.
+    """
+
+    HEARTBEAT = "heartbeat", logging.DEBUG, True
+    REGISTRATION = "registration", logging.INFO, True
+    REMOVAL = "removal", logging.INFO, False
+    QUESTION = "question", logging.DEBUG, False  # what clients and monitors ask over and over
+    STREAM = "stream", logging.INFO, False  # lasts as long as its client likes
+    PAGE = "page", logging.DEBUG, False  # files for browsers, no part of the API
+    OPERATION = "operation", logging.INFO, False  # what people do and ask
+
+    def __init__(self, word: str, level: int, tells_refused: bool) -> None:
+        self.level = level
+        self.tells_refused = tells_refused
+        self.endless = level == logging.DEBUG
+
+
+class Example(NamedTuple):
+    """What is sent and what comes back. `reply`: JSON, or text of another media type. `query`: besides the parameters that it must have.
+
+    `title`: what is particular about it, where there are several. `after`: what has been done before, as `METHOD /path`. `excerpt`: the
+    reply has more in it than this.
+    """
+
+    reply: Any
+    body: Any = None
+    query: dict[str, str] = {}  # noqa: RUF012 a value, never written to
+    status: int = 200
+    title: str = ""
+    after: tuple[str, ...] = ()
+    excerpt: bool = False
+
+
+def bearer(request: Request) -> str | None:
+    """The Authorization header (RFC 6750)."""
+    return request.header(b"authorization")
+
+
+@dataclass(frozen=True, eq=False)
+class Manners:
+    """What a group of routes has of its own. `prefix`: of their paths; what is below it and no route has their form of errors too.
+
+    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: the token that a request shows, spelt as
+    an Authorization header; None without one.
+    """
+
+    prefix: str = ""
+    error: ErrorForm = as_json
+    body: Callable[[Request], dict[str, Any]] = json_object
+    authorization: Callable[[Request], str | None] = bearer
+
+    def routes(self, *routes: Route) -> list[Route]:
+        """Routes whose paths are below the prefix."""
+        return [replace(route, path=self.prefix + route.path, manners=self) for route in routes]
+
+
+OURS = Manners()
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
+    its kind may end in. `reply`: None: it is no JSON, but `media`. `query`: its parameters; others are refused, but where one is required.
+    `heading`: of docs/http.md. `max_body`: octets.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    right: Right
+    kind: Kind
+    summary: str = ""
+    heading: str = ""
+    reply: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    status: tuple[int, ...] = (200,)
+    codes: tuple[str, ...] = ()
+    query: Table = field(default_factory=dict)
+    media: str = JSON
+    examples: tuple[Example, ...] = ()
+    max_body: int = MAX_SINGLE
+    manners: Manners = OURS
+
+    @property
+    def places(self) -> list[str]:
+        """The names in braces."""
+        return [place[1] for place in PLACE.finditer(self.path)]
+
+    @property
+    def template(self) -> str:
+        """The path without what its places may be."""
+        return PLACE.sub(r"{\1}", self.path)
+
+
+def nothing_here(request: Request) -> NoReturn:
+    """HttpError 404."""
+    text = f"There is no {request.method} {request.path} here; GET /openapi.json lists the routes"
+    raise HttpError(404, "ROUTE_UNKNOWN", text)
+
+
+# What stands in for a route where no path fits.
+OTHER = "other"
+NOWHERE = Route("GET", OTHER, nothing_here, Right.READ, Kind.OPERATION)

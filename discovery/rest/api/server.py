@@ -1,0 +1,102 @@
+"""What the server says of itself: whether it lives, whether it can be asked, and its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from discovery import __version__
+from discovery.rest.api import views
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server_replies import HealthReply, ReadyReply, StatsReply
+from discovery.rest.api.times import Times
+from discovery.store.registration import Register, Upsert
+from discovery.store.registry import Registry
+
+# What is not ready (or not as it should be), and why; None when it is.
+Check = Callable[[], "str | None"]
+
+
+class ServerItself:
+    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks; `concerns`: what it warns of, though all can be asked.
+    `more_stats`: what others add to /stats.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float],
+        times: Times,
+        checks: Mapping[str, Check],
+        concerns: Sequence[Check] = (),
+        more_stats: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._times = times
+        self._checks = checks
+        self._concerns = concerns
+        self._more_stats = more_stats
+        self._started_at = clock()
+
+    def routes(self) -> list[Route]:
+        question, anybody = Kind.QUESTION, Right.NONE
+        return [
+            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", reply=StatsReply),
+            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", reply=HealthReply),
+            Route(
+                "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", reply=ReadyReply,
+                codes=("NOT_READY",),
+            ),
+        ]  # fmt: skip
+
+    async def stats(self, request: Request) -> Answer:
+        registry = self._registry
+        counts = await count_by_status(registry, self._clock)
+        content = {
+            "totalRegistrations": registry.accepted[Register.action] + registry.accepted[Upsert.action],
+            "totalHeartbeats": registry.renewals,
+            "totalCleanups": registry.cleanups,
+            "activeServices": len(registry.services),
+            "activeInstances": len(registry),
+            "services": [service.name for service in registry.services.values()],
+            "uptime": self._uptime(),
+            "heartbeatTimeout": f"{registry.lease_ttl:g}s",
+            "cleanupInterval": f"{registry.cleanup_interval:g}s",
+            "instancesByStatus": {status.value: count for status, count in counts.items()},
+            "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
+            "brakeHolds": views.brake_holds(
+                registry.services.values(), registry.liveness.brake.max_seconds, self._times
+            ),
+            **self._more_stats(),
+        }
+        return self._reply(content)
+
+    def health(self, request: Request) -> Answer:
+        content = {
+            "status": "healthy",
+            "service": "service-registry",
+            "version": __version__,
+            "uptime": self._uptime(),
+        }
+        return self._reply(content)
+
+    def ready(self, request: Request) -> Answer:
+        reasons = {name: reason for name, check in self._checks.items() if (reason := check()) is not None}
+        if reasons:
+            raise HttpError(
+                503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons
+            )
+        warnings = [warning for concern in self._concerns if (warning := concern()) is not None]
+        return self._reply({"ready": True, "notReady": {}, "warnings": warnings})
+
+    def _uptime(self) -> int:
+        """Whole seconds."""
+        return int(self._clock() - self._started_at)
+
+    def _reply(self, content: views.Json) -> Answer:
+        return Answer(200, stamped(content, self._times))
