@@ -15,7 +15,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
 from discovery.core.shared import shared
-from discovery.core.status import Probed, Status
+from discovery.core.status import SILENT, Probed, Status
 
 # A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
 MAX_TAGS = 32
@@ -161,7 +161,8 @@ class Instance(NamedTuple):
     probed: Probed | None = None
 
     def with_status(self, status: Status) -> Instance:
-        return Instance(*self[:5], status, *self[6:])
+        probed = self.probed if status in SILENT else None
+        return Instance(*self[:5], status, self.failing, self.registrant, probed)
 
     @property
     def vouched(self) -> bool:

@@ -6,14 +6,14 @@ clock and no registry, so it explains a state that was replayed from events as w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Window
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 from discovery.store.log import Log
 from discovery.store.service import Entry, Service
 
@@ -23,8 +23,8 @@ class Seen(NamedTuple):
 
     `status`: what a reader saw, UNHEALTHY from the end of the lease on (`Entry.status_at`). `since`: when it became that.
     `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
-    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, where
-    that may be told.
+    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, and
+    `probed`: what its port said when the brake asked, where that may be told.
     """
 
     instance: Instance
@@ -34,6 +34,10 @@ class Seen(NamedTuple):
     ends: float | None = None
     window: Window | None = None
     by: Caller | None = None
+    probed: Probed | None = None
+
+
+Askers = Mapping[tuple[str, int], Caller]
 
 
 class Explanation(NamedTuple):
@@ -48,13 +52,18 @@ class Explanation(NamedTuple):
 
 
 def seen(
-    entry: Entry, service: Service, window: Window | None, now: float, offset: float, by: Caller | None = None
+    entry: Entry, service: Service, window: Window | None, now: float, offset: float, by: Askers | None = None
 ) -> Seen:
-    """An entry of `service` as it stands at `now`. `window`: the registry's for it. `offset`: of epoch seconds to monotonic ones."""
+    """An entry of `service` as it stands at `now`. `window`: the registry's for it. `offset`: of epoch seconds to monotonic ones. `by`: of
+    `askers`, for a reader who may know who did what.
+    """
     status, lease_end = entry.status_at(now), entry.lease.expires_at + offset
     lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
     since = lease_end if lapsed_unnoticed else entry.since
-    return Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window, by)
+    seen = Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window)
+    if by is None:
+        return seen
+    return seen._replace(by=by.get((entry.instance.id, entry.index)), probed=entry.instance.probed)
 
 
 def _ends(entry: Entry, service: Service, status: Status, offset: float) -> float | None:
@@ -67,7 +76,7 @@ def _ends(entry: Entry, service: Service, status: Status, offset: float) -> floa
     return None
 
 
-def askers(service: Service, log: Log) -> dict[tuple[str, int], Caller]:
+def askers(service: Service, log: Log) -> Askers:
     """Who took which of its instances out of the answers, by id and the index at which it was: as far as the log goes back. An instance
     whose `index` is another has changed since.
     """
@@ -110,6 +119,8 @@ def _explained(each: Seen, better: bool) -> Explanation:
     why = [_WHY[status].format(ttl=instance.ttl, who=who, reason=reason, failing=instance.failing)]
     if status is Status.FLAPPING:
         why.append("others are" if better else "nothing better is left")
+    if each.probed is not None:
+        why.append(f"its port {each.probed} a connection when the brake asked")
     why += _besides(each)
     served = status in _SERVED or (status is Status.FLAPPING and not better)
     return Explanation(served, "; ".join(why), _since(each), _until(each))

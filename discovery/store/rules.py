@@ -9,7 +9,7 @@ from __future__ import annotations
 from discovery.core.event import Drained, DrainEvent, Kind, WindowEvent
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope, Window
-from discovery.core.status import SILENT, TRUSTED, Status
+from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import Transaction
 from discovery.store.windows import window_of, with_window
@@ -100,6 +100,8 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
     """Fell silent within one timeout, and nothing is known that explains it."""
     instance, lease, now = entry.instance, entry.lease, txn.now
     if entry.brake_released or instance.draining_since is not None or instance.failing is not None:
+        return False
+    if instance.probed is Probed.REFUSED:
         return False
     if window_of(txn.windows, instance) is not None:
         return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.name import fold
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 from discovery.store.brake import Hold
 from discovery.store.damping import Flaps
 from discovery.store.node_status import DIRECT, NodeStatus
@@ -63,6 +64,13 @@ class Entry:
     def suspect(self) -> bool:
         return self.status is _SUSPECT
 
+    @property
+    def rank(self) -> int:
+        """Its place among those that are served: suspects come after the healthy, and first of them those whose port accepts."""
+        if not self.suspect:
+            return 0
+        return 1 if self.instance.probed is Probed.ACCEPTED else 2
+
     def healthy(self, now: float) -> bool:
         """Expiry is tested here, at the read, not when a sweep comes by."""
         return self.instance.status is _HEALTHY and self.lease.alive(now) and not self.through.silent
@@ -81,6 +89,9 @@ class Entry:
     def effective_lease(self) -> Lease:
         """How long it stays in answers unless a commit says otherwise."""
         return _NEVER_ENDING if self.suspect else self.lease
+
+
+rank_of = attrgetter("rank")
 
 
 class Service:
@@ -118,5 +129,5 @@ def served(entries: Iterable[Entry], now: float) -> list[Entry]:
     ]  # as Entry.healthy
     if len(healthy) == len(entries):  # nearly always
         return healthy
-    found = healthy + [entry for entry in entries if entry.suspect]
+    found = healthy + sorted((entry for entry in entries if entry.suspect), key=rank_of)
     return found or [entry for entry in entries if entry.instance.status is Status.FLAPPING and entry.lease.alive(now)]

@@ -96,7 +96,7 @@ class ReverseNames:
         stale = staleness("this address", entries)
         left = math.floor(min(entry.effective_lease.left(now) for entry in entries))
         ttl = max(0, min(longest_ttl(self.ttl, stale), left))
-        ordered = sorted(entries, key=lambda entry: (entry.suspect, entry.instance.spec.key))
+        ordered = sorted(entries, key=lambda entry: (entry.rank, entry.instance.spec.key))
         answer = Answer.of(RR(owner, Type.PTR, ttl, to_wire(self.host(entry.instance))) for entry in ordered)
         return answer._replace(explanation=stale)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from discovery.core import metadata
@@ -26,7 +26,7 @@ from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
-from discovery.store.service import Entry, Service, served
+from discovery.store.service import Entry, Service, rank_of, served
 
 _NOT_LOADED = Explanation(
     NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment", Reason.NOT_LOADED
@@ -158,23 +158,23 @@ def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
     return Offered(service.key, tuple(map(_as_decided, entries)), ttls)
 
 
-# SRV's least preferred (RFC 2782).
-_LAST = 65535
+# SRV's least preferred (RFC 2782), by rank.
+_LAST = {1: 65534, 2: 65535}
 
 
 def _as_offered(entry: Entry) -> Instance:
     """A suspect behind all others."""
-    return _last(entry.instance) if entry.suspect else entry.instance
+    return _last(entry.instance, entry.rank) if entry.suspect else entry.instance
 
 
 def _as_decided(entry: Entry) -> Instance:
     """As `_as_offered`, but for this node's own doubts: a zone of one serial is the same wherever it is transferred from."""
     instance = entry.instance
-    return _last(instance) if instance.status is Status.SUSPECT else instance
+    return _last(instance, entry.rank) if instance.status is Status.SUSPECT else instance
 
 
-def _last(instance: Instance) -> Instance:
-    return instance._replace(spec=replace(instance.spec, priority=_LAST))
+def _last(instance: Instance, rank: int) -> Instance:
+    return instance._replace(spec=replace(instance.spec, priority=_LAST[rank]))
 
 
 # Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
@@ -195,8 +195,7 @@ def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, now: float) -> 
         return entries
     if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
-    first = sum(not entry.suspect for entry in entries)  # the suspects come after them
-    chosen = [*_rotated(entries[:first], now), *_rotated(entries[first:], now)][: kind.most]
+    chosen = [entry for _, group in groupby(entries, rank_of) for entry in _rotated([*group], now)][: kind.most]
     if not kind.parses_metadata:
         return chosen
     return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]
@@ -207,7 +206,7 @@ def _metadata_size(entry: Entry) -> int:
 
 
 def _rotated(entries: list[Entry], now: float) -> list[Entry]:
-    start = int(now * 1000) % len(entries) if entries else 0
+    start = int(now * 1000) % len(entries)
     return entries[start:] + entries[:start]
 
 

@@ -7,13 +7,13 @@ could look up a name, follow a redirect, unpack a body, keep a connection or rea
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import re
 import socket
 
 from discovery.core.check import Check
 from discovery.core.errors import DiscoveryError
+from discovery.system.connecting import OURS, connect, stream_socket
 
 # Octets of an answer that are read: any status line and, of an honest health page, usually all, so that its server sees no reset.
 MAX_ANSWER = 4096
@@ -23,9 +23,6 @@ _REQUEST = (
 )
 # RFC 9112 §4, and HTTP/1.0's.
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})[ \r\n]")
-
-# Nothing here says anything of the instance: this process or host has run out of something.
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 
 
 class CannotProbe(DiscoveryError):
@@ -38,26 +35,18 @@ async def probe(ip: str, port: int, check: Check) -> str | None:
     answer = bytearray()
     trouble = None
     try:
-        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM) as sock:
-            sock.setblocking(False)
+        with stream_socket(ip) as sock:
             async with asyncio.timeout(check.timeout):
-                await _connect(sock, ip, port)
+                await connect(sock, ip, port)
                 if check.path is not None:
                     await _get(sock, ip, port, check.path, answer)
     except TimeoutError:
         trouble = f"no answer within {check.timeout:g} s"
     except OSError as error:
-        if error.errno in _OURS:
+        if error.errno in OURS:
             raise CannotProbe(error) from None
         trouble = _text(error)
     return trouble if check.path is None else _judge(bytes(answer), trouble)
-
-
-async def _connect(sock: socket.socket, ip: str, port: int) -> None:
-    await asyncio.get_running_loop().sock_connect(sock, (ip, port))
-    # A port of this host where nobody listens may be chosen for our own end, and TCP then connects a socket to itself.
-    if sock.getsockname() == sock.getpeername():
-        raise ConnectionRefusedError(errno.ECONNREFUSED, "")
 
 
 async def _get(sock: socket.socket, ip: str, port: int, path: str, answer: bytearray) -> None:

@@ -7,7 +7,7 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
 
@@ -30,15 +30,13 @@ from discovery.rest.api.shown import Shown
 from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.times import Times
 from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
-from discovery.store.explain import Explanation, Seen, askers, explain, seen
+from discovery.store.explain import Askers, Explanation, Seen, askers, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
 
 # The most instances a service may have.
 MAX_LIMIT = 1000
-# Who took which instance out of the answers, by its id and the index of its last change.
-Asking = Mapping[tuple[str, int], Caller]
 # Beside the parameters' values: whether the answer may name who did what.
 _ACTORS = "actors"
 
@@ -99,14 +97,14 @@ class Resolving:
         found = service.served(now) if service else []
         if service is None or not found:
             raise _nobody(name, service, now)
-        found.sort(key=lambda entry: (entry.suspect, -entry.lease.renewed_at))
+        found.sort(key=lambda entry: (entry.rank, -entry.lease.renewed_at))
         body = orjson.dumps(self._resolved(service, found, now))
         tag = None if self._registry.is_ahead else tag_of(service, found)
         return Answer(200, body, headers(tag), service.index)
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
-        by = await self._askers(name) if explains and values[_ACTORS] else {}
+        by = await self._askers(name) if explains and values[_ACTORS] else None
         matching = await self._matching(name, asked)
         now = self._clock()
         service = self._registry.service(name)
@@ -123,7 +121,7 @@ class Resolving:
             content["explained"] = [views.explained(each, why) for each, why in explained]
         return Answer(200, orjson.dumps(content), headers(tag), index)
 
-    async def _askers(self, name: str) -> Asking:
+    async def _askers(self, name: str) -> Askers:
         """In a turn of its own: to look through the whole log takes 8 ms."""
         service = self._registry.service(name)
         found = {} if service is None else askers(service, self._registry.log)
@@ -131,14 +129,13 @@ class Resolving:
         return found
 
     def _explained(
-        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float, by: Asking
+        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float, by: Askers | None
     ) -> list[tuple[Seen, Explanation]]:
-        """Of every instance of the service, in the order of registration. `by`: as of `askers`."""
+        """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
         offset, window = self._times.offset(), self._registry.window
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
         states = [
-            (entry, seen(entry, service, window(entry.instance), now, offset, by.get((entry.instance.id, entry.index))))
-            for entry in service.entries.values()
+            (entry, seen(entry, service, window(entry.instance), now, offset, by)) for entry in service.entries.values()
         ]
         whys = iter(explain(state for entry, state in states if id(entry) in meant))
         found = []

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from itertools import groupby
 from random import Random
 
 from discovery.core.draw import draw
-from discovery.store.service import Entry
+from discovery.store.service import Entry, rank_of
 
 # Questions whose turn is kept, 200 octets each; that which was asked longest ago makes way, and begins anywhere when it comes again.
 MAX_TURNS = 4096
@@ -34,13 +35,13 @@ class Strategies:
 
     def order(self, strategy: str, found: list[Entry], question: Hashable, limit: int | None) -> list[Entry]:
         """At most `limit` of them (None: all), by one of STRATEGIES. `found`: healthy ones, then suspects. `question`: whose turn it is."""
-        at = next((place for place, entry in enumerate(found) if entry.suspect), len(found))
-        healthy, suspects = found[:at], found[at:]
-        if strategy == ROUND_ROBIN:
-            ordered = self._turned(healthy, question, limit or 1) + suspects
-        else:
-            by = self._orders[strategy]
-            ordered = by(healthy) + by(suspects)
+        ordered: list[Entry] = []
+        for rank, group in groupby(found, rank_of):
+            entries = list(group)
+            if strategy != ROUND_ROBIN:
+                ordered += self._orders[strategy](entries)
+            else:
+                ordered += entries if rank else self._turned(entries, question, limit or 1)
         return ordered[:limit]
 
     def _shuffled(self, entries: list[Entry]) -> list[Entry]:

@@ -1,0 +1,73 @@
+"""One port is asked: whether a TCP connection is accepted, or refused by a RST.
+
+A firewall that rejects by ICMP looks the same to connect(): ECONNREFUSED. With IP_RECVERR the kernel keeps each ICMP error in the socket's
+error queue, in SYN_SENT too since Linux 5.8; a RST leaves the queue empty. Where the kernel cannot tell them apart, nothing is a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import sys
+
+from discovery.core.status import Probed
+from discovery.system.connecting import OURS, connect, stream_socket
+
+# Seconds for a connection: a packet is sent again after one.
+TIMEOUT = 1.0
+
+# linux/in.h, linux/in6.h; the socket module has neither.
+_RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+
+
+class CannotAsk(Exception):
+    """This process or host has run out of something."""
+
+
+def tells_icmp(system: str, release: str) -> bool:
+    """Whether a kernel of that release keeps an ICMP error of a connection that is being opened."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return system == "linux" and numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
+
+
+TELLS_ICMP = tells_icmp(sys.platform, os.uname().release if hasattr(os, "uname") else "")
+
+
+async def ask(ip: str, port: int) -> Probed | None:
+    """None: no answer that says something of the process. CannotAsk."""
+    try:
+        with stream_socket(ip) as sock:
+            if TELLS_ICMP:
+                sock.setsockopt(*_RECVERR[sock.family], 1)
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await connect(sock, ip, port)
+            except ConnectionRefusedError:
+                return Probed.REFUSED if TELLS_ICMP and _no_icmp(sock) else None
+            return Probed.ACCEPTED
+    except TimeoutError:
+        return None
+    except OSError as error:
+        if error.errno in OURS:
+            raise CannotAsk(os.strerror(error.errno)) from None
+        return None
+
+
+def _no_icmp(sock: socket.socket) -> bool:
+    try:
+        sock.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def is_own(ip: str) -> bool:
+    """Whether this host has the address: nothing that is between says anything then, and another process may stand there."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((ip, 9))  # sends nothing
+        except OSError:
+            return False
+        return str(sock.getsockname()[0]) == ip
