@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from discovery import __version__
-from discovery.core.event import OF_NO_SERVICE, Commit
+from discovery.core.event import Commit
 from discovery.core.metric import Metric, counter, gauge
 from discovery.dns import dig
 from discovery.dns.message import names
@@ -162,7 +162,7 @@ class NameServer:
 
     def _forget(self, commit: Commit) -> None:
         for event in commit.events:
-            if not isinstance(event, OF_NO_SERVICE):
+            if event.service is not None:
                 self._kept.forget(event.service)
 
     def _follow(self, zones: Sequence[Zone]) -> None:

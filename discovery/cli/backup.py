@@ -13,7 +13,6 @@ from cyclopts import Parameter
 
 from discovery.cli.env_file import EnvFile, use
 from discovery.plugins.journal import files
-from discovery.plugins.journal.inspection import Content
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 
@@ -28,7 +27,7 @@ def backup(
     env_file: EnvFile = None,
 ) -> None:
     content = files.back_up(_folder(data_dir, env_file), file)
-    print(f"{file}: {_counted(content)}")
+    print(f"{file}: {content.counted}")
 
 
 def restore(
@@ -36,13 +35,9 @@ def restore(
 ) -> None:
     folder = _folder(data_dir, env_file)
     content, replaced = files.restore(folder, file)
-    print(f"{folder / files.FILE}: {_counted(content)}, from {file}")
+    print(f"{folder / files.FILE}: {content.counted}, from {file}")
     if replaced is not None:
         print(f"what was there before is in {replaced}")
-
-
-def _counted(content: Content) -> str:
-    return f"{len(content.instances):,} instances, {len(content.windows):,} maintenance windows"
 
 
 def _folder(data_dir: str | None, env_file: Path | None) -> Path:

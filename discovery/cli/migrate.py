@@ -18,6 +18,7 @@ from discovery.cli.cluster import on_etcd
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed
 from discovery.cli.output import put_line
+from discovery.core.kinds import DrainEvent, TokenEvent
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.migration import Migration
 from discovery.engines.etcd.settings import EtcdSettings
@@ -136,7 +137,5 @@ def _compare(given: Snapshot, found: Snapshot, where: str) -> None:
 
 
 def _counted(snapshot: Snapshot) -> str:
-    return (
-        f"{len(snapshot.instances):,} instances, {len(snapshot.windows):,} maintenance windows, {len(snapshot.drains):,} drains and "
-        f"{len(snapshot.revoked):,} revoked tokens"
-    )
+    drains, tokens = snapshot.number(DrainEvent), snapshot.number(TokenEvent)
+    return f"{snapshot.counted}, {drains:,} drains and {tokens:,} revoked tokens"

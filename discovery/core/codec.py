@@ -6,7 +6,7 @@ nobody can apply what he does not understand. What is read may have been written
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,20 +14,9 @@ from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.checked import flag, moment, number, or_none, text, whole
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import (
-    Commit,
-    Drained,
-    DrainEvent,
-    Event,
-    InstanceEvent,
-    Kind,
-    TokenEvent,
-    WindowEvent,
-    ZonesEvent,
-)
-from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
-from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
+from discovery.core.event import Commit, Event, InstanceEvent, Kind
+from discovery.core.instance import OPTIONS, Instance, Registration, options
+from discovery.core.kinds import KINDS
 from discovery.core.status import Probed, Status
 
 Json = dict[str, Any]
@@ -116,91 +105,38 @@ def instance(found: Mapping[str, Any]) -> Instance:
 
 
 def of_event(event: Event) -> Json:
-    if isinstance(event, InstanceEvent):
-        return {
-            "kind": event.kind.value,
-            "service": event.service,
-            "before": event.before and of_instance(event.before),
-            "after": event.after and of_instance(event.after),
-            "reason": event.reason,
-            "renews": event.renews,
-            "buriedUntil": event.buried_until,
-            "lapsedAt": event.lapsed_at,
-        }
-    if isinstance(event, WindowEvent):
-        before, after = of_window(event.before), of_window(event.after)
-        return {"kind": "window", "scope": list(event.scope), "before": before, "after": after, "reason": event.reason}
-    if isinstance(event, DrainEvent):
-        before, after = of_drained(event.before), of_drained(event.after)
-        return {"kind": "drain", "key": list(event.key), "before": before, "after": after, "reason": event.reason}
-    if isinstance(event, TokenEvent):
-        before, after = of_revocation(event.before), of_revocation(event.after)
-        return {"kind": "token", "sha256": event.sha256.hex(), "before": before, "after": after, "reason": event.reason}
-    return {"kind": "zones", "reason": event.reason}
+    if not isinstance(event, InstanceEvent):
+        kind = event.kind
+        about = {"kind": kind.name, kind.keys.field: kind.keys.dumps(event.key)}
+        return about | {"before": kind.dumps(event.before), "after": kind.dumps(event.after), "reason": event.reason}
+    return {
+        "kind": event.kind.value,
+        "service": event.service,
+        "before": event.before and of_instance(event.before),
+        "after": event.after and of_instance(event.after),
+        "reason": event.reason,
+        "renews": event.renews,
+        "buriedUntil": event.buried_until,
+        "lapsedAt": event.lapsed_at,
+    }
 
 
 def event_of(found: Mapping[str, Any]) -> Event:
-    kind, reason = found["kind"], found["reason"]
-    if kind == "zones":
-        return ZonesEvent(text(reason))
-    if kind == "window":
-        return WindowEvent(_scope(found["scope"]), window(found["before"]), window(found["after"]), text(reason))
-    if kind == "drain":
-        return DrainEvent(_key(found["key"]), drained(found["before"]), drained(found["after"]), text(reason))
-    if kind == "token":
-        before, after = revocation(found["before"]), revocation(found["after"])
-        return TokenEvent(bytes.fromhex(found["sha256"]), before, after, text(reason))
-    before, after = found["before"], found["after"]
+    reason = text(found["reason"])
+    if (made := KINDS.get(found["kind"])) is not None:
+        kind = made.kind
+        before, after = kind.loads(found.get("before")), kind.loads(found.get("after"))
+        return made(key=kind.keys.loads(found.get(kind.keys.field)), before=before, after=after, reason=reason)
     return InstanceEvent(
-        _known(Kind, kind),
+        _known(Kind, found["kind"]),
         text(found["service"]),
-        or_none(instance, before),
-        or_none(instance, after),
-        text(reason),
+        or_none(instance, found["before"]),
+        or_none(instance, found["after"]),
+        reason,
         flag(found["renews"]),
         or_none(moment, found["buriedUntil"]),
         or_none(moment, found.get("lapsedAt")),  # an older version has none
     )
-
-
-def _scope(found: Sequence[Any]) -> Scope:
-    service, ip, port = found
-    return Scope(text(service), or_none(text, ip), or_none(whole, port))
-
-
-def _key(found: Sequence[Any]) -> Key:
-    service, ip, port = found
-    return Key(text(service), text(ip), whole(port))
-
-
-def of_window(window: Window | None) -> Json | None:
-    return None if window is None else {"reason": window.reason, "until": window.until, "by": window.by}
-
-
-def window(found: Mapping[str, Any] | None) -> Window | None:
-    return None if found is None else Window(text(found["reason"]), moment(found["until"]), text(found["by"]))
-
-
-def of_drained(drained: Drained | None) -> Json | None:
-    return None if drained is None else drained._asdict()
-
-
-def drained(found: Mapping[str, Any] | None) -> Drained | None:
-    if found is None:
-        return None
-    moments = (moment(found[field]) for field in ("registered_at", "since", "until"))
-    return Drained(text(found["id"]), text(found["name"]), *moments)
-
-
-def of_revocation(revoked: Revocation | None) -> Json | None:
-    return None if revoked is None else revoked._asdict()
-
-
-def revocation(found: Mapping[str, Any] | None) -> Revocation | None:
-    if found is None:
-        return None
-    expires = found["expires"]
-    return Revocation(text(found["name"]), moment(found["at"]), text(found["by"]), or_none(moment, expires))
 
 
 def _known(of: Any, value: object) -> Any:

@@ -1,19 +1,23 @@
 """What has changed, as values: an Event says what one thing was before and is after; a Commit holds the events of one decision.
 
 State follows from events by put and delete alone (`store.registry.apply`), so whoever has the commits has the table: the journal, the
-audit log, watches, zone serials, other nodes. Heartbeats renew leases and are no events.
+audit log, watches, zone serials, other nodes. Heartbeats renew leases and are no events. There are two forms of events: of instances,
+here; and of everything else that is kept under a key, whose kinds `core.kinds` declares.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance, Key, Registration
-from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
+from discovery.core.instance import Instance
 from discovery.core.status import Status
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Kind(StrEnum):
@@ -55,6 +59,11 @@ class InstanceEvent(NamedTuple):
     lapsed_at: float | None = None
 
     @property
+    def name(self) -> str:
+        """What /changes, /events and the history call it."""
+        return self.kind.value
+
+    @property
     def instance(self) -> Instance:
         """As it is now, or as it was last."""
         instance = self.after or self.before
@@ -62,67 +71,111 @@ class InstanceEvent(NamedTuple):
         return instance
 
 
-class WindowEvent(NamedTuple):
-    """A maintenance window begins (`before` None), is exchanged, or ends (`after` None)."""
+class Verb(NamedTuple):
+    """`word`: in the name of the event, and in the line of the log. `log`: in the name of that line."""
 
-    scope: Scope
-    before: Window | None
-    after: Window | None
-    reason: str
-
-    @property
-    def service(self) -> str:
-        return self.scope.service
+    word: str
+    log: str
 
 
-class Drained(NamedTuple):
-    """What is remembered of an instance that was draining when it was removed for its silence: it drains again, `since` then, if it comes
-    back before `until`. Epoch seconds. `name`: of its service, as shown.
+class KeyForm(NamedTuple, Generic[K]):
+    """How a key is written. `field`: its name in an event as JSON, `dumps` and `loads` its value there; `path` and `of_path`: as the end
+    of a key in etcd, and in the journal. `shown`: by parts, for people; `service` and `ip` among them if it has any. `loads` and `of_path`
+    raise ValueError or TypeError.
     """
 
-    id: str
+    field: str
+    dumps: Callable[[K], Any]
+    loads: Callable[[Any], K]
+    path: Callable[[K], tuple[str, ...]]
+    of_path: Callable[[Sequence[str]], K]
+    shown: Callable[[K], dict[str, Any]]
+
+
+class Field(NamedTuple):
+    """`check`: raises ValueError where a value that was read is none. `is_moment`: epoch seconds, perhaps None."""
+
+    check: Callable[[Any], Any]
+    is_moment: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueKind(Generic[K, V]):
+    """A kind of event about something that is kept under a key, besides the instances: all that anybody who stores or shows one has to
+    know. `core.kinds` has them.
+
+    `name`: in JSON and in the journal. `noun`: for people; the event is called NOUN-WORD with the verb for what happened, and what it
+    shows stands under NOUN. `text`: what the log says it is about, with `{place}` or `{name}`; empty: the log has a line of its own.
+    `value`: made of `fields`, whose names it has and its JSON too. `shown`: those that people see. `secret`: they are for who may see who
+    asked. `warns`: its line in the log is a warning. `letter`: of its keys in etcd; None: it has none. `kept`: in the journal, and so after
+    a restart. `fades`: it is over at its `until`, and no event tells so.
+    """
+
     name: str
-    registered_at: float
-    since: float
-    until: float
-
-    def instance(self, key: Key) -> Instance:
-        """As far as it is remembered, and no longer draining."""
-        spec = Registration(name=self.name, ip=key.ip, port=key.port)
-        return Instance(self.id, self.registered_at, spec, status=Status.UNHEALTHY)
-
-
-class DrainEvent(NamedTuple):
-    """The drain of an instance that is not registered is remembered (`before` None), or no longer (`after` None)."""
-
-    key: Key
-    before: Drained | None
-    after: Drained | None
-    reason: str
+    noun: str
+    text: str
+    began: Verb
+    changed: Verb
+    ended: Verb
+    keys: KeyForm[K]
+    value: Callable[..., V]
+    fields: Mapping[str, Field]
+    shown: tuple[str, ...] = ()
+    secret: bool = False
+    warns: bool = False
+    letter: str | None = None
+    kept: bool = True
+    fades: bool = False
 
     @property
-    def service(self) -> str:
-        return self.key.service
+    def names(self) -> tuple[str, ...]:
+        """What its events are called (`ValueEvent.name`)."""
+        return tuple(dict.fromkeys(f"{self.noun}-{verb.word}" for verb in (self.began, self.changed, self.ended)))
+
+    def dumps(self, value: V | None) -> dict[str, Any] | None:
+        """The value as JSON."""
+        return None if value is None else {field: getattr(value, field) for field in self.fields}
+
+    def loads(self, found: Mapping[str, Any] | None) -> V | None:
+        """ValueError, KeyError, TypeError: somebody may have written it by hand."""
+        if found is None:
+            return None
+        return self.value(**{name: field.check(found[name]) for name, field in self.fields.items()})
 
 
-class ZonesEvent(NamedTuple):
-    """Other zone files are served, so that any name in them may have changed. They are each node's own configuration."""
+@dataclass(frozen=True, slots=True)
+class ValueEvent(Generic[K, V]):
+    """Something that is kept under `key` begins (`before` None), is exchanged, or ends (`after` None)."""
 
+    key: K
+    before: V | None
+    after: V | None
     reason: str
+    kind: ClassVar[ValueKind[Any, Any]]
+
+    @property
+    def verb(self) -> Verb:
+        if self.before is None:
+            return self.kind.began
+        return self.kind.ended if self.after is None else self.kind.changed
+
+    @property
+    def name(self) -> str:
+        """What /changes, /events and the history call it."""
+        return f"{self.kind.noun}-{self.verb.word}"
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The key by its parts, for people."""
+        return self.kind.keys.shown(self.key)
+
+    @property
+    def service(self) -> str | None:
+        """Folded. None: it is of no service."""
+        return self.place.get("service")
 
 
-class TokenEvent(NamedTuple):
-    """A token is revoked (`before` None), or no longer (`after` None). `sha256`: 32 octets."""
-
-    sha256: bytes
-    before: Revocation | None
-    after: Revocation | None
-    reason: str
-
-
-Event = InstanceEvent | WindowEvent | DrainEvent | ZonesEvent | TokenEvent
-# Those of no service.
-OF_NO_SERVICE = (ZonesEvent, TokenEvent)
+Event = InstanceEvent | ValueEvent[Any, Any]
 
 
 # Of an event about plain instances: two instances, a reason, and their share of the commit.

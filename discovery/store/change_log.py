@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
-from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, TokenEvent, WindowEvent
+from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.log_fields import fields
 
 _log = logging.getLogger("discovery.registry")
@@ -18,63 +20,33 @@ def log_commit(commit: Commit) -> None:
     for event in commit.events:
         if isinstance(event, InstanceEvent):
             _log_instance(event, commit)
-        elif isinstance(event, WindowEvent):
-            _log_window(event, commit)
-        elif isinstance(event, DrainEvent):
-            _log_drain(event, commit)
-        elif isinstance(event, TokenEvent):
-            _log_token(event, commit)
+        elif event.kind.text:
+            _log_value(event, commit)
 
 
 def _log_instance(event: InstanceEvent, commit: Commit) -> None:
     level = logging.WARNING if event.kind in _WARN else logging.INFO
-    instance, index, by = event.instance, commit.index, commit.by
-    spec = instance.spec
+    instance, spec = event.instance, event.instance.spec
+    what = {"service": spec.name, "ip": spec.ip, "port": spec.port, "id": instance.id}
     _log.log(
         level, "%s %s %s: %s [id %s, index %d]",
-        event.kind.value, spec.name, instance.address, event.reason, instance.id, index,
-        extra=fields(
-            f"instance.{event.kind}", service=spec.name, ip=spec.ip, port=spec.port, id=instance.id, reason=event.reason,
-            index=index, actor=by.name, client=by.address,
-        ),
+        event.kind.value, spec.name, instance.address, event.reason, instance.id, commit.index,
+        extra=_fields(f"instance.{event.kind}", what, event, commit),
     )  # fmt: skip
 
 
-def _log_window(event: WindowEvent, commit: Commit) -> None:
-    scope, index, by = event.scope, commit.index, commit.by
-    what = scope.service if scope.ip is None else f"{scope.service} {scope.ip} port {scope.port}"
-    verb = "ends" if event.after is None else "begins" if event.before is None else "goes on"
-    name = "ended" if event.after is None else "begun" if event.before is None else "changed"
-    _log.info(
-        "maintenance of %s %s: %s [index %d]", what, verb, event.reason, index,
-        extra=fields(
-            f"maintenance.{name}", service=scope.service, ip=scope.ip, port=scope.port, reason=event.reason,
-            index=index, actor=by.name, client=by.address,
-        ),
+def _log_value(event: ValueEvent[Any, Any], commit: Commit) -> None:
+    kind, place, value = event.kind, event.place, event.after or event.before
+    name = getattr(value, "name", None) or "(no name)"
+    where = f"{place.get('service')} {place['ip']} port {place['port']}" if place.get("ip") else place.get("service")
+    what = place if event.service is not None or value is None else {kind.noun: name} | place
+    _log.log(
+        logging.WARNING if kind.warns else logging.INFO,
+        "%s %s: %s [index %d]", kind.text.format(place=where, name=name), event.verb.word, event.reason, commit.index,
+        extra=_fields(f"{kind.noun}.{event.verb.log}", what, event, commit),
     )  # fmt: skip
 
 
-def _log_drain(event: DrainEvent, commit: Commit) -> None:
-    verb = "forgotten" if event.after is None else "remembered"
-    key, index, by = event.key, commit.index, commit.by
-    _log.info(
-        "drain of %s %s port %d %s: %s [index %d]", key.service, key.ip, key.port, verb, event.reason, index,
-        extra=fields(
-            f"drain.{verb}", service=key.service, ip=key.ip, port=key.port, reason=event.reason, index=index,
-            actor=by.name, client=by.address,
-        ),
-    )  # fmt: skip
-
-
-def _log_token(event: TokenEvent, commit: Commit) -> None:
-    verb = "no longer revoked" if event.after is None else "revoked"
-    revoked = event.after or event.before
-    name = revoked.name if revoked is not None and revoked.name else "(no name)"
-    sha256, index, by = event.sha256.hex(), commit.index, commit.by
-    _log.warning(
-        "token %s %s: %s [sha256 %s…, index %d]", name, verb, event.reason, sha256[:12], index,
-        extra=fields(
-            f"token.{'restored' if event.after is None else 'revoked'}", token=name, sha256=sha256, reason=event.reason,
-            index=index, actor=by.name, client=by.address,
-        ),
-    )  # fmt: skip
+def _fields(name: str, what: Mapping[str, Any], event: Event, commit: Commit) -> Mapping[str, object]:
+    by = commit.by
+    return fields(name, **what, reason=event.reason, index=commit.index, actor=by.name, client=by.address)

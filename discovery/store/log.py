@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import OF_NO_SERVICE, Commit, octets_of
+from discovery.core.event import Commit, octets_of
 
 # About 12 MB when nothing has metadata to speak of: some minutes of a lively registry, hours of a usual one.
 MAX_EVENTS = 16_384
@@ -167,6 +167,5 @@ def services_of(commit: Commit) -> Collection[str]:
     """Each once."""
     events = commit.events
     if len(events) == 1:  # nearly always; a set takes three times as long
-        event = events[0]
-        return () if isinstance(event, OF_NO_SERVICE) else (event.service,)
-    return {event.service for event in events if not isinstance(event, OF_NO_SERVICE)}
+        return () if (service := events[0].service) is None else (service,)
+    return {service for event in events if (service := event.service) is not None}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from discovery.core.event import ZonesEvent
 from discovery.core.instance import Instance
+from discovery.core.kinds import ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.store.errors import (
     NoWindow,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.event import RESTORE, Commit, DrainEvent, InstanceEvent, Kind, TokenEvent, WindowEvent, instant_of
+from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent, instant_of
 from discovery.core.instance import Instance
+from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
@@ -109,16 +110,10 @@ class Registry(State):
         for event in commit.events:
             if isinstance(event, InstanceEvent):
                 self._apply(event, commit, at)
-            elif isinstance(event, WindowEvent):
-                window = event.after
-                self._windows.set(event.scope, window, 0.0 if window is None else at + window.until - commit.wall)
-                self._unsettle(event, commit, at)
-            elif isinstance(event, DrainEvent):
-                self.drains.set(event.key, event.after)
-            elif isinstance(event, TokenEvent):
-                self.revoked.pop(event.sha256, None)
-                if event.after is not None:
-                    self.revoked[event.sha256] = event.after
+            else:
+                self._set(event, at - commit.wall)
+                if isinstance(event, WindowEvent):
+                    self._unsettle(event, commit, at)
         self.log.stage(commit)
         _tell(self.followers, commit, commit.index)
 
@@ -131,11 +126,15 @@ class Registry(State):
                 service.index = index
         _tell(self.index_followers, services, index)
 
+    def _set(self, event: ValueEvent[Any, Any], offset: float) -> None:
+        if (holder := self.values.get(type(event))) is not None:
+            holder.set(event.key, event.after, offset)
+
     def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
-        service = self._services.get(event.scope.service)
-        if event.scope.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 4:
+        service = self._services.get(event.key.service)
+        if event.key.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 4:
             since = at if commit.action == Expire.action else at + SETTLE_SECONDS
-            self.unsettled[event.scope] = Unsettled(event.reason, since)
+            self.unsettled[event.key] = Unsettled(event.reason, since)
 
     def _released(self, event: InstanceEvent) -> bool:
         """Whether the brake let go of a suspect: nothing else accounts for what it is now."""
@@ -198,13 +197,10 @@ class Registry(State):
         Followers are told of one commit, which the log does not have: it begins after it. `begin` follows.
         """
         self.index = snapshot.index if goes_on else max(self.index, snapshot.index) + 1
-        for scope, window in snapshot.windows:
-            self._windows.set(scope, window, now + window.until - wall)
+        for event in snapshot.values:
+            self._set(event, now - wall)
         for key, until in snapshot.tombstones:
             self._tombstones.bury(key, now + until - wall, now)
-        for key, drained in snapshot.drains:
-            self.drains.set(key, drained)
-        self.revoked.update(snapshot.revoked)
         restore = self._adopt if goes_on else self._restore
         events = tuple(restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
@@ -240,10 +236,8 @@ class Registry(State):
         return Snapshot(
             self.index,
             tuple(entry.instance for entry in self),
-            tuple(self._windows.all.items()),
+            tuple(event for of, holder in self.values.items() for event in begun(of, holder.all)),
             tuple((key, wall + until - now) for key, until in self._tombstones),
-            tuple(self.drains),
-            tuple(self.revoked.items()),
         )
 
     def begin(self, now: float) -> None:

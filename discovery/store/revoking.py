@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from discovery.core.event import TokenEvent
+from discovery.core.kinds import TokenEvent
 from discovery.core.revocation import Revocation
 from discovery.store.errors import NotRevoked, TooManyRevoked
 from discovery.store.transaction import Transaction
@@ -56,7 +56,8 @@ class RestoreToken(Write[Revocation]):
 
 
 def _oldest_expired(txn: Transaction) -> TokenEvent:
-    for sha256, revoked in txn.state.revoked.items():
-        if revoked.expires is not None and revoked.expires <= txn.wall:
-            return TokenEvent(sha256, revoked, None, "it has expired by itself, and room is needed")
-    raise TooManyRevoked(MAX_REVOKED)
+    over = [each for each in txn.state.revoked.items() if each[1].expires is not None and each[1].expires <= txn.wall]
+    if not over:
+        raise TooManyRevoked(MAX_REVOKED)
+    sha256, revoked = min(over, key=lambda each: each[1].at)
+    return TokenEvent(sha256, revoked, None, "it has expired by itself, and room is needed")

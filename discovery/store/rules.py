@@ -6,8 +6,9 @@ it resolved, so that whoever applies it derives nothing.
 
 from __future__ import annotations
 
-from discovery.core.event import Drained, DrainEvent, Kind, WindowEvent
+from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key
+from discovery.core.kinds import Drained, DrainEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.service import Entry, Service
@@ -146,9 +147,10 @@ def expire(txn: Transaction, entry: Entry, reason: str) -> None:
 
 def forget_drain(txn: Transaction, key: Key, reason: str) -> Drained | None:
     """What was remembered, if anything."""
-    drained = txn.state.drains.get(key, txn.wall)
-    if drained is not None:
-        txn.add(DrainEvent(key, drained, None, reason))
+    drained = txn.state.drains.get(key)
+    if drained is None or txn.wall >= drained.until:
+        return None
+    txn.add(DrainEvent(key, drained, None, reason))
     return drained
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from discovery.core.event import Drained
+from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key
-from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import WindowEvent
 
 
 class Snapshot(NamedTuple):
     """Instances in the order of registration. Their `status`, `ttl` and `failing` are decided when it is loaded.
 
-    `tombstones`: until when (epoch seconds) no heartbeat brings the key back. `drains`: those that are remembered, oldest first.
-    `revoked`: tokens by the SHA-256 of their secrets, oldest first.
+    `values`: what is kept besides (`core.kinds`), as the events that led to it, each kind in order. `tombstones`: until when (epoch
+    seconds) no heartbeat brings the key back.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks
     instances: tuple[Instance, ...] = ()
-    windows: tuple[tuple[Scope, Window], ...] = ()
+    values: tuple[ValueEvent[Any, Any], ...] = ()
     tombstones: tuple[tuple[Key, float], ...] = ()
-    drains: tuple[tuple[Key, Drained], ...] = ()
-    revoked: tuple[tuple[bytes, Revocation], ...] = ()
+
+    @property
+    def counted(self) -> str:
+        return f"{len(self.instances):,} instances, {self.number(WindowEvent):,} maintenance windows"
+
+    def number(self, of: type[ValueEvent[Any, Any]]) -> int:
+        """How many there are of that kind."""
+        return sum(isinstance(event, of) for event in self.values)

@@ -7,21 +7,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from discovery.core.event import Commit
+from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import KINDS, Drained, DrainEvent, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.revocation import Revocation
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
-from discovery.store.drains import Drains
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
+from discovery.store.values import Holder, Values
 from discovery.store.windows import Windows, window_of
+
+# 500 octets each. Beyond, the oldest are given up.
+MAX_DRAINS = 16_384
 
 # Called for each commit once the table has it, in order: never blocks, never raises, never writes.
 Follower = Callable[[Commit], None]
@@ -47,7 +51,7 @@ class State(Table):
     each node's own. `reserved_elsewhere`: those of the other nodes. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
-    `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets, oldest first.
+    `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
     def __init__(
@@ -90,12 +94,16 @@ class State(Table):
         self.log.begin(index)
         no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
         self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
-        self.drains = Drains()
-        self.revoked: dict[bytes, Revocation] = {}
+        self.drains: Values[Key, Drained] = Values(MAX_DRAINS)
+        self.revoked: Values[bytes, Revocation] = Values()
         self.unsettled: dict[Scope, Unsettled] = {}
         self.half_held: dict[str, None] = {}
         self._tombstones = Tombstones()
         self._windows = Windows()
+        self.values: Mapping[type[ValueEvent[Any, Any]], Holder] = {
+            **{each: Values() for each in KINDS.values() if each.kind.kept},
+            WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked,
+        }  # fmt: skip
 
     # -- reading
 

@@ -41,11 +41,11 @@ class Windows:
         self._ends: dict[Scope, float] = {}
         self.next: float | None = None  # when the first ends
 
-    def set(self, scope: Scope, window: Window | None, ends: float) -> None:
-        """`window` None: it has ended."""
+    def set(self, scope: Scope, window: Window | None, offset: float) -> None:
+        """`window` None: it has ended. `offset`: what makes monotonic seconds of epoch seconds."""
         self._ends.pop(scope, None)
         if window is not None:
-            self._ends[scope] = ends
+            self._ends[scope] = window.until + offset
         self.all = with_window(self.all, scope, window)
         self._find_next()
 

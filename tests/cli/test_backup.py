@@ -12,7 +12,7 @@ import pytest
 from discovery import cli
 from discovery.plugins.journal.files import FILE
 from discovery.settings import Settings
-from tests.plugins.journal.making import WINDOWS, a_file, an_old_file, content, octets
+from tests.plugins.journal.making import VALUES, a_file, an_old_file, content, octets
 from tests.stories.process import LIMIT, ROOT, environment, running
 
 
@@ -46,7 +46,7 @@ def test_a_backup_of_a_stopped_registry_and_back(folder: Path, tmp_path: Path, c
     assert cli.main(["backup", "saved"]) == 0
     assert capsys.readouterr().out == "saved: 1,234 instances, 2 maintenance windows\n"
     saved = content(tmp_path / "saved")
-    assert (len(saved.instances), saved.windows) == (1234, WINDOWS)
+    assert (len(saved.instances), saved.values) == (1234, VALUES)
     (folder / FILE).unlink()
     assert cli.main(["restore", "saved"]) == 0
     said = capsys.readouterr().out
@@ -153,7 +153,7 @@ def test_a_running_server_is_backed_up_and_not_restored(folder: Path, tmp_path: 
         server.request("DELETE", "/services/web")
         assert server.stop() == 0
     assert [instance.id for instance in content(saved).instances] == ids
-    assert content(folder / FILE).instances == []
+    assert not content(folder / FILE).instances
     done = discovery("restore", str(saved), DATA_DIR=str(folder))
     assert (done.returncode, done.stderr) == (0, "")
     with running(DATA_DIR=str(folder)) as server:

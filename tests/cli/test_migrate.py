@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from discovery.core.kinds import TokenEvent
 from discovery.core.revocation import Revocation
 from discovery.plugins.journal import moved
 from discovery.plugins.journal.files import FILE
@@ -110,7 +111,7 @@ def test_everything_goes_there_and_back_and_the_index_never_goes_back(place: Pla
     done = place.migrate("--back")
     assert done.status == 0, done
     assert "what was there before is in" in done.out
-    assert inspect(place.data / FILE).revoked == [(b"\n" * 32, Revocation(**revoked))]
+    assert inspect(place.data / FILE).values[-1] == TokenEvent(b"\n" * 32, None, Revocation(**revoked), "")
     assert "there is nothing to do" in place.migrate("--back").out
     with node(place.etcd, **{**SETTINGS, "HISTORY_DAYS": 0}) as late:
         refused = late.request("POST", "/register", {"name": "web", "ip": "10.0.0.4", "port": 80})

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import NOBODY, Caller, Grants
-from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
+from discovery.core.kinds import Drained, DrainEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Probed, Status
 from tests.mutated import mutations
@@ -89,10 +90,15 @@ def test_what_is_no_commit_is_a_value_error(text: bytes) -> None:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_whatever_stands_in_a_field_it_is_of_its_type_or_a_value_error(event: Event) -> None:
     of_types = TypeAdapter(Commit)
+    parts = [] if isinstance(event, InstanceEvent) else get_args(type(event).__orig_bases__[0])  # type: ignore[attr-defined] # typing's
     for found in mutations(codec.of_commit(Commit(7, 1e9, BY, "register", (event,)))):
         try:
             commit = codec.commit_of(found)
         except ValueError:
             continue
         of_types.validate_python(commit, strict=True)
+        for read in commit.events if parts else ():
+            assert isinstance(read, ValueEvent)
+            for value, of in ((read.key, parts[0]), (read.before, parts[1] | None), (read.after, parts[1] | None)):
+                TypeAdapter(of).validate_python(value, strict=True)
         assert codec.commit_of(codec.of_commit(commit)) == commit

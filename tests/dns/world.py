@@ -18,7 +18,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from discovery.core.event import OF_NO_SERVICE, Commit
+from discovery.core.event import Commit
 from discovery.core.instance import Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.message import names
@@ -192,7 +192,7 @@ class World:
 def forget(kept: KeptAnswers, commit: Commit) -> None:
     """As the name server does."""
     for event in commit.events:
-        if not isinstance(event, OF_NO_SERVICE):
+        if event.service is not None:
             kept.forget(event.service)
 
 

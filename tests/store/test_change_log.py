@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.event import Commit, Drained, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key
+from discovery.core.kinds import Drained, DrainEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.store.change_log import log_commit
 from tests.store.making import ALL, START, WALL, a_registry, spec

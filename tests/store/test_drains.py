@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.event import DrainEvent
+from discovery.core.kinds import DrainEvent
 from discovery.core.status import Status
-from discovery.store import drains
+from discovery.store import state
 from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Drain
 from discovery.store.registration import Deregister
@@ -59,7 +59,7 @@ def test_one_that_made_way_at_the_limit_is_remembered_too() -> None:
     registry = a_registry(max_instances=1)
     registry.drain(registry.register(spec(port=1), START).instance.id, True, "asked", START)
     registry.register(spec(port=2), START + TTL)
-    assert [key.port for key, _ in registry.drains] == [1]
+    assert [key.port for key in registry.drains] == [1]
 
 
 def test_one_that_was_deregistered_is_not() -> None:
@@ -81,9 +81,9 @@ def test_each_is_told_of_by_an_event_of_its_own() -> None:
 
 
 def test_they_are_bounded_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drains, "MAX_KEPT", 3)
+    monkeypatch.setattr(state, "MAX_DRAINS", 3)
     registry = a_registry()
     for port in range(1, 6):
         registry.drain(registry.register(spec(port=port), START).instance.id, True, "asked", START)
     registry.advance(GONE)
-    assert [key.port for key, _ in registry.drains] == [3, 4, 5]
+    assert [key.port for key in registry.drains] == [3, 4, 5]

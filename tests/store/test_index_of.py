@@ -19,7 +19,7 @@ def followed(registry: DrivenRegistry) -> dict[str, int]:
     seen: dict[str, int] = {}
 
     def follow(commit: Commit) -> None:
-        seen.update({event.service: commit.index for event in commit.events})  # type: ignore[union-attr]
+        seen.update({event.service: commit.index for event in commit.events if event.service})
 
     registry.followers.append(follow)
     return seen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from discovery.core.event import Commit, InstanceEvent, Kind, WindowEvent, instant_of
+from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
 from discovery.core.instance import Key
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from tests.driven import DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, a_registry, braked, crowd, spec

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Kind
 from discovery.core.instance import Key, Registration
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.brake import Brake
@@ -330,8 +331,9 @@ class Liveness(RuleBasedStateMachine):
         self.buried = {key: until - away for key, until in self.buried.items()}
         self.begin(index)
         self.judge.drains = drains
-        for scope, window in snapshot.windows:
-            self.judge.windows[scope] = (window, self.now + window.until - self.wall)
+        for event in snapshot.values:
+            if isinstance(event, WindowEvent) and event.after is not None:
+                self.judge.windows[event.key] = (event.after, self.now + event.after.until - self.wall)
         for instance in snapshot.instances:
             old = rows[instance.spec.key]
             row = Row(old.id, old.registered_at, old.spec, self.now, draining_since=old.draining_since)

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import NOBODY
-from discovery.core.event import Commit, InstanceEvent, Kind, ZonesEvent
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance
+from discovery.core.kinds import ZonesEvent
 from discovery.store.log import Compacted, Log
 from tests.store.making import WALL, spec
 

@@ -6,8 +6,9 @@ import pytest
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Kind, ZonesEvent
+from discovery.core.event import Kind
 from discovery.core.instance import Key
+from discovery.core.kinds import ZonesEvent
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.registration import Register
 from tests.driven import DrivenRegistry

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from discovery.core import codec
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit, Event, InstanceEvent, TokenEvent, WindowEvent, ZonesEvent
+from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Key, Registration
+from discovery.core.kinds import ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping
@@ -185,10 +186,8 @@ class Replay(RuleBasedStateMachine):
         self.heard.clear()
         registry = self.nodes[0]
         instances = {("instance", entry.instance.spec.key): entry.instance for entry in registry}
-        windows = {("window", scope): window for scope, window in registry.windows.items()}
-        drains = {("drain", key): drained for key, drained in registry.drains}
-        revoked = {("token", sha256): found for sha256, found in registry.revoked.items()}
-        assert self.state == instances | windows | drains | revoked
+        values = {(of, key): value for of, holder in registry.values.items() for key, value in holder.all.items()}
+        assert self.state == instances | values
 
     def fold(self, event: Event) -> None:
         """Put and delete, and nothing else."""
@@ -196,11 +195,9 @@ class Replay(RuleBasedStateMachine):
         if isinstance(event, ZonesEvent):
             return
         if isinstance(event, InstanceEvent):
-            thing: tuple[str, Key | Scope | bytes] = ("instance", event.instance.spec.key)
-        elif isinstance(event, TokenEvent):
-            thing = ("token", event.sha256)
+            thing: tuple[Any, Any] = ("instance", event.instance.spec.key)
         else:
-            thing = ("window", event.scope) if isinstance(event, WindowEvent) else ("drain", event.key)
+            thing = (type(event), event.key)
         assert self.state.get(thing) == event.before, "before is not what it was"
         assert event.before != event.after or (isinstance(event, InstanceEvent) and event.renews), "it says nothing"
         if event.after is None:

@@ -6,7 +6,8 @@ import pytest
 
 from discovery.core import codec
 from discovery.core.caller import Caller, Grants
-from discovery.core.event import Commit, TokenEvent
+from discovery.core.event import Commit
+from discovery.core.kinds import TokenEvent
 from discovery.core.revocation import Revocation
 from discovery.store import revoking
 from discovery.store.errors import NotRevoked, TooManyRevoked

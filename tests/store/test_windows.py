@@ -8,6 +8,7 @@ import pytest
 
 from discovery.core.event import Kind
 from discovery.core.instance import Key
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.engines.local import LocalEngine
@@ -167,7 +168,7 @@ def test_it_ends_by_itself_when_nobody_is_left() -> None:
 def test_one_from_before_the_start_waits_for_the_instances() -> None:
     registry = a_registry()
     before = crowd(a_registry(), 1, ttl=3600)[0].instance
-    registry.load(Snapshot(0, (before,), windows=((SERVICE, a_window(60)),)), START, WALL + 20)
+    registry.load(Snapshot(0, (before,), values=(WindowEvent(SERVICE, None, a_window(60), ""),)), START, WALL + 20)
     assert registry.next_deadline() == START + 40
     assert words(registry) == "maintenance"
     registry.advance(START + 40, ALL)
@@ -176,7 +177,7 @@ def test_one_from_before_the_start_waits_for_the_instances() -> None:
 
 def test_one_that_ended_while_the_process_was_away_is_over_at_once() -> None:
     registry = a_registry()
-    registry.load(Snapshot(0, windows=((SERVICE, a_window(60)),)), START, WALL + 100)
+    registry.load(Snapshot(0, values=(WindowEvent(SERVICE, None, a_window(60), ""),)), START, WALL + 100)
     assert SERVICE in registry.windows
     registry.advance(START, ALL)
     assert dict(registry.windows) == {}

@@ -119,4 +119,4 @@ def _file(folder: Path, file: Path) -> Iterator[Finding]:
         yield ok(f"{folder} is used by the server that runs with pid {pid}")
         return
     content = inspect(file)
-    yield ok(f"{file} is whole: {len(content.instances):,} instances, {len(content.windows):,} maintenance windows")
+    yield ok(f"{file} is whole: {content.counted}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from discovery.core.event import KIND_OF, Drained, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent
+from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, Key
+from discovery.core.kinds import KINDS, begun, of_letter
 from discovery.core.log_fields import fields
-from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
-from discovery.engines.etcd import layout
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 
@@ -30,10 +29,10 @@ class Found:
         self.revision = self.changed = 0
         self.etcd = ""
         self.instances: dict[str, tuple[int, Instance]] = {}  # with the revision of its registration
-        self.windows: dict[Scope, Window] = {}
-        self.drains: dict[Key, Drained] = {}
+        self.values: dict[type[ValueEvent[Any, Any]], dict[Any, Any]] = {
+            each: {} for each in KINDS.values() if each.kind.letter
+        }
         self.tombstones: list[tuple[Key, float]] = []
-        self.revoked: dict[bytes, Revocation] = {}
         self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare
 
     def add(self, instance: Instance, service: str, id: str, created: int) -> None:
@@ -53,9 +52,8 @@ class Found:
         """Instances in the order of registration."""
         ordered = sorted(self.instances.values(), key=lambda each: each[0])
         instances = tuple(instance for _, instance in ordered)
-        windows, drains = tuple(self.windows.items()), tuple(self.drains.items())
-        revoked = tuple(sorted(self.revoked.items(), key=lambda each: each[1].at))
-        return Snapshot(index, instances, windows, tuple(self.tombstones), drains, revoked)
+        values = tuple(event for of, found in self.values.items() for event in begun(of, found))
+        return Snapshot(index, instances, values, tuple(self.tombstones))
 
 
 def difference(
@@ -71,16 +69,14 @@ def difference(
                 yield None
             if entry.instance.id not in found.instances:
                 missing.append(entry.instance)
-        scopes = [scope for scope in registry.windows if scope not in found.windows]
-        drains = [key for key, _ in registry.drains if key not in found.drains]
-        restored = [sha256 for sha256 in registry.revoked if sha256 not in found.revoked]
+        ended = [
+            (of, key) for of, values in found.values.items() for key in registry.values[of].all if key not in values
+        ]
     else:
-        missing, scopes, drains, restored = _gone(registry, gone)
+        missing, ended = _gone(registry, gone)
     yield from (InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing)
-    yield from (WindowEvent(scope, registry.windows[scope], None, reason) for scope in scopes)
-    known = dict(registry.drains)
-    yield from (DrainEvent(key, known[key], None, reason) for key in drains)
-    yield from (TokenEvent(sha256, registry.revoked[sha256], None, reason) for sha256 in restored)
+    for of, key in ended:
+        yield of(key=key, before=registry.values[of].all[key], after=None, reason=reason)
     differing = []
     for number, (created, instance) in enumerate(found.instances.values()):
         if number % _PER_TURN == 0:
@@ -100,15 +96,11 @@ def difference(
             yield InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason)
             before = None
         yield _changed(before, instance, reason)
-    for scope, window in found.windows.items():
-        if registry.windows.get(scope) != window:
-            yield WindowEvent(scope, registry.windows.get(scope), window, reason)
-    for key, drained in found.drains.items():
-        if known.get(key) != drained:
-            yield DrainEvent(key, known.get(key), drained, reason)
-    for sha256, revoked in found.revoked.items():
-        if registry.revoked.get(sha256) != revoked:
-            yield TokenEvent(sha256, registry.revoked.get(sha256), revoked, reason)
+    for of, values in found.values.items():
+        known = registry.values[of].all
+        for key, value in values.items():
+            if known.get(key) != value:
+                yield of(key=key, before=known.get(key), after=value, reason=reason)
 
 
 def _before(registry: Registry, instance: Instance) -> Instance | None:
@@ -153,9 +145,9 @@ def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceE
 
 def _gone(
     registry: Registry, paths: Iterable[Sequence[str]]
-) -> tuple[list[Instance], list[Scope], list[Key], list[bytes]]:
-    instances, scopes, drains, revoked = [], [], [], []
-    known = dict(registry.drains)
+) -> tuple[list[Instance], list[tuple[type[ValueEvent[Any, Any]], Any]]]:
+    """Instances, and the keys of what else was here."""
+    instances, ended = [], []
     for path in paths:
         with contextlib.suppress(ValueError):  # what could not be read is not here
             match path:
@@ -163,10 +155,8 @@ def _gone(
                     entry = registry.find(id)
                     if entry is not None:
                         instances.append(entry.instance)
-                case ["w", *scope] if scope and (of := layout.scope_of(scope)) in registry.windows:
-                    scopes.append(of)
-                case ["d", *scope] if scope and (key := layout.key_of(layout.scope_of(scope))) in known:
-                    drains.append(key)
-                case ["r", hexadecimal] if (sha256 := layout.sha256_of(hexadecimal)) in registry.revoked:
-                    revoked.append(sha256)
-    return instances, scopes, drains, revoked
+                case [letter, *rest] if (of := of_letter(letter)) is not None:
+                    key = of.kind.keys.of_path(rest)
+                    if key in registry.values[of].all:
+                        ended.append((of, key))
+    return instances, ended

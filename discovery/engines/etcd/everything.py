@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from discovery.core import codec, exact_json
 from discovery.core.instance import Instance
+from discovery.core.kinds import of_letter
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Found
 from discovery.engines.etcd.gateway import Etcd
@@ -17,10 +18,7 @@ from discovery.engines.etcd.unknown_fields import UnknownFields
 _PAGE = 250
 
 # Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
-_CHANGES = frozenset({"i", "w", "d", "t", "r", "v", "commit", "conf"})
-
-# Keys of the registry's state.
-_STATE = frozenset({"i", "w", "d", "t", "r"})
+_CHANGES = keys.STATE | {"v", "commit", "conf"}
 
 # Of decisions alone.
 _OF_WRITES = frozenset({"v", "id", "commit"})
@@ -63,7 +61,7 @@ class Reader:
                     found.changed = max(found.changed, each.mod_revision)
                 if parts[0] in keys.COMPARED:
                     found.revisions[each.key] = each.mod_revision
-                if parts[0] in _STATE:
+                if parts[0] in keys.STATE:
                     self.read(found, parts, each)
                 elif parts[0] not in _OF_WRITES and not of_state_alone:
                     others.add(each.key)
@@ -96,19 +94,11 @@ class Reader:
                     instance = self._timed(codec.instance(shown))
                     self._unknown.note(shown)
                     found.add(instance, service, id, each.create_revision)
-                case ["w", *scope] if scope:
-                    window = codec.window(exact_json.loads(each.value))
-                    if window is not None:
-                        found.windows[keys.scope_of(scope)] = window
-                case ["d", *scope] if scope:
-                    drained = codec.drained(exact_json.loads(each.value))
-                    if drained is not None:
-                        found.drains[keys.key_of(keys.scope_of(scope))] = drained
-                case ["r", sha256]:
-                    revoked = codec.revocation(exact_json.loads(each.value))
-                    if revoked is not None:
-                        found.revoked[keys.sha256_of(sha256)] = revoked
                 case ["t", _]:
                     found.bury(exact_json.loads(each.value))
+                case [letter, *path] if (of := of_letter(letter)) is not None:
+                    value = of.kind.loads(exact_json.loads(each.value))
+                    if value is not None:
+                        found.values[of][of.kind.keys.of_path(path)] = value
         except (ValueError, KeyError, TypeError, AttributeError, codec.UnknownEvent) as error:
             self._skip(each.key, error)

@@ -18,12 +18,13 @@ conf                    what all nodes must agree on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, TokenEvent, WindowEvent
-from discovery.core.instance import Instance, Key
+from discovery.core.event import Commit, Event, InstanceEvent
+from discovery.core.instance import Instance
+from discovery.core.kinds import KINDS
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
@@ -33,6 +34,8 @@ COMPARED = frozenset({"v", "id", "r"})
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
 NO_SERVICE = "-"
+# The first part of the keys of the registry's state: instances, tombstones, and what `core.kinds` declares.
+STATE = frozenset({"i", "t"} | {each.kind.letter for each in KINDS.values() if each.kind.letter})
 
 
 class Decision(NamedTuple):
@@ -86,36 +89,13 @@ class Layout:
                 puts[key] = None if event.after is None else _octets(self.unknown.added(codec.of_instance(event.after)))
                 if event.buried_until is not None:
                     tombstones.append([*event.instance.spec.key, event.buried_until])
-            elif isinstance(event, WindowEvent):
-                window = event.after
-                puts[self._scoped("w", event.scope)] = None if window is None else _octets(codec.of_window(window))
-            elif isinstance(event, DrainEvent):
-                drained = event.after
-                key = self._scoped("d", Scope.of(event.key))
-                puts[key] = None if drained is None else _octets(codec.of_drained(drained))
-            elif isinstance(event, TokenEvent):
-                revoked = codec.of_revocation(event.after)
-                puts[self.key("r", event.sha256.hex())] = None if revoked is None else _octets(revoked)
+            elif (letter := event.kind.letter) is not None:
+                key = self.key(letter, *event.kind.keys.path(event.key))
+                puts[key] = None if event.after is None else _octets(event.kind.dumps(event.after))
         operations = [delete(key) if value is None else put(key, value) for key, value in puts.items()]
         if tombstones:
             operations.append(put(self.key("t", os.urandom(8).hex()), exact_json.dumps(tombstones), tombstone_lease))
         return operations + [put(self.version(service), b"") for service in decision.services]
-
-    def _scoped(self, kind: str, scope: Scope) -> bytes:
-        return self.key(kind, *path_of(scope))
-
-
-def path_of(scope: Scope) -> tuple[str, ...]:
-    return (scope.service,) if scope.ip is None else (scope.service, f"{scope.ip}-{scope.port}")
-
-
-def scope_of(parts: Sequence[str]) -> Scope:
-    """Of the path of a window's or a drain's key. ValueError."""
-    if len(parts) == 1:
-        return Scope(parts[0])
-    service, address = parts
-    ip, _, port = address.rpartition("-")
-    return Scope(service, ip, int(port))
 
 
 def dumps(decisions: Iterable[Decision], unknown: UnknownFields) -> bytes:
@@ -190,21 +170,6 @@ def _read(found: Any, before: _Before, unknown: UnknownFields) -> Decision:
     half_held, services = tuple(found.get("halfHeld", ())), tuple(found.get("services", ()))
     node, ticket = str(found.get("node", "")), int(found.get("ticket", 0))
     return Decision(commit._replace(events=events), services, settled, half_held, node, ticket)
-
-
-def key_of(scope: Scope) -> Key:
-    """Of a remembered drain. ValueError when it is none."""
-    if scope.ip is None or scope.port is None:
-        raise ValueError("a drain is remembered by address")
-    return Key(scope.service, scope.ip, scope.port)
-
-
-def sha256_of(path: str) -> bytes:
-    """Of a revoked token's key. ValueError."""
-    octets = bytes.fromhex(path)
-    if len(octets) != 32 or octets.hex() != path:
-        raise ValueError("a revoked token is known by 64 hex digits in lower case")
-    return octets
 
 
 def _octets(found: Json | None) -> bytes:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent
+from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.ids import new_id
 from discovery.engines.etcd import shared_conf
 from discovery.engines.etcd.conf import Conf, new_cluster
@@ -137,12 +138,7 @@ def _events(registry: Registry, snapshot: Snapshot) -> Iterator[Event]:
     for service, known in registry.services.items():
         for entry in known.entries.values():
             yield InstanceEvent(Kind.REGISTERED, service, None, entry.instance, _REASON, True)
-    for scope, window in snapshot.windows:
-        yield WindowEvent(scope, None, window, _REASON)
-    for key, drained in snapshot.drains:
-        yield DrainEvent(key, None, drained, _REASON)
-    for sha256, revoked in snapshot.revoked:
-        yield TokenEvent(sha256, None, revoked, _REASON)
+    yield from (replace(event, reason=_REASON) for event in snapshot.values)
 
 
 def _services(events: Sequence[Event]) -> tuple[str, ...]:

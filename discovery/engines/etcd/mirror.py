@@ -16,8 +16,9 @@ from itertools import groupby
 
 from discovery.core import codec
 from discovery.core.caller import SERVER
-from discovery.core.event import OF_NO_SERVICE, Commit, Event, ZonesEvent
+from discovery.core.event import Commit, Event
 from discovery.core.instance import Instance
+from discovery.core.kinds import ZonesEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.continuity import Continuity
@@ -154,7 +155,7 @@ class Mirror:
                 self._note_revision(change)
             if parts[0] == "v" and len(parts) == 2:
                 versions.add(parts[1])
-            elif parts[0] in "iwdtr":
+            elif parts[0] in keys.STATE:
                 if parts[0] == "r":
                     self._tokens_at = revision
                 values.append((parts, change))
@@ -293,7 +294,7 @@ class Mirror:
 
     def _changed_at(self, event: Event) -> int:
         """The index of the last change of what the event is about."""
-        if isinstance(event, OF_NO_SERVICE):
+        if event.service is None:
             return self._tokens_at + self.offset
         return self._registry.index_of(event.service)
 

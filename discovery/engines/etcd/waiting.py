@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from discovery.core.caller import Caller
-from discovery.core.event import OF_NO_SERVICE, Commit, Event, InstanceEvent
+from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.engines.etcd.layout import NO_SERVICE, Decision
 from discovery.store.errors import EngineAway
 from discovery.store.transaction import Transaction
@@ -45,7 +45,7 @@ def break_off(waiting: Waiting, error: BaseException) -> None:
 
 
 def service_of(event: Event) -> str:
-    return NO_SERVICE if isinstance(event, OF_NO_SERVICE) else event.service
+    return event.service or NO_SERVICE
 
 
 def octets_of(commit: Commit) -> int:

@@ -1,4 +1,4 @@
-"""What a line shows of a commit: of an instance, of several, of a maintenance window. Nothing in it is bounded by good will alone."""
+"""What a line shows of a commit: of an instance, of several, of what is kept besides. Nothing in it is bounded by good will alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from discovery.core.event import Commit, DrainEvent, InstanceEvent, TokenEvent, WindowEvent
+from discovery.core.event import Commit, InstanceEvent, ValueEvent
 from discovery.core.instance import Instance, options
-from discovery.core.maintenance import Scope, Window
+from discovery.core.kinds import WindowEvent
 from discovery.core.name import fold
+from discovery.rest.api import event_view
 from discovery.rest.api.times import iso
 
 Json = dict[str, Any]
@@ -23,13 +24,10 @@ MAX_METADATA = 1024
 def what_happened(commit: Commit) -> Json:
     """`service`, `instance`, `before`, `after`, `reason`, and what happened to others than the one that is named."""
     changes = [event for event in commit.events if isinstance(event, InstanceEvent)]
-    for event in commit.events:
-        if isinstance(event, WindowEvent):
-            return _of_window(event, changes)
-    if isinstance(last := commit.events[-1], TokenEvent):  # those before it are old ones that make room
-        return _of_token(last)
-    if not changes:
-        return _of_drain(next(event for event in commit.events if isinstance(event, DrainEvent)))
+    values = [event for event in commit.events if not isinstance(event, InstanceEvent)]
+    window = next((event for event in values if isinstance(event, WindowEvent)), None)
+    if window is not None or not changes:
+        return _of_value(window or values[-1], changes)  # tokens before the last are old ones that make room
     if commit.action in ("deregister-service", "clear", "settle"):
         return _of_several(commit.action, changes)
     return _of_one(changes)
@@ -57,35 +55,34 @@ def _of_several(action: str, changes: Sequence[InstanceEvent]) -> Json:
     return shown | {"before": _listed([identity(event.instance) | contents(event.instance) for event in changes])}
 
 
-def _of_window(event: WindowEvent, changes: Sequence[InstanceEvent]) -> Json:
-    scope = event.scope
-    names = [each.instance.spec.name for each in changes if fold(each.instance.spec.name) == scope.service]
-    own = next((each.instance for each in changes if Scope.of(each.instance.spec.key) == scope), None)
+def _of_value(event: ValueEvent[Any, Any], changes: Sequence[InstanceEvent]) -> Json:
+    """`changes`: of the instances that follow from it."""
+    place, before, after = event.place, _value(event, event.before), _value(event, event.after)
+    named = [each.instance for each in changes if fold(each.instance.spec.name) == event.service]
+    own = next((instance for instance in named if instance.spec.key == event.key), None)
+    ids = {"id": known["id"]} if "id" in (known := after or before or {}) else {}
     shown = {
-        "service": names[0] if names else scope.service,
-        "instance": None if scope.ip is None else identity(own) if own else {"ip": scope.ip, "port": scope.port},
-        "before": window(event.before),
-        "after": window(event.after),
+        "service": named[0].spec.name if named else event.service,
+        "instance": identity(own)
+        if own
+        else ids | {"ip": place["ip"], "port": place["port"]}
+        if place.get("ip")
+        else None,
+        "before": before,
+        "after": after,
         "reason": event.reason,
     }
-    return shown | ({"affected": several(changes)} if scope.ip is None and changes else {})
+    return shown | ({"affected": several(changes)} if place.get("ip") is None and changes else {})
 
 
-def _of_drain(event: DrainEvent) -> Json:
-    """The drain of one that is not registered is forgotten."""
-    drained = event.before or event.after
-    assert drained is not None
-    instance = drained.instance(event.key)._replace(draining_since=drained.since)
-    shown = {"service": instance.spec.name, "instance": identity(instance), "reason": event.reason}
-    return shown | {"before": contents(instance), "after": None}
-
-
-def _of_token(event: TokenEvent) -> Json:
-    revoked = event.after or event.before
-    assert revoked is not None
-    token = {"token": revoked.name, "sha256": event.sha256.hex()}
-    shown = {"service": None, "instance": None, "reason": event.reason}
-    return shown | {"before": event.before and token, "after": event.after and token}
+def _value(event: ValueEvent[Any, Any], value: Any) -> Json | None:
+    """A name stands under the noun of its kind: `name` is an instance's. What is known by no place has its key besides."""
+    if value is None:
+        return None
+    shown = {
+        event.kind.noun if name == "name" else name: of for name, of in event_view.value(event.kind, value).items()
+    }
+    return shown | ({} if event.service else event.place)
 
 
 def identity(instance: Instance) -> Json:
@@ -109,10 +106,6 @@ def _metadata(text: bytes) -> object:
     if len(text) <= MAX_METADATA:
         return orjson.Fragment(text)
     return {"octets": len(text), "sha256": hashlib.sha256(text).hexdigest()}
-
-
-def window(shown: Window | None) -> Json | None:
-    return None if shown is None else {"reason": shown.reason, "until": iso(shown.until)}
 
 
 def several(changes: Iterable[InstanceEvent]) -> Json:

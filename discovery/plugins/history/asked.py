@@ -11,7 +11,6 @@ from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history.rows import Stored
-from discovery.rest.api.event_view import kind_of, service_of
 
 
 class Cursor(NamedTuple):
@@ -38,9 +37,9 @@ class Asked(NamedTuple):
     def holds(self, stored: Stored) -> bool:
         """But for the cursor."""
         event = stored.event
-        if self.services is not None and service_of(event) not in self.services:
+        if self.services is not None and event.service not in self.services:
             return False
-        if self.kinds is not None and kind_of(event) not in self.kinds:
+        if self.kinds is not None and event.name not in self.kinds:
             return False
         if self.actor is not None and self.actor not in (stored.by.name, stored.by.address):
             return False

@@ -2,7 +2,7 @@
 
     life    one row: how and when it began, what was known then, when the server last gave a sign of life, whether it was stopped
     known   the checkpoint: the instances, in the order of registration, and since when they had their status
-    window  the checkpoint: the maintenance windows
+    window  the checkpoint: what is kept besides the instances (until 2026-11 the maintenance windows alone)
     event   what happened; `rows` has the columns
 
 A file is made aside and moved to its place whole. Appending is a write-ahead log without a sync: it outlives a kill of the process, and a
@@ -16,13 +16,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import chain, islice, starmap
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from discovery.core.event import Commit
+from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance
-from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import rows
 from discovery.store.service import Entry
 from discovery.system.in_place import put_in_place
@@ -88,7 +87,7 @@ class Checkpoint(NamedTuple):
     began: Began
     instances: Sequence[Instance] = ()
     entries: Sequence[Entry] = ()
-    windows: Sequence[tuple[Scope, Window]] = ()
+    values: Sequence[ValueEvent[Any, Any]] = ()
     missing: int = 0
     missing_from: float | None = None
 
@@ -130,7 +129,7 @@ def create(path: Path, checkpoint: Checkpoint) -> None:
             for statement in _SCHEMA:
                 sql.execute(statement)
             insert(sql, "known", rows.KNOWN_WIDTH, _known(checkpoint))
-            insert(sql, "window", 2, starmap(rows.of_window, checkpoint.windows))
+            insert(sql, "window", 2, map(rows.of_value, checkpoint.values))
             insert(sql, "life", len(Info._fields) - 2, [info_of_new(path, 0, checkpoint)[2:]])
             sql.execute(f"PRAGMA user_version={FORMAT}")
             sql.execute("COMMIT")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.event import InstanceEvent, WindowEvent, instant_of
+from discovery.core.event import Event, InstanceEvent, instant_of
 from discovery.core.instance import Instance
+from discovery.core.kinds import WindowEvent, begun
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.history.asked import Past, Then
@@ -58,16 +59,16 @@ def _then(event: InstanceEvent, stored: Stored, before: Then | None) -> Then:
     return Then(event.after, instant_of(event, stored.wall), by=by)
 
 
-def windows(instant: float, known: Iterable[WindowEvent], events: Iterable[Stored]) -> dict[Scope, Window]:
+def windows(instant: float, known: Iterable[Event], events: Iterable[Stored]) -> dict[Scope, Window]:
     """Those in force; `known` and `events` as above."""
     told = [stored.event for stored in events if stored.wall <= instant]
     found: dict[Scope, Window] = {}
     for event in (*known, *told):
         if isinstance(event, WindowEvent):
             if event.after is None:
-                found.pop(event.scope, None)
+                found.pop(event.key, None)
             else:
-                found[event.scope] = event.after
+                found[event.key] = event.after
     return found
 
 
@@ -84,16 +85,16 @@ def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float 
     return list(found.values())
 
 
-def rewound_windows(now: Mapping[Scope, Window], events: Sequence[Stored]) -> list[WindowEvent]:
+def rewound_windows(now: Mapping[Scope, Window], events: Sequence[Stored]) -> list[Event]:
     """As `rewound`."""
     found = dict(now)
     for stored in reversed(events):
         event = stored.event
         if isinstance(event, WindowEvent):
-            found.pop(event.scope, None)
+            found.pop(event.key, None)
             if event.before is not None:
-                found[event.scope] = event.before
-    return [WindowEvent(scope, None, window, "") for scope, window in found.items()]
+                found[event.key] = event.before
+    return list(begun(WindowEvent, found))
 
 
 def seen(past: Past, with_actor: bool) -> Iterator[Seen]:

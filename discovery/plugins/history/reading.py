@@ -120,7 +120,7 @@ class Reading:
         self, sql: sqlite3.Connection, service: str, instant: float, later: list[Stored], untold: Mapping[str, float]
     ) -> Past:
         known = [(rows.instance(row[:-1]), row[-1]) for row in _known(sql, service)]
-        open_windows = [rows.window(content) for (content,) in _windows(sql, service)]
+        open_windows = [rows.value(content) for (content,) in _windows(sql, service)]
         events = list(self._read(_until(sql, service, instant)))
         instances = past.instances(instant, known, [*events, *later], untold)
         return Past(instances, past.windows(instant, open_windows, events), None, None)

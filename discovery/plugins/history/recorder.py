@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from discovery.core.event import RESTORE, Commit, octets_of
+from discovery.core.kinds import WindowEvent, begun
 from discovery.core.log_fields import fields
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
@@ -102,8 +103,8 @@ class Recorder:
         self._flush()
         entries = list(self._registry)
         instances = [entry.instance for entry in entries]  # 100,000 in 6 ms; a third list would take 9
-        windows = tuple(self._registry.windows.items())
-        checkpoint = Checkpoint(index, wall, why, instances, entries, windows, self._missing, self._missing_from)
+        values = tuple(begun(WindowEvent, self._registry.windows))
+        checkpoint = Checkpoint(index, wall, why, instances, entries, values, self._missing, self._missing_from)
         self._began = self.writer.put(partial(Folder.begin, checkpoint=checkpoint))
         self._folder.unwritten += self._missing
         self._missing, self._missing_from = 0, None

@@ -9,7 +9,6 @@ from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, Cursor, Found, NotKnown, Page, Past
 from discovery.plugins.history.rows import stored_of
-from discovery.rest.api.event_view import service_of
 
 MISSING = "there are no files of the history (DATA_DIR or HISTORY_DAYS); only the last events in memory are known"
 # Instead of a file's number.
@@ -43,7 +42,7 @@ def as_it_was(
     if instant < since:
         raise NotKnown("Without files of the history nothing older is known", since)
     stored = (each for commit in commits for each in stored_of(commit))
-    events = [each for each in stored if service_of(each.event) == service]
+    events = [each for each in stored if each.event.service == service]
     known, before = past.rewound(now, events), past.rewound_windows(windows, events)
     return Past(past.instances(instant, known, events, untold), past.windows(instant, before, events), None, since)
 

@@ -1,8 +1,8 @@
 """Events and instances as rows of a history file, and back.
 
 The columns of an instance are those of how it was `after` an event, or `before` when it was removed. What else `before` was is JSON in
-`other`: the four fields that a status comes with, or all of it where the registration is another one. An event about something else (a
-window, a remembered drain, zone files) is JSON in `other` altogether. Encoding is 1.5 µs an event, which is why it is no JSON at all.
+`other`: the four fields that a status comes with, or all of it where the registration is another one. An event about something else
+(`core.kinds`) is JSON in `other` altogether. Encoding is 1.5 µs an event, which is why it is no JSON at all.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import orjson
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, WindowEvent
+from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, options
-from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.status import Status
-from discovery.rest.api.event_view import kind_of
 
 Row = tuple[Any, ...]
 
@@ -62,20 +60,13 @@ def _of_event(key: int, commit: Commit, event: Event) -> Row:
     by = commit.by
     if not isinstance(event, InstanceEvent):
         content = exact_json.dumps(codec.of_event(event))
-        about = (key, commit.wall, None, kind_of(event), by.name, by.address, event.reason, 0, content)
-        return (*about, *_place(event), *_NO_INSTANCE)
+        about = (key, commit.wall, None, event.name, by.name, by.address, event.reason, 0, content)
+        return (*about, event.service, event.place.get("ip"), *_NO_INSTANCE)
     before, after = event.before, event.after
     other = None if before is None or after is None else _other(before, after)
     present = 0 if after is None else 1
     head = (key, commit.wall, event.lapsed_at, event.kind.value, by.name, by.address, event.reason, present, other)
     return head + of_instance(event.instance, event.service)
-
-
-def _place(event: Event) -> Row:
-    """Service and address, as far as it has them."""
-    if isinstance(event, WindowEvent):
-        return (event.service, event.scope.ip)
-    return (event.service, event.key.ip) if isinstance(event, DrainEvent) else (None, None)
 
 
 def of_instance(instance: Instance, service: str) -> Row:
@@ -92,14 +83,13 @@ def of_known(instance: Instance, since: float | None) -> Row:
     return (*of_instance(instance, fold(instance.spec.name)), since)
 
 
-def of_window(scope: Scope, window: Window) -> Row:
-    return scope.service, exact_json.dumps(codec.of_event(WindowEvent(scope, None, window, "")))
+def of_value(event: ValueEvent[Any, Any]) -> Row:
+    """Of the state that a file begins with, as the event that led to it."""
+    return event.service, exact_json.dumps(codec.of_event(event))
 
 
-def window(content: bytes) -> WindowEvent:
-    found = codec.event_of(exact_json.loads(content))
-    assert isinstance(found, WindowEvent)
-    return found
+def value(content: bytes) -> Event:
+    return codec.event_of(exact_json.loads(content))
 
 
 def _other(before: Instance, after: Instance) -> bytes:

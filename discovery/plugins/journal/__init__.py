@@ -14,18 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from discovery.core.event import (
-    RESTORE,
-    Commit,
-    DrainEvent,
-    Event,
-    InstanceEvent,
-    TokenEvent,
-    WindowEvent,
-    octets_of,
-)  # fmt: skip
+from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, ValueEvent, octets_of
 from discovery.core.log_fields import fields
-from discovery.core.maintenance import Scope
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import moved, rows, schema
@@ -109,8 +99,8 @@ class Journal(Plugin):
         for key, until in snapshot.tombstones:
             self._buried.bury(key, until, wall)
         self._reserved_index = snapshot.index + AHEAD
-        kept = {scope for scope, _ in snapshot.windows}
-        over = [op for scope, _ in content.windows if scope not in kept for op in _no_window(scope)]
+        kept = set(snapshot.values)
+        over = [_without(event) for event in content.values if event not in kept]
         self.writer.put([*_index(self._reserved_index, wall), *_old(wall), *over])
         try:
             await self.settled()
@@ -191,18 +181,8 @@ class Journal(Plugin):
                 if before is None and self._buried.lift(after.spec.key):
                     yield schema.DELETE_TOMBSTONE, after.spec.key
                 yield schema.PUT_INSTANCE, rows.of_instance(after)
-        elif isinstance(event, WindowEvent):
-            yield from _window_ops(event)
-        elif isinstance(event, DrainEvent):
-            if event.after is None:
-                yield schema.DELETE_DRAIN, event.key
-            else:
-                yield schema.PUT_DRAIN, rows.of_drained(event.key, event.after)
-        elif isinstance(event, TokenEvent):
-            if event.after is None:
-                yield schema.DELETE_REVOKED, (event.sha256,)
-            else:
-                yield schema.PUT_REVOKED, rows.of_revoked(event.sha256, event.after)
+        elif event.kind.kept:
+            yield _without(event) if event.after is None else (schema.PUT_VALUE, rows.of_value(event))
 
     def _sweep(self, wall: float) -> list[Op]:
         self._next_sweep = wall + _SWEEP
@@ -233,20 +213,11 @@ def _index(index: int, wall: float) -> list[Op]:
 
 
 def _old(wall: float) -> list[Op]:
-    return [(schema.DELETE_OLD_TOMBSTONES, (wall,)), (schema.DELETE_OLD_DRAINS, (wall,))]
+    return [(schema.DELETE_OLD_TOMBSTONES, (wall,)), (schema.DELETE_OLD_VALUES, (wall,))]
 
 
-def _no_window(scope: Scope) -> list[Op]:
-    return [(schema.DELETE_WINDOW, scope), (schema.DELETE_WINDOW_OPENER, scope)]
-
-
-def _window_ops(event: WindowEvent) -> Iterator[Op]:
-    scope = event.scope
-    yield from _no_window(scope)
-    if event.after is not None:
-        yield schema.PUT_WINDOW, rows.of_window(scope, event.after)
-        if event.after.by:
-            yield schema.PUT_WINDOW_OPENER, rows.of_window_opener(scope, event.after.by)
+def _without(event: ValueEvent[Any, Any]) -> Op:
+    return schema.DELETE_VALUE, (event.kind.name, rows.path(event))
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:

@@ -19,10 +19,11 @@ from urllib.parse import quote
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.database import AHEAD, Database, create
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
-from discovery.plugins.journal.inspection import Content, inspect
+from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.owner import give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
+from discovery.store.snapshot import Snapshot
 from discovery.system.in_place import put_in_place
 
 FILE = "registry.db"
@@ -30,7 +31,7 @@ FILE = "registry.db"
 _BESIDE = ("-wal", "-shm")
 
 
-def open_for_service(folder: Path, wall: float) -> tuple[Database, Content]:
+def open_for_service(folder: Path, wall: float) -> tuple[Database, Snapshot]:
     """The file of `folder`, made when it is missing, and what is in it. `wall`: epoch seconds now.
 
     Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite; then its files are as they were, to the octet.
@@ -44,7 +45,7 @@ def open_for_service(folder: Path, wall: float) -> tuple[Database, Content]:
     return Database(file), content
 
 
-def back_up(folder: Path, target: Path) -> Content:
+def back_up(folder: Path, target: Path) -> Snapshot:
     """Copies the file of `folder` over `target`. Returns what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
     if not target.name or target.is_dir():
         raise CannotWrite(target, "it is a folder")
@@ -57,7 +58,7 @@ def back_up(folder: Path, target: Path) -> Content:
     return content
 
 
-def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
+def restore(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
     """Puts `source` in the place of the file of `folder`. Returns what is in it, and where the replaced file is now, if there was one.
 
     It has the mode of that one; when root does it, it has the owner of `folder`.
@@ -69,7 +70,7 @@ def restore(folder: Path, source: Path) -> tuple[Content, Path | None]:
         return replace(folder, source)
 
 
-def replace(folder: Path, source: Path) -> tuple[Content, Path | None]:
+def replace(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
     """As `restore`, by whoever has the folder's lock."""
     file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
     with _errors_as_cannot_write(file), _removed_afterwards(new):
@@ -86,7 +87,7 @@ def _restoring(folder: Path) -> Path:
     return _beside(folder / FILE, ".restoring")
 
 
-def _copy(source: Path, copy: Path, mode: int = 0o600) -> Content:
+def _copy(source: Path, copy: Path, mode: int = 0o600) -> Snapshot:
     """What is in `source`, its write-ahead log included; `copy` is a single file of that mode, checked and of today's format."""
     _look_at(source)
     _remove(copy)
@@ -136,10 +137,10 @@ def _move_away(file: Path) -> Path | None:
     return away
 
 
-def _keep_index_growing(file: Path, new: Path, content: Content) -> None:
+def _keep_index_growing(file: Path, new: Path, content: Snapshot) -> None:
     """The index of `new` is not below that of `file`, which clients have seen, if that can still be read."""
     seen = _index_of(file)
-    if seen > content.reserved_index:
+    if seen > content.index:
         with contextlib.closing(Database(new)) as opened:
             opened.commit([(PUT_META, rows.sealed("index", seen))])
             opened.leave_wal_mode()

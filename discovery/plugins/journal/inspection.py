@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any
 
-from discovery.core.event import Drained
-from discovery.core.instance import Instance, Key
-from discovery.core.maintenance import MAX_SECONDS, Scope, Window
-from discovery.core.revocation import Revocation
+from discovery.core.event import ValueEvent
+from discovery.core.instance import Key
+from discovery.core.maintenance import MAX_SECONDS
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
-from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, migrate, translated_errors
+from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
 
@@ -29,22 +27,10 @@ MAX_USED_UP = 1 << 24
 _VERSIONS = slice(18, 20)
 _META = ("index", "wall")
 
-T = TypeVar("T")
 
-
-class Content(NamedTuple):
-    """`reserved_index` is one that the registry has not reached."""
-
-    reserved_index: int
-    instances: list[Instance]
-    windows: list[tuple[Scope, Window]]
-    tombstones: list[tuple[Key, float]]
-    drains: list[tuple[Key, Drained]]
-    revoked: list[tuple[bytes, Revocation]]
-
-
-def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Content:
-    """All there is, of an older format too. Damaged, NewerFormat, CannotRead. `wall`: epoch seconds now.
+def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Snapshot:
+    """All there is, of an older format too, under an index that the registry has not reached. Damaged, NewerFormat, CannotRead. `wall`:
+    epoch seconds now.
 
     `called`: the file that errors name, when that is another one.
     """
@@ -66,28 +52,31 @@ def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Conten
         contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as sql,
     ):
         sql.deserialize(octets)
-        migrate(sql, _checked_format(sql, named))
         try:
+            migrate(sql, _checked_format(sql, named))
             return _content(sql, wall)
         except rows.BadRow as bad:
             raise Damaged(named, str(bad)) from None
 
 
-def snapshot_of(content: Content, wall: float) -> Snapshot:
+def snapshot_of(content: Snapshot, wall: float) -> Snapshot:
     """What is over is left out, and what ends later than anything can (a clock was wrong)."""
-    known = {instance.spec.key for instance in content.instances} if content.tombstones or content.drains else set()
-    return Snapshot(
-        content.reserved_index,
-        tuple(content.instances),
-        tuple((scope, window) for scope, window in content.windows if wall < window.until <= wall + MAX_SECONDS),
-        tuple(
+    known = {instance.spec.key for instance in content.instances} if content.tombstones or content.values else set()
+    return content._replace(
+        values=tuple(
+            event for event in content.values if _holds(event, wall) and not (event.kind.fades and event.key in known)
+        ),
+        tombstones=tuple(
             (key, min(until, wall + MAX_BURIED))
             for key, until in content.tombstones
             if until > wall and key not in known
         ),
-        tuple((key, drained) for key, drained in content.drains if drained.until > wall and key not in known),
-        tuple(content.revoked),
     )
+
+
+def _holds(event: ValueEvent[Any, Any], wall: float) -> bool:
+    until = getattr(event.after, "until", None)
+    return until is None or wall < until <= wall + MAX_SECONDS
 
 
 def _checked_format(sql: sqlite3.Connection, named: Path) -> int:
@@ -102,7 +91,7 @@ def _checked_format(sql: sqlite3.Connection, named: Path) -> int:
     if verdict != "ok":
         raise Damaged(named, verdict.splitlines()[-1])
     made = [row[0] for row in sql.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")]
-    if made != [statement for step in MIGRATIONS[:format] for statement in step]:
+    if made != tables(format):
         raise Damaged(named, "its tables are not those that were made")
     return format
 
@@ -112,38 +101,14 @@ def _pragma(sql: sqlite3.Connection, name: str) -> str | int:
     return value
 
 
-def _content(sql: sqlite3.Connection, wall: float) -> Content:
+def _content(sql: sqlite3.Connection, wall: float) -> Snapshot:
     """BadRow."""
-    meta = dict(_all(sql, "meta", _meta))
-    instances = _all(sql, "instance", rows.instance)
-    openers = dict(_all(sql, "window_opener", rows.window_opener))
-    windows = _all(sql, "window", partial(rows.window, openers=openers))
-    tombstones = _all(sql, "tombstone", rows.tombstone)
-    drains = _all(sql, "drain", rows.drained)
-    revoked = _all(sql, "revoked", rows.revoked)
+    meta = dict(rows.read_all(sql, "meta", _meta))
+    instances = rows.read_all(sql, "instance", rows.instance)
+    values = rows.read_all(sql, "value", rows.value)
+    tombstones = rows.read_all(sql, "tombstone", rows.tombstone)
     _one_each("instances", [instance.spec.key for instance in instances])
-    _one_each("maintenance windows", [scope for scope, _ in windows])
-    return Content(meta.get("index", 0) + _used_up(meta, wall), instances, windows, tombstones, drains, revoked)
-
-
-def _all(sql: sqlite3.Connection, table: str, read: Callable[[rows.Row], T]) -> list[T]:
-    """In the order in which they were written first."""
-    found: list[T] = []
-    for number, row in enumerate(sql.execute(f"SELECT * FROM {table} ORDER BY rowid"), 1):  # noqa: S608 - names of ours
-        try:
-            found.append(read(row))
-        except rows.BadRow as bad:
-            raise rows.BadRow(f"row {number} of table {table}: {bad}") from None
-        except (
-            TypeError,
-            ValueError,
-            KeyError,
-            AttributeError,
-        ) as error:  # whole, and yet nothing that this version writes
-            raise rows.BadRow(
-                f"row {number} of table {table}: the entry {row[0]!r:.80} means nothing: {error}"
-            ) from None
-    return found
+    return Snapshot(meta.get("index", 0) + _used_up(meta, wall), tuple(instances), tuple(values), tuple(tombstones))
 
 
 def _meta(row: rows.Row) -> tuple[str, int]:
@@ -153,7 +118,7 @@ def _meta(row: rows.Row) -> tuple[str, int]:
     return name, value
 
 
-def _one_each(what: str, keys: list[Hashable]) -> None:
+def _one_each(what: str, keys: list[Key]) -> None:
     if len(set(keys)) < len(keys):
         twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise rows.BadRow(f"there are two {what} for one place: {twice}")

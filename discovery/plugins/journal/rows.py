@@ -1,26 +1,27 @@
-"""Instances, windows and tombstones as rows of the database and back. Each row carries a checksum: SQLite checks its pages' structure,
-not what is in them.
+"""Instances, tombstones and what is kept besides (`core.kinds`) as rows of the database and back. Each row carries a checksum: SQLite
+checks its pages' structure, not what is in them.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.errors import InvalidField
-from discovery.core.event import Drained
+from discovery.core.event import ValueEvent
 from discovery.core.instance import OPTIONS, Instance, Key, Registration
-from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import KINDS
 from discovery.core.shared import shared
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 _PLAIN = Registration(name="", ip="", port=0)
 # Stored only where they differ from these.
@@ -49,6 +50,24 @@ def opened(row: Row) -> Row:
     return row[:-1]
 
 
+def read_all(sql: sqlite3.Connection, table: str, read: Callable[[Row], T]) -> list[T]:
+    """All rows of a table, in the order in which they were written first. BadRow."""
+    found: list[T] = []
+    for number, row in enumerate(sql.execute(f"SELECT * FROM {table} ORDER BY rowid"), 1):  # noqa: S608 - names of ours
+        try:
+            found.append(read(row))
+        except BadRow as bad:
+            raise BadRow(f"row {number} of table {table}: {bad}") from None
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+            AttributeError,
+        ) as error:  # whole, and yet nothing that this version writes
+            raise BadRow(f"row {number} of table {table}: the entry {row[0]!r:.80} means nothing: {error}") from None
+    return found
+
+
 def kept(instance: Instance) -> Row:
     """What may change of a row."""
     return instance.draining_since, instance.registrant, instance.spec
@@ -65,13 +84,27 @@ def instance(row: Row) -> Instance:
     return _instance(*opened(row))
 
 
-def of_drained(key: Key, drained: Drained) -> Row:
-    return sealed(*key, drained.id, drained.name, drained.registered_at, drained.since, drained.until)
+def of_value(event: ValueEvent[Any, Any]) -> Row:
+    """Of the `after` of an event."""
+    kind = event.kind
+    content = orjson.dumps(kind.dumps(event.after)).decode()
+    until = getattr(event.after, "until", None) if kind.fades else None
+    return sealed(kind.name, path(event), content, until)
 
 
-def drained(row: Row) -> tuple[Key, Drained]:
-    service, ip, port, *rest = opened(row)
-    return Key(service, ip, port), Drained(*rest)
+def path(event: ValueEvent[Any, Any]) -> str:
+    return "/".join(event.kind.keys.path(event.key))
+
+
+def value(row: Row) -> ValueEvent[Any, Any]:
+    """As the event that led to it."""
+    name, key, content, _ = opened(row)
+    of = KINDS.get(name)
+    if of is None:
+        raise BadRow(f"the kind {name!r:.80} is not known to this version; a newer one has written it")
+    return of(
+        key=of.kind.keys.of_path(key.split("/")), before=None, after=of.kind.loads(orjson.loads(content)), reason=""
+    )
 
 
 def _instance(
@@ -93,26 +126,6 @@ def _instance(
     return Instance(id, registered_at, spec, draining_since, registrant=by)
 
 
-def of_window(scope: Scope, window: Window) -> Row:
-    return sealed(*scope, window.reason, window.until)
-
-
-def window(row: Row, openers: Mapping[Scope, str]) -> tuple[Scope, Window]:
-    """`openers`: by which token, where that was not an admin."""
-    service, ip, port, reason, until = opened(row)
-    scope = Scope(service, ip, port)
-    return scope, Window(reason, until, openers.get(scope, ""))
-
-
-def of_window_opener(scope: Scope, token: str) -> Row:
-    return sealed(*scope, token)
-
-
-def window_opener(row: Row) -> tuple[Scope, str]:
-    service, ip, port, token = opened(row)
-    return Scope(service, ip, port), token
-
-
 def of_tombstone(key: Key, until: float) -> Row:
     """`until`: seconds since the epoch."""
     return sealed(*key, until)
@@ -121,15 +134,6 @@ def of_tombstone(key: Key, until: float) -> Row:
 def tombstone(row: Row) -> tuple[Key, float]:
     service, ip, port, until = opened(row)
     return Key(service, ip, port), until
-
-
-def of_revoked(sha256: bytes, revoked: Revocation) -> Row:
-    return sealed(sha256, *revoked)
-
-
-def revoked(row: Row) -> tuple[bytes, Revocation]:
-    sha256, *rest = opened(row)
-    return sha256, Revocation(*rest)
 
 
 def _options(instance: Instance) -> str:

@@ -1,11 +1,8 @@
 """The tables, what leads from one format of the file to the next, and the statements of the writer.
 
     instance   id, registered_at, draining_since, name, ip, port, metadata, options, checksum    in the order of registration
-    window     service, ip, port, reason, until, checksum
     tombstone  service, ip, port, until, checksum
-    drain      service, ip, port, id, name, registered_at, draining_since, until, checksum    of those that are gone
-    window_opener  service, ip, port, opener, checksum    the token that opened it, where that was not an admin's
-    revoked    sha256, name, at, revoked_by, expires, checksum    tokens that are no longer taken
+    value      kind, path, content, until, checksum    what is kept besides, by `core.kinds`: its key as a path, its value as JSON
     meta       'index': a number that the registry's index has not reached yet; 'wall': when that was written, epoch seconds; checksum
 
 `PRAGMA user_version` is the format.
@@ -19,12 +16,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.instance import Key
+from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent
+from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
+from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import CannotWrite, Damaged
 
 # "disc" in the file's header says whose it is (`file` shows it).
 APPLICATION_ID = 0x64697363
+
+
+def _values_of_tables(sql: sqlite3.Connection) -> None:
+    """Until format 5 windows, drains and revoked tokens had a table each. BadRow."""
+    openers = {row[:3]: row[3] for row in rows.read_all(sql, "window_opener", rows.opened)}
+    for service, ip, port, reason, until in rows.read_all(sql, "window", rows.opened):
+        window = Window(reason, until, openers.get((service, ip, port), ""))
+        sql.execute(PUT_VALUE, rows.of_value(WindowEvent(Scope(service, ip, port), None, window, "")))
+    for service, ip, port, *drained in rows.read_all(sql, "drain", rows.opened):
+        sql.execute(PUT_VALUE, rows.of_value(DrainEvent(Key(service, ip, port), None, Drained(*drained), "")))
+    for sha256, *revoked in rows.read_all(sql, "revoked", rows.opened):
+        sql.execute(PUT_VALUE, rows.of_value(TokenEvent(sha256, None, Revocation(*revoked), "")))
+
+
 # What leads from each format to the next; the first makes the first.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] = (
     (
         "CREATE TABLE instance(id TEXT PRIMARY KEY, registered_at REAL, draining_since REAL, name TEXT, ip TEXT, port INTEGER, "
         "metadata BLOB, options TEXT, checksum INTEGER)",
@@ -44,6 +60,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE revoked(sha256 BLOB PRIMARY KEY, name TEXT, at REAL, revoked_by TEXT, expires REAL, checksum INTEGER)",
     ),
     (),  # an instance's options may have its registrant, which the versions before would not pass over
+    (
+        "CREATE TABLE value(kind TEXT, path TEXT, content TEXT, until REAL, checksum INTEGER, PRIMARY KEY(kind, path))",
+        _values_of_tables,
+        "DROP TABLE window",
+        "DROP TABLE window_opener",
+        "DROP TABLE drain",
+        "DROP TABLE revoked",
+    ),
 )
 FORMAT = len(MIGRATIONS)
 
@@ -61,18 +85,12 @@ def put_instances(count: int) -> str:
 
 PUT_INSTANCE = put_instances(1)
 DELETE_INSTANCE = "DELETE FROM instance WHERE id=?"
-DELETE_WINDOW = "DELETE FROM window WHERE service=? AND ip IS ? AND port IS ?"
-PUT_WINDOW = "INSERT INTO window VALUES(?,?,?,?,?,?)"
-DELETE_WINDOW_OPENER = "DELETE FROM window_opener WHERE service=? AND ip IS ? AND port IS ?"
-PUT_WINDOW_OPENER = "INSERT INTO window_opener VALUES(?,?,?,?,?)"
 PUT_TOMBSTONE = "INSERT OR REPLACE INTO tombstone VALUES(?,?,?,?,?)"
 DELETE_OLD_TOMBSTONES = "DELETE FROM tombstone WHERE until<=?"
 DELETE_TOMBSTONE = "DELETE FROM tombstone WHERE service=? AND ip=? AND port=?"
-PUT_DRAIN = "INSERT OR REPLACE INTO drain VALUES(?,?,?,?,?,?,?,?,?)"
-DELETE_OLD_DRAINS = "DELETE FROM drain WHERE until<=?"
-DELETE_DRAIN = "DELETE FROM drain WHERE service=? AND ip=? AND port=?"
-PUT_REVOKED = "INSERT OR REPLACE INTO revoked VALUES(?,?,?,?,?,?)"
-DELETE_REVOKED = "DELETE FROM revoked WHERE sha256=?"
+PUT_VALUE = "INSERT OR REPLACE INTO value VALUES(?,?,?,?,?)"
+DELETE_OLD_VALUES = "DELETE FROM value WHERE until<=?"
+DELETE_VALUE = "DELETE FROM value WHERE kind=? AND path=?"
 PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
 # SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
@@ -82,14 +100,25 @@ _AROUND = (
 )  # fmt: skip
 
 
+def tables(format: int) -> list[str]:
+    """The statements that made what there is in that format, in order."""
+    made: dict[str, str] = {}
+    for statement in (each for step in MIGRATIONS[:format] for each in step if isinstance(each, str)):
+        verb, _, name = statement.partition("(")[0].split()
+        if verb == "CREATE":
+            made[name] = statement
+        else:
+            del made[name]
+    return list(made.values())
+
+
 def migrate(sql: sqlite3.Connection, format: int) -> None:
-    """From that format to today's; 0 is an empty file."""
+    """From that format to today's; 0 is an empty file. BadRow."""
     if format == FORMAT:
         return
     sql.execute("BEGIN IMMEDIATE")
-    for statements in MIGRATIONS[format:]:
-        for statement in statements:
-            sql.execute(statement)
+    for step in (each for steps in MIGRATIONS[format:] for each in steps):
+        sql.execute(step) if isinstance(step, str) else step(sql)
     sql.execute(f"PRAGMA user_version={FORMAT}")
     sql.execute("COMMIT")
 

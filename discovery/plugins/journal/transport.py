@@ -34,13 +34,7 @@ def _ops(snapshot: Snapshot) -> Iterator[Op]:
     yield schema.PUT_META, rows.sealed("index", snapshot.index)
     for instance in snapshot.instances:
         yield schema.PUT_INSTANCE, rows.of_instance(instance)
-    for scope, window in snapshot.windows:
-        yield schema.PUT_WINDOW, rows.of_window(scope, window)
-        if window.by:
-            yield schema.PUT_WINDOW_OPENER, rows.of_window_opener(scope, window.by)
+    for event in snapshot.values:
+        yield schema.PUT_VALUE, rows.of_value(event)
     for key, until in snapshot.tombstones:
         yield schema.PUT_TOMBSTONE, rows.of_tombstone(key, until)
-    for key, drained in snapshot.drains:
-        yield schema.PUT_DRAIN, rows.of_drained(key, drained)
-    for sha256, revoked in snapshot.revoked:
-        yield schema.PUT_REVOKED, rows.of_revoked(sha256, revoked)

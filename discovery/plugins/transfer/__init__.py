@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from discovery.core.event import OF_NO_SERVICE, Commit
+from discovery.core.event import Commit
 from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
 from discovery.dns.server.responder import Respond
@@ -75,7 +75,7 @@ class Transfer(Plugin):
 
     def follow_commit(self, commit: Commit) -> None:
         for event in commit.events:
-            if not isinstance(event, OF_NO_SERVICE):
+            if event.service is not None:
                 self.sending.changed(event.service)
 
     def follow_index(self, services: Collection[str]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from discovery.core import kinds
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, DrainEvent, Event, InstanceEvent, Kind, TokenEvent, WindowEvent, instant_of
+from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent, ValueKind, instant_of
 from discovery.core.instance import Instance, options
 from discovery.rest.api.times import iso
 from discovery.rest.api.views import registered
@@ -21,32 +22,19 @@ Json = dict[str, Any]
 # What a reason that names who asked for the change says in front of the name.
 ASKED_BY = "asked for by "
 
-# Besides `Kind`, which is of instances: maintenance windows, drains that are remembered of instances that are gone, zone files, tokens.
-WINDOW_BEGINS = "maintenance-begins"
-WINDOW_CHANGED = "maintenance-changed"
-WINDOW_ENDS = "maintenance-ends"
-DRAIN_REMEMBERED = "drain-remembered"
-DRAIN_FORGOTTEN = "drain-forgotten"
-ZONES_RELOADED = "zones-reloaded"
-REVOKED = "token-revoked"
-UNREVOKED = "token-restored"
-
-KINDS = (
-    *(kind.value for kind in Kind),
-    WINDOW_BEGINS, WINDOW_CHANGED, WINDOW_ENDS, DRAIN_REMEMBERED, DRAIN_FORGOTTEN, ZONES_RELOADED,
-    REVOKED, UNREVOKED,
-)  # fmt: skip
+# What events are called: `name` of each.
+KINDS = (*(kind.value for kind in Kind), *(name for each in kinds.KINDS.values() for name in each.kind.names))
 
 
 def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
     """For orjson: metadata is a fragment of JSON. `with_actor` False: nothing in it says who asked, or from where.
 
-    A window's event has `maintenance`, a drain's `drain` besides; a token's has `token` with the actor only.
+    What is about no instance has what it is about under the noun of its kind besides.
     """
     content: Json = {
         "index": commit.index,
-        "kind": kind_of(event),
-        "service": service_of(event),
+        "kind": event.name,
+        "service": event.service,
         "instance": None,
         "before": None,
         "reason": event.reason if with_actor else anonymous(event.reason),
@@ -56,31 +44,9 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
     if isinstance(event, InstanceEvent):
         content["instance"] = event.after and instance(event.after)
         content["before"] = event.before and instance(event.before)
-    elif isinstance(event, WindowEvent):
-        content["maintenance"] = _window(event)
-    elif isinstance(event, DrainEvent):
-        content["drain"] = _drain(event)
-    elif isinstance(event, TokenEvent) and with_actor:
-        content["token"] = _token(event)
+    elif event.kind.shown and (with_actor or not event.kind.secret):
+        content[event.kind.noun] = _value(event)
     return content
-
-
-def kind_of(event: Event) -> str:
-    """One of KINDS."""
-    if isinstance(event, InstanceEvent):
-        return event.kind.value
-    if isinstance(event, WindowEvent):
-        return WINDOW_ENDS if event.after is None else WINDOW_BEGINS if event.before is None else WINDOW_CHANGED
-    if isinstance(event, DrainEvent):
-        return DRAIN_FORGOTTEN if event.after is None else DRAIN_REMEMBERED
-    if isinstance(event, TokenEvent):
-        return UNREVOKED if event.after is None else REVOKED
-    return ZONES_RELOADED
-
-
-def service_of(event: Event) -> str | None:
-    """Folded; None: of no service."""
-    return event.service if isinstance(event, InstanceEvent | WindowEvent | DrainEvent) else None
 
 
 def instance(what: Instance) -> Json:
@@ -104,22 +70,13 @@ def actor(by: Caller) -> Json | None:
     return {"name": by.name, "address": by.address} if by.name or by.address else None
 
 
-def _window(event: WindowEvent) -> Json:
-    """`ip` and `port` null: of the whole service. `reason` and `until`: of the one that begins, or ends."""
-    window = event.after or event.before
-    assert window is not None
-    scope = event.scope
-    return {"ip": scope.ip, "port": scope.port, "reason": window.reason, "until": iso(window.until)}
+def value(kind: ValueKind[Any, Any], of: Any) -> Json:
+    """What people see of it."""
+    found = {name: getattr(of, name) for name in kind.shown}
+    return {name: iso(each) if kind.fields[name].is_moment and each else each for name, each in found.items()}
 
 
-def _token(event: TokenEvent) -> Json:
-    revoked = event.after or event.before
-    assert revoked is not None
-    return {"name": revoked.name, "sha256": event.sha256.hex()}
-
-
-def _drain(event: DrainEvent) -> Json:
-    drained = event.after or event.before
-    assert drained is not None
-    key, since, until = event.key, iso(drained.since), iso(drained.until)
-    return {"id": drained.id, "ip": key.ip, "port": key.port, "since": since, "until": until}
+def _value(event: ValueEvent[Any, Any]) -> Json:
+    """As it begins, or was when it ended. A window's `ip` and `port` are null where it is of the whole service."""
+    place = {name: part for name, part in event.place.items() if name != "service"}
+    return place | value(event.kind, event.after or event.before)

@@ -152,9 +152,9 @@ class EventFilter:
         """An instance that no longer has the tag, or is gone, had it before: whoever follows the tag has to hear of that. What is not about
         a registered instance is not among those with a tag.
         """
-        if self.services is not None and event_view.service_of(event) not in self.services:
+        if self.services is not None and event.service not in self.services:
             return False
-        if self.kinds is not None and event_view.kind_of(event) not in self.kinds:
+        if self.kinds is not None and event.name not in self.kinds:
             return False
         if not self.instances:
             return True

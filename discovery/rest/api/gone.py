@@ -64,7 +64,7 @@ class Gone:
     def _entry(self, event: InstanceEvent, commit: Commit) -> views.Json:
         return {
             **views.identity(event.instance),
-            "kind": event_view.kind_of(event),
+            "kind": event.name,
             "reason": event.reason if self._with_actor else event_view.anonymous(event.reason),
             "actor": event_view.actor(commit.by) if self._with_actor else None,
             "index": commit.index,

@@ -271,7 +271,7 @@ async def test_a_drain_that_is_forgotten_with_one_that_is_gone_has_a_line(house:
     await house.submit(Deregister(KEY, "gone for good"))
     line = house.last
     assert (line["action"], line["outcome"], line["reason"]) == ("deregister", "done", "gone for good")
-    assert (line["instance"], line["before"]["draining"], line["after"]) == (INSTANCE, True, None)
+    assert (line["instance"], line["before"]["since"], line["after"]) == (INSTANCE, iso(WALL), None)
 
 
 async def test_observations_heartbeats_and_what_time_does_have_no_line(house: House) -> None:

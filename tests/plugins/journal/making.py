@@ -11,17 +11,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Drained
+from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create
 from discovery.plugins.journal.files import FILE
-from discovery.plugins.journal.inspection import Content, inspect
+from discovery.plugins.journal.inspection import inspect
+from discovery.store.snapshot import Snapshot
 from tests.store.making import WALL
 from tests.stories.process import ROOT
 
@@ -42,23 +45,33 @@ def an_instance(number: int, version: int = 0) -> Instance:
     return Instance(f"id-{number}", WALL + number / 8, spec, draining_since=WALL if number % 7 == 0 else None)
 
 
-WINDOWS = [
-    (Scope("service-1"), Window("moving house", WALL + 600)),
-    (Scope("service-2", "10.0.0.2", 3002), Window("a new disk", WALL + 60.5, "ci")),
-]
-TOMBSTONES = [(Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.2", 81), WALL + 11)]
-
-
-DRAINS = [
-    (Key("gone", "10.9.0.3", 82), Drained("id-700", "Gone", WALL, WALL + 1.5, WALL + 3600.5)),
-    (Key("gone", "10.9.0.4", 83), Drained("id-700", "Gone", WALL, WALL + 2.5, WALL + 7200)),
-]
-
-
-REVOKED = [
-    (bytes(32), Revocation("deploy", WALL + 1.5, "boss at 10.9.9.9", WALL + 3600)),
-    (b"\1" * 32, Revocation("", WALL + 2.5, "10.9.9.9")),
-]
+TOMBSTONES = ((Key("gone", "10.9.0.1", 80), WALL + 10.25), (Key("gone", "10.9.0.2", 81), WALL + 11))
+VALUES: tuple[ValueEvent[Any, Any], ...] = (
+    WindowEvent(Scope("service-1"), None, Window("moving house", WALL + 600), ""),
+    WindowEvent(Scope("service-2", "10.0.0.2", 3002), None, Window("a new disk", WALL + 60.5, "ci"), ""),
+    DrainEvent(Key("gone", "10.9.0.3", 82), None, Drained("id-700", "Gone", WALL, WALL + 1.5, WALL + 3600.5), ""),
+    DrainEvent(Key("gone", "10.9.0.4", 83), None, Drained("id-700", "Gone", WALL, WALL + 2.5, WALL + 7200), ""),
+    TokenEvent(bytes(32), None, Revocation("deploy", WALL + 1.5, "boss at 10.9.9.9", WALL + 3600), ""),
+    TokenEvent(b"\1" * 32, None, Revocation("", WALL + 2.5, "10.9.9.9"), ""),
+)
+# The same as the version of November 2026 wrote it, by the first format that had it.
+OLD_ROWS = {
+    2: (
+        "INSERT INTO window VALUES('service-1',NULL,NULL,'moving house',1700000600.0,2467644412)",
+        "INSERT INTO window VALUES('service-2','10.0.0.2',3002,'a new disk',1700000060.5,2886333818)",
+        "INSERT INTO tombstone VALUES('gone','10.9.0.1',80,1700000010.25,2587490792)",
+        "INSERT INTO tombstone VALUES('gone','10.9.0.2',81,1700000011.0,3269289044)",
+    ),
+    3: (
+        "INSERT INTO drain VALUES('gone','10.9.0.3',82,'id-700','Gone',1700000000.0,1700000001.5,1700003600.5,553643958)",
+        "INSERT INTO drain VALUES('gone','10.9.0.4',83,'id-700','Gone',1700000000.0,1700000002.5,1700007200.0,2062348782)",
+        "INSERT INTO window_opener VALUES('service-2','10.0.0.2',3002,'ci',2334699523)",
+    ),
+    4: (
+        "INSERT INTO revoked VALUES(zeroblob(32),'deploy',1700000001.5,'boss at 10.9.9.9',1700003600.0,4156918398)",
+        f"INSERT INTO revoked VALUES(x'{'01' * 32}','',1700000002.5,'10.9.9.9',NULL,2844972404)",
+    ),
+}
 
 
 def puts(instances: Iterable[Instance]) -> list[Op]:
@@ -71,27 +84,8 @@ def put_index(index: int) -> Op:
 
 def others() -> list[Op]:
     """All that is no instance and no number."""
-    openers = [(scope, window.by) for scope, window in WINDOWS if window.by]
-    return [
-        *((schema.PUT_WINDOW_OPENER, rows.of_window_opener(*each)) for each in openers),
-        *((schema.PUT_DRAIN, rows.of_drained(*each)) for each in DRAINS),
-        *((schema.PUT_REVOKED, rows.of_revoked(*each)) for each in REVOKED),
-        *of_format_2(),
-    ]
-
-
-def of_format_2() -> list[Op]:
-    """The windows, without who opened them, and the tombstones."""
-    windows = [(schema.PUT_WINDOW, rows.of_window(*each)) for each in WINDOWS]
-    return windows + [(schema.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
-
-
-def without_others() -> list[Op]:
-    """What takes `others` away again."""
-    return [
-        *((schema.DELETE_WINDOW, scope) for scope, _ in WINDOWS),
-        *((schema.DELETE_WINDOW_OPENER, scope) for scope, _ in WINDOWS),
-    ]
+    values = [(schema.PUT_VALUE, rows.of_value(event)) for event in VALUES]
+    return values + [(schema.PUT_TOMBSTONE, rows.of_tombstone(*each)) for each in TOMBSTONES]
 
 
 def a_kept(instance: Instance) -> Instance:
@@ -108,15 +102,16 @@ def a_file(folder: Path, instances: int, index: int = 4711) -> Path:
 
 
 def an_old_file(folder: Path, instances: int, index: int = 4711, format: int = 1) -> Path:
-    """The same in an older format: 1 had neither windows nor tombstones, 2 no drains and not who opened a window."""
+    """The same in an older format: 1 had instances alone."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as sql:
-        for step in schema.MIGRATIONS[:format]:
-            for statement in step:
-                sql.execute(statement)
-        ops = [*puts(map(an_instance, range(instances))), put_index(index), *(of_format_2() if format == 2 else ())]
-        for statement, values in ops:
+        for step in (each for steps in schema.MIGRATIONS[:format] for each in steps):
+            assert isinstance(step, str)
+            sql.execute(step)
+        for statement, values in [*puts(map(an_instance, range(instances))), put_index(index)]:
             sql.execute(statement, values)
+        for statement in (each for since, rows in OLD_ROWS.items() if since <= format for each in rows):
+            sql.execute(statement)
         sql.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
         sql.execute(f"PRAGMA user_version={format}")
     return folder / FILE
@@ -130,7 +125,7 @@ def a_database(file: Path) -> Database:
     return Database(file)
 
 
-def content(file: Path) -> Content:
+def content(file: Path) -> Snapshot:
     """Whatever opening or reading raises comes through."""
     with contextlib.closing(a_database(file)):
         return inspect(file)

@@ -13,7 +13,8 @@ import pytest
 
 from discovery.plugins.journal.errors import Damaged, NewerFormat
 from discovery.plugins.journal.files import FILE
-from discovery.plugins.journal.inspection import Content, inspect
+from discovery.plugins.journal.inspection import inspect
+from discovery.store.snapshot import Snapshot
 from tests.plugins.journal.making import (
     a_database,
     a_file,
@@ -24,7 +25,6 @@ from tests.plugins.journal.making import (
     put_index,
     puts,
     refusal,
-    without_others,
 )
 
 INSTANCES = 300
@@ -36,23 +36,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return a_file(tmp_path_factory.mktemp("whole"), INSTANCES).read_bytes()
 
 
-def used(file: Path) -> tuple[Content, Content]:
+def used(file: Path) -> tuple[Snapshot, Snapshot]:
     """What is read, and what is read after all of it was written over."""
     with contextlib.closing(a_database(file)) as opened:
         found = inspect(opened.file)
         opened.commit(
             [
-                *without_others(),
                 *puts(found.instances),
                 *others(),
-                put_index(found.reserved_index),
+                put_index(found.index),
                 *puts([an_instance(999)]),
             ]
         )
         return found, inspect(opened.file)
 
 
-def _note(found: list[tuple[Content, Content]], file: Path) -> None:
+def _note(found: list[tuple[Snapshot, Snapshot]], file: Path) -> None:
     found.append(used(file))
 
 
@@ -68,7 +67,7 @@ def flip(folder: Path, whole: bytes, bits: Iterable[int]) -> Counter[str]:
         for each in folder.glob("registry.db*"):
             each.unlink()
         file.write_bytes(flipped)
-        found: list[tuple[Content, Content]] = []
+        found: list[tuple[Snapshot, Snapshot]] = []
         error = refusal(partial(_note, found, file))
         where = f"octet {bit >> 3}, bit {bit & 7}"
         if error is None:
@@ -84,8 +83,8 @@ def flip(folder: Path, whole: bytes, bits: Iterable[int]) -> Counter[str]:
     return counts
 
 
-def content_after(before: Content) -> Content:
-    return before._replace(instances=[*before.instances, an_instance(999)])
+def content_after(before: Snapshot) -> Snapshot:
+    return before._replace(instances=(*before.instances, an_instance(999)))
 
 
 def test_a_flipped_bit_anywhere_is_damage_or_makes_no_difference(tmp_path: Path, whole: bytes) -> None:

@@ -7,22 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import files, rows
 from discovery.plugins.journal.database import Op
 from discovery.plugins.journal.errors import CannotRead, Damaged
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.schema import (
-    PUT_DRAIN,
     PUT_INSTANCE,
     PUT_META,
     PUT_TOMBSTONE,
-    PUT_WINDOW,
-    PUT_WINDOW_OPENER,
+    PUT_VALUE,
 )
 from tests.plugins.journal.making import (
-    DRAINS,
+    VALUES,
     a_database,
     a_file,
     an_instance,
@@ -44,31 +41,31 @@ def resealed(**changed: object) -> rows.Row:
     return rows.sealed(*(changed.get(name, value) for name, value in zip(names, GOOD, strict=False)))
 
 
-def window(reason: str) -> Op:
-    return (PUT_WINDOW, rows.of_window(Scope("web"), Window(reason, WALL + 60)))
-
-
 # What is in the log when it is found, and what is said of it.
 BAD: dict[str, tuple[list[Op], str]] = {
     "a row whose checksum is another one": (
         [(PUT_INSTANCE, (*GOOD[:3], "other", *GOOD[4:]))],
         "row 8 of table instance: the entry 'id-7' is not what was written",
     ),
-    "a window whose checksum is another one": (
-        [(PUT_WINDOW, ("web", None, None, "because", WALL, 4711))],
-        "row 3 of table window: the entry 'web' is not what was written",
+    "a value whose checksum is another one": (
+        [(PUT_VALUE, (*rows.of_value(VALUES[0])[:-1], 4711))],
+        "row 6 of table value: the entry 'window' is not what was written",
+    ),
+    "a value of a kind that this version does not know": (
+        [(PUT_VALUE, rows.sealed("colour", "web", "{}", None))],
+        "row 7 of table value: the kind 'colour' is not known to this version; a newer one has written it",
+    ),
+    "a value with another key than its kind has": (
+        [(PUT_VALUE, rows.sealed("token", "web", "{}", None))],
+        "row 7 of table value: the entry 'token' means nothing",
+    ),
+    "a value that lacks a field": (
+        [(PUT_VALUE, rows.sealed("window", "web", '{"reason":"r","by":""}', None))],
+        "row 7 of table value: the entry 'window' means nothing",
     ),
     "a tombstone whose checksum is another one": (
         [(PUT_TOMBSTONE, ("web", "10.0.0.1", 80, WALL, 4711))],
         "row 3 of table tombstone: the entry 'web' is not what was written",
-    ),
-    "a drain whose checksum is another one": (
-        [(PUT_DRAIN, (*rows.of_drained(*DRAINS[0])[:-1], 4711))],
-        "row 2 of table drain: the entry 'gone' is not what was written",
-    ),
-    "an opener whose checksum is another one": (
-        [(PUT_WINDOW_OPENER, ("web", None, None, "ci", 4711))],
-        "row 2 of table window_opener: the entry 'web' is not what was written",
     ),
     "an option that this version does not know": (
         [(PUT_INSTANCE, resealed(options='{"colour":"blue"}'))],
@@ -97,10 +94,6 @@ BAD: dict[str, tuple[list[Op], str]] = {
     "two instances with one address in one service": (
         puts([an_instance(7)._replace(id="another")]),
         "there are two instances for one place: Key(service='service-7', ip='10.0.0.7', port=3007)",
-    ),
-    "two windows of one scope": (
-        [window("one"), window("two")],
-        "there are two maintenance windows for one place: Scope(service='web', ip=None, port=None)",
     ),
 }
 
@@ -162,7 +155,7 @@ def test_looking_touches_nothing_and_sees_what_sqlite_sees(folder: Path, tmp_pat
     before = octets(folder)
     found = inspect(folder / FILE)
     assert octets(folder) == before
-    assert [len(found.instances), found.reserved_index] == [3000, 5000]
+    assert [len(found.instances), found.index] == [3000, 5000]
     opened, content_of_start = files.open_for_service(folder, 0)
     assert content_of_start == found
     opened.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import string
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,9 +14,11 @@ from hypothesis import strategies as st
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
-from discovery.core.event import Drained
+from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import KINDS, Drained, DrainEvent, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
 from discovery.plugins.journal import rows, schema
 
 EDGES = string.ascii_letters + string.digits
@@ -63,8 +64,13 @@ INSTANCES = st.builds(
     BYS,
 )
 SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
-WINDOWS = st.tuples(SCOPES, st.builds(Window, TEXT, TIMES, TEXT))
 KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
+DRAWN: dict[Any, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
+    WindowEvent: (SCOPES, st.builds(Window, TEXT, TIMES, TEXT)),
+    DrainEvent: (KEYS, st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES)),
+    TokenEvent: (st.binary(min_size=32, max_size=32), st.builds(Revocation, TEXT, TIMES, TEXT, st.none() | TIMES)),
+}
+VALUES = st.one_of(*(st.builds(of, keys, st.none(), values, st.just("")) for of, (keys, values) in DRAWN.items()))
 TOMBSTONES = st.tuples(KEYS, TIMES)
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -74,9 +80,7 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthC
 def sql() -> Iterator[sqlite3.Connection]:
     """The tables, in memory."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for step in schema.MIGRATIONS:
-        for statement in step:
-            connection.execute(statement)
+    schema.migrate(connection, 0)
     yield connection
     connection.close()
 
@@ -102,19 +106,13 @@ def test_an_instance_comes_back_with_every_field(sql: sqlite3.Connection, instan
 
 
 @QUICK
-@given(each=WINDOWS)
-def test_a_window_comes_back(sql: sqlite3.Connection, each: tuple[Scope, Window]) -> None:
-    scope, window = each
-    row = stored(sql, "window", schema.PUT_WINDOW, rows.of_window(*each))
-    opener = stored(sql, "window_opener", schema.PUT_WINDOW_OPENER, rows.of_window_opener(scope, window.by))
-    assert rows.window(row, dict([rows.window_opener(opener)])) == each
-    assert rows.window(row, {}) == (scope, dataclasses.replace(window, by=""))
+@given(event=VALUES)
+def test_what_is_kept_besides_comes_back(sql: sqlite3.Connection, event: ValueEvent[Any, Any]) -> None:
+    assert rows.value(stored(sql, "value", schema.PUT_VALUE, rows.of_value(event))) == event
 
 
-@QUICK
-@given(key=KEYS, drained=st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES))
-def test_a_drain_comes_back(sql: sqlite3.Connection, key: Key, drained: Drained) -> None:
-    assert rows.drained(stored(sql, "drain", schema.PUT_DRAIN, rows.of_drained(key, drained))) == (key, drained)
+def test_every_kind_that_is_kept_is_drawn_above() -> None:
+    assert set(DRAWN) == {each for each in KINDS.values() if each.kind.kept}
 
 
 @QUICK
@@ -145,22 +143,14 @@ def other(value: Any) -> Any:
 
 ROWS = {
     "instance": rows.of_instance(Instance("id", 5.5, Registration.of("web", "10.0.0.1", 80, tags=["a"]))),
-    "window": rows.of_window(Scope("web", "10.0.0.1", 80), Window("because", 7.5)),
-    "service window": rows.of_window(Scope("web"), Window("because", 7.5)),
+    "value": rows.of_value(WindowEvent(Scope("web"), None, Window("because", 7.5), "")),
     "tombstone": rows.of_tombstone(Key("web", "10.0.0.1", 80), 7.5),
-    "drained": rows.of_drained(Key("web", "10.0.0.1", 80), Drained("id", "Web", 5.5, 6.5, 7.5)),
-    "window_opener": rows.of_window_opener(Scope("web", "10.0.0.1", 80), "ci"),
 }
-
-
-def reader(kind: str) -> Callable[[rows.Row], object]:
-    read = getattr(rows, kind.split()[-1])
-    return partial(read, openers={}) if read is rows.window else read
 
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_changed_column_is_a_bad_row(kind: str) -> None:
-    row, read = ROWS[kind], reader(kind)
+    row, read = ROWS[kind], getattr(rows, kind)
     read(row)
     for column, value in enumerate(row):
         others: tuple[Any, ...] = (other(value), None if value is not None else "", b"", [], str(value).encode())
@@ -171,7 +161,7 @@ def test_a_changed_column_is_a_bad_row(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_row_whose_columns_were_swapped_or_lost_is_a_bad_row(kind: str) -> None:
-    row, read = ROWS[kind], reader(kind)
+    row, read = ROWS[kind], getattr(rows, kind)
     for at in range(len(row) - 1):
         with pytest.raises(rows.BadRow):
             read(row[:at] + row[at + 1 :])

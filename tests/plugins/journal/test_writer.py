@@ -40,7 +40,7 @@ async def test_what_was_put_together_is_one_transaction(writer: Writer, database
     await writer.settled(writer.added)
     assert [len(group) for group in database.done] == [2000]
     found = content(database.file)
-    assert (found.reserved_index, len(found.instances)) == (999, 1000)
+    assert (found.index, len(found.instances)) == (999, 1000)
 
 
 async def test_a_refusal_names_the_file_in_the_log_and_not_to_strangers(
@@ -55,7 +55,7 @@ async def test_a_refusal_names_the_file_in_the_log_and_not_to_strangers(
     await when(lambda: writer.refuses is None)
     said = [record.levelname for record in caplog.records if record.name == "discovery.journal"]
     assert said == ["ERROR", "WARNING"], "once when it begins, once when it is over"
-    assert content(database.file).reserved_index == 1
+    assert content(database.file).index == 1
 
 
 async def test_close_writes_what_is_left_and_closes_the_file(database: Recording) -> None:
@@ -63,7 +63,7 @@ async def test_close_writes_what_is_left_and_closes_the_file(database: Recording
     for number in range(100):
         writer.put([put_index(number)])
     assert await writer.close(LIMIT) == 0
-    assert content(database.file).reserved_index == 99
+    assert content(database.file).index == 99
     assert not database.file.with_name(f"{FILE}-wal").exists()
     with pytest.raises(Exception, match="closed"):
         database.commit([])
@@ -87,4 +87,4 @@ async def test_a_disk_that_is_really_full_is_told_and_heals(tmp_path: Path) -> N
     await when(lambda: writer.refuses is None)
     await writer.settled(writer.put(after))
     assert await writer.close(LIMIT) == 0
-    assert content(database.file).instances == [an_instance(number) for number in range(3)]
+    assert [*content(database.file).instances] == [an_instance(number) for number in range(3)]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core import exact_json, metadata
-from discovery.core.event import Event, InstanceEvent, Kind, WindowEvent, ZonesEvent
+from discovery.core.event import Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Registration
+from discovery.core.kinds import WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.zones.selector import select
 from discovery.rest.api.filters import EVENT_FILTERS, FILTERS, EventFilter, Filter, MetaIs

@@ -1,0 +1,194 @@
+"""The kinds of events besides those of instances: the one table. The journal, the history, the keys in etcd, /changes, /events, the audit
+and the log have one case for all of them and read the rest here; what a kind changes in the table of the registry is `store.state`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from discovery.core.checked import moment, or_none, text, whole
+from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind, Verb
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.maintenance import Scope, Window
+from discovery.core.revocation import Revocation
+from discovery.core.status import Status
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+TEXT = Field(text)
+MOMENT = Field(moment, is_moment=True)
+MOMENT_OR_NONE = Field(partial(or_none, moment), is_moment=True)
+
+
+# -- keys
+
+
+def _path(scope: Scope | Key) -> tuple[str, ...]:
+    return (scope.service,) if scope.ip is None else (scope.service, f"{scope.ip}-{scope.port}")
+
+
+def _scope_of(path: Sequence[str]) -> Scope:
+    if len(path) == 1 and path[0]:
+        return Scope(path[0])
+    service, address = path
+    ip, _, port = address.rpartition("-")
+    return Scope(service, ip, int(port))
+
+
+def _key_of(path: Sequence[str]) -> Key:
+    service, ip, port = _scope_of(path)
+    if ip is None or port is None:
+        raise ValueError("it is known by its address")
+    return Key(service, ip, port)
+
+
+def _scope(found: Sequence[Any]) -> Scope:
+    service, ip, port = found
+    return Scope(text(service), or_none(text, ip), or_none(whole, port))
+
+
+def _address(found: Sequence[Any]) -> Key:
+    service, ip, port = found
+    return Key(text(service), text(ip), whole(port))
+
+
+def _sha256_of(path: Sequence[str]) -> bytes:
+    [text] = path
+    octets = bytes.fromhex(text)
+    if len(octets) != 32 or octets.hex() != text:
+        raise ValueError("a token is known by 64 hex digits in lower case")
+    return octets
+
+
+def _of_nothing(path: Sequence[str]) -> None:
+    if any(path):
+        raise ValueError("there is one, without a key")
+
+
+SCOPE: KeyForm[Scope] = KeyForm("scope", list, _scope, _path, _scope_of, lambda key: key._asdict())
+ADDRESS: KeyForm[Key] = KeyForm("key", list, _address, _path, _key_of, lambda key: key._asdict())
+SHA256: KeyForm[bytes] = KeyForm(
+    "sha256", bytes.hex, bytes.fromhex, lambda key: (key.hex(),), _sha256_of, lambda key: {"sha256": key.hex()}
+)
+# Of what there is one of.
+ONE: KeyForm[None] = KeyForm("key", lambda key: None, lambda found: None, lambda key: (), _of_nothing, lambda key: {})
+
+
+# -- kinds
+
+
+class WindowEvent(ValueEvent[Scope, Window]):
+    """A maintenance window begins, is exchanged, or ends."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="window",
+        noun="maintenance",
+        text="maintenance of {place}",
+        began=Verb("begins", "begun"),
+        changed=Verb("changed", "changed"),
+        ended=Verb("ends", "ended"),
+        keys=SCOPE,
+        value=Window,
+        fields={"reason": TEXT, "until": MOMENT, "by": TEXT},
+        shown=("reason", "until"),
+        letter="w",
+    )
+
+
+class Drained(NamedTuple):
+    """What is remembered of an instance that was draining when it was removed for its silence: it drains again, `since` then, if it comes
+    back before `until`. Epoch seconds. `name`: of its service, as shown.
+    """
+
+    id: str
+    name: str
+    registered_at: float
+    since: float
+    until: float
+
+    def instance(self, key: Key) -> Instance:
+        """As far as it is remembered, and no longer draining."""
+        spec = Registration(name=self.name, ip=key.ip, port=key.port)
+        return Instance(self.id, self.registered_at, spec, status=Status.UNHEALTHY)
+
+
+class DrainEvent(ValueEvent[Key, Drained]):
+    """The drain of an instance that is not registered is remembered, or no longer."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="drain",
+        noun="drain",
+        text="drain of {place}",
+        began=Verb("remembered", "remembered"),
+        changed=Verb("remembered", "remembered"),
+        ended=Verb("forgotten", "forgotten"),
+        keys=ADDRESS,
+        value=Drained,
+        fields={"id": TEXT, "name": TEXT, "registered_at": MOMENT, "since": MOMENT, "until": MOMENT},
+        shown=("id", "since", "until"),
+        letter="d",
+        fades=True,
+    )
+
+
+class ZonesEvent(ValueEvent[None, None]):
+    """Other zone files are served, so that any name in them may have changed. They are each node's own configuration: nothing is kept."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="zones",
+        noun="zones",
+        text="",
+        began=Verb("reloaded", "reloaded"),
+        changed=Verb("reloaded", "reloaded"),
+        ended=Verb("reloaded", "reloaded"),
+        keys=ONE,
+        value=lambda: None,
+        fields={},
+        kept=False,
+    )
+
+    def __init__(self, reason: str, key: None = None, before: None = None, after: None = None) -> None:
+        super().__init__(key, before, after, reason)
+
+
+class TokenEvent(ValueEvent[bytes, Revocation]):
+    """A token is revoked, or no longer. Its key: the SHA-256 of its secret, 32 octets."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="token",
+        noun="token",
+        text="token {name}",
+        began=Verb("revoked", "revoked"),
+        changed=Verb("revoked", "revoked"),
+        ended=Verb("restored", "restored"),
+        keys=SHA256,
+        value=Revocation,
+        fields={"name": TEXT, "at": MOMENT, "by": TEXT, "expires": MOMENT_OR_NONE},
+        shown=("name",),
+        secret=True,
+        warns=True,
+        letter="r",
+    )
+
+
+# By `name`.
+KINDS: Mapping[str, type[ValueEvent[Any, Any]]] = {
+    each.kind.name: each for each in (WindowEvent, DrainEvent, ZonesEvent, TokenEvent)
+}
+
+
+def of_letter(letter: str) -> type[ValueEvent[Any, Any]] | None:
+    """Whose keys in etcd begin so."""
+    return next((each for each in KINDS.values() if each.kind.letter == letter), None)
+
+
+def begun(of: type[ValueEvent[K, V]], values: Mapping[K, V]) -> Iterator[ValueEvent[K, V]]:
+    """A state, as the events that led to it."""
+    return (of(key=key, before=None, after=value, reason="") for key, value in values.items())
