@@ -18,7 +18,7 @@ from discovery.engines.etcd.unknown_fields import UnknownFields
 _PAGE = 250
 
 # Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
-_CHANGES = keys.STATE | {"v", "commit", "conf"}
+_CHANGES = ("v", "commit", "conf")
 
 # Of decisions alone.
 _OF_WRITES = frozenset({"v", "id", "commit"})
@@ -57,11 +57,11 @@ class Reader:
             found.etcd = page.etcd
             for each in page.found:
                 parts = layout.parts(each.key)
-                if parts[0] in _CHANGES:
+                if keys.is_state(parts[0]) or parts[0] in _CHANGES:
                     found.changed = max(found.changed, each.mod_revision)
                 if parts[0] in keys.COMPARED:
                     found.revisions[each.key] = each.mod_revision
-                if parts[0] in keys.STATE:
+                if keys.is_state(parts[0]):
                     self.read(found, parts, each)
                 elif parts[0] not in _OF_WRITES and not of_state_alone:
                     others.add(each.key)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from discovery.core import codec, exact_json
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.core.kinds import KINDS
+from discovery.core.kinds import of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
@@ -34,8 +34,6 @@ COMPARED = frozenset({"v", "id", "r"})
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
 NO_SERVICE = "-"
-# The first part of the keys of the registry's state: instances, tombstones, and what `core.kinds` declares.
-STATE = frozenset({"i", "t"} | {each.kind.letter for each in KINDS.values() if each.kind.letter})
 
 
 class Decision(NamedTuple):
@@ -49,6 +47,11 @@ class Decision(NamedTuple):
     half_held: tuple[str, ...] = ()
     node: str = ""
     ticket: int = 0
+
+
+def is_state(letter: str) -> bool:
+    """Whether keys that begin so are the registry's state: instances, tombstones, and what `core.kinds` declares."""
+    return letter == "i" or letter == "t" or of_letter(letter) is not None
 
 
 class Layout:

@@ -16,6 +16,7 @@ from discovery.core import exact_json
 from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.ids import new_id
+from discovery.core.kinds import KINDS, TokenEvent
 from discovery.engines.etcd import shared_conf
 from discovery.engines.etcd.conf import Conf, new_cluster
 from discovery.engines.etcd.difference import Found
@@ -37,7 +38,14 @@ _AT_ONCE = 8
 # Seconds of the lease on tombstones, which last a minute.
 _TOMBSTONES_SECONDS = 180
 # Kinds of keys that are replaced. Revoked tokens stay: what was revoked anywhere stays so.
-_STATE = ("i", "id", "w", "d", "t", "v", "commit")
+_STATE = (
+    "i",
+    "id",
+    "t",
+    "v",
+    "commit",
+    *(of.kind.letter for of in KINDS.values() if of.kind.letter and of is not TokenEvent),
+)
 _BY = Caller("127.0.0.1", "discovery migrate")
 _REASON = "copied from a single node"
 

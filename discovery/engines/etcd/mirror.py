@@ -155,7 +155,7 @@ class Mirror:
                 self._note_revision(change)
             if parts[0] == "v" and len(parts) == 2:
                 versions.add(parts[1])
-            elif parts[0] in keys.STATE:
+            elif keys.is_state(parts[0]):
                 if parts[0] == "r":
                     self._tokens_at = revision
                 values.append((parts, change))
