@@ -29,11 +29,12 @@ def _is_one_of(patterns: tuple[str, ...], service: str) -> bool:
 
 
 class Caller(NamedTuple):
-    """`address`: the client's. `name`: of the token that was shown, "" without one."""
+    """`address`: the client's. `name`: of the token that was shown, "" without one; `token`: the SHA-256 of its secret."""
 
     address: str
     name: str = ""
     grants: Grants = Grants()
+    token: bytes = b""
 
     def __str__(self) -> str:
         return f"{self.name} at {self.address}" if self.name else self.address

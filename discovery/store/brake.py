@@ -9,6 +9,7 @@ order, a fifth of them a sweep.
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from random import Random
 
 from discovery.store.chunked_dict import ChunkedDict
@@ -82,8 +83,12 @@ class Brake:
 
     def lapses(self, id: str, now: float) -> int:
         """How many have fallen silent within one timeout, in all services, with the instance `id`."""
-        self._forget_old(now)
-        return len(self._lapses) + (id not in self._lapses)
+        until = now - self.timeout
+        last = self._lapses.last()
+        if last is None or last[1] <= until:
+            return 1
+        old = sum(1 for _ in takewhile(lambda lapse: lapse[1] <= until, self._lapses))
+        return len(self._lapses) - old + ((self._lapses.get(id) or until) <= until)
 
     def engages(self, silent: int, instances: int, lapses: int, everywhere: int) -> bool:
         """Whether so many `silent` ones of a service's `instances`, with `lapses` of all `everywhere`, are too many."""
@@ -98,14 +103,14 @@ class Brake:
         return lapses >= MIN_SILENT and lapses * 100 > OF_ALL_PERCENT * instances
 
     def asks_again(self, hold: Hold, now: float) -> float | None:
-        """When to ask again about one of its suspects; None: it is let go now."""
+        """When to ask again about one of its suspects, but for `spread`; None: it is let go now."""
         if now < hold.until:
-            return hold.until + self._spread()
+            return hold.until
         this = self._round(hold, now)
         freed = hold.freed if hold.round == this else 0
         if freed < max(1, math.ceil(hold.most * LET_GO_SHARE)):
             return None
-        return hold.until + (this + 1) * self._sweep + self._spread()
+        return hold.until + (this + 1) * self._sweep
 
     def _round(self, hold: Hold, now: float) -> int:
         return math.floor((now - hold.until) / self._sweep)
@@ -122,6 +127,6 @@ class Brake:
         while (first := self._lapses.first()) is not None and first[1] <= until:
             self._lapses.pop(first[0])
 
-    def _spread(self) -> float:
+    def spread(self) -> float:
         """Somewhere in the first hundredth of a sweep: that is the random order."""
         return self._random.random() * self._sweep / 100

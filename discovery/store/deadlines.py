@@ -51,8 +51,18 @@ class Deadlines:
             self._heap, self._rest = [], self._heap
 
     def peek(self, now: float) -> Entry | None:
-        """The next entry whose deadline is `now` or earlier; it waits on until it is put off or discarded."""
-        return self._heap[0][2] if self._find_first() and self._heap[0][0] <= now else None
+        """The next entry whose deadline is `now` or earlier; it waits on until it is put off or discarded. None: there is none, or stale
+        rows come before it.
+        """
+        heap, rest = self._heap, self._rest
+        if not heap or heap[0][0] > now or (rest and rest[0] < heap[0]):
+            return None
+        return heap[0][2] if _valid(heap[0]) else None
+
+    def find_first(self, now: float) -> Entry | None:
+        """As `peek`, when some of the stale rows are gone."""
+        self._find_first()
+        return self.peek(now)
 
     def put_off(self, entry: Entry, deadline: float) -> None:
         """Its deadline has come and was dealt with: wake for it at `deadline`."""
@@ -64,8 +74,11 @@ class Deadlines:
             self.discard(entry)
             self.push(entry, deadline)
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: Entry, its_turn: bool = False) -> None:
+        """`its_turn`: it is the one that is due, so that the next may follow at once."""
         if entry.due is not None:
+            if its_turn and self._heap and self._heap[0][2] is entry:
+                heapq.heappop(self._heap)
             entry.due = None
             self._valid -= 1
 

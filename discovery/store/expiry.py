@@ -30,38 +30,34 @@ class Expire(Write[bool]):
     lasts = False
 
     def decide(self, txn: Transaction) -> bool:
-        state, now = txn.state, txn.now
-        if state.half_held:
-            name = next(iter(state.half_held))
-            service = state.service(name)
+        if (name := txn.half_held_service()) is not None:
+            service = txn.service(name)
             if service is None or hold_more(txn, service):
-                del state.half_held[name]
+                txn.note_held(name)
             return True
-        for scope, left in state.unsettled.items():
-            if left.since <= now:
-                settle(txn, scope, left.reason)
-                return True
-        if (over := state.window_over(now)) is not None:
+        if (scope := txn.overdue_scope()) is not None and (left := txn.unsettled(scope)) is not None:
+            settle(txn, scope, left.reason)
+            return True
+        if (over := txn.window_over()) is not None:
             reason = "the maintenance window is over"
             set_window(txn, over, None, reason)
             settle(txn, over, reason)
             return True
-        entry = state.liveness.due(now)
+        entry = txn.due()
         if entry is None:
             return False
         self._decide(txn, entry)
         return True
 
     def _decide(self, txn: Transaction, entry: Entry) -> None:
-        state, now, instance = txn.state, txn.now, entry.instance
+        now, instance = txn.now, entry.instance
         if instance.status is Status.UNHEALTHY:
             expire(txn, entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
         elif instance.status is Status.SUSPECT:
-            again = ask_brake(txn, entry, state.service_of(entry))
+            again = ask_brake(txn, entry, txn.service_of(entry))
             if again is not None:
-                state.liveness.ask_again(entry, again)
+                txn.ask_again(entry, again)
         elif entry.lease.alive(now):
-            window = state.liveness.damping.window
-            txn.change(entry, instance, living(txn, instance), f"quiet for {window:g} s")
+            txn.change(entry, instance, living(txn, instance), f"quiet for {txn.damping.window:g} s")
         else:
             lapse(txn, entry)

@@ -16,7 +16,7 @@ from discovery.store.deadlines import Deadlines
 from discovery.store.service import Entry, Service
 
 _SUSPECT = Status.SUSPECT
-# Of one call of `due`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
+# Of one call of `tidy`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
 _PUT_OFF_AT_ONCE = 500
 # Seconds until those are looked at again whose node is silent.
 _LOOK_AGAIN = 2.0
@@ -44,25 +44,29 @@ class Liveness:
         return self._deadlines.next
 
     def due(self, now: float) -> Entry | None:
-        """The next entry about which time alone has something to say. Those whose lease was renewed meanwhile are put off; after many
-        of them None, and `next` says that there may be more.
+        """The next entry about which time alone has something to say. None: nothing, or `tidy` comes first."""
+        entry = self._deadlines.peek(now)
+        return entry if entry is not None and self._next_look(entry, now) <= now else None
+
+    def tidy(self, now: float) -> None:
+        """Puts off those before the next that is due, whose lease was renewed meanwhile; not all when they are many, and `next` says that
+        there may be more.
         """
         for _ in range(_PUT_OFF_AT_ONCE):
-            entry = self._deadlines.peek(now)
-            if entry is None:
-                return None
-            deadline = self._deadline(entry)
-            if deadline <= now and entry.through.silent and entry.instance.status not in SILENT:
-                deadline = now + _LOOK_AGAIN
-            if deadline <= now:
-                return entry
+            entry = self._deadlines.find_first(now)
+            if entry is None or (deadline := self._next_look(entry, now)) <= now:
+                return
             self._deadlines.put_off(entry, deadline)
-        return None
+
+    def _next_look(self, entry: Entry, now: float) -> float:
+        deadline = self._deadline(entry)
+        is_waited_for = entry.through.silent and entry.instance.status not in SILENT
+        return now + _LOOK_AGAIN if is_waited_for and deadline <= now else deadline
 
     def ask_again(self, entry: Entry, at: float) -> None:
         """About a suspect that is still held."""
-        entry.next_action_at = at
-        self._deadlines.put_off(entry, at)
+        entry.next_action_at = at + self.brake.spread()
+        self._deadlines.put_off(entry, entry.next_action_at)
 
     # -- what apply tells it
 
@@ -91,7 +95,7 @@ class Liveness:
         self._counts[status] -= 1
         if status is _SUSPECT:
             self._leaves_hold(service)
-        self._deadlines.discard(entry)
+        self._deadlines.discard(entry, its_turn=status is Status.UNHEALTHY)
 
     def changed(self, entry: Entry, service: Service, event: InstanceEvent, at: float, released: bool) -> None:
         """After the entry has the event's `after`. `released`: it is a suspect that the brake lets go."""
@@ -128,7 +132,7 @@ class Liveness:
         if service.hold is None:
             service.hold = self.brake.begin(at)
         service.hold.add()
-        entry.next_action_at = self.brake.asks_again(service.hold, at) or at
+        entry.next_action_at = (self.brake.asks_again(service.hold, at) or at) + self.brake.spread()
 
     def _leaves_hold(self, service: Service) -> None:
         assert service.hold is not None

@@ -65,7 +65,7 @@ class Checked(Write[None]):
         return Subject(id=self.id)
 
     def decide(self, txn: Transaction) -> None:
-        entry = txn.state.at(self.id)
+        entry = txn.at(self.id)
         txn.authorize(None)
         known = catch_up(txn, entry)
         if known.failing is None and self.failing is None:
@@ -86,9 +86,9 @@ class Maintain(ScopeWrite[bool]):
 
     def decide(self, txn: Transaction) -> bool:
         txn.authorize(_owner_of(self.scope))
-        txn.state.affected(self.scope, known=True)
+        txn.affected(self.scope, known=True)
         window = replace(self.window, by="" if txn.by.grants.admin else txn.by.name)
-        known = txn.windows.get(self.scope)
+        known = txn.window_at(self.scope)
         if known is None or known.by != window.by:
             _room_for_window(txn, window.by, known is None)
         reason = f"maintenance: {window.reason}"
@@ -106,7 +106,7 @@ class EndMaintenance(ScopeWrite[bool]):
     def decide(self, txn: Transaction) -> bool:
         scope = self.scope
         txn.authorize(_owner_of(scope))
-        if scope not in txn.windows:
+        if txn.window_at(scope) is None:
             raise NoWindow(scope.service if scope.ip is None else f"{scope.ip} port {scope.port} of {scope.service}")
         set_window(txn, scope, None, self.reason)
         return settle(txn, scope, self.reason)
@@ -120,7 +120,7 @@ class Settle(ScopeWrite[bool]):
 
     def decide(self, txn: Transaction) -> bool:
         txn.authorize(_owner_of(self.scope))
-        left = txn.state.unsettled.get(self.scope)
+        left = txn.unsettled(self.scope)
         return left is None or settle(txn, self.scope, left.reason)
 
 

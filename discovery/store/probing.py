@@ -179,7 +179,7 @@ class Probe(Write[None]):
     def decide(self, txn: Transaction) -> None:
         txn.authorize(None)
         for id, answer in self.answers:
-            entry = txn.state.find(id)
+            entry = txn.find(id)
             if entry is not None and is_to_be_asked(entry, txn.now):
                 _told(txn, entry, entry.instance, answer)
 

@@ -61,7 +61,7 @@ class Reaper:
 
     async def _work(self) -> None:
         try:
-            while self._engine.leads and await self._engine.submit(_EXPIRE, SERVER):
+            while self._engine.leads and (await self._engine.submit(_EXPIRE, SERVER) or self._is_due()):
                 await turns().over()
         except EngineAway as error:
             _log.warning("what has become due waits: %s", error, extra=fields("expiry.failed"))
@@ -75,6 +75,11 @@ class Reaper:
             self._sleep_until(self._clock() + RETRY_SECONDS)
         else:
             self._schedule() if self._engine.leads else self._sleep_until(self._clock() + RETRY_SECONDS)
+
+    def _is_due(self) -> bool:
+        """Or may be: what was renewed meanwhile was only put off."""
+        deadline = self._registry.next_deadline()
+        return deadline is not None and deadline <= self._clock()
 
     def _schedule(self) -> None:
         self._sleep_until(self._registry.next_deadline())

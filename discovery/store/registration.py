@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration, vouches
+from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.store.errors import (
     Deregistered,
     IdTaken,
     NameReserved,
-    RegistryFull,
     ServiceFull,
     UnknownInstance,
     UnknownService,
@@ -48,19 +48,20 @@ class Register(Write[Instance]):
         return Subject(*self.spec.key)
 
     def decide(self, txn: Transaction) -> Instance:
-        spec, key = self.spec, self.spec.key
-        txn.authorize(key.service)
-        service = txn.state.services.get(key.service)
+        spec = self.spec
+        folded = fold(spec.name)
+        txn.authorize(folded)
+        service = txn.service(folded)
         entry = None if service is None else service.entries.get((spec.ip, spec.port))
         own_id = spec.id
         name = spec.name if service is None else service.name  # shown as first registered
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            return _add(txn, spec, key, own_id, service, self.replace)
+            return _add(txn, spec, folded, own_id, service, self.replace)
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
-        ttl = txn.state.ttl_of(spec)
+        ttl = txn.ttl_of(spec)
         # Who vouched for it once has: two registrants that take turns are no change each time.
         by = known.registrant if known.vouched or not vouches(txn.by, spec) else txn.by.known
         after = Instance(known.id, known.registered_at, spec, known.draining_since, ttl, known.status, failing, by)
@@ -81,44 +82,39 @@ class Upsert(Write[Instance]):
 
     def decide(self, txn: Transaction) -> Instance:
         key = self.spec.key
-        left = txn.state.buried(key, txn.now)
-        if left > 0 and not txn.state.knows(key):
+        left = txn.buried(key)
+        if left > 0 and txn.find_at(key) is None:
             txn.authorize(key.service)
             raise Deregistered(key, left)
         return Register(self.spec, self.replace).decide(txn)
 
 
 def _add(
-    txn: Transaction, spec: Registration, key: Key, own_id: str | None, service: Service | None, replace_other: bool
+    txn: Transaction, spec: Registration, folded: str, own_id: str | None, service: Service | None, replace_other: bool
 ) -> Instance:
-    state = txn.state
-    if service is None:
-        for reserved in (state.reserved, state.reserved_elsewhere):
-            if key.service in reserved:
-                raise NameReserved(spec.name, reserved[key.service])
-    replaced = None if own_id is None else state.find(own_id)
+    if service is None and (why := txn.reserved(folded)) is not None:
+        raise NameReserved(spec.name, why)
+    replaced = None if own_id is None else txn.claim(own_id)
     if own_id is not None and replaced is not None:
-        same_service = state.service_of(replaced) is service
+        same_service = txn.service_of(replaced) is service
         if not (replace_other and same_service):
             raise IdTaken(own_id, same_service)
-    if service is None and len(state.services) >= state.max_services:
-        raise RegistryFull("services", state.max_services)
-    full = service is not None and len(service.entries) >= state.max_instances
-    if len(state) >= state.max_in_all and not full:
-        raise RegistryFull("instances", state.max_in_all)
+    full = service is not None and len(service.entries) >= txn.max_instances
+    if not full and (error := txn.is_full(new_service=service is None)) is not None:
+        raise error
     if replaced is not None:
         catch_up(txn, replaced)
         _deregister(txn, replaced, f"made way for {spec.ip} port {spec.port}, which has its id")
     elif service is not None and full:
         _make_room(txn, service)  # one goes for one that comes
-    drained = forget_drain(txn, key, "it is registered again, and drains") if state.drains else None
+    drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    ttl = state.ttl_of(spec)
-    instance = Instance(own_id or state.new_id(), txn.wall, spec, since, ttl, registrant=txn.by.known)
+    ttl = txn.ttl_of(spec)
+    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, ttl, registrant=txn.by.known)
     status = living(txn, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
-    txn.register(instance, key.service, "new instance")
+    txn.register(instance, folded, "new instance")
     return instance
 
 
@@ -126,7 +122,7 @@ def _make_room(txn: Transaction, service: Service) -> None:
     """At the limit the instance that has been unhealthy longest makes way, then a suspect whose lease is over."""
     lapsed = [entry for entry in service.entries.values() if not entry.lease.alive(txn.now)]
     if not lapsed:
-        raise ServiceFull(service.name, txn.state.max_instances)
+        raise ServiceFull(service.name, txn.max_instances)
     oldest = min(lapsed, key=lambda entry: (entry.suspect, entry.lease.expires_at))
     catch_up(txn, oldest)
     expire(txn, oldest, "made way for a new instance at the service's limit")
@@ -186,8 +182,8 @@ class DeregisterMany(Write[list[Instance]]):
         txn.authorize(self.service)
         if self.service is not None and not self.keys:
             raise UnknownService(self.service)
-        known = [txn.state.at(key) for key in self.keys if txn.state.knows(key)]
-        return [_deregister(txn, entry, self.reason) for entry in known]
+        known = map(txn.find_at, self.keys)
+        return [_deregister(txn, entry, self.reason) for entry in known if entry is not None]
 
 
 def _deregister(txn: Transaction, entry: Entry, reason: str) -> Instance:

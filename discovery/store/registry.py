@@ -25,7 +25,7 @@ from discovery.store.service import Entry, Service
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
-from discovery.store.write import Write
+from discovery.store.write import Write, decide
 
 T = TypeVar("T")
 
@@ -58,8 +58,7 @@ class Registry(State):
 
         `keepers` may refuse what would change something (NotDurable).
         """
-        txn = Transaction(self, now, wall, by, authorize)
-        result = write.decide(txn)
+        result, txn = decide(write, self, now, wall, by, authorize)
         if txn.events:
             for keeper in keepers:
                 keeper()
@@ -67,8 +66,14 @@ class Registry(State):
         for entry in txn.beats:
             entry.lease.renew(now)
         self.note(txn.settled, txn.half_held)
-        self.accepted[write.action] += 1
+        self.conclude(write, txn)
         return result
+
+    def conclude(self, write: Write[T], txn: Transaction) -> None:
+        """What was decided has happened."""
+        for effect in txn.effects:
+            effect()
+        self.accepted[write.action] += 1
 
     def note(self, settled: Iterable[Scope], half_held: Iterable[str]) -> None:
         """What a decision leaves to others, once its events are applied: see `Transaction`."""

@@ -28,10 +28,9 @@ class RevokeToken(Write[Revocation]):
 
     def decide(self, txn: Transaction) -> Revocation:
         txn.authorize(None)
-        known = txn.state.revoked
-        if (found := known.get(self.sha256)) is not None:
+        if (found := txn.revocation(self.sha256)) is not None:
             return found
-        if len(known) >= MAX_REVOKED:
+        if len(txn.revocations) >= MAX_REVOKED:
             txn.add(_oldest_expired(txn))
         revoked = Revocation(self.name, txn.wall, str(txn.by), self.expires)
         txn.add(TokenEvent(self.sha256, None, revoked, self.reason))
@@ -48,7 +47,7 @@ class RestoreToken(Write[Revocation]):
 
     def decide(self, txn: Transaction) -> Revocation:
         txn.authorize(None)
-        found = txn.state.revoked.get(self.sha256)
+        found = txn.revocation(self.sha256)
         if found is None:
             raise NotRevoked(self.sha256.hex())
         txn.add(TokenEvent(self.sha256, found, None, self.reason))
@@ -56,7 +55,7 @@ class RestoreToken(Write[Revocation]):
 
 
 def _oldest_expired(txn: Transaction) -> TokenEvent:
-    over = [each for each in txn.state.revoked.items() if each[1].expires is not None and each[1].expires <= txn.wall]
+    over = [each for each in txn.revocations.items() if each[1].expires is not None and each[1].expires <= txn.wall]
     if not over:
         raise TooManyRevoked(MAX_REVOKED)
     sha256, revoked = min(over, key=lambda each: each[1].at)

@@ -45,7 +45,7 @@ def catch_up(txn: Transaction, entry: Entry) -> Instance:
 
 def lapse(txn: Transaction, entry: Entry) -> Instance:
     """Its lease has run out: it is unhealthy, or the brake takes it and all the silent ones of its service for suspects."""
-    service = txn.state.service_of(entry)
+    service = txn.service_of(entry)
     suspects = _suspects(txn, entry, service)
     if not suspects:
         return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {entry.lease.ttl:g} s")
@@ -73,22 +73,17 @@ def hold_more(txn: Transaction, service: Service) -> bool:
 
 def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     """Whom the brake holds because this lease has run out; nobody when it does not engage."""
-    state, now = txn.state, txn.now
-    brake, everywhere = state.liveness.brake, len(state)
+    now, brake = txn.now, txn.brake
     if brake.percent == 0 or txn.current(entry).status not in TRUSTED or not _is_silent(txn, entry):
         return []
     if service.hold is not None:
         return [entry] if now < service.hold.until else []  # later it is letting go already
-    lapses = brake.lapses(entry.instance.id, now)
-    if (
-        service.calm_at is not None
-        and now < service.calm_at + _CALM
-        and not brake.engages_everywhere(lapses, everywhere)
-    ):
+    lapses, everywhere = txn.lapses_with(entry)
+    if txn.calm(service, _CALM) and not brake.engages_everywhere(lapses, everywhere):
         return []  # a mass of lapses is counted once, not once for each
     silent = [each for each in service.entries.values() if _is_silent(txn, each)]
     if not brake.engages(len(silent), len(service.entries), lapses, everywhere):
-        service.calm_at = now
+        txn.note_calm(service)
         return []
     fit = max(1, txn.room - _ASIDE)
     if len(silent) <= fit:
@@ -114,7 +109,7 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
 def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
     """About a suspect: it is let go, or when to ask again."""
     assert service.hold is not None
-    again = txn.state.liveness.brake.asks_again(service.hold, txn.now)
+    again = txn.brake.asks_again(service.hold, txn.now)
     if again is None:
         instance, lease = entry.instance, entry.lease
         status = living(txn, instance) if lease.alive(txn.now) else Status.UNHEALTHY
@@ -147,7 +142,7 @@ def expire(txn: Transaction, entry: Entry, reason: str) -> None:
 
 def forget_drain(txn: Transaction, key: Key, reason: str) -> Drained | None:
     """What was remembered, if anything."""
-    drained = txn.state.drains.get(key)
+    drained = txn.drained(key)
     if drained is None or txn.wall >= drained.until:
         return None
     txn.add(DrainEvent(key, drained, None, reason))
@@ -165,7 +160,7 @@ def forget_absent(txn: Transaction, which: Key | str, reason: str) -> Instance |
 
 def set_window(txn: Transaction, scope: Scope, window: Window | None, reason: str) -> None:
     """A window begins, is exchanged or (None) ends. `settle` follows, for those that it is for."""
-    before = txn.windows.get(scope)
+    before = txn.window_at(scope)
     if window != before:
         txn.add(WindowEvent(scope, before, window, reason))
         txn.windows = with_window(txn.windows, scope, window)
@@ -173,7 +168,7 @@ def set_window(txn: Transaction, scope: Scope, window: Window | None, reason: st
 
 def settle(txn: Transaction, scope: Scope, reason: str) -> bool:
     """Those of the scope whose status does not follow the windows yet, as many as fit into the commit. Whether all do now."""
-    for entry in txn.state.affected(scope, known=False):
+    for entry in txn.affected(scope, known=False):
         if txn.room < _ASIDE:
             return False
         override_status(txn, entry, catch_up(txn, entry), reason)

@@ -105,6 +105,10 @@ class State(Table):
             WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked,
         }  # fmt: skip
 
+    def all_are_held(self, service: str) -> None:
+        """Of one that was half held."""
+        self.half_held.pop(service, None)
+
     # -- reading
 
     @property

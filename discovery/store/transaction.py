@@ -1,20 +1,28 @@
-"""The table with the events of one decision laid over it. A write's `decide` reads it and adds events, or raises; the table itself is
-touched only when the events are applied.
+"""One decision on its way: the state with the events of the decision laid over it. A write's `decide` reads the state here and nowhere
+else, and adds events, or raises; the state itself is touched only when the events are applied.
+
+What is read is noted, as what is changed is: an engine of several nodes compares it before the events count. Not noted is what only this
+process knows (leases, the brake's counts, what is due) and what grows all the time (how many there are in all).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from discovery.core.caller import Caller
 from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind
-from discovery.core.instance import Instance
-from discovery.core.maintenance import Scope
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import Drained
+from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
+from discovery.core.revocation import Revocation
 from discovery.core.status import DOWN, SILENT, Status
-from discovery.store.damping import Flaps
-from discovery.store.service import Entry
-from discovery.store.state import State
+from discovery.store.brake import Brake
+from discovery.store.damping import Damping, Flaps
+from discovery.store.errors import RegistryFull, UnknownInstance, UnknownService
+from discovery.store.service import Entry, Service
+from discovery.store.state import State, Unsettled
 
 # Whether `by` may change what belongs to `owner`, the folded name of a service; None: to nobody in particular. Raises Forbidden.
 Authorize = Callable[["str | None", Caller], None]
@@ -27,21 +35,32 @@ MAX_EVENTS = 100
 class Transaction:
     """`now`: monotonic seconds; `wall`: epoch seconds.
 
+    What was read: `services`, by folded name, each with its instances, windows, tombstones and remembered drains: a commit about any of
+    these is about the service; `ids`, those that were claimed; `tokens`, whether they are revoked, by the SHA-256 of their secrets;
+    `reads_reserved`, whether the names that zone files reserve. The settings are read by every decision.
+
     For when it is carried out: `beats`, leases that are renewed without an event; `settled`, scopes whose instances all follow the windows;
-    `half_held`, services (folded names) of whose silent ones the brake could not hold all in one commit.
+    `half_held`, services (folded names) of whose silent ones the brake could not hold all in one commit; `effects`, what this process
+    notes for itself.
     """
 
     __slots__ = (
         "_after",
         "_authorize",
+        "_calm",
         "_max_events",
+        "_state",
         "beats",
         "by",
+        "effects",
         "events",
         "half_held",
+        "ids",
         "now",
+        "reads_reserved",
+        "services",
         "settled",
-        "state",
+        "tokens",
         "wall",
         "windows",
     )
@@ -55,21 +74,33 @@ class Transaction:
         authorize: Iterable[Authorize] = (),
         max_events: int = MAX_EVENTS,
     ) -> None:
-        self.state = state
+        self._state = state
         self.now = now
         self.wall = wall
         self.by = by
-        self.windows = state.windows  # those in force, with what this transaction changes of them
+        self.services: list[str] = []
+        self.ids: tuple[str, ...] = ()
+        self.tokens: tuple[bytes, ...] = ()
+        self.reads_reserved = False
+        self.windows = (
+            state.windows
+        )  # those in force, with what this transaction changes of them; of services that were read
         self.events: list[Event] = []
-        self.beats: list[Entry] = []
+        self.beats: tuple[Entry, ...] = ()
+        self.effects: tuple[Callable[[], None], ...] = ()
         self.settled: tuple[Scope, ...] = ()
         self.half_held: tuple[str, ...] = ()
         self._authorize = authorize
         self._max_events = max_events
         self._after: dict[str, Instance] = {}  # by id: those that the events have changed
+        self._calm: tuple[Service, ...] = ()
 
     def authorize(self, owner: str | None) -> None:
-        """Forbidden, when the caller may not change what belongs to this service; None: that takes an admin."""
+        """Forbidden, when the caller may not change what belongs to this service; None: that takes an admin. Unauthorized, when the
+        caller's token was revoked.
+        """
+        if self.by.token:
+            self.tokens += (self.by.token,)
         for authorize in self._authorize:
             authorize(owner, self.by)
 
@@ -78,9 +109,151 @@ class Transaction:
         """Events that still fit into this commit."""
         return self._max_events - len(self.events)
 
+    # -- what decisions read: services and instances
+
+    def service(self, name: str) -> Service | None:
+        """By its folded name."""
+        self.services.append(name)
+        return self._state.services.get(name)
+
+    def service_of(self, entry: Entry) -> Service:
+        service = self.service(fold(entry.instance.spec.name))
+        assert service is not None
+        return service
+
+    def claim(self, id: str) -> Entry | None:
+        """For an instance to come, whose client chose it. Whose it is."""
+        self.ids += (id,)
+        return self.find(id)
+
+    def find(self, id: str) -> Entry | None:
+        entry = self._state.find(id)
+        if entry is not None:
+            self.service_of(entry)
+        return entry
+
+    def find_at(self, key: Key) -> Entry | None:
+        service = self.service(key.service)
+        return None if service is None else service.entries.get((key.ip, key.port))
+
+    def at(self, which: Key | str) -> Entry:
+        """By key or id; UnknownInstance."""
+        entry = self.find(which) if isinstance(which, str) else self.find_at(which)
+        if entry is None:
+            raise UnknownInstance(which) if isinstance(which, str) else UnknownInstance.at(which)
+        return entry
+
+    def affected(self, scope: Scope, known: bool) -> list[Entry]:
+        """Those of it that are registered now. `known`: none is UnknownService or UnknownInstance."""
+        if scope.ip is not None and scope.port is not None:
+            key = Key(scope.service, scope.ip, scope.port)
+            entry = self.at(key) if known else self.find_at(key)
+            return [] if entry is None else [entry]
+        service = self.service(scope.service)
+        if service is None and known:
+            raise UnknownService(scope.service)
+        return [] if service is None else list(service.entries.values())
+
     def current(self, entry: Entry) -> Instance:
         """The instance as the events so far leave it."""
-        return self._after.get(entry.instance.id, entry.instance)
+        return self._after.get(entry.instance.id, entry.instance) if self._after else entry.instance
+
+    def buried(self, key: Key) -> float:
+        """Seconds for which no heartbeat brings it back; 0 when there was no deregistration lately."""
+        self.services.append(key.service)
+        return self._state.buried(key, self.now)
+
+    @property
+    def remembers_drains(self) -> bool:
+        return bool(self._state.drains)
+
+    def drained(self, key: Key) -> Drained | None:
+        """What is remembered of an instance that was draining when it was removed for its silence."""
+        self.services.append(key.service)
+        return self._state.drains.get(key)
+
+    def window_at(self, scope: Scope) -> Window | None:
+        self.services.append(scope.service)
+        return self.windows.get(scope)
+
+    # -- tokens, names, settings, totals
+
+    def revocation(self, sha256: bytes) -> Revocation | None:
+        self.tokens += (sha256,)
+        return self._state.revoked.get(sha256)
+
+    @property
+    def revocations(self) -> dict[bytes, Revocation]:
+        """For how many there are, and which has expired."""
+        return self._state.revoked
+
+    def reserved(self, name: str) -> str | None:
+        """Why no new service may have that folded name."""
+        self.reads_reserved = True
+        return self._state.reserved.get(name) or self._state.reserved_elsewhere.get(name)
+
+    def ttl_of(self, spec: Registration) -> float:
+        return self._state.ttl_of(spec)
+
+    @property
+    def max_instances(self) -> int:
+        """Of one service."""
+        return self._state.max_instances
+
+    def new_id(self) -> str:
+        return self._state.new_id()
+
+    def is_full(self, *, new_service: bool) -> RegistryFull | None:
+        """Why there cannot be one more instance, of a service of its own or of one there is."""
+        state = self._state
+        if new_service and len(state.services) >= state.max_services:
+            return RegistryFull("services", state.max_services)
+        return RegistryFull("instances", state.max_in_all) if len(state) >= state.max_in_all else None
+
+    # -- what time has brought, and this process's estimates
+
+    def half_held_service(self) -> str | None:
+        """One whose silent ones the brake could not hold all in one commit."""
+        return next(iter(self._state.half_held), None)
+
+    def unsettled(self, scope: Scope) -> Unsettled | None:
+        return self._state.unsettled.get(scope)
+
+    def overdue_scope(self) -> Scope | None:
+        """One that is unsettled for so long that time has to finish it."""
+        if not self._state.unsettled:
+            return None
+        return next((scope for scope, left in self._state.unsettled.items() if left.since <= self.now), None)
+
+    def window_over(self) -> Scope | None:
+        """One whose window has ended by itself."""
+        return self._state.window_over(self.now)
+
+    def due(self) -> Entry | None:
+        """The next entry about which time alone has something to say; None: nothing, or nothing before the queue is tidied."""
+        liveness = self._state.liveness
+        entry = liveness.due(self.now)
+        if entry is None:
+            self.effects += (partial(liveness.tidy, self.now),)
+        else:
+            self.services.append(fold(entry.instance.spec.name))
+        return entry
+
+    @property
+    def brake(self) -> Brake:
+        return self._state.liveness.brake
+
+    @property
+    def damping(self) -> Damping:
+        return self._state.liveness.damping
+
+    def lapses_with(self, entry: Entry) -> tuple[int, int]:
+        """How many have fallen silent within one timeout, in all services, with this one; and how many there are in all."""
+        return self.brake.lapses(entry.instance.id, self.now), len(self._state)
+
+    def calm(self, service: Service, seconds: float) -> bool:
+        """Whether its silent ones were counted that lately, and were not too many."""
+        return service in self._calm or (service.calm_at is not None and self.now < service.calm_at + seconds)
 
     # -- what decisions add
 
@@ -100,13 +273,13 @@ class Transaction:
         before = self.current(entry)
         if status is Status.HEALTHY and self._flaps(entry, before):
             status = Status.FLAPPING
-            damping = self.state.liveness.damping
+            damping = self._state.liveness.damping
             reason = f"{reason}, but it changed more than {damping.changes} times in {damping.window:g} s"
         if after.status is not status:
             after = after.with_status(status)
         if after == before:
             if renews:
-                self.beats.append(entry)
+                self.beats += (entry,)
             return before
         kind = Kind.UPDATED if status is before.status else KIND_OF[status]
         lapsed_at = self._lapsed_at(entry, before)
@@ -118,6 +291,18 @@ class Transaction:
     def add(self, event: Event) -> None:
         self.events.append(event)
 
+    def note_calm(self, service: Service) -> None:
+        self._calm += (service,)
+        self.effects += (partial(service.note_calm, self.now),)
+
+    def note_held(self, service: str) -> None:
+        """No longer half held."""
+        self.effects += (partial(self._state.all_are_held, service),)
+
+    def ask_again(self, entry: Entry, at: float) -> None:
+        """About a suspect that is still held."""
+        self.effects += (partial(self._state.liveness.ask_again, entry, at),)
+
     def _lapsed_at(self, entry: Entry, before: Instance) -> float | None:
         """When its lease ran out, if no event has told of that yet. Epoch seconds."""
         lease = entry.lease
@@ -127,7 +312,7 @@ class Transaction:
 
     def _flaps(self, entry: Entry, before: Instance) -> bool:
         """Whether it changes its health too often, with what this transaction changes of it."""
-        damping = self.state.liveness.damping
+        damping = self._state.liveness.damping
         if not damping.changes:
             return False
         changes = sum(_changes_health(event, before.id) for event in self.events) + (before.status in DOWN)

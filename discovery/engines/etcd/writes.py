@@ -32,8 +32,8 @@ from discovery.store.expiry import Expire
 from discovery.store.registration import DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.transaction import MAX_EVENTS, Transaction
-from discovery.store.write import Write
+from discovery.store.transaction import MAX_EVENTS
+from discovery.store.write import Write, decide
 
 _log = logging.getLogger("discovery.etcd")
 
@@ -192,8 +192,8 @@ class Writes:
         return decided, unsure
 
     def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Decided:
-        txn = Transaction(self._registry, self._clock(), self._wall(), waiting.by, self._seams.authorize, max_events)
-        result = waiting.write.decide(txn)
+        now, wall = self._clock(), self._wall()
+        result, txn = decide(waiting.write, self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
         if (error := self._refused(commit)) is not None:
             raise error
@@ -255,7 +255,7 @@ class Writes:
             self._beat(entry)
         if not each.txn.events:  # else they came with the events
             registry.note(each.txn.settled, each.txn.half_held)
-        registry.accepted[each.waiting.write.action] += 1
+        registry.conclude(each.waiting.write, each.txn)
         if not each.waiting.done.done():
             each.waiting.done.set_result(each.result)
 
