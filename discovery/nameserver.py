@@ -24,7 +24,7 @@ from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
-from discovery.dns.server.tcp import TcpServer
+from discovery.dns.server.tcp import TcpConnections, TcpServer
 from discovery.dns.server.udp import UdpServer
 from discovery.dns.zones.catalog import Catalog, Lookup, first_of, following
 from discovery.dns.zones.chaos import ServerNames
@@ -33,6 +33,7 @@ from discovery.dns.zones.zone import Zone
 from discovery.plugins import Seams, everybody
 from discovery.settings import Settings
 from discovery.store.registry import Registry
+from discovery.system.limits import open_files, shares
 from discovery.system.sockets import DATAGRAM, STREAM, authority_of, bind
 from discovery.system.tls import Tls
 from discovery.zones import Zones
@@ -79,6 +80,7 @@ class NameServer:
         self._over_https = self._counted(self._respond, "https")
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
+        self._connections = TcpConnections(shares(open_files()).dns)
         self._servers: list[UdpServer | TcpServer] = []
         # Addresses and ports of UDP and TCP, as they were bound once it is open.
         self.listening = [(address, settings.dns_port) for address in settings.dns_addresses]
@@ -94,13 +96,15 @@ class NameServer:
             if sock.type == DATAGRAM:
                 self._servers.append(UdpServer(sock, self._limited.respond, self._clock, self._deferred, over_udp))
             else:
-                self._servers.append(TcpServer(sock, over_tcp, self._clock, self._deferred))
+                self._servers.append(TcpServer(sock, over_tcp, self._clock, self._connections, self._deferred))
         self.listening = [sock.getsockname()[:2] for sock in socks if sock.type == DATAGRAM]
         lines = [f"listening dns://{authority_of(sock)}" for sock in socks if sock.type == DATAGRAM]
         if settings.dot_port is not None:
             socks = bind(settings.dns_addresses, settings.dot_port, [STREAM], "DNS_HOST or DOT_PORT")
             over_tls = self._counted(self._respond, "tls")
-            self._servers += (TcpServer(sock, over_tls, self._clock, self._deferred, self._tls) for sock in socks)
+            self._servers += (
+                TcpServer(sock, over_tls, self._clock, self._connections, self._deferred, self._tls) for sock in socks
+            )
             lines += (f"listening dot://{authority_of(sock)}" for sock in socks)
         for server in self._servers:
             await server.start()
@@ -135,7 +139,7 @@ class NameServer:
             *numbers.metrics(
                 self._seams.dns_traffic,
                 self._shed,
-                lambda: sum(len(server) for server in self._servers if isinstance(server, TcpServer)),
+                lambda: len(self._connections),
             ),
             gauge(
                 "discovery_zones_last_reload_successful",

@@ -42,7 +42,7 @@ from discovery.rest.watch.watchers import Watchers
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.system.limits import open_files, room_for_connections
+from discovery.system.limits import open_files, shares
 from discovery.system.sockets import STREAM, authority_of, bind
 from discovery.system.tls import Tls
 
@@ -103,7 +103,7 @@ class Web:
         await self._server.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
-            await self._server.listen(sock, self._tls)
+            self._server.listen(sock, self._tls)
         scheme = "http" if self._tls is None else "https"
         return [f"listening {scheme}://{authority_of(sock)}" for sock in socks]
 
@@ -169,7 +169,7 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHa
 def _limits(settings: Settings) -> tuple[Connections, Watchers]:
     """As they are set, but no more than there can be files; told in the log. Half of the connections are for who does not watch."""
     most, files = settings.http_max_connections, open_files()
-    room = room_for_connections(files)
+    room = shares(files).http
     if room < most:
         _log.warning(
             "HTTP_MAX_CONNECTIONS is %d, but this process may open only %d files: at most %d connections are taken; allow it more "

@@ -1,12 +1,15 @@
-"""How many files the operating system lets this process open. Every connection and forwarded query is one."""
+"""How many files the operating system lets this process open, and the share of them that each kind of connection may have: no kind takes
+another's, whatever it is sent.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import NamedTuple
 
 # What all parts together may use: HTTP's largest setting, and OTHERS.
 _MOST = 65536
-# For all but HTTP: DNS over TCP and over TLS 512 each, forwarding 500, handshakes 2,048, files.
+# For all but HTTP: what `shares` says, forwarding 500, files.
 OTHERS = 4096
 
 
@@ -29,6 +32,15 @@ def open_files() -> int:
     return _MOST if soft == resource.RLIM_INFINITY else soft
 
 
-def room_for_connections(files: int) -> int:
-    """Of so many open files: what HTTP's connections may have. At least a quarter, where there are few in all."""
-    return max(files - OTHERS, files // 4)
+class Shares(NamedTuple):
+    """`http`: its connections. `dns`: those of DNS over TCP and TLS, on all addresses together. `handshakes`: of TLS, not ended yet."""
+
+    http: int
+    dns: int
+    handshakes: int
+
+
+def shares(files: int) -> Shares:
+    """Of so many. HTTP has at least a quarter, where there are few in all."""
+    others = min(OTHERS, files - files // 4)
+    return Shares(files - others, others // 4, others // 2)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import dns.message
 
 from discovery.dns.server.counted import QueryCounter
-from discovery.dns.server.tcp import TcpServer
+from discovery.dns.server.tcp import TcpConnections, TcpServer
 from discovery.dns.server.udp import UdpServer
 from tests.dns.world import World, make_query, parsed
 
@@ -27,7 +27,9 @@ class Served(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def serving(world: World, host: str = "127.0.0.1", send_buffer: int | None = None) -> AsyncIterator[Served]:
+async def serving(
+    world: World, host: str = "127.0.0.1", send_buffer: int | None = None, connections: TcpConnections | None = None
+) -> AsyncIterator[Served]:
     """Both servers on free ports of `host`; the clock stands at 0."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     datagram, stream = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
@@ -42,7 +44,9 @@ async def serving(world: World, host: str = "127.0.0.1", send_buffer: int | None
         UdpServer(
             datagram, world.responder.respond, lambda: 0.0, counter=QueryCounter("udp", world.traffic, lambda: 0.0)
         ),
-        TcpServer(stream, world.responder.respond, lambda: 0.0),
+        TcpServer(
+            stream, world.responder.respond, lambda: 0.0, TcpConnections(512) if connections is None else connections
+        ),
     )
     await udp.start()
     await tcp.start()

@@ -236,7 +236,7 @@ async def serving(
     await served.setup()
     try:
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
-        await served.listen(sock, None)
+        served.listen(sock, None)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
             yield Api(clock, registry, sock.getsockname()[1], session)
     finally:

@@ -25,6 +25,9 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     assert limits.open_files() == min(hard, 65536)
 
 
-@pytest.mark.parametrize(("files", "room"), [(65536, 61440), (8192, 4096), (4096, 1024), (1024, 256)])
-def test_connections_leave_room_for_the_others(files: int, room: int) -> None:
-    assert limits.room_for_connections(files) == room
+@pytest.mark.parametrize(("files", "http"), [(65536, 61440), (8192, 4096), (4096, 1024), (1024, 256)])
+def test_connections_leave_room_for_the_others(files: int, http: int) -> None:
+    shares = limits.shares(files)
+    assert shares.http == http
+    assert sum(shares) < files
+    assert min(shares) > 100

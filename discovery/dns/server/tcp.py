@@ -13,8 +13,8 @@ from typing import cast
 from discovery.dns.message.query import CutShort, Transport
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
-from discovery.system.sockets import BACKLOG
-from discovery.system.tls import Tls, TlsListener
+from discovery.system.listener import Listener
+from discovery.system.tls import Tls
 
 # Messages of one connection for one turn of the event loop, and the seconds it may take if they are hard to answer.
 BURST = 64
@@ -23,39 +23,64 @@ TURN_SECONDS = 0.002
 TCP_IDLE_SECONDS = 10.0
 # When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5 in all.
 SILENT_SECONDS, FINISH_SECONDS = 0.05, 1.0
-# Connections at a time; beyond, the one that has been idle longest makes way. BIND's tcp-clients is 150, Knot's default 500+.
-MAX_TCP_CONNECTIONS = 512
 # RFC 1035 §4.2.2.
 _LENGTH = struct.Struct("!H")
 
 
+class TcpConnections:
+    """All that there are, of however many servers. Beyond `most`, the one that has been idle longest makes way. BIND's tcp-clients is 150,
+    Knot's default 500+.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._all: dict[_Connection, None] = {}  # longest idle first
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def opened(self, connection: _Connection) -> None:
+        self._all[connection] = None
+        if len(self._all) > self._most:
+            longest_idle = next(iter(self._all))
+            self.closed(longest_idle)  # at once: the transport may take a while
+            longest_idle.close()
+
+    def used(self, connection: _Connection) -> None:
+        if connection in self._all:
+            self._all[connection] = self._all.pop(connection)
+
+    def closed(self, connection: _Connection) -> None:
+        self._all.pop(connection, None)
+
+
 class TcpServer:
-    """Serves one listening socket, DNS over TLS with `tls`. Idle connections are closed after `TCP_IDLE_SECONDS`."""
+    """Serves one listening socket, DNS over TLS with `tls`. Idle connections are closed after `TCP_IDLE_SECONDS`. `connections`: shared
+    with other servers.
+    """
 
     def __init__(
         self,
         sock: socket.socket,
         respond: Respond,
         clock: Callable[[], float],
+        connections: TcpConnections,
         deferred: DeferredReplies | None = None,
         tls: Tls | None = None,
     ) -> None:
         self._sock = sock
         self._tls = tls
-        self._connections: dict[_Connection, None] = {}  # longest idle first
+        self.connections = connections
+        self._own: set[_Connection] = set()
         self._all_closed = asyncio.Event()
-        self._server: asyncio.Server | TlsListener | None = None
+        self._server: Listener | None = None
         self.deferred = deferred or DeferredReplies()
         self.transport = Transport(keepalive=TCP_IDLE_SECONDS, private=tls is not None)
         self.respond = respond
         self.now = clock
 
     async def start(self) -> None:
-        if self._tls is not None:
-            self._server = TlsListener(self._sock, self._tls, lambda: _Connection(self))
-            return
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), sock=self._sock, backlog=BACKLOG)
+        self._server = Listener(self._sock, lambda: _Connection(self), self._tls)
 
     async def close(self) -> None:
         """What was received is answered first."""
@@ -63,34 +88,25 @@ class TcpServer:
             self._sock.close()
             return
         self._server.close()
-        for connection in list(self._connections):
+        for connection in list(self._own):
             connection.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
-                while self._connections:
+                while self._own:
                     self._all_closed.clear()
                     await self._all_closed.wait()
-        for connection in list(self._connections):
+        for connection in list(self._own):
             connection.abort()
         await self._server.wait_closed()
 
-    def __len__(self) -> int:
-        return len(self._connections)
-
     def opened(self, connection: _Connection) -> None:
-        self._connections[connection] = None
-        if len(self._connections) > MAX_TCP_CONNECTIONS:
-            longest_idle = next(iter(self._connections))
-            self.closed(longest_idle)  # at once: the transport may take a while
-            longest_idle.close()
-
-    def used(self, connection: _Connection) -> None:
-        if connection in self._connections:
-            self._connections[connection] = self._connections.pop(connection)
+        self._own.add(connection)
+        self.connections.opened(connection)
 
     def closed(self, connection: _Connection) -> None:
-        self._connections.pop(connection, None)
-        if not self._connections:
+        self._own.discard(connection)
+        self.connections.closed(connection)
+        if not self._own:
             self._all_closed.set()
 
 
@@ -220,7 +236,7 @@ class _Connection(asyncio.Protocol):
     def _use(self) -> None:
         """Only a whole message counts as a sign of life, so that a trickle of octets holds nothing open."""
         self._used_at = self._loop.time()
-        self._server.used(self)
+        self._server.connections.used(self)
 
     def _close_when_idle(self) -> None:
         """The timer is not moved for each message, which would cost as much as a kept answer: it looks when the last one was."""

@@ -14,8 +14,8 @@ from discovery.rest.http.connection import Connection, Note, Shared
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.framing import MAX_FIELDS, MAX_HEAD
 from discovery.rest.http.front import Front
-from discovery.system.sockets import BACKLOG
-from discovery.system.tls import Tls, TlsListener
+from discovery.system.listener import Listener
+from discovery.system.tls import Tls
 from discovery.system.turns import turns
 
 # Seconds for requests in hand when the process is asked to stop; five are all there are.
@@ -44,22 +44,18 @@ class Server:
             shutdown_timeout=_CANCELLING_SECONDS / 2,  # it waits twice
         )
         self._shared: Shared | None = None
-        self._listeners: list[asyncio.Server | TlsListener] = []
+        self._listeners: list[Listener] = []
 
     async def setup(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
         self._shared = Shared(self._front, self._limits, Bodies(), self._runner.server, self._note)
 
-    async def listen(self, sock: socket.socket, tls: Tls | None) -> None:
+    def listen(self, sock: socket.socket, tls: Tls | None) -> None:
         """On a bound socket, which is closed at the end."""
         shared = self._shared
         assert shared is not None
-        if tls is not None:
-            self._listeners.append(TlsListener(sock, tls, lambda: Connection(shared), self._front.to_plain_http))
-            return
-        loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_server(lambda: Connection(shared), sock=sock, backlog=BACKLOG))
+        self._listeners.append(Listener(sock, lambda: Connection(shared), tls, self._front.to_plain_http))
 
     async def close(self) -> None:
         """Requests in hand are answered, for so long as there is time."""

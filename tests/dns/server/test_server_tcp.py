@@ -138,12 +138,16 @@ async def test_a_trickle_of_octets_holds_no_connection_open(world: World, monkey
         await until(trickle)
 
 
-async def test_beyond_the_maximum_the_longest_idle_connection_makes_way(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "MAX_TCP_CONNECTIONS", 3)
-    async with serving(world) as served, contextlib.AsyncExitStack() as stack:
-        first, second, third = [await stack.enter_async_context(connected(served.tcp)) for _ in range(3)]
+async def test_beyond_the_maximum_of_all_servers_the_longest_idle_connection_makes_way(world: World) -> None:
+    both = server.TcpConnections(3)
+    async with (
+        serving(world, connections=both) as served,
+        serving(world, connections=both) as other,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        first, second, third = [
+            await stack.enter_async_context(connected(each.tcp)) for each in (served, other, served)
+        ]
         for client in (first, second, third, first):  # so the second has been idle longest
             client.ask()
             assert await client.receive() is not None
@@ -154,13 +158,10 @@ async def test_beyond_the_maximum_the_longest_idle_connection_makes_way(
             assert await client.receive() is not None
 
 
-async def test_a_burst_of_connections_does_not_get_past_the_maximum(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_burst_of_connections_does_not_get_past_the_maximum(world: World) -> None:
     """All are in the kernel's queue before the server gets its turn."""
-    monkeypatch.setattr(server, "MAX_TCP_CONNECTIONS", 3)
     loop = asyncio.get_running_loop()
-    async with serving(world) as served, contextlib.AsyncExitStack() as stack:
+    async with serving(world, connections=server.TcpConnections(3)) as served, contextlib.AsyncExitStack() as stack:
         socks = [stack.enter_context(socket.create_connection(served.tcp)) for _ in range(30)]
         for sock in socks:
             sock.setblocking(False)
@@ -249,7 +250,7 @@ def test_a_client_that_resets_before_it_is_accepted_is_nobody(world: World) -> N
         loop.set_exception_handler(lambda loop, context: errors.append(context))
         stream = socket.create_server(("127.0.0.1", 0))
         stream.setblocking(False)
-        tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0)
+        tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512))
 
         async def ask_once() -> None:
             async with connected(stream.getsockname()) as client:
@@ -300,7 +301,7 @@ async def test_a_client_that_never_reads_holds_the_end_up_for_a_moment_only(
 async def test_the_backlog_stays_as_it_was_bound(world: World) -> None:
     """More connections at once than asyncio's own backlog of 100 has room for."""
     stream = bind(["127.0.0.1"], 0, [STREAM], "")[0]
-    tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0)
+    tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512))
     await tcp.start()
     try:
         waiting = [socket.socket() for _ in range(300)]

@@ -263,7 +263,7 @@ async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given()
     served = server.Server(a_front(), app, Connections(100, 100))
     await served.setup()
     try:
-        await served.listen(sock, None)
+        served.listen(sock, None)
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
         backlog = struct.unpack_from("I", info, 28)[0]  # tcpi_sacked: that of a socket that listens
         assert backlog == min(BACKLOG, SOMAXCONN)

@@ -14,7 +14,6 @@ import dns.message
 import dns.query
 import pytest
 
-from discovery.dns.server.tcp import MAX_TCP_CONNECTIONS
 from tests.stories.process import LIMIT
 from tests.stories.standards.clients import failing_start, kdig, rcode, rdata, run
 from tests.stories.standards.memory import descriptors
@@ -152,11 +151,11 @@ def test_both_kinds_of_connections_at_their_limit_leave_descriptors_for_http(tmp
     with descriptors(1024), running_secure(tmp_path, HEARTBEAT_TIMEOUT_SECONDS=3600) as one, ExitStack() as stack:
         one.register("shop", "10.0.0.1")
         for port in (one.server.dns_port, one.dot_port):
-            for _ in range(MAX_TCP_CONNECTIONS // 2):
+            for _ in range(256):
                 stack.enter_context(connected(port))
         with descriptors(4096):
             for port in (one.server.dns_port, one.dot_port):
-                for _ in range(MAX_TCP_CONNECTIONS // 2):
+                for _ in range(256):
                     stack.enter_context(connected(port))
             one.register("shop", "10.0.0.2")
             assert len(one.server.ask(SHOP).answer[0]) == 2

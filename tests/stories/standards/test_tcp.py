@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import dns.message
 import dns.query
 import pytest
 
-from discovery.dns.server.tcp import MAX_TCP_CONNECTIONS, TCP_IDLE_SECONDS
+from discovery.dns.server.tcp import TCP_IDLE_SECONDS
+from discovery.system.limits import shares
 from tests.stories.process import Discovery, running
-from tests.stories.standards.memory import rss
+from tests.stories.standards.memory import descriptors, rss
 from tests.stories.standards.streams import Stream, connected, framed
 
 SHOP = "shop.svc.local"
@@ -134,12 +136,13 @@ def test_five_hundred_idle_connections_and_udp_tcp_and_http_go_on(server: Discov
 
 
 def test_beyond_the_limit_the_connection_that_was_idle_longest_makes_way(server: Discovery) -> None:
-    with ExitStack() as stack:
+    _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack, descriptors(min(granted, 4096)):
         first, second = (stack.enter_context(connected(server.dns_port)) for _ in range(2))
         first.ask(SHOP)
         second.ask(SHOP)
         first.ask(SHOP)  # now the second is the one that was idle longest
-        others = [stack.enter_context(connected(server.dns_port)) for _ in range(MAX_TCP_CONNECTIONS - 1)]
+        others = [stack.enter_context(connected(server.dns_port)) for _ in range(shares(granted).dns - 1)]
         others[-1].ask(SHOP)
         assert second.receive() is None
         assert first.ask(SHOP).answer

@@ -13,7 +13,7 @@ import dns.message
 import pytest
 
 from discovery.dns.server import tcp as module
-from discovery.dns.server.tcp import TcpServer
+from discovery.dns.server.tcp import TcpConnections, TcpServer
 
 # What a stub responder gives for each query.
 Respond = Callable[[bytes], bytes | Awaitable[bytes] | None]
@@ -43,7 +43,7 @@ async def serving(stub: Stub, send_buffer: int | None = None) -> AsyncIterator[i
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     sock.bind(("127.0.0.1", 0))
     sock.listen(200)
-    server = TcpServer(sock, stub.respond, time.monotonic)  # type: ignore[arg-type]
+    server = TcpServer(sock, stub.respond, time.monotonic, TcpConnections(512))  # type: ignore[arg-type]
     await server.start()
     try:
         yield sock.getsockname()[1]

@@ -1,0 +1,116 @@
+"""Accepts connections, with TLS or without: a few in each turn of the event loop, since a thousand may have come at once, and asyncio
+would take them all in one. Those with TLS are bounded before their handshake, not after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from discovery.core.address import client_prefix
+from discovery.core.log_fields import fields
+from discovery.system import in_clear
+from discovery.system.tls import Tls
+
+_log = logging.getLogger("discovery.listener")
+
+# Connections taken from the backlog in one turn of the event loop: 2 ms.
+_PER_TURN = 32
+# A handshake is two round trips and a millisecond of work.
+HANDSHAKE_SECONDS = 5.0
+# What accept() says when there is no room for a connection, and seconds until it is asked again: the socket stays readable meanwhile.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 1.0
+
+
+class Listener:
+    """Owns one listening, non-blocking socket, and gives each of its connections, when it has shaken hands, to a protocol.
+
+    `to_http`: what a client is told that speaks HTTP without TLS where there should be; None: nothing.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        factory: Callable[[], asyncio.BaseProtocol],
+        tls: Tls | None = None,
+        to_http: Callable[[], bytes] | None = None,
+    ) -> None:
+        self._sock = sock
+        self._factory = factory
+        self._tls = tls
+        self._to_http = to_http
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
+
+    def close(self) -> None:
+        """Also again."""
+        if self._sock.fileno() < 0:
+            return
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            for _ in range(_PER_TURN):
+                connection, (address, *_) = self._sock.accept()
+                connection.setblocking(False)
+                self._begin(connection, address)
+        except OSError as error:  # else none is left, or it was gone before it was taken
+            if error.errno in _NO_ROOM:
+                _log.error(
+                    "no connection can be accepted: %s; the next try is in %g s",
+                    error.strerror,
+                    _PAUSE_SECONDS,
+                    extra=fields("listener.not_accepting"),
+                )
+                self._loop.remove_reader(self._sock)
+                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+
+    def _begin(self, connection: socket.socket, address: str) -> None:
+        if self._tls is None:
+            task: asyncio.Task[Any] = self._loop.create_task(
+                self._loop.connect_accepted_socket(self._factory, connection)
+            )
+        else:
+            task = self._loop.create_task(self._shake_hands(connection, self._tls))
+            self._tls.handshakes.add(task, client_prefix(address))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, connection))
+
+    async def _shake_hands(self, connection: socket.socket, tls: Tls) -> object:
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            if self._to_http is not None and await in_clear.speaks_http(connection):
+                await in_clear.answer(connection, self._to_http)
+                connection.close()
+                return None
+            return await self._loop.connect_accepted_socket(
+                self._factory, connection, ssl=tls.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+
+    def _end(self, connection: socket.socket, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            connection.close()
+        elif (error := task.exception()) is not None:
+            connection.close()
+            if not isinstance(error, OSError):  # what strangers send; TimeoutError and SSLError are such
+                _log.error("a connection failed", exc_info=error, extra=fields("listener.failed"))
