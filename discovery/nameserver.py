@@ -85,7 +85,7 @@ class NameServer:
         # Addresses and ports of UDP and TCP, as they were bound once it is open.
         self.listening = [(address, settings.dns_port) for address in settings.dns_addresses]
         registry.followers += [self._reverse.follow_commit, self._forget]
-        registry.staleness_followers.append(self._kept.forget_all)
+        registry.staleness_followers.append(self._kept.forget)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""

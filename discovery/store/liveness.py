@@ -18,7 +18,7 @@ from discovery.store.service import Entry, Service
 _SUSPECT = Status.SUSPECT
 # Of one call of `tidy`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
 _PUT_OFF_AT_ONCE = 500
-# Seconds until those are looked at again whose node is silent.
+# Seconds until those are looked at again whose lease has run out, and of whom a node may have heard that this one does not hear.
 _LOOK_AGAIN = 2.0
 
 
@@ -60,8 +60,9 @@ class Liveness:
 
     def _next_look(self, entry: Entry, now: float) -> float:
         deadline = self._deadline(entry)
-        is_waited_for = entry.through.silent and entry.instance.status not in SILENT
-        return now + _LOOK_AGAIN if is_waited_for and deadline <= now else deadline
+        if deadline > now or entry.instance.status in SILENT or entry.lease.alive(now) or entry.over(now):
+            return deadline
+        return now + _LOOK_AGAIN
 
     def ask_again(self, entry: Entry, at: float) -> None:
         """About a suspect that is still held."""

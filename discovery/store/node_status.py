@@ -1,22 +1,42 @@
-"""Through which node of the registry an instance was heard last. While that node is silent, the instance's own silence proves nothing:
-it is a suspect, served behind the healthy, and nobody lets its lease run out. A single process has one node, which is never silent.
+"""What this process knows of the heartbeats at one node of the registry. A lease that has run out proves nothing while a heartbeat could
+have come to a node that this process does not hear: then the instance is a suspect, served behind the healthy ones, and nobody takes it
+out of the answers.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from discovery.core.status import Status
+
 
 class NodeStatus:
-    """One for each node, shared by all entries that were heard through it; so a node that falls silent is one assignment.
+    """One for each node, shared by all entries that were heard through it last, so a change is one assignment. Monotonic seconds.
 
-    `silent`: set and cleared by the engine, which tells `registry.staleness_changed` of it.
+    `silent`: nothing is heard of it. `since`: from when on all heartbeats at it are known here. `until`: a lease that ends later may have
+    been renewed there, and this process could not know. Of a single process both are without end.
+
+    Set by the engine, which calls `registry.staleness_changed`.
     """
 
-    __slots__ = ("node", "silent")
+    __slots__ = ("node", "silent", "since", "until")
 
     def __init__(self, node: str = "") -> None:
         self.node = node
         self.silent = False
+        self.since = float("-inf")
+        self.until = float("inf")
 
 
-# This process itself.
+# This process itself, where there is no other.
 DIRECT = NodeStatus()
+
+
+class Override(NamedTuple):
+    """What this process believes of an instance in place of what was decided last, as nobody can be told of it now: it beats here
+    (`beats`), or has said goodbye here. `reason`: a sentence for `explain`.
+    """
+
+    status: Status
+    reason: str
+    beats: bool

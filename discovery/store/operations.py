@@ -38,6 +38,10 @@ class Drain(InstanceWrite[Instance]):
     def action(self) -> str:
         return "drain" if self.draining else "undrain"
 
+    @property
+    def says_goodbye(self) -> bool:  # type: ignore[override]  # read alone
+        return self.draining
+
     def decide(self, txn: Transaction) -> Instance:
         try:
             entry = named_entry(txn, self.which)

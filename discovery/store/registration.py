@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
-from discovery.core.status import Status
+from discovery.core.status import SILENT, Status
 from discovery.store.errors import (
     Deregistered,
     IdTaken,
@@ -120,10 +120,15 @@ def _add(
 
 def _make_room(txn: Transaction, service: Service) -> None:
     """At the limit the instance that has been unhealthy longest makes way, then a suspect whose lease is over."""
-    lapsed = [entry for entry in service.entries.values() if not entry.lease.alive(txn.now)]
+    now = txn.now
+    lapsed = [
+        entry
+        for entry in service.entries.values()
+        if entry.over(now) or (entry.status in SILENT and not entry.lease.alive(now))
+    ]
     if not lapsed:
         raise ServiceFull(service.name, txn.max_instances)
-    oldest = min(lapsed, key=lambda entry: (entry.suspect, entry.lease.expires_at))
+    oldest = min(lapsed, key=lambda entry: (entry.suspect(now), entry.lease.expires_at))
     catch_up(txn, oldest)
     expire(txn, oldest, "made way for a new instance at the service's limit")
 
@@ -147,6 +152,7 @@ class Deregister(InstanceWrite[Instance]):
 
     reason: str
     action = "deregister"
+    says_goodbye = True
 
     def decide(self, txn: Transaction) -> Instance:
         try:

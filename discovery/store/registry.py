@@ -82,17 +82,25 @@ class Registry(State):
         for service in half_held:
             self.half_held[service] = None
 
-    def staleness_changed(self) -> None:
-        """A node of the registry fell silent or came back (`node_status`): who keeps answers ready drops them."""
+    def staleness_changed(self, service: str | None = None) -> None:
+        """Instances of the service (its folded name; None: of any) have another status here, and no commit says so (`node_status`): who
+        keeps answers ready drops them.
+        """
+        self.staleness += 1
         for follow in self.staleness_followers:
-            follow()
+            follow(service)
 
     def beat(self, entry: Entry, now: float) -> bool:
         """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed."""
         status, lease = entry.instance.status, entry.lease
-        if status is _UNHEALTHY or status is _SUSPECT or not lease.alive(now):
+        if status is _UNHEALTHY or status is _SUSPECT:
             return False
-        lease.renew(now)
+        if lease.alive(now):
+            lease.renew(now)
+        elif entry.over(now):
+            return False
+        else:
+            lease.renewed_at = now  # another node may have heard it meanwhile: that is no gap between two heartbeats
         self.renewals += 1
         return True
 
@@ -162,6 +170,7 @@ class Registry(State):
             return
         entry = self._by_id[after.id]
         entry.instance = after
+        entry.override = None
         entry.index = commit.index
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)

@@ -38,7 +38,7 @@ def living(txn: Transaction, instance: Instance) -> Status:
 def catch_up(txn: Transaction, entry: Entry) -> Instance:
     """A lapse that nobody was told of yet comes first, so that followers see every state in order."""
     instance = txn.current(entry)
-    if instance.status in SILENT or entry.lease.alive(txn.now):
+    if instance.status in SILENT or not entry.over(txn.now):
         return instance
     return lapse(txn, entry)
 
@@ -65,7 +65,7 @@ def hold_more(txn: Transaction, service: Service) -> bool:
     """More of the silent ones of a service, where they were too many for the commit in which the brake engaged. Whether that is all."""
     if service.hold is None or txn.now >= service.hold.until:
         return True
-    silent = [each for each in service.entries.values() if not each.suspect and _is_silent(txn, each)]
+    silent = [each for each in service.entries.values() if not each.suspect(txn.now) and _is_silent(txn, each)]
     fit = txn.room - _ASIDE
     _hold(txn, service, silent[:fit])
     return len(silent) <= fit

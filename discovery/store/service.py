@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import attrgetter
 
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
@@ -11,12 +10,14 @@ from discovery.core.name import fold
 from discovery.core.status import Probed, Status
 from discovery.store.brake import Hold
 from discovery.store.damping import Flaps
-from discovery.store.node_status import DIRECT, NodeStatus
+from discovery.store.node_status import DIRECT, NodeStatus, Override
 
 Address = tuple[str, int]  # (ip, port): the key of an instance within its service
 
 _HEALTHY = Status.HEALTHY  # looking into an enum takes as long as all the rest of a test
 _SUSPECT = Status.SUSPECT
+_FLAPPING = Status.FLAPPING
+_SILENT = (Status.UNHEALTHY, _SUSPECT)
 
 # What stands for the lease of a suspect: it is in answers until a commit says otherwise.
 _NEVER_ENDING = Lease(1e9, 0.0)
@@ -28,7 +29,7 @@ class Entry:
     `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
     health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
     removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
-    `through`: the node that heard it last.
+    `through`: the node that heard it last. `override`: what is believed here in place of what was decided, while nobody can be told.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Entry:
         "instance",
         "lease",
         "next_action_at",
+        "override",
         "since",
         "through",
     )
@@ -53,45 +55,50 @@ class Entry:
         self.next_action_at = 0.0
         self.due: float | None = None
         self.through: NodeStatus = DIRECT
+        self.override: Override | None = None
 
     @property
     def status(self) -> Status:
-        """As it was decided last; suspect, too, while the node that heard it last is silent."""
-        status = self.instance.status
-        return _SUSPECT if self.through.silent and status is _HEALTHY else status
+        """As it was decided last, or is believed here in place of that."""
+        return self.instance.status if self.override is None else self.override.status
 
-    @property
-    def suspect(self) -> bool:
-        return self.status is _SUSPECT
+    def status_at(self, now: float) -> Status:
+        """As a reader at `now` has to see it: expiry is tested here, at the read, not when a sweep comes by."""
+        status = self.status
+        if self.lease.alive(now):
+            return _SUSPECT if status is _HEALTHY and self.through.silent else status
+        if status in _SILENT:
+            return status
+        if self.over(now):
+            return Status.UNHEALTHY
+        return _SUSPECT if status is _HEALTHY else status
 
-    @property
-    def rank(self) -> int:
+    def rank(self, now: float) -> int:
         """Its place among those that are served: suspects come after the healthy, and first of them those whose port accepts."""
-        if not self.suspect:
+        if not self.suspect(now):
             return 0
         return 1 if self.instance.probed is Probed.ACCEPTED else 2
 
     def healthy(self, now: float) -> bool:
-        """Expiry is tested here, at the read, not when a sweep comes by."""
-        return self.instance.status is _HEALTHY and self.lease.alive(now) and not self.through.silent
+        return self.status_at(now) is _HEALTHY
+
+    def suspect(self, now: float) -> bool:
+        return self.status_at(now) is _SUSPECT
+
+    def over(self, now: float) -> bool:
+        """Whether its lease has run out, and this process would know of a heartbeat at any node."""
+        through, lease = self.through, self.lease
+        end = max(lease.renewed_at, through.since) + lease.ttl
+        return end <= now and end <= through.until and not through.silent
 
     @property
     def brake_released(self) -> bool:
         """The brake has let go of it since it last beat."""
         return self.brake_released_at > self.lease.renewed_at
 
-    def status_at(self, now: float) -> Status:
-        """As a reader at `now` has to see it, whether or not anybody was told that the lease has run out."""
-        status = self.status
-        return status if status is _SUSPECT or self.lease.alive(now) else Status.UNHEALTHY
-
-    @property
-    def effective_lease(self) -> Lease:
+    def effective_lease(self, now: float) -> Lease:
         """How long it stays in answers unless a commit says otherwise."""
-        return _NEVER_ENDING if self.suspect else self.lease
-
-
-rank_of = attrgetter("rank")
+        return _NEVER_ENDING if self.suspect(now) else self.lease
 
 
 class Service:
@@ -128,9 +135,16 @@ def served(entries: Iterable[Entry], now: float) -> list[Entry]:
     healthy = [
         entry
         for entry in entries
-        if entry.instance.status is _HEALTHY and entry.lease.alive(now) and not entry.through.silent
+        if entry.instance.status is _HEALTHY
+        and entry.lease.alive(now)
+        and not entry.through.silent
+        and entry.override is None
     ]  # as Entry.healthy
     if len(healthy) == len(entries):  # nearly always
         return healthy
-    found = healthy + sorted((entry for entry in entries if entry.suspect), key=rank_of)
-    return found or [entry for entry in entries if entry.instance.status is Status.FLAPPING and entry.lease.alive(now)]
+    by_status: dict[Status, list[Entry]] = {_HEALTHY: [], _SUSPECT: [], _FLAPPING: []}
+    for entry in entries:
+        if (found := by_status.get(entry.status_at(now))) is not None:
+            found.append(entry)
+    suspects = sorted(by_status[_SUSPECT], key=lambda entry: entry.rank(now))
+    return by_status[_HEALTHY] + suspects or by_status[_FLAPPING]

@@ -42,6 +42,10 @@ class Unsettled(NamedTuple):
     since: float
 
 
+def _as_new_as_can_be() -> int:
+    return 0
+
+
 class State(Table):
     """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
 
@@ -51,6 +55,7 @@ class State(Table):
     each node's own. `reserved_elsewhere`: those of the other nodes. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
+    `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
@@ -83,8 +88,10 @@ class State(Table):
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
         self.index_followers: list[IndexFollower] = []
-        self.staleness_followers: list[Callable[[], None]] = []  # called when nodes fall silent or come back
-        self.in_doubt = False  # some node is silent: statuses are other ones than were decided last
+        self.staleness_followers: list[Callable[[str | None], None]] = []  # see `Registry.staleness_changed`
+        self.staleness = 0  # how often that was called
+        self.stale_seconds: Callable[[], int] = _as_new_as_can_be
+        self.has_own_statuses = False  # readers may see other statuses here than were decided last
         self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats

@@ -305,10 +305,9 @@ class Transaction:
 
     def _lapsed_at(self, entry: Entry, before: Instance) -> float | None:
         """When its lease ran out, if no event has told of that yet. Epoch seconds."""
-        lease = entry.lease
-        if lease.alive(self.now) or before.status in SILENT:
+        if before.status in SILENT or not entry.over(self.now):
             return None
-        return self.wall - (self.now - lease.expires_at)
+        return self.wall - (self.now - entry.lease.expires_at)
 
     def _flaps(self, entry: Entry, before: Instance) -> bool:
         """Whether it changes its health too often, with what this transaction changes of it."""

@@ -34,7 +34,8 @@ class Subject(NamedTuple):
 
 class Write(ABC, Generic[T_co]):
     """`action`: its name in commits and in the audit log. `lasts`: whether the answer waits until it is safe; what is observed rather
-    than asked for (a check, a heartbeat, time) is not worth the wait.
+    than asked for (a check, a heartbeat, time) is not worth the wait. `says_goodbye`:
+    whoever asks takes an instance out of the answers; while the engine is away that holds for this process's.
     """
 
     @property
@@ -42,6 +43,7 @@ class Write(ABC, Generic[T_co]):
     def action(self) -> str: ...
 
     lasts = True
+    says_goodbye = False
 
     @property
     def subject(self) -> Subject:

@@ -185,7 +185,9 @@ async def _put_batches(client: Etcd, number: int, handles: list[int]) -> None:
         with contextlib.suppress(
             EtcdAway
         ):  # etcd had no processor for a second: the engine, too, goes on with the next batch
-            await client.txn([], [put(f"reg/h/s{number}".encode(), pack(time.time(), handles[start : start + each]))])
+            await client.txn(
+                [], [put(f"reg/h/s{number}".encode(), pack(time.time(), {0: handles[start : start + each]}))]
+            )
         turn += 1
         await asyncio.sleep(max(0.0, started + turn * FLUSH - time.monotonic()))
 

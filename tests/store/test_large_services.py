@@ -62,7 +62,7 @@ def test_a_window_over_suspects_is_no_work_of_the_brakes() -> None:
     assert statuses(registry) == {"suspect": 150}
     assert not registry.do(Maintain(SCOPE, WINDOW), START + TTL, WALL)
     registry.advance(START + TTL + SETTLE_SECONDS)
-    assert not any(entry.suspect for entry in entries)
+    assert not any(entry.suspect(START + TTL + SETTLE_SECONDS) for entry in entries)
     assert not any(entry.brake_released for entry in entries)
 
 

@@ -147,10 +147,11 @@ class KeptAnswers:
         flags = (RD if packet[2] else 0) | self._replies.flags(client)
         return template.reply(packet[:2], flags, question, edns, options, transport, explained)
 
-    def forget(self, service: str) -> None:
-        """What was made of this service (its folded name) is made anew when somebody asks."""
-        if service == NAMESPACE:  # it changes what other services' names mean
+    def forget(self, service: str | None) -> None:
+        """What was made of this service (its folded name; None: of any) is made anew when somebody asks."""
+        if service is None or service == NAMESPACE:  # that one changes what other services' names mean
             self.forget_all()
+            return
         for key in tuple(self._keys_of.get(service, ())):
             self._drop(key)
 

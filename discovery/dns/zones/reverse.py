@@ -93,10 +93,10 @@ class ReverseNames:
         return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
-        stale = staleness("this address", entries)
-        left = math.floor(min(entry.effective_lease.left(now) for entry in entries))
+        stale = staleness("this address", entries, now)
+        left = math.floor(min(entry.effective_lease(now).left(now) for entry in entries))
         ttl = max(0, min(longest_ttl(self.ttl, stale), left))
-        ordered = sorted(entries, key=lambda entry: (entry.rank, entry.instance.spec.key))
+        ordered = sorted(entries, key=lambda entry: (entry.rank(now), entry.instance.spec.key))
         answer = Answer.of(RR(owner, Type.PTR, ttl, to_wire(self.host(entry.instance))) for entry in ordered)
         return answer._replace(explanation=stale)
 

@@ -26,7 +26,7 @@ from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
-from discovery.store.service import Entry, Service, rank_of, served
+from discovery.store.service import Entry, Service, served
 
 _NOT_LOADED = Explanation(
     NOT_READY, "not loaded yet: the registry is still being filled, ask again in a moment", Reason.NOT_LOADED
@@ -118,11 +118,16 @@ class ServiceZone:
         chosen = _as_many_as_fit(candidates, kind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
-        stale = staleness(service.name, about)
+        stale = staleness(service.name, about, now)
         cap = longest_ttl(self.ttl, stale)
-        lifetime = Lifetime(service.key.decode(), tuple(entry.effective_lease for entry in about), cap)
+        lifetime = Lifetime(
+            service.key.decode(), tuple(entry.effective_lease(now) if stale else entry.lease for entry in about), cap
+        )
         owner = (*relative, *self._origin)
-        instances, left = list(map(_as_offered, chosen)), max(0, lifetime.ttl(now))
+        instances, left = (
+            [_as_offered(entry, now) if stale else entry.instance for entry in chosen],
+            max(0, lifetime.ttl(now)),
+        )
         live = Live(selector.form, self._origin, owner, service, instances, selector.match, left)
         made = kind.answer(live) if kind else None
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
@@ -155,22 +160,22 @@ def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
     if not entries:
         return None
     ttls = tuple(ttl_about(entry, max_ttl, now) for entry in entries)
-    return Offered(service.key, tuple(map(_as_decided, entries)), ttls)
+    return Offered(service.key, tuple(_as_decided(entry, now) for entry in entries), ttls)
 
 
 # SRV's least preferred (RFC 2782), by rank.
 _LAST = {1: 65534, 2: 65535}
 
 
-def _as_offered(entry: Entry) -> Instance:
+def _as_offered(entry: Entry, now: float) -> Instance:
     """A suspect behind all others."""
-    return _last(entry.instance, entry.rank) if entry.suspect else entry.instance
+    return _last(entry.instance, entry.rank(now)) if entry.suspect(now) else entry.instance
 
 
-def _as_decided(entry: Entry) -> Instance:
+def _as_decided(entry: Entry, now: float) -> Instance:
     """As `_as_offered`, but for this node's own doubts: a zone of one serial is the same wherever it is transferred from."""
     instance = entry.instance
-    return _last(instance, entry.rank) if instance.status is Status.SUSPECT else instance
+    return _last(instance, entry.rank(now)) if instance.status is Status.SUSPECT else instance
 
 
 def _last(instance: Instance, rank: int) -> Instance:
@@ -195,7 +200,9 @@ def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, now: float) -> 
         return entries
     if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
-    chosen = [entry for _, group in groupby(entries, rank_of) for entry in _rotated([*group], now)][: kind.most]
+    chosen = [
+        entry for _, group in groupby(entries, lambda entry: entry.rank(now)) for entry in _rotated([*group], now)
+    ][: kind.most]
     if not kind.parses_metadata:
         return chosen
     return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]

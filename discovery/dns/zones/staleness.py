@@ -14,15 +14,19 @@ from discovery.store.service import Entry
 STALE_TTL = 1
 
 
-def staleness(name: str, entries: Sequence[Entry]) -> Explanation | None:
+def staleness(name: str, entries: Sequence[Entry], now: float) -> Explanation | None:
     """What to tell of an answer about `name` with these entries, in the order of `served`; None of healthy ones."""
-    last = entries[-1].status  # the healthy ones come first
+    last = entries[-1].status_at(now)  # the healthy ones come first
     if last is Status.HEALTHY:
         return None
-    count = sum(entry.status is last for entry in entries)
+    count = sum(entry.status_at(now) is last for entry in entries)
     if last is Status.FLAPPING:
         return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping", Reason.STALE)
-    text = f"{name}: {count} of {len(entries)} answers are suspect: they fell silent together"
+    if entries[-1].instance.status is Status.SUSPECT:
+        why = "they fell silent together"
+    else:
+        why = "another node of the registry may hear them, and this one does not hear of it"
+    text = f"{name}: {count} of {len(entries)} answers are suspect: {why}"
     return Explanation(STALE, text, Reason.STALE)
 
 
@@ -33,5 +37,5 @@ def longest_ttl(ttl: int, stale: object) -> int:
 
 def ttl_about(entry: Entry, ttl: int, now: float) -> int:
     """Of an answer about one entry that is served; `ttl` is the upper bound. Whole seconds."""
-    longest = longest_ttl(ttl, entry.status is not Status.HEALTHY)
-    return max(0, min(longest, math.floor(entry.effective_lease.left(now))))
+    longest = longest_ttl(ttl, entry.status_at(now) is not Status.HEALTHY)
+    return max(0, min(longest, math.floor(entry.effective_lease(now).left(now))))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
+from discovery.core.status import Status
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
@@ -42,17 +44,15 @@ from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
-from discovery.store.node_status import DIRECT
-from discovery.store.registration import Revive
+from discovery.store.registration import Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
+from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 
 T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
-
-_NO_NEWS = "etcd does not tell this node what happens there"
 
 
 class EtcdEngine:
@@ -74,17 +74,20 @@ class EtcdEngine:
     ) -> None:
         self._registry = registry
         self._clock = clock
+        self._wall = wall
         self._seams = seams
         self._etcd = etcd
         self._node = node
         layout = Layout(prefix)
         self._timing = Timing(registry)
-        self._peers = Peers(mine.flush, mine.hold, mine.ttl + mine.grace)
+        self._peers = Peers(node, mine.flush)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._membership = Membership(folder, lambda: Kept(self._agreement.conf, registry.index))
         self._infos = NodeInfos(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
         self._presence = Presence(
-            etcd, layout, registry, node, clock, wall, self._peers, [self._agreement.put_back, self._agreement.tell_names, self._infos.tell]
+            etcd, layout, registry, node, clock, wall, self._peers,
+            [self._agreement.put_back, self._agreement.tell_names, self._infos.tell],
+            self._revive, lambda: self._mirror.syncs,
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(
@@ -95,7 +98,7 @@ class EtcdEngine:
         self._writes = Writes(
             etcd, layout, self._mirror, registry, clock, wall, seams,
             lambda: self._leadership.created, lambda: self._presence.tombstone_lease, self._refuses,
-            node, self._presence.beat,
+            node, self._presence.beat, lambda: self._presence.away,
             lambda: self._agreement.version,
         )  # fmt: skip
         self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
@@ -121,28 +124,38 @@ class EtcdEngine:
         try:
             kept = await self._membership.read()
             await self._agreement.agree(kept, self._membership.file)
+            started = time.monotonic()
             await self._mirror.fill(0 if kept is None else kept.last)
+            self._presence.read_all(started)
             await self._presence.renew_leases()
         except DiscoveryError as error:
             await self._etcd.close()
             raise not_opened(error, self._etcd.endpoint) from None
         works = (
-            self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._upkeep.run,
-            self._membership.run,
+            self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
+            self._upkeep.run, self._membership.run,
         )  # fmt: skip
         self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
-        result: T = await self._writes.submit(write, by)
+        try:
+            result: T = await self._writes.submit(write, by)
+        except EngineAway:
+            self._heed(write, by)
+            raise
         return result
 
     async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
+        writes = list(writes)
         futures = [self._writes.submit(write, by) for write in writes]
         results = await asyncio.gather(*futures, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, DiscoveryError):
                 raise result
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, EngineAway):
+                self._heed(write, by)
         return [each for each in results if not isinstance(each, BaseException) or isinstance(each, DiscoveryError)]
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
@@ -151,19 +164,19 @@ class EtcdEngine:
             entry = self._registry.at(which)
         except UnknownInstance:
             self._authorize(which.service if isinstance(which, Key) else None, by)
-            if not self._presence.fresh:
-                raise EngineAway(_NO_NEWS) from None
+            if (away := self._presence.away) is not None:
+                raise EngineAway(away) from None
             raise
         self._authorize(entry.instance.spec.key.service, by)
-        self._presence.heard.note(entry.instance)
-        if self._registry.beat(entry, self._clock()):
-            entry.through = DIRECT
-        else:
-            self._revive(entry, by)
+        away = self._presence.away
+        if not self._presence.beat(entry):
+            self._registry.renewals += 1
+            if away is None:
+                self._revive(entry.instance.id, by)
         if self._agreement.conf.moved:
             raise Moved(self._agreement.conf.moved)
-        if not self._presence.fresh:
-            raise EngineAway(_NO_NEWS)
+        if away is not None:
+            raise EngineAway(away)
         return entry
 
     async def close(self) -> None:
@@ -189,15 +202,17 @@ class EtcdEngine:
             return str(Moved(self._agreement.conf.moved))
         if self._etcd.full is not None:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
-        return self._mirror.lost or (None if self._presence.fresh else _NO_NEWS)
+        return self._mirror.lost or self._presence.away
 
     def warning(self) -> str | None:
-        return self._infos.warning()
+        seconds = self._presence.stale_seconds()
+        stale = f"what this node answers is {seconds} s old: it does not hear etcd" if seconds else None
+        return "; ".join(filter(None, (stale, self._infos.warning()))) or None
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
             self._registry, self._mirror, self._writes, self._leadership, self._peers, self._infos,
-            lambda: self.not_ready() is None, lambda: self._presence.lag, self._clock,
+            lambda: self.not_ready() is None, self._presence, self._clock,
         )  # fmt: skip
 
     def stats(self) -> Mapping[str, Any]:
@@ -214,11 +229,12 @@ class EtcdEngine:
                 "revision": self._mirror.revision,
                 "fresh": self._presence.fresh,
                 "lagSeconds": round(self._presence.lag, 1),
+                "staleSeconds": self._presence.stale_seconds(),
                 "conflicts": self._writes.conflicts,
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.skipped,
                 "mended": self._mirror.mended,
-                **nodes_shown(self._peers, self._infos, self._presence.held, self._clock()),
+                **nodes_shown(self._peers, self._infos, self._presence.suspected, self._clock()),
             }
         }
 
@@ -226,8 +242,24 @@ class EtcdEngine:
         for authorize in self._seams.authorize:
             authorize(owner, by)
 
-    def _revive(self, entry: Entry, by: Caller) -> None:
-        id = entry.instance.id
+    def _heed(self, write: Write[Any], by: Caller) -> None:
+        """etcd is away, and a goodbye or a sign of life could not be carried out: this node's own answers follow it."""
+        txn = Transaction(self._registry, self._clock(), self._wall(), by, self._seams.authorize)
+        try:
+            if write.says_goodbye:
+                write.decide(txn)
+            elif isinstance(write, Register | Upsert):
+                txn.authorize(write.spec.key.service)
+                self._presence.beat(self._registry.at(write.spec.key))
+        except DiscoveryError:
+            return
+        for event in txn.events:
+            entry = self._registry.find(event.instance.id) if isinstance(event, InstanceEvent) else None
+            if entry is not None and isinstance(event, InstanceEvent):
+                status = Status.DRAINING if event.after is None else event.after.status
+                self._presence.leaves(entry, status, event.reason)
+
+    def _revive(self, id: str, by: Caller = SERVER) -> None:
         if id in self._reviving:
             return
         self._reviving.add(id)
@@ -242,7 +274,6 @@ class EtcdEngine:
                 )  # fmt: skip
 
         done.add_done_callback(revived)
-        self._registry.renewals += 1
 
     # -- what the watch brings besides, and what follows from it
 
@@ -272,7 +303,7 @@ class EtcdEngine:
         registry.liveness.brake.timeout = conf.ttl
         registry.max_instances, registry.max_services = conf.max_instances_per_service, conf.max_services
         registry.max_in_all = conf.max_instances
-        peers.flush, peers.hold, peers.window = conf.flush, conf.hold, conf.ttl + conf.grace
+        peers.flush = conf.flush
         if is_timed_anew:
             self._timing.begin()
 

@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Conf(NamedTuple):
-    """`cluster`: of these keys, for ever; a node that knew another refuses to start. `ttl`, `flush`, `hold`: seconds. `offset`: what is
+    """`cluster`: of these keys, for ever; a node that knew another refuses to start. `ttl`, `flush`: seconds. `offset`: what is
     added to etcd's revision to have the registry's index, so that it never goes back. `moved`: the addresses of who takes the writes
     instead (`discovery migrate`); empty: these nodes do. `more`: what a newer version has besides, which stays.
     """
@@ -25,7 +25,6 @@ class Conf(NamedTuple):
     cluster: str
     ttl: float
     flush: float
-    hold: float
     max_instances_per_service: int
     max_services: int
     max_instances: int
@@ -33,6 +32,7 @@ class Conf(NamedTuple):
     format: int = FORMAT
     moved: tuple[str, ...] = ()
     more: Mapping[str, Any] = _NOTHING
+    hold: float = 60.0  # seconds; of older versions, which do not start without it: to go with FORMAT 2
 
     @property
     def grace(self) -> float:
@@ -54,7 +54,6 @@ class Conf(NamedTuple):
 SETTINGS = {
     "ttl": "HEARTBEAT_TIMEOUT_SECONDS",
     "flush": "ETCD_FLUSH_SECONDS",
-    "hold": "ETCD_HOLD_SECONDS",
     "max_instances_per_service": "MAX_INSTANCES_PER_SERVICE",
     "max_services": "MAX_SERVICES",
     "max_instances": "MAX_INSTANCES",
@@ -62,7 +61,7 @@ SETTINGS = {
 
 
 # What each may be at least; all of these are numbers.
-_LEAST = {"ttl": 1, "flush": 0.1, "hold": 0, "max_instances_per_service": 1, "max_services": 1, "max_instances": 1}
+_LEAST = {"ttl": 1, "flush": 0.1, "max_instances_per_service": 1, "max_services": 1, "max_instances": 1}
 _WHOLE = ("max_instances_per_service", "max_services", "max_instances", "offset", "format")
 
 

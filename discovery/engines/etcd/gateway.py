@@ -62,6 +62,7 @@ class Etcd:
         self._at = 0  # the endpoint that answered last
         self._token: str | None = None
         self.full: str | None = None  # why it takes no writes; None when it does
+        self.refused: str | None = None  # what the latest call found where every endpoint refused the connection
 
     @property
     def endpoint(self) -> str:
@@ -114,12 +115,15 @@ class Etcd:
 
     async def call(self, path: str, asked: Json) -> Json:
         """EtcdAway when no endpoint answers; EtcdError when one refuses."""
-        tried = []
+        tried, refused = [], 0
         for _ in range(len(self._endpoints)):
             endpoint = self.endpoint
             try:
-                return await self._call(endpoint, path, asked)
+                found = await self._call(endpoint, path, asked)
+                self.refused = None
+                return found
             except EtcdError as error:
+                self.refused = None
                 if error.is_full:
                     self.full = str(error)
                 if error.code not in _ELSEWHERE:
@@ -127,8 +131,11 @@ class Etcd:
                 tried.append(f"{endpoint}: {error}")
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 tried.append(f"{endpoint}: {_why(error)}")
+                refused += _is_refused(error)
             self._leave(endpoint)
-        raise EtcdAway(f"no etcd member answers ({'; '.join(tried)})")
+        away = EtcdAway(f"no etcd member answers ({'; '.join(tried)})")
+        self.refused = str(away) if refused == len(self._endpoints) else None
+        raise away
 
     def _leave(self, endpoint: str) -> None:
         """To the next one, unless somebody else has gone there already."""
@@ -218,6 +225,11 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             if line:
                 yield line
         begun = bytearray(last)
+
+
+def _is_refused(error: Exception) -> bool:
+    """Nobody listens there: it will be a while."""
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
 
 
 def _why(error: BaseException) -> str:

@@ -58,9 +58,6 @@ class EtcdSettings(EnvSettings):
     etcd_flush_seconds: float = Field(1.0, ge=0.1, le=10)
     """Seconds between two batches of heartbeats to etcd. The same for all nodes: that of the first one holds."""
 
-    etcd_hold_seconds: float = Field(60.0, ge=0, le=3600)
-    """Seconds for which instances that were last heard through a silent node are suspects. The same for all nodes."""
-
     def client(self, url: str) -> Etcd:
         """Of ENGINE_URL. SettingsError."""
         return Etcd(endpoints_of(url), self.credentials(), self.tls())
@@ -71,7 +68,6 @@ class EtcdSettings(EnvSettings):
             cluster="",
             ttl=ttl,
             flush=self.etcd_flush_seconds,
-            hold=self.etcd_hold_seconds,
             max_instances_per_service=max_instances_per_service,
             max_services=max_services,
             max_instances=max_instances,

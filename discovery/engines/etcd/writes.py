@@ -13,27 +13,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.waiting import Decided, Waiting, break_off, octets_of, service_of
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, NotDurable
+from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
 from discovery.store.registration import DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS
 from discovery.store.write import Write, decide
+
+T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
 
@@ -48,6 +51,8 @@ _FEW_EVENTS = 8
 _MOST_WAITING = 10_000
 # Decisions in vain, after which whoever waits is told: 40 racers on four nodes need under 20.
 _MOST_CONFLICTS = 100
+# Seconds until a call that nobody answered is made again.
+_RETRY_SECONDS = 0.05
 # Seconds for the watch to bring back what a transaction has done.
 _ECHO_SECONDS = 2.0
 
@@ -55,7 +60,7 @@ _ECHO_SECONDS = 2.0
 class Writes:
     """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
     cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit. `agreed`: the revision that wrote the
-    configuration that holds here; a decision under another one does not count.
+    configuration that holds here; a decision under another one does not count. `away`: why nothing can be changed now, or None.
     """
 
     def __init__(
@@ -71,7 +76,8 @@ class Writes:
         tombstone_lease: Callable[[], int],
         refused: Callable[[Commit], DiscoveryError | None],
         node: str,
-        beat: Callable[[Entry], None],
+        beat: Callable[[Entry], object],
+        away: Callable[[], str | None],
         agreed: Callable[[], int],
     ) -> None:
         self._etcd = etcd
@@ -86,6 +92,7 @@ class Writes:
         self._refused = refused
         self._node = node
         self._beat = beat
+        self._away = away
         self._agreed = agreed
         self._tickets = count(1)
         self._taken: set[int] = set()  # of those that are under way: what the watch has brought
@@ -94,12 +101,16 @@ class Writes:
         self.conflicts = 0
 
     def submit(self, write: Write[Any], by: Caller) -> asyncio.Future[Any]:
-        """EngineAway, NotDurable; what the write raises."""
+        """EngineAway, at once while etcd is away; what the write raises."""
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if len(self._queue) >= _MOST_WAITING:
             done.set_exception(EngineAway(f"{_MOST_WAITING} writes are waiting for etcd"))
             return done
-        self._queue.append(Waiting(write, by, done))
+        waiting = Waiting(write, by, done)
+        if (away := self._away()) is not None:
+            self._fail(waiting, EngineAway(away))
+            return done
+        self._queue.append(waiting)
         self._arrived.set()
         return done
 
@@ -129,12 +140,14 @@ class Writes:
             if decided:
                 await self._commit(decided)
             else:
-                found = (await self._etcd.range(self._layout.commit)).found
+                found = (await self._insist(lambda: self._etcd.range(self._layout.commit))).found
                 await self._echo(found[0].mod_revision if found else 0)
-        except EtcdAway as error:
-            self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(str(error)))
+        except EtcdAway as error:  # whoever waits would be told so after the same time
+            self._fail_all([*(each.waiting for each in decided), *unsure, *self._queue], EngineAway(str(error)))
+            self._queue.clear()
         except EtcdError as error:
-            self._fail_all([*(each.waiting for each in decided), *unsure], NotDurable(f"etcd refuses it: {error}"))
+            reason = with_hint(f"etcd refuses it: {error}")
+            self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(reason))
         except TimeoutError:
             away = EngineAway("etcd does not tell this node what happens there")
             self._fail_all([*(each.waiting for each in decided), *unsure], away)
@@ -146,6 +159,18 @@ class Writes:
             for waiting in unsure:
                 waiting.fresh = True
             self._queue.extendleft(reversed(unsure))
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Again and again while etcd may be electing a leader. EtcdAway. A transaction that was carried out all the same, though its answer
+        was lost, does nothing when it is sent again.
+        """
+        while True:
+            try:
+                return await call()
+            except EtcdAway:
+                if self._away() is not None:
+                    raise
+            await asyncio.sleep(_RETRY_SECONDS)
 
     # -- decide
 
@@ -220,7 +245,7 @@ class Writes:
             put(self._layout.commit, keys.dumps((each.decision for each in decided), self._layout.unknown)),
         ]
         self._taken.clear()
-        outcome = await self._etcd.txn([], success)
+        outcome = await self._insist(lambda: self._etcd.txn([], success))
         await self._echo(outcome.revision)
         again = []
         for each, response in zip(decided, outcome.responses, strict=False):

@@ -146,7 +146,7 @@ class Questions:
         return {
             entry.instance.id: entry.lease.expires_at + offset
             for entry in (() if service is None else service.entries.values())
-            if entry.status not in SILENT and not entry.lease.alive(now)
+            if entry.status not in SILENT and entry.over(now)
         }
 
     def _ring_since(self) -> float:

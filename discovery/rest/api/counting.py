@@ -15,7 +15,7 @@ from discovery.system.turns import turns
 async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Mapping[Status, int]:
     """At once when everybody was told; while a mass of leases runs out, or a node is silent, one by one, in several turns."""
     deadline = registry.liveness.next
-    if not registry.in_doubt and (deadline is None or deadline > clock()):
+    if not registry.has_own_statuses and (deadline is None or deadline > clock()):
         return registry.liveness.counts
     counts = Counter(dict.fromkeys(Status, 0))
     for entries in registry.in_parts():

@@ -97,7 +97,7 @@ class Resolving:
         found = service.served(now) if service else []
         if service is None or not found:
             raise _nobody(name, service, now)
-        found.sort(key=lambda entry: (entry.rank, -entry.lease.renewed_at))
+        found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
         body = orjson.dumps(self._resolved(service, found, now))
         tag = None if self._registry.is_ahead else tag_of(service, found)
         return Answer(200, body, headers(tag), service.index)
@@ -112,7 +112,7 @@ class Resolving:
         if service is None or not (found or explains):
             raise _nobody(name, service, now, matching if asked else None)
         strategy = values.get("strategy", LATEST)
-        ordered = self._strategies.order(strategy, found, (service.key, asked), limit)
+        ordered = self._strategies.order(strategy, found, (service.key, asked), limit, now)
         content, index = self._resolved(service, ordered, now), service.index
         tag = None if self._registry.is_ahead else tag_of(service, ordered, without_wait(values))
         if explains:

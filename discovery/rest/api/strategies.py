@@ -14,7 +14,7 @@ from itertools import groupby
 from random import Random
 
 from discovery.core.draw import draw
-from discovery.store.service import Entry, rank_of
+from discovery.store.service import Entry
 
 # Questions whose turn is kept, 200 octets each; that which was asked longest ago makes way, and begins anywhere when it comes again.
 MAX_TURNS = 4096
@@ -33,10 +33,14 @@ class Strategies:
             "weighted": self._drawn,
         }
 
-    def order(self, strategy: str, found: list[Entry], question: Hashable, limit: int | None) -> list[Entry]:
-        """At most `limit` of them (None: all), by one of STRATEGIES. `found`: healthy ones, then suspects. `question`: whose turn it is."""
+    def order(
+        self, strategy: str, found: list[Entry], question: Hashable, limit: int | None, now: float
+    ) -> list[Entry]:
+        """At most `limit` of them (None: all), by one of STRATEGIES. `found`: healthy ones, then suspects, at `now`. `question`: whose turn
+        it is.
+        """
         ordered: list[Entry] = []
-        for rank, group in groupby(found, rank_of):
+        for rank, group in groupby(found, lambda entry: entry.rank(now)):
             entries = list(group)
             if strategy != ROUND_ROBIN:
                 ordered += self._orders[strategy](entries)

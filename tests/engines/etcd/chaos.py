@@ -56,7 +56,7 @@ class Chaos:
         proxy = Proxy(member.client)
         await proxy.start()
         # Its one way to etcd goes through the proxy, so that it can be cut off.
-        node = Node(f"n{self._ended + len(self._nodes)}", [proxy.url], limit=100, hold=20.0)
+        node = Node(f"n{self._ended + len(self._nodes)}", [proxy.url], limit=100)
         node.registry.followers.append(self._follow)
         node.on_refused = lambda key, node=node: self._refused(key, node)  # type: ignore[misc]
         try:

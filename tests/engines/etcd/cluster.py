@@ -35,7 +35,7 @@ from tests.programs import program
 T = TypeVar("T")
 
 # Seconds. Three heartbeats fit into a lease of 3 s, and each scenario into half a minute.
-TTL, FLUSH, HOLD = 3.0, 0.5, 60.0
+TTL, FLUSH = 3.0, 0.5
 LIMIT = 60.0
 
 
@@ -228,7 +228,7 @@ class Node:
     """A node of the registry without its sockets. `clock`: its own; `wall` apart from others' by `skew` seconds."""
 
     def __init__(
-        self, name: str, urls: list[str], *, ttl: float = TTL, flush: float = FLUSH, hold: float = HOLD, skew: float = 0.0, limit: int = 10,
+        self, name: str, urls: list[str], *, ttl: float = TTL, flush: float = FLUSH, skew: float = 0.0, limit: int = 10,
         prefix: str = "reg/", folder: Path | None = None,
     ) -> None:  # fmt: skip
         self.skew = skew
@@ -238,7 +238,7 @@ class Node:
             brake=Brake(0, 0, 1.0, ttl, random),
         )  # fmt: skip
         self.registry.loaded = False
-        mine = Conf("", ttl, flush, hold, limit, 1_000_000, 10_000_000, 0)
+        mine = Conf("", ttl, flush, limit, 1_000_000, 10_000_000, 0)
         self.id = EtcdSettings(node_name=name).node_id()
         self.engine = EtcdEngine(
             self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine, folder
@@ -304,6 +304,11 @@ class Node:
         """Their addresses."""
         service = self.registry.service(name)
         return {entry.instance.spec.ip for entry in service.served(time.monotonic())} if service else set()
+
+    def statuses(self, name: str) -> dict[str, str]:
+        """As a reader sees them, by address."""
+        service, now = self.registry.service(name), time.monotonic()
+        return {entry.instance.spec.ip: entry.status_at(now) for entry in (service.entries.values() if service else ())}
 
     @property
     def state(self) -> dict[str, Instance]:

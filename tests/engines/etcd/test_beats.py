@@ -21,10 +21,25 @@ from tests.store.making import a_registry
 
 @given(st.floats(allow_nan=False), st.lists(st.integers(0, 2**64 - 1), max_size=50))
 def test_a_batch_is_read_as_it_was_written(sent: float, handles: list[int]) -> None:
-    batch = pack(sent, handles)
+    batch = pack(sent, {0: handles})
     assert len(batch) == 8 + 8 * len(handles)
     found_sent, found = unpack(batch)
     assert (found_sent, list(found)) == (sent, handles)
+
+
+@given(st.dictionaries(st.integers(0, 300), st.sets(st.integers(0, 30), min_size=1), max_size=8))
+def test_each_of_a_batch_is_renewed_as_long_ago_as_it_was_heard(by_age: dict[int, set[int]]) -> None:
+    table = a_registry(max_instances=100)
+    heard = Heard(table)
+    table.followers.append(heard.follow)
+    entries = [table.register(Registration.of("web", f"10.0.0.{number + 1}", 80), -100.0) for number in range(31)]
+    _, words = unpack(pack(0.0, {age: [handle_of(entries[n].instance) for n in some] for age, some in by_age.items()}))
+    age = 0.0
+    for word in words:  # wherever the pieces of a batch are cut
+        age, _ = heard.renew([word], NodeStatus("other"), 50.0, age)
+    for number, entry in enumerate(entries):
+        ages = [age / 10 for age, some in by_age.items() if number in some]
+        assert entry.lease.renewed_at == pytest.approx(50.0 - min(ages) if ages else -100.0)
 
 
 @pytest.mark.parametrize("octets", [b"", b"1234567", b"123456789"])
@@ -34,20 +49,25 @@ def test_other_octets_are_refused(octets: bytes) -> None:
 
 
 def test_octets_are_big_endian() -> None:
-    assert pack(0.0, [1]) == bytes(8) + bytes(7) + b"\x01"
+    assert pack(0.0, {0: [1]}) == bytes(8) + bytes(7) + b"\x01"
 
 
-def test_a_batch_renews_those_that_are_known_and_says_how_many_are_not() -> None:
+def test_a_batch_renews_those_that_are_known_and_says_whether_one_is_no_suspect_any_more() -> None:
     table = a_registry()
     heard = Heard(table)
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("Web", "10.0.0.1", 80), 0.0)
-    through = NodeStatus("other")
-    assert heard.renew([handle_of(entry.instance), 7], through, 5.0) == 1
+    through, other = NodeStatus("one"), NodeStatus("other")
+    assert heard.renew([handle_of(entry.instance), 7], through, 5.0, 0.0) == (0.0, False)
     assert entry.lease.renewed_at == 5.0
     assert entry.through is through
+    through.silent = True
+    assert entry.suspect(6.0)
+    assert heard.renew([handle_of(entry.instance)], other, 6.0, 0.5) == (0.5, True)
+    assert not entry.suspect(6.0)
+    assert entry.lease.renewed_at == 5.5
     table.deregister(entry.instance.id, "gone", 6.0)
-    assert heard.renew([handle_of(entry.instance)], through, 7.0) == 1
+    assert heard.renew([handle_of(entry.instance)], through, 7.0, 0.0) == (0.0, False)
 
 
 def test_what_was_heard_is_taken_once_and_can_be_given_back() -> None:
@@ -75,7 +95,7 @@ def test_a_batch_that_comes_late_takes_nothing_back() -> None:
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
     entry.lease.renew(9.0)
-    assert heard.renew([handle_of(entry.instance)], NodeStatus("other"), 8.0) == 0
+    assert heard.renew([handle_of(entry.instance)], NodeStatus("other"), 8.0, 0.0) == (0.0, False)
     assert entry.lease.renewed_at == 9.0
     assert entry.through.node == "", "it was heard here since"
 
@@ -84,13 +104,15 @@ async def test_a_large_batch_leaves_the_event_loop_free_in_between() -> None:
     table = a_registry(max_instances=100_000)
     clock = [0.0]
     layout = Layout("reg/")
-    presence = Presence(Etcd([]), layout, table, "a", lambda: clock[0], lambda: 0.0, Peers(1.0, 60.0, 12.0), [])
+    presence = Presence(
+        Etcd([]), layout, table, "a", lambda: clock[0], lambda: 0.0, Peers("a", 1.0), [], lambda id: None, lambda: 0
+    )
     table.followers.append(presence.follow_commit)
     entries = [
         table.register(Registration.of("web", f"10.0.{number >> 8}.{number & 255}", 80), 0.0) for number in range(5000)
     ]
     clock[0] = 5.0
-    batch = pack(0.0, [handle_of(entry.instance) for entry in entries])
+    batch = pack(0.0, {0: [handle_of(entry.instance) for entry in entries]})
     presence.on_batch("b", Change(b"reg/h/b", batch, 1, 1))
     clock[0] = 9.0
     seen = []

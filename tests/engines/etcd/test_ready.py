@@ -25,7 +25,7 @@ async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stal
             assert "alarm disarm" in (node.engine.not_ready() or "")
             node.engine._etcd.full = None
             proxy.cut()
-            await until(lambda: "does not tell this node" in (node.engine.not_ready() or ""))
+            await until(lambda: "has not told this node" in (node.engine.not_ready() or ""))
             proxy.heal()
             await until(lambda: node.engine.not_ready() is None)
             await other.start()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from discovery.core.status import Status
 from discovery.rest.api.strategies import MAX_TURNS, STRATEGIES, Strategies
 from discovery.store.service import Entry
-from tests.store.making import an_entry, spec
+from tests.store.making import START, an_entry, spec
 
 ROUNDS = 2000
 
@@ -34,7 +34,7 @@ def ports(found: list[Entry]) -> list[int]:
 def asked(
     strategies: Strategies, strategy: str, found: list[Entry], limit: int | None = None, question: str = "q"
 ) -> list[int]:
-    return ports(strategies.order(strategy, found, question, limit))
+    return ports(strategies.order(strategy, found, question, limit, START))
 
 
 @given(
@@ -50,9 +50,9 @@ def test_every_order_has_each_once_suspects_last_and_no_more_than_the_limit(
     found = entries(count, suspects)
     strategies = Strategies(Random(seed))
     for _ in range(3):
-        ordered = strategies.order(strategy, list(found), "q", limit)
+        ordered = strategies.order(strategy, list(found), "q", limit, START)
         assert len(ordered) == len(found[:limit]) == len(set(ports(ordered)))
-        flags = [entry.suspect for entry in ordered]
+        flags = [entry.suspect(START) for entry in ordered]
         assert flags == sorted(flags)
         assert sum(flags) == max(0, len(ordered) - count)
 
