@@ -74,7 +74,7 @@ class Web:
         self._seams = seams
         self._tls = tls
         self._is_fixed_host = is_fixed_host
-        times = Times(clock, time.time)
+        times = Times(clock, time.time, lambda: registry.stale_seconds())
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later)
         self._connections, watchers = _limits(settings)

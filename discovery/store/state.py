@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from random import Random
 from typing import Any, NamedTuple
 
@@ -131,6 +131,10 @@ class State(Table):
     def is_ahead(self) -> bool:
         """The table has changes that the index does not tell of yet."""
         return self.log.is_staged
+
+    def view(self) -> Hashable:
+        """What tells answers of one index apart: it changes with what this process believes though no commit says so. None: nothing."""
+        return (self.staleness, self.stale_seconds() > 0) if self.staleness or self.has_own_statuses else None
 
     def index_of(self, name: str) -> int:
         """Of the last commit about the service. Of a name that nobody has, as far as the log goes back: commits about others do not

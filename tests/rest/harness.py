@@ -213,7 +213,7 @@ async def serving(
         brake=Brake(brake_percent, brake_max_seconds, SWEEP, LEASE, Random(1)),
         damping=damping,
     )
-    times, random = Times(clock, clock.wall), Random(1)
+    times, random = Times(clock, clock.wall, lambda: registry.stale_seconds()), Random(1)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     refusals = Refusals(clock, asyncio.get_running_loop().call_later)
     watch = watching(registry, times)

@@ -13,6 +13,8 @@ from discovery.rest.api.times import Times
 JSON = "application/json"
 # On every answer: the registry's index, or that of the service that the answer is about.
 INDEX = "X-Registry-Index"
+# While this node does not hear of what happens at the others: for how many seconds.
+STALE = "X-Registry-Stale"
 
 # RFC 9110 §8.6: they have no length either.
 WITHOUT_BODY = (204, 304)
@@ -41,6 +43,5 @@ class ByAiohttp(NamedTuple):
 
 
 def stamped(content: dict[str, Any], times: Times) -> bytes:
-    """The JSON of an answer, which says when it was made; `content` is given the time."""
-    content["timestamp"] = times.now()
-    return orjson.dumps(content)
+    """The JSON of an answer, which says when it was made, and how old what it says is."""
+    return orjson.dumps(content | times.stamp())

@@ -125,7 +125,7 @@ def as_json(failure: Failure, times: Times) -> Answer:
         "code": failure.code,
         **failure.facts,
     }
-    body = orjson.dumps(said | {"timestamp": times.now()})
+    body = orjson.dumps(said | times.stamp())
     return Answer(failure.status, body, failure.headers, failure.index)
 
 

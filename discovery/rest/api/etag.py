@@ -22,11 +22,11 @@ def etag(index: int, of: Hashable = ()) -> str:
     return f'W/"{index}-{hash(of) & 0xFFFFFFFFFFFFFFFF:x}"'
 
 
-def tag_of(service: Service, served: Collection[Entry], asked: Hashable = ()) -> str:
-    """Whatever their order. Where all instances are served, and nearly always they are, the index says which."""
-    if not asked and len(served) == len(service.entries):
+def tag_of(service: Service, served: Collection[Entry], now: float, view: Hashable = None, asked: Hashable = ()) -> str:
+    """Whatever their order. `view`: the registry's. Where all instances are served, and nearly always they are, the index says which."""
+    if not asked and view is None and len(served) == len(service.entries):
         return f'W/"{service.index}{_ALL}"'
-    return etag(service.index, (asked, frozenset([entry.instance.id for entry in served])))
+    return etag(service.index, (view, asked, frozenset([(entry.instance.id, entry.suspect(now)) for entry in served])))
 
 
 def headers(tag: str | None) -> dict[str, str]:

@@ -127,8 +127,9 @@ class Listing:
 
     def _tag(self, asked: Values) -> str | None:
         """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""
-        due = self._registry.liveness.next
-        if self._registry.is_ahead or (due is not None and due <= self._clock()):
+        registry = self._registry
+        due = registry.liveness.next
+        if registry.is_ahead or registry.has_own_statuses or (due is not None and due <= self._clock()):
             return None
         return etag(self._registry.index, without_wait(asked))
 
@@ -176,7 +177,7 @@ class Listing:
             for _ in gone.read():
                 yield b""
             totals["gone"] = gone.shown
-        yield b"}," + orjson.dumps(totals | {"timestamp": self._times.now()})[1:]
+        yield b"}," + orjson.dumps(totals | self._times.stamp())[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""

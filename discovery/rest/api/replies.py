@@ -22,9 +22,12 @@ Perhaps: TypeAlias = T | SkipJsonSchema[None]
 
 
 class Reply(BaseModel):
-    """Every answer says when it was made: ISO 8601, UTC."""
+    """Every answer says when it was made: ISO 8601, UTC; and, while this node does not hear of what happens at the others, for how many
+    seconds.
+    """
 
     timestamp: Time
+    stale: Perhaps[int] = Field(None, description="how old what it says is, seconds")
 
 
 Warnings = Annotated[list[str], Field(examples=[["'tag' is not read here; did you mean tags?"]])]
@@ -164,6 +167,7 @@ class ResolveReply(Reply):
 
 class InstanceReply(Listed):
     timestamp: Time
+    stale: Perhaps[int] = None
 
 
 class ServiceView(BaseModel):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from discovery import __version__
-from discovery.rest.api import views
+from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server_replies import HealthReply, ReadyReply, StatsReply
@@ -19,6 +20,11 @@ from discovery.store.registry import Registry
 
 # What is not ready (or not as it should be), and why; None when it is.
 Check = Callable[[], "str | None"]
+
+
+# Of /ready. Whoever can answer is ready for reads, however old what it knows is; heartbeats belong to those, too.
+_FOR: Table = {"for": parameters.one_of(("writes", "reads"), "what it is to be asked for; writes if it is not given")}
+_OF_READS = ("registry",)
 
 
 class ServerItself:
@@ -50,7 +56,7 @@ class ServerItself:
             Route("GET", "/health", self.health, anybody, question, "Whether the process lives", reply=HealthReply),
             Route(
                 "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", reply=ReadyReply,
-                codes=("NOT_READY",),
+                codes=("NOT_READY",), query=_FOR,
             ),
         ]  # fmt: skip
 
@@ -86,7 +92,10 @@ class ServerItself:
         return self._reply(content)
 
     def ready(self, request: Request) -> Answer:
-        reasons = {name: reason for name, check in self._checks.items() if (reason := check()) is not None}
+        checks = self._checks
+        if values_of(request).get("for") == "reads":
+            checks = {name: check for name, check in checks.items() if name in _OF_READS}
+        reasons = {name: reason for name, check in checks.items() if (reason := check()) is not None}
         if reasons:
             raise HttpError(
                 503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons

@@ -1,4 +1,4 @@
-"""Monotonic readings as people's times: ISO 8601, UTC, milliseconds, `Z`."""
+"""Monotonic readings as people's times: ISO 8601, UTC, milliseconds, `Z`; and the time that every answer says it is of."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from functools import lru_cache
 _STEP = 0.050
 
 
+def _never() -> int:
+    return 0
+
+
 class Times:
-    def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+    """`stale`: how old what is answered is, whole seconds; 0: it is not."""
+
+    def __init__(
+        self, clock: Callable[[], float], wall: Callable[[], float], stale: Callable[[], int] = _never
+    ) -> None:
         self._clock = clock
         self._wall = wall
+        self.stale = stale
         self._offset = wall() - clock()
 
     def wall(self) -> float:
@@ -23,6 +32,13 @@ class Times:
 
     def now(self) -> str:
         return iso(self._wall())
+
+    def stamp(self) -> dict[str, str | int]:
+        """What every answer says of itself: `timestamp`, and `stale` where it is that."""
+        found: dict[str, str | int] = {"timestamp": self.now()}
+        if stale := self.stale():
+            found["stale"] = stale
+        return found
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""

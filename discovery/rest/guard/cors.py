@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from discovery.rest.api.answers import INDEX, Answer
+from discovery.rest.api.answers import INDEX, STALE, Answer
 from discovery.rest.api.requests import Request
 
 _PREFLIGHT = {
@@ -20,7 +20,7 @@ class Cors:
     """
 
     def __init__(self, origins: Collection[str], credentials: bool) -> None:
-        also = {"Access-Control-Expose-Headers": f"Location, ETag, {INDEX}"}
+        also = {"Access-Control-Expose-Headers": f"Location, ETag, {INDEX}, {STALE}"}
         if credentials:
             also["Access-Control-Allow-Credentials"] = "true"
         self._granted = {origin.encode(): {"Access-Control-Allow-Origin": origin, **also} for origin in origins}

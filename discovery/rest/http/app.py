@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from discovery.core.log_fields import fields
-from discovery.rest.api.answers import INDEX
+from discovery.rest.api.answers import INDEX, STALE
 from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.requests import REQUEST, sent
 from discovery.rest.http.exchange import Exchange
@@ -62,6 +62,8 @@ def make_app(front: Front) -> web.Application:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         headers.setdefault(INDEX, str(front.index()))
+        if stale := front.stale():
+            headers[STALE] = str(stale)
         headers.update(front.cors.granted(ours))
         headers.popall(hdrs.SERVER, None)
         if ours.keeps:  # aiohttp was told that it does not

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import orjson
 from pydantic import ValidationError
 
-from discovery.rest.api.answers import INDEX, WITHOUT_BODY, Answer, ByAiohttp
+from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, ByAiohttp
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.held import Held
@@ -28,6 +28,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_STALE = STALE.encode()
 _NO_CONTENT = f"%b{INDEX}: %d\r\n%b\r\n".encode()
 _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 
@@ -51,6 +52,7 @@ class Front:
         self._admit = admit
         self._router = router
         self.index = index
+        self.stale = times.stale
         self._refusals = refusals
         self._second = 0
         self._heads: dict[tuple[int, str], bytes] = {}  # of this second, by status and media type
@@ -117,6 +119,8 @@ class Front:
         more = b"" if request.keeps else b"Connection: close\r\n"
         if b"origin" in request.headers:
             headers = {**self.cors.granted(request), **headers}
+        if stale := self.stale():
+            more += b"%b: %d\r\n" % (_STALE, stale)
         if headers:
             more += "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
         if status in WITHOUT_BODY:
@@ -129,6 +133,8 @@ class Front:
         """Of a 200 that ends when the connection does. `headers` has its Content-Type."""
         request.status = 200
         own = {"Date": formatdate(usegmt=True), INDEX: str(self.index()), "Connection": "close"}
+        if stale := self.stale():
+            own[STALE] = str(stale)
         fields = HEADERS | own | self.cors.granted(request) | headers
         return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, fields.items()), "", ""]).encode()
 

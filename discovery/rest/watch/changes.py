@@ -45,7 +45,7 @@ class Changes:
             index, events = await self._read(since, asked, limit, with_actor)
         except Compacted:  # while it was read
             raise self._gone(since) from None
-        head = {"index": index, "oldest": log.oldest, "timestamp": self._times.now()}
+        head = {"index": index, "oldest": log.oldest, **self._times.stamp()}
         return Answer(200, b'{"changes":[%b],%b' % (b",".join(events), orjson.dumps(head)[1:]), _HEADERS)
 
     async def _read(self, since: int, asked: EventFilter, limit: int, with_actor: bool) -> tuple[int, list[bytes]]:
