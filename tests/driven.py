@@ -11,7 +11,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.expiry import Expire
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
-from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
@@ -64,7 +64,9 @@ class DrivenRegistry(Registry):
     def deregister_service(self, name: str, reason: str, now: float, wall: float | None = None) -> list[Instance]:
         service = self.service(name)
         keys = tuple(entry.instance.spec.key for entry in service.entries.values()) if service else ()
-        return self.do(DeregisterMany(keys, reason, name.lower()), now, wall)
+        parts = range(0, len(keys), MAX_DEREGISTERED) if keys else (0,)
+        writes = [DeregisterMany(keys[part : part + MAX_DEREGISTERED], reason, name.lower()) for part in parts]
+        return [instance for write in writes for instance in self.do(write, now, wall)]
 
     def counts(self, now: float) -> Counter[Status]:
         return Counter(entry.status_at(now) for entry in self)

@@ -99,7 +99,7 @@ async def test_the_journal_keeps_it_over_a_restart(tmp_path: Path) -> None:
 
 def test_it_has_a_key_in_etcd_and_a_node_that_reads_it_has_the_same_state() -> None:
     layout = Layout("reg/")
-    [put, *_] = layout.operations(Decision(commit(BEGAN), ("web",)), 0)
+    [put, *_] = layout.operations(Decision(commit(BEGAN), ("web",)), 0).values()
     assert put["requestPut"]["key"] == text(b"reg/p/web/10.0.0.1-80")
     skipped: list[Any] = []
     reader = Reader(

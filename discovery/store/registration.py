@@ -26,8 +26,11 @@ from discovery.store.rules import (
 )
 from discovery.store.service import Entry, Service
 from discovery.store.tombstones import MAX_SECONDS
-from discovery.store.transaction import MAX_EVENTS, Transaction
+from discovery.store.transaction import Transaction
 from discovery.store.write import InstanceWrite, Subject, Write, named_entry
+
+# Of one write. In etcd each takes up to three operations (its own key, its id's, its service's version) of the 107 there are.
+MAX_DEREGISTERED = 32
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class Deregister(InstanceWrite[Instance]):
 
 @dataclass(frozen=True)
 class DeregisterMany(Write[list[Instance]]):
-    """At most MAX_EVENTS of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
+    """At most MAX_DEREGISTERED of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
 
     The result is those that were removed. UnknownService when there is nothing of a service to remove.
     """
@@ -184,7 +187,7 @@ class DeregisterMany(Write[list[Instance]]):
         return Subject(service=self.service)
 
     def decide(self, txn: Transaction) -> list[Instance]:
-        assert len(self.keys) <= MAX_EVENTS
+        assert len(self.keys) <= MAX_DEREGISTERED
         txn.authorize(self.service)
         if self.service is not None and not self.keys:
             raise UnknownService(self.service)

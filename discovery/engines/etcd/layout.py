@@ -18,7 +18,7 @@ conf                    what all nodes must agree on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
@@ -28,8 +28,9 @@ from discovery.core.kinds import of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
+from discovery.store.transaction import Transaction
 
-# The keys whose revisions decisions compare. All that is of a service (its windows, drains, tombstones) goes with its version.
+# The keys whose revisions decisions compare. All that is of a service (its instances, windows, drains, tombstones) goes with its version.
 COMPARED = frozenset({"v", "id", "r"})
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
@@ -37,7 +38,7 @@ NO_SERVICE = "-"
 
 
 class Decision(NamedTuple):
-    """One of a transaction's. `services`: that it read or changed. `settled`, `half_held`: see `store.transaction`. `node`: whose.
+    """One of a transaction's. `services`: that it changes. `settled`, `half_held`: see `store.transaction`. `node`: whose.
     `ticket`: its number there, by which the node knows its own again.
     """
 
@@ -73,6 +74,9 @@ class Layout:
     def version(self, service: str) -> bytes:
         return self.key("v", service)
 
+    def id(self, id: str) -> bytes:
+        return self.key("id", id)
+
     def versions(self, revisions: Mapping[bytes, int]) -> dict[str, int]:
         """Of the services, among the revisions of the keys that are compared."""
         start = self.key("v", "")
@@ -82,23 +86,39 @@ class Layout:
         """The key's path below the prefix."""
         return key[len(self.prefix) :].decode("utf-8", "replace").split("/")
 
-    def operations(self, decision: Decision, tombstone_lease: int) -> list[Json]:
-        """Each key once: a transaction may not put one twice. `commit` is the caller's, one for all decisions."""
+    def read(self, txn: Transaction) -> set[bytes]:
+        """The keys of what it has read: any decision that changes it puts one of them."""
+        services = map(self.version, txn.services)
+        ids = (self.id(id) for id in txn.ids)
+        return {*services, *ids, *(self.key("r", sha256.hex()) for sha256 in txn.tokens)}
+
+    def operations(
+        self, decision: Decision, tombstone_lease: int, chosen: Collection[str] = (), ids: Container[bytes] = ()
+    ) -> dict[bytes, Json]:
+        """By key, each once: a transaction may not put one twice. `commit` is the caller's, one for all decisions. `chosen`: by clients,
+        for what this decision registers. `ids`: the keys of those there are.
+        """
         puts: dict[bytes, bytes | None] = {}
         tombstones = []
         for event in decision.commit.events:
             if isinstance(event, InstanceEvent):
                 key = self.instance(event.service, event.instance.id)
                 puts[key] = None if event.after is None else _octets(self.unknown.added(codec.of_instance(event.after)))
+                if event.after is None and self.id(event.instance.id) in ids:
+                    puts[self.id(event.instance.id)] = None
+                elif event.before is None and event.instance.id in chosen:
+                    puts[self.id(event.instance.id)] = event.service.encode()
                 if event.buried_until is not None:
                     tombstones.append([*event.instance.spec.key, event.buried_until])
             elif (letter := event.kind.letter) is not None:
                 key = self.key(letter, *event.kind.keys.path(event.key))
                 puts[key] = None if event.after is None else _octets(event.kind.dumps(event.after))
-        operations = [delete(key) if value is None else put(key, value) for key, value in puts.items()]
+        puts |= {self.version(service): b"" for service in decision.services}
+        operations = {key: delete(key) if value is None else put(key, value) for key, value in puts.items()}
         if tombstones:
-            operations.append(put(self.key("t", os.urandom(8).hex()), exact_json.dumps(tombstones), tombstone_lease))
-        return operations + [put(self.version(service), b"") for service in decision.services]
+            key = self.key("t", os.urandom(8).hex())
+            operations[key] = put(key, exact_json.dumps(tombstones), tombstone_lease)
+        return operations
 
 
 def dumps(decisions: Iterable[Decision], unknown: UnknownFields) -> bytes:

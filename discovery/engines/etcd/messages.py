@@ -110,6 +110,12 @@ def unchanged_since(key: bytes, mod_revision: int) -> Json:
     return {"key": text(key), "target": "MOD", "result": "EQUAL", "modRevision": mod_revision}
 
 
+def none_since(prefix: bytes, revision: int) -> Json:
+    """No key that begins so was put after this revision; some may be gone."""
+    key, end = text(prefix), text(end_of(prefix))
+    return {"key": key, "rangeEnd": end, "target": "MOD", "result": "LESS", "modRevision": revision + 1}
+
+
 def created_at(key: bytes, create_revision: int) -> Json:
     """0: there is no such key."""
     return {"key": text(key), "target": "CREATE", "result": "EQUAL", "createRevision": create_revision}

@@ -104,7 +104,7 @@ class Migration:
         for events in parts:
             decision = Decision(Commit(0, time.time(), _BY, "migrate", events), _services(events))
             compare = [unchanged_since(self._layout.conf, version)]
-            outcome = await self._etcd.txn(compare, self._layout.operations(decision, 0))
+            outcome = await self._etcd.txn(compare, list(self._layout.operations(decision, 0).values()))
             if not outcome.succeeded:
                 raise EtcdError(
                     "somebody else has changed the configuration in etcd meanwhile; do it again when nobody does"

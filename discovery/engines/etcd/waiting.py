@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.engines.etcd.layout import NO_SERVICE, Decision
+from discovery.engines.etcd.messages import Json
 from discovery.store.errors import EngineAway
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
@@ -28,14 +29,15 @@ class Waiting:
         self.conflicts = 0
 
 
-class Decided:
-    __slots__ = ("decision", "result", "txn", "waiting")
+class Prepared(NamedTuple):
+    """A decision on its way into etcd. `compared`: the keys of what it has read or changes; `operations`: by the key that each changes."""
 
-    def __init__(self, waiting: Waiting, result: Any, txn: Transaction, decision: Decision) -> None:
-        self.waiting = waiting
-        self.result = result
-        self.txn = txn
-        self.decision = decision
+    waiting: Waiting
+    result: Any
+    txn: Transaction
+    decision: Decision
+    compared: set[bytes]
+    operations: dict[bytes, Json]
 
 
 def break_off(waiting: Waiting, error: BaseException) -> None:

@@ -1,11 +1,12 @@
 """Writes become etcd transactions: decided here on the mirror, compared there, and answered when the watch has brought them back.
 
     queue ─▶ decide each on the mirror ─▶ one transaction, a nested one for each decision ─▶ the watch applies it ─▶ answer
-                                          If v/SERVICE is as the mirror has it: puts, deletes, v/SERVICE
-    a service changed meanwhile: its nested transaction does nothing, and the write is decided again
+                                          If all that was read is as the mirror has it: puts, deletes, v/SERVICE
+    something that was read has changed meanwhile: the nested transaction does nothing, and the write is decided again
 
-One transaction is under way at a time, with up to 20 decisions about different services in it: what comes meanwhile is gathered for
-the next. "No" is said only after etcd was asked: a refusal is decided again on a mirror that has all that had happened by then.
+One transaction is under way at a time, with up to 20 decisions in it of which none changes what another has read: what comes meanwhile is
+gathered for the next. "No" is said only after etcd was asked: a refusal is decided again on a mirror that has all that had
+happened by then.
 """
 
 from __future__ import annotations
@@ -24,9 +25,18 @@ from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, nested, put, unchanged_since
+from discovery.engines.etcd.messages import (
+    EtcdAway,
+    EtcdError,
+    Json,
+    created_at,
+    nested,
+    none_since,
+    put,
+    unchanged_since,
+)
 from discovery.engines.etcd.mirror import Mirror
-from discovery.engines.etcd.waiting import Decided, Waiting, break_off, octets_of, service_of
+from discovery.engines.etcd.waiting import Prepared, Waiting, break_off, octets_of, service_of
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
@@ -40,9 +50,12 @@ T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
 
-# Decisions of one transaction. etcd takes 128 operations, nested ones included in their outer one's count: 101 for a decision are left.
+# Decisions of one transaction. etcd takes 128 operations and as many compares, less those of the outer one for each nested one: 107 are
+# left for a decision.
 _AT_ONCE = 20
-_MOST_OPERATIONS = 128 - _AT_ONCE - 2
+_MOST_OPERATIONS = 128 - _AT_ONCE - 1
+# Keys that a decision compares, beside the configuration, the reserved names and the leader's.
+_MOST_COMPARED = 100
 # Octets of a transaction's values, which are there twice (the key's, and in `commit`); etcd takes 1.5 MiB for a request, aiohttp 1 MiB
 # of its JSON, where they are base64. A decision that is larger is made of fewer events.
 _MOST_OCTETS = 320 * 1024
@@ -174,12 +187,12 @@ class Writes:
 
     # -- decide
 
-    def _decide(self) -> tuple[list[Decided], list[Waiting]]:
+    def _decide(self) -> tuple[list[Prepared], list[Waiting]]:
         """Those that go into the next transaction, and those whose answer is to be asked for first. Others have theirs."""
-        decided: list[Decided] = []
+        decided: list[Prepared] = []
         unsure: list[Waiting] = []
         later: list[Waiting] = []
-        claimed: set[str] = set()
+        compared, changed = set[bytes](), set[bytes]()
         octets = 0
         for _ in range(min(len(self._queue), 2 * _AT_ONCE)):
             if len(decided) == _AT_ONCE:
@@ -208,37 +221,36 @@ class Writes:
             if decided and octets > _MOST_OCTETS:
                 later.append(waiting)
                 break
-            if claimed.isdisjoint(found.decision.services):
-                claimed.update(found.decision.services)
+            # A key that one changes is read by no other: etcd compares all before it changes anything.
+            if changed.isdisjoint(found.compared) and compared.isdisjoint(found.operations):
+                compared |= found.compared
+                changed.update(found.operations)
                 decided.append(found)
             else:
-                later.append(waiting)  # another of this transaction is about the same service
+                later.append(waiting)
         self._queue.extendleft(reversed(later))
         return decided, unsure
 
-    def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Decided:
+    def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Prepared:
         now, wall = self._clock(), self._wall()
         result, txn = decide(waiting.write, self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
         if (error := self._refused(commit)) is not None:
             raise error
-        if (
-            max_events > _FEW_EVENTS
-            and octets_of(commit) > _MOST_OCTETS
-            and not isinstance(waiting.write, DeregisterMany)
-        ):
-            return self._decide_one(waiting, _FEW_EVENTS)
         services = tuple(dict.fromkeys(service_of(event) for event in txn.events))
-        return Decided(
-            waiting,
-            result,
-            txn,
-            Decision(commit, services, txn.settled, txn.half_held, self._node, next(self._tickets)),
+        decision = Decision(commit, services, txn.settled, txn.half_held, self._node, next(self._tickets))
+        operations = self._layout.operations(decision, self._tombstone_lease(), txn.ids, self._mirror.revisions)
+        compared = self._layout.read(txn) | {self._layout.version(service) for service in services}
+        is_large = (
+            octets_of(commit) > _MOST_OCTETS or len(operations) > _MOST_OPERATIONS or len(compared) > _MOST_COMPARED
         )
+        if is_large and max_events > _FEW_EVENTS and not isinstance(waiting.write, DeregisterMany):
+            return self._decide_one(waiting, _FEW_EVENTS)
+        return Prepared(waiting, result, txn, decision, compared, operations)
 
     # -- commit
 
-    async def _commit(self, decided: list[Decided]) -> None:
+    async def _commit(self, decided: list[Prepared]) -> None:
         parts = [self._nested(each) for each in decided]
         success = [
             *parts,
@@ -261,20 +273,20 @@ class Writes:
                     self._fail(each.waiting, EngineAway("other nodes change the same service all the time"))
         self._queue.extendleft(reversed(again))
 
-    def _nested(self, each: Decided) -> Json:
+    def _nested(self, each: Prepared) -> Json:
         revisions = self._mirror.revisions
-        versions = map(self._layout.version, each.decision.services)
-        compare = [unchanged_since(key, revisions.get(key, 0)) for key in versions]
+        compare = [unchanged_since(key, revisions.get(key, 0)) for key in each.compared]
         compare.append(unchanged_since(self._layout.conf, self._agreed()))
         if isinstance(each.waiting.write, Expire):  # an old leader is fenced
             compare.append(created_at(self._layout.leader, self._leading() or -1))
-        operations = self._layout.operations(each.decision, self._tombstone_lease())
-        return nested(compare, operations)
+        if each.txn.reads_reserved:
+            compare.append(none_since(self._layout.key("z", ""), self._mirror.revision))
+        return nested(compare, list(each.operations.values()))
 
     async def _echo(self, revision: int) -> None:
         await self._mirror.reached(revision, _ECHO_SECONDS)
 
-    def _conclude(self, each: Decided) -> None:
+    def _conclude(self, each: Prepared) -> None:
         registry = self._registry
         for entry in each.txn.beats:
             self._beat(entry)

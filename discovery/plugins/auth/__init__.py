@@ -76,7 +76,7 @@ class Auth(Plugin):
                     lambda: self._failure is None,
                 )
             )
-        seams.authorize.append(authorize)
+        seams.authorize.append(self._authorize)
 
     def admit(self, inner: Admit) -> Admit:
         def admit(request: Request) -> Caller:
@@ -86,7 +86,7 @@ class Auth(Plugin):
                 authorization = route.manners.authorization(request)
                 if authorization is not None:
                     token = self._token(authorization)
-                    caller = Caller(request.address, token.name, token.grants)
+                    caller = Caller(request.address, token.name, token.grants, token.digest)
                 self._check(route.right, caller)
             return caller
 
@@ -147,6 +147,12 @@ class Auth(Plugin):
         if (revoked := self._revoked.get(sha256)) is not None:
             known = name or revoked.name or "in Authorization"
             raise Unauthorized(f"The token {known} was revoked at {_second(revoked.at)}; ask for a new one")
+
+    def _authorize(self, owner: str | None, by: Caller) -> None:
+        """As `authorize`; the token may have been revoked since it was shown."""
+        if self._revoked and by.token:
+            self._check_revoked(by.token, by.name)
+        authorize(owner, by)
 
     def _check(self, right: Right, caller: Caller) -> None:
         grants = caller.grants

@@ -18,14 +18,13 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
-from discovery.store.registration import Deregister, DeregisterMany
+from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.transaction import MAX_EVENTS
 from discovery.system.turns import turns
 
-# Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 100 instances each.
-_UNDER_WAY = 16
+# Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 32 instances each.
+_UNDER_WAY = 48
 
 
 class Removing:
@@ -74,7 +73,7 @@ class Removing:
     async def clear(self, request: Request) -> Answer:
         """All that is registered now; what is registered meanwhile may stay."""
         reason = f"cleared, {request.reason}"
-        entries = self._registry.in_parts(MAX_EVENTS)
+        entries = self._registry.in_parts(MAX_DEREGISTERED)
         removed = await self._deregister_all(entries, reason, None, request.caller)
         content = {
             "message": "Registry cleared",
@@ -86,7 +85,7 @@ class Removing:
     async def _deregister_all(
         self, parts: Iterator[list[Entry]], reason: str, service: str | None, caller: Caller
     ) -> Removed:
-        """Each part, of at most MAX_EVENTS, in a turn of its own, so that a large table does not hold the event loop."""
+        """Each part, of at most MAX_DEREGISTERED, in a turn of its own, so that a large table does not hold the event loop."""
         removed, names, under_way = Removed(0, 0), set[str](), list[asyncio.Future[list[Instance]]]()
         part = next(parts, [])  # none at all is a write, too: it says so, or waits for the disk
         while True:
@@ -123,4 +122,4 @@ class Removed(NamedTuple):
 
 
 def _in_parts(entries: list[Entry]) -> Iterator[list[Entry]]:
-    return (entries[start : start + MAX_EVENTS] for start in range(0, len(entries), MAX_EVENTS))
+    return (entries[start : start + MAX_DEREGISTERED] for start in range(0, len(entries), MAX_DEREGISTERED))

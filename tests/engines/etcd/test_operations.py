@@ -14,7 +14,7 @@ from discovery.core.status import Status
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.writes import Writes
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
-from discovery.store.registration import DeregisterMany, Register
+from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
@@ -55,8 +55,9 @@ async def test_drains_and_the_removal_of_a_whole_service_arrive(etcd: EtcdCluste
         await far.submit(Drain(key, False, "a test"))
         await until(lambda: len(near.served("web")) == 90)
         keys = tuple(Key("web", instance.spec.key.ip, 3000) for instance in instances)
-        gone = await near.submit(DeregisterMany(keys, "a test", "web"))
-        assert len(gone) == 90
+        parts = [keys[start : start + MAX_DEREGISTERED] for start in range(0, 90, MAX_DEREGISTERED)]
+        gone = [await near.submit(DeregisterMany(part, "a test", "web")) for part in parts]
+        assert sum(map(len, gone)) == 90
         await until(lambda: not far.state and not near.state)
 
 

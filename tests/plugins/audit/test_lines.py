@@ -18,8 +18,8 @@ from discovery.plugins.audit.shown import contents
 from discovery.rest.api.times import iso
 from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, Settle
-from discovery.store.registration import Deregister, DeregisterMany, Register, Upsert
-from discovery.store.transaction import MAX_EVENTS, Transaction
+from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Upsert
+from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.plugins.audit.house import BY, House, a_house
 from tests.store.making import INTERVAL, START, TTL, WALL, spec
@@ -142,11 +142,11 @@ async def test_of_a_large_service_each_commit_is_a_line_and_nobody_is_left_out(t
         while not settled:
             settled = await house.submit(Settle(Scope("web")))
         taken_out = house.lines()[250:]
-        for start in range(0, 250, MAX_EVENTS):
-            await house.submit(DeregisterMany(tuple(keys[start : start + MAX_EVENTS]), "because", "web"))
+        for start in range(0, 250, MAX_DEREGISTERED):
+            await house.submit(DeregisterMany(tuple(keys[start : start + MAX_DEREGISTERED]), "because", "web"))
         left = house.lines()[250 + len(taken_out) :]
     assert [line["action"] for line in taken_out] == ["maintain", *["settle"] * (len(taken_out) - 1)]
-    assert [line["action"] for line in left] == ["deregister-service"] * 3
+    assert [line["action"] for line in left] == ["deregister-service"] * 8
     for lines, side in ((taken_out, "affected"), (left, "before")):
         listed = [each for line in lines for each in line[side]["listed"]]
         assert [each["port"] for each in listed] == list(range(1, 251))
