@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import pytest
@@ -13,10 +13,10 @@ from discovery.core.caller import Caller
 from discovery.core.event import Commit, ValueEvent, ValueKind, Verb
 from discovery.core.instance import Key
 from discovery.core.kinds import ADDRESS, KINDS, MOMENT, TEXT
-from discovery.engines.etcd.difference import Found, difference
-from discovery.engines.etcd.everything import Reader
+from discovery.engines.etcd.difference import difference
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import KeyValue, text
+from discovery.engines.etcd.read_all import Found, Reader
 from discovery.plugins.audit import line
 from discovery.plugins.history import rows
 from discovery.rest.api import event_view
@@ -101,18 +101,15 @@ def test_it_has_a_key_in_etcd_and_a_node_that_reads_it_has_the_same_state() -> N
     layout = Layout("reg/")
     [put, *_] = layout.operations(Decision(commit(BEGAN), ("web",)), 0).values()
     assert put["requestPut"]["key"] == text(b"reg/p/web/10.0.0.1-80")
-    skipped: list[Any] = []
-    reader = Reader(
-        lambda instance: instance, lambda parts, change: None, lambda *what: skipped.append(what), layout.unknown
-    )
+    reader = Reader(layout, lambda instance: instance, lambda parts, change: None)
     found, registry = Found(), a_registry()
     reader.read(found, ["p", "web", "10.0.0.1-80"], KeyValue(b"", orjson.dumps(PaintEvent.kind.dumps(BLUE)), 1, 1))
-    assert not skipped
-    assert list(filter(None, difference(registry, found, "asked"))) == [BEGAN]
+    assert not found.unreadable
+    assert list(filter(None, difference(layout, registry, found, "asked"))) == [(BEGAN,)]
     registry.apply(commit(BEGAN), 0.0)
     assert registry.snapshot(0.0, WALL).values == found.snapshot(0).values
-    [gone] = filter(None, difference(registry, Found(), "by hand", [("p", "web", "10.0.0.1-80")]))
-    assert gone == PaintEvent(KEY, BLUE, None, "by hand")
+    [gone] = filter(None, difference(layout, registry, Found(), "by hand", [b"reg/p/web/10.0.0.1-80"]))
+    assert gone == (PaintEvent(KEY, BLUE, None, "by hand"),)
 
 
 def test_changes_and_streams_show_it_and_know_its_names() -> None:

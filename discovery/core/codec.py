@@ -55,8 +55,10 @@ def of_shape(what: str) -> Iterator[None]:
     """Reads something out of JSON: a field that is missing, or something else, is a ValueError too."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no {what}: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"it is no {what}: {error}") from None
 
 
 def of_caller(by: Caller) -> Json:

@@ -26,6 +26,7 @@ from discovery.core.metric import Metric
 from discovery.core.status import Status
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.conf import Conf
+from discovery.engines.etcd.following import Following
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import not_opened
 from discovery.engines.etcd.layout import Decision, Layout
@@ -90,10 +91,10 @@ class EtcdEngine:
             self._revive, lambda: self._mirror.syncs,
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
-        self._mirror = Mirror(
-            etcd, layout, registry, clock, wall, self._on_key, lambda: FLUSHES * self._peers.flush,
-            self._agreement.raise_offset, self._on_decision,
-        )  # fmt: skip
+        self._mirror = Mirror(etcd, layout, registry, clock, wall, self._on_key, self._on_decision)
+        self._following = Following(
+            etcd, layout, self._mirror, lambda: FLUSHES * self._peers.flush, self._agreement.raise_offset
+        )
         self._leadership = Leadership(etcd, layout, node, clock)
         self._writes = Writes(
             etcd, layout, self._mirror, registry, clock, wall, seams,
@@ -132,7 +133,7 @@ class EtcdEngine:
             await self._etcd.close()
             raise not_opened(error, self._etcd.endpoint) from None
         works = (
-            self._mirror.follow, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
+            self._following.run, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
             self._upkeep.run, self._membership.run,
         )  # fmt: skip
         self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
@@ -202,12 +203,12 @@ class EtcdEngine:
             return str(Moved(self._agreement.conf.moved))
         if self._etcd.full is not None:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
-        return self._mirror.lost or self._presence.away
+        return self._following.lost or self._presence.away
 
     def warning(self) -> str | None:
         seconds = self._presence.stale_seconds()
         stale = f"what this node answers is {seconds} s old: it does not hear etcd" if seconds else None
-        return "; ".join(filter(None, (stale, self._infos.warning()))) or None
+        return "; ".join(filter(None, (stale, self._mirror.unreadable.warning(), self._infos.warning()))) or None
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
@@ -232,7 +233,8 @@ class EtcdEngine:
                 "staleSeconds": self._presence.stale_seconds(),
                 "conflicts": self._writes.conflicts,
                 "resyncs": self._mirror.syncs,
-                "skippedKeys": self._mirror.skipped,
+                "skippedKeys": self._mirror.unreadable.times,
+                "unreadableKeys": len(self._mirror.unreadable),
                 "mended": self._mirror.mended,
                 **nodes_shown(self._peers, self._infos, self._presence.suspected, self._clock()),
             }
@@ -310,6 +312,8 @@ class EtcdEngine:
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         if self._agreement.conf.moved and commit.by is not SERVER:
             return Moved(self._agreement.conf.moved)
+        if (error := self._mirror.unreadable.refusal(commit)) is not None:
+            return error
         new = (event for event in commit.events if isinstance(event, InstanceEvent) and event.before is None)
         return next((IdTaken(each.instance.id) for each in new if self._presence.heard.collides(each.instance)), None)
 

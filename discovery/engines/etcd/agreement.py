@@ -12,7 +12,7 @@ from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd import membership, shared_conf
 from discovery.engines.etcd.conf import AHEAD, Conf
-from discovery.engines.etcd.continuity import Lost
+from discovery.engines.etcd.following import Lost
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import Kept

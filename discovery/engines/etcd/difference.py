@@ -3,136 +3,133 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, Key
-from discovery.core.kinds import KINDS, begun, of_letter
-from discovery.core.log_fields import fields
+from discovery.core.kinds import of_letter
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.read_all import REVOKED, Found, rivalry
 from discovery.store.registry import Registry
-from discovery.store.snapshot import Snapshot
 
-_log = logging.getLogger("discovery.etcd")
+# Instances between two moments for others, 3 µs each.
+_PER_TURN = 200
 
-# Instances of one turn of the event loop, 3 µs each.
-_PER_TURN = 1_000
-
-
-class Found:
-    """What was read, at `revision`. `changed`: the revision of the latest key that tells of a change; the revision itself grows with each
-    batch of heartbeats, and so from one node's reading to the next one's. `etcd`: the id of its cluster of members.
-    """
-
-    def __init__(self) -> None:
-        self.revision = self.changed = 0
-        self.etcd = ""
-        self.instances: dict[str, tuple[int, Instance]] = {}  # with the revision of its registration
-        self.values: dict[type[ValueEvent[Any, Any]], dict[Any, Any]] = {
-            each: {} for each in KINDS.values() if each.kind.letter
-        }
-        self.tombstones: list[tuple[Key, float]] = []
-        self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare
-
-    def add(self, instance: Instance, service: str, id: str, created: int) -> None:
-        """ValueError when it is not what its key says."""
-        if instance.id != id or instance.spec.key.service != service:
-            raise ValueError("its id or its service is not that of its key")
-        self.instances[id] = (created, instance)
-
-    def bury(self, found: Sequence[Sequence[object]]) -> None:
-        """ValueError."""
-        for service, ip, port, until in found:
-            if not isinstance(until, int | float):
-                raise ValueError("a tombstone without an end")
-            self.tombstones.append((Key.of(service, ip, port), float(until)))
-
-    def snapshot(self, index: int) -> Snapshot:
-        """Instances in the order of registration."""
-        ordered = sorted(self.instances.values(), key=lambda each: each[0])
-        instances = tuple(instance for _, instance in ordered)
-        values = tuple(event for of, found in self.values.items() for event in begun(of, found))
-        return Snapshot(index, instances, values, tuple(self.tombstones))
+# Events that are applied in one turn, so that nobody misses what is only exchanged; empty: a moment to let others have the event loop.
+Together = Sequence[Event]
 
 
 def difference(
-    registry: Registry, found: Found, reason: str, gone: Iterable[Sequence[str]] | None = None
-) -> Iterator[Event | None]:
-    """The events, and None now and then: a moment to let others have the event loop. `gone`: the paths of what was removed; None: all that
-    was not found was.
+    layout: Layout, registry: Registry, found: Found, reason: str, gone: Iterable[bytes] | None = None
+) -> Iterator[Together]:
+    """`gone`: the keys that were removed; None: all that is not in `found` was. A key that cannot be read is not gone: what it said last
+    stays.
     """
     if gone is None:
-        missing = []
+        leaving = {}
         for number, entry in enumerate(list(registry)):
             if number % _PER_TURN == 0:
-                yield None
-            if entry.instance.id not in found.instances:
-                missing.append(entry.instance)
+                yield ()
+            instance = entry.instance
+            if instance.id not in found.instances and _key(layout, instance) not in found.unreadable:
+                leaving[instance.id] = instance
         ended = [
-            (of, key) for of, values in found.values.items() for key in registry.values[of].all if key not in values
+            (of, key)
+            for of, values in found.values.items()
+            for key in registry.values[of].all
+            if key not in values and layout.key(of.kind.letter or "", *of.kind.keys.path(key)) not in found.unreadable
         ]
     else:
-        missing, ended = _gone(registry, gone)
-    yield from (InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, reason) for each in missing)
-    for of, key in ended:
-        yield of(key=key, before=registry.values[of].all[key], after=None, reason=reason)
+        leaving, ended = _gone(layout, registry, gone)
     differing = []
     for number, (created, instance) in enumerate(found.instances.values()):
         if number % _PER_TURN == 0:
-            yield None
-        before = _before(registry, instance)
+            yield ()
+        known = registry.find(instance.id)
         # The ttl is what was registered, or what the configuration says now.
-        if before is None or before._replace(ttl=instance.ttl) != instance:
+        if known is None or known.instance._replace(ttl=instance.ttl) != instance:
             differing.append((created, instance))
-    taken = _Addresses(registry, missing)
-    for number, (_, instance) in enumerate(sorted(differing, key=lambda each: each[0])):
-        if number % _PER_TURN == 0:
-            yield None
-        if not taken.take(instance):
-            continue
-        before = _before(registry, instance)
-        if before is not None and before.spec.key != instance.spec.key:  # by hand: the table knows an id by its address
-            yield InstanceEvent(Kind.DEREGISTERED, before.spec.key.service, before, None, reason)
-            before = None
-        yield _changed(before, instance, reason)
+    exchange = _Exchange(layout, registry, found, leaving, reason, gone is not None)
+    for _, instance in sorted(differing, key=lambda each: each[0]):
+        yield exchange.put(instance)
+    for instance in leaving.values():
+        yield exchange.remove(instance)
+    for of, key in ended:
+        yield (of(key=key, before=registry.values[of].all[key], after=None, reason=reason),)
     for of, values in found.values.items():
-        known = registry.values[of].all
+        held = registry.values[of].all
         for key, value in values.items():
-            if known.get(key) != value:
-                yield of(key=key, before=known.get(key), after=value, reason=reason)
+            if held.get(key) != value and not (value is REVOKED and key in held):
+                yield (of(key=key, before=held.get(key), after=value, reason=reason),)
 
 
-def _before(registry: Registry, instance: Instance) -> Instance | None:
-    entry = registry.find(instance.id)
-    return None if entry is None else entry.instance
+def _key(layout: Layout, instance: Instance) -> bytes:
+    return layout.instance(instance.spec.key.service, instance.id)
 
 
-class _Addresses:
-    """Which id has which address of a service: the table has room for one. By hand anything can be put into etcd."""
+class _Exchange:
+    """The table as the events so far leave it. An instance goes in the same moment in which another gets its address. `is_part`: what is
+    not in `found` may be there all the same.
+    """
 
-    def __init__(self, registry: Registry, leaving: Iterable[Instance]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        registry: Registry,
+        found: Found,
+        leaving: Mapping[str, Instance],
+        reason: str,
+        is_part: bool,
+    ) -> None:
+        self._layout = layout
         self._registry = registry
-        self._leaving = {instance.id for instance in leaving}
-        self._taken: dict[Key, str] = {}
+        self._found = found
+        self._leaving = leaving
+        self._reason = reason
+        self._is_part = is_part
+        self._at: dict[Key, Instance | None] = {}
+        self._removed: set[str] = set()
 
-    def take(self, instance: Instance) -> bool:
-        """False when another has it: this one is passed over."""
-        key = instance.spec.key
-        id = self._taken.get(key)
-        if id is None and self._registry.knows(key):
-            id = self._registry.at(key).instance.id
-        if id is not None and id != instance.id and id not in self._leaving:
-            _log.error(
-                "etcd has %s at the address of %s, which keeps it: %s is passed over",
-                instance.id,
-                id,
-                instance.id,
-                extra=fields("etcd.passed_over", id=instance.id, kept=id),
-            )
-            return False
-        self._taken[key] = instance.id
-        return True
+    def put(self, instance: Instance) -> Together:
+        key, events = instance.spec.key, list[Event]()
+        other = self._instance_at(key)
+        if other is not None and other.id != instance.id:
+            if not self._leaves(other):
+                self._found.passed_over[_key(self._layout, instance)] = rivalry(other.id, instance.id)
+                return events
+            events += self.remove(other)
+        entry = self._registry.find(instance.id)
+        before = None if entry is None or instance.id in self._removed else entry.instance
+        if before is not None and before.spec.key != key:  # by hand: the table knows an id by its address
+            if self._stays_elsewhere(before, key.service):
+                self._found.passed_over[_key(self._layout, instance)] = rivalry(before.id, before.id)
+                return events
+            events += self.remove(before)
+            before = None
+        self._at[key] = instance
+        return [*events, _changed(before, instance, self._reason)]
+
+    def remove(self, instance: Instance) -> Together:
+        if instance.id in self._removed:
+            return ()
+        self._removed.add(instance.id)
+        self._at[instance.spec.key] = None
+        return (InstanceEvent(Kind.DEREGISTERED, instance.spec.key.service, instance, None, self._reason),)
+
+    def _instance_at(self, key: Key) -> Instance | None:
+        if key in self._at:
+            return self._at[key]
+        return self._registry.at(key).instance if self._registry.knows(key) else None
+
+    def _stays_elsewhere(self, before: Instance, service: str) -> bool:
+        """Another key has its id, and nothing is said about that one."""
+        return self._is_part and before.spec.key.service != service and before.id not in self._leaving
+
+    def _leaves(self, instance: Instance) -> bool:
+        """Its address, at least."""
+        moved = self._found.instances.get(instance.id)
+        return instance.id in self._leaving or (moved is not None and moved[1].spec.key != instance.spec.key)
 
 
 def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceEvent:
@@ -144,17 +141,17 @@ def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceE
 
 
 def _gone(
-    registry: Registry, paths: Iterable[Sequence[str]]
-) -> tuple[list[Instance], list[tuple[type[ValueEvent[Any, Any]], Any]]]:
+    layout: Layout, registry: Registry, keys: Iterable[bytes]
+) -> tuple[dict[str, Instance], list[tuple[type[ValueEvent[Any, Any]], Any]]]:
     """Instances, and the keys of what else was here."""
-    instances, ended = [], []
-    for path in paths:
+    instances, ended = {}, []
+    for path in map(layout.parts, keys):
         with contextlib.suppress(ValueError):  # what could not be read is not here
             match path:
-                case ["i", _, id]:
+                case ["i", service, id]:
                     entry = registry.find(id)
-                    if entry is not None:
-                        instances.append(entry.instance)
+                    if entry is not None and entry.instance.spec.key.service == service:
+                        instances[id] = entry.instance
                 case [letter, *rest] if (of := of_letter(letter)) is not None:
                     key = of.kind.keys.of_path(rest)
                     if key in registry.values[of].all:

@@ -22,9 +22,10 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
+from discovery.core.checked import text, whole
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.core.kinds import of_letter
+from discovery.core.kinds import SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
@@ -150,14 +151,17 @@ def loads(
     timed: Callable[[Instance], Instance],
     unknown: UnknownFields,
 ) -> list[Decision]:
-    """The decisions, with what `known` has of each id before them, and `timed` by today's configuration. ValueError; codec.UnknownEvent.
+    """The decisions, with what `known` has of each id before them, and `timed` by today's configuration. ValueError.
     Their index is still to be set.
     """
     before = _Before(known, timed)
     found = exact_json.loads(octets)
     if not isinstance(found, list):
         raise ValueError("it is no list of decisions")
-    return [_read(each, before, unknown) for each in found]
+    with codec.of_shape("list of decisions"):
+        decisions = [_read(each, before) for each in found]
+    _note_unknown(found, unknown)
+    return decisions
 
 
 class _Before:
@@ -172,6 +176,8 @@ class _Before:
         """The event with its `before`; None when it says nothing to this node: it removes what is not there."""
         if not isinstance(event, InstanceEvent) or id is None:
             return event
+        if event.after is not None and (event.after.id, event.after.spec.key.service) != (id, event.service):
+            raise ValueError("an event is about another instance than it says")
         before = self._after[id] if id in self._after else self._known(id)
         after = event.after and self._timed(event.after)
         self._after[id] = after
@@ -180,19 +186,22 @@ class _Before:
         return event._replace(before=before, after=after)
 
 
-def _read(found: Any, before: _Before, unknown: UnknownFields) -> Decision:
+def _read(found: Any, before: _Before) -> Decision:
     commit = codec.commit_of(found)
-    for shown in found["events"]:
+    read = (before.of(event, shown.get("id")) for event, shown in zip(commit.events, found["events"], strict=True))
+    events = tuple(event for event in read if event is not None)
+    settled = tuple(map(SCOPE.loads, found.get("settled", ())))
+    half_held, services = (tuple(map(text, found.get(name, ()))) for name in ("halfHeld", "services"))
+    node, ticket = text(found.get("node", "")), whole(found.get("ticket", 0))
+    return Decision(commit._replace(events=events), services, settled, half_held, node, ticket)
+
+
+def _note_unknown(decisions: Iterable[Any], unknown: UnknownFields) -> None:
+    for shown in (event for found in decisions for event in found["events"]):
         if shown.get("after") and "options" in shown["after"]:
             unknown.note(shown["after"])
         elif "id" in shown:
             unknown.forget(shown["id"])
-    read = (before.of(event, shown.get("id")) for event, shown in zip(commit.events, found["events"], strict=True))
-    events = tuple(event for event in read if event is not None)
-    settled = tuple(Scope(*scope) for scope in found.get("settled", ()))
-    half_held, services = tuple(found.get("halfHeld", ())), tuple(found.get("services", ()))
-    node, ticket = str(found.get("node", "")), int(found.get("ticket", 0))
-    return Decision(commit._replace(events=events), services, settled, half_held, node, ticket)
 
 
 def _octets(found: Json | None) -> bytes:

@@ -19,12 +19,12 @@ from discovery.core.ids import new_id
 from discovery.core.kinds import KINDS, TokenEvent
 from discovery.engines.etcd import shared_conf
 from discovery.engines.etcd.conf import Conf, new_cluster
-from discovery.engines.etcd.difference import Found
-from discovery.engines.etcd.everything import Reader
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import EtcdError, created_at, delete_all, end_of, put, unchanged_since
+from discovery.engines.etcd.read_all import Reader
 from discovery.engines.etcd.shared_conf import Shared
+from discovery.engines.etcd.unreadable import shown
 from discovery.engines.etcd.waiting import service_of
 from discovery.store.brake import Brake
 from discovery.store.registry import Registry
@@ -119,18 +119,17 @@ class Migration:
 
     async def read(self, conf: Conf) -> Snapshot:
         """All there is, under an index that no node has given yet. EtcdAway; EtcdError when something cannot be read: it would be lost."""
-        unreadable: list[str] = []
         timed = _registry(conf)
         reader = Reader(
+            self._layout,
             lambda instance: instance._replace(ttl=timed.ttl_of(instance.spec)),
             lambda parts, change: None,
-            lambda key, error: unreadable.append(f"{key.decode('utf-8', 'replace')} ({error})"),
-            self._layout.unknown,
         )
-        found: Found = await reader.read_all(self._etcd, self._layout)
-        if unreadable:
-            more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
-            raise EtcdError(f"the key {unreadable[0]}{more} cannot be read and would be lost; mend it or delete it")
+        found = await reader.read_all(self._etcd)
+        for key, each in (found.unreadable | found.passed_over).items():
+            more = len(found.unreadable) + len(found.passed_over) - 1
+            named = f"the key {shown(key)} ({each.reason})" + (f" and {more} more" if more else "")
+            raise EtcdError(f"{named} cannot be read and would be lost; mend it or delete it")
         return found.snapshot(found.revision + conf.offset)
 
 

@@ -1,53 +1,48 @@
 """This node's copy of what is in etcd: filled by one range read, kept by one watch, and the only one who changes the registry.
 
 A revision is applied whole: its decisions are told by the key `commit`, and one counts when etcd took it, that is when its services'
-versions were put in the same revision. Keys that changed without a decision (somebody's `etcdctl`) become events all the same. What
-cannot be read is named in the log, counted and passed over. When the watch can't go on where it ended (compacted, too far
-behind, an older etcd restored), everything is read again and the difference is applied.
+versions were put in the same revision. Keys that changed without a decision (somebody's `etcdctl`), or by one that cannot be read, become
+events all the same. What cannot be read is passed over (`unreadable`). Where the watch can't go on (`following`), everything is read again
+and the difference is applied: in pieces, and seen by readers when it is whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from discovery.core import codec
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event
 from discovery.core.instance import Instance
 from discovery.core.kinds import ZonesEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
-from discovery.engines.etcd.continuity import Continuity
-from discovery.engines.etcd.difference import Found, difference
-from discovery.engines.etcd.everything import OnKey, Reader
+from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import Change, Changes, EtcdAway, EtcdError, KeyValue, end_of
-from discovery.engines.etcd.reached import Reached
-from discovery.store.errors import NewerVersion
+from discovery.engines.etcd.messages import Change, Changes, KeyValue
+from discovery.engines.etcd.read_all import Found, OnKey, Reader
+from discovery.engines.etcd.unreadable import Unreadable
 from discovery.store.operations import ReloadZones
 from discovery.store.registry import Registry
-from discovery.store.transaction import MAX_EVENTS
+from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.etcd")
 
-# Revisions behind from which on everything is read again: faster than 2,000 steps of history.
-_TOO_FAR = 2000
-_TURN_SECONDS = 0.002
+# Events that are applied in one turn, 30 µs each with all that follows them.
+_PIECE = 32
 # Seconds that a comparison waits for the watch; a watch that is broken may have gone back to before what was read.
 _REACH_SECONDS = 10.0
 _READ_AGAIN = "found in etcd when everything was read again"
-_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Mirror:
-    """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `silence`: seconds
-    without a word from an endpoint until another is tried. `went_back`: sees to it that the index does not, with the `offset` (see `conf`).
-    `on_decision`: told of each, once it is applied.
+    """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `on_decision`: told of
+    each, once it is applied.
+
+    `etcd`: the id of the cluster of members that all was read from; empty: it is to be read again. `offset`: see `conf`.
     """
 
     def __init__(
@@ -58,93 +53,56 @@ class Mirror:
         clock: Callable[[], float],
         wall: Callable[[], float],
         on_key: OnKey,
-        silence: Callable[[], float],
-        went_back: Callable[[int], Awaitable[None]],
         on_decision: Callable[[Decision], None],
     ) -> None:
-        self._etcd = etcd
+        self._client = etcd
         self._layout = layout
         self._registry = registry
         self._clock = clock
         self._wall = wall
-        self._reader = Reader(self._timed, on_key, self._skip, layout.unknown)
-        self._silence = silence
+        self._reader = Reader(layout, self._timed, on_key)
+        self.unreadable = self._reader.unreadable
         self._on_decision = on_decision
         self.offset = 0
+        self.etcd = ""
         self.revision = 0  # the latest event's
-        self._continuity = Continuity(went_back)
+        self._advanced = asyncio.Event()  # another one for each revision
+        self._changing = asyncio.Lock()  # held while the registry is changed
         self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare: of their last change
         self._deleted: set[bytes] | None = None  # of those keys, while `check` reads
-        self.skipped = 0  # values that could not be read
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
         self._tokens_at = 0  # the revision that changed revoked tokens last
-        self._reached = Reached()
-
-    @property
-    def lost(self) -> str | None:
-        """Why there is nothing to follow; None: there is."""
-        return self._continuity.lost
 
     async def reached(self, revision: int, seconds: float) -> None:
         """Returns when everything up to the revision is applied here; TimeoutError."""
         if self.revision < revision:
             async with asyncio.timeout(seconds):
-                await self._reached.wait_for(revision)
+                while self.revision < revision:
+                    await self._advanced.wait()
 
-    # -- the watch
+    def _advance(self, revision: int) -> None:
+        self.revision = revision
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
-    async def follow(self) -> None:
-        """For ever: applies what happens in etcd. `fill` came before."""
-        failed = 0
-        while True:
+    # -- what the watch brings
+
+    async def take(self, changes: Changes) -> None:
+        """In order, from the next revision on."""
+        async with self._changing:
             try:
-                if failed:
-                    await self._catch_up()
-                async with aclosing(self._watched()) as watched:
-                    turned = self._clock()
-                    async for changes in watched:
-                        failed = 0
-                        self._take(changes)
-                        if self._clock() - turned > _TURN_SECONDS:  # many may have come at once
-                            await asyncio.sleep(0)
-                            turned = self._clock()
-            except (EtcdError, EtcdAway) as error:
-                failed += 1
-                if failed == 1:
-                    _log.warning(
-                        "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
-                        extra=fields("etcd.away", reason=str(error)),
-                    )  # fmt: skip
-                if isinstance(error, EtcdError) and error.is_compacted:
-                    await self._again(error)
-            await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
+                for revision, group in groupby(changes.changes, lambda change: change.mod_revision):
+                    if revision > self.revision:  # 3.4 may tell something twice
+                        await self._apply(revision, list(group))
+            except Exception:  # a defect: half of a revision may be applied, and it must not be tried again for ever
+                self.etcd = ""
+                raise
 
-    def _watched(self) -> AsyncGenerator[Changes, None]:
-        prefix = self._layout.prefix
-        return self._etcd.watch(prefix, end_of(prefix), self.revision + 1, self._silence())
-
-    async def _catch_up(self) -> None:
-        """Proves that there is a quorum, and whether the watch can go on."""
-        conf = await self._etcd.range(self._layout.conf)
-        if await self._continuity.is_broken(conf, self.revision):
-            await self.sync()
-        elif conf.revision - self.revision > _TOO_FAR:
-            await self._again(f"{conf.revision - self.revision} revisions behind")
-
-    async def _again(self, why: object) -> None:
-        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=str(why)))
-        await self.sync()
-
-    def _take(self, changes: Changes) -> None:
-        for revision, group in groupby(changes.changes, lambda change: change.mod_revision):
-            if revision > self.revision:  # 3.4 may tell something twice
-                self._apply(revision, list(group))
-
-    def _apply(self, revision: int, changes: list[Change]) -> None:
-        decisions: list[keys.Decision] = []
+    async def _apply(self, revision: int, changes: list[Change]) -> None:
+        decisions: list[Decision] = []
         versions: set[str] = set()
-        values: list[tuple[list[str], Change]] = []
+        values: list[Change] = []
         has_conf = False
         for change in changes:
             if change.key == self._layout.commit:
@@ -158,22 +116,25 @@ class Mirror:
             elif keys.is_state(parts[0]):
                 if parts[0] == "r":
                     self._tokens_at = revision
-                values.append((parts, change))
+                values.append(change)
+                self.unreadable.forget(change.key)
             else:
                 has_conf |= parts == ["conf"] and change.value is not None
                 self._reader.other(parts, change)
-        taken = [decision for decision in decisions if versions.issuperset(decision.services)]
-        now = self._clock()
+        taken = [each for each in decisions if each.services and versions.issuperset(each.services)]
+        index, now = revision + self.offset, self._clock()
         for decision in taken:
-            self._tell(decision.commit, revision, now)
+            if decision.commit.events:
+                self._registry.change(decision.commit._replace(index=index), now)
             self._on_decision(decision)
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
-            self._apply_by_hand(values, revision, now)
+            await self._apply_by_hand(values, index)
         if has_conf:  # leases may be others now, and with them every TTL
-            self._commit([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, revision, now)
-        self.revision = revision
-        self._reached.tell(self.revision)
+            self._change([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, index)
+        if self._registry.is_ahead:
+            self._registry.publish(index)
+        self._advance(revision)
 
     def _note_revision(self, change: Change) -> None:
         if change.value is not None:
@@ -183,19 +144,14 @@ class Mirror:
         if self._deleted is not None:
             self._deleted.add(change.key)
 
-    def _tell(self, commit: Commit, revision: int, now: float) -> None:
-        if commit.events:
-            self._registry.apply(commit._replace(index=revision + self.offset), now)
-
-    def _decisions(self, change: Change) -> list[keys.Decision]:
+    def _decisions(self, change: Change) -> list[Decision]:
+        self.unreadable.forget(change.key)
         if change.value is None:
             return []
         try:
             return keys.loads(change.value, self._known, self._timed, self._layout.unknown)
-        except codec.UnknownEvent as error:
-            raise NewerVersion(str(error)) from None
         except ValueError as error:
-            self._skip(change.key, error)
+            self.unreadable.note(change.key, Unreadable(str(error)))
             return []
 
     def _known(self, id: str) -> Instance | None:
@@ -207,22 +163,40 @@ class Mirror:
         ttl = self._registry.ttl_of(instance.spec)
         return instance if ttl == instance.ttl else instance._replace(ttl=ttl)
 
-    def _apply_by_hand(self, values: Iterable[tuple[list[str], Change]], revision: int, now: float) -> None:
-        """Somebody has changed keys himself."""
-        found = Found()
-        gone: list[list[str]] = []
-        for parts, change in values:
-            if change.value is None:
-                gone.append(parts)
-            else:
-                self._reader.read(found, parts, KeyValue(change.key, change.value, change.create_revision, revision))
-        events = difference(self._registry, found, "changed in etcd by hand", gone)
-        self._commit([event for event in events if event is not None], "by-hand", revision, now)
+    # -- changes without a decision
 
-    def _commit(self, events: Sequence[Event], action: str, revision: int, now: float) -> None:
-        for start in range(0, len(events), MAX_EVENTS):
-            part = tuple(events[start : start + MAX_EVENTS])
-            self._tell(Commit(0, self._wall(), SERVER, action, part), revision, now)
+    async def _apply_by_hand(self, changes: Iterable[Change], index: int) -> None:
+        """Somebody has changed keys himself."""
+        found, gone = Found(), list[bytes]()
+        for change in changes:
+            if change.value is None:
+                gone.append(change.key)
+            else:
+                each = KeyValue(change.key, change.value, change.create_revision, change.mod_revision)
+                self._reader.read(found, self._layout.parts(change.key), each)
+        events = difference(self._layout, self._registry, found, "changed in etcd by hand", gone)
+        await self._change_in_pieces(events, "by-hand", index)
+        self._note(found)
+
+    def _note(self, found: Found) -> None:
+        self.unreadable.note_all(found.unreadable)
+        self.unreadable.note_all(found.passed_over)
+
+    async def _change_in_pieces(self, events: Iterable[Together], action: str, index: int) -> int:
+        """Of the table alone; `publish` follows. How many events there were."""
+        number, piece = 0, list[Event]()
+        for together in events:
+            piece += together
+            if len(piece) >= _PIECE:
+                self._change(piece, action, index)
+                number, piece = number + len(piece), []
+            await turns().over()
+        if piece:
+            self._change(piece, action, index)
+        return number + len(piece)
+
+    def _change(self, events: Iterable[Event], action: str, index: int) -> None:
+        self._registry.change(Commit(index, self._wall(), SERVER, action, tuple(events)), self._clock())
 
     # -- everything at once
 
@@ -230,78 +204,74 @@ class Mirror:
         """The first time: the registry is empty and is given its state. `last`: an index that it has had; what is left in etcd does not
         tell of a key that somebody has deleted.
         """
-        found = await self._reader.read_all(self._etcd, self._layout)
+        found = await self._reader.read_all(self._client)
+        self._note(found)
         self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
         self._registry.load(found.snapshot(index), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
-        self._continuity.begin(found.etcd)
+        self.etcd = found.etcd
 
     async def sync(self) -> None:
-        """Again: what is different from the registry is applied, some of it a turn."""
-        found = await self._reader.read_all(self._etcd, self._layout)
-        events = await self._differences(found, _READ_AGAIN)
-        # Where it can be, the index that the others have, whenever they read.
-        known = found.changed + self.offset > self._registry.index
-        if known and not events:
-            self._commit([ZonesEvent(_READ_AGAIN)], ReloadZones.action, found.changed, self._clock())
-        for start in range(0, len(events), MAX_EVENTS):
-            part = events[start : start + MAX_EVENTS]
-            self._commit(part, "resync", found.changed if known else found.revision, self._clock())
-            await asyncio.sleep(0)
-        self.revision = self._tokens_at = found.revision
-        self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
-        self._continuity.begin(found.etcd)
-        self.syncs += 1
-        _log.info(
-            "read from etcd at revision %d: %d differences", found.revision, len(events),
-            extra=fields("etcd.read", revision=found.revision, differences=len(events)),
-        )  # fmt: skip
-        self._reached.tell(self.revision)
-
-    async def _differences(self, found: Found, reason: str) -> list[Event]:
-        events = []
-        for event in difference(self._registry, found, reason):
-            if event is None:
-                await asyncio.sleep(0)
-            else:
-                events.append(event)
-        return events
+        """Again: what is different from the registry is applied. One that is cut off is begun again."""
+        self.etcd = ""
+        found = await self._reader.read_all(self._client)
+        async with self._changing:
+            # Where it can be, the index that the others have, whenever they read.
+            known = found.changed + self.offset > self._registry.index
+            index = (found.changed if known else found.revision) + self.offset
+            events = difference(self._layout, self._registry, found, _READ_AGAIN)
+            number = await self._change_in_pieces(events, "resync", index)
+            if known and not number:
+                self._change([ZonesEvent(_READ_AGAIN)], ReloadZones.action, index)
+            if self._registry.is_ahead:
+                self._registry.publish(index)
+            self._note(found)
+            self._tokens_at = found.revision
+            self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
+            self.etcd = found.etcd
+            self.syncs += 1
+            _log.info(
+                "read from etcd at revision %d: %d differences", found.revision, number,
+                extra=fields("etcd.read", revision=found.revision, differences=number),
+            )  # fmt: skip
+            self._advance(found.revision)
 
     async def check(self) -> int:
         """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
         defect. What has changed since the reading began is left out.
         """
         syncs, self._deleted = self.syncs, set()
-        found = await self._reader.read_all(self._etcd, self._layout, of_state_alone=True)
+        found = await self._reader.read_all(self._client, is_comparison=True)
         await self.reached(found.revision, _REACH_SECONDS)
-        events = await self._differences(found, "found in etcd by the comparison")
-        if self.syncs != syncs:  # etcd may have gone back meanwhile, and what was read with it
-            return 0
-        last = found.revision + self.offset
-        events = [event for event in events if self._changed_at(event) <= last]
+        differing = list[Together]()
+        for together in difference(self._layout, self._registry, found, "found in etcd by the comparison"):
+            differing += [together] if together else []
+            await turns().over()
+        while True:
+            async with self._changing:
+                if self.syncs != syncs:  # etcd may have gone back meanwhile, and what was read with it
+                    return 0
+                if not differing or self.revision + self.offset > self._registry.index:  # an index that nobody has seen
+                    return await self._mend(found, differing)
+            await self.reached(self.revision + 1, _REACH_SECONDS)
+
+    async def _mend(self, found: Found, differing: Iterable[Together]) -> int:
+        last, index = found.revision + self.offset, self.revision + self.offset
+        since = [each for each in differing if all(self._changed_at(event) <= last for event in each)]
         for key, revision in found.revisions.items():
-            if self.revisions.get(key, 0) < revision and key not in self._deleted:
+            if self.revisions.get(key, 0) < revision and key not in (self._deleted or ()):
                 self.revisions[key] = revision
-        if events:
+        number = await self._change_in_pieces(since, "mended", index)
+        if number:
             _log.error(
-                "this node differed from etcd in %d things, which is mended: a defect, please report it", len(events),
-                extra=fields("etcd.differed", differences=len(events)),
+                "this node differed from etcd in %d things, which is mended: a defect, please report it", number,
+                extra=fields("etcd.differed", differences=number),
             )  # fmt: skip
-            self._commit(events, "mended", self.revision, self._clock())
-        self.mended += len(events)
-        return len(events)
+            self._registry.publish(index)
+        self.mended += number
+        return number
 
     def _changed_at(self, event: Event) -> int:
         """The index of the last change of what the event is about."""
-        if event.service is None:
-            return self._tokens_at + self.offset
-        return self._registry.index_of(event.service)
-
-    def _skip(self, key: bytes, error: Exception) -> None:
-        self.skipped += 1
-        shown = key.decode("utf-8", "replace")
-        _log.error(
-            "the key %s in etcd cannot be read and is passed over: %s", shown, error,
-            extra=fields("etcd.unreadable", key=shown, reason=str(error)),
-        )  # fmt: skip
+        return self._tokens_at + self.offset if event.service is None else self._registry.index_of(event.service)

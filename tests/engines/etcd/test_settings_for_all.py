@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import AsyncMock
+
 from discovery.engines.etcd import administration
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
@@ -38,11 +40,11 @@ async def test_a_node_that_reads_everything_again_after_a_change_has_the_index_o
     async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
         await near.register("web", "10.0.0.1")
         await until(lambda: far.registry.index == near.registry.index)
-        following = far.engine._mirror._take
-        far.engine._mirror._take = lambda changes: None  # type: ignore[method-assign]
+        following = far.engine._mirror.take
+        far.engine._mirror.take = AsyncMock()  # type: ignore[method-assign]
         await change(etcd, MAX_SERVICES=7)
         await until(lambda: near.registry.max_services == 7)
         await far.engine._mirror.sync()
-        far.engine._mirror._take = following  # type: ignore[method-assign]
+        far.engine._mirror.take = following  # type: ignore[method-assign]
         assert far.registry.max_services == 7
         assert far.registry.index == near.registry.index

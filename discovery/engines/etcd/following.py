@@ -1,0 +1,121 @@
+"""Follows etcd for ever: its watch brings what happens to the mirror. Where it can't go on after it ended (compacted, too far behind), all
+is read again; so it is where etcd is no longer the one that this node knows: an older copy was restored, by its revision or its members.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import NoReturn
+
+from discovery.core.log_fields import fields
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Changes, EtcdAway, EtcdError, Range, end_of
+from discovery.engines.etcd.mirror import Mirror
+from discovery.system.turns import turns
+
+_log = logging.getLogger("discovery.etcd")
+
+# Revisions behind from which on everything is read again: faster than 2,000 steps of history.
+_TOO_FAR = 2000
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_LOST = "etcd has nothing of the registry: restore a backup, or begin it again with `discovery cluster begin` on this machine"
+
+
+class Lost(EtcdError):
+    """There is nothing to follow."""
+
+
+class Following:
+    """`silence`: seconds without a word from an endpoint until another is tried. `went_back`: sees to it that the index does not, with the
+    revision of etcd now; Lost.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        mirror: Mirror,
+        silence: Callable[[], float],
+        went_back: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._etcd = etcd
+        self._layout = layout
+        self._mirror = mirror
+        self._silence = silence
+        self._went_back = went_back
+        self._lost: str | None = None
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is nothing to follow; None: there is."""
+        return None if self._mirror.etcd else self._lost
+
+    async def run(self) -> None:
+        """For ever. The mirror was filled before."""
+        failed = 0
+        while True:
+            try:
+                if failed or not self._mirror.etcd:
+                    await self._catch_up()
+                async with aclosing(self._watched()) as watched:
+                    async for changes in watched:
+                        failed = 0
+                        await self._mirror.take(changes)
+                        await turns().over()  # many may have come at once
+            except (EtcdError, EtcdAway) as error:
+                failed += 1
+                if failed == 1:
+                    _log.warning(
+                        "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
+                        extra=fields("etcd.away", reason=str(error)),
+                    )  # fmt: skip
+                if isinstance(error, EtcdError) and error.is_compacted:
+                    await self._again(error)
+            await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
+
+    def _watched(self) -> AsyncGenerator[Changes, None]:
+        prefix = self._layout.prefix
+        return self._etcd.watch(prefix, end_of(prefix), self._mirror.revision + 1, self._silence())
+
+    async def _catch_up(self) -> None:
+        """Proves that there is a quorum, and whether the watch can go on."""
+        conf = await self._etcd.range(self._layout.conf)
+        if await self._is_another(conf):
+            await self._mirror.sync()
+        elif conf.revision - self._mirror.revision > _TOO_FAR:
+            await self._again(f"{conf.revision - self._mirror.revision} revisions behind")
+
+    async def _again(self, why: object) -> None:
+        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=str(why)))
+        await self._mirror.sync()
+
+    async def _is_another(self, conf: Range) -> bool:
+        """Whether etcd has gone back, or this node does not know which one it is. Lost."""
+        mirror = self._mirror
+        # By its revision alone it would not be seen once etcd has grown past what was known here.
+        if conf.found and conf.revision >= mirror.revision and conf.etcd == mirror.etcd:
+            return False
+        if mirror.etcd:
+            _log.error(
+                "etcd has gone back: it is cluster %s at revision %d, and was %s at %d (an older copy was restored?)",
+                conf.etcd, conf.revision, mirror.etcd, mirror.revision,
+                extra=fields("etcd.went_back", revision=conf.revision, known=mirror.revision, etcd=conf.etcd),
+            )  # fmt: skip
+        mirror.etcd = ""
+        if not conf.found:
+            self._lose(_LOST)
+        try:
+            await self._went_back(conf.revision)
+        except Lost as error:
+            self._lose(str(error))
+        return True
+
+    def _lose(self, why: str) -> NoReturn:
+        if self._lost != why:
+            _log.error("%s; this node answers from what it knows", why, extra=fields("etcd.lost", reason=why))
+        self._lost = why
+        raise Lost(why)

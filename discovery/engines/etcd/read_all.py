@@ -1,0 +1,177 @@
+"""What stands in etcd, as values: all of it at one revision, page by page, or one key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from discovery.core import codec, exact_json
+from discovery.core.checked import moment
+from discovery.core.event import ValueEvent
+from discovery.core.instance import Instance, Key
+from discovery.core.kinds import KINDS, TokenEvent, begun, of_letter
+from discovery.core.revocation import Revocation
+from discovery.engines.etcd import layout as keys
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
+from discovery.engines.etcd.messages import Change, KeyValue, end_of
+from discovery.engines.etcd.unreadable import Unreadable, UnreadableKeys
+from discovery.store.snapshot import Snapshot
+
+# Keys of one page of a range read: 1 ms for etcd; and of one turn of the event loop here, 28 µs each.
+_PAGE = 250
+
+# Keys of these kinds are put by what moves the index; `conf` for an etcd in which nothing has happened, or that has gone back.
+_CHANGES = ("v", "commit", "conf")
+
+# Of decisions alone.
+_OF_WRITES = frozenset({"v", "id", "commit"})
+
+# A token whose revocation cannot be read is revoked, all the same.
+REVOKED = Revocation("", 0.0, "")
+
+# Of keys that are no part of the registry's state: their path below the prefix and the change (value None: gone).
+OnKey = Callable[[Sequence[str], Change], None]
+
+
+class Found:
+    """What was read, at `revision`. `changed`: the revision of the latest key that tells of a change; the revision itself grows with each
+    batch of heartbeats, and so from one node's reading to the next one's. `etcd`: the id of its cluster of members.
+    `unreadable`: keys whose values cannot be read; `passed_over`: keys of instances whose id or address another one has.
+    """
+
+    def __init__(self) -> None:
+        self.revision = self.changed = 0
+        self.etcd = ""
+        self.instances: dict[str, tuple[int, Instance]] = {}  # with the revision of its registration
+        self.values: dict[type[ValueEvent[Any, Any]], dict[Any, Any]] = {
+            each: {} for each in KINDS.values() if each.kind.letter
+        }
+        self.tombstones: list[tuple[Key, float]] = []
+        self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare
+        self.unreadable: dict[bytes, Unreadable] = {}
+        self.passed_over: dict[bytes, Unreadable] = {}
+        self.others: set[bytes] = set()  # keys that are no part of the state
+        self._keys: dict[str, bytes] = {}  # of instances
+        self._at: dict[Key, str] = {}  # who has which address
+
+    def add(self, key: bytes, instance: Instance, created: int) -> None:
+        """By hand anything can be put into etcd, and the table has room for one instance under an id, and at an address: the elder."""
+        rivals = {id for id in (instance.id, self._at.get(instance.spec.key)) if id in self.instances}
+        for id in rivals:
+            if self.instances[id][0] <= created:
+                self.passed_over[key] = rivalry(id, instance.id)
+                return
+        for id in rivals:
+            _, rival = self.instances.pop(id)
+            del self._at[rival.spec.key]
+            self.passed_over[self._keys[id]] = rivalry(instance.id, id)
+        self.instances[instance.id] = created, instance
+        self._keys[instance.id], self._at[instance.spec.key] = key, instance.id
+
+    def bury(self, found: Sequence[Sequence[object]]) -> None:
+        """ValueError."""
+        for service, ip, port, until in found:
+            self.tombstones.append((Key.of(service, ip, port), moment(until)))
+
+    def snapshot(self, index: int) -> Snapshot:
+        """Instances in the order of registration."""
+        ordered = sorted(self.instances.values(), key=lambda each: each[0])
+        instances = tuple(instance for _, instance in ordered)
+        values = tuple(event for of, found in self.values.items() for event in begun(of, found))
+        return Snapshot(index, instances, values, tuple(self.tombstones))
+
+
+def rivalry(stays: str, goes: str) -> Unreadable:
+    """Only the id of who goes is of no use to others now."""
+    if stays == goes:
+        return Unreadable(f"the id {stays} stands in another service, too")
+    return Unreadable(f"{stays} has its address", goes)
+
+
+class Reader:
+    """`timed`: the instance with the ttl that holds now. `on_key`: told of all keys that are no part of the state; ValueError when one
+    cannot be read.
+    """
+
+    def __init__(self, layout: Layout, timed: Callable[[Instance], Instance], on_key: OnKey) -> None:
+        self._layout = layout
+        self._timed = timed
+        self._on_key = on_key
+        self._others: set[bytes] = set()  # what `on_key` was told of, and is there
+        self.unreadable = UnreadableKeys()
+
+    async def read_all(self, etcd: Etcd, *, is_comparison: bool = False) -> Found:
+        """EtcdAway, EtcdError. `is_comparison`: of the state alone, as the watch may be further; else `on_key` is told, too: also of
+        keys that are there no longer, since this node may not have followed when they went.
+        """
+        found = Found()
+        prefix = self._layout.prefix
+        start, more = prefix, True
+        while more:
+            page = await etcd.range(start, end_of(prefix), revision=found.revision, limit=_PAGE)
+            found.revision = found.revision or page.revision
+            found.etcd = page.etcd
+            for each in page.found:
+                parts = self._layout.parts(each.key)
+                if keys.is_state(parts[0]) or parts[0] in _CHANGES:
+                    found.changed = max(found.changed, each.mod_revision)
+                if parts[0] in keys.COMPARED:
+                    found.revisions[each.key] = each.mod_revision
+                if keys.is_state(parts[0]):
+                    self.read(found, parts, each)
+                elif parts[0] not in _OF_WRITES and not is_comparison:
+                    found.others.add(each.key)
+                    self.other(parts, Change(*each))
+            more = page.more and bool(page.found)
+            if more:
+                start = page.found[-1].key + b"\0"
+        if not is_comparison:
+            for key in self._others - found.others:
+                self.other(self._layout.parts(key), Change(key, None, 0, found.revision))
+            self.unreadable.keep(found.others | found.unreadable.keys() | found.passed_over.keys())
+        return found
+
+    def other(self, parts: Sequence[str], change: Change) -> None:
+        """One key that is no part of the state."""
+        if change.value is None:
+            self._others.discard(change.key)
+        else:
+            self._others.add(change.key)
+        try:
+            with codec.of_shape("value of this key"):
+                self._on_key(parts, change)
+        except ValueError as error:
+            self.unreadable.note(change.key, Unreadable(str(error)))
+        else:
+            self.unreadable.forget(change.key)
+
+    def read(self, found: Found, parts: Sequence[str], each: KeyValue) -> None:
+        """One key of the state."""
+        try:
+            with codec.of_shape("value of this key"):
+                self._read(found, parts, each)
+        except ValueError as error:
+            found.unreadable[each.key] = Unreadable.of(parts, each.value, error)
+
+    def _read(self, found: Found, parts: Sequence[str], each: KeyValue) -> None:
+        match parts:
+            case ["i", service, id]:
+                shown = exact_json.loads(each.value)
+                instance = self._timed(codec.instance(shown))
+                if instance.id != id or instance.spec.key.service != service:
+                    raise ValueError("its id or its service is not that of its key")
+                found.add(each.key, instance, each.create_revision)
+                self._layout.unknown.note(shown)
+            case ["t", _]:
+                found.bury(exact_json.loads(each.value))
+            case [letter, *path] if (of := of_letter(letter)) is not None:
+                key = of.kind.keys.of_path(path)
+                if of is TokenEvent:
+                    found.values[of][key] = REVOKED
+                value = of.kind.loads(exact_json.loads(each.value))
+                if value is None:
+                    raise ValueError("it is null")
+                found.values[of][key] = value
+            case _:
+                raise ValueError("there is no such key")
