@@ -16,16 +16,17 @@ from discovery.core.metric import Metric, counter, gauge
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
-from discovery.rest.api.dig import Dig, Place
-from discovery.rest.api.doh import DnsOverHttps, Respond
-from discovery.rest.api.listing import Listing
+from discovery.rest.api.beating import Beating
+from discovery.rest.api.dns.dig import Dig, Place
+from discovery.rest.api.dns.doh import DnsOverHttps, Respond
 from discovery.rest.api.openapi import OpenApi
-from discovery.rest.api.operations import Operations
+from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
-from discovery.rest.api.removing import Removing
-from discovery.rest.api.resolving import Resolving
+from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.router import Router
-from discovery.rest.api.server import Check, ServerItself
+from discovery.rest.api.server.server import Check, ServerItself
+from discovery.rest.api.services.listing import Listing
+from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone, without_tokens
 from discovery.rest.guard.browsers import Browsers, hosts
@@ -85,6 +86,7 @@ class Web:
         sees_actors, note_items = self._sees_actors, self._refusals.note_items
         self.routes = [
             *Registering(registry, engine, clock, times, random, rate.take, note_items).routes(),
+            *Beating(registry, engine, clock, times, random, rate.take, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, sees_actors).routes(),
             *Listing(registry, clock, times, watch.polls, sees_actors).routes(),
             *Removing(registry, engine, times).routes(),

@@ -19,8 +19,8 @@ from discovery.engines.etcd.messages import KeyValue, text
 from discovery.engines.etcd.read_all import Found, Reader
 from discovery.plugins.audit import line
 from discovery.plugins.history import rows
-from discovery.rest.api import event_view
-from discovery.rest.api.filters import EventFilter
+from discovery.rest.api.following import event_view
+from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.watch.messages import Messages
 from discovery.store.change_log import log_commit
 from discovery.store.transaction import Transaction

@@ -24,15 +24,16 @@ from aiohttp import web
 from discovery.core.instance import Registration
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.answers import ByAiohttp
-from discovery.rest.api.listing import Listing
+from discovery.rest.api.beating import Beating
 from discovery.rest.api.openapi import OpenApi
-from discovery.rest.api.operations import Operations
+from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
-from discovery.rest.api.removing import Removing
-from discovery.rest.api.resolving import Resolving
+from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.router import Router
-from discovery.rest.api.server import ServerItself
+from discovery.rest.api.server.server import ServerItself
+from discovery.rest.api.services.listing import Listing
+from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, IsHost
@@ -220,6 +221,7 @@ async def serving(
     take = RegisterRate(registers_per_second).take
     every: list[Route] = [
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
+        *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Resolving(registry, clock, times, random, watch.polls, lambda caller: sees_actors).routes(),
         *Listing(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
         *Removing(registry, outer, times).routes(),

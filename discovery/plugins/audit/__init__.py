@@ -18,8 +18,8 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit import line
-from discovery.plugins.audit.asking import Asking
 from discovery.plugins.audit.file import AuditFile
+from discovery.plugins.audit.routes import AuditRoutes
 from discovery.plugins.audit.settings import AuditSettings
 from discovery.plugins.audit.trail import Trail
 from discovery.rest.api.times import Times
@@ -42,22 +42,22 @@ class Audit(Plugin):
         self._registry = registry
         self._wall = wall
         self.trail: Trail | None = None
-        self._asking: Asking | None = None
+        self._routes: AuditRoutes | None = None
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.refused.append(self.refused)
         seams.keepers.append(self)
-        self._asking = Asking(self._path, Times(self._wall, self._wall))
-        seams.routes.extend(self._asking.routes())
+        self._routes = AuditRoutes(self._path, Times(self._wall, self._wall))
+        seams.routes.extend(self._routes.routes())
 
     async def open(self, engine: Engine) -> None:
         """AuditFileUnusable."""
         self.trail = Trail(await asyncio.to_thread(self._open_file))
 
     async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.close()
+        if self._routes is not None:
+            self._routes.close()
         if self.trail is not None:
             await self.trail.close()
 
@@ -93,15 +93,15 @@ class NoAudit(Plugin):
 
     def __init__(self, times: Times) -> None:
         self._times = times
-        self._asking: Asking | None = None
+        self._routes: AuditRoutes | None = None
 
     def install(self, seams: Seams) -> None:
-        self._asking = Asking(None, self._times)
-        seams.routes.extend(self._asking.routes())
+        self._routes = AuditRoutes(None, self._times)
+        seams.routes.extend(self._routes.routes())
 
     async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.close()
+        if self._routes is not None:
+            self._routes.close()
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Audit | NoAudit:

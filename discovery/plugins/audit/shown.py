@@ -12,7 +12,7 @@ from discovery.core.event import Commit, InstanceEvent, ValueEvent
 from discovery.core.instance import Instance, options
 from discovery.core.kinds import WindowEvent
 from discovery.core.name import fold
-from discovery.rest.api import event_view
+from discovery.rest.api.following import event_view
 from discovery.rest.api.times import iso
 
 Json = dict[str, Any]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
 
 from discovery.core.revocation import Revocation
 from discovery.plugins.auth import revoking
+from discovery.plugins.auth.revoking import RevokedToken
 from discovery.plugins.auth.tokens import OWN_NAME, Token
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.server_replies import TokensReply
+from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Perhaps, Reply, Time
 from discovery.rest.api.times import Times, iso
 
 Json = dict[str, Any]
@@ -21,6 +25,30 @@ _NONE = (
     "No token is needed here: whoever reaches the server may change everything. Set API_TOKEN or TOKENS_FILE "
     "(`discovery token new NAME` makes one), and start the server again"
 )
+
+
+class ListedToken(BaseModel):
+    """`source`: the setting that it comes from. `register`: patterns of services. `expires` null: never."""
+
+    name: str
+    source: Literal["API_TOKEN", "TOKENS_FILE"]
+    register_: list[str] = Field(alias="register", examples=[[]])
+    read: bool
+    admin: bool
+    expires: Time | None
+    expired: bool
+    revoked: bool
+
+
+class TokensReply(Reply):
+    """Of the node that is asked, but for `revoked`, which holds on all nodes. `fileFailure`: why TOKENS_FILE was not read anew."""
+
+    tokens: list[ListedToken]
+    revoked: list[RevokedToken] = Field(examples=[[]])
+    reads_need_token: bool = Field(alias="readsNeedToken")
+    file: str | None
+    file_failure: str | None = Field(alias="fileFailure")
+    message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
 
 
 class Listing:
@@ -46,7 +74,7 @@ class Listing:
         return [
             Route(
                 "GET", "/admin/tokens", self.get, Right.ADMIN, Kind.OPERATION, "Which tokens there are, without their secrets",
-                reply=TokensReply,
+                HEADING, TokensReply,
             )
         ]  # fmt: skip
 

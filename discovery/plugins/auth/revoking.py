@@ -10,13 +10,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from discovery.core.revocation import Revocation
 from discovery.plugins.auth.tokens import Tokens
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
-from discovery.rest.api.server_replies import TokenReply
+from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Reply, Time
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
@@ -26,6 +30,21 @@ Json = dict[str, Any]
 
 # A name has 63 characters at the most, so it is never one of these.
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class RevokedToken(BaseModel):
+    """`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew."""
+
+    name: str
+    sha256: str
+    revoked_at: Time = Field(alias="revokedAt")
+    revoked_by: str = Field(alias="revokedBy")
+    expires: Time | None
+
+
+class TokenReply(Reply):
+    message: str = Field(examples=["Token revoked on all nodes"])
+    token: RevokedToken
 
 
 class Revoking:
@@ -42,11 +61,17 @@ class Revoking:
         return [
             Route(
                 "DELETE", "/admin/tokens/{token}", self.revoke, Right.ADMIN, Kind.OPERATION,
-                "Revoke a token on all nodes, by name or SHA-256", reply=TokenReply, codes=(*STORED, "TOO_MANY_REVOKED"),
+                "Revoke a token on all nodes, by name or SHA-256", HEADING, TokenReply, codes=(*STORED, "TOO_MANY_REVOKED"),
             ),
             Route(
                 "DELETE", "/admin/revocations/{sha256}", self.restore, Right.ADMIN, Kind.OPERATION,
-                "Forget that a token was revoked", reply=TokenReply, codes=STORED,
+                "Forget that a token was revoked", HEADING, TokenReply, codes=STORED,
+                examples=(
+                    Example(
+                        after=("DELETE /admin/tokens/deploy",),
+                        more={"message": "Token no longer revoked: whoever has it in a file takes it"},
+                    ),
+                ),
             ),
         ]  # fmt: skip
 

@@ -64,7 +64,7 @@ def _ip_of(stored: Stored) -> str | None:
 
 
 class Life(NamedTuple):
-    """Of the server, told like an event. `kind`: one of `rest.api.history`'s LIFE. `file` and `key`: where it stands between the events.
+    """Of the server, told like an event. `kind`: one of `replies.LIFE`. `file` and `key`: where it stands between the events.
     `until`: of what lasts.
     """
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from discovery.plugins.history.asked import Life
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Ended, Info
+from discovery.plugins.history.replies import STARTED, STOPPED, UNRECORDED
 from discovery.plugins.history.rows import PER_COMMIT
-from discovery.rest.api.history import STARTED, STOPPED, UNRECORDED
 from discovery.rest.api.times import iso
 
 

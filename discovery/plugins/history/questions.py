@@ -21,11 +21,13 @@ from discovery.plugins.history.asked import Asked, Cursor, Found, Life, NotKnown
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
+from discovery.plugins.history.replies import EXPLAIN, HISTORY, HistoryReply, PastReply
 from discovery.plugins.history.rows import Stored
-from discovery.rest.api import event_view, views
+from discovery.rest.api import views
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.history import EXPLAIN, HISTORY, HistoryReply, PastReply
+from discovery.rest.api.example import Example
+from discovery.rest.api.following import event_view
 from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
@@ -73,12 +75,14 @@ class Questions:
         return [
             Route(
                 "GET", "/history", self.history, Right.READ, Kind.OPERATION, "What happened, newest first",
-                reply=HistoryReply, codes=codes, query=HISTORY,
+                "Following changes", HistoryReply, codes=codes, query=HISTORY,
+                examples=(Example(query={"limit": "1"}, after=("PUT /instances/user-1/drain",)),),
             ),
             Route(
                 "GET", "/services/{name}/explain", self.explain, Right.READ, Kind.OPERATION,
                 "Who was in the answers at an instant, and why the others were not",
-                reply=PastReply, codes=("SERVICE_UNKNOWN", *codes), query=EXPLAIN,
+                "Finding instances", PastReply, codes=("SERVICE_UNKNOWN", *codes), query=EXPLAIN,
+                examples=(Example(after=("DELETE /instances/user-2",)),),
             ),
         ]  # fmt: skip
 

@@ -13,12 +13,13 @@ from discovery.core.log_fields import fields
 from discovery.dns.server.traffic import Exchange
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
+from discovery.plugins.log.bodies import LogBody, LogReply
 from discovery.plugins.log.switch import Filter, Rate
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.json_body import read
-from discovery.rest.api.observing import LogBody, LogReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.times import Times, iso
 from discovery.rest.http import access_log
 from discovery.store.registry import Registry
@@ -46,9 +47,9 @@ class LogSwitch(Plugin):
         right, kind = Right.ADMIN, Kind.OPERATION
         seams.routes.extend(
             [
-                Route("GET", "/admin/log", self.show, right, kind, "What is logged", reply=LogReply),
+                Route("GET", "/admin/log", self.show, right, kind, "What is logged", HEADING, LogReply),
                 Route(
-                    "PUT", "/admin/log", self.change, right, kind, "Log more, for a time", reply=LogReply, body=LogBody
+                    "PUT", "/admin/log", self.change, right, kind, "Log more, for a time", HEADING, LogReply, LogBody
                 ),
             ]
         )

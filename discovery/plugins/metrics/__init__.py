@@ -19,10 +19,18 @@ from discovery.plugins.metrics.page import page
 from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+
+_EXAMPLE = """\
+# HELP discovery_instances Instances.
+# TYPE discovery_instances gauge
+discovery_instances{status="healthy"} 2.0
+"""
 
 
 class Metrics(Plugin):
@@ -44,7 +52,8 @@ class Metrics(Plugin):
         seams.followers.extend([self._expirations.follow_commit, answers.follow_commit])
         seams.routes.append(
             Route(
-                "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", media="text/plain",
+                "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", HEADING,
+                media="text/plain", examples=(Example(text=_EXAMPLE),),
             )
         )  # fmt: skip
         seams.metrics.extend(

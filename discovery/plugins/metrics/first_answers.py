@@ -19,9 +19,9 @@ from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.dns.message.values import Answer
 from discovery.dns.server.traffic import Traffic as DnsTraffic
-from discovery.rest.api.replies import ResolveReply
+from discovery.rest.api.registering import RegisterBody
 from discovery.rest.api.requests import Request
-from discovery.rest.api.schemas import RegisterBody
+from discovery.rest.api.resolving.resolving import ResolveReply
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 
 # One registration of so many, on average. At most so many are followed, one of a service, for so many seconds.

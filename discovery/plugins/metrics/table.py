@@ -10,8 +10,8 @@ from discovery.core import event
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.metric import Metric, Readings, counter, gauge
 from discovery.core.status import Status
-from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.route import Kind
+from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.http.traffic import Traffic
 from discovery.store.expiry import Expire
 from discovery.store.registration import Register, Upsert

@@ -14,11 +14,12 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.metric import Histogram
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.rates.replies import StatsHistoryReply
 from discovery.plugins.rates.series import Counts, Reading, Series
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.rates import StatsHistoryReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine
@@ -49,7 +50,7 @@ class Rates(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/stats/history", self.show, Right.READ, Kind.QUESTION,
-                "How much and how fast, by second and by minute", reply=StatsHistoryReply,
+                "How much and how fast, by second and by minute", HEADING, StatsHistoryReply,
             )
         )  # fmt: skip
 

@@ -17,12 +17,14 @@ from discovery.dns.message.query import HEADER
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
 from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.top.replies import MAX_MINUTES, TOP, USUAL_LIMIT, TopReply
 from discovery.plugins.top.sketch import Heavy, Window
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.observing import MAX_MINUTES, TOP, USUAL_LIMIT, TopReply
+from discovery.rest.api.example import Example
 from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
 from discovery.store.registry import Registry
@@ -58,7 +60,7 @@ class Top(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/top", self.show, Right.ADMIN, Kind.OPERATION, "Who asks most, and for what",
-                reply=TopReply, query=TOP,
+                HEADING, TopReply, query=TOP, examples=(Example(query={"limit": "1"}),),
             )
         )  # fmt: skip
 

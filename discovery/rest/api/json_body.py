@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from discovery.core import exact_json
 from discovery.rest.api.answers import JSON
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.schemas import Body
+from discovery.rest.api.shapes import Body
 
 if TYPE_CHECKING:
     from discovery.rest.api.requests import Request

@@ -7,26 +7,23 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
 from discovery import __version__
-from discovery.rest.api import replies, schemas
+from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.doh import MEDIA_TYPE as DNS
-from discovery.rest.api.examples import AREAS, EXAMPLES
-from discovery.rest.api.examples.errors import ERRORS
-from discovery.rest.api.examples.example import PLACES
+from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
+from discovery.rest.api.example import SHA256, Example, sample
 from discovery.rest.api.query import Parameter, ignores_others, shown
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Example, Kind, Right, Route
-from discovery.rest.api.server_replies import DocumentReply
+from discovery.rest.api.route import Kind, Right, Route
 
 Document = dict[str, Any]
 
@@ -38,14 +35,20 @@ _TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
 _JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
 # What stands in the braces of a path: its schema, and the code of one that is none.
 _IN_PATH: Mapping[str, tuple[Document, str]] = {
-    "name": (schemas.LABEL, "INVALID_FIELD"),
-    "id": ({"type": "string", "minLength": 1}, "INSTANCE_UNKNOWN"),
+    "name": (shapes.LABEL, "INVALID_FIELD"),
+    "id": ({"type": "string", "minLength": 1, "examples": ["user-1"]}, "INSTANCE_UNKNOWN"),
     "token": (
-        {"type": "string", "minLength": 1, "maxLength": 64, "description": "its name, or the SHA-256 of its secret"},
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "description": "its name, or the SHA-256 of its secret",
+            "examples": ["deploy"],
+        },
         "TOKEN_UNKNOWN",
     ),
-    "sha256": ({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "TOKEN_NOT_REVOKED"),
-    "domain": (schemas.DOMAIN, "INVALID_FIELD"),
+    "sha256": ({"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "examples": [SHA256]}, "TOKEN_NOT_REVOKED"),
+    "domain": (shapes.DOMAIN, "INVALID_FIELD"),
 }
 
 
@@ -58,13 +61,32 @@ class OpenApi:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/openapi.json", self.get, Right.NONE, Kind.OPERATION, "This document", reply=DocumentReply)
+            Route(
+                "GET",
+                "/openapi.json",
+                self.get,
+                Right.NONE,
+                Kind.OPERATION,
+                "This document",
+                "The server itself",
+                DocumentReply,
+            )
         ]
 
     async def get(self, request: Request) -> Answer:
         if not self._body:
             self._body = await asyncio.to_thread(lambda: orjson.dumps(document(self._routes())))
         return Answer(200, self._body)
+
+
+class DocumentReply(BaseModel):
+    """OpenAPI 3.1."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str = Field(examples=["3.1.0"])
+    info: dict[str, Any]
+    paths: dict[str, Any]
 
 
 class _Schema(GenerateJsonSchema):
@@ -84,7 +106,7 @@ def described(routes: Iterable[Route]) -> list[Route]:
 
 def document(routes: Iterable[Route]) -> Document:
     routes = described(routes)
-    models: dict[str, type[BaseModel]] = {"Error": replies.Error}
+    models: dict[str, type[BaseModel]] = {"Error": shapes.Error}
     for route in routes:
         models |= {model.__name__: model for model in (route.body, route.reply) if model is not None}
     _, definitions = models_json_schema(
@@ -95,7 +117,7 @@ def document(routes: Iterable[Route]) -> Document:
     definitions["$defs"]["Error"]["properties"]["code"] = {"enum": sorted(CODES)}
     paths: dict[str, Document] = {}
     for route in routes:
-        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, definitions["$defs"])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,12 +128,12 @@ def document(routes: Iterable[Route]) -> Document:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "."}],  # beside this document, also where a proxy serves all of it below a path
-        "tags": [{"name": area} for area in AREAS],
+        "tags": [{"name": heading} for heading in dict.fromkeys(route.heading for route in routes)],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
             # Here, since many routes end in the same.
-            "examples": {code: {"summary": code, "value": body} for code, body in sorted(ERRORS.items())},
+            "examples": {code: {"summary": code, "value": CODES[code].body(code)} for code in sorted(CODES)},
             "securitySchemes": {"token": _SCHEME},
         },
         "security": [{}, {"token": []}],  # without a token where the server has none configured
@@ -133,11 +155,46 @@ def codes_of(route: Route) -> set[str]:
     return codes | {*(_JSON_BODY if route.body else ()), *(() if route.method == "GET" else ("FOREIGN_ORIGIN",))}
 
 
-def _operation(route: Route) -> Document:
-    area, examples = EXAMPLES[route.method, route.template]
+class Exchange(NamedTuple):
+    """An example, whole. `body`: None: there is none. `reply`: JSON, or text."""
+
+    example: Example
+    body: Any
+    reply: Any
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"\W+", "-", self.example.title.lower()) or "usual"
+
+    def shown(self, value: object) -> Document:
+        told = [f"Asked with ?{urlencode(self.example.query)}."] if self.example.query else []
+        told += [f"After {line}." for line in self.example.after]
+        told += ["An excerpt: there is more in it."] if isinstance(value, str) else []
+        found: Document = {"value": value}
+        if self.example.title:
+            found["summary"] = self.example.title
+        return found | ({"description": " ".join(told)} if told else {})
+
+
+def exchanges(route: Route, definitions: Document) -> list[Exchange]:
+    """None of octets, of which JSON can show none."""
+    found = []
+    for example in route.examples if route.media != DNS else ():
+        body = example.body
+        if body is None and route.body is not None:
+            body = sample(_reference(route.body), definitions)
+        reply = (
+            example.text if route.reply is None else {**sample(_reference(route.reply), definitions), **example.more}
+        )
+        found.append(Exchange(example, body, reply))
+    return found
+
+
+def _operation(route: Route, definitions: Document) -> Document:
+    examples = exchanges(route, definitions)
     operation: Document = {
         "summary": route.summary,
-        "tags": [area],
+        "tags": [route.heading],
         "operationId": _id(route),
         "parameters": [_parameter(name, "path", True, _IN_PATH[name][0]) for name in route.places]
         + [_parameter(shown(name), "query", each.required, _schema(name, each)) for name, each in route.query.items()],
@@ -146,7 +203,7 @@ def _operation(route: Route) -> Document:
     if route.right is Right.NONE:
         operation["security"] = []
     if route.body is not None:
-        bodies = {name: _shown(each, each.body) for name, each in _named(examples) if each.body is not None}
+        bodies = {each.name: each.shown(each.body) for each in examples}
         content = {"schema": _reference(route.body), "examples": bodies}
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     elif route.method == "POST" and route.media == DNS:
@@ -163,7 +220,7 @@ def _id(route: Route) -> str:
 def _parameter(name: str, where: str, required: bool, schema: Document) -> Document:
     """One that must be there has an example to try it with; the schemas of the others have some to read."""
     found = {"name": name, "in": where, "required": required, "schema": schema}
-    return found | {"example": PLACES[name]} if required else found
+    return found | {"example": schema["examples"][0]} if required else found
 
 
 def _schema(name: str, parameter: Parameter) -> Document:
@@ -177,7 +234,7 @@ def _schema(name: str, parameter: Parameter) -> Document:
 # -- what it may answer
 
 
-def _responses(route: Route, examples: Sequence[Example]) -> Document:
+def _responses(route: Route, examples: Sequence[Exchange]) -> Document:
     """Successes by status, and errors by status, with their codes."""
     schema = {} if route.reply is None else {"schema": _reference(route.reply)}
     found: Document = {}
@@ -187,8 +244,8 @@ def _responses(route: Route, examples: Sequence[Example]) -> Document:
         if status == HTTPStatus.NOT_MODIFIED:
             found[str(status)]["description"] = "The same as the client has already"
         else:
-            replies_ = {name: _shown(each, each.reply) for name, each in _named(examples) if each.status == status}
-            found[str(status)]["content"] = {route.media: schema | ({"examples": replies_} if replies_ else {})}
+            replies = {each.name: each.shown(each.reply) for each in examples if each.example.status == status}
+            found[str(status)]["content"] = {route.media: schema | ({"examples": replies} if replies else {})}
         if HTTPStatus.NOT_MODIFIED in route.status:
             headers["ETag"] = _header("for If-None-Match", {"type": "string"}, required=False)
         if status == HTTPStatus.CREATED:
@@ -197,12 +254,12 @@ def _responses(route: Route, examples: Sequence[Example]) -> Document:
             headers["Cache-Control"] = _header("max-age: the shortest TTL", {"type": "string"})
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in sorted(codes_of(route)):
-        by_status[CODES[code]].append(code)
+        by_status[CODES[code].status].append(code)
     return found | {str(status): _error(status, by_status[status]) for status in sorted(by_status)}
 
 
 def _error(status: int, codes: list[str]) -> Document:
-    schema = {"allOf": [_reference(replies.Error), {"properties": {"code": {"enum": codes}}}]}
+    schema = {"allOf": [_reference(shapes.Error), {"properties": {"code": {"enum": codes}}}]}
     content = {"schema": schema, "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes}}
     found: Document = {"description": HTTPStatus(status).phrase, "content": {JSON: content}}
     return found | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
@@ -222,17 +279,3 @@ _HEADERS: dict[int, Document] = {
 
 def _reference(model: type[BaseModel]) -> Document:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _named(examples: Sequence[Example]) -> list[tuple[str, Example]]:
-    return [(re.sub(r"\W+", "-", each.title.lower()) or "usual", each) for each in examples]
-
-
-def _shown(example: Example, value: object) -> Document:
-    told = [f"Asked with ?{urlencode(example.query)}."] if example.query else []
-    told += [f"After {line}." for line in example.after]
-    told += ["An excerpt: there is more in it."] if example.excerpt else []
-    found: Document = {"value": value}
-    if example.title:
-        found["summary"] = example.title
-    return found | ({"description": " ".join(told)} if told else {})

@@ -12,7 +12,7 @@ from discovery.core.moment import UNITS, NoMoment
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label
 from discovery.rest.api.query import Parameter, Table
-from discovery.rest.api.schemas import ADDRESS, LABEL, PORT
+from discovery.rest.api.shapes import ADDRESS, LABEL, PORT
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64

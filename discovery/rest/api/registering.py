@@ -1,55 +1,142 @@
-"""What services say of themselves: registrations and heartbeats, one by one and many at once."""
+"""Registering: POST /register, and many at once by POST /registrations."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 
-from discovery.core.errors import InvalidField
-from discovery.core.instance import Registration
-from discovery.core.lease import Lease
+from discovery.core import metadata
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS, Registration
+from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.batch import register_all, renew_all
+from discovery.rest.api.errors import described
+from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
-from discovery.rest.api.replies import HeartbeatReply, HeartbeatsReply, RegisterReply, RegistrationsReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.schemas import (
-    MAX_BATCH,
-    MAX_REGISTRATIONS,
-    HeartbeatBody,
-    HeartbeatsBody,
-    RegisterBody,
-    RegistrationsBody,
-    usual_key,
-)
+from discovery.rest.api.shapes import LABEL, PORT, Body, Check, Ip, Name, Perhaps, Port, Registered, Reply, Warnings
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
+from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
-from discovery.store.errors import UnknownInstance
-from discovery.store.registration import Register, Upsert
+from discovery.store.registration import Register
 from discovery.store.registry import Registry
-from discovery.store.service import Entry
+from discovery.system.turns import turns
 
-_REGISTER = Fields(RegisterBody)
-_UPSERT = Fields(RegisterBody, HeartbeatBody)
-_HEARTBEAT = Fields(HeartbeatBody)
-_MANY = Fields(RegistrationsBody, HeartbeatsBody)
-_REGISTER_CODES = (
+HEADING = "Registering"
+# As many as fit 2 MiB with 2 KiB of metadata each, and 40 ms of work in pieces.
+MAX_REGISTRATIONS = 1000
+# What a registration may end in.
+CODES = (
     "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
     "ENGINE_UNAVAILABLE", "MOVED",
 )  # fmt: skip
 
+Tags = Annotated[list[StrictStr], WithJsonSchema({"type": "array", "items": LABEL, "maxItems": MAX_TAGS})]
+Protocol = Annotated[StrictStr, WithJsonSchema({"enum": ["tcp", "udp"]})]
+Uint16 = Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535})]
+Seconds = Annotated[Any, WithJsonSchema({"type": ["number", "null"], "minimum": MIN_TTL, "maximum": MAX_TTL})]
+Metadata = Annotated[
+    dict[str, Any] | None,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "description": f"at most {metadata.MAX_BYTES} octets of JSON, {metadata.MAX_DEPTH} levels deep",
+        }
+    ),
+]
+Ports = Annotated[
+    dict[str, Port] | None,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": LABEL["pattern"]},
+            "additionalProperties": PORT,
+            "maxProperties": MAX_PORTS,
+        }
+    ),
+]
+Id = Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"})]
+
+
+class RegisterBody(Body):
+    """POST /register, PUT /instances, and POST /heartbeat with `register`."""
+
+    name: Name
+    ip: Ip
+    port: Port
+    metadata: Metadata = None
+    tags: Tags = []  # noqa: RUF012 pydantic copies it
+    ports: Ports = None
+    protocol: Protocol = "tcp"
+    weight: Uint16 = DEFAULT_WEIGHT
+    priority: Uint16 = DEFAULT_PRIORITY
+    zone: Name | None = None
+    ttl: Seconds = None
+    max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
+    check: Check | None = None
+    id: Id | None = None
+    replace: StrictBool = Field(
+        False, description="with `id`: another instance of the service that has this id makes way for this one"
+    )
+
+    def registration(self) -> Registration:
+        """InvalidField when a value breaks a rule."""
+        fields = vars(self).copy()  # dict(self) takes 2 µs more
+        del fields["replace"]
+        return Registration.of(**fields)
+
+
+class RegistrationsBody(Body):
+    """POST /registrations. The items are bodies of POST /register, checked one by one, so that one of them fails nobody else."""
+
+    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_REGISTRATIONS})]
+
+
+class Advice(Reply):
+    heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
+    index: int
+    warnings: Perhaps[Warnings] = None
+
+
+class RegisterReply(Advice):
+    message: str = Field(examples=["Service registered successfully"])
+    instance: Registered
+
+
+class RegistrationResult(BaseModel):
+    """One of many: `id` when it was registered (201), else `code` and `message` as the error of POST /register has them."""
+
+    status: int
+    id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    warnings: Perhaps[Warnings] = None
+
+
+class RegistrationsReply(Advice):
+    registered: int
+    results: list[RegistrationResult]
+
+
+_FIELDS = Fields(RegisterBody)
+_MANY = Fields(RegistrationsBody)
+
 
 class Registering:
-    """`clock`: monotonic seconds, the registry's. The rest is as `Handlers` has it."""
+    """`clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
+
+    `count_registration`: is told of each by address and time, and refuses one too many. `note_refused`: is told by request how many items
+    of a batch were refused, and why the first.
+    """
 
     def __init__(
         self,
@@ -70,28 +157,21 @@ class Registering:
         self._note_refused = note_refused
 
     def routes(self) -> list[Route]:
+        full = {
+            **FIRST, "ports": {"admin": 9001}, "protocol": "tcp", "weight": 50, "priority": 10, "maxAnswers": 3,
+            "check": {"http": "/health", "interval": 5}, "replace": True,
+        }  # fmt: skip
+        many = {"instances": [FIRST, LEAST | {"ip": "10.0.0.9"}, LEAST | {"port": 0}]}
         return [
             Route(
-                "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again",
-                reply=RegisterReply, body=RegisterBody, status=(201,), codes=_REGISTER_CODES,
+                "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again", HEADING,
+                RegisterReply, RegisterBody, status=(201,), codes=CODES,
+                examples=(Example(status=201, title="The least"), Example(full, status=201, title="All that there is")),
             ),
             Route(
-                "PUT", "/instances", self.upsert, Right.WRITE, Kind.HEARTBEAT, "A heartbeat that carries the registration",
-                reply=HeartbeatReply, body=RegisterBody, status=(200, 201), codes=(*_REGISTER_CODES, "INSTANCE_DEREGISTERED"),
-            ),
-            Route(
-                "POST", "/heartbeat", self.heartbeat, Right.WRITE, Kind.HEARTBEAT,
-                "Renew a lease; with register: true, as PUT /instances", reply=HeartbeatReply, body=HeartbeatBody,
-                status=(200, 201), codes=(*_REGISTER_CODES, "INSTANCE_DEREGISTERED", "INSTANCE_UNKNOWN"),
-            ),
-            Route(
-                "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances",
-                reply=RegistrationsReply, body=RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
-                max_body=MAX_BODY,
-            ),
-            Route(
-                "POST", "/heartbeats", self.heartbeats, Right.WRITE, Kind.HEARTBEAT, "Renew many leases",
-                reply=HeartbeatsReply, body=HeartbeatsBody, codes=("ENGINE_UNAVAILABLE", "MOVED"), max_body=MAX_BODY,
+                "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances", HEADING,
+                RegistrationsReply, RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
+                examples=(Example(many),), max_body=MAX_BODY,
             ),
         ]  # fmt: skip
 
@@ -103,8 +183,8 @@ class Registering:
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
-            **self._advice(instance.ttl),
-            **_warnings(_REGISTER, sent),
+            **advice(self._registry, self._random, instance.ttl),
+            **_FIELDS.said_of(sent),
         }
         return Answer(201, stamped(content, self._times), {"Location": f"/instances/{instance.id}"})
 
@@ -122,98 +202,47 @@ class Registering:
         content = {
             "registered": len(results) - len(refused),
             "results": results,
-            **self._advice(self._registry.lease_ttl),
-            **_warnings(_MANY, sent),
+            **advice(self._registry, self._random, self._registry.lease_ttl),
+            **_MANY.said_of(sent),
         }
         return Answer(200, stamped(content, self._times))
 
-    def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
-        content = json_object(request, orjson.loads)  # no number of a heartbeat is longer than a port
-        try:  # the usual spelling, found as it is
-            key = usual_key(content)
-        except (KeyError, TypeError, AttributeError):
-            key = None
-        if key is not None:
-            try:
-                entry = self._engine.renew(key, request.caller)
-            except UnknownInstance:
-                pass  # perhaps in another spelling; `suppress` would take as long as the renewal
-            else:
-                renewed = self._renewed(entry, entry.lease.renewed_at)
-                if len(content) > len(key):
-                    renewed |= _warnings(_HEARTBEAT, content)
-                renewed["timestamp"] = renewed["instance"][
-                    "lastHeartbeat"
-                ]  # it is this very moment, as `stamped` would say
-                return Answer(200, orjson.dumps(renewed))
-        body = HeartbeatBody.model_validate(content)
-        if body.with_registration:
-            return self.upsert(request)
+
+def advice(registry: Registry, random: Random, ttl: float) -> Json:
+    """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
+    interval = ttl * 1000 / 3 * (0.9 + 0.2 * random.random())
+    return {"heartbeatIntervalMs": round(interval), "index": registry.index}
+
+
+async def register_all(
+    engine: Engine, items: Sequence[Any], by: Caller, count: Callable[[float], None], clock: Callable[[], float]
+) -> list[Json]:
+    """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or `code` and `message`.
+
+    `count`: is told of each registration by its time, and refuses one too many.
+    """
+    results: list[Json] = [{}] * len(items)
+    places, writes = [], []
+    for place, item in enumerate(items):
+        await turns().over()
         try:
-            entry = self._engine.renew(body.key(), request.caller)
-        except UnknownInstance:
-            self._registry.unknown_heartbeats += 1
-            raise
-        renewed = self._renewed(entry, self._clock()) | _warnings(_HEARTBEAT, content)
-        return Answer(200, stamped(renewed, self._times))
-
-    async def upsert(self, request: Request) -> Answer:
-        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
-        sent = json_object(request)
-        body = RegisterBody.model_validate(sent)
-        spec = body.registration()
-        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
-        if known is not None and self._says_nothing_new(known, spec):
-            entry = self._engine.renew(spec.key, request.caller)
+            count(clock())
+            body = RegisterBody.model_validate(item)
+            writes.append(Register(body.registration(), body.replace))
+            places.append(place)
+        except (DiscoveryError, ValidationError) as error:
+            results[place] = _refused(error)
+    for place, result in zip(places, await engine.submit_all(writes, by), strict=True):
+        if isinstance(result, DiscoveryError):
+            results[place] = _refused(result)
         else:
-            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
-                self._engine.renew(spec.key, request.caller)
-            self._count_registration(request.caller.address, self._clock())
-            instance = await self._engine.submit(Upsert(spec, body.replace), request.caller)
-            # It may be gone again, while the disk was waited for: what was done is answered all the same.
-            entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
-        content = self._renewed(entry, self._clock()) | _warnings(_UPSERT, sent)
-        content["instance"] |= views.registered(entry.instance)
-        if known is not None:
-            return Answer(200, stamped(content, self._times))
-        content["message"] = "Service registered successfully"
-        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{entry.instance.id}"})
-
-    def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
-        same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)
-        return same and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
-
-    async def heartbeats(self, request: Request) -> Answer:
-        sent = json_object(request)
-        items = HeartbeatsBody.model_validate(sent).instances
-        if len(items) > MAX_BATCH:
-            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
-        renewed = await renew_all(self._engine, items, request.caller)
-        self._registry.unknown_heartbeats += len(renewed.unknown)
-        if renewed.unknown:
-            self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
-        content = {
-            "updated": renewed.updated,
-            "unknown": renewed.unknown,
-            **self._advice(renewed.shortest or self._registry.lease_ttl),
-            **_warnings(_MANY, sent),
-        }
-        return Answer(200, stamped(content, self._times))
-
-    def _renewed(self, entry: Entry, now: float) -> views.Json:
-        return {
-            "message": "Heartbeat updated",
-            "instance": views.renewed(entry, now, self._times),
-            **self._advice(entry.lease.ttl),
-        }
-
-    def _advice(self, ttl: float) -> dict[str, Any]:
-        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
-        return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
+            results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_FIELDS.said_of(items[place])}
+    return results
 
 
-def _warnings(fields: Fields, sent: Iterable[str]) -> views.Json:
-    """For the reply; nothing when there is nothing to say."""
-    found = fields.warnings(sent)
-    return {"warnings": found} if found else {}
+def _refused(error: DiscoveryError | ValidationError) -> Json:
+    found = described(error)
+    if found is None:
+        raise error
+    status, code, message, _ = found
+    return {"status": status, "code": code, "message": message}

@@ -9,7 +9,7 @@ from aiohttp import web
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import ByAiohttp
-from discovery.rest.api.event_view import ASKED_BY
+from discovery.rest.api.following.event_view import ASKED_BY
 from discovery.rest.api.route import NOWHERE
 
 _NO_NAMES: Mapping[str, str] = {}

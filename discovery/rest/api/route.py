@@ -11,13 +11,14 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel
 
 from discovery.rest.api.answers import JSON, Answer, ByAiohttp
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import ErrorForm, HttpError, as_json
-from discovery.rest.api.held import Held
+from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import MAX_SINGLE, json_object
 from discovery.rest.api.query import Table
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 
 # At once, when what it takes has been done, or by and by. Raises DiscoveryError or pydantic's ValidationError.
-Reply = Answer | Awaitable[Answer] | Held | ByAiohttp
+Reply = Answer | Awaitable[Answer] | DeferredAnswer | ByAiohttp
 Handler = Callable[["Request"], Reply]
 
 
@@ -62,22 +63,6 @@ class Kind(Enum):
         self.level = level
         self.tells_refused = tells_refused
         self.endless = level == logging.DEBUG
-
-
-class Example(NamedTuple):
-    """What is sent and what comes back. `reply`: JSON, or text of another media type. `query`: besides the parameters that it must have.
-
-    `title`: what is particular about it, where there are several. `after`: what has been done before, as `METHOD /path`. `excerpt`: the
-    reply has more in it than this.
-    """
-
-    reply: Any
-    body: Any = None
-    query: dict[str, str] = {}  # noqa: RUF012 a value, never written to
-    status: int = 200
-    title: str = ""
-    after: tuple[str, ...] = ()
-    excerpt: bool = False
 
 
 def bearer(request: Request) -> str | None:
@@ -126,7 +111,7 @@ class Route:
     codes: tuple[str, ...] = ()
     query: Table = field(default_factory=dict)
     media: str = JSON
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = (Example(),)
     max_body: int = MAX_SINGLE
     manners: Manners = OURS
 

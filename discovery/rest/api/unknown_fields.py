@@ -21,6 +21,11 @@ class Fields:
         self.names = frozenset(field.alias or name for name, field in fields)
         self._by_stem = {_stem(name): name for name in sorted(self.names, reverse=True)}  # port before ports
 
+    def said_of(self, sent: Iterable[str]) -> dict[str, list[str]]:
+        """For the reply; nothing when there is nothing to say."""
+        found = self.warnings(sent)
+        return {"warnings": found} if found else {}
+
     def warnings(self, sent: Iterable[str]) -> list[str]:
         """One for each name of `sent` that is none of these."""
         unknown = [name for name in sent if name not in self.names]

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from discovery.core.address import client_prefix
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
 from discovery.rest.http.bodies import SMALL, Bodies
 from discovery.rest.http.connections import Connections
@@ -245,7 +245,7 @@ class Connection(asyncio.Protocol):
         self._limits.busy(self)
         if answer is None:
             self._exchange_with_aiohttp(request)
-        elif isinstance(answer, Held):
+        elif isinstance(answer, DeferredAnswer):
             self._hold(request, answer)
         else:
             self._task = self._loop.create_task(self._front.awaited(request, answer))
@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange = Exchange(request, self._transport, self._exchange_ended)
         exchange.begin(self._shared.aiohttp)
 
-    def _hold(self, request: Request, held: Held) -> None:
+    def _hold(self, request: Request, held: DeferredAnswer) -> None:
         assert self._transport is not None
         self._current = request
         self._exchange = holding = Holding(

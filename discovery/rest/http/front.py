@@ -11,9 +11,9 @@ import orjson
 from pydantic import ValidationError
 
 from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, ByAiohttp
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
-from discovery.rest.api.held import Held
 from discovery.rest.api.requests import Request
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
@@ -65,7 +65,7 @@ class Front:
             self._browsers.check(request)
             request.caller = self._admit(request)
 
-    def answer(self, request: Request) -> Answer | Awaitable[Answer] | Held | None:
+    def answer(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer | None:
         """None: aiohttp makes the answer, by the request's `by_aiohttp`."""
         if request.refusal is not None:
             return self.refused(request, request.refusal)

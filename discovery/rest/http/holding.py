@@ -1,4 +1,5 @@
-"""One request whose answer is held: beside `exchange.Exchange`, the other way to answer later. It is the `Client` that a `Held` answers by.
+"""One request whose answer is deferred: beside `exchange.Exchange`, the other way to answer later. It is the `Client` that a
+`DeferredAnswer` answers by.
 
 No task and no timer of its own, so that thousands of them cost little.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.held import Held
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.requests import Request
 from discovery.rest.http.front import Front
 
@@ -41,7 +42,7 @@ class Holding:
     ends_with_client = True
 
     def __init__(
-        self, request: Request, held: Held, client: asyncio.Transport, front: Front, address: str, on_end: Callable[[], None]
+        self, request: Request, held: DeferredAnswer, client: asyncio.Transport, front: Front, address: str, on_end: Callable[[], None]
     ) -> None:  # fmt: skip
         self.request = request
         self.begun = self.answered = self.handed_on = self.paused = False

@@ -7,11 +7,11 @@ import orjson
 from discovery.core.event import Commit
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.filters import EventFilter
+from discovery.rest.api.following.filters import EventFilter
+from discovery.rest.api.following.waiting import CHANGES
 from discovery.rest.api.query import parse
 from discovery.rest.api.requests import Request
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import CHANGES
 from discovery.rest.watch.messages import Messages
 from discovery.rest.watch.reading import Passing, read
 from discovery.store.log import Compacted

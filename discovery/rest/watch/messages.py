@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from discovery.core.event import Commit, Event
-from discovery.rest.api.event_view import shown
+from discovery.rest.api.following.event_view import shown
 
 # Encoded events that are kept, 35 KiB each at the most: what a wake of all watchers is about. Then all are forgotten.
 _MAX_KEPT = 128

@@ -16,10 +16,10 @@ from random import Random
 from discovery.core.errors import DiscoveryError
 from discovery.core.name import fold
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.deferred_answer import Client, DeferredAnswer
 from discovery.rest.api.errors import answer_to
-from discovery.rest.api.held import Client, Held
+from discovery.rest.api.following.waiting import Asked, Make, Wait
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import Asked, Make, Wait
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -35,7 +35,7 @@ AHEAD_SECONDS = 1.0
 JITTER = 1 / 16
 
 
-class Poll(Held):
+class Poll(DeferredAnswer):
     """`group`: where it waits. `client`: None before it begins and when it is answered. `prefix`: the client's, when it is counted."""
 
     __slots__ = ("client", "group", "polls", "prefix", "timer", "wait")
@@ -110,10 +110,10 @@ class Polls:
 
     # -- what handlers ask (`waiting.LongPolls`)
 
-    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> Held:
+    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> DeferredAnswer:
         return Poll(self, Group(fold(name), asked, make, 1 if is_drawn else _PER_STEP), wait)
 
-    def of_services(self, wait: Wait) -> Held:
+    def of_services(self, wait: Wait) -> DeferredAnswer:
         return Poll(self, Group(None, (), None, _HANDED_ON_PER_STEP), wait)
 
     # -- what happens

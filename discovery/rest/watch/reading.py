@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discovery.core.event import Commit, Event, InstanceEvent
-from discovery.rest.api.filters import EventFilter
+from discovery.rest.api.following.filters import EventFilter
 from discovery.store.log import Log
 
 # Of `Filter.work`, 10 µs each at the worst.

@@ -14,8 +14,8 @@ from random import Random
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
-from discovery.rest.api.filters import EventFilter
-from discovery.rest.api.held import Client, Held
+from discovery.rest.api.deferred_answer import Client, DeferredAnswer
+from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.watch.messages import COMMENT, Messages, message, reset
 from discovery.rest.watch.reading import Passing, read
 from discovery.rest.watch.watchers import Watchers
@@ -39,7 +39,7 @@ LOG_START = "X-Registry-Log-Start"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class Stream(Held):
+class Stream(DeferredAnswer):
     """`since`: the index from which on it wants to know; None: from now on. `position`: in the log; it has been told of all before, and
     of the first `part` events of the next commit, of which `passing` knows what passes. `client`: None before it begins and when it is
     over. `prefix`: the client's, when it is counted.
@@ -81,7 +81,7 @@ class Stream(Held):
         self.streams.ended(self)
 
 
-class HeadAlone(Held):
+class HeadAlone(DeferredAnswer):
     """What HEAD gets to see of a stream."""
 
     __slots__ = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
@@ -9,14 +10,15 @@ from random import Random
 from discovery.core.caller import Caller
 from discovery.core.metric import Metric, counter, gauge
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.event_replies import ChangesReply
-from discovery.rest.api.filters import EventFilter
-from discovery.rest.api.held import Held
+from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.example import INDEX, Example, sample_of
+from discovery.rest.api.following.events import ChangesReply, Event
+from discovery.rest.api.following.filters import EventFilter
+from discovery.rest.api.following.waiting import CHANGES, EVENTS
 from discovery.rest.api.query import parse
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import CHANGES, EVENTS
 from discovery.rest.watch.changes import Changes
 from discovery.rest.watch.messages import Messages
 from discovery.rest.watch.polls import Polls
@@ -24,6 +26,7 @@ from discovery.rest.watch.streams import HeadAlone, Stream, Streams
 from discovery.rest.watch.watchers import Watchers
 from discovery.store.registry import Registry
 
+HEADING = "Following changes"
 # A `since` that lies before every log.
 _UNREADABLE = -1
 
@@ -52,15 +55,18 @@ class Watch:
         self._sees_actors = sees_actors
 
     def routes(self) -> list[Route]:
+        since, drain = {"since": str(INDEX - 1)}, ("PUT /instances/user-1/drain",)
+        event = sample_of(Event)
         return [
             Route(
                 "GET", "/events", self.events, Right.READ, Kind.STREAM,
-                "What happens, as it happens (Server-Sent Events); each message is an Event",
+                "What happens, as it happens (Server-Sent Events); each message is an Event", HEADING,
                 codes=("TOO_MANY_WATCHERS",), query=EVENTS, media="text/event-stream",
+                examples=(Example(query=since, after=drain, text=f":\n\nid: {INDEX}\ndata: {json.dumps(event)}\n\n"),),
             ),
             Route(
-                "GET", "/changes", self.changes, Right.READ, Kind.QUESTION, "What has happened since an index",
-                reply=ChangesReply, codes=("INDEX_GONE",), query=CHANGES,
+                "GET", "/changes", self.changes, Right.READ, Kind.QUESTION, "What has happened since an index", HEADING,
+                ChangesReply, codes=("INDEX_GONE",), query=CHANGES, examples=(Example(query=since, after=drain),),
             ),
         ]  # fmt: skip
 
@@ -81,7 +87,7 @@ class Watch:
         self.polls.follow(services)
         self._streams.follow(services)
 
-    def events(self, request: Request) -> Held:
+    def events(self, request: Request) -> DeferredAnswer:
         values = parse(request.query, EVENTS)
         since = values.get("since")
         last = request.header(b"last-event-id")

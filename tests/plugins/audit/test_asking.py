@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from discovery.rest.api.audit import AuditReply
+from discovery.plugins.audit.routes import AuditReply
 from tests.plugins.started import Running, running, settings
 
 

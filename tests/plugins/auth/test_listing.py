@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from discovery.plugins.auth.listing import TokensReply
 from discovery.plugins.auth.tokens import digest
-from discovery.rest.api.server_replies import TokensReply
 from tests.plugins.auth.house import ADMIN, OLD, OWNER, READER, SECRETS, written
 from tests.plugins.started import Running, running, settings
 

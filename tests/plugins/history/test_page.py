@@ -22,7 +22,7 @@ from discovery.plugins.history.asked import Asked, Found, Life, Page
 from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.rows import Stored, stored_of
-from discovery.rest.api.event_view import KINDS
+from discovery.rest.api.following.event_view import KINDS
 from tests.plugins.history.house import House
 from tests.store.making import spec
 

@@ -16,7 +16,7 @@ import pytest
 
 from discovery.cli.logs import escaped
 from discovery.plugins.log import LogSwitch
-from discovery.rest.api.observing import LogReply
+from discovery.plugins.log.bodies import LogReply
 from tests.plugins.started import LIMIT, REGISTRATION, Running, running, settings
 
 SECRET = "a secret of the tests"  # noqa: S105

@@ -14,7 +14,7 @@ from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent, Z
 from discovery.core.maintenance import Scope, Window
 from discovery.core.revocation import Revocation
 from discovery.core.status import Status
-from discovery.rest.api.event_view import KINDS, shown
+from discovery.rest.api.following.event_view import KINDS, shown
 from tests.store.making import WALL, spec
 
 TIME = "2023-11-14T22:13:20.000Z"

@@ -15,7 +15,7 @@ from discovery.core.instance import Instance, Registration
 from discovery.core.kinds import WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.zones.selector import select
-from discovery.rest.api.filters import EVENT_FILTERS, FILTERS, EventFilter, Filter, MetaIs
+from discovery.rest.api.following.filters import EVENT_FILTERS, FILTERS, EventFilter, Filter, MetaIs
 from discovery.rest.api.query import parse
 
 

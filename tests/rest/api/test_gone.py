@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from discovery.core.instance import Key
-from discovery.rest.api import gone
+from discovery.rest.api.services import gone
 from discovery.store.log import Log
 from tests.rest.harness import USER, Api, serving, time_of
 

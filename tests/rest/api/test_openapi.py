@@ -20,7 +20,6 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
 from discovery.rest.api import errors
 from discovery.rest.api.codes import CODES, ELSEWHERE
-from discovery.rest.api.examples.errors import ERRORS
 from discovery.rest.api.openapi import codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
@@ -67,7 +66,7 @@ def test_every_code_that_the_source_can_say_is_in_the_document_and_in_no_other_s
     for code, status in _codes_in_source():
         said.setdefault(code, set()).update({status} if status else ())
     assert said.keys() == CODES.keys()
-    assert {code: statuses for code, statuses in said.items() if statuses - {CODES[code]}} == {}
+    assert {code: statuses for code, statuses in said.items() if statuses - {CODES[code].status}} == {}
 
 
 def _codes_in_source() -> Iterator[tuple[str, int | None]]:
@@ -88,7 +87,7 @@ def test_every_code_is_on_the_page_and_the_page_has_no_other() -> None:
     assert words - CODES.keys() <= names().keys()
     for row in rows.splitlines()[2:]:
         statuses = set(re.findall(r"\d{3}", row.split("|")[1]))
-        assert {str(CODES[code]) for code in re.findall(r"`([A-Z_]+)`", row) if code in CODES} == statuses, row
+        assert {str(CODES[code].status) for code in re.findall(r"`([A-Z_]+)`", row) if code in CODES} == statuses, row
 
 
 def test_every_code_is_documented_for_some_operation() -> None:
@@ -102,7 +101,7 @@ def test_each_operation_lists_its_codes_by_status_and_a_success() -> None:
         for status, response in DOCUMENT["paths"][path][method.lower()]["responses"].items():
             if int(status) >= 400:
                 codes = response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
-                assert {CODES[code] for code in codes} == {int(status)}
+                assert {CODES[code].status for code in codes} == {int(status)}
                 listed |= set(codes)
             else:
                 assert int(status) in OPERATIONS[method, path].status
@@ -371,10 +370,10 @@ async def test_what_goes_wrong_is_as_documented_too(
 async def assert_documented(api: Api, asked: Asked) -> None:
     reply = await api.request(asked.method, asked.path, asked.body, asked.headers)
     assert (reply.body or {}).get("code", "") == asked.code, (asked, reply)
-    if asked.code in ERRORS:  # there is a suggestion where something is like what was asked for
-        assert reply.body.keys() >= ERRORS[asked.code].keys() - {"suggestion"}
+    if asked.code in CODES:  # there is a suggestion where something is like what was asked for
+        assert reply.body.keys() >= CODES[asked.code].body(asked.code).keys() - {"suggestion"}
     if asked.code in ELSEWHERE:
-        assert reply.status == CODES[asked.code]
+        assert reply.status == CODES[asked.code].status
         return
     operation = DOCUMENT["paths"][asked.template][asked.method.lower()]
     assert str(reply.status) in operation["responses"], (asked, reply)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discovery.core.instance import OPTIONS
-from discovery.rest.api.schemas import RegisterBody
+from discovery.rest.api.registering import RegisterBody
 
 
 def test_a_registration_may_have_every_option_that_is_listed_under_its_name_and_no_other() -> None:

@@ -10,8 +10,9 @@ import pytest
 from discovery.core.instance import Instance, Registration
 from discovery.core.lease import Lease
 from discovery.core.status import Status
-from discovery.rest.api import shown, views
-from discovery.rest.api.shown import Shown
+from discovery.rest.api import views
+from discovery.rest.api.resolving import shown
+from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.times import Times
 from discovery.store.service import Entry
 

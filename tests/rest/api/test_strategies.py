@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.status import Status
-from discovery.rest.api.strategies import MAX_TURNS, STRATEGIES, Strategies
+from discovery.rest.api.resolving.strategies import MAX_TURNS, STRATEGIES, Strategies
 from discovery.store.service import Entry
 from tests.store.making import START, an_entry, spec
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discovery.rest.api.schemas import RegisterBody
+from discovery.rest.api.registering import RegisterBody
 from discovery.rest.api.unknown_fields import MAX_NAMED, Fields
 from tests.rest.harness import USER, Api
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.filters import EVENT_FILTERS, EventFilter
-from discovery.rest.api.held import Held
+from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.following.filters import EVENT_FILTERS, EventFilter
+from discovery.rest.api.following.waiting import Wait
 from discovery.rest.api.query import parse
-from discovery.rest.api.resolving import Resolving
+from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import Wait
 from discovery.rest.watch.streams import Stream
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
@@ -56,7 +56,7 @@ class Watched:
         request = asked("GET", f"/resolve/{target}")
         request.keeps = True
         held = self.resolving.resolve(request)
-        assert isinstance(held, Held), held
+        assert isinstance(held, DeferredAnswer), held
         return Told(held)
 
     def services(self, index: int, seconds: float = 60) -> Told:
@@ -70,7 +70,7 @@ class Watched:
 class Told:
     """A client, and what it was told. `handed_on`, `is_over`. `reads`: False: what it is sent fills its buffer."""
 
-    def __init__(self, held: Held, prefix: str = "10.0.0.9", reads: bool = True) -> None:
+    def __init__(self, held: DeferredAnswer, prefix: str = "10.0.0.9", reads: bool = True) -> None:
         self.held = held
         self.prefix = prefix
         self.reads = reads

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
-from discovery.rest.api import event_view, views
-from discovery.rest.api.filters import Filter
+from discovery.rest.api import views
+from discovery.rest.api.following import event_view
+from discovery.rest.api.following.filters import Filter
 from discovery.rest.api.times import iso
 from discovery.store.registry import Registry
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from discovery.rest.api.replies import Reply, Time
+from discovery.rest.api.shapes import Reply, Time
 
 _Numbers = Annotated[list[float | None], Field(min_length=60, max_length=60)]
 _Counts = Annotated[list[int | None], Field(min_length=60, max_length=60)]

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.filters import EVENT_FILTERS
-from discovery.rest.api.held import Held
+from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.following.filters import EVENT_FILTERS
 from discovery.rest.api.query import Table, Values
 
 # Seconds. Consul's are 300 and 600; proxies cut what is silent for 60, and one that sends `wait` knows of them.
@@ -64,10 +64,10 @@ Make = Callable[[], "Answer | Awaitable[Answer]"]
 class LongPolls(Protocol):
     """Who lets requests wait."""
 
-    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> Held:
+    def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> DeferredAnswer:
         """Until something about this service has changed. Requests with equal names and `asked` are answered together, each by
         itself where the answer `is_drawn` anew for each.
         """
 
-    def of_services(self, wait: Wait) -> Held:
+    def of_services(self, wait: Wait) -> DeferredAnswer:
         """Until anything has changed; then it is handed on."""

@@ -1,7 +1,7 @@
 """Answers that come later, or in pieces for as long as the client stays: what a handler returns in place of an Answer.
 
-The connection tells a `Held` what becomes of its client, and a `Held` answers by its `Client`. Nothing is awaited: a thousand of them are a
-thousand small objects and no tasks.
+The connection tells a `DeferredAnswer` what becomes of its client, and it answers by its `Client`. Nothing is awaited: a thousand of them
+are a thousand small objects and no tasks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from discovery.rest.api.answers import Answer
 
 
 class Client(Protocol):
-    """Whoever waits. `prefix`: of its address (`core.address`). `paused`: it does not read what it was sent; `Held.resume` follows.
+    """Whoever waits. `prefix`: of its address (`core.address`). `paused`: it does not read what it was sent; `resume` follows.
 
     After `answer`, `refuse`, `hand_on` and `end`, nothing more is asked of it.
     """
@@ -43,7 +43,7 @@ class Client(Protocol):
     def end(self) -> None: ...
 
 
-class Held:
+class DeferredAnswer:
     """`begin` comes first, `ended` last, each once."""
 
     __slots__ = ()

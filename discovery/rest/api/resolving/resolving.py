@@ -12,24 +12,27 @@ from functools import partial
 from random import Random
 
 import orjson
+from pydantic import BaseModel, Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Registration
 from discovery.core.name import label
+from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
-from discovery.rest.api.filters import FILTERS, Filter
-from discovery.rest.api.held import Held
+from discovery.rest.api.example import Example
+from discovery.rest.api.following.filters import FILTERS, Filter
+from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.rest.api.query import Table, Values, values_of
-from discovery.rest.api.replies import ResolveReply
 from discovery.rest.api.requests import Request
+from discovery.rest.api.resolving.shown import Shown
+from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shown import Shown
-from discovery.rest.api.strategies import LATEST, STRATEGIES, Strategies
+from discovery.rest.api.shapes import Ip, Perhaps, Port, Reply, Resolved, Time
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.explain import Askers, Explanation, Seen, askers, explain, seen
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
@@ -47,6 +50,35 @@ PARAMETERS: Table = {
     **WAITING,
     "explain": parameters.flag("why each instance is in the answer or not, since when and until when"),
 }
+
+
+class Explained(BaseModel):
+    """`since`, `until`: of the status; null: not known, or until somebody ends it. Of a healthy one: until its lease ends, and longer with
+    each heartbeat. `lastHeartbeat` null: not known.
+    """
+
+    id: str
+    ip: Ip
+    port: Port
+    status: Status
+    served: bool
+    why: str = Field(examples=["it is in maintenance, somebody asked for it: a new disk"])
+    since: Time | None
+    until: Time | None
+    last_heartbeat: Time | None = Field(alias="lastHeartbeat")
+
+
+class ResolveReply(Reply):
+    service_name: str = Field(alias="serviceName")
+    instance_count: int = Field(alias="instanceCount")
+    instances: list[Resolved]
+    explained: Perhaps[list[Explained]] = Field(None, description="with explain=1: every instance")
+
+
+_SERVED = {
+    "id": "user-1", "ip": "10.0.0.7", "port": 3001, "status": "healthy", "served": True, "why": "its lease runs",
+    "since": "2026-01-31T11:00:00.000Z", "until": "2026-01-31T12:00:28.000Z", "lastHeartbeat": "2026-01-31T11:59:58.000Z",
+}  # fmt: skip
 
 
 class Resolving:
@@ -72,13 +104,20 @@ class Resolving:
     def routes(self) -> list[Route]:
         return [
             Route(
-                "GET", "/resolve/{name}", self.resolve, Right.READ, Kind.QUESTION, "The instances to use",
-                reply=ResolveReply, status=(200, 304), query=PARAMETERS,
-                codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
+                "GET", "/resolve/{name}", self.resolve, Right.READ, Kind.QUESTION, "The instances to use", "Finding instances",
+                ResolveReply, status=(200, 304), codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
+                query=PARAMETERS,
+                examples=(
+                    Example(title="The healthy"),
+                    Example(
+                        query={"explain": "1"}, title="Why each is in the answer or not", after=("PUT /instances/user-2/drain",),
+                        more={"explained": [_SERVED]},
+                    ),
+                ),
             )
         ]  # fmt: skip
 
-    def resolve(self, request: Request) -> Answer | Awaitable[Answer] | Held:
+    def resolve(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """At once, when it has been searched for, or when something has changed."""
         name = label(request.names["name"], "name")
         if "?" in request.target:

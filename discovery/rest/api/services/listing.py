@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import orjson
 from aiohttp import hdrs, web
+from pydantic import BaseModel, Field
 
 from discovery.core.caller import Caller
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, ByAiohttp, stamped
-from discovery.rest.api.counting import count_by_status
+from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import etag, headers, is_known
-from discovery.rest.api.filters import FILTERS, Filter
-from discovery.rest.api.gone import Gone
-from discovery.rest.api.held import Held
+from discovery.rest.api.example import ADMIN, INDEX, NOW, SECOND, Example
+from discovery.rest.api.following.filters import FILTERS, Filter
+from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.rest.api.query import Table, Values, values_of
-from discovery.rest.api.replies import InstanceReply, ServicesReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.counting import count_by_status
+from discovery.rest.api.services.gone import Gone
+from discovery.rest.api.shapes import Actor, Identity, Listed, Perhaps, Reply, Time
 from discovery.rest.api.times import Times
-from discovery.rest.api.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
+HEADING = "Finding instances"
 _JSON = "application/json"
 # Instances that are listed at a time, 10 µs each: the clock is read once for them.
 _AT_ONCE = 8
@@ -47,6 +50,45 @@ PARAMETERS: Table = {
     "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
+
+
+class InstanceReply(Listed):
+    timestamp: Time
+    stale: Perhaps[int] = None
+
+
+class ServiceView(BaseModel):
+    instance_count: int = Field(alias="instanceCount")
+    healthy_count: int = Field(alias="healthyCount")
+    instances: list[Listed]
+
+
+class GoneInstance(Identity):
+    """`reason` and `actor`: why it went, and by whom; `timestamp`: when. `actor` null: who asks may not know."""
+
+    kind: Literal["deregistered", "expired"]
+    reason: str
+    actor: Actor | None
+    index: int
+    timestamp: Time
+
+
+class ServicesReply(Reply):
+    """`next`: of a page; null at the end. `gone`: the newest first."""
+
+    total_services: int = Field(alias="totalServices")
+    total_instances: int = Field(alias="totalInstances")
+    total_healthy_instances: int = Field(alias="totalHealthyInstances")
+    services: dict[str, ServiceView]
+    next: str | None = None
+    gone: Perhaps[list[GoneInstance]] = Field(
+        None, description="with gone=1: those that have gone lately and not come back"
+    )
+
+
+_GONE = {
+    **SECOND, "kind": "deregistered", "reason": "asked for by admin at 10.0.0.2", "actor": ADMIN, "index": INDEX, "timestamp": NOW,
+}  # fmt: skip
 
 
 class Wanted(NamedTuple):
@@ -81,17 +123,25 @@ class Listing:
     def routes(self) -> list[Route]:
         return [
             Route(
-                "GET", "/services", self.services, Right.READ, Kind.QUESTION, "All services, streamed, or a page",
-                reply=ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS,
+                "GET", "/services", self.services, Right.READ, Kind.QUESTION, "All services, streamed, or a page", HEADING,
+                ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS,
+                examples=(
+                    Example(title="All"),
+                    Example(query={"limit": "10"}, title="A page", more={"next": None}),
+                    Example(
+                        query={"gone": "1"}, title="With those that have gone lately", after=("DELETE /instances/user-2",),
+                        more={"gone": [_GONE]},
+                    ),
+                ),
             ),
-            Route("GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", reply=InstanceReply),
+            Route("GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply),
         ]  # fmt: skip
 
     def instance(self, request: Request) -> Answer:
         entry = self._registry.by_id(request.names["id"])
         return Answer(200, stamped(self._listed(entry, self._clock()), self._times))
 
-    def services(self, request: Request) -> Answer | Held | ByAiohttp:
+    def services(self, request: Request) -> Answer | DeferredAnswer | ByAiohttp:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
         asked = values_of(request)
         wait = Wait.of(asked)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, StrictStr, WithJsonSchema
+
+from discovery.core import maintenance
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
-from discovery.core.maintenance import Scope
+from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Scope
 from discovery.core.name import fold, label
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import json_object
 from discovery.rest.api.parameters import AT
-from discovery.rest.api.removing import instance_in
-from discovery.rest.api.replies import DrainReply, MaintenanceReply, MaintenancesReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
-from discovery.rest.api.schemas import MaintenanceBody
+from discovery.rest.api.services.removing import instance_in
+from discovery.rest.api.shapes import Body, Ip, Listed, Perhaps, Port, Reply, Time, Warnings, Window
 from discovery.rest.api.times import Times, iso
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
@@ -27,7 +30,54 @@ from discovery.store.registry import Registry
 from discovery.store.write import Write
 from discovery.system.turns import turns
 
+
+class MaintenanceBody(Body):
+    """PUT …/maintenance: why, and until when (ISO 8601) or for how many seconds."""
+
+    reason: Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "\\S", "maxLength": MAX_REASON})]
+    until: Annotated[StrictStr, WithJsonSchema({"type": "string", "format": "date-time"})] | None = None
+    seconds: Annotated[
+        Any, WithJsonSchema({"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS})
+    ] = None
+
+    def window(self, wall: float) -> maintenance.Window:
+        """InvalidField when a value breaks a rule."""
+        return maintenance.Window.of(self.reason, self.until, self.seconds, wall)
+
+
+class DrainReply(Reply):
+    """`safeAfter`: no cache holds it any more."""
+
+    message: str = Field(examples=["Instance is draining"])
+    instance: Listed
+    safe_after: Perhaps[Time] = Field(None, alias="safeAfter")
+
+
+class MaintenanceReply(Reply):
+    """`reason` and `until`: of one that begins. `ip` and `port`: of an instance's."""
+
+    message: str = Field(examples=["Maintenance begins"])
+    service_name: str = Field(alias="serviceName")
+    ip: Perhaps[Ip] = None
+    port: Perhaps[Port] = None
+    reason: Perhaps[str] = None
+    until: Perhaps[Time] = None
+    warnings: Perhaps[Warnings] = None
+
+
+class NamedWindow(Window):
+    service_name: str = Field(alias="serviceName")
+    ip: Perhaps[Ip] = None
+    port: Perhaps[Port] = None
+
+
+class MaintenancesReply(Reply):
+    windows: list[NamedWindow]
+
+
 _FIELDS = Fields(MaintenanceBody)
+HEADING = "Taking instances out, and back"
+_WINDOW = {"reason": "a new disk", "seconds": 3600}
 
 
 class Operations:
@@ -43,30 +93,42 @@ class Operations:
         self._longest_ttl = longest_ttl
 
     def routes(self) -> list[Route]:
-        write, operation, listed = Right.WRITE, Kind.OPERATION, MaintenancesReply
+        write, operation = Right.WRITE, Kind.OPERATION
+        begun, unknown = ("PUT /instances/user-1/maintenance",), ("INSTANCE_UNKNOWN", *STORED)
         routes = [
-            Route("GET", "/maintenance", self.list, Right.READ, operation, "All maintenance windows", reply=listed)
-        ]
-        unknown, no_window = ("INSTANCE_UNKNOWN", *STORED), (*STORED, "NO_MAINTENANCE")
+            Route(
+                "GET", "/maintenance", self.list, Right.READ, operation, "All maintenance windows", HEADING, MaintenancesReply,
+                examples=(Example(after=begun),),
+            )
+        ]  # fmt: skip
         for path, query in (("/services/{name}/instances", AT), ("/instances/{id}", {})):
-            more: dict[str, Any] = {"reply": DrainReply, "codes": unknown, "query": query}
+            more: dict[str, Any] = {"heading": HEADING, "reply": DrainReply, "codes": unknown, "query": query}
+            ends = Example(after=("PUT /instances/user-1/drain",), more={"message": "Instance is no longer draining"})
             routes += [
                 Route("PUT", f"{path}/drain", self.drain, write, operation, "Out of new answers, still alive", **more),
-                Route("DELETE", f"{path}/drain", self.undrain, write, operation, "Back into answers", **more),
-            ]
+                Route(
+                    "DELETE", f"{path}/drain", self.undrain, write, operation, "Back into answers", examples=(ends,), **more
+                ),
+            ]  # fmt: skip
         for path, query, codes in (
             ("/services/{name}", {}, ("SERVICE_UNKNOWN", *STORED)),
             ("/services/{name}/instances", AT, unknown),
             ("/instances/{id}", {}, unknown),
         ):
-            more = {"reply": MaintenanceReply, "query": query}
+            more = {"heading": HEADING, "reply": MaintenanceReply, "query": query}
+            of_service = path == "/services/{name}"
+            ends = Example(
+                after=("PUT /services/user-service/maintenance",) if of_service else begun,
+                more={"message": "Maintenance has ended"},
+            )
             routes += [
                 Route(
                     "PUT", f"{path}/maintenance", self.maintain, write, operation, "Begin maintenance", body=MaintenanceBody,
-                    codes=(*codes, "TOO_MANY_WINDOWS"), **more,
+                    codes=(*codes, "TOO_MANY_WINDOWS"), examples=(Example(_WINDOW),), **more,
                 ),
                 Route(
-                    "DELETE", f"{path}/maintenance", self.end, write, operation, "End maintenance", codes=no_window, **more
+                    "DELETE", f"{path}/maintenance", self.end, write, operation, "End maintenance",
+                    codes=(*STORED, "NO_MAINTENANCE"), examples=(ends,), **more,
                 ),
             ]  # fmt: skip
         return routes

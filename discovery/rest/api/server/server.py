@@ -5,26 +5,76 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from discovery import __version__
+from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.counting import count_by_status
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.server_replies import HealthReply, ReadyReply, StatsReply
+from discovery.rest.api.server.counting import count_by_status
+from discovery.rest.api.shapes import Reply, Time
 from discovery.rest.api.times import Times
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
+
+HEADING = "The server itself"
 
 # What is not ready (or not as it should be), and why; None when it is.
 Check = Callable[[], "str | None"]
 
 
-# Of /ready. Whoever can answer is ready for reads, however old what it knows is; heartbeats belong to those, too.
+# Of GET /ready. Whoever can answer is ready for reads, however old what it knows is; heartbeats belong to those, too.
 _FOR: Table = {"for": parameters.one_of(("writes", "reads"), "what it is to be asked for; writes if it is not given")}
 _OF_READS = ("registry",)
+
+
+class BrakeHold(BaseModel):
+    """The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that."""
+
+    service_name: str = Field(alias="serviceName")
+    suspects: int
+    since: Time
+    until: Time
+
+
+class StatsReply(Reply):
+    """More may be in it, an object for each part of the server that counts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    total_registrations: int = Field(alias="totalRegistrations")
+    total_heartbeats: int = Field(alias="totalHeartbeats")
+    total_cleanups: int = Field(alias="totalCleanups")
+    active_services: int = Field(alias="activeServices")
+    active_instances: int = Field(alias="activeInstances")
+    services: list[str]
+    uptime: int
+    heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
+    cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
+    instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
+    services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake", examples=[[]])
+    brake_holds: list[BrakeHold] = Field(
+        alias="brakeHolds", description="of the hundred services with most suspects", examples=[[]]
+    )
+
+
+class HealthReply(Reply):
+    status: str
+    service: str
+    version: str
+    uptime: int
+
+
+class ReadyReply(Reply):
+    ready: bool
+    not_ready: dict[str, str] = Field(alias="notReady", examples=[{}])
+    warnings: list[str] = Field(
+        examples=[[]], description="what is not as it should be, though all can be asked: a zone file that is bad"
+    )
 
 
 class ServerItself:
@@ -52,10 +102,10 @@ class ServerItself:
     def routes(self) -> list[Route]:
         question, anybody = Kind.QUESTION, Right.NONE
         return [
-            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", reply=StatsReply),
-            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", reply=HealthReply),
+            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, StatsReply),
+            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply),
             Route(
-                "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", reply=ReadyReply,
+                "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, ReadyReply,
                 codes=("NOT_READY",), query=_FOR,
             ),
         ]  # fmt: skip

@@ -5,24 +5,76 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated, Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.core.errors import InvalidField
 from discovery.plugins.audit.backwards import Asked, Cursor, GoneCursor, Page, Search
 from discovery.plugins.audit.reading import NoAuditFile
+from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.audit import AUDIT, AuditReply
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.query import Values, values_of
+from discovery.rest.api.example import Example
+from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Perhaps, Reply, Time
 from discovery.rest.api.times import Times
 
 _USUAL_LIMIT = 100
+MAX_LIMIT = 1000
+
+AUDIT: Table = {
+    "limit": parameters.whole(1, MAX_LIMIT, "at most so many lines; 100 where it is not given"),
+    "actor": parameters.text(128, "writes of this token, by its name, or from this address"),
+    "service": parameters.name("writes that name this service"),
+    "from": parameters.moment("from this time on"),
+    "to": parameters.moment("before this time"),
+    "before": parameters.cursor((20, 15), "1835023.48213"),
+}
 
 
-class Asking:
+class By(BaseModel):
+    """`name`: the token's, empty without one."""
+
+    name: str
+    address: str
+
+
+class AuditLine(BaseModel):
+    """As it stands in the file: README.md of the plugin has its fields. Lines of earlier versions, and `lost`, have fewer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    time: Time
+    by: By
+    action: str
+    outcome: Perhaps[str] = None
+    index: Perhaps[int] = None
+    service: str | None = None
+    instance: dict[str, Any] | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class AuditReply(Reply):
+    """Newest first."""
+
+    lines: list[AuditLine]
+    next: Annotated[
+        str | None,
+        Field(
+            description="`before` of the following page; null at the end. A page may have fewer lines than `limit`, or none, and "
+            "a next: the search went on for two seconds"
+        ),
+    ]
+    broken: Annotated[int, Field(description="lines that were cut, or are not the audit's, and were passed over")]
+
+
+class AuditRoutes:
     """`path`: the file; None: there is no audit."""
 
     def __init__(self, path: Path | None, times: Times) -> None:
@@ -34,8 +86,9 @@ class Asking:
     def routes(self) -> list[Route]:
         return [
             Route(
-                "GET", "/admin/audit", self.get, Right.ADMIN, Kind.OPERATION, "Who changed what, newest first",
-                reply=AuditReply, codes=("AUDIT_OFF",), query=AUDIT,
+                "GET", "/admin/audit", self.get, Right.ADMIN, Kind.OPERATION, "Who changed what, newest first", HEADING,
+                AuditReply, codes=("AUDIT_OFF",), query=AUDIT,
+                examples=(Example(query={"limit": "1"}, after=("PUT /instances/user-1/drain",)),),
             )
         ]  # fmt: skip
 

@@ -21,10 +21,12 @@ from aiohttp import web
 
 from discovery.core.errors import InvalidField
 from discovery.rest.api.answers import ByAiohttp
-from discovery.rest.api.doh import Respond
+from discovery.rest.api.dns.doh import Respond
+from discovery.rest.api.example import Example
 from discovery.rest.api.query import Parameter, Table, Values, values_of
 from discovery.rest.api.requests import Request, sent
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.services.listing import HEADING
 
 # Name, type, class and id in, a message out. InvalidField.
 MakeQuery = Callable[[str, str, str, int], bytes]
@@ -53,6 +55,19 @@ DIG: Table = {
 }
 
 
+_EXAMPLE = """\
+;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 25872
+;; flags: qr aa rd; QUESTION: 1, ANSWER: 2, AUTHORITY: 0, ADDITIONAL: 2
+
+;; QUESTION SECTION:
+;user-service.svc.local. IN SRV
+
+;; ANSWER SECTION:
+user-service.svc.local. 5 IN SRV 10 100 3001 ip-10-0-0-7-p3001.user-service.svc.local.
+user-service.svc.local. 5 IN SRV 10 100 3001 ip-10-0-0-8-p3001.user-service.svc.local.
+"""
+
+
 class Dig:
     """`listening()`: where DNS is answered. `zone`: one of ours, in text."""
 
@@ -70,7 +85,8 @@ class Dig:
         return [
             Route(
                 "GET", "/dns/{domain}", self.get, Right.READ, Kind.OPERATION,
-                "What this server says over DNS, in text, or as JSON to who accepts that", query=DIG, media="text/plain",
+                "What this server says over DNS, in text, or as JSON to who accepts that", HEADING,
+                media="text/plain", query=DIG, examples=(Example(query={"type": "SRV"}, text=_EXAMPLE),),
             )
         ]  # fmt: skip
 

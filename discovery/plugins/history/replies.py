@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from discovery.rest.api import parameters
-from discovery.rest.api.event_replies import Event
-from discovery.rest.api.event_view import KINDS
+from discovery.rest.api.following.event_view import KINDS
+from discovery.rest.api.following.events import Event
 from discovery.rest.api.query import Table
-from discovery.rest.api.replies import Explained, Perhaps, Reply, Time
+from discovery.rest.api.resolving.resolving import Explained
+from discovery.rest.api.shapes import Perhaps, Reply, Time
 
 # What happened to the server, and to the history itself, told like events.
 STARTED = "started"

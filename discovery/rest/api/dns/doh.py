@@ -17,6 +17,7 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import Parameter, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.services.listing import HEADING
 
 # A message and the client's address in, the reply out: at once, later, or never.
 Respond = Callable[[bytes, str], "bytes | Coroutine[Any, Any, bytes] | None"]
@@ -51,11 +52,11 @@ class DnsOverHttps:
         right, kind, summary = Right.READ, Kind.QUESTION, "DNS over HTTPS (RFC 8484)"
         return [
             Route(
-                "GET", "/dns-query", self.get, right, kind, summary, codes=("NO_QUERY",), media=MEDIA_TYPE,
+                "GET", "/dns-query", self.get, right, kind, summary, HEADING, codes=("NO_QUERY",), media=MEDIA_TYPE,
                 query={"dns": Parameter(_message, _SCHEMA, required=True)},
             ),
             Route(
-                "POST", "/dns-query", self.post, right, kind, summary, codes=("NO_QUERY", "NOT_DNS"), media=MEDIA_TYPE,
+                "POST", "/dns-query", self.post, right, kind, summary, HEADING, codes=("NO_QUERY", "NOT_DNS"), media=MEDIA_TYPE,
                 max_body=MAX_MESSAGE,
             ),
         ]  # fmt: skip

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pydantic import Field
+
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance, Key
 from discovery.core.name import fold, label
@@ -13,9 +15,10 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.parameters import AT
 from discovery.rest.api.query import values_of
-from discovery.rest.api.replies import ClearReply, DeregisterReply, DeregisterServiceReply
+from discovery.rest.api.registering import HEADING
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
+from discovery.rest.api.shapes import Identity, Reply
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany
@@ -27,6 +30,23 @@ from discovery.system.turns import turns
 _UNDER_WAY = 48
 
 
+class DeregisterReply(Reply):
+    message: str = Field(examples=["Instance deregistered successfully"])
+    removed_instance: Identity = Field(alias="removedInstance")
+
+
+class DeregisterServiceReply(Reply):
+    message: str = Field(examples=["Service deregistered successfully"])
+    service_name: str = Field(alias="serviceName")
+    instances_removed: int = Field(alias="instancesRemoved")
+
+
+class ClearReply(Reply):
+    message: str = Field(examples=["Registry cleared"])
+    services_removed: int = Field(alias="servicesRemoved")
+    instances_removed: int = Field(alias="instancesRemoved")
+
+
 class Removing:
     def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
         self._registry = registry
@@ -36,20 +56,20 @@ class Removing:
     def routes(self) -> list[Route]:
         return [
             Route(
-                "DELETE", "/instances/{id}", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister by id",
-                reply=DeregisterReply, codes=STORED,
+                "DELETE", "/instances/{id}", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister by id", HEADING,
+                DeregisterReply, codes=STORED,
             ),
             Route(
                 "DELETE", "/services/{name}", self.deregister_service, Right.WRITE, Kind.REMOVAL, "Deregister a whole service",
-                reply=DeregisterServiceReply, codes=("SERVICE_UNKNOWN", *STORED),
+                HEADING, DeregisterServiceReply, codes=("SERVICE_UNKNOWN", *STORED),
             ),
             Route(
                 "DELETE", "/services/{name}/instances", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister an instance",
-                reply=DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT,
+                HEADING, DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT,
             ),
             Route(
-                "POST", "/admin/clear", self.clear, Right.ADMIN, Kind.REMOVAL, "Deregister everything",
-                reply=ClearReply, codes=STORED,
+                "POST", "/admin/clear", self.clear, Right.ADMIN, Kind.REMOVAL, "Deregister everything", HEADING,
+                ClearReply, codes=STORED,
             ),
         ]  # fmt: skip
 

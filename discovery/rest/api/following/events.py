@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from discovery.rest.api.event_view import KINDS
-from discovery.rest.api.replies import Actor, Ip, Options, Perhaps, Port, Registered, Reply, Time, Window
+from discovery.rest.api.following.event_view import KINDS
+from discovery.rest.api.shapes import Actor, Ip, Options, Perhaps, Port, Registered, Reply, Time, Window
 
 
 class Instance(Registered, Options):

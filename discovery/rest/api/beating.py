@@ -1,0 +1,312 @@
+"""Beating: a heartbeat renews a lease, alone or with others, or carries the whole registration (PUT /instances). It never ends, so what is
+usual is looked up as it was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, Field, StrictBool, WithJsonSchema
+
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.instance import Key, Registration
+from discovery.core.lease import Lease
+from discovery.core.name import fold
+from discovery.core.status import Status
+from discovery.rest.api import views
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.example import FIRST, LEAST, Example
+from discovery.rest.api.json_body import MAX_BODY, json_object
+from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody, advice
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.shapes import Body, Identity, Ip, Name, Perhaps, Port, Time
+from discovery.rest.api.times import Times
+from discovery.rest.api.unknown_fields import Fields
+from discovery.rest.api.views import Json
+from discovery.store.engine import Engine
+from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownInstance
+from discovery.store.registration import Upsert
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.system.turns import turns
+
+# About 1 MB of JSON, and 20 ms of work in pieces.
+MAX_BATCH = 10_000
+# Heartbeats of one piece: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
+_PIECE = 20
+# What is echoed of an item, and octets of JSON of each.
+_NAMING = ("name", "ip", "port", "id")
+_MAX_SHOWN = 128
+
+
+class HeartbeatBody(Body):
+    """POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten."""
+
+    name: Name
+    ip: Ip
+    port: Port
+    with_registration: StrictBool = Field(False, alias="register")
+
+    def key(self) -> Key:
+        return Key.of(self.name, self.ip, self.port)
+
+
+def usual_key(item: Any) -> Key:
+    """The key of an instance in its usual spelling, unchecked but for what would pass for another: it is looked up, no more.
+
+    KeyError, TypeError or AttributeError for every other spelling, for what carries a registration, and for nonsense.
+    """
+    name, ip, port = item["name"], item["ip"], item["port"]
+    if type(port) is not int or type(ip) is not str or not name.isascii() or "register" in item:
+        raise TypeError
+    return Key(fold(name), ip, port)
+
+
+class HeartbeatsBody(Body):
+    """POST /heartbeats. The items are checked one by one, so that one of them fails nobody else."""
+
+    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_BATCH})]
+
+
+class Renewed(Identity):
+    """`registeredAt`: where the heartbeat carried a registration."""
+
+    status: Status
+    last_heartbeat: Time = Field(alias="lastHeartbeat")
+    registered_at: Perhaps[Time] = Field(None, alias="registeredAt")
+
+
+class HeartbeatReply(Advice):
+    message: str = Field(examples=["Heartbeat updated"])
+    instance: Renewed
+
+
+class Missed(BaseModel):
+    """An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why."""
+
+    message: str
+    name: Perhaps[Any] = None
+    ip: Perhaps[Any] = None
+    port: Perhaps[Any] = None
+    id: Perhaps[Any] = None
+
+
+class HeartbeatsReply(Advice):
+    updated: int
+    unknown: list[Missed]
+
+
+_UPSERT = Fields(RegisterBody, HeartbeatBody)
+_HEARTBEAT = Fields(HeartbeatBody)
+_MANY = Fields(HeartbeatsBody)
+
+
+class Beating:
+    """`clock`: monotonic seconds, the registry's. `random` spreads the heartbeats. The rest is as `Registering` has it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        engine: Engine,
+        clock: Callable[[], float],
+        times: Times,
+        random: Random,
+        count_registration: Callable[[str, float], None],
+        note_refused: Callable[[Request, int, str], None],
+    ) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._clock = clock
+        self._times = times
+        self._random = random
+        self._count_registration = count_registration
+        self._note_refused = note_refused
+
+    def routes(self) -> list[Route]:
+        right, kind, upserts = Right.WRITE, Kind.HEARTBEAT, (*CODES, "INSTANCE_DEREGISTERED")
+        known, new = Example(title="It is known"), {"message": "Service registered successfully"}
+        many = {"instances": [LEAST, {"id": "user-2"}, LEAST | {"ip": "10.0.0.99"}]}
+        return [
+            Route(
+                "PUT", "/instances", self.upsert, right, kind, "A heartbeat that carries the registration", HEADING,
+                HeartbeatReply, RegisterBody, status=(200, 201), codes=upserts,
+                examples=(known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new)),
+            ),
+            Route(
+                "POST", "/heartbeat", self.heartbeat, right, kind, "Renew a lease; with register: true, as PUT /instances", HEADING,
+                HeartbeatReply, HeartbeatBody, status=(200, 201), codes=(*upserts, "INSTANCE_UNKNOWN"),
+                examples=(
+                    known,
+                    Example(
+                        LEAST | {"port": 3004, "register": True}, status=201, title="The server had forgotten it", more=new
+                    ),
+                ),
+            ),
+            Route(
+                "POST", "/heartbeats", self.heartbeats, right, kind, "Renew many leases", HEADING, HeartbeatsReply, HeartbeatsBody,
+                codes=("ENGINE_UNAVAILABLE", "MOVED"), examples=(Example(many),), max_body=MAX_BODY,
+            ),
+        ]  # fmt: skip
+
+    def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
+        content = json_object(request, orjson.loads)  # no number of a heartbeat is longer than a port
+        try:  # the usual spelling, found as it is
+            key = usual_key(content)
+        except (KeyError, TypeError, AttributeError):
+            key = None
+        if key is not None:
+            try:
+                entry = self._engine.renew(key, request.caller)
+            except UnknownInstance:
+                pass  # perhaps in another spelling; `suppress` would take as long as the renewal
+            else:
+                renewed = self._renewed(entry, entry.lease.renewed_at)
+                if len(content) > len(key):
+                    renewed |= _HEARTBEAT.said_of(content)
+                renewed["timestamp"] = renewed["instance"][
+                    "lastHeartbeat"
+                ]  # it is this very moment, as `stamped` would say
+                return Answer(200, orjson.dumps(renewed))
+        body = HeartbeatBody.model_validate(content)
+        if body.with_registration:
+            return self.upsert(request)
+        try:
+            entry = self._engine.renew(body.key(), request.caller)
+        except UnknownInstance:
+            self._registry.unknown_heartbeats += 1
+            raise
+        renewed = self._renewed(entry, self._clock()) | _HEARTBEAT.said_of(content)
+        return Answer(200, stamped(renewed, self._times))
+
+    async def upsert(self, request: Request) -> Answer:
+        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
+        sent = json_object(request)
+        body = RegisterBody.model_validate(sent)
+        spec = body.registration()
+        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
+        if known is not None and self._says_nothing_new(known, spec):
+            entry = self._engine.renew(spec.key, request.caller)
+        else:
+            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
+                self._engine.renew(spec.key, request.caller)
+            self._count_registration(request.caller.address, self._clock())
+            try:
+                instance = await self._engine.submit(Upsert(spec, body.replace), request.caller)
+            except Deregistered:
+                self._registry.unknown_heartbeats += 1
+                raise
+            # It may be gone again, while the disk was waited for: what was done is answered all the same.
+            entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
+        content = self._renewed(entry, self._clock()) | _UPSERT.said_of(sent)
+        content["instance"] |= views.registered(entry.instance)
+        if known is not None:
+            return Answer(200, stamped(content, self._times))
+        content["message"] = "Service registered successfully"
+        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{entry.instance.id}"})
+
+    def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
+        same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)
+        return same and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
+
+    async def heartbeats(self, request: Request) -> Answer:
+        sent = json_object(request)
+        items = HeartbeatsBody.model_validate(sent).instances
+        if len(items) > MAX_BATCH:
+            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
+        renewed = await renew_all(self._engine, items, request.caller)
+        self._registry.unknown_heartbeats += len(renewed.unknown)
+        if renewed.unknown:
+            self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
+        content = {
+            "updated": renewed.updated,
+            "unknown": renewed.unknown,
+            **advice(self._registry, self._random, renewed.shortest or self._registry.lease_ttl),
+            **_MANY.said_of(sent),
+        }
+        return Answer(200, stamped(content, self._times))
+
+    def _renewed(self, entry: Entry, now: float) -> views.Json:
+        return {
+            "message": "Heartbeat updated",
+            "instance": views.renewed(entry, now, self._times),
+            **advice(self._registry, self._random, entry.lease.ttl),
+        }
+
+
+class Renewals:
+    """`shortest`: the ttl of the shortest lease that was renewed, seconds; 0.0 when none was. `away`: see `Engine.renew`."""
+
+    def __init__(self) -> None:
+        self.updated = 0
+        self.unknown: list[Json] = []
+        self.shortest = 0.0
+        self.away: EngineAway | Moved | None = None
+
+
+async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewals:
+    """EngineAway, Moved, when all have been noted."""
+    result = Renewals()
+    for start in range(0, len(items), _PIECE):
+        await turns().over()
+        _renew(engine, items[start : start + _PIECE], start, result, by)
+    if result.away is not None:
+        raise result.away
+    return result
+
+
+def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewals, by: Caller) -> None:
+    shortest = result.shortest or float("inf")
+    for number, item in enumerate(items, start):
+        try:
+            lease = _renew_one(engine, item, number, by).lease
+        except (EngineAway, Moved) as error:
+            result.away = error
+            continue
+        except DiscoveryError as error:
+            result.unknown.append({**_shown(item), "message": str(error)})
+            continue
+        result.updated += 1
+        if lease.ttl < shortest:
+            shortest = lease.ttl
+    result.shortest = shortest if result.updated else 0.0
+
+
+def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:
+    try:  # the usual spelling, found as it is
+        which = item["id"] if "id" in item else usual_key(item)
+    except (KeyError, TypeError, AttributeError):
+        which = None
+    if isinstance(which, str | Key):
+        with contextlib.suppress(UnknownInstance):
+            return engine.renew(which, by)
+    return engine.renew(_which(item, number), by)
+
+
+def _shown(item: object) -> Json:
+    """What names the instance in a client's item, as it was sent; nothing that could be large or deep."""
+    sent = item if isinstance(item, dict) else {}
+    return {name: sent[name] for name in _NAMING if name in sent and _is_small(sent[name])}
+
+
+def _is_small(value: object) -> bool:
+    try:
+        return len(orjson.dumps(value)) <= _MAX_SHOWN
+    except TypeError:  # nested deeper than it goes
+        return False
+
+
+def _which(item: object, number: int) -> Key | str:
+    if not isinstance(item, dict):
+        raise InvalidField(f"instances[{number}]", "must be an object with name, ip and port, or with id")
+    if "id" in item:
+        if not isinstance(item["id"], str):
+            raise InvalidField(f"instances[{number}].id", "must be a string")
+        return item["id"]
+    return Key.of(item.get("name"), item.get("ip"), item.get("port"))

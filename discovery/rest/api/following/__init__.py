@@ -1,0 +1,1 @@
+"""Following changes: what a client waits for, and what it hears. `rest/watch` tells them."""

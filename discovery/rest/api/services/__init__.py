@@ -1,0 +1,1 @@
+"""What is registered: listed, one service by itself, and taken out."""

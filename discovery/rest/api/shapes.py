@@ -1,0 +1,158 @@
+"""The shapes that several bodies and answers have in common, as the OpenAPI document has them. What the values of a body mean is checked by
+`core`, so that every way in has the same rules.
+
+Unknown fields are accepted, as the original did: its clients send more than it reads. `unknown_fields` names them in the reply.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
+
+from discovery.core import check
+from discovery.core.status import Status
+
+# The JSON schemas below are for /openapi.json and check nothing; they repeat what `core` checks.
+LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
+# What is asked over DNS: with escapes, as in a zone file, it may be nearly anything.
+DOMAIN = {"type": "string", "pattern": "^[!-~]{1,1004}$", "examples": ["user-service.svc.local"]}
+ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["10.0.0.7"]}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+Name = Annotated[StrictStr, WithJsonSchema(LABEL)]
+Ip = Annotated[StrictStr, WithJsonSchema(ADDRESS)]
+# A whole number, or a decimal string as clients have it that read it from their environment.
+Port = Annotated[Any, WithJsonSchema({"anyOf": [PORT, {"type": "string", "pattern": "^[0-9]{1,5}$"}]})]
+_COUNT = {"type": "integer", "minimum": 1, "maximum": check.MAX_COUNT}
+Check = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/health"]},
+                "tcp": {"const": True},
+                "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
+                "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},
+                "failures": _COUNT,
+                "successes": _COUNT,
+            },
+            "oneOf": [{"required": ["http"]}, {"required": ["tcp"]}],
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+# -- of answers
+
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
+
+T = TypeVar("T")
+# A field that is only there when it has something to say; it is never null.
+Perhaps: TypeAlias = T | SkipJsonSchema[None]
+
+
+class Reply(BaseModel):
+    """Every answer says when it was made: ISO 8601, UTC; and, while this node does not hear of what happens at the others, for how many
+    seconds.
+    """
+
+    timestamp: Time
+    stale: Perhaps[int] = Field(None, description="how old what it says is, seconds")
+
+
+Warnings = Annotated[list[str], Field(examples=[["'tag' is not read here; did you mean tags?"]])]
+
+
+class Identity(BaseModel):
+    id: str
+    name: str
+    ip: Ip
+    port: Port
+
+
+class Registered(Identity):
+    status: Status
+    registered_at: Time = Field(alias="registeredAt")
+
+
+class Window(BaseModel):
+    reason: str
+    until: Time
+
+
+class Options(BaseModel):
+    """Where the registration has them, and they are not the default."""
+
+    protocol: Perhaps[str] = None
+    weight: Perhaps[int] = None
+    priority: Perhaps[int] = None
+    zone: Perhaps[str] = None
+    ttl: Perhaps[float] = None
+    check: Perhaps[Check] = None
+    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
+    tags: Perhaps[list[str]] = None
+    ports: Perhaps[dict[str, int]] = None
+
+
+class Resolved(Options):
+    id: str
+    ip: Ip
+    port: Port
+    status: Status
+    last_heartbeat: Time = Field(alias="lastHeartbeat")
+    registered_at: Time = Field(alias="registeredAt")
+    metadata: dict[str, Any]
+
+
+class Listed(Resolved):
+    name: str
+    is_healthy: bool = Field(alias="isHealthy")
+    time_since_heartbeat: str = Field(alias="timeSinceHeartbeat", examples=["12s"])
+    draining: Perhaps[bool] = None
+    maintenance: Perhaps[Window] = None
+    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+
+
+class Actor(BaseModel):
+    """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
+
+    name: str
+    address: str
+
+
+class Error(Reply):
+    """`error`: the status in words. `message`: what happened, to what, and what to do next. `code`: for programs. The others are facts
+    of some codes.
+    """
+
+    error: str
+    message: str
+    code: str
+    field: Perhaps[str] = None
+    example: Perhaps[str] = None
+    missing: Perhaps[str] = Field(None, description="the right that the token lacks")
+    suggestion: Perhaps[str] = None
+    service_name: Perhaps[str] = Field(None, alias="serviceName")
+    instance_count: Perhaps[int] = Field(None, alias="instanceCount")
+    instances: Perhaps[list[Any]] = None
+    id: Perhaps[str] = None
+    index: Perhaps[int] = Field(None, description="the registry's")
+    oldest: Perhaps[int] = Field(None, description="the index from which on nothing is missing")
+    limit: Perhaps[int] = None
+    of: Perhaps[str] = Field(None, description="what the limit is of: services or instances")
+    reason: Perhaps[str] = None
+    retry_after: Perhaps[int] = Field(None, alias="retryAfter", description="seconds, as in Retry-After")
+    retry_after_ms: Perhaps[int] = Field(None, alias="retryAfterMs")
+    nodes: Perhaps[list[str]] = Field(None, description="the addresses of those that take writes now")
+    since: Perhaps[Time] = Field(None, description="from when on there is a history")
+    ready: Perhaps[bool] = None
+    not_ready: Perhaps[dict[str, str]] = Field(None, alias="notReady")
