@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from discovery.core.checked import moment, or_none, text, whole
+from discovery.core.checked import moment, number, or_none, text, whole
 from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind, Verb
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
@@ -19,6 +19,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 TEXT = Field(text)
+NUMBER = Field(number)
+WHOLE = Field(whole)
 MOMENT = Field(moment, is_moment=True)
 MOMENT_OR_NONE = Field(partial(or_none, moment), is_moment=True)
 
@@ -157,6 +159,63 @@ class ZonesEvent(ValueEvent[None, None]):
         super().__init__(key, before, after, reason)
 
 
+class RegistrySettings(NamedTuple):
+    """What holds for the whole registry, on every node; each by the name of its variable. `etcd_flush_seconds` is 0 on a single node."""
+
+    heartbeat_timeout_seconds: float
+    max_instances_per_service: int
+    max_services: int
+    max_instances: int
+    etcd_flush_seconds: float = 0.0
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a heartbeat may be under way between nodes, and a lease lasts longer: heard just after a batch, and the next one
+        may be late.
+        """
+        return 2 * self.etcd_flush_seconds
+
+    def changed_to(self, after: RegistrySettings) -> str:
+        """What is another one, in words."""
+        pairs = zip(self._fields, self, after, strict=True)
+        return ", ".join(
+            f"{name.upper()} was {_number(old)} and is {_number(new)}" for name, old, new in pairs if old != new
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}".removesuffix(".0")
+
+
+class SettingsEvent(ValueEvent[None, RegistrySettings]):
+    """Other settings hold from now on. How long leases last, and who may come, follows from them; nothing is told of each instance."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="settings",
+        noun="settings",
+        text="settings",
+        began=Verb("changed", "changed"),
+        changed=Verb("changed", "changed"),
+        ended=Verb("changed", "changed"),
+        keys=ONE,
+        value=RegistrySettings,
+        fields={
+            "heartbeat_timeout_seconds": NUMBER,
+            "max_instances_per_service": WHOLE,
+            "max_services": WHOLE,
+            "max_instances": WHOLE,
+            "etcd_flush_seconds": NUMBER,
+        },
+        shown=RegistrySettings._fields,
+    )
+
+    def __init__(
+        self, before: RegistrySettings | None, after: RegistrySettings | None, reason: str, key: None = None
+    ) -> None:
+        super().__init__(key, before, after, reason)
+
+
 class TokenEvent(ValueEvent[bytes, Revocation]):
     """A token is revoked, or no longer. Its key: the SHA-256 of its secret, 32 octets."""
 
@@ -180,7 +239,7 @@ class TokenEvent(ValueEvent[bytes, Revocation]):
 
 # By `name`.
 KINDS: Mapping[str, type[ValueEvent[Any, Any]]] = {
-    each.kind.name: each for each in (WindowEvent, DrainEvent, ZonesEvent, TokenEvent)
+    each.kind.name: each for each in (WindowEvent, DrainEvent, ZonesEvent, SettingsEvent, TokenEvent)
 }
 
 

@@ -7,18 +7,31 @@ MIN_TTL = 1.0
 MAX_TTL = 3600.0
 
 
+class Term:
+    """How long leases last, seconds: one object for all that have the same, so that other settings change one number."""
+
+    __slots__ = ("__weakref__", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
 class Lease:
     """Mutable on purpose: renewing it is the hottest write there is.
 
     `longest_gap`: the most seconds between two renewals so far, which tells a late one from one that is missing.
     """
 
-    __slots__ = ("longest_gap", "renewed_at", "ttl")
+    __slots__ = ("longest_gap", "renewed_at", "term")
 
-    def __init__(self, ttl: float, renewed_at: float) -> None:
-        self.ttl = ttl
+    def __init__(self, term: Term, renewed_at: float) -> None:
+        self.term = term
         self.renewed_at = renewed_at
         self.longest_gap = 0.0
+
+    @property
+    def ttl(self) -> float:
+        return self.term.seconds
 
     def renew(self, now: float) -> None:
         """Of a lease that runs; one that ran out is begun again with a new `renewed_at`."""
@@ -29,18 +42,18 @@ class Lease:
 
     @property
     def expires_at(self) -> float:
-        return self.renewed_at + self.ttl
+        return self.renewed_at + self.term.seconds
 
     def left(self, now: float) -> float:
         """Seconds that remain; zero or less when it has run out."""
-        return self.renewed_at + self.ttl - now
+        return self.renewed_at + self.term.seconds - now
 
     def overdue(self, now: float) -> bool:
         """Whether it should have been renewed by now: after half of the ttl (one renewal of three is missing), or for those that
         renew more seldom, when it is a quarter later than it ever was.
         """
-        return now - self.renewed_at > max(self.ttl / 2, self.longest_gap * 1.25)
+        return now - self.renewed_at > max(self.term.seconds / 2, self.longest_gap * 1.25)
 
     def alive(self, now: float) -> bool:
         """False from the very instant of expiry on."""
-        return now < self.renewed_at + self.ttl
+        return now < self.renewed_at + self.term.seconds

@@ -6,7 +6,7 @@ All of it is local or derived and may be lost; none of it decides anything by it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from discovery.core.event import InstanceEvent
 from discovery.core.status import DOWN, SILENT, TRUSTED, Status
@@ -32,6 +32,8 @@ class Liveness:
         self._cleanup_interval = cleanup_interval
         self._counts = dict.fromkeys(Status, 0)
         self._deadlines = Deadlines()
+        self._retimed: Iterator[list[Entry]] = iter(())
+        self._is_retiming = False
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -41,17 +43,23 @@ class Liveness:
     @property
     def next(self) -> float | None:
         """When `due` has something, or earlier; None when nothing waits."""
-        return self._deadlines.next
+        return float("-inf") if self._is_retiming else self._deadlines.next
 
     def due(self, now: float) -> Entry | None:
         """The next entry about which time alone has something to say. None: nothing, or `tidy` comes first."""
-        entry = self._deadlines.peek(now)
+        entry = None if self._is_retiming else self._deadlines.peek(now)
         return entry if entry is not None and self._next_look(entry, now) <= now else None
 
     def tidy(self, now: float) -> None:
         """Puts off those before the next that is due, whose lease was renewed meanwhile; not all when they are many, and `next` says that
         there may be more.
         """
+        if self._is_retiming:
+            self._is_retiming = (part := next(self._retimed, None)) is not None
+            for each in part or ():
+                if each.due is not None:
+                    self._deadlines.push(each, self._deadline(each))
+            return
         for _ in range(_PUT_OFF_AT_ONCE):
             entry = self._deadlines.find_first(now)
             if entry is None or (deadline := self._next_look(entry, now)) <= now:
@@ -87,9 +95,12 @@ class Liveness:
             entry.flaps.until = at + self.damping.window
         self.added(entry)
 
-    def retimed(self, entry: Entry) -> None:
-        """Its lease became longer or shorter. A later deadline shows when the old one comes up."""
-        self._deadlines.push(entry, self._deadline(entry))
+    def retime(self, entries: Iterator[list[Entry]]) -> None:
+        """Leases have become longer or shorter: `tidy` looks at these again, a part at a time. A later deadline shows when the old one
+        comes up.
+        """
+        self._retimed = entries
+        self._is_retiming = True
 
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status

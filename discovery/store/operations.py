@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from discovery.core.instance import Instance
-from discovery.core.kinds import ZonesEvent
+from discovery.core.kinds import RegistrySettings, SettingsEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.store.errors import (
     NoWindow,
@@ -142,6 +142,20 @@ def _room_for_window(txn: Transaction, by: str, new: bool) -> None:
         raise TooManyWindows(MAX_WINDOWS_PER_TOKEN, f" of the token {by}")
     if by and len(owners) - owners.count("") >= MAX_WINDOWS_OF_TOKENS:
         raise TooManyWindows(MAX_WINDOWS_OF_TOKENS, " of tokens without the right 'admin'")
+
+
+@dataclass(frozen=True)
+class ChangeSettings(Write[None]):
+    """These settings hold from now on, where others did."""
+
+    settings: RegistrySettings
+    action = "change-settings"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> None:
+        txn.authorize(None)
+        if txn.settings != self.settings:
+            txn.add(SettingsEvent(txn.settings, self.settings, txn.settings.changed_to(self.settings)))
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,6 @@ class Registry(State):
         for service in half_held:
             self.half_held[service] = None
 
-    def staleness_changed(self, service: str | None = None) -> None:
-        """Instances of the service (its folded name; None: of any) have another status here, and no commit says so (`node_status`): who
-        keeps answers ready drops them.
-        """
-        self.staleness += 1
-        for follow in self.staleness_followers:
-            follow(service)
-
     def beat(self, entry: Entry, now: float) -> bool:
         """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed."""
         status, lease = entry.instance.status, entry.lease
@@ -103,15 +95,6 @@ class Registry(State):
             lease.renewed_at = now  # another node may have heard it meanwhile: that is no gap between two heartbeats
         self.renewals += 1
         return True
-
-    def retime(self, entry: Entry) -> None:
-        """After `lease_ttl` or `grace` has changed: its lease becomes as long as one that begins now. `staleness_changed` follows, once for
-        all.
-        """
-        ttl = self.ttl_of(entry.instance.spec)
-        entry.instance = entry.instance._replace(ttl=ttl)
-        entry.lease.ttl = ttl + self.grace
-        self.liveness.retimed(entry)
 
     def apply(self, commit: Commit, at: float) -> None:
         """`at`: when it was decided, on this node's monotonic clock."""
@@ -180,13 +163,13 @@ class Registry(State):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
             else:
                 entry.lease.renew(at)
-            entry.lease.ttl = after.ttl + self.grace
+            entry.lease.term = self.term_of(after.spec)
         self.liveness.changed(entry, service, event, at, self._released(event))
 
     def _put(
         self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True
     ) -> Service:
-        entry = Entry(instance, Lease(instance.ttl + self.grace, at), index, wall)
+        entry = Entry(instance, Lease(self.term_of(instance.spec), at), index, wall)
         of = self._service_for(service, instance.spec.name, sorted)
         self._insert(entry, of)
         self.liveness.added(entry)
@@ -236,9 +219,8 @@ class Registry(State):
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
-        ttl = instance.ttl + self.grace
-        silent = instance.status in SILENT
-        entry = Entry(instance, Lease(ttl, now - ttl if silent else now), self.index, wall)
+        term, silent = self.term_of(instance.spec), instance.status in SILENT
+        entry = Entry(instance, Lease(term, now - term.seconds if silent else now), self.index, wall)
         service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
         service.index = self.index
         self._insert(entry, service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from discovery.core.instance import Instance
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
 from discovery.core.status import Probed, Status
 from discovery.store.brake import Hold
@@ -20,7 +20,7 @@ _FLAPPING = Status.FLAPPING
 _SILENT = (Status.UNHEALTHY, _SUSPECT)
 
 # What stands for the lease of a suspect: it is in answers until a commit says otherwise.
-_NEVER_ENDING = Lease(1e9, 0.0)
+_NEVER_ENDING = Lease(Term(1e9), 0.0)
 
 
 class Entry:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from random import Random
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import KINDS, Drained, DrainEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import KINDS, Drained, DrainEvent, RegistrySettings, SettingsEvent, TokenEvent, WindowEvent
+from discovery.core.lease import Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.revocation import Revocation
@@ -47,7 +49,8 @@ def _as_new_as_can_be() -> int:
 
 
 class State(Table):
-    """Services by folded name, instances by id. `max_instances`: of one service. `max_services`, `max_in_all`: ceilings.
+    """Services by folded name, instances by id. `settings`: from `lease_ttl` (seconds), `max_instances` of one service, and the ceilings
+    `max_services` and `max_in_all`, until others are adopted.
 
     `index`: of the last commit that readers see; the table may be ahead of it, never behind.
     `loaded` is False while the table is still being filled at start: a name that is missing then
@@ -75,11 +78,10 @@ class State(Table):
         log: Log | None = None,
     ) -> None:
         super().__init__()
-        self.lease_ttl = lease_ttl
+        self.settings = RegistrySettings(lease_ttl, max_instances, max_services, max_in_all)
+        self._term = Term(lease_ttl)
+        self._own_terms: WeakValueDictionary[float, Term] = WeakValueDictionary()  # of those with a ttl of their own
         self.cleanup_interval = cleanup_interval
-        self.max_instances = max_instances
-        self.max_services = max_services
-        self.max_in_all = max_in_all
         self.new_id = new_id
         self.index = index
         self.loaded = True
@@ -88,11 +90,10 @@ class State(Table):
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.followers: list[Follower] = []
         self.index_followers: list[IndexFollower] = []
-        self.staleness_followers: list[Callable[[str | None], None]] = []  # see `Registry.staleness_changed`
+        self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`
         self.staleness = 0  # how often that was called
         self.stale_seconds: Callable[[], int] = _as_new_as_can_be
         self.has_own_statuses = False  # readers may see other statuses here than were decided last
-        self.grace = 0.0  # seconds that a heartbeat may be under way between the nodes of the registry: a lease lasts so much longer
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats
         self.unknown_heartbeats = 0  # of instances that are not registered
@@ -109,8 +110,27 @@ class State(Table):
         self._windows = Windows()
         self.values: Mapping[type[ValueEvent[Any, Any]], Holder] = {
             **{each: Values() for each in KINDS.values() if each.kind.kept},
-            WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked,
+            WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked, SettingsEvent: _Settings(self),
         }  # fmt: skip
+
+    def adopt(self, settings: RegistrySettings) -> None:
+        """They hold from now on: each lease is as long as they say, whenever it began."""
+        before, self.settings = self.settings, settings
+        self.liveness.brake.timeout = self.lease_ttl
+        self._term.seconds = self.lease_ttl + settings.grace
+        for ttl, term in self._own_terms.items():
+            term.seconds = ttl + settings.grace
+        if self._term.seconds != before.heartbeat_timeout_seconds + before.grace or settings.grace != before.grace:
+            self.liveness.retime(self.in_parts())
+            self.staleness_changed()
+
+    def staleness_changed(self, service: str | None = None) -> None:
+        """Instances of the service (its folded name; None: of any) have another status here, or other leases, and no commit about it says
+        so (`node_status`): who keeps answers ready drops them.
+        """
+        self.staleness += 1
+        for follow in self.staleness_followers:
+            follow(service)
 
     def all_are_held(self, service: str) -> None:
         """Of one that was half held."""
@@ -143,6 +163,25 @@ class State(Table):
         service = self.service(name)
         return self.log.index_of(fold(name)) if service is None else service.index
 
+    @property
+    def lease_ttl(self) -> float:
+        """Seconds, of a lease that has no ttl of its own."""
+        return self.settings.heartbeat_timeout_seconds
+
+    @property
+    def max_instances(self) -> int:
+        """Of one service."""
+        return self.settings.max_instances_per_service
+
+    def term_of(self, spec: Registration) -> Term:
+        """How long its lease lasts."""
+        if spec.ttl is None:
+            return self._term
+        term = self._own_terms.get(spec.ttl)
+        if term is None:
+            self._own_terms[spec.ttl] = term = Term(spec.ttl + self.settings.grace)
+        return term
+
     def ttl_of(self, spec: Registration) -> float:
         """Seconds of its lease."""
         return self.lease_ttl if spec.ttl is None else spec.ttl
@@ -166,3 +205,18 @@ class State(Table):
             since = min(left.since for left in self.unsettled.values())
             deadline = since if deadline is None else min(deadline, since)
         return deadline
+
+
+class _Settings:
+    """The state's, as a holder."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def all(self) -> Mapping[None, RegistrySettings]:
+        return {None: self._state.settings}
+
+    def set(self, key: None, value: RegistrySettings | None, offset: float) -> None:
+        if value is not None:
+            self._state.adopt(value)

@@ -13,7 +13,7 @@ from functools import partial
 from discovery.core.caller import Caller
 from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import Drained
+from discovery.core.kinds import Drained, RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.revocation import Revocation
@@ -200,15 +200,23 @@ class Transaction:
         """Of one service."""
         return self._state.max_instances
 
+    @property
+    def settings(self) -> RegistrySettings:
+        return self._state.settings
+
     def new_id(self) -> str:
         return self._state.new_id()
 
     def is_full(self, *, new_service: bool) -> RegistryFull | None:
         """Why there cannot be one more instance, of a service of its own or of one there is."""
         state = self._state
-        if new_service and len(state.services) >= state.max_services:
-            return RegistryFull("services", state.max_services)
-        return RegistryFull("instances", state.max_in_all) if len(state) >= state.max_in_all else None
+        if new_service and len(state.services) >= state.settings.max_services:
+            return RegistryFull("services", state.settings.max_services)
+        return (
+            RegistryFull("instances", state.settings.max_instances)
+            if len(state) >= state.settings.max_instances
+            else None
+        )
 
     # -- what time has brought, and this process's estimates
 

@@ -19,6 +19,7 @@ from discovery.cli import logs
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance, Registration
+from discovery.core.kinds import KINDS
 from discovery.core.status import Status
 from discovery.store.change_log import log_commit
 
@@ -56,7 +57,15 @@ def logged() -> Iterator[Line]:
                 and isinstance(node.func.value, ast.Name)
                 and node.func.value.id in ("_log", "logger")
             ):
-                yield line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
+                line = line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
+                yield from of_kinds(line) if line.event == "*.*" else [line]
+
+
+def of_kinds(line: Line) -> Iterator[Line]:
+    """The one line of all kinds of `core.kinds`."""
+    for kind in (each.kind for each in KINDS.values() if each.kind.text):
+        for verb in {kind.began, kind.changed, kind.ended}:
+            yield line._replace(where=f"{line.where} {kind.noun}.{verb.log}", event=f"{kind.noun}.{verb.log}")
 
 
 def line_of(call: ast.Call, where: str) -> Line:

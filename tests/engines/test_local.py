@@ -276,7 +276,7 @@ async def test_many_are_made_safe_together(house: House) -> None:
 
 
 async def test_others_have_their_turn_between_many(house: House) -> None:
-    house.registry.max_instances = 1000
+    house.registry.adopt(house.registry.settings._replace(max_instances_per_service=1000))
     seen: list[int] = []
 
     async def watch() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.status import Status
 from discovery.store.brake import Brake
 from discovery.store.service import Entry
@@ -86,7 +86,7 @@ def spec(name: str = "web", ip: str = "10.0.0.1", port: int = 80, **fields: Any)
 
 def an_entry(port: int = 80) -> Entry:
     """One that belongs to no registry."""
-    return Entry(Instance(f"id-{port}", WALL, spec(port=port), ttl=TTL), Lease(TTL, START))
+    return Entry(Instance(f"id-{port}", WALL, spec(port=port), ttl=TTL), Lease(Term(TTL), START))
 
 
 class Told(NamedTuple):

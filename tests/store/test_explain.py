@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.damping import Damping
@@ -179,7 +179,7 @@ def test_it_says_of_each_what_the_answers_decide(states: list[tuple[Status, bool
     for port, (status, alive) in enumerate(states, 1):
         entry = an_entry(port)
         entry.instance = entry.instance.with_status(status)
-        entry.lease = Lease(TTL, START if alive else START - TTL)
+        entry.lease = Lease(Term(TTL), START if alive else START - TTL)
         service.entries["10.0.0.1", port] = entry
     entries = list(service.entries.values())
     found = explain(seen(entry, service, None, START, APART) for entry in entries)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from discovery.core.caller import Caller
 from discovery.core.event import Kind
 from discovery.core.instance import Instance
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.status import Probed, Status
 from discovery.store.probing import AGAIN, Answers, AskQueue, Network, Probe, Silence, may_be_asked
 from discovery.store.service import Entry
@@ -116,7 +116,7 @@ def test_those_that_refused_are_no_reason_to_hold_the_next_and_are_not_held_agai
 
 def entry(ip: str = "10.0.0.7", by: Caller = Caller("10.0.0.7"), beaten: float = 20.0, **fields: Any) -> Entry:  # noqa: B008
     instance = Instance("id", WALL, spec("web", ip, **fields), ttl=TTL, registrant=by)
-    return Entry(instance, Lease(TTL, START + beaten))
+    return Entry(instance, Lease(Term(TTL), START + beaten))
 
 
 def asks(found: Entry, networks: tuple[Network, ...] = (), alone: bool = True) -> bool:

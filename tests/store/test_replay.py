@@ -186,7 +186,9 @@ class Replay(RuleBasedStateMachine):
         self.heard.clear()
         registry = self.nodes[0]
         instances = {("instance", entry.instance.spec.key): entry.instance for entry in registry}
-        values = {(of, key): value for of, holder in registry.values.items() for key, value in holder.all.items()}
+        values = {
+            (of, key): value for of, holder in registry.values.items() for key, value in holder.all.items() if key
+        }
         assert self.state == instances | values
 
     def fold(self, event: Event) -> None:

@@ -232,9 +232,9 @@ def test_ends_that_come_together_are_told_as_many_at_a_time_as_asked() -> None:
 
 def test_a_reader_of_the_windows_keeps_what_it_has_read() -> None:
     windows = Windows()
-    windows.set(SERVICE, a_window(), 10.0)
+    windows.set(SERVICE, a_window(), 10.0 - a_window().until)
     read = windows.all
-    windows.set(one(1), a_window(), 5.0)
+    windows.set(one(1), a_window(), 5.0 - a_window().until)
     assert (list(read), windows.next) == ([SERVICE], 5.0)
     windows.set(one(1), None, 0.0)
     windows.set(one(1), None, 0.0)

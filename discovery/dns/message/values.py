@@ -123,7 +123,7 @@ class Lifetime(NamedTuple):
         return self._end() - ttl
 
     def _end(self) -> float:
-        return min([lease.renewed_at + lease.ttl for lease in self.leases])
+        return min([lease.renewed_at + lease.term.seconds for lease in self.leases])
 
 
 class Answer(NamedTuple):

@@ -40,7 +40,6 @@ from discovery.engines.etcd.peers import FLUSHES, Peers
 from discovery.engines.etcd.presence import Presence
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.engines.etcd.supervise import supervise
-from discovery.engines.etcd.timing import Timing
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
@@ -80,7 +79,6 @@ class EtcdEngine:
         self._etcd = etcd
         self._node = node
         layout = Layout(prefix)
-        self._timing = Timing(registry)
         self._peers = Peers(node, mine.flush)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._membership = Membership(folder, lambda: Kept(self._agreement.conf, registry.index))
@@ -181,7 +179,6 @@ class EtcdEngine:
         return entry
 
     async def close(self) -> None:
-        self._timing.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -298,16 +295,10 @@ class EtcdEngine:
         self._writes.on_decision(decision)
 
     def _adopt(self, conf: Conf) -> None:
-        registry, peers = self._registry, self._peers
+        peers = self._peers
         self._mirror.offset = conf.offset
-        is_timed_anew = (registry.lease_ttl, registry.grace) != (conf.ttl, conf.grace)
-        registry.lease_ttl, registry.grace = conf.ttl, conf.grace
-        registry.liveness.brake.timeout = conf.ttl
-        registry.max_instances, registry.max_services = conf.max_instances_per_service, conf.max_services
-        registry.max_in_all = conf.max_instances
+        self._mirror.settings = conf.settings
         peers.flush = conf.flush
-        if is_timed_anew:
-            self._timing.begin()
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         if self._agreement.conf.moved and commit.by is not SERVER:
@@ -326,8 +317,8 @@ def make(
     mine = settings.conf(
         ttl=registry.lease_ttl,
         max_instances_per_service=registry.max_instances,
-        max_services=registry.max_services,
-        max_instances=registry.max_in_all,
+        max_services=registry.settings.max_services,
+        max_instances=registry.settings.max_instances,
     )
     folder = seams.folders[0] if seams.folders else None
     return EtcdEngine(

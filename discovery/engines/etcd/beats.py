@@ -116,11 +116,11 @@ class Heard:
             lease = entry.lease  # as Lease.renew, without the call; and what was heard here since is newer
             gap = at - lease.renewed_at
             if gap > 0:
-                if entry.through is not through or entry.override is not None or gap >= lease.ttl:
+                if entry.through is not through or entry.override is not None or gap >= lease.term.seconds:
                     changed = changed or entry.status_at(now) is not Status.HEALTHY
                     entry.override = None
                     entry.through = through
                 lease.renewed_at = at
-                if lease.longest_gap < gap < lease.ttl:  # else it was away, or others were
+                if lease.longest_gap < gap < lease.term.seconds:  # else it was away, or others were
                     lease.longest_gap = gap
         return age, changed

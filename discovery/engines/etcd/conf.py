@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from discovery.core import exact_json
+from discovery.core.kinds import RegistrySettings
 
 # Raised by the version that first writes a kind of event or a status that older ones do not know: they end rather than guess.
 FORMAT = 1
@@ -35,9 +36,9 @@ class Conf(NamedTuple):
     hold: float = 60.0  # seconds; of older versions, which do not start without it: to go with FORMAT 2
 
     @property
-    def grace(self) -> float:
-        """Seconds that a heartbeat may be under way: heard just after a batch, and the next one may be late."""
-        return 2 * self.flush
+    def settings(self) -> RegistrySettings:
+        """What of it is the registry's."""
+        return RegistrySettings(**{variable.lower(): getattr(self, name) for name, variable in SETTINGS.items()})
 
     def dumps(self) -> bytes:
         mine = self._asdict()

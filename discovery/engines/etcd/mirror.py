@@ -16,7 +16,7 @@ from itertools import groupby
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event
 from discovery.core.instance import Instance
-from discovery.core.kinds import ZonesEvent
+from discovery.core.kinds import SettingsEvent, ZonesEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Together, difference
@@ -25,7 +25,7 @@ from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, KeyValue
 from discovery.engines.etcd.read_all import Found, OnKey, Reader
 from discovery.engines.etcd.unreadable import Unreadable
-from discovery.store.operations import ReloadZones
+from discovery.store.operations import ChangeSettings, ReloadZones
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
@@ -65,6 +65,7 @@ class Mirror:
         self._on_decision = on_decision
         self.offset = 0
         self.etcd = ""
+        self.settings = registry.settings  # that hold for all nodes
         self.revision = 0  # the latest event's
         self._advanced = asyncio.Event()  # another one for each revision
         self._changing = asyncio.Lock()  # held while the registry is changed
@@ -130,11 +131,19 @@ class Mirror:
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
             await self._apply_by_hand(values, index)
-        if has_conf:  # leases may be others now, and with them every TTL
-            self._change([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, index)
+        if has_conf:
+            self._adopt(index)
         if self._registry.is_ahead:
             self._registry.publish(index)
         self._advance(revision)
+
+    def _adopt(self, index: int) -> None:
+        """What all nodes agree on was changed; the index moves whatever it was, as a node that starts now has it."""
+        before, after = self._registry.settings, self.settings
+        if after != before:
+            self._change([SettingsEvent(before, after, before.changed_to(after))], ChangeSettings.action, index)
+        else:
+            self._change([ZonesEvent("what all nodes agree on was changed")], ReloadZones.action, index)
 
     def _note_revision(self, change: Change) -> None:
         if change.value is not None:
@@ -208,6 +217,7 @@ class Mirror:
         self._note(found)
         self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
+        self._registry.adopt(self.settings)
         self._registry.load(found.snapshot(index), self._clock(), self._wall(), goes_on=True)
         self.revision = found.revision
         self.etcd = found.etcd
@@ -220,9 +230,11 @@ class Mirror:
             # Where it can be, the index that the others have, whenever they read.
             known = found.changed + self.offset > self._registry.index
             index = (found.changed if known else found.revision) + self.offset
+            if self.settings != self._registry.settings:
+                self._adopt(index)
             events = difference(self._layout, self._registry, found, _READ_AGAIN)
             number = await self._change_in_pieces(events, "resync", index)
-            if known and not number:
+            if known and not self._registry.is_ahead:
                 self._change([ZonesEvent(_READ_AGAIN)], ReloadZones.action, index)
             if self._registry.is_ahead:
                 self._registry.publish(index)

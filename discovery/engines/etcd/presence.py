@@ -206,7 +206,7 @@ class Presence:
             self._tell_overridden()
         if changed:
             self._staleness_changed()
-        recovers = self._clock() - self._peers.own.since < self._registry.lease_ttl + self._registry.grace
+        recovers = self._clock() - self._peers.own.since < self._registry.lease_ttl + self._registry.settings.grace
         self._registry.has_own_statuses = not fresh or recovers or self._peers.any_silent or bool(self._overridden)
 
     def _log_change(self, status: NodeStatus) -> None:

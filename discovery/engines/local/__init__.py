@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from discovery.core.caller import NOBODY, Caller
+from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
 from discovery.store.engine import WriteSeams
+from discovery.store.operations import ChangeSettings
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -41,10 +42,12 @@ class LocalEngine:
         return min((keeper.safe for keeper in self._seams.keepers), default=float("inf"))
 
     async def open(self) -> None:
+        settings = self._registry.settings
         for keeper in self._seams.keepers:
             snapshot = await keeper.restore()
             if snapshot is not None:
                 self._registry.load(snapshot, self._clock(), self._wall())
+        self._carry_out(ChangeSettings(settings), SERVER)  # what was restored may have been under others
         self._registry.loaded = True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:

@@ -10,9 +10,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from discovery.core.event import RESTORE, Commit, octets_of
-from discovery.core.kinds import WindowEvent, begun
+from discovery.core.event import RESTORE, Commit, ValueEvent, octets_of
+from discovery.core.kinds import SettingsEvent, WindowEvent, begun
 from discovery.core.log_fields import fields
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
@@ -103,7 +104,8 @@ class Recorder:
         self._flush()
         entries = list(self._registry)
         instances = [entry.instance for entry in entries]  # 100,000 in 6 ms; a third list would take 9
-        values = tuple(begun(WindowEvent, self._registry.windows))
+        values: list[ValueEvent[Any, Any]] = [*begun(WindowEvent, self._registry.windows)]
+        values.append(SettingsEvent(None, self._registry.settings, ""))
         checkpoint = Checkpoint(index, wall, why, instances, entries, values, self._missing, self._missing_from)
         self._began = self.writer.put(partial(Folder.begin, checkpoint=checkpoint))
         self._folder.unwritten += self._missing

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, ValueEvent, octets_of
+from discovery.core.kinds import SettingsEvent
 from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
@@ -101,7 +102,11 @@ class Journal(Plugin):
         self._reserved_index = snapshot.index + AHEAD
         kept = set(snapshot.values)
         over = [_without(event) for event in content.values if event not in kept]
-        self.writer.put([*_index(self._reserved_index, wall), *_old(wall), *over])
+        known = (
+            [] if snapshot.number(SettingsEvent) else [rows.of_value(SettingsEvent(None, self._registry.settings, ""))]
+        )
+        settings = [(schema.PUT_VALUE, row) for row in known]  # so that the next start knows whether they have changed
+        self.writer.put([*_index(self._reserved_index, wall), *_old(wall), *over, *settings])
         try:
             await self.settled()
         except NotDurable as error:

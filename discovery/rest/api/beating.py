@@ -203,7 +203,9 @@ class Beating:
                 self._registry.unknown_heartbeats += 1
                 raise
             # It may be gone again, while the disk was waited for: what was done is answered all the same.
-            entry = self._registry.find(instance.id) or Entry(instance, Lease(instance.ttl, self._clock()))
+            entry = self._registry.find(instance.id) or Entry(
+                instance, Lease(self._registry.term_of(instance.spec), self._clock())
+            )
         content = self._renewed(entry, self._clock()) | _UPSERT.said_of(sent)
         content["instance"] |= views.registered(entry.instance)
         if known is not None:

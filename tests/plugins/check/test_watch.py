@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.check import Check
-from discovery.core.lease import MAX_TTL, MIN_TTL, Lease
+from discovery.core.lease import MAX_TTL, MIN_TTL, Lease, Term
 from discovery.plugins.check.watch import Watch
 
 
 def a_watch(interval: float, ttl: float, started: float, renewed_at: float) -> Watch:
-    watch = Watch("a", "10.0.0.1", 80, Check(path="/", interval=interval), Lease(ttl, renewed_at))
+    watch = Watch("a", "10.0.0.1", 80, Check(path="/", interval=interval), Lease(Term(ttl), renewed_at))
     watch.started = started
     return watch
 
@@ -33,7 +33,7 @@ def test_when_the_next_probe_is_due(interval: float, ttl: float, started: float,
 
 
 def test_one_that_was_not_probed_yet_is_due_at_once() -> None:
-    assert Watch("a", "10.0.0.1", 80, Check(path="/"), Lease(10, 100.0)).due < 100.0
+    assert Watch("a", "10.0.0.1", 80, Check(path="/"), Lease(Term(10), 100.0)).due < 100.0
 
 
 @given(st.floats(1, 3600), st.floats(MIN_TTL, MAX_TTL), st.floats(0, 1e6))

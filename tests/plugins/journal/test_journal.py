@@ -65,9 +65,9 @@ async def test_every_kind_of_write_is_on_disk_when_it_returns(folder: Path, tmp_
         await house.drain(KEY, False)
         assert [each.draining_since for each in content(on_disk()).instances] == [None]
         await house.maintain(Scope("web"), Window("because", WALL + 60))
-        assert content(on_disk()).values == (WindowEvent(Scope("web"), None, Window("because", WALL + 60), ""),)
+        assert content(on_disk()).values[1:] == (WindowEvent(Scope("web"), None, Window("because", WALL + 60), ""),)
         await house.end_maintenance(Scope("web"))
-        assert not content(on_disk()).values
+        assert not content(on_disk()).values[1:]
         await house.deregister(KEY)
         found = content(on_disk())
         assert [*found.instances] == []

@@ -16,7 +16,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import Deregistered, UnknownInstance
-from discovery.store.operations import Maintain
+from discovery.store.operations import ChangeSettings, Maintain
 from discovery.store.registration import Upsert
 from tests.plugins.journal.house import House, Time, known, last_index, living
 from tests.plugins.journal.making import a_kept, an_instance, an_old_file, content, copy
@@ -318,3 +318,21 @@ async def test_what_was_restored_is_safe_so_an_unchanged_whole_heartbeat_is_no_w
         await house.register(spec())
     async with living(folder) as house:
         assert house.registry.at(spec().key).index <= house.engine.safe
+
+
+async def test_a_restart_with_other_settings_is_one_event_and_the_next_one_with_the_same_is_none(folder: Path) -> None:
+    async with living(folder) as house:
+        entry = await house.register(spec())
+        assert not [change for change in house.log.commits if change.action == ChangeSettings.action]
+    async with living(folder, lease_ttl=40.0, max_instances=7) as house:
+        [commit] = [commit for commit in house.log.commits if commit.action == ChangeSettings.action]
+        [event] = commit.events
+        assert event.name == "settings-changed"
+        assert (
+            event.reason
+            == f"HEARTBEAT_TIMEOUT_SECONDS was {TTL:g} and is 40, MAX_INSTANCES_PER_SERVICE was 1,000 and is 7"
+        )
+        assert house.registry.by_id(entry.instance.id).lease.ttl == 40.0
+        await house.settled()
+    async with living(folder, lease_ttl=40.0, max_instances=7) as house:
+        assert not [commit for commit in house.log.commits if commit.action == ChangeSettings.action]

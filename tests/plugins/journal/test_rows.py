@@ -16,7 +16,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import KINDS, Drained, DrainEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import KINDS, Drained, DrainEvent, RegistrySettings, SettingsEvent, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.revocation import Revocation
 from discovery.plugins.journal import rows, schema
@@ -68,9 +68,15 @@ KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
 DRAWN: dict[Any, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     WindowEvent: (SCOPES, st.builds(Window, TEXT, TIMES, TEXT)),
     DrainEvent: (KEYS, st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES)),
+    SettingsEvent: (st.none(), st.builds(RegistrySettings, TIMES, PORTS, PORTS, PORTS, TIMES)),
     TokenEvent: (st.binary(min_size=32, max_size=32), st.builds(Revocation, TEXT, TIMES, TEXT, st.none() | TIMES)),
 }
-VALUES = st.one_of(*(st.builds(of, keys, st.none(), values, st.just("")) for of, (keys, values) in DRAWN.items()))
+VALUES = st.one_of(
+    *(
+        st.builds(of, key=keys, before=st.none(), after=values, reason=st.just(""))
+        for of, (keys, values) in DRAWN.items()
+    )
+)
 TOMBSTONES = st.tuples(KEYS, TIMES)
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from discovery.core.instance import Instance, Registration
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.resolving import shown
@@ -31,7 +31,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 def entry(number: int, **fields: Any) -> Entry:
     spec = Registration.of("web", f"10.0.0.{number}", 3000, **fields)
-    return Entry(Instance(f"id-{number}", 1_700_000_000.5, spec, None, 10.0), Lease(10.0, 95.0))
+    return Entry(Instance(f"id-{number}", 1_700_000_000.5, spec, None, 10.0), Lease(Term(10.0), 95.0))
 
 
 def text(shown: Shown, one: Entry, now: float = 100.0) -> bytes:

@@ -83,7 +83,7 @@ async def test_a_gap_is_a_410_that_says_where_to_go_on(api: Api, since: int) -> 
 async def test_large_events_are_told_in_pages_of_a_megabyte(api: Api) -> None:
     for port in range(100):
         spec = Registration.of("web", "10.0.0.1", 1000 + port, metadata={"x": "y" * 15_000})
-        api.registry.max_instances = 1000
+        api.registry.adopt(api.registry.settings._replace(max_instances_per_service=1000))
         api.registry.register(spec, api.clock.now, api.clock.wall())
     reply = await api.get("/changes?since=0&limit=1000")
     assert 60 < len(reply.body["changes"]) < 75

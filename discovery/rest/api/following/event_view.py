@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from pydantic.alias_generators import to_camel
 
 from discovery.core import kinds
 from discovery.core.caller import Caller
@@ -73,7 +74,7 @@ def actor(by: Caller) -> Json | None:
 def value(kind: ValueKind[Any, Any], of: Any) -> Json:
     """What people see of it."""
     found = {name: getattr(of, name) for name in kind.shown}
-    return {name: iso(each) if kind.fields[name].is_moment and each else each for name, each in found.items()}
+    return {to_camel(name): iso(each) if kind.fields[name].is_moment and each else each for name, each in found.items()}
 
 
 def _value(event: ValueEvent[Any, Any]) -> Json:

@@ -57,6 +57,7 @@ class Event(Reply):
     maintenance: Perhaps[EventWindow] = None
     drain: Perhaps[EventDrain] = None
     token: Perhaps[EventToken] = None
+    settings: Perhaps[dict[str, float]] = None
 
 
 class ChangesReply(Reply):
