@@ -24,7 +24,8 @@ class Seen(NamedTuple):
     `status`: what a reader saw, UNHEALTHY from the end of the lease on (`Entry.status_at`). `since`: when it became that.
     `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
     lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, and
-    `probed`: what its port said when the brake asked, where that may be told.
+    `probed`: what its port said when the brake asked, where that may be told. `own`: why this process believes it, though nobody
+    decided so.
     """
 
     instance: Instance
@@ -35,6 +36,7 @@ class Seen(NamedTuple):
     window: Window | None = None
     by: Caller | None = None
     probed: Probed | None = None
+    own: str | None = None
 
 
 Askers = Mapping[tuple[str, int], Caller]
@@ -59,17 +61,30 @@ def seen(
     """
     status, lease_end = entry.status_at(now), entry.lease.expires_at + offset
     lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
-    since = lease_end if lapsed_unnoticed else entry.since
-    seen = Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window)
+    own = _own(entry, status, by is not None)
+    since = None if own else lease_end if lapsed_unnoticed else entry.since
+    seen = Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window, own=own)
     if by is None:
         return seen
     return seen._replace(by=by.get((entry.instance.id, entry.index)), probed=entry.instance.probed)
 
 
+_MAY_BEAT = "it may beat at another node, of which this one does not hear: behind the healthy ones until it does"
+_SAID_GOODBYE = "it was taken out at this node, and etcd could not be told of that"
+
+
+def _own(entry: Entry, status: Status, sees_actors: bool) -> str | None:
+    """Why this process believes it, and nobody decided so."""
+    override = entry.override
+    if override is not None and status is override.status:
+        return override.reason if sees_actors or override.beats else _SAID_GOODBYE
+    return _MAY_BEAT if status is Status.SUSPECT and entry.instance.status is not status else None
+
+
 def _ends(entry: Entry, service: Service, status: Status, offset: float) -> float | None:
     if status is Status.UNHEALTHY and entry.status is status:
         return entry.next_action_at + offset
-    if status is Status.SUSPECT and service.hold is not None:
+    if entry.instance.status is status is Status.SUSPECT and service.hold is not None:
         return service.hold.until + offset
     if status is Status.FLAPPING and entry.flaps is not None:
         return entry.flaps.until + offset
@@ -116,7 +131,7 @@ def _explained(each: Seen, better: bool) -> Explanation:
     status = each.status
     instance, who = each.instance, each.by or "somebody"
     reason = "no reason is known" if each.window is None else each.window.reason
-    why = [_WHY[status].format(ttl=instance.ttl, who=who, reason=reason, failing=instance.failing)]
+    why = [each.own or _WHY[status].format(ttl=instance.ttl, who=who, reason=reason, failing=instance.failing)]
     if status is Status.FLAPPING:
         why.append("others are" if better else "nothing better is left")
     if each.probed is not None:

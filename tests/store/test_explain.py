@@ -15,6 +15,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.damping import Damping
 from discovery.store.explain import Explanation, Seen, askers, explain, seen
+from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.registration import Register
 from discovery.store.service import Entry, Service, served
@@ -145,6 +146,22 @@ def test_a_suspect_is_served_until_the_brake_lets_go() -> None:
     assert "the brake holds it, behind the healthy ones" in suspect.why
     assert (suspect.since, suspect.until) == (wall(START + TTL), wall(START + TTL + 20))
     assert healthy.why == "its lease runs"
+
+
+def test_what_this_process_alone_believes_is_said_without_an_end_and_the_actor_only_to_whoever_may_know() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    entry.through = NodeStatus("other")
+    entry.through.silent = True
+    suspect = one(registry, START + 1)
+    assert (suspect.served, suspect.since, suspect.until) == (True, None, None)
+    assert "may beat at another node" in suspect.why
+    entry.override = Override(Status.DRAINING, "asked for by alice; etcd could not be told of that", beats=False)
+    out = one(registry, START + 1)
+    assert (out.served, "alice" in out.why, "taken out at this node" in out.why) == (False, False, True)
+    service = registry.service("web")
+    assert service is not None
+    assert "alice" in explain([seen(entry, service, None, START + 1, APART, {})])[0].why
 
 
 def test_a_flapping_one_is_served_only_where_nothing_better_is_left() -> None:
