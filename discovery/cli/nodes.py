@@ -30,6 +30,12 @@ _HOLD = (
     Column("services", fold=True),
 )
 _STATS = {"activeInstances": int}
+_WHEN_HEARD = "when etcd is heard"
+# Who is in the answers for what this node does not hear, and why; by the field of /stats.
+_HELD = {
+    "heldThroughUnknownNodes": "a silent node may have heard them before this one began",
+    "heldHere": "this node heard them last, and another one may hear them now",
+}
 # Services that a row names.
 _NAMES = 3
 
@@ -48,10 +54,10 @@ def nodes(*, output: Format = "table") -> None:
     }
     own = {
         **{name: engine.get(name) for name in ("node", "version", "revision", "endpoint", "cluster")},
-        "state": "moved" if engine.get("movedTo") else "here" if engine["fresh"] else "cut off from etcd",
+        "state": "moved" if engine.get("movedTo") else "here" if engine["fresh"] else "cut off: it does not hear etcd",
         "leads": _yes(engine["leads"]),
         "lastHeard": f"{span(float(engine['lagSeconds']))} ago" if engine.get("lagSeconds", 1e6) < 1e6 else "",
-        "holds": _held(engine.get("heldThroughUnknownNodes")),
+        "holds": _held(engine.get("heldHere")) or _held(engine.get("heldThroughUnknownNodes")),
     }
     others = [
         {
@@ -76,15 +82,16 @@ def holds(*, output: Format = "table") -> None:
         {
             "heldBy": f"{node['node']} is silent, and may hear them",
             "since": f"{span(float(node['silentForSeconds']))} ago",
-            "letsGo": f"in {span(float(node['holdsForSeconds']))}",
+            "letsGo": "when its key in etcd ends" if engine["fresh"] else _WHEN_HEARD,
             **node["holds"],
         }
         for node in engine.get("nodes", ())
         if node["silent"] and node.get("holds")
     ]
-    unknown = engine.get("heldThroughUnknownNodes") or {"instances": 0}
-    if unknown["instances"]:
-        rows.append({"heldBy": "a silent node may have heard them before this one began", **unknown})
+    for field, why in _HELD.items():
+        held = engine.get(field) or {"instances": 0}
+        if held["instances"]:
+            rows.append({"heldBy": why, "letsGo": "" if engine["fresh"] else _WHEN_HEARD, **held})
     now = datetime.now(UTC).timestamp()
     rows += [
         {

@@ -110,9 +110,7 @@ class EngineAway(DiscoveryError):
     """What the nodes of the registry share cannot be reached: nothing can change, and nobody can say that something does not exist."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The registry cannot reach what its nodes share, so nothing can change: {reason}; try again in a moment"
-        )
+        super().__init__(f"What the nodes of the registry share cannot be changed now: {reason}; try again in a moment")
         self.reason = reason
 
 

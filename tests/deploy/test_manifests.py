@@ -104,9 +104,9 @@ def test_a_node_is_called_as_its_pod_and_its_secret_stands_in_no_manifest() -> N
 
 def test_while_etcd_is_away_no_node_is_taken_out_of_reads_or_started_anew() -> None:
     node, member = CONTAINERS[NODES], CONTAINERS[ETCD]
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert node[probe]["httpGet"]["path"] == "/health", "/ready is 503 then"
-        assert ("GET", node[probe]["httpGet"]["path"]) in OPERATIONS
+    paths = {name: node[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert paths == {"startupProbe": "/health", "livenessProbe": "/health", "readinessProbe": "/ready?for=reads"}
+    assert all(("GET", path.partition("?")[0]) in OPERATIONS for path in paths.values()), "/ready is 503 then"
     assert member["livenessProbe"]["httpGet"]["path"] == "/health?serializable=true", "/health wants a majority"
     assert member["readinessProbe"]["httpGet"]["path"] == "/health"
 

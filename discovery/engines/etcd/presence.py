@@ -20,6 +20,7 @@ from discovery.core.log_fields import fields
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
 from discovery.engines.etcd.peers import FLUSHES, Peers
@@ -93,6 +94,7 @@ class Presence:
         self._under_way: dict[float, tuple[float, float]] = {}
         self._known_until = float("-inf")  # when the batch was sent that came back last, by `running`
         self._overridden: set[Entry] = set()
+        self._trouble: str | None = None  # why the latest batch could not be sent
         self._was_fresh = False
         self._syncs = syncs
         self._synced = 0
@@ -118,7 +120,8 @@ class Presence:
     def away(self) -> str | None:
         """Why nothing can be changed here at the moment. None also while etcd elects a leader, which takes a second or two."""
         if not self.fresh:
-            return f"etcd has not told this node what happens for {self.stale_seconds()} s"
+            why = f" ({self._trouble})" if self._trouble else ""
+            return f"etcd has not told this node what happens for {self.stale_seconds()} s{why}"
         return self._etcd.refused
 
     def read_all(self, started: float) -> None:
@@ -135,9 +138,11 @@ class Presence:
             try:
                 await self.renew_leases()
                 await self.flush()
+                self._trouble = None
                 for tell in self._also:
                     await tell(self.lease)
             except (EtcdAway, EtcdError) as error:
+                self._trouble = with_hint(str(error))
                 _log.debug(
                     "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
                 )

@@ -6,13 +6,14 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.engines.etcd.cluster import EtcdCluster
+from tests.engines.etcd.cluster import EtcdCluster, Proxy
 from tests.programs import program
 from tests.stories.process import LIMIT, Discovery, environment, running, until
 
@@ -35,6 +36,27 @@ def etcd_of(folder: Path, size: int = 1, *more: str) -> Iterator[EtcdCluster]:
         yield cluster
     finally:
         cluster.kill()
+
+
+@contextmanager
+def link_to(etcd: EtcdCluster) -> Iterator[Proxy]:
+    """A proxy in front of the first member, which runs in a thread of its own; `cut` and `heal` are called in it."""
+    proxy = Proxy(etcd.members[0].client)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(proxy.start(), loop).result()
+        cut, heal = proxy.cut, proxy.heal
+        proxy.cut = lambda: loop.call_soon_threadsafe(cut)  # type: ignore[method-assign,assignment]  # from the test's thread
+        proxy.heal = lambda: loop.call_soon_threadsafe(heal)  # type: ignore[method-assign,assignment]
+        yield proxy
+        proxy.cut = cut  # type: ignore[method-assign]
+        asyncio.run_coroutine_threadsafe(proxy.close(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def url_of(endpoints: Sequence[str]) -> str:

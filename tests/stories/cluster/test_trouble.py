@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engines.etcd.cluster import EtcdCluster, Proxy
+from tests.engines.etcd.cluster import EtcdCluster
 from tests.stories.cluster.crowd import beating
 from tests.stories.cluster.nodes import (
     TTL,
@@ -20,6 +16,7 @@ from tests.stories.cluster.nodes import (
     engine,
     etcd_of,
     etcdctl,
+    link_to,
     metric,
     node,
     nodes,
@@ -72,23 +69,6 @@ def test_a_full_etcd_refuses_writes_and_says_so_reads_go_on_and_it_heals(tmp_pat
         until(lambda: addresses(two, "web") >= {*IPS, "10.0.1.1"})
         assert not crowd.forgotten
         assert "Traceback" not in "\n".join([*one.log, *two.log])
-
-
-@contextmanager
-def link_to(etcd: EtcdCluster) -> Iterator[Proxy]:
-    """A proxy in front of the first member, which runs in a thread of its own."""
-    proxy = Proxy(etcd.members[0].client)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(proxy.start(), loop).result()
-        yield proxy
-        asyncio.run_coroutine_threadsafe(proxy.close(), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def test_a_member_that_answers_slowly_is_left_for_another_one_and_nobody_is_lost(tmp_path: Path) -> None:

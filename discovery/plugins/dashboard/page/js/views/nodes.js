@@ -74,7 +74,7 @@ const ofLocal = (all) => [
 
 const ofEtcd = (engine) => [
   ["kind", html`etcd at <code>${shown(engine.endpoint)}</code>`],
-  ["state", engine.fresh ? said("healthy", "in step") : said("failing", `heard itself last ${span(engine.lagSeconds)} ago`)],
+  ["state", engine.fresh ? said("healthy", "in step") : said("failing", `cut off: has not heard etcd for ${span(engine.lagSeconds)}, and drops nobody`)],
   ["leader", html`<code>${shown(engine.leader ?? "nobody")}</code>${engine.leads ? ", this node" : ""}`],
   ["revision", number(engine.revision)],
   ["lag", `${engine.lagSeconds} s`],
@@ -98,18 +98,22 @@ function Others({ engine, q }) {
       <p>Several nodes share what they know through an etcd: every node answers everything, and one may die. Start each with the same setting:</p>
       <${Copy} text="ENGINE_URL=etcd://10.0.0.5:2379 discovery serve" label="the line that starts a node" /><//></section>`;
   const found = engine.nodes.filter(({ node, version }) => matches(q, node, version ?? ""));
-  const unknown = engine.heldThroughUnknownNodes;
+  const { heldThroughUnknownNodes: unknown, heldHere: here } = engine;
   return html`<section class="part"><h2>Other nodes <span class="quiet">${number(found.length)}</span></h2>
     ${found.length > 0 ? html`<${Rows} kind="nodes" label="Other nodes" items=${found} keyOf=${({ node }) => node} columns=${NODES} row=${(node) => nodeRow(node, engine)} heights=${[44, 84]} />`
       : html`<p class="quiet">${engine.nodes.length ? "No node has that." : "No other node has been heard yet. While there is none, this one is a single point of failure."}</p>`}
-    ${unknown?.instances > 0 && html`<p class="window">${count(unknown.instances, "instance")} of ${count(unknown.services, "service")} beat through a node that this one never heard, and are held.</p>`}</section>`;
+    ${unknown?.instances > 0 && html`<p class="window">${count(unknown.instances, "instance")} of ${some(unknown.services)} may beat at a silent node, which heard them before this one began.</p>`}
+    ${here?.instances > 0 && html`<p class="window">${count(here.instances, "instance")} of ${some(here.services)} fell silent here, and may beat at a node that this one does not hear.</p>`}</section>`;
 }
+
+// The first services of whoever is held.
+const some = (services) => services.slice(0, 3).map(shown).join(", ") + (services.length > 3 ? ", …" : "");
 
 function nodeRow(node, engine) {
   return html`<${Cell} of="name"><b class="mono">${shown(node.node)}</b>${node.node === engine.leader && html` <span class="tag">leader</span>`}<//>
     <${Cell} of="state">${node.silent ? said("suspect", `silent for ${span(node.silentForSeconds ?? node.lastHeardSeconds)}`) : said("healthy", ago(node.lastHeardSeconds))}<//>
     <${Cell} of="version">${shown(node.version ?? "")}${node.version && node.version !== engine.version && html` <span class="tag">not ours</span>`}<//>
-    <${Cell} of="holds">${node.holds.instances ? `${count(node.holds.instances, "instance")} of ${count(node.holds.services, "service")}${node.holdsForSeconds === null ? "" : `, for ${span(node.holdsForSeconds)} at the most`}` : html`<span class="quiet">nothing</span>`}<//>`;
+    <${Cell} of="holds">${node.holds.instances ? `${count(node.holds.instances, "instance")} of ${some(node.holds.services)}${engine.fresh ? ", until its key in etcd ends" : ", until etcd is heard"}` : html`<span class="quiet">nothing</span>`}<//>`;
 }
 
 function Held({ holds, q }) {
