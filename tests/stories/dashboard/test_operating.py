@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m"
 # Each with something that stands there once it has its data.
 VIEWS = {
     "dns": "What does a DNS client get?",
-    "dns&name=web.svc.local&type=SRV": "As dig prints it",
+    "dns&name=web.svc.local&type=SRV": "As text",
     "maintenance": "windows now",
     "load": "Leases that ran out",
     "nodes": "This process is alone",
