@@ -42,7 +42,7 @@ TARGETS = [
     Target("A+AAAA, DO", "plain", 0.9),
     Target("A+AAAA, cookie", "plain", 0.9),
     Target("NODATA, EDNS", "plain", 0.85),
-    Target("no such name, DO", "plain", 0.55),
+    Target("no such name, DO", "echo", 0.5),
     Target("other options", "plain", 0.35),
     Target("TCP", "plain", 0.5),
     Target("100,000 instances", "plain", 0.9),

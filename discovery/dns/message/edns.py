@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from discovery.dns.message.values import Explanation, Type
+from discovery.dns.message.values import Type
 
 # The size that survives every path without fragments (DNS Flag Day 2020): what we accept, and the most we send over UDP.
 MAX_UDP = 1232
@@ -20,6 +20,7 @@ MIN_UDP = 512
 OPT_SIZE = 11
 _OPT = struct.Struct("!BHHIH")
 _OPTION = struct.Struct("!HH")
+_EXPLANATION = struct.Struct("!HHH")
 _DO = 0x8000
 
 
@@ -67,10 +68,10 @@ def option(code: int, data: bytes) -> bytes:
     return _OPTION.pack(code, len(data)) + data
 
 
-def explanation_option(explanation: Explanation) -> bytes:
+def explanation_option(code: int, text: str) -> bytes:
     """RFC 8914 §2."""
-    text = explanation.text if isinstance(explanation.text, str) else explanation.text()
-    return option(Option.EDE, explanation.code.to_bytes(2, "big") + text.encode())
+    octets = text.encode()
+    return _EXPLANATION.pack(Option.EDE, 2 + len(octets), code) + octets
 
 
 def opt_heads(rcode: int) -> tuple[bytes, bytes]:

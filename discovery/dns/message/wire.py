@@ -142,7 +142,9 @@ class Template:
         return b"".join((id, header, question, answer, whole, beside, opt, opt_length, options))
 
     def _explain(self) -> bytes:
-        self._explained = explanation_option(self._explanation) if self._explanation else b""
+        assert self._explanation is not None
+        code, text, _ = self._explanation
+        self._explained = explanation_option(code, text if isinstance(text, str) else text())
         return self._explained
 
     def _lay(self, room: int) -> Laid:

@@ -143,7 +143,7 @@ class KeptAnswers:
             if refusal is not None:
                 return self._rest(packet, now, client, transport)
             if kept is None:
-                explained = self._nxdomain.explained(key, now)
+                explained = self._nxdomain.explained(now)
         flags = (RD if packet[2] else 0) | self._replies.flags(client)
         return template.reply(packet[:2], flags, question, edns, options, transport, explained)
 

@@ -60,7 +60,7 @@ class Limited:
             request = parse(packet, client, transport)
         except Malformed as malformed:
             return self._count(verdict, error(packet, malformed), None, malformed.rcode)
-        cookie = request.edns.cookie if request.edns else None
+        cookie = request.edns.cookie if request.edns and not request.edns.version else None
         reply, valid = self._cookies.check(cookie, client, int(now)) if cookie is not None else (b"", False)
         if valid:
             return self._respond(packet, now, client, transport)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from discovery.dns.message.edns import explanation_option
 from discovery.dns.message.names import MAX_LABEL, Name, from_wire, to_wire
 from discovery.dns.message.reason import Reason
-from discovery.dns.message.values import OTHER, Answer, Class, Explanation, Question, Rcode, Type
+from discovery.dns.message.values import OTHER, Answer, Class, Question, Rcode, Type
 from discovery.dns.message.wire import Template
 from discovery.dns.server.traffic import Outcome, Traffic
 from discovery.dns.zones.zone import Zone
@@ -20,8 +20,22 @@ from discovery.dns.zones.zone import Zone
 _FIRST_META = 128
 _IN = Class.IN.to_bytes(2, "big")
 
-# A zone, and by type what a reply without a name is counted as: a template's type is one of 128.
-_Known = tuple[Zone, dict[int, Outcome]]
+
+class _Templates:
+    """Of a zone, by length of the label; all with the SOA of that `serial`."""
+
+    __slots__ = ("by_length", "serial", "zone")
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.serial = -1
+        self.by_length: dict[int, Template] = {}
+
+    def make(self, length: int, question: bytes) -> Template:
+        _, soa = self.zone.negative_soa()
+        answer = Answer.nxdomain()._replace(authority=(soa,))
+        self.by_length[length] = template = Template(Question(from_wire(question), Type.A), answer)
+        return template
 
 
 class NxdomainCache:
@@ -32,48 +46,47 @@ class NxdomainCache:
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
-        self._zones: dict[bytes, _Known] = {}
-        self._templates: dict[tuple[bytes, int], tuple[int, Template]] = {}  # by origin and length; with the serial
+        self._zones: dict[bytes, _Templates] = {}
+        # By what stands behind the label, of which there are 128 for a zone: what replies are counted as beside it.
+        self._known: dict[bytes, tuple[_Templates, Outcome]] = {}
+        self._last: tuple[Zone, bytes]  # and a label that it lacks
 
     def follow(self, zones: Iterable[Zone]) -> None:
-        self._zones = {to_wire(zone.origin): (zone, {}) for zone in zones}
-        self._templates = {}
+        self._zones = {to_wire(zone.origin): _Templates(zone) for zone in zones}
+        self._known = {}
 
     def zone_at(self, origin: Name) -> Zone | None:
-        known = self._zones.get(to_wire(origin))
-        return None if known is None else known[0]
+        templates = self._zones.get(to_wire(origin))
+        return None if templates is None else templates.zone
 
     def template(self, question: bytes) -> Template | None:
         """None when it takes more than a look to know that the name does not exist."""
         at = question[0] + 1
-        origin = question[at:-4]
-        known = self._zones.get(origin)
-        rtype = int.from_bytes(question[-4:-2], "big")
-        if known is None or question[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
+        known = self._known.get(question[at:]) or self._learn(question[at:])
+        if known is None or at > MAX_LABEL + 1:  # no label
             return None
-        if at > MAX_LABEL + 1 or question[:-4] in self._zones:  # no label; or a zone of its own
+        templates, outcome = known
+        zone, label = templates.zone, question[1:at]
+        if not zone.surely_lacks(label):
             return None
-        zone, outcomes = known
-        if not zone.surely_lacks(question[1:at]):
-            return None
-        self._traffic.last = outcomes.get(rtype) or self._outcome(outcomes, origin, rtype)
-        return self._of(zone, origin, at, question)
+        self._last = zone, label
+        self._traffic.last = outcome
+        serial = zone.serial()
+        if templates.serial != serial:
+            templates.serial, templates.by_length = serial, {}
+        return templates.by_length.get(at) or templates.make(at, question)
 
-    def explained(self, question: bytes, now: float) -> bytes:
-        """The EDE option for a question that has a template."""
-        at = question[0] + 1
-        zone, _ = self._zones[question[at:-4]]
-        return explanation_option(Explanation(OTHER, zone.why_not((question[1:at], *zone.origin), now)))
+    def explained(self, now: float) -> bytes:
+        """The EDE option for the question whose template was given last."""
+        zone, label = self._last
+        return explanation_option(OTHER, zone.live.why_not((label,), now) or zone.why_not((label, *zone.origin), now))
 
-    def _outcome(self, outcomes: dict[int, Outcome], origin: bytes, rtype: int) -> Outcome:
-        asked = Question(from_wire(origin), rtype)
-        outcomes[rtype] = found = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
+    def _learn(self, tail: bytes) -> tuple[_Templates, Outcome] | None:
+        """`tail`: a zone's name, a type and a class."""
+        templates, rtype = self._zones.get(tail[:-4]), int.from_bytes(tail[-4:-2], "big")
+        if templates is None or tail[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
+            return None
+        asked = Question(from_wire(tail), rtype)
+        outcome = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
+        self._known[tail] = found = templates, outcome
         return found
-
-    def _of(self, zone: Zone, origin: bytes, at: int, question: bytes) -> Template:
-        serial, soa = zone.negative_soa()
-        known = self._templates.get((origin, at))
-        if known is None or known[0] != serial:
-            answer = Answer.nxdomain()._replace(authority=(soa,))
-            known = self._templates[origin, at] = (serial, Template(Question(from_wire(question), Type.A), answer))
-        return known[1]

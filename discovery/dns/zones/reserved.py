@@ -21,7 +21,7 @@ def reserved(live: Iterable[StaticZone], origins: Iterable[Name]) -> dict[str, s
     why: dict[str, str] = {}
     origins = tuple(origins)
     for zone in live:
-        why |= dict.fromkeys(zone.labels, _FIXED)  # perhaps a hundred thousand
+        why |= dict.fromkeys(map(_text, zone.labels), _FIXED)  # perhaps a hundred thousand
         why[_BROWSED] = _BROWSING
         if spellings.is_consul(zone.origin):
             why |= dict.fromkeys(_CONSULS, _CONSUL.format(to_text(zone.origin)))

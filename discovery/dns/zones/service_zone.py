@@ -51,7 +51,7 @@ class ServiceZone:
         self.ttl = ttl
         self._most = most
         self._consul = is_consul(origin)
-        self._suggester = Suggester(lambda name: self._registry.service(name) is not None)
+        self._suggester = Suggester(lambda: self._registry.services)
 
     def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
         """None when the name belongs to no service, so that fixed records may have it. `relative` has no origin."""
@@ -69,17 +69,18 @@ class ServiceZone:
 
     def surely_lacks(self, label: bytes) -> bool:
         """Only for plain names: those of branches have their own answers."""
-        plain = label not in BRANCHES and not label.startswith(b"_")
-        return plain and self._registry.loaded and not self._is_service(label)
+        return _is_plain(label) and self._registry.loaded and not self._is_service(label)
 
     def why_not(self, relative: Name, now: float) -> str:
         """Why a name of this zone does not exist; "" for the zone's own name."""
-        meant = ours(relative, self._consul, self._is_service)
-        selector = select(meant) if meant else None
-        name = selector.service if selector and selector.service else service_below(meant or ())
+        name = relative[0].decode("ascii", "replace") if len(relative) == 1 and _is_plain(relative[0]) else None
+        if name is None:  # nearly never: names that nobody has are asked for by the thousand
+            meant = ours(relative, self._consul, self._is_service)
+            selector = select(meant) if meant else None
+            name = selector.service if selector and selector.service else service_below(meant or ())
         if name is None:
             return ""
-        service = self._registry.service(name)
+        service = self._registry.services.get(name)
         if service is None:
             near = self._suggester.suggest(name, now)
             return f"no service {name}" + (f"; did you mean {near}?" if near else "")
@@ -143,7 +144,15 @@ class ServiceZone:
         return min(asked if self._most is None else [*asked, self._most], default=None)
 
     def _is_service(self, key: bytes) -> bool:
-        return self._registry.service(key.decode("ascii", "replace")) is not None
+        return key.decode("ascii", "replace") in self._registry.services
+
+
+def _is_plain(label: bytes) -> bool:
+    """Whether it means a service of that name, right below the origin."""
+    return label not in BRANCHES and label[0] != _UNDERSCORE
+
+
+_UNDERSCORE = b"_"[0]
 
 
 class Offered(NamedTuple):

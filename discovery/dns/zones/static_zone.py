@@ -21,7 +21,8 @@ RRsets = Mapping[int, tuple[RR, ...]]
 class StaticZone:
     """`nodes`: absolute lower-case owner names to their RRsets by type; the origin has an SOA and an NS RRset.
 
-    `labels`: those right below the origin that have records of their own, as text.
+    `labels`: those right below the origin that have records of their own. `present`: those at or below which there are records; None
+    when a wildcard stands in for any.
     """
 
     def __init__(self, origin: Name, nodes: Mapping[Name, RRsets]) -> None:
@@ -31,9 +32,11 @@ class StaticZone:
         self._cuts = frozenset(name for name, rrsets in nodes.items() if name != origin and Type.NS in rrsets)
         self._dnames = frozenset(name for name, rrsets in nodes.items() if Type.DNAME in rrsets)
         depth = len(origin) + 1
-        self.labels = frozenset(name[0].decode("ascii", "replace") for name in nodes if len(name) == depth)
+        self.labels = frozenset(name[0] for name in nodes if len(name) == depth)
+        present = self.labels.union(name[0] for name in self._branches if len(name) == depth)
         wildcard = (b"*", *origin)
-        self._has_wildcard = wildcard in nodes or wildcard in self._branches or origin in self._dnames
+        has_wildcard = wildcard in nodes or wildcard in self._branches or origin in self._dnames
+        self.present = None if has_wildcard else present
 
     @property
     def soa(self) -> RR:
@@ -76,11 +79,6 @@ class StaticZone:
             return Answer.nodata()  # `*.*.NAME` has made `*.NAME` exist (RFC 4592 §4.3)
         rrsets = self._nodes.get(wildcard)
         return Answer.nxdomain() if rrsets is None else self._from(rrsets, name, qtype)
-
-    def surely_lacks(self, label: bytes) -> bool:
-        """Whether neither `label` right below the origin nor anything that could stand in for it is here."""
-        name = (label, *self.origin)
-        return not self._has_wildcard and name not in self._nodes and name not in self._branches
 
     def addresses(self, name: Name) -> tuple[RR, ...]:
         """A and AAAA at exactly this name."""

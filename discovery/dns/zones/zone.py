@@ -58,8 +58,10 @@ class Zone:
     ) -> None:
         self.fixed = fixed
         self.live = live
-        self._serial = serial
+        self.serial = serial
         self._on_the_way = frozenset(_between(fixed.origin, others))
+        below = (name[0] for name in self._on_the_way if len(name) == len(fixed.origin) + 1)
+        self._present = None if fixed.present is None else fixed.present.union(below)
         # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
         self._in_negatives = min(fixed.soa.ttl, records.soa_minimum(fixed.soa.rdata), negative_ttl)
         self._made: tuple[int, RR, RR] | None = None  # serial; the SOA as an answer and in negatives
@@ -78,9 +80,8 @@ class Zone:
 
     def surely_lacks(self, label: bytes) -> bool:
         """Whether the name `label` (in lower case) right below the origin is NXDOMAIN; False when it takes more than a look."""
-        if (label, *self.origin) in self._on_the_way:
-            return False
-        return self.fixed.surely_lacks(label) and self.live.surely_lacks(label)
+        present = self._present
+        return present is not None and label not in present and self.live.surely_lacks(label)
 
     def lookup(self, question: Question, now: float) -> Answer:
         """`question.name` is at or below the origin; an alias is answered and not followed."""
@@ -137,7 +138,7 @@ class Zone:
 
     def _soas(self) -> tuple[int, RR, RR]:
         """Made anew when the serial has moved."""
-        serial = self._serial()
+        serial = self.serial()
         if self._made is None or self._made[0] != serial:
             rr = self.fixed.soa
             soa = rr._replace(rdata=records.soa_with_serial(rr.rdata, serial))
