@@ -90,25 +90,43 @@ class _Exchange:
         self._is_part = is_part
         self._at: dict[Key, Instance | None] = {}
         self._removed: set[str] = set()
+        self._placed: set[str] = set()
 
     def put(self, instance: Instance) -> Together:
-        key, events = instance.spec.key, list[Event]()
-        other = self._instance_at(key)
-        if other is not None and other.id != instance.id:
-            if not self._leaves(other):
-                self._found.passed_over[_key(self._layout, instance)] = rivalry(other.id, instance.id)
-                return events
-            events += self.remove(other)
-        entry = self._registry.find(instance.id)
+        """With all who move out of its way, or to where it was."""
+        gone, come, todo = list[Event](), list[Event](), [instance]
+        while todo:
+            each = todo.pop()
+            if each.id not in self._placed:
+                self._placed.add(each.id)
+                todo += self._place(each, gone, come)
+        return [*gone, *come]
+
+    def _place(self, instance: Instance, gone: list[Event], come: list[Event]) -> Iterator[Instance]:
+        """Those who follow from it."""
+        key = instance.spec.key
+        entry, other = self._registry.find(instance.id), self._instance_at(key)
         before = None if entry is None or instance.id in self._removed else entry.instance
+        is_taken = before is not None and self._is_part and self._is_elsewhere(before, key)
+        if not is_taken and other is not None and other.id != instance.id:
+            moved = self._found.instances.get(other.id)
+            is_taken = other.id not in self._leaving and (moved is None or moved[1].spec.key == key)
+            if not is_taken:
+                gone += self.remove(other)
+                yield from () if moved is None else (moved[1],)
+        if is_taken:
+            rival = other if other is not None and other.id != instance.id else instance
+            self._found.passed_over[_key(self._layout, instance)] = rivalry(rival.id, instance.id)
+            if before is not None and not self._is_part and self._is_elsewhere(before, key):
+                gone += self.remove(before)
+            return
         if before is not None and before.spec.key != key:  # by hand: the table knows an id by its address
-            if self._stays_elsewhere(before, key.service):
-                self._found.passed_over[_key(self._layout, instance)] = rivalry(before.id, before.id)
-                return events
-            events += self.remove(before)
+            gone += self.remove(before)
+            if (comes := self._found.at(before.spec.key)) is not None:
+                yield comes
             before = None
         self._at[key] = instance
-        return [*events, _changed(before, instance, self._reason)]
+        come.append(_changed(before, instance, self._reason))
 
     def remove(self, instance: Instance) -> Together:
         if instance.id in self._removed:
@@ -122,14 +140,9 @@ class _Exchange:
             return self._at[key]
         return self._registry.at(key).instance if self._registry.knows(key) else None
 
-    def _stays_elsewhere(self, before: Instance, service: str) -> bool:
-        """Another key has its id, and nothing is said about that one."""
-        return self._is_part and before.spec.key.service != service and before.id not in self._leaving
-
-    def _leaves(self, instance: Instance) -> bool:
-        """Its address, at least."""
-        moved = self._found.instances.get(instance.id)
-        return instance.id in self._leaving or (moved is not None and moved[1].spec.key != instance.spec.key)
+    def _is_elsewhere(self, before: Instance, key: Key) -> bool:
+        """It stands under another key."""
+        return before.spec.key.service != key.service and before.id not in self._leaving
 
 
 def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceEvent:

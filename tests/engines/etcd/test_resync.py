@@ -1,0 +1,118 @@
+"""A node that has missed much reads everything again: it changes its table in pieces, and readers see the index once, when it is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from discovery.core import codec, exact_json
+from discovery.core.event import Commit
+from discovery.core.instance import Instance, Registration
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import Changes, put
+from discovery.store.log import Compacted
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+
+# Instances that the node has missed, a few to a service; keys of one of etcd's transactions.
+MISSED, AT_ONCE = 3_000, 100
+
+
+async def fill(etcd: Etcd) -> None:
+    """By hand, so that it takes a second."""
+    for start in range(0, MISSED, AT_ONCE):
+        puts = []
+        for number in range(start, start + AT_ONCE):
+            spec = Registration.of(f"svc-{number // 4}", f"10.0.{number // 250}.{number % 250}", 80)
+            instance = Instance(f"id-{number}", 1e9, spec, ttl=60.0)
+            key = f"reg/i/{spec.name}/{instance.id}".encode()
+            puts.append(put(key, exact_json.dumps(codec.of_instance(instance))))
+        await etcd.txn([], puts)
+
+
+async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(etcd: EtcdCluster) -> None:
+    proxy, client = Proxy(etcd.members[0].client), Etcd(etcd.urls)
+    await proxy.start()
+    await client.open()
+    away = Node("away", [proxy.url], ttl=60.0)
+    try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+            await away.start()
+            first = await node.register("first", "10.9.0.1")
+            await until(lambda: first.id in away.state)
+            seen = away.registry.index
+            proxy.cut()
+            await until(lambda: away.engine.not_ready())
+            await fill(client)
+            await node.deregister(first.id)
+            await until(lambda: len(node.registry) == MISSED)
+            await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
+            told: list[tuple[int, int]] = []
+            away.registry.index_followers.append(lambda services: told.append((away.registry.index, len(services))))
+            proxy.heal()
+            turns, ahead, worst = 0, set[int](), 0.0
+            deadline = time.monotonic() + 60
+            while not told:
+                started = time.thread_time()
+                await asyncio.sleep(0)
+                worst = max(worst, time.thread_time() - started)
+                turns += 1
+                assert time.monotonic() < deadline
+                if away.registry.is_ahead and not told:
+                    ahead.add(len(away.registry))
+                    assert away.registry.index == seen
+                    assert away.registry.index_of("svc-0") <= seen
+                    assert not away.registry.log.after(seen)
+            assert len(ahead) > 5, "it was done in pieces"
+            assert (len(away.registry), away.registry.is_ahead) == (MISSED, False)
+            [(index, services)] = told
+            assert (index, services) == (node.registry.index, MISSED // 4 + 1)
+            assert away.state == node.state
+            commits = away.registry.log.after(seen)
+            assert sum(len(commit.events) for commit in commits) == MISSED + 1
+            assert {commit.index for commit in commits} == {index}
+            assert worst < 0.05, f"{worst:.3f} s of the event loop's thread in one turn"
+            print(f"{len(ahead)} pieces in {turns} turns; the longest took {worst * 1000:.1f} ms of the processor")
+    finally:
+        await away.stop()
+        await proxy.close()
+        await client.close()
+
+
+async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_begun_again(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Etcd(etcd.urls)
+    await client.open()
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        mirror, registry = node.engine._mirror, node.registry
+        monkeypatch.setattr(registry.log, "_max_events", 2 * AT_ONCE)
+        await node.register("first", "10.9.0.1")
+        seen, take, change = registry.index, mirror.take, registry.change
+        halves: list[tuple[int, bool, int]] = []
+
+        async def lost(changes: Changes) -> None:
+            mirror.etcd = ""
+            raise RuntimeError("a defect")
+
+        def fails_once(commit: Commit, at: float) -> None:
+            if len(registry) > MISSED / 2 and not halves:
+                halves.append((len(registry), registry.is_ahead, registry.index))
+                raise RuntimeError("another one")
+            change(commit, at)
+
+        monkeypatch.setattr(mirror, "take", lost)
+        monkeypatch.setattr(registry, "change", fails_once)
+        await fill(client)
+        monkeypatch.setattr(mirror, "take", take)
+        await until(lambda: len(registry) == MISSED + 1 and not registry.is_ahead, 30)
+        [(number, is_ahead, index)] = halves
+        assert MISSED / 2 < number < MISSED
+        assert (is_ahead, index) == (True, seen), "nobody has seen half of it"
+        assert registry.index > seen
+        with pytest.raises(Compacted) as gone:
+            registry.log.after(seen)
+        assert gone.value.oldest == registry.index
+        assert await mirror.check() == 0
+    await client.close()
