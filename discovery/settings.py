@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
+from discovery.core.network import Network
 from discovery.dns.message import names
-from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP, Network
+from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP
 from discovery.dns.server.replies import MAX_SERVER_ID
 from discovery.dns.zones.service_zone import MAX_ORIGIN
 from discovery.system.env import EnvSettings, split
@@ -158,6 +159,9 @@ class Settings(EnvSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = ()
     """Names, comma separated, by which browsers may reach this server besides addresses, names without a dot and those that zone files
     fix. Not those of services: whoever registers one decides where it points."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    """Networks, comma separated, of proxies whose X-Forwarded-For is believed: the caller is the rightmost address in it that is in none
+    of them. Empty: such headers are believed by nothing."""
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")
     """CORS: exact origins of web pages that may use the API, comma separated."""
     environment: str = Field("development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV"))

@@ -13,6 +13,7 @@ from typing import Any
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
+from discovery.core.network import Networks
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
@@ -157,7 +158,9 @@ class Web:
         origins = settings.allowed_origins
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         cors = Cors(origins, credentials=settings.sets_origins)
-        front = Front(times, self._refusals, cors, browsers, admit, Router(self.routes), index)
+        front = Front(
+            times, self._refusals, cors, browsers, admit, Router(self.routes), Networks(settings.trusted_proxies), index
+        )
         traffic = self._seams.http_traffic
         traffic.scheme = "http" if self._tls is None else "https"
         note = traffic.note if traffic.wanted else access_log.log

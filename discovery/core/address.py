@@ -8,6 +8,7 @@ from functools import lru_cache
 from socket import AF_INET, inet_pton
 
 from discovery.core.errors import InvalidField
+from discovery.core.network import ip_of
 
 _DECIMAL = re.compile(r"[0-9]{1,5}")
 
@@ -75,12 +76,7 @@ _CLIENT_PREFIX_BITS = 56
 @lru_cache(maxsize=4096)
 def client_prefix(address: str) -> str:
     """Whom a limit counts: an IPv4 address, or the /56 of an IPv6 one, whose holder has all of it. Other text as it is."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
+    ip = ip_of(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return str(ipaddress.ip_network((ip, _CLIENT_PREFIX_BITS), strict=False))
-        ip = ip.ipv4_mapped
-    return str(ip)
+        return str(ipaddress.ip_network((ip, _CLIENT_PREFIX_BITS), strict=False))
+    return address if ip is None else str(ip)

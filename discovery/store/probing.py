@@ -12,16 +12,15 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from discovery.core.instance import Instance
+from discovery.core.network import Network, ip_of
 from discovery.core.status import TRUSTED, Probed, Status
 from discovery.store.brake import OF_ALL_PERCENT
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import Subject, Write
-
-Network = IPv4Network | IPv6Network
 
 # Seconds from one ask of an instance to its next.
 AGAIN = 5.0
@@ -52,10 +51,8 @@ def may_be_asked(entry: Entry, now: float, wall: float, networks: Sequence[Netwo
 
 
 def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+    ip = ip_of(address)
+    return ip is not None and ip.is_loopback
 
 
 class AskQueue:

@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import web
 
 from discovery.core.instance import Registration
+from discovery.core.network import Network, Networks
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.answers import ByAiohttp
 from discovery.rest.api.beating import Beating
@@ -199,6 +200,7 @@ async def serving(
     admit: Admit = anyone,
     is_host: IsHost = lambda host: True,
     only_local: bool = False,
+    trusted: Iterable[Network] = (),
 ) -> AsyncIterator[Api]:
     """Put together as `discovery.app` and `discovery.web` do. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
@@ -232,7 +234,7 @@ async def serving(
         *routes,
     ]
     cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
-    front = Front(times, refusals, cors, browsers, admit, Router(every), lambda: registry.index)
+    front = Front(times, refusals, cors, browsers, admit, Router(every), Networks(trusted), lambda: registry.index)
     limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
     served = Server(front, make_app(front), limits)
     await served.setup()

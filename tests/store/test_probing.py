@@ -13,8 +13,9 @@ from discovery.core.caller import Caller
 from discovery.core.event import Kind
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
+from discovery.core.network import Network
 from discovery.core.status import Probed, Status
-from discovery.store.probing import AGAIN, Answers, AskQueue, Network, Probe, Silence, may_be_asked
+from discovery.store.probing import AGAIN, Answers, AskQueue, Probe, Silence, may_be_asked
 from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, Log, braked, crowd, ports, spec, status_of, words

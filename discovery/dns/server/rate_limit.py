@@ -14,16 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
 from siphashc import siphash
 
+from discovery.core.network import LOOPBACK_AND_PRIVATE, Network, unmapped
 from discovery.dns.message import names
 from discovery.dns.message.query import HEADER
 from discovery.dns.message.values import Rcode
-
-Network = IPv4Network | IPv6Network
 
 # Replies a second. A cache that keeps to our TTLs asks for a name every 5 s, so 20 leave room for a hundred caches, or twenty
 # hosts without one, in a prefix. BIND's examples have 5 to 15, Knot 50 for one address.
@@ -36,9 +34,7 @@ SLIP = 2
 # What a bucket holds, in seconds of its rate; BIND's holds as much.
 BURST_SECONDS = 1.0
 # No traffic from the internet comes from there, nor goes there.
-EXEMPT: tuple[Network, ...] = tuple(
-    map(ip_network, ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"))
-)
+EXEMPT = LOOPBACK_AND_PRIVATE
 
 # Powers of two. At 100,000 queries a second, at most 5,000 answers' buckets and 500 prefixes' can be kept empty: a bystander
 # shares one of them in 2 and 1 cases of 100, and gets TC then. Together 3 MiB.
@@ -152,7 +148,7 @@ class _Networks:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         found: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-        for network in map(_unmapped, networks):
+        for network in map(unmapped, networks):
             found[network.max_prefixlen // 8, int(network.netmask)].add(int(network.network_address))
         self._masks = {
             octets: [(mask, nets) for (of, mask), nets in found.items() if of == octets] for octets in (4, 16)
@@ -164,13 +160,6 @@ class _Networks:
             if number & mask in networks:
                 return True
         return False
-
-
-def _unmapped(network: Network) -> Network:
-    """As clients are: IPv4 inside IPv6 is IPv4."""
-    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
-        return IPv4Network((int(network.network_address.ipv4_mapped), network.prefixlen - 96))
-    return network
 
 
 def question_key(packet: bytes) -> bytes:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 from discovery.core.log_fields import fields
+from discovery.core.network import Network, ip_of
 from discovery.dns.message.names import ROOT, Name, from_wire, to_text
 from discovery.dns.message.query import Request
 from discovery.dns.message.reason import Reason
@@ -20,7 +20,7 @@ from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import LookupSeam, Plugin, Seams
-from discovery.plugins.allow.settings import AllowSettings, Network
+from discovery.plugins.allow.settings import AllowSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
@@ -108,13 +108,8 @@ class Allow(Plugin):
 
     def _find_closed_to(self, client: str) -> frozenset[Name]:
         """The names of the rules that keep this client out."""
-        try:
-            ip = ip_address(client.partition("%")[0])
-        except ValueError:  # no address is known, as behind a Unix socket
-            return frozenset(self._rules)
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return frozenset(name for name, nets in self._rules.items() if not any(ip in net for net in nets))
+        ip = ip_of(client)
+        return frozenset(name for name, nets in self._rules.items() if ip is None or not any(ip in net for net in nets))
 
 
 def _names_in(answer: Answer) -> list[Name]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from discovery.core.network import Network, unmapped
 from discovery.dns.message.names import ROOT, Name, from_text
 from discovery.system.env import EnvSettings
-
-Network = IPv4Network | IPv6Network
 
 
 def _rules(value: object) -> object:
@@ -39,15 +38,10 @@ def _zone(text: str) -> Name:
 
 
 def _network(text: str) -> Network:
-    """IPv4 inside IPv6 is IPv4, as clients are."""
     try:
-        network = ip_network(text.strip())
+        return unmapped(ip_network(text.strip()))
     except ValueError as error:
         raise ValueError(f"{text.strip()!r} is no network such as 10.0.0.0/8, 127.0.0.1 or fd00::/8: {error}") from None
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    if mapped is not None and network.prefixlen >= 96:
-        return IPv4Network((int(mapped), network.prefixlen - 96))
-    return network
 
 
 class AllowSettings(EnvSettings):

@@ -17,12 +17,13 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
+from discovery.core.network import Network
 from discovery.core.status import Probed, Status
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.brake.port import CannotAsk, ask, is_own
 from discovery.plugins.brake.settings import BrakeSettings
 from discovery.store.engine import Engine
-from discovery.store.probing import AGAIN, Answers, AskQueue, Network, Probe, Silence, is_to_be_asked, may_be_asked
+from discovery.store.probing import AGAIN, Answers, AskQueue, Probe, Silence, is_to_be_asked, may_be_asked
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
 from discovery.system.turns import turns

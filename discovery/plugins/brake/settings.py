@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from discovery.store.probing import Network
+from discovery.core.network import Network
 from discovery.system.env import EnvSettings, split
 
 

@@ -5,17 +5,16 @@ A look-up that nobody here answers becomes a Deferred; the DNS side waits for it
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
+from discovery.core.network import Network, Networks
 from discovery.dns.message.names import Name, from_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import LookupSeam, Plugin, Seams, everybody
 from discovery.plugins.forward.order import Order
-from discovery.plugins.forward.settings import ForwardSettings, Network, Upstream
+from discovery.plugins.forward.settings import ForwardSettings, Upstream
 from discovery.plugins.forward.upstream import ask_first
 from discovery.store.registry import Registry
 
@@ -31,10 +30,9 @@ class Forward(Plugin):
     ) -> None:
         self._order = Order(upstreams)
         self._clock = clock
-        self._clients = clients
+        self._clients = Networks(clients)
         self._timeout = timeout
         self._in_hand = 0
-        self._is_served = lru_cache(maxsize=4096)(self._is_in_networks)
 
     def install(self, seams: Seams) -> None:
         # It adds to the answers about our zones, and for some clients only, but changes none of them.
@@ -42,12 +40,12 @@ class Forward(Plugin):
         seams.recurses.append(self.recurses)
 
     def recurses(self, client: str) -> bool:
-        return self._is_served(client)
+        return client in self._clients
 
     def lookup(self, inner: Lookup) -> Lookup:
         def lookup(request: Request, now: float) -> Answer | Deferred | None:
             answer, question = inner(request, now), request.question
-            if question.klass != Class.IN or isinstance(answer, Deferred) or not self._is_served(request.client):
+            if question.klass != Class.IN or isinstance(answer, Deferred) or request.client not in self._clients:
                 return answer
             if answer is None:
                 return Deferred(lambda: self._ask(question))
@@ -68,10 +66,6 @@ class Forward(Plugin):
     async def _follow(self, aliases: Answer, question: Question, target: Name) -> Answer:
         """What a stub resolver needs: the aliases and what the last one leads to."""
         return (await self._ask(question._replace(name=target))).after(aliases.answer)
-
-    def _is_in_networks(self, client: str) -> bool:
-        ip = ipaddress.ip_address(client.partition("%")[0])
-        return any(ip in network for network in self._clients)
 
 
 def _alias_out_of_our_zones(answer: Answer, question: Question) -> Name | None:

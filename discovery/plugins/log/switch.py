@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 
 from discovery.core.errors import InvalidField
+from discovery.core.network import Network, Networks
 from discovery.dns.message.names import Name, from_text
-
-# Clients whose answer is remembered, 0.2 KB each.
-_MAX_CLIENTS = 4_096
 
 
 class Filter:
@@ -17,8 +14,7 @@ class Filter:
 
     def __init__(self, name: str | None, client: str | None) -> None:
         self._name = None if name is None else _name(name)
-        self._networks = None if client is None else _network(client)
-        self.has_client = lru_cache(_MAX_CLIENTS)(self._has_client)
+        self._networks = None if client is None else Networks([_network(client)])
 
     def has_name(self, name: Name) -> bool:
         """Of a question."""
@@ -33,16 +29,8 @@ class Filter:
             return True
         return len(self._name) == 1 and self._name[0].decode() in path.lower().split("/")
 
-    def _has_client(self, address: str) -> bool:
-        if self._networks is None:
-            return True
-        try:
-            ip = ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return ip in self._networks
+    def has_client(self, address: str) -> bool:
+        return self._networks is None or address in self._networks
 
 
 def _name(text: str) -> Name:
@@ -55,7 +43,7 @@ def _name(text: str) -> Name:
     return name
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _network(text: str) -> Network:
     try:
         return ip_network(text.strip())
     except ValueError:

@@ -15,6 +15,7 @@ from typing import Any
 from discovery.core.event import Commit
 from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
+from discovery.core.network import Network
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin, Seams
@@ -22,7 +23,7 @@ from discovery.plugins.transfer import keys
 from discovery.plugins.transfer.notify import Notifier
 from discovery.plugins.transfer.responder import TransferResponder
 from discovery.plugins.transfer.sending import Sending
-from discovery.plugins.transfer.settings import Network, Secondary, TransferSettings
+from discovery.plugins.transfer.settings import Secondary, TransferSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError

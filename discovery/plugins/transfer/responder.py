@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from discovery.core.log_fields import fields
+from discovery.core.network import Network, Networks
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.query import (
     OPCODE_QUERY,
@@ -38,15 +37,12 @@ from discovery.dns.message.wire import Template, error
 from discovery.dns.server.responder import Respond
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
-from discovery.plugins.transfer.settings import Network
 from discovery.plugins.transfer.tsig import Key, Signer, Tsig, Unverified
 
 _log = logging.getLogger("discovery.transfer")
 
 # Seconds between two lines about transfers that are refused, whoever asks: one that has no right must not fill the log.
 LINE_SECONDS = 10.0
-# Clients whose right is remembered, at 0.2 KB each.
-MAX_CLIENTS = 1024
 
 _TYPES = (Type.AXFR, Type.IXFR)
 _ON_THE_WIRE = tuple(rtype.to_bytes(2, "big") for rtype in _TYPES)
@@ -77,10 +73,9 @@ class TransferResponder:
         self._inner = inner
         self._sending = sending
         self._keys = keys
-        self._networks = networks
+        self._networks = Networks(networks)
         self._wall = wall
         self._next_line = float("-inf")
-        self._is_allowed = lru_cache(maxsize=MAX_CLIENTS)(self._is_in_networks)
 
     def respond(
         self, packet: bytes, now: float, client: str, transport: Transport
@@ -135,7 +130,7 @@ class TransferResponder:
         missing = []
         if signer is None:
             missing.append("it must be signed with a TSIG key")
-        if not self._is_allowed(client):
+        if client not in self._networks:
             missing.append(f"{client} is in no network of TRANSFER_ALLOW")
         return Answer.refused(Explanation(PROHIBITED, f"no transfer: {', and '.join(missing)}")) if missing else None
 
@@ -191,15 +186,6 @@ class TransferResponder:
         self, reply: Coroutine[Any, Any, bytes], query: Request, request: Tsig, signer: Signer
     ) -> bytes:
         return self._signed(await reply, query, request, signer)
-
-    def _is_in_networks(self, client: str) -> bool:
-        try:
-            ip = ip_address(client.partition("%")[0])
-        except ValueError:  # no address is known, as behind a Unix socket
-            return False
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self._networks)
 
 
 def _concerns(packet: bytes) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 from pydantic_settings import NoDecode
 
+from discovery.core.network import Network
 from discovery.system.env import Endpoint, EnvSettings, endpoint, split
-
-Network = IPv4Network | IPv6Network
-
 
 Secondary = Endpoint
 _secondary = endpoint("secondary", "told anything")

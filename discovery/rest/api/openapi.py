@@ -20,10 +20,12 @@ from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
-from discovery.rest.api.example import SHA256, Example, sample
+from discovery.rest.api.errors import as_json
+from discovery.rest.api.example import SERVICE, SHA256, Example, sample
+from discovery.rest.api.json_body import json_object
 from discovery.rest.api.query import Parameter, ignores_others, shown
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.route import Kind, Manners, Right, Route
 
 Document = dict[str, Any]
 
@@ -50,6 +52,7 @@ _IN_PATH: Mapping[str, tuple[Document, str]] = {
     "sha256": ({"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "examples": [SHA256]}, "TOKEN_NOT_REVOKED"),
     "domain": (shapes.DOMAIN, "INVALID_FIELD"),
 }
+_OTHER_PLACE: tuple[Document, str] = ({"type": "string", "minLength": 1, "examples": [SERVICE]}, "INVALID_FIELD")
 
 
 class OpenApi:
@@ -149,7 +152,7 @@ _SCHEME = {
 def codes_of(route: Route) -> set[str]:
     """The errors that a route may end in."""
     codes = {*_ALWAYS, *route.codes, *(() if route.right is Right.NONE else _TOKEN)}
-    codes |= {_IN_PATH[name][1] for name in route.places}
+    codes |= {_IN_PATH.get(name, _OTHER_PLACE)[1] for name in route.places}
     if route.query:
         codes |= {"INVALID_FIELD", "PARAMETER_MISSING" if ignores_others(route.query) else "PARAMETER_UNKNOWN"}
     return codes | {*(_JSON_BODY if route.body else ()), *(() if route.method == "GET" else ("FOREIGN_ORIGIN",))}
@@ -196,16 +199,17 @@ def _operation(route: Route, definitions: Document) -> Document:
         "summary": route.summary,
         "tags": [route.heading],
         "operationId": _id(route),
-        "parameters": [_parameter(name, "path", True, _IN_PATH[name][0]) for name in route.places]
+        "parameters": [_parameter(name, "path", True, _IN_PATH.get(name, _OTHER_PLACE)[0]) for name in route.places]
         + [_parameter(shown(name), "query", each.required, _schema(name, each)) for name, each in route.query.items()],
         "responses": _responses(route, examples),
     }
     if route.right is Right.NONE:
         operation["security"] = []
     if route.body is not None:
+        is_json = route.manners.body is json_object
         bodies = {each.name: each.shown(each.body) for each in examples}
         content = {"schema": _reference(route.body), "examples": bodies}
-        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        operation["requestBody"] = {"required": True, "content": {JSON if is_json else "*/*": content}}
     elif route.method == "POST" and route.media == DNS:
         operation["requestBody"] = {"required": True, "content": {DNS: {}}}
     return operation
@@ -255,13 +259,16 @@ def _responses(route: Route, examples: Sequence[Exchange]) -> Document:
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in sorted(codes_of(route)):
         by_status[CODES[code].status].append(code)
-    return found | {str(status): _error(status, by_status[status]) for status in sorted(by_status)}
+    return found | {str(status): _error(status, by_status[status], route.manners) for status in sorted(by_status)}
 
 
-def _error(status: int, codes: list[str]) -> Document:
+def _error(status: int, codes: list[str], manners: Manners) -> Document:
+    found: Document = {"description": HTTPStatus(status).phrase}
+    if manners.error is not as_json:
+        return found
     schema = {"allOf": [_reference(shapes.Error), {"properties": {"code": {"enum": codes}}}]}
     content = {"schema": schema, "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes}}
-    found: Document = {"description": HTTPStatus(status).phrase, "content": {JSON: content}}
+    found["content"] = {JSON: content}
     return found | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 
@@ -65,23 +67,51 @@ class Kind(Enum):
         self.endless = level == logging.DEBUG
 
 
+# The token that a request shows, spelt as an Authorization header (RFC 6750); None without one.
+Authorization = Callable[["Request"], "str | None"]
+
+
 def bearer(request: Request) -> str | None:
-    """The Authorization header (RFC 6750)."""
     return request.header(b"authorization")
+
+
+def in_header(name: str) -> Authorization:
+    """The header has the token and nothing else."""
+    key = name.lower().encode()
+    return lambda request: None if key not in request.headers else f"Bearer {request.header(key)}"
+
+
+def in_query(name: str) -> Authorization:
+    def authorization(request: Request) -> str | None:
+        found = [value for key, value in parse_qsl(request.query) if key == name]
+        return f"Bearer {found[0]}" if found else None
+
+    return authorization
+
+
+def in_basic(request: Request) -> str | None:
+    """The password (RFC 7617), whoever the user is. Other schemes are as they are."""
+    shown = request.header(b"authorization")
+    scheme, _, encoded = (shown or "").partition(" ")
+    if scheme.lower() != "basic":
+        return shown
+    try:
+        return f"Bearer {b64decode(encoded.strip()).partition(b':')[2].decode()}"
+    except ValueError:
+        return shown
 
 
 @dataclass(frozen=True, eq=False)
 class Manners:
     """What a group of routes has of its own. `prefix`: of their paths; what is below it and no route has their form of errors too.
 
-    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: the token that a request shows, spelt as
-    an Authorization header; None without one.
+    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: finds the token.
     """
 
     prefix: str = ""
     error: ErrorForm = as_json
     body: Callable[[Request], dict[str, Any]] = json_object
-    authorization: Callable[[Request], str | None] = bearer
+    authorization: Authorization = bearer
 
     def routes(self, *routes: Route) -> list[Route]:
         """Routes whose paths are below the prefix."""

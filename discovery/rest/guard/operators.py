@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-
+from discovery.core.network import ip_of
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Right
@@ -15,21 +14,13 @@ _FORWARDED_PREFIX = b"x-forwarded-"
 
 def require_operator(request: Request) -> None:
     """HttpError 403."""
-    if not _is_loopback(request.address) or _is_forwarded(request):
+    ip = ip_of(request.address)
+    if ip is None or not ip.is_loopback or _is_forwarded(request):
         text = (
             f"Without tokens {request.path} is for clients on the server's own machine, and not through a proxy; "
             "ask there, or set API_TOKEN or TOKENS_FILE"
         )
         raise HttpError(403, "FORBIDDEN", text, missing=Right.ADMIN.value)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
 
 
 def _is_forwarded(request: Request) -> bool:

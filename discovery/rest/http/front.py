@@ -10,6 +10,7 @@ from http import HTTPStatus
 import orjson
 from pydantic import ValidationError
 
+from discovery.core.network import Networks
 from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, ByAiohttp
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
@@ -20,6 +21,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.rest.guard.browsers import Browsers
 from discovery.rest.guard.cors import Cors, preflight
+from discovery.rest.guard.proxies import caller_of
 from discovery.rest.guard.refusals import Refusals
 
 # On every answer of the API: for browsers that are led here it is no page, no script and no frame. Pages have a policy of their own.
@@ -34,7 +36,7 @@ _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 
 
 class Front:
-    """`refusals`: are told of each. `index`: the registry's."""
+    """`refusals`: are told of each. `index`: the registry's. `proxies`: those that are trusted."""
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Front:
         browsers: Browsers,
         admit: Admit,
         router: Router,
+        proxies: Networks,
         index: Callable[[], int],
     ) -> None:
         self.cors = cors
@@ -51,6 +54,7 @@ class Front:
         self._browsers = browsers
         self._admit = admit
         self._router = router
+        self._proxies = proxies
         self.index = index
         self.stale = times.stale
         self._refusals = refusals
@@ -58,8 +62,10 @@ class Front:
         self._heads: dict[tuple[int, str], bytes] = {}  # of this second, by status and media type
 
     def admit(self, request: Request, address: str) -> None:
-        """The request learns what it is for and who its caller is; DiscoveryError when it is not let in."""
-        request.address = address
+        """The request learns what it is for and who its caller is; DiscoveryError when it is not let in. `address`: of whoever sent it,
+        perhaps a proxy.
+        """
+        request.address = caller_of(request, address, self._proxies) if self._proxies else address
         self._router.find(request)
         if request.method != "OPTIONS" or self._options(request) is None:
             self._browsers.check(request)

@@ -7,12 +7,15 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+import pytest
+
 from discovery.core.instance import Instance, Registration
 from discovery.core.metric import Metric
 from discovery.plugins.metrics.page import page
 from discovery.plugins.metrics.table import MAX_SERVICES, Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.http.traffic import Traffic
 from discovery.store.snapshot import Snapshot
+from tests.routes import asked
 from tests.store.making import ALL, START, TTL, WALL, a_registry, braked, crowd, spec
 
 # Seconds of processor time for one turn of the event loop.
@@ -44,6 +47,17 @@ async def test_suspects_are_counted_apart_and_the_brake_is_engaged() -> None:
     registry.advance(START + TTL, ALL)
     assert await read(metrics, "discovery_brake_engaged") == {(): 1}
     assert (await read([expirations.metric], "discovery_expirations"))["suspect",] > 3
+
+
+@pytest.mark.parametrize("line", ["POST /heartbeat", "POST /heartbeats", "PUT /instances"])
+async def test_a_refused_heartbeat_is_counted_whatever_carries_it(line: str) -> None:
+    traffic = Traffic()
+    metrics = metrics_of_registry(a_registry(), lambda: START, lambda: WALL, traffic)
+    for status in (200, 400, 401, 404, 503, 0):
+        traffic.note(asked(*line.split(), status=status), "10.0.0.1", 0.001)
+    for other in ("POST /register", "GET /resolve/a"):
+        traffic.note(asked(*other.split(), status=401), "10.0.0.1", 0.001)
+    assert await read(metrics, "discovery_heartbeats") == {("renewed",): 0, ("unknown",): 0, ("refused",): 3}
 
 
 async def test_ages_are_those_of_the_last_heartbeats() -> None:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from discovery.core.instance import Registration
+from discovery.core.network import Networks
 from discovery.rest.api import views
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
@@ -275,7 +276,7 @@ def a_front() -> Front:
     times = Times(time.monotonic, time.time)
     refusals = Refusals(time.monotonic, asyncio.get_running_loop().call_later)
     browsers = Browsers((), lambda host: True, False)
-    return Front(times, refusals, Cors((), credentials=False), browsers, anyone, Router([]), lambda: 0)
+    return Front(times, refusals, Cors((), credentials=False), browsers, anyone, Router([]), Networks([]), lambda: 0)
 
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
