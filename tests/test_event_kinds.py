@@ -101,7 +101,7 @@ def test_it_has_a_key_in_etcd_and_a_node_that_reads_it_has_the_same_state() -> N
     layout = Layout("reg/")
     [put, *_] = layout.operations(Decision(commit(BEGAN), ("web",)), 0).values()
     assert put["requestPut"]["key"] == text(b"reg/p/web/10.0.0.1-80")
-    reader = Reader(layout, lambda instance: instance, lambda parts, change: None)
+    reader = Reader(layout, lambda parts, change: None)
     found, registry = Found(), a_registry()
     reader.read(found, ["p", "web", "10.0.0.1-80"], KeyValue(b"", orjson.dumps(PaintEvent.kind.dumps(BLUE)), 1, 1))
     assert not found.unreadable

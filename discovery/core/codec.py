@@ -12,7 +12,7 @@ from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.checked import flag, moment, number, or_none, text, whole
+from discovery.core.checked import flag, moment, or_none, text, whole
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.instance import OPTIONS, Instance, Registration, options
@@ -80,7 +80,7 @@ def of_instance(instance: Instance) -> Json:
         "metadata": exact_json.loads(spec.metadata),
         "options": options(spec),
         "drainingSince": instance.draining_since,
-        "lease": instance.ttl,
+        "lease": spec.ttl or 0.0,  # older versions want a number here, and find out by themselves which
         "status": instance.status.value,
         "failing": instance.failing,
         "registrant": of_caller(instance.registrant),
@@ -98,7 +98,6 @@ def instance(found: Mapping[str, Any]) -> Instance:
             moment(found["registeredAt"]),
             spec,
             or_none(moment, found["drainingSince"]),
-            number(found["lease"]),
             _known(Status, found["status"]),
             or_none(text, found["failing"]),
             caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none

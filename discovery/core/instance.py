@@ -145,8 +145,8 @@ def options(spec: Registration) -> dict[str, Any]:
 class Instance(NamedTuple):
     """A registered process. `registered_at`: epoch seconds, for people.
 
-    `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did. `ttl`: of its lease,
-    seconds. `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
+    `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did.
+    `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
     whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
     """
 
@@ -154,7 +154,6 @@ class Instance(NamedTuple):
     registered_at: float
     spec: Registration
     draining_since: float | None = None
-    ttl: float = 0.0
     status: Status = Status.HEALTHY
     failing: str | None = None
     registrant: Caller = NOBODY
@@ -162,7 +161,7 @@ class Instance(NamedTuple):
 
     def with_status(self, status: Status) -> Instance:
         probed = self.probed if status in SILENT else None
-        return Instance(*self[:5], status, self.failing, self.registrant, probed)
+        return Instance(*self[:4], status, self.failing, self.registrant, probed)
 
     @property
     def vouched(self) -> bool:

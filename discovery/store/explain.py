@@ -25,7 +25,7 @@ class Seen(NamedTuple):
     `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
     lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, and
     `probed`: what its port said when the brake asked, where that may be told. `own`: why this process believes it, though nobody
-    decided so.
+    decided so. `ttl`: of its lease, seconds.
     """
 
     instance: Instance
@@ -37,6 +37,7 @@ class Seen(NamedTuple):
     by: Caller | None = None
     probed: Probed | None = None
     own: str | None = None
+    ttl: float | None = None
 
 
 Askers = Mapping[tuple[str, int], Caller]
@@ -63,7 +64,8 @@ def seen(
     lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
     own = _own(entry, status, by is not None)
     since = None if own else lease_end if lapsed_unnoticed else entry.since
-    seen = Seen(entry.instance, status, since, lease_end, _ends(entry, service, status, offset), window, own=own)
+    ends, ttl = _ends(entry, service, status, offset), entry.lease.ttl
+    seen = Seen(entry.instance, status, since, lease_end, ends, window, own=own, ttl=ttl)
     if by is None:
         return seen
     return seen._replace(by=by.get((entry.instance.id, entry.index)), probed=entry.instance.probed)
@@ -131,7 +133,9 @@ def _explained(each: Seen, better: bool) -> Explanation:
     status = each.status
     instance, who = each.instance, each.by or "somebody"
     reason = "no reason is known" if each.window is None else each.window.reason
-    why = [each.own or _WHY[status].format(ttl=instance.ttl, who=who, reason=reason, failing=instance.failing)]
+    why = [each.own or _WHY[status].format(who=who, reason=reason, failing=instance.failing)]
+    if status is Status.UNHEALTHY and each.own is None and each.ttl is not None:
+        why[0] += f": no heartbeat for {each.ttl:g} s"
     if status is Status.FLAPPING:
         why.append("others are" if better else "nothing better is left")
     if each.probed is not None:
@@ -143,7 +147,7 @@ def _explained(each: Seen, better: bool) -> Explanation:
 
 _WHY = {
     Status.HEALTHY: "its lease runs",
-    Status.UNHEALTHY: "its lease ran out: no heartbeat for {ttl:g} s",
+    Status.UNHEALTHY: "its lease ran out",
     Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
     Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
     Status.DRAINING: "it is draining, {who} asked for it",

@@ -64,10 +64,9 @@ class Register(Write[Instance]):
             return _add(txn, spec, folded, own_id, service, self.replace)
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
-        ttl = txn.ttl_of(spec)
         # Who vouched for it once has: two registrants that take turns are no change each time.
         by = known.registrant if known.vouched or not vouches(txn.by, spec) else txn.by.known
-        after = Instance(known.id, known.registered_at, spec, known.draining_since, ttl, known.status, failing, by)
+        after = Instance(known.id, known.registered_at, spec, known.draining_since, known.status, failing, by)
         return revive(txn, entry, after, "registered again")
 
 
@@ -112,8 +111,7 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    ttl = txn.ttl_of(spec)
-    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, ttl, registrant=txn.by.known)
+    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, registrant=txn.by.known)
     status = living(txn, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
@@ -196,5 +194,5 @@ class DeregisterMany(Write[list[Instance]]):
 
 
 def _deregister(txn: Transaction, entry: Entry, reason: str) -> Instance:
-    buried_until = txn.wall + min(entry.instance.ttl, MAX_SECONDS)
+    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_SECONDS)
     return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)

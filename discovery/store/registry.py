@@ -210,9 +210,8 @@ class Registry(State):
         status = Status.HEALTHY if stored.draining_since is None else Status.DRAINING
         if self.window(stored) is not None:
             status = Status.MAINTENANCE
-        ttl = self.ttl_of(spec)
         instance = Instance(
-            stored.id, stored.registered_at, spec, stored.draining_since, ttl, status, registrant=stored.registrant
+            stored.id, stored.registered_at, spec, stored.draining_since, status, registrant=stored.registrant
         )
         service = spec.key.service
         self._put(instance, service, self.index, now, wall, sorted=False).index = self.index

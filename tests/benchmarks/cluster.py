@@ -115,7 +115,7 @@ def instances(size: int) -> Iterator[Instance]:
     metadata, now = exact_json.dumps(METADATA), time.time()
     for number, member in enumerate(fleet(size // OF_A_SERVICE, OF_A_SERVICE)):
         spec = Registration(**member._asdict(), metadata=metadata)
-        yield Instance(f"00000000-0000-4000-8000-{number:012d}", now, spec, ttl=TTL)
+        yield Instance(f"00000000-0000-4000-8000-{number:012d}", now, spec)
 
 
 async def mirror(pipe: Connection, urls: list[str], share: tuple[int, int]) -> None:

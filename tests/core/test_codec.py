@@ -21,9 +21,9 @@ FULL = Registration.of(
 )  # fmt: skip
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 
-BEFORE = Instance("id-1", 1e9, PLAIN, None, 10.0, Status.HEALTHY)
+BEFORE = Instance("id-1", 1e9, PLAIN, None, Status.HEALTHY)
 BY = Caller("10.0.0.9", "ci")
-AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, 30.0, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED)
+AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED)
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
 EVENTS: list[Event] = [

@@ -86,7 +86,7 @@ def spec(name: str = "web", ip: str = "10.0.0.1", port: int = 80, **fields: Any)
 
 def an_entry(port: int = 80) -> Entry:
     """One that belongs to no registry."""
-    return Entry(Instance(f"id-{port}", WALL, spec(port=port), ttl=TTL), Lease(Term(TTL), START))
+    return Entry(Instance(f"id-{port}", WALL, spec(port=port)), Lease(Term(TTL), START))
 
 
 class Told(NamedTuple):

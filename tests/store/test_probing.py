@@ -116,7 +116,7 @@ def test_those_that_refused_are_no_reason_to_hold_the_next_and_are_not_held_agai
 
 
 def entry(ip: str = "10.0.0.7", by: Caller = Caller("10.0.0.7"), beaten: float = 20.0, **fields: Any) -> Entry:  # noqa: B008
-    instance = Instance("id", WALL, spec("web", ip, **fields), ttl=TTL, registrant=by)
+    instance = Instance("id", WALL, spec("web", ip, **fields), registrant=by)
     return Entry(instance, Lease(Term(TTL), START + beaten))
 
 

@@ -34,7 +34,7 @@ def change(registry: Registry, piece: list[tuple[str, int]], index: int, stamp: 
     for service, port in piece:
         id = f"{service}-{port}"
         before = known.pop(id, None)
-        after = None if before is not None and stamp % 2 else Instance(id, stamp, spec(service, port=port), ttl=10.0)
+        after = None if before is not None and stamp % 2 else Instance(id, stamp, spec(service, port=port))
         if after is not None:
             known[id] = after
         if before is not after:

@@ -47,8 +47,7 @@ def difference(
         if number % _PER_TURN == 0:
             yield ()
         known = registry.find(instance.id)
-        # The ttl is what was registered, or what the configuration says now.
-        if known is None or known.instance._replace(ttl=instance.ttl) != instance:
+        if known is None or known.instance != instance:
             differing.append((created, instance))
     exchange = _Exchange(layout, registry, found, leaving, reason, gone is not None)
     for _, instance in sorted(differing, key=lambda each: each[0]):

@@ -148,13 +148,12 @@ def _written(decision: Decision, unknown: UnknownFields) -> Json:
 def loads(
     octets: bytes,
     known: Callable[[str], Instance | None],
-    timed: Callable[[Instance], Instance],
     unknown: UnknownFields,
 ) -> list[Decision]:
-    """The decisions, with what `known` has of each id before them, and `timed` by today's configuration. ValueError.
+    """The decisions, with what `known` has of each id before them. ValueError.
     Their index is still to be set.
     """
-    before = _Before(known, timed)
+    before = _Before(known)
     found = exact_json.loads(octets)
     if not isinstance(found, list):
         raise ValueError("it is no list of decisions")
@@ -167,9 +166,8 @@ def loads(
 class _Before:
     """What is known of each id, with the events that were read laid over it."""
 
-    def __init__(self, known: Callable[[str], Instance | None], timed: Callable[[Instance], Instance]) -> None:
+    def __init__(self, known: Callable[[str], Instance | None]) -> None:
         self._known = known
-        self._timed = timed
         self._after: dict[str, Instance | None] = {}
 
     def of(self, event: Event, id: str | None) -> Event | None:
@@ -179,11 +177,10 @@ class _Before:
         if event.after is not None and (event.after.id, event.after.spec.key.service) != (id, event.service):
             raise ValueError("an event is about another instance than it says")
         before = self._after[id] if id in self._after else self._known(id)
-        after = event.after and self._timed(event.after)
-        self._after[id] = after
-        if before is None and after is None:
+        self._after[id] = event.after
+        if before is None and event.after is None:
             return None
-        return event._replace(before=before, after=after)
+        return event._replace(before=before)
 
 
 def _read(found: Any, before: _Before) -> Decision:

@@ -119,12 +119,7 @@ class Migration:
 
     async def read(self, conf: Conf) -> Snapshot:
         """All there is, under an index that no node has given yet. EtcdAway; EtcdError when something cannot be read: it would be lost."""
-        timed = _registry(conf)
-        reader = Reader(
-            self._layout,
-            lambda instance: instance._replace(ttl=timed.ttl_of(instance.spec)),
-            lambda parts, change: None,
-        )
+        reader = Reader(self._layout, lambda parts, change: None)
         found = await reader.read_all(self._etcd)
         for key, each in (found.unreadable | found.passed_over).items():
             more = len(found.unreadable) + len(found.passed_over) - 1

@@ -60,7 +60,7 @@ class Mirror:
         self._registry = registry
         self._clock = clock
         self._wall = wall
-        self._reader = Reader(layout, self._timed, on_key)
+        self._reader = Reader(layout, on_key)
         self.unreadable = self._reader.unreadable
         self._on_decision = on_decision
         self.offset = 0
@@ -158,7 +158,7 @@ class Mirror:
         if change.value is None:
             return []
         try:
-            return keys.loads(change.value, self._known, self._timed, self._layout.unknown)
+            return keys.loads(change.value, self._known, self._layout.unknown)
         except ValueError as error:
             self.unreadable.note(change.key, Unreadable(str(error)))
             return []
@@ -166,11 +166,6 @@ class Mirror:
     def _known(self, id: str) -> Instance | None:
         entry = self._registry.find(id)
         return None if entry is None else entry.instance
-
-    def _timed(self, instance: Instance) -> Instance:
-        """With the ttl that holds now: who wrote it may not have known of a new configuration."""
-        ttl = self._registry.ttl_of(instance.spec)
-        return instance if ttl == instance.ttl else instance._replace(ttl=ttl)
 
     # -- changes without a decision
 

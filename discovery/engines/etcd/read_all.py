@@ -96,13 +96,12 @@ def rivalry(stays: str, goes: str) -> Unreadable:
 
 
 class Reader:
-    """`timed`: the instance with the ttl that holds now. `on_key`: told of all keys that are no part of the state; ValueError when one
+    """`on_key`: told of all keys that are no part of the state; ValueError when one
     cannot be read.
     """
 
-    def __init__(self, layout: Layout, timed: Callable[[Instance], Instance], on_key: OnKey) -> None:
+    def __init__(self, layout: Layout, on_key: OnKey) -> None:
         self._layout = layout
-        self._timed = timed
         self._on_key = on_key
         self._others: set[bytes] = set()  # what `on_key` was told of, and is there
         self.unreadable = UnreadableKeys()
@@ -165,7 +164,7 @@ class Reader:
         match parts:
             case ["i", service, id]:
                 shown = exact_json.loads(each.value)
-                instance = self._timed(codec.instance(shown))
+                instance = codec.instance(shown)
                 if instance.id != id or instance.spec.key.service != service:
                     raise ValueError("its id or its service is not that of its key")
                 found.add(each.key, instance, each.create_revision)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import InstanceEvent, instant_of
+from discovery.core.event import InstanceEvent, ValueEvent, instant_of
 from discovery.core.instance import Instance
-from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history.rows import Stored
 
 
@@ -43,27 +42,20 @@ class Asked(NamedTuple):
             return False
         if self.actor is not None and self.actor not in (stored.by.name, stored.by.address):
             return False
-        return (self.ip is None or self.ip == _ip_of(stored)) and self.covers(instant_of(event, stored.wall))
+        ip = event.instance.spec.ip if isinstance(event, InstanceEvent) else event.place.get("ip")
+        return self.ip in (None, ip) and self.covers(instant_of(event, stored.wall))
 
     def covers(self, instant: float) -> bool:
         return (self.since is None or instant >= self.since) and (self.until is None or instant < self.until)
 
-    def wants(self, life: Life) -> bool:
+    def wants(self, life: ServerEvent) -> bool:
         """Starts and stops concern every service and host; nobody's token brings them about. What lasts is wanted if any of it is."""
         if self.actor is not None or (self.kinds is not None and life.kind not in self.kinds):
             return False
         return (self.since is None or life.until >= self.since) and (self.until is None or life.wall < self.until)
 
 
-def _ip_of(stored: Stored) -> str | None:
-    event = stored.event
-    if isinstance(event, InstanceEvent):
-        return event.instance.spec.ip
-    place = getattr(event, "scope", None) or getattr(event, "key", None)
-    return None if place is None else place.ip
-
-
-class Life(NamedTuple):
+class ServerEvent(NamedTuple):
     """Of the server, told like an event. `kind`: one of `replies.LIFE`. `file` and `key`: where it stands between the events.
     `until`: of what lasts.
     """
@@ -77,11 +69,15 @@ class Life(NamedTuple):
     reason: str
 
 
-class Found(NamedTuple):
+class StoredEvent(NamedTuple):
     """An event of a file."""
 
     file: int
     stored: Stored
+
+
+# What was kept besides the instances, by the kind of its events and its key.
+Values = dict[tuple[type[ValueEvent[Any, Any]], Any], Any]
 
 
 class Page(NamedTuple):
@@ -89,13 +85,13 @@ class Page(NamedTuple):
     None: there is none. `missing`: why it is not all there, in words; None when it is.
     """
 
-    items: Sequence[Found | Life]
+    items: Sequence[StoredEvent | ServerEvent]
     next: Cursor | None
     since: float | None
     missing: str | None
 
 
-class Then(NamedTuple):
+class InstanceAt(NamedTuple):
     """An instance as it was at an instant. `since`: when its status became that. `lapsed_at`: when its lease had ended, where no event had
     told of it by then; None while it ran. `gone`: the event that removed it; None while it was registered. `by`: who brought its status
     about; None: not known.
@@ -108,13 +104,13 @@ class Then(NamedTuple):
     by: Caller | None = None
 
 
-class Past(NamedTuple):
+class ServiceAt(NamedTuple):
     """Of one service, at one instant. `down`: why nobody was answered then; None: whoever asked was. `since`: as in Page. `sure`: False
     where the server may have been dead by then.
     """
 
-    instances: Sequence[Then]
-    windows: Mapping[Scope, Window]
+    instances: Sequence[InstanceAt]
+    values: Values
     down: str | None
     since: float | None
     sure: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from discovery.plugins.history.asked import Life
+from discovery.plugins.history.asked import ServerEvent
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Ended, Info
 from discovery.plugins.history.replies import STARTED, STOPPED, UNRECORDED
 from discovery.plugins.history.rows import PER_COMMIT
@@ -47,16 +47,16 @@ def gap_after(info: Info, following: Info) -> Gap | None:
     return Gap(since, surely, until, False, text, following.commit)
 
 
-def life_of(info: Info, gap: Gap | None) -> list[Life]:
+def life_of(info: Info, gap: Gap | None) -> list[ServerEvent]:
     """What a file says of the server: that it started with it, and how it ended. `gap`: behind it."""
     found = []
     first = info.commit * PER_COMMIT
     if info.began is Began.START:
         reason = f"the server started; instances that it knew: {info.instances:,}"
-        found.append(Life(info.number, first, STARTED, info.wall, info.wall, info.commit, reason))
+        found.append(ServerEvent(info.number, first, STARTED, info.wall, info.wall, info.commit, reason))
     if gap is not None:
         kind = UNRECORDED if gap.unrecorded else STOPPED
-        found.append(Life(info.number, _LAST, kind, gap.since, gap.until, gap.commit, gap.told))
+        found.append(ServerEvent(info.number, _LAST, kind, gap.since, gap.until, gap.commit, gap.told))
     return found
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.event import Event, InstanceEvent, instant_of
+from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
-from discovery.core.kinds import WindowEvent, begun
-from discovery.core.maintenance import Scope, Window
+from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.status import Status
-from discovery.plugins.history.asked import Past, Then
+from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
 from discovery.plugins.history.rows import Stored
 from discovery.store.explain import Seen
 from discovery.store.windows import window_of
@@ -28,12 +27,12 @@ _OURSELVES = [(caller.address, caller.name) for caller in (NOBODY, SERVER)]
 Known = Iterable[tuple[Instance, float | None]]
 
 
-def instances(instant: float, known: Known, events: Iterable[Stored], untold: Mapping[str, float]) -> list[Then]:
+def instances(instant: float, known: Known, events: Iterable[Stored], untold: Mapping[str, float]) -> list[InstanceAt]:
     """`known`: those of the state. `events`: in order, those until the instant and those for `MAX_LATE` after it.
 
     `untold`: by id, of those that are registered now: when their lease ended, if no event has told so yet.
     """
-    found = {each.id: Then(each, since) for each, since in known}
+    found = {each.id: InstanceAt(each, since) for each, since in known}
     lapses = {id: ended for id, ended in untold.items() if ended <= instant}
     for stored in events:
         event = stored.event
@@ -50,26 +49,23 @@ def instances(instant: float, known: Known, events: Iterable[Stored], untold: Ma
     return [each._replace(lapsed_at=lapses.get(id)) if each.gone is None else each for id, each in found.items()]
 
 
-def _then(event: InstanceEvent, stored: Stored, before: Then | None) -> Then:
+def _then(event: InstanceEvent, stored: Stored, before: InstanceAt | None) -> InstanceAt:
     if event.after is None:
-        return Then(event.instance, stored.wall, gone=stored)
+        return InstanceAt(event.instance, stored.wall, gone=stored)
     if event.before is not None and event.before.status is event.after.status:
-        return Then(event.after, None) if before is None else before._replace(instance=event.after)
+        return InstanceAt(event.after, None) if before is None else before._replace(instance=event.after)
     by = None if stored.by[:2] in _OURSELVES else stored.by
-    return Then(event.after, instant_of(event, stored.wall), by=by)
+    return InstanceAt(event.after, instant_of(event, stored.wall), by=by)
 
 
-def windows(instant: float, known: Iterable[Event], events: Iterable[Stored]) -> dict[Scope, Window]:
-    """Those in force; `known` and `events` as above."""
-    told = [stored.event for stored in events if stored.wall <= instant]
-    found: dict[Scope, Window] = {}
-    for event in (*known, *told):
-        if isinstance(event, WindowEvent):
-            if event.after is None:
-                found.pop(event.key, None)
-            else:
-                found[event.key] = event.after
-    return found
+def values(instant: float, known: Values, events: Iterable[Stored]) -> Values:
+    """What was kept besides; `known` and `events` as above."""
+    found = dict(known)
+    for stored in events:
+        event = stored.event
+        if stored.wall <= instant and not isinstance(event, InstanceEvent):
+            found[type(event), event.key] = event.after
+    return {which: value for which, value in found.items() if value is not None}
 
 
 def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float | None]]:
@@ -85,27 +81,29 @@ def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float 
     return list(found.values())
 
 
-def rewound_windows(now: Mapping[Scope, Window], events: Sequence[Stored]) -> list[Event]:
+def rewound_values(now: Values, events: Sequence[Stored]) -> Values:
     """As `rewound`."""
     found = dict(now)
     for stored in reversed(events):
         event = stored.event
-        if isinstance(event, WindowEvent):
-            found.pop(event.key, None)
-            if event.before is not None:
-                found[event.key] = event.before
-    return list(begun(WindowEvent, found))
+        if not isinstance(event, InstanceEvent):
+            found[type(event), event.key] = event.before
+    return found
 
 
-def seen(past: Past, with_actor: bool) -> Iterator[Seen]:
+def seen(then: ServiceAt, with_actor: bool) -> Iterator[Seen]:
     """Those that were registered, as `store.explain` wants them. For how long their leases ran on is not known."""
-    for each in past.instances:
+    windows = {key: value for (of, key), value in then.values.items() if of is WindowEvent}
+    settings = then.values.get((SettingsEvent, None))
+    for each in then.instances:
         if each.gone is not None:
             continue
-        window = window_of(past.windows, each.instance)
+        window = window_of(windows, each.instance)
+        own = each.instance.spec.ttl
+        ttl = None if settings is None else settings.grace + (own or settings.heartbeat_timeout_seconds)
         status = each.instance.status
         if each.lapsed_at is not None and status is not Status.SUSPECT:
-            yield Seen(each.instance, Status.UNHEALTHY, each.lapsed_at, each.lapsed_at, None, window)
+            yield Seen(each.instance, Status.UNHEALTHY, each.lapsed_at, each.lapsed_at, None, window, ttl=ttl)
         else:
             ended = each.since if status is Status.UNHEALTHY else None
-            yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None)
+            yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None, ttl=ttl)

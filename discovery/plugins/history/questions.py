@@ -14,10 +14,21 @@ import orjson
 from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
 from discovery.core.event import Commit
+from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.name import fold, label
 from discovery.core.status import SILENT
 from discovery.plugins.history import past, ring
-from discovery.plugins.history.asked import Asked, Cursor, Found, Life, NotKnown, Page, Past, TooSlow
+from discovery.plugins.history.asked import (
+    Asked,
+    Cursor,
+    NotKnown,
+    Page,
+    ServerEvent,
+    ServiceAt,
+    StoredEvent,
+    TooSlow,
+    Values,
+)
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
@@ -128,20 +139,23 @@ class Questions:
         with_actor = self._may_see_actors(request.caller)
         shown = partial(_explained, name, instant, with_actor, self._folder is not None)
         if self._folder is None:
-            of_ring = self._past_of_ring(fold(name), instant)
+            of_ring = self._of_ring(fold(name), instant)
             return Answer(200, await self._in_thread(lambda: shown(of_ring())))
         untold = self._untold(fold(name))
-        return Answer(200, await self._read(lambda reading: shown(reading.past(fold(name), instant, untold))))
+        return Answer(200, await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold))))
 
-    def _past_of_ring(self, name: str, instant: float) -> Callable[[], Past]:
+    def _of_ring(self, name: str, instant: float) -> Callable[[], ServiceAt]:
         """For a thread: what the loop has is taken now."""
         registry = self._registry
         service = registry.service(name)
         entries = () if service is None else service.entries.values()
         known = [(entry.instance, entry.since) for entry in entries]
-        windows = {scope: window for scope, window in registry.windows.items() if scope.service == name}
+        values: Values = {
+            (WindowEvent, scope): window for scope, window in registry.windows.items() if scope.service == name
+        }
+        values[SettingsEvent, None] = registry.settings
         commits, untold, since = registry.log.after(registry.log.oldest), self._untold(name), self._ring_since()
-        return lambda: ring.as_it_was(name, commits, instant, known, windows, untold, since)
+        return lambda: ring.as_it_was(name, commits, instant, known, values, untold, since)
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
@@ -224,8 +238,8 @@ def _page(page: Page, wall: float, with_actor: bool) -> bytes:
     return orjson.dumps(content)
 
 
-def _item(item: Found | Life, with_actor: bool) -> views.Json:
-    if isinstance(item, Found):
+def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> views.Json:
+    if isinstance(item, StoredEvent):
         return event_view.shown(item.stored.event, _commit(item.stored), with_actor)
     shown = {
         "index": item.commit,
@@ -240,24 +254,24 @@ def _item(item: Found | Life, with_actor: bool) -> views.Json:
     return shown if item.until == item.wall else shown | {"until": iso(item.until)}
 
 
-def _explained(name: str, instant: float, with_actor: bool, complete: bool, past_: Past) -> bytes:
-    seen = list(past.seen(past_, with_actor))
-    gone = [each for each in past_.instances if each.gone is not None][-_MAX_GONE:]
+def _explained(name: str, instant: float, with_actor: bool, complete: bool, then: ServiceAt) -> bytes:
+    seen = list(past.seen(then, with_actor))
+    gone = [each for each in then.instances if each.gone is not None][-_MAX_GONE:]
     if not seen and not gone:
         text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"
-        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **_since(past_.since))
+        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **_since(then.since))
     explained = [views.explained(*each) for each in zip(seen, explain(seen), strict=True)]
-    if past_.down is not None:
-        explained = [each | {"served": False, "why": past_.down} for each in explained]
+    if then.down is not None:
+        explained = [each | {"served": False, "why": then.down} for each in explained]
     content = {
         "serviceName": name,
         "at": iso(instant),
         "served": sum(each["served"] for each in explained),
-        "down": past_.down,
+        "down": then.down,
         "explained": explained,
         "gone": [event_view.shown(each.gone.event, _commit(each.gone), with_actor) for each in gone if each.gone],
-        "complete": complete and past_.sure,
-        "since": None if past_.since is None else iso(past_.since),
+        "complete": complete and then.sure,
+        "since": None if then.since is None else iso(then.since),
         "timestamp": iso(time.time()),
     }
     return orjson.dumps(content)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.kinds import SettingsEvent
 from discovery.plugins.history import file, past, rows
-from discovery.plugins.history.asked import Asked, Cursor, Found, Life, NotKnown, Page, Past, TooSlow
+from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, StoredEvent, TooSlow
 from discovery.plugins.history.file import Ended, Info
 from discovery.plugins.history.gaps import Gap, gap_after, life_of
 from discovery.plugins.history.rows import PER_COMMIT, Stored
@@ -54,7 +55,7 @@ class Reading:
     # -- what happened
 
     def page(self, asked: Asked) -> Page:
-        found: list[Found | Life] = []
+        found: list[StoredEvent | ServerEvent] = []
         since = self._files[0].wall if self._files else None
         for info, gap in self._newest_first():
             if asked.before is not None and info.number > asked.before.file:
@@ -81,18 +82,18 @@ class Reading:
             yield info, None if following is None else gap_after(info, following)
             following = info
 
-    def _of_file(self, asked: Asked, info: Info, gap: Gap | None, limit: int) -> list[Found | Life]:
+    def _of_file(self, asked: Asked, info: Info, gap: Gap | None, limit: int) -> list[StoredEvent | ServerEvent]:
         below = asked.before.key if asked.before is not None and asked.before.file == info.number else None
-        found: list[Found | Life] = [
+        found: list[StoredEvent | ServerEvent] = [
             each for each in life_of(info, gap) if asked.wants(each) and (below is None or each.key < below)
         ]
         events = self._ask(info, lambda sql: list(self._read(_events(sql, asked, below, limit))))
-        found += [Found(info.number, each) for each in events or ()]
+        found += [StoredEvent(info.number, each) for each in events or ()]
         return sorted(found, key=_key, reverse=True)[:limit]
 
     # -- how it was
 
-    def past(self, service: str, instant: float, untold: Mapping[str, float]) -> Past:
+    def service_at(self, service: str, instant: float, untold: Mapping[str, float]) -> ServiceAt:
         """`untold`: as `past.instances` wants it. NotKnown."""
         since = self._files[0].wall if self._files else None
         later: list[Stored] = []
@@ -118,12 +119,17 @@ class Reading:
 
     def _as_it_was(
         self, sql: sqlite3.Connection, service: str, instant: float, later: list[Stored], untold: Mapping[str, float]
-    ) -> Past:
+    ) -> ServiceAt:
         known = [(rows.instance(row[:-1]), row[-1]) for row in _known(sql, service)]
-        open_windows = [rows.value(content) for (content,) in _windows(sql, service)]
+        besides = [rows.value(content) for (content,) in _values(sql, service)]
         events = list(self._read(_until(sql, service, instant)))
         instances = past.instances(instant, known, [*events, *later], untold)
-        return Past(instances, past.windows(instant, open_windows, events), None, None)
+        return ServiceAt(
+            instances,
+            past.values(instant, {(type(each), each.key): each.after for each in besides}, events),
+            None,
+            None,
+        )
 
     def _ask(self, info: Info, ask: Callable[[sqlite3.Connection], T]) -> T | None:
         """None where the file cannot be read; `missing` tells. TooSlow."""
@@ -154,11 +160,11 @@ def _ends(info: Info, gap: Gap | None) -> float:
     return info.alive if gap is None else gap.until
 
 
-def _key(item: Found | Life) -> int:
-    return item.key if isinstance(item, Life) else item.stored.key
+def _key(item: StoredEvent | ServerEvent) -> int:
+    return item.key if isinstance(item, ServerEvent) else item.stored.key
 
 
-def _cursor(item: Found | Life) -> Cursor:
+def _cursor(item: StoredEvent | ServerEvent) -> Cursor:
     return Cursor(item.file, _key(item))
 
 
@@ -208,13 +214,13 @@ def _known(sql: sqlite3.Connection, service: str) -> Iterable[rows.Row]:
     return sql.execute(f"SELECT {rows.KNOWN} FROM known WHERE service=? ORDER BY rowid", (service,))  # noqa: S608
 
 
-def _windows(sql: sqlite3.Connection, service: str) -> Iterable[rows.Row]:
-    return sql.execute("SELECT content FROM window WHERE service=?", (service,))
+def _values(sql: sqlite3.Connection, service: str) -> Iterable[rows.Row]:
+    return sql.execute("SELECT content FROM window WHERE service=? OR service IS NULL", (service,))
 
 
 def _until(sql: sqlite3.Connection, service: str, instant: float) -> Iterable[rows.Row]:
-    """Of each instance the last event until then and the last that changed its status, and those about windows; then the lapses that were
-    told later.
+    """Of each instance the last event until then and the last that changed its status, those about windows, and the last about the
+    settings; then the lapses that were told later.
     """
     after = _first_key(sql, instant, behind=True)
     last = "SELECT max(key) FROM event WHERE service=:service AND key<:after AND id IS NOT NULL"
@@ -223,9 +229,10 @@ def _until(sql: sqlite3.Connection, service: str, instant: float) -> Iterable[ro
             {last} GROUP BY id
             UNION {last} AND kind<>'updated' GROUP BY id
             UNION SELECT key FROM event WHERE service=:service AND key<:after AND id IS NULL
+            UNION SELECT max(key) FROM event WHERE kind=:settings AND key<:after
         ) ORDER BY key
     """  # noqa: S608
-    yield from sql.execute(found, {"service": service, "after": after})
+    yield from sql.execute(found, {"service": service, "after": after, "settings": SettingsEvent.kind.names[0]})
     yield from _lapses(sql, service, instant)
 
 

@@ -73,7 +73,7 @@ def of_instance(instance: Instance, service: str) -> Row:
     spec = instance.spec
     chosen = options(spec)
     return (
-        service, spec.ip, spec.port, instance.id, spec.name, instance.registered_at, instance.draining_since, instance.ttl,
+        service, spec.ip, spec.port, instance.id, spec.name, instance.registered_at, instance.draining_since, spec.ttl or 0.0,
         instance.status.value, instance.failing, spec.metadata, exact_json.dumps(chosen) if chosen else None,
     )  # fmt: skip
 
@@ -88,13 +88,15 @@ def of_value(event: ValueEvent[Any, Any]) -> Row:
     return event.service, exact_json.dumps(codec.of_event(event))
 
 
-def value(content: bytes) -> Event:
-    return codec.event_of(exact_json.loads(content))
+def value(content: bytes) -> ValueEvent[Any, Any]:
+    found = codec.event_of(exact_json.loads(content))
+    assert isinstance(found, ValueEvent)
+    return found
 
 
 def _other(before: Instance, after: Instance) -> bytes:
     if before.spec is after.spec or before.spec == after.spec:
-        return orjson.dumps([before.status, before.failing, before.draining_since, before.ttl])
+        return orjson.dumps([before.status, before.failing, before.draining_since, 0.0])  # four, for older versions
     return exact_json.dumps(codec.of_instance(before))
 
 
@@ -115,7 +117,7 @@ def stored(row: Row) -> Stored:
 
 
 def instance(row: Row) -> Instance:
-    _, ip, port, id, name, registered_at, draining_since, ttl, status, failing, metadata, chosen = row
+    _, ip, port, id, name, registered_at, draining_since, _, status, failing, metadata, chosen = row
     return codec.instance(
         {
             "id": id,
@@ -126,7 +128,6 @@ def instance(row: Row) -> Instance:
             "metadata": exact_json.loads(metadata),
             "options": {} if chosen is None else exact_json.loads(chosen),
             "drainingSince": draining_since,
-            "lease": ttl,
             "status": status,
             "failing": failing,
         }
@@ -136,5 +137,5 @@ def instance(row: Row) -> Instance:
 def _before(after: Instance, other: Any) -> Instance:
     if isinstance(other, dict):
         return codec.instance(other)
-    status, failing, draining_since, ttl = other
-    return after._replace(status=Status(status), failing=failing, draining_since=draining_since, ttl=ttl)
+    status, failing, draining_since, _ = other
+    return after._replace(status=Status(status), failing=failing, draining_since=draining_since)

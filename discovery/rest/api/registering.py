@@ -183,7 +183,7 @@ class Registering:
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
-            **advice(self._registry, self._random, instance.ttl),
+            **advice(self._registry, self._random, self._registry.ttl_of(instance.spec)),
             **_FIELDS.said_of(sent),
         }
         return Answer(201, stamped(content, self._times), {"Location": f"/instances/{instance.id}"})

@@ -92,7 +92,7 @@ def explained(seen: Seen, found: Explanation) -> Json:
     """Why an instance is in the answers or not. `since` and `until` null: not known, or until somebody ends it. `lastHeartbeat` null: not
     known.
     """
-    instance, lease_end = seen.instance, seen.lease_end
+    instance, lease_end, ttl = seen.instance, seen.lease_end, seen.ttl
     return {
         "id": instance.id,
         "ip": instance.spec.ip,
@@ -102,7 +102,7 @@ def explained(seen: Seen, found: Explanation) -> Json:
         "why": found.why,
         "since": None if found.since is None else iso(found.since),
         "until": None if found.until is None else iso(found.until),
-        "lastHeartbeat": None if lease_end is None else iso(lease_end - instance.ttl),
+        "lastHeartbeat": None if lease_end is None or ttl is None else iso(lease_end - ttl),
     }
 
 

@@ -86,7 +86,7 @@ def test_what_was_heard_is_taken_once_and_can_be_given_back() -> None:
 def test_the_handle_is_of_service_and_id_alone() -> None:
     table = a_registry()
     instance = table.register(Registration.of("web", "10.0.0.1", 80, id="x"), 0.0).instance
-    assert handle_of(instance) == handle_of(instance._replace(ttl=5.0)) != handle_of(instance._replace(id="y"))
+    assert handle_of(instance) == handle_of(instance._replace(failing="odd")) != handle_of(instance._replace(id="y"))
 
 
 def test_a_batch_that_comes_late_takes_nothing_back() -> None:

@@ -26,9 +26,9 @@ State = dict[tuple[str, str], tuple[int, str, int]]
 
 def read(state: State) -> Found:
     """As a node reads it."""
-    found, reader = Found(), Reader(LAYOUT, lambda instance: instance, lambda parts, change: None)
+    found, reader = Found(), Reader(LAYOUT, lambda parts, change: None)
     for (service, id), (port, content, created) in sorted(state.items()):
-        instance = Instance(id, WALL, spec(service, port=port, metadata={"v": content}), ttl=10.0)
+        instance = Instance(id, WALL, spec(service, port=port, metadata={"v": content}))
         value = b"?" if content == "broken" else exact_json.dumps(codec.of_instance(instance))
         reader.read(found, ["i", service, id], KeyValue(LAYOUT.instance(service, id), value, created, created))
     return found

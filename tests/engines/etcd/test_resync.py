@@ -25,7 +25,7 @@ async def fill(etcd: Etcd) -> None:
         puts = []
         for number in range(start, start + AT_ONCE):
             spec = Registration.of(f"svc-{number // 4}", f"10.0.{number // 250}.{number % 250}", 80)
-            instance = Instance(f"id-{number}", 1e9, spec, ttl=60.0)
+            instance = Instance(f"id-{number}", 1e9, spec)
             key = f"reg/i/{spec.name}/{instance.id}".encode()
             puts.append(put(key, exact_json.dumps(codec.of_instance(instance))))
         await etcd.txn([], puts)

@@ -11,7 +11,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.instance import Registration
 from discovery.core.status import Status
 from discovery.plugins.history import past
-from discovery.plugins.history.asked import Asked, Page, Past
+from discovery.plugins.history.asked import Asked, Page, ServiceAt
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
@@ -93,9 +93,9 @@ class House:
         await self.written()
         return await asyncio.to_thread(self.reading().page, asked)
 
-    async def past(self, name: str, instant: float) -> Past:
+    async def service_at(self, name: str, instant: float) -> ServiceAt:
         await self.written()
-        return await asyncio.to_thread(self.reading().past, name, instant, self.untold(name))
+        return await asyncio.to_thread(self.reading().service_at, name, instant, self.untold(name))
 
     def reading(self) -> Reading:
         return Reading(self.folder.files, self.folder.skipped)
@@ -114,7 +114,7 @@ def _served(service: Service, now: float) -> tuple[frozenset[str], dict[str, Sta
     return served, {entry.instance.id: entry.status_at(now) for entry in service.entries.values()}
 
 
-def explained(found: Past) -> tuple[frozenset[str], dict[str, Status]]:
+def explained(found: ServiceAt) -> tuple[frozenset[str], dict[str, Status]]:
     """As `House.served`."""
     seen = list(past.seen(found, with_actor=True))
     served = {each.instance.id for each, why in zip(seen, explain(seen), strict=True) if why.served}

@@ -12,7 +12,7 @@ import pytest
 
 from discovery.plugins.history import file as files
 from discovery.plugins.history import folder as folders
-from discovery.plugins.history.asked import Asked, Found, NotKnown, TooSlow
+from discovery.plugins.history.asked import Asked, NotKnown, StoredEvent, TooSlow
 from discovery.plugins.history.file import Began
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
@@ -36,7 +36,7 @@ async def three_days(path: Path) -> House:
 
 def ports(house: House, asked: Asked = Asked()) -> list[int]:  # noqa: B008 a value
     items = house.reading().page(asked._replace(kinds=frozenset({"registered"}))).items
-    return [item.stored.event.instance.spec.port for item in items if isinstance(item, Found)]  # type: ignore[union-attr]
+    return [item.stored.event.instance.spec.port for item in items if isinstance(item, StoredEvent)]  # type: ignore[union-attr]
 
 
 def names(house: House) -> list[str]:
@@ -59,7 +59,7 @@ async def test_a_damaged_file_is_set_aside_at_the_start_and_the_rest_is_read(
     assert ports(house) == [4, 3, 1]
     between = house.folder.files[0].alive + 3600
     with pytest.raises(NotKnown, match="could not be kept"):
-        await house.past("web", between)
+        await house.service_at("web", between)
     await house.end()
 
 
@@ -223,9 +223,9 @@ async def test_a_full_disk_refuses_nobody_and_what_was_not_written_is_counted(
     assert ports(house) == [4, 2, 1]
     assert page.missing is not None
     assert page.missing.startswith("1 events from")
-    (found,) = [item for item in page.items if not isinstance(item, Found) and item.kind == "unrecorded"]
+    (found,) = [item for item in page.items if not isinstance(item, StoredEvent) and item.kind == "unrecorded"]
     assert (found.wall, found.until) == (lost_from, house.wall())
-    served = await house.past("web", house.wall())
+    served = await house.service_at("web", house.wall())
     assert len(served.instances) == 4  # the checkpoint has what no event told
     await house.end()
 
@@ -264,7 +264,7 @@ async def test_a_question_that_takes_too_long_ends(tmp_path: Path) -> None:
     with pytest.raises(TooSlow, match="ask for less: a service, an ip, or a shorter time"):
         Reading(house.folder.files, patience=-1.0).page(Asked(actor="10.0.0.9"))
     with pytest.raises(TooSlow):
-        Reading(house.folder.files, ended=lambda: True).past("web", house.wall(), {})
+        Reading(house.folder.files, ended=lambda: True).service_at("web", house.wall(), {})
     await house.end()
 
 

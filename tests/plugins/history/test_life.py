@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.history.asked import Asked, Life, NotKnown
+from discovery.plugins.history import past
+from discovery.plugins.history.asked import Asked, NotKnown, ServerEvent
 from discovery.plugins.history.file import Began
 from discovery.plugins.history.recorder import GATHER
 from discovery.rest.api.times import iso
+from discovery.store.operations import ChangeSettings
 from tests.plugins.history.house import EVENING, House, explained
-from tests.store.making import spec
+from tests.store.making import TTL, spec
 
 
 def lives(items: object) -> list[tuple[str, str]]:
-    return [(item.kind, item.reason) for item in items if isinstance(item, Life)]  # type: ignore[attr-defined]
+    return [(item.kind, item.reason) for item in items if isinstance(item, ServerEvent)]  # type: ignore[attr-defined]
 
 
 async def test_a_stop_and_the_start_after_it_say_from_when_to_when_nobody_was_answered(tmp_path: Path) -> None:
@@ -32,10 +35,10 @@ async def test_a_stop_and_the_start_after_it_say_from_when_to_when_nobody_was_an
         ("stopped", told),
         ("started", "the server started; instances that it knew: 0"),
     ]
-    during = await house.past("web", stopped + 30)
+    during = await house.service_at("web", stopped + 30)
     assert during.down == told
     assert [each.instance.id for each in during.instances] == [id]
-    assert (await house.past("web", stopped + 61)).down is None
+    assert (await house.service_at("web", stopped + 61)).down is None
     await house.end()
 
 
@@ -50,7 +53,7 @@ async def test_a_kill_is_noticed_at_the_next_start_with_the_last_sign_of_life(tm
     kind, reason = lives((await house.page()).items)[1]
     assert kind == "stopped"
     assert reason.startswith("the server ended without being stopped (it was killed, or its machine went down)")
-    perhaps, later = await house.past("web", alive + 4), await house.past("web", alive + 6)
+    perhaps, later = await house.service_at("web", alive + 4), await house.service_at("web", alive + 6)
     assert (perhaps.down, perhaps.sure, later.down, later.sure) == (None, False, reason, True)
     assert f"from {iso(alive)}, when it was last known alive, or a few seconds later, to {iso(house.wall())}" in reason
     await house.end()
@@ -77,11 +80,11 @@ async def test_an_instance_that_registered_long_before_is_known_from_the_checkpo
     page = await house.page()
     assert page.since is not None
     assert page.since > registered + 86400  # the file that had the event is gone
-    (then,) = (await house.past("web", page.since)).instances
+    (then,) = (await house.service_at("web", page.since)).instances
     assert then.instance.spec.metadata == b'{"version":2}'
     assert then.since == registered
     with pytest.raises(NotKnown, match="does not go back so far"):
-        await house.past("web", page.since - 1)
+        await house.service_at("web", page.since - 1)
     await house.end()
 
 
@@ -91,9 +94,9 @@ async def test_a_window_that_opened_in_an_older_file_is_known(tmp_path: Path) ->
     house.registry.maintain(Scope("web"), Window("a new disk", house.wall() + 9 * 3600), house.now, house.wall())
     house.now += 2 * 3600
     house.registry.renew("auto-0", house.now, house.wall())  # tomorrow
-    found = await house.past("web", house.wall())
+    found = await house.service_at("web", house.wall())
     assert [info.began for info in house.folder.files] == [Began.START, Began.DAY]
-    assert [window.reason for window in found.windows.values()] == ["a new disk"]
+    assert [window.reason for (of, _), window in found.values.items() if of is WindowEvent] == ["a new disk"]
     await house.end()
 
 
@@ -107,7 +110,7 @@ async def test_a_clock_that_was_set_back_begins_a_new_file_and_the_newer_time_co
     second = house.register(spec("web", port=3))
     await house.page()
     assert [info.began for info in house.folder.files] == [Began.START, Began.CLOCK]
-    served, _ = explained(await house.past("web", house.wall()))
+    served, _ = explained(await house.service_at("web", house.wall()))
     assert served == {first, second}
     await house.end()
 
@@ -119,7 +122,7 @@ async def test_a_small_step_back_changes_no_order(tmp_path: Path) -> None:
     house.register(spec("web", port=2))
     page = await house.page()
     assert len(house.folder.files) == 1
-    walls = [item.wall if isinstance(item, Life) else item.stored.wall for item in page.items]
+    walls = [item.wall if isinstance(item, ServerEvent) else item.stored.wall for item in page.items]
     assert walls == sorted(walls, reverse=True)
     await house.end()
 
@@ -137,3 +140,24 @@ async def test_an_event_is_on_its_way_into_the_file_within_a_second(tmp_path: Pa
 
 def test_the_tests_begin_an_hour_before_midnight() -> None:
     assert EVENING % 86400 == 23 * 3600
+
+
+async def test_what_a_lease_lasted_is_known_of_each_instant(tmp_path: Path) -> None:
+    house = House(tmp_path / "history")
+    house.register(spec("web", port=1))
+    house.register(spec("web", port=2, ttl=33))
+    house.advance(1.0)
+    before = house.wall()
+    house.advance(1.0)
+    changed = house.registry.settings._replace(heartbeat_timeout_seconds=77.0)
+    house.registry.do(ChangeSettings(changed), house.now, house.wall())
+    house.advance(1.0)
+
+    async def at(instant: float) -> list[float | None]:
+        return [each.ttl for each in past.seen(await house.service_at("web", instant), with_actor=True)]
+
+    assert await at(before) == [TTL, 33]
+    assert await at(house.wall()) == [77, 33]
+    await house.restart(5.0)
+    assert await at(house.wall()) == [77, 33], "the state that a file begins with has it"
+    await house.end()

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from discovery.core.instance import Key
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import past, ring
-from discovery.plugins.history.asked import Past
+from discovery.plugins.history.asked import ServiceAt, Values
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.operations import ReloadZones
@@ -149,20 +150,22 @@ class HistoryModel(RuleBasedStateMachine):
         for instant, answers in self.recorded:
             for name in ("web", "api"):
                 expected = answers.get(name, (frozenset(), {}))
-                assert explained(await self.house.past(name, instant)) == expected, (instant, name)
+                assert explained(await self.house.service_at(name, instant)) == expected, (instant, name)
                 if instant >= self.ring_since:
                     assert explained(self._of_ring(name, instant)) == expected, (instant, name, "ring")
         for since, until in self.down:
-            found = await self.house.past("web", (since + until) / 2)
+            found = await self.house.service_at("web", (since + until) / 2)
             assert found.down is not None, (since, until, self.house.folder.files)
 
-    def _of_ring(self, name: str, instant: float) -> Past:
+    def _of_ring(self, name: str, instant: float) -> ServiceAt:
         house, registry = self.house, self.house.registry
         service = registry.service(name)
         known = [(each.instance, each.since) for each in (service.entries.values() if service else ())]
-        windows = {scope: window for scope, window in registry.windows.items() if scope.service == name}
+        values: Values = {
+            (WindowEvent, scope): window for scope, window in registry.windows.items() if scope.service == name
+        }
         commits = registry.log.after(registry.log.oldest)
-        return ring.as_it_was(name, commits, instant, known, windows, house.untold(name), self.ring_since)
+        return ring.as_it_was(name, commits, instant, known, values, house.untold(name), self.ring_since)
 
 
 TestHistoryModel = HistoryModel.TestCase

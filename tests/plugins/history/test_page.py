@@ -18,7 +18,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import ring
-from discovery.plugins.history.asked import Asked, Found, Life, Page
+from discovery.plugins.history.asked import Asked, Page, ServerEvent, StoredEvent
 from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.rows import Stored, stored_of
@@ -101,7 +101,7 @@ def all_pages(page: Page, asked: Asked, more: Callable[[Asked], Page]) -> list[P
 
 
 def events_of(pages: list[Page]) -> list[Stored]:
-    return [item.stored for page in pages for item in page.items if isinstance(item, Found)]
+    return [item.stored for page in pages for item in page.items if isinstance(item, StoredEvent)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -129,9 +129,9 @@ def plain(stored: Stored) -> object:
 
 def test_indexes_fall_from_first_to_last_and_the_start_comes_last(written: Written) -> None:
     items = written.page(Asked(limit=1000)).items
-    keys = [item.key if isinstance(item, Life) else item.stored.key for item in items]
+    keys = [item.key if isinstance(item, ServerEvent) else item.stored.key for item in items]
     assert all(newer > older for newer, older in pairwise(keys))
-    assert isinstance(items[-1], Life)
+    assert isinstance(items[-1], ServerEvent)
     assert (items[-1].kind, items[-1].reason) == ("started", "the server started; instances that it knew: 0")
 
 
@@ -142,7 +142,7 @@ def test_days_are_in_files_of_their_own(written: Written) -> None:
 
 def test_starts_and_stops_are_of_every_service_and_host_but_of_no_token(written: Written) -> None:
     def kinds(asked: Asked) -> set[str]:
-        return {item.kind for item in written.page(asked).items if isinstance(item, Life)}
+        return {item.kind for item in written.page(asked).items if isinstance(item, ServerEvent)}
 
     assert kinds(Asked(frozenset({"web"}), limit=1000)) == kinds(Asked(ip="10.0.0.1", limit=1000)) == {"started"}
     assert kinds(Asked(kinds=frozenset({"started"}))) == {"started"}

@@ -31,7 +31,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 def entry(number: int, **fields: Any) -> Entry:
     spec = Registration.of("web", f"10.0.0.{number}", 3000, **fields)
-    return Entry(Instance(f"id-{number}", 1_700_000_000.5, spec, None, 10.0), Lease(Term(10.0), 95.0))
+    return Entry(Instance(f"id-{number}", 1_700_000_000.5, spec, None), Lease(Term(10.0), 95.0))
 
 
 def text(shown: Shown, one: Entry, now: float = 100.0) -> bytes:
