@@ -1,9 +1,9 @@
 """The one way into the table: a write is decided (`write`, on a Transaction), its events are applied.
 
-`change` is put and delete: it never fails, decides nothing, and is the only code that changes the table. `publish` moves the index, the
-log and whoever waits for them, so that nobody who has seen an index lacks a part of it: `apply` is both at once. Hide at read, remove
-later: readers test the lease themselves, so nothing here has to be on time to be right. Pure and synchronous: `now`, `at` (monotonic
-seconds) and `wall` (epoch seconds) come from the caller.
+`change` is put and delete: it decides nothing, is the only code that changes the table, and changes all or, where the commit does not fit
+what the table holds, nothing. `publish` moves the index, the log and whoever waits for them, so that nobody who has seen an index lacks
+a part of it: `apply` is both at once. Hide at read, remove later: readers test the lease themselves, so nothing here has to be on time to
+be right. Pure and synchronous: `now`, `at` (monotonic seconds) and `wall` (epoch seconds) come from the caller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
+from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
+from discovery.store import fits
 from discovery.store.expiry import Expire
 from discovery.store.service import Entry, Service
 from discovery.store.snapshot import Snapshot
@@ -97,12 +99,14 @@ class Registry(State):
         return True
 
     def apply(self, commit: Commit, at: float) -> None:
-        """`at`: when it was decided, on this node's monotonic clock."""
+        """`at`: when it was decided, on this node's monotonic clock. DoesNotFit: nothing has changed then."""
         self.change(commit, at)
         self.publish(commit.index)
 
     def change(self, commit: Commit, at: float) -> None:
-        """The table alone: a piece of what `publish` will show as one index."""
+        """The table alone: a piece of what `publish` will show as one index. As `apply`."""
+        if len(commit.events) > 1:  # one alone is looked at where it is applied
+            fits.check(self, commit.events)
         for event in commit.events:
             if isinstance(event, InstanceEvent):
                 self._apply(event, commit, at)
@@ -146,18 +150,20 @@ class Registry(State):
             self._delete(before, event, commit, at)
             return
         if before is None:
+            fits.check_new(self, event, after)
             if self._tombstones:
                 self._tombstones.lift(after.spec.key)
             service = self._put(after, event.service, commit.index, at, commit.wall)
             service.index = service.index or self.log.index_of(event.service)
             return
-        entry = self._by_id[after.id]
+        entry, service = self._place_of(event, before)
+        if after.spec is not before.spec and not fits.has_place_of(after, before):
+            fits.check(self, (event,))
         entry.instance = after
         entry.override = None
         entry.index = commit.index
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
-        service = self._services[event.service]
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
@@ -175,9 +181,22 @@ class Registry(State):
         self.liveness.added(entry)
         return of
 
+    def _place_of(self, event: InstanceEvent, before: Instance) -> tuple[Entry, Service]:
+        """DoesNotFit."""
+        entry, service = self._by_id.get(before.id), self._services.get(event.service)
+        if (
+            entry is None
+            or service is None
+            or entry.instance is not before
+            or (before.spec.name != service.name and fold(before.spec.name) != event.service)
+        ):
+            fits.check(self, (event,))
+        assert entry is not None
+        assert service is not None
+        return entry, service
+
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
-        entry = self._by_id[before.id]
-        service = self._services[event.service]
+        entry, service = self._place_of(event, before)
         self.liveness.removed(entry, service)
         self._take(entry)
         if event.buried_until is not None:

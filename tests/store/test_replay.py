@@ -7,6 +7,7 @@ leases, logs, and a fold of the events that comes to the same.
 
 from __future__ import annotations
 
+import contextlib
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from discovery.core import codec
+from discovery.core.caller import NOBODY
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Key, Registration
@@ -26,9 +28,10 @@ from discovery.store.expiry import Expire
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.snapshot import Snapshot
-from discovery.store.write import Write
+from discovery.store.write import Write, decide
 from tests.driven import DrivenRegistry
 from tests.store.making import a_registry, spec
+from tests.store.state_of import state_of
 
 LEASE, INTERVAL, MOST = 4.0, 2.5, 4
 # The second clock runs beside the first.
@@ -75,8 +78,14 @@ class Replay(RuleBasedStateMachine):
         return 1e9 + self.passed
 
     def decide(self, who: int, write: Write[Any]) -> bool:
-        """Whether it was carried out. What it decides reaches the other; what it refuses says nothing to anybody."""
+        """Whether it was carried out. What it decides reaches the other; a refused write changes nothing. To decide alone does not
+        either, whatever is decided.
+        """
         decides, follows = self.nodes[who], self.nodes[1 - who]
+        state = state_of(decides)
+        with contextlib.suppress(DiscoveryError):
+            decide(write, decides, self.now(who), self.wall, NOBODY, ())
+        assert state_of(decides) == state
         said: list[Commit] = []
         decides.followers.append(said.append)
         index, leases = decides.index, {entry.instance.id: entry.lease.renewed_at for entry in decides}

@@ -12,6 +12,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
 from discovery.store.engine import WriteSeams
+from discovery.store.fits import DoesNotFit
 from discovery.store.operations import ChangeSettings
 from discovery.store.registration import Revive
 from discovery.store.registry import Registry
@@ -35,6 +36,7 @@ class LocalEngine:
         self._clock = clock
         self._wall = wall
         self._seams = seams or WriteSeams()
+        self._misfit: str | None = None
         self._checks = [keeper.check for keeper in self._seams.keepers]
 
     @property
@@ -85,7 +87,7 @@ class LocalEngine:
         return None
 
     def warning(self) -> str | None:
-        return None
+        return self._misfit
 
     def stats(self) -> Mapping[str, Any]:
         return {}
@@ -102,6 +104,9 @@ class LocalEngine:
             return self._registry.carry_out(write, self._clock(), self._wall(), by, self._seams.authorize, checks)
         except DiscoveryError as error:
             self._refuse(write, by, error)
+            raise
+        except DoesNotFit as error:
+            self._misfit = f"a write was not carried out, for it does not fit what is registered, a defect: {error}"
             raise
 
     async def _settle(self, write: Write[T], by: Caller) -> None:
