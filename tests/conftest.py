@@ -1,4 +1,4 @@
-"""What runs alone, and what runs first.
+"""What runs alone, what runs first, and what runs with `--all` alone.
 
 Alone: tests that load the machine, or measure how long something takes. All others run side by side, several at a time, a file by one
 worker (tests/run). The longest files come first, so that in the end no worker has one of them before it while the others are done.
@@ -44,12 +44,28 @@ FIRST = (
 )
 
 
+# What tests other people's programs more than ours, or takes minutes: with `--all`, as CI does, or by name.
+WITH_ALL = ("stories/faults",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also what tests other people's programs more than ours")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Of a run that would deselect them all, files need not even be read."""
     if collection_path.suffix != ".py":
         return None
-    marked = "alone" if _within_tests(collection_path).startswith(ALONE) else "not alone"
+    within = _within_tests(collection_path)
+    is_named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if within.startswith(WITH_ALL) and not (config.option.all or is_named):
+        return True
+    marked = "alone" if within.startswith(ALONE) else "not alone"
     return True if config.option.markexpr in {"alone", "not alone"} - {marked} else None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "" if config.option.all else f"without --all: nothing of {', '.join(WITH_ALL)}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -14,13 +15,30 @@ from discovery.cli.targets import Ip, Port, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
 
-# The optional fields of a registration, for `run` too.
-Ttl = Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")]
-Tags = Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)]
-Meta = Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)]
-Zone = Annotated[str | None, Parameter(help="its locality")]
-Weight = Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")]
-Priority = Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")]
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """The optional fields of a registration, for `run` too."""
+
+    ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None
+    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = ()
+    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = ()
+    zone: Annotated[str | None, Parameter(help="its locality")] = None
+    weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None
+    priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that were given, as the server calls them. WrongArguments."""
+        every = {
+            "ttl": self.ttl,
+            "tags": list(self.tag),
+            "metadata": dict(key_values(self.meta, "--meta")),
+            "zone": self.zone,
+            "weight": self.weight,
+            "priority": self.priority,
+        }
+        return {key: value for key, value in every.items() if value not in (None, [], {})}
 
 
 def register(
@@ -29,21 +47,15 @@ def register(
     *,
     ip: Annotated[str, Parameter(help="where it can be reached")],
     port: Annotated[int, Parameter(help="where it listens")],
-    ttl: Ttl = None,
-    tag: Tags = (),
-    meta: Meta = (),
-    zone: Zone = None,
-    weight: Weight = None,
-    priority: Priority = None,
+    fields: Fields | None = None,
     id: Annotated[str | None, Parameter(help="its own id")] = None,
     replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False,
     output: Format = "table",
 ) -> None:
-    optional = {"ttl": ttl, "tags": list(tag), "metadata": dict(key_values(meta, "--meta")), "zone": zone}
-    optional |= {"weight": weight, "priority": priority, "id": id, "replace": replace or None}
-    body: Json = {"name": name, "ip": ip, "port": port} | {
-        key: value for key, value in optional.items() if value not in (None, [], {})
-    }
+    own = {"id": id} if id is not None else {}
+    body: Json = {"name": name, "ip": ip, "port": port, **(fields or Fields()).given(), **own}
+    if replace:
+        body["replace"] = True
     reply = ask(lambda registry: _register(registry, body))
     if output in ("json", "yaml"):
         put_data(reply, output)

@@ -7,9 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import key_values
 from discovery.cli.errors import WrongArguments
-from discovery.cli.register import Meta, Priority, Tags, Ttl, Weight, Zone
+from discovery.cli.register import Fields
 from discovery.cli.supervisor import Run, supervise
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress
@@ -35,26 +34,14 @@ def run(
     grace: Annotated[
         float, Parameter(converter=as_seconds, help="from being told to end until it is killed; 10s")
     ] = 10.0,
-    ttl: Ttl = None,
-    tag: Tags = (),
-    meta: Meta = (),
-    zone: Zone = None,
-    weight: Weight = None,
-    priority: Priority = None,
+    fields: Fields | None = None,
 ) -> int:
     if not command:
         raise WrongArguments(
             "there is no program to run; write it behind --, as in: discovery run … -- python server.py"
         )
-    fields = {
-        "ttl": ttl,
-        "tags": tag,
-        "metadata": dict(key_values(meta, "--meta")),
-        "zone": zone,
-        "weight": weight,
-        "priority": priority,
-    }
+    given = (fields or Fields()).given()
     try:
-        return supervise(Run(name, port, command, ip, probe, start_timeout, drain, grace, fields))
+        return supervise(Run(name, port, command, ip, probe, start_timeout, drain, grace, given))
     except InvalidAddress as error:
         raise WrongArguments(f"DISCOVERY_URL: {error}") from None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
@@ -118,6 +122,25 @@ class EtcdCluster:
         for member in self.members:
             member.kill()
 
+    def back_up(self, backup: Path) -> None:
+        save = [program("etcdctl"), f"--endpoints={self.urls[0]}", "snapshot", "save", str(backup)]
+        subprocess.run(save, check=True, capture_output=True)
+
+    def restore(self, backup: Path) -> None:
+        """As docs/cluster-recovery.md has it: with a token of its own. The one member is killed; `start` follows."""
+        [member] = self.members
+        member.kill()
+        shutil.rmtree(member.folder)
+        peer = f"http://127.0.0.1:{member.peer}"
+        subprocess.run(
+            [
+                program("etcdutl"), "snapshot", "restore", str(backup), "--name", member.name, "--data-dir", str(member.folder),
+                "--initial-cluster", f"{member.name}={peer}", "--initial-advertise-peer-urls", peer,
+                "--initial-cluster-token", "registry-2",
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
 
 async def leader_of(cluster: EtcdCluster) -> Member:
     """The member that leads etcd."""
@@ -155,7 +178,8 @@ async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
 
 class Proxy:
     """In front of one member. `cut`: connections end at once and new ones are refused; `blackhole`: they stay, and nothing passes.
-    `delay`: seconds that each piece takes, there and back.
+    `delay`: seconds that each piece takes, there and back; `loss`: the share of pieces that have to be sent again, as TCP does it.
+    `lose`, `repeat`: make a liar of it, so that a node breaks.
     """
 
     def __init__(self, port: int) -> None:
@@ -167,7 +191,10 @@ class Proxy:
         self._open.set()
         self._refuses = False
         self.delay = 0.0
+        self.loss = 0.0
         self.url = ""
+        self._random = Random(port)
+        self._lies: Callable[[bytes], bytes] = lambda octets: octets  # of what etcd says
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -180,6 +207,14 @@ class Proxy:
 
     def blackhole(self) -> None:
         self._open.clear()
+
+    def lose(self, key: bytes) -> None:
+        """The node is not told of the next change of this key, nor of what else that transaction changed."""
+        self._lies = _Lies(key, 0)
+
+    def repeat(self, key: bytes, *, later: bool = False) -> None:
+        """The node is told twice of it; `later`: again, as if it were new, once the key has changed anew."""
+        self._lies = _Lies(key, 1 if later else 2)
 
     def heal(self) -> None:
         self._refuses = False
@@ -203,7 +238,9 @@ class Proxy:
                 return
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
             self._writers.add(far_writer)
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, far_writer), self._pump(far_reader, writer, lambda octets: self._lies(octets))
+            )
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -211,17 +248,61 @@ class Proxy:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        told: Callable[[bytes], bytes] = lambda octets: octets,
+    ) -> None:
         try:
             while octets := await reader.read(65536):
                 await self._open.wait()
-                await asyncio.sleep(self.delay)
-                writer.write(octets)
+                again = self.delay
+                while self._random.random() < self.loss:  # RFC 6298: 200 ms on Linux, then twice as long
+                    again = 2 * again or 0.2
+                await asyncio.sleep(again)
+                writer.write(told(octets))
                 await writer.drain()
         except OSError:
             pass
         finally:
             writer.close()
+
+
+class _Lies:
+    """What a watch says (a line of JSON in each chunk), with the first change of `key` said `times` times (1: and again later)."""
+
+    def __init__(self, key: bytes, times: int) -> None:
+        self._key = b64encode(key)
+        self._times = times
+        self._seen: list[bytes] = []
+
+    def __call__(self, octets: bytes) -> bytes:
+        told = b""
+        while match := re.match(rb"([0-9a-f]+)\r\n", octets):
+            end = match.end() + int(match[1], 16) + 2
+            told += self._told(octets[:end], octets[match.end() : end - 2])
+            octets = octets[end:]
+        return told + octets
+
+    def _told(self, chunk: bytes, line: bytes) -> bytes:
+        if self._key not in line or b'"events"' not in line or len(self._seen) > 1:
+            return chunk
+        self._seen.append(line)
+        if len(self._seen) == 1:
+            return chunk * self._times
+        return chunk + (_anew(*self._seen) if self._times == 1 else b"")
+
+
+def _anew(first: bytes, second: bytes) -> bytes:
+    """The first one's changes as if they came after the second's."""
+    found = json.loads(first)
+    revision = str(int(json.loads(second)["result"]["header"]["revision"]) + 1)
+    found["result"]["header"]["revision"] = revision
+    for event in found["result"]["events"]:
+        event["kv"]["mod_revision"] = revision
+    line = json.dumps(found).encode() + b"\n"
+    return b"%x\r\n%b\r\n" % (len(line), line)
 
 
 class Node:

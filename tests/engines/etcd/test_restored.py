@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import subprocess
 
 import pytest
 
 from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
-from tests.programs import program
-
-
-def back_up(etcd: EtcdCluster, backup: str) -> None:
-    save = [program("etcdctl"), f"--endpoints={etcd.urls[0]}", "snapshot", "save", backup]
-    subprocess.run(save, check=True, capture_output=True)
-
-
-def restore(etcd: EtcdCluster, backup: str) -> None:
-    """As docs/cluster-recovery.md has it: with a token of its own."""
-    [member] = etcd.members
-    member.kill()
-    shutil.rmtree(member.folder)
-    peer = f"http://127.0.0.1:{member.peer}"
-    subprocess.run(
-        [
-            program("etcdutl"), "snapshot", "restore", backup, "--name", member.name, "--data-dir", str(member.folder),
-            "--initial-cluster", f"{member.name}={peer}", "--initial-advertise-peer-urls", peer, "--initial-cluster-token", "registry-2",
-        ],
-        check=True, capture_output=True,
-    )  # fmt: skip
 
 
 async def test_a_node_that_was_cut_off_all_the_while_notices_that_etcd_is_another_one(
     etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backup = str(etcd.members[0].folder.with_suffix(".snapshot"))
+    backup = etcd.members[0].folder.with_suffix(".snapshot")
     proxy = Proxy(etcd.members[0].client)
     await proxy.start()
     away = Node("away", [proxy.url], ttl=60.0)
@@ -44,13 +21,13 @@ async def test_a_node_that_was_cut_off_all_the_while_notices_that_etcd_is_anothe
             await away.start()
             kept = await node.register("web", "10.0.0.1")
             await until(lambda: kept.id in away.state)
-            back_up(etcd, backup)
+            etcd.back_up(backup)
             lost = await node.register("web", "10.0.0.2")
             await until(lambda: lost.id in away.state)
             proxy.cut()
             await until(lambda: away.engine.not_ready())
             known, before = away.engine._mirror.revision, away.registry.index
-            restore(etcd, backup)
+            etcd.restore(backup)
             await etcd.start()
             await until(lambda: node.state.keys() == {kept.id} and node.engine.not_ready() is None)
             while node.engine._mirror.revision <= known + 5:

@@ -11,7 +11,6 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
@@ -33,7 +32,6 @@ from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
 HEADING = "Finding instances"
-_INSTANCE = "/instances/{id}"
 _JSON = "application/json"
 # Instances that are listed at a time, 10 µs each: the clock is read once for them.
 _AT_ONCE = 8
@@ -52,11 +50,6 @@ PARAMETERS: Table = {
     "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
-
-
-def location(instance: Instance) -> dict[str, str]:
-    """The header that tells where it is."""
-    return {"Location": _INSTANCE.format(id=instance.id)}
 
 
 class InstanceReply(Listed):
@@ -141,7 +134,7 @@ class Listing:
                     ),
                 ),
             ),
-            Route("GET", _INSTANCE, self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply),
+            Route("GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply),
         ]  # fmt: skip
 
     def instance(self, request: Request) -> Answer:
