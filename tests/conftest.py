@@ -19,6 +19,8 @@ ALONE = (
     "engines/etcd/test_chaos.py",
     "engines/etcd/test_silence.py",
     "stories/attack",
+    "stories/cluster/test_brake_asks.py",
+    "stories/liveness/test_brake_asks.py",
     "stories/test_freshness.py",
     "plugins/journal/test_speed.py",
     "rest/http/test_slow_clients.py",

@@ -32,6 +32,8 @@ MIN_HOSTS = 3
 # Of the answers of two rounds.
 _FIREWALL_SHARE = 0.9
 _ANSWERS_SECONDS = 2 * AGAIN
+# Of a service in one go: what they answer is one commit, after which its answers are made anew.
+TOGETHER = 4
 # Whom `next` looks at in one call, 1 µs each.
 _AT_ONCE = 100
 
@@ -56,7 +58,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class AskQueue:
-    """Whose turn it is: whoever was not asked yet comes before all repeats, the first of each service before the second of any; of one
+    """Whose turn it is: whoever was not asked yet comes before all repeats, the first few of each service before more of any; of one
     service in the order in which their leases ran out.
     """
 
@@ -64,7 +66,7 @@ class AskQueue:
         self._waiting: list[
             tuple[float, int, str, str | None]
         ] = []  # a heap: due at, number, id, service; None: asked before
-        self._ready: list[tuple[bool, float, int, str]] = []  # a heap: asked before, its place there, number, id
+        self._ready: list[tuple[bool, float, str, int, int, str]] = []  # a heap: asked before, its turn, …, number, id
         self._numbers: dict[str, int] = {}  # by id; what has another number in a heap was dropped
         self._places: Counter[str] = Counter()  # by service: how many were ready for their first ask
         self._number = 0
@@ -93,9 +95,10 @@ class AskQueue:
             if self._numbers.get(id) != number:
                 continue
             if service is None:
-                heappush(self._ready, (True, at, number, id))
+                heappush(self._ready, (True, at, "", 0, number, id))
             else:
-                heappush(self._ready, (False, self._places[service], number, id))
+                place = self._places[service]
+                heappush(self._ready, (False, place // TOGETHER, service, place, number, id))
                 self._places[service] += 1
         for _ in range(min(_AT_ONCE, len(self._ready))):
             *_, number, id = heappop(self._ready)

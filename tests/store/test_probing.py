@@ -175,11 +175,11 @@ def drained(queue: AskQueue, now: float) -> list[str]:
 def test_first_asks_come_before_repeats_and_every_service_has_its_turn() -> None:
     queue = AskQueue()
     queue.put("again", 1.0, None)
-    for number in range(3):
+    for number in range(6):
         queue.put(f"big-{number}", 2.0 - number / 10, "big")
     queue.put("small", 2.5, "small")
     queue.put("later", 9.0, "small")
-    assert drained(queue, 3.0) == ["big-2", "small", "big-1", "big-0", "again"]
+    assert drained(queue, 3.0) == ["big-5", "big-4", "big-3", "big-2", "small", "big-1", "big-0", "again"]
     assert (len(queue), queue.next_at) == (1, 9.0)
 
 

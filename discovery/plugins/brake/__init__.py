@@ -33,6 +33,8 @@ _log = logging.getLogger("discovery.brake")
 # Ports asked in one step, and seconds between two: 200 a second, which take 4 % of a core.
 PER_STEP = 4
 STEP_SECONDS = 0.02
+# Seconds by which steps may be late and still be made up for.
+_LATE = 0.2
 # Seconds for which a count of all that are silent is believed: 100,000 take 50 ms of the processor, in turns.
 COUNT_SECONDS = 1.0
 # Instances that are counted before a turn may end.
@@ -63,6 +65,8 @@ class BrakeProbe(Plugin):
         self._telling: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0  # of the timer; the loop's time
+        self._step_at = 0.0  # not before, by the rate
         self._is_wide = False
         self._counted_at = float("-inf")
         self._counting = asyncio.Lock()
@@ -114,15 +118,21 @@ class BrakeProbe(Plugin):
 
     def _schedule(self) -> None:
         """The next step: when somebody is to be asked, and not sooner after the last than the rate allows."""
-        if self._timer is not None and self._timer.when() > self._loop.time() + STEP_SECONDS:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and len(self._queue):
-            delay = max(STEP_SECONDS, self._queue.next_at - self._clock())
-            self._timer = self._loop.call_later(delay, self._step)
+        if not len(self._queue):
+            return
+        at = max(self._step_at, self._loop.time() + self._queue.next_at - self._clock())
+        if self._timer is None or at < self._wakes_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._wakes_at = at
+            self._timer = self._loop.call_at(at, self._step)
 
     def _step(self) -> None:
         self._timer = None
+        now = self._loop.time()
+        # What is late because of others is made up for, not what nobody waited for.
+        begun = max(self._step_at, now - _LATE) if self._wakes_at == self._step_at else now
+        self._step_at = begun + STEP_SECONDS
         now = self._clock()
         for _ in range(PER_STEP):
             id = self._queue.next(now)

@@ -12,7 +12,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
+
+from discovery.store.probing import BEATEN
 
 # Seconds for one beat.
 PATIENCE = 1.0
@@ -34,6 +38,14 @@ def listening(
             yield process
         finally:
             process.kill()
+
+
+def have_beaten(instances: Sequence[Mapping[str, Any]], ttl: float) -> bool:
+    """Whether all of /resolve's instances are healthy and registered for so long that the brake may ask their ports."""
+    since = datetime.now(UTC) - timedelta(seconds=2 * ttl + BEATEN)
+    return all(
+        each["status"] == "healthy" and datetime.fromisoformat(each["registeredAt"]) < since for each in instances
+    )
 
 
 async def _live(url: str, ttl: float, name: str, ip: str, port: int, registered: asyncio.Event) -> None:
