@@ -53,6 +53,7 @@ from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
 from discovery.system.files import FileWatch
 from discovery.system.tls import Tls, TlsError
+from discovery.system.waiting_octets import WaitingOctets
 from discovery.web import Web
 
 _log = logging.getLogger("discovery")
@@ -104,7 +105,8 @@ class Server:
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
         self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
-        self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls)
+        waiting = WaitingOctets(settings.http_buffers_mb * 2**20)
+        self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
         self._web = Web(
@@ -121,6 +123,7 @@ class Server:
             [self._names.zones.warning, self._engine.warning],
             self._more_stats,
             lambda: self._names.listening,
+            waiting,
         )
 
         self._seams.metrics.extend([*self._engine.metrics(), *self._names.metrics(), *self._web.metrics()])

@@ -36,6 +36,7 @@ from discovery.store.registry import Registry
 from discovery.system.limits import open_files, shares
 from discovery.system.sockets import DATAGRAM, STREAM, authority_of, bind
 from discovery.system.tls import Tls
+from discovery.system.waiting_octets import WaitingOctets
 from discovery.zones import Zones
 
 
@@ -50,6 +51,7 @@ class NameServer:
         random: Random,
         seams: Seams,
         tls: Tls | None,
+        waiting: WaitingOctets,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -80,7 +82,7 @@ class NameServer:
         self._over_https = self._counted(self._respond, "https")
         self.zones.on_change = self._follow
         self._deferred = DeferredReplies()
-        self._connections = TcpConnections(shares(open_files()).dns)
+        self._connections = TcpConnections(shares(open_files()).dns, waiting)
         self._servers: list[UdpServer | TcpServer] = []
         # Addresses and ports of UDP and TCP, as they were bound once it is open.
         self.listening = [(address, settings.dns_port) for address in settings.dns_addresses]

@@ -35,7 +35,6 @@ from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import access_log
-from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
 from discovery.rest.http.server import Server
@@ -47,6 +46,7 @@ from discovery.store.registry import Registry
 from discovery.system.limits import open_files, shares
 from discovery.system.sockets import STREAM, authority_of, bind
 from discovery.system.tls import Tls
+from discovery.system.waiting_octets import WaitingOctets
 
 _log = logging.getLogger("discovery.web")
 
@@ -71,6 +71,7 @@ class Web:
         concerns: Sequence[Check],
         more_stats: Callable[[], Mapping[str, Any]],
         dns_at: Callable[[], Sequence[Place]],
+        waiting: WaitingOctets,
     ) -> None:
         self._settings = settings
         self._seams = seams
@@ -80,6 +81,7 @@ class Web:
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later)
         self._connections, watchers = _limits(settings)
+        self._waiting = waiting
         self._watch = watch = Watch(
             registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
         )
@@ -103,7 +105,6 @@ class Web:
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
-        await self._server.setup()
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
         for sock in socks:
             self._server.listen(sock, self._tls)
@@ -142,6 +143,12 @@ class Web:
                 "HTTP connections that were closed to make room for others.",
                 lambda: connections.made_way,
             ),
+            gauge("discovery_waiting_octets", "Octets that wait for clients to read them.", lambda: len(self._waiting)),
+            counter(
+                "discovery_connections_unread",
+                "Connections that were closed because too much waited for clients that do not read (HTTP_BUFFERS_MB).",
+                lambda: self._waiting.closed,
+            ),
             *self._watch.metrics(),
         ]
 
@@ -164,7 +171,7 @@ class Web:
         traffic = self._seams.http_traffic
         traffic.scheme = "http" if self._tls is None else "https"
         note = traffic.note if traffic.wanted else access_log.log
-        return Server(front, make_app(front), self._connections, note)
+        return Server(front, self._connections, self._waiting, note)
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:

@@ -1,1 +1,1 @@
-"""The HTTP API: request schemas, handlers, one table of errors, the aiohttp application. Knows the store, not DNS."""
+"""The HTTP API: request schemas, handlers, one table of errors, connections. Knows the store, not DNS."""

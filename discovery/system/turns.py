@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 
 # Seconds of one turn: a DNS answer waits for no more than a few of them.
 TURN = 0.002
+# Small steps that may be done at once between two turns, while nobody waits for his: to wait for a turn costs more than most of them.
+_AT_ONCE = 16
 
 # Whether there is more to do; it is called again then, after the others.
 Step = Callable[[], bool]
@@ -28,6 +30,7 @@ class Turns:
         self._steps: deque[Step | asyncio.Future[None]] = deque()
         self._running = self._resumed = False
         self._until = 0.0
+        self._at_once = _AT_ONCE
 
     def add(self, step: Step) -> None:
         """From within the event loop; done in a turn to come."""
@@ -40,6 +43,13 @@ class Turns:
         self._small.append(step)
         if not self._running:
             self._start()
+
+    def may_go_ahead(self) -> bool:
+        """Whether a small step may be done now, outside of any turn."""
+        if self._running or self._at_once <= 0:
+            return False
+        self._at_once -= 1
+        return True
 
     def is_over(self) -> bool:
         """Whether it is time to hand back."""
@@ -72,6 +82,7 @@ class Turns:
         if not self._resumed:
             self._until = self.clock() + TURN
         self._resumed = False
+        self._at_once = _AT_ONCE
         small, steps = self._small, self._steps
         try:
             while small:

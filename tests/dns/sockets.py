@@ -14,6 +14,7 @@ import dns.message
 from discovery.dns.server.counted import QueryCounter
 from discovery.dns.server.tcp import TcpConnections, TcpServer
 from discovery.dns.server.udp import UdpServer
+from discovery.system.waiting_octets import WaitingOctets
 from tests.dns.world import World, make_query, parsed
 
 LIMIT = 60.0  # seconds for anything at all, far above what it takes
@@ -45,7 +46,10 @@ async def serving(
             datagram, world.responder.respond, lambda: 0.0, counter=QueryCounter("udp", world.traffic, lambda: 0.0)
         ),
         TcpServer(
-            stream, world.responder.respond, lambda: 0.0, TcpConnections(512) if connections is None else connections
+            stream,
+            world.responder.respond,
+            lambda: 0.0,
+            TcpConnections(512, WaitingOctets(2**26)) if connections is None else connections,
         ),
     )
     await udp.start()

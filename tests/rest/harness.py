@@ -11,7 +11,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,18 +19,16 @@ from random import Random
 from typing import Any, NamedTuple, cast
 
 import aiohttp
-from aiohttp import web
 
 from discovery.core.instance import Registration
 from discovery.core.network import Network, Networks
 from discovery.engines.local import LocalEngine
-from discovery.rest.api.answers import ByAiohttp
 from discovery.rest.api.beating import Beating
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.resolving.resolving import Resolving
-from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
 from discovery.rest.api.server.server import ServerItself
 from discovery.rest.api.services.listing import Listing
@@ -41,7 +39,6 @@ from discovery.rest.guard.browsers import Browsers, IsHost
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
-from discovery.rest.http.app import make_app
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
 from discovery.rest.http.server import Server
@@ -51,6 +48,7 @@ from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.engine import Engine, WriteSeams
 from discovery.system.sockets import STREAM, bind
+from discovery.system.waiting_octets import WaitingOctets
 from tests.driven import DrivenRegistry
 
 LIMIT = 20.0  # seconds that an answer may take before the test fails
@@ -201,6 +199,7 @@ async def serving(
     is_host: IsHost = lambda host: True,
     only_local: bool = False,
     trusted: Iterable[Network] = (),
+    waiting: WaitingOctets | None = None,
 ) -> AsyncIterator[Api]:
     """Put together as `discovery.app` and `discovery.web` do. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
@@ -236,8 +235,7 @@ async def serving(
     cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
     front = Front(times, refusals, cors, browsers, admit, Router(every), Networks(trusted), lambda: registry.index)
     limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
-    served = Server(front, make_app(front), limits)
-    await served.setup()
+    served = Server(front, limits, WaitingOctets(64 * 2**20) if waiting is None else waiting)
     try:
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
         served.listen(sock, None)
@@ -247,9 +245,9 @@ async def serving(
         await served.close()
 
 
-def by_aiohttp(path: str, handle: Callable[[web.Request], Awaitable[web.StreamResponse]], method: str = "GET") -> Route:
-    """A route whose answers aiohttp makes."""
-    return Route(method, path, lambda request: ByAiohttp(handle), Right.READ, Kind.OPERATION)
+def route(path: str, handler: Handler, method: str = "GET") -> Route:
+    """One that only a test has."""
+    return Route(method, path, handler, Right.READ, Kind.OPERATION)
 
 
 def watching(registry: DrivenRegistry, times: Times, watchers: Watchers | None = None) -> Watch:

@@ -10,11 +10,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import cast
 
+from discovery.core.address import client_prefix
 from discovery.dns.message.query import CutShort, Transport
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
 from discovery.system.listener import Listener
 from discovery.system.tls import Tls
+from discovery.system.waiting_octets import WaitingOctets
 
 # Messages of one connection for one turn of the event loop, and the seconds it may take if they are hard to answer.
 BURST = 64
@@ -23,17 +25,20 @@ TURN_SECONDS = 0.002
 TCP_IDLE_SECONDS = 10.0
 # When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5 in all.
 SILENT_SECONDS, FINISH_SECONDS = 0.05, 1.0
+# Octets that wait in the transport; with more, nothing is answered until they have gone.
+_UNSENT = 4 * 1024
 # RFC 1035 §4.2.2.
 _LENGTH = struct.Struct("!H")
 
 
 class TcpConnections:
     """All that there are, of however many servers. Beyond `most`, the one that has been idle longest makes way. BIND's tcp-clients is 150,
-    Knot's default 500+.
+    Knot's default 500+. `waiting`: where the octets count that they do not read.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, waiting: WaitingOctets) -> None:
         self._most = most
+        self.waiting = waiting
         self._all: dict[_Connection, None] = {}  # longest idle first
 
     def __len__(self) -> int:
@@ -96,7 +101,7 @@ class TcpServer:
                     self._all_closed.clear()
                     await self._all_closed.wait()
         for connection in list(self._own):
-            connection.abort()
+            connection.make_way()
         await self._server.wait_closed()
 
     def opened(self, connection: _Connection) -> None:
@@ -111,12 +116,15 @@ class TcpServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One client. While it does not read, nothing more is read from it. Replies that take time are sent when they are there, not in
-    the order of their queries (RFC 7766 §6.2.1.1).
+    """One client, which brings no heartbeats. While it does not read, nothing more is read from it. Replies that take time are sent when
+    they are there, not in the order of their queries (RFC 7766 §6.2.1.1).
     """
+
+    beat_at = float("-inf")
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
+        self.prefix = ""
         self._received = bytearray()
         self._paused = False
         self._finishing = self._heard = False
@@ -133,7 +141,9 @@ class _Connection(asyncio.Protocol):
         if peer is None:  # the client reset the connection before it was accepted
             self._transport.abort()
             return
+        self._transport.set_write_buffer_limits(high=_UNSENT)
         self._client = str(peer[0])
+        self.prefix = client_prefix(self._client)
         self._used_at = self._loop.time()
         self._close_when_idle()
         self._server.opened(self)
@@ -145,11 +155,13 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._hold()
         self._writable.clear()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._hold()
         self._writable.set()
         self._continue()
 
@@ -157,6 +169,7 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._server.closed(self)
+        self._server.connections.waiting.hold(self, 0)
         self._writable.set()
         self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
 
@@ -172,8 +185,13 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def abort(self) -> None:
+    def make_way(self) -> None:
         self._transport.abort()
+
+    def _hold(self) -> None:
+        """What it has not read counts."""
+        octets = self._transport.get_write_buffer_size() if self._paused else 0
+        self._server.connections.waiting.hold(self, octets)
 
     def _answer_whole_messages(self) -> None:
         now = self._server.now()
@@ -217,6 +235,8 @@ class _Connection(asyncio.Protocol):
     def _write(self, reply: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(_LENGTH.pack(len(reply)) + reply)
+            if self._paused:
+                self._hold()
 
     def _end_of_message(self) -> int | None:
         """None when what was received is less than a message."""

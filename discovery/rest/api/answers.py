@@ -1,12 +1,11 @@
-"""An answer as handlers make it, for our own connections and for aiohttp's alike."""
+"""An answer as handlers make it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import orjson
-from aiohttp import web
 
 from discovery.rest.api.times import Times
 
@@ -19,27 +18,58 @@ STALE = "X-Registry-Stale"
 # RFC 9110 §8.6: they have no length either.
 WITHOUT_BODY = (204, 304)
 
+# Made as the client reads it: octets, and nothing now and then, which is a moment to let others have their turn.
+Pieces = Iterator[bytes]
+
+
+class Reader(Protocol):
+    def adopt(self, octets: int) -> None:
+        """So many are kept for its sake alone."""
+
+
+class KeptBody:
+    """Octets that many are given. They count once while they are the newest; then for the first of those who have yet to read them."""
+
+    __slots__ = ("_owner", "_readers", "_superseded", "octets")
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self._readers: dict[Reader, None] = {}
+        self._owner: Reader | None = None
+        self._superseded = False
+
+    def __len__(self) -> int:
+        return len(self.octets)
+
+    def begin(self, reader: Reader) -> None:
+        self._readers[reader] = None
+        if self._superseded and self._owner is None:
+            self._give_on()
+
+    def end(self, reader: Reader) -> None:
+        self._readers.pop(reader, None)
+        if self._owner is reader:
+            self._give_on()
+
+    def supersede(self) -> None:
+        """There is a newer one."""
+        self._superseded = True
+        self._give_on()
+
+    def _give_on(self) -> None:
+        self._owner = next(iter(self._readers), None)
+        if self._owner is not None:
+            self._owner.adopt(len(self.octets))
+
 
 class Answer(NamedTuple):
     """`body`: of this `media`, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
 
     status: int
-    body: bytes
+    body: bytes | KeptBody | Pieces
     headers: Mapping[str, str] = {}
     index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
     media: str = JSON
-
-    def for_aiohttp(self) -> web.Response:
-        headers = self.headers if self.index is None else {**self.headers, INDEX: str(self.index)}
-        if self.status in WITHOUT_BODY:
-            return web.Response(status=self.status, headers=headers)
-        return web.Response(body=self.body, status=self.status, headers={**headers, "Content-Type": self.media})
-
-
-class ByAiohttp(NamedTuple):
-    """What a handler returns whose answer is made of aiohttp's request: one that is streamed, or a page's file."""
-
-    handle: Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def stamped(content: dict[str, Any], times: Times) -> bytes:

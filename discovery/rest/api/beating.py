@@ -136,12 +136,12 @@ class Beating:
         return [
             Route(
                 "PUT", "/instances", self.upsert, right, kind, "A heartbeat that carries the registration", HEADING,
-                HeartbeatReply, RegisterBody, status=(200, 201), codes=upserts,
+                HeartbeatReply, RegisterBody, status=(200, 201), codes=upserts, is_small=True,
                 examples=(known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new)),
             ),
             Route(
                 "POST", "/heartbeat", self.heartbeat, right, kind, "Renew a lease; with register: true, as PUT /instances", HEADING,
-                HeartbeatReply, HeartbeatBody, status=(200, 201), codes=(*upserts, "INSTANCE_UNKNOWN"),
+                HeartbeatReply, HeartbeatBody, status=(200, 201), codes=(*upserts, "INSTANCE_UNKNOWN"), is_small=True,
                 examples=(
                     known,
                     Example(

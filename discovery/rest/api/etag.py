@@ -44,6 +44,12 @@ def conditional(request: Request, answer: Answer) -> Answer:
     return Answer(_NOT_MODIFIED, b"", answer.headers, answer.index)
 
 
+def takes_gzip(request: Request) -> bool:
+    """RFC 9110 §12.5.3, as browsers write it: who weighs codings gets it as it is."""
+    accepted = request.headers.get(b"accept-encoding", b"")
+    return b"gzip" in [each.strip() for each in accepted.lower().split(b",")]
+
+
 def is_known(request: Request, tag: str) -> bool:
     """Whether If-None-Match names it, compared weakly."""
     sent = request.header(b"if-none-match")

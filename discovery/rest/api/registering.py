@@ -165,7 +165,7 @@ class Registering:
         return [
             Route(
                 "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again", HEADING,
-                RegisterReply, RegisterBody, status=(201,), codes=CODES,
+                RegisterReply, RegisterBody, status=(201,), codes=CODES, is_small=True,
                 examples=(Example(status=201, title="The least"), Example(full, status=201, title="All that there is")),
             ),
             Route(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from aiohttp import web
+from typing import NamedTuple
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
-from discovery.rest.api.answers import ByAiohttp
 from discovery.rest.api.following.event_view import ASKED_BY
 from discovery.rest.api.route import NOWHERE
 
 _NO_NAMES: Mapping[str, str] = {}
+
+
+class Arrival(NamedTuple):
+    """Where a request came in, and how: http or https."""
+
+    ip: str
+    port: int
+    scheme: str
+
+
+_NOWHERE = Arrival("", 0, "http")
 
 
 class Request:
@@ -20,11 +29,11 @@ class Request:
 
     `keeps`: the connection stays open after the answer. `address`: the client's. `route`: what it is for, `names`: what stands in the
     places of its path, decoded. `refusal`: why it gets no other answer than this. `status`: of its answer. `waited`: it asked to wait for
-    a change, and has. `by_aiohttp`: who makes its answer, where aiohttp does.
+    a change, and has.
     """
 
     __slots__ = (
-        "address", "body", "by_aiohttp", "caller", "headers", "keeps", "method", "names", "path", "refusal", "route", "status", "target",
+        "address", "arrival", "body", "caller", "headers", "keeps", "method", "names", "path", "refusal", "route", "status", "target",
         "version", "waited",
     )  # fmt: skip
 
@@ -39,16 +48,16 @@ class Request:
         self.keeps = keeps
         self.body = b""
         self.address = ""
+        self.arrival = _NOWHERE
         self.route = NOWHERE
         self.names = _NO_NAMES
         self.caller: Caller = NOBODY
         self.refusal: DiscoveryError | None = None
-        self.by_aiohttp: ByAiohttp | None = None
         self.status = 0
         self.waited = False
 
     def header(self, name: bytes) -> str | None:
-        """`name` in lower case. What is no UTF-8 is escaped, as aiohttp has it."""
+        """`name` in lower case. What is no UTF-8 is escaped."""
         value = self.headers.get(name)
         return None if value is None else value.strip().decode("utf-8", "surrogateescape")
 
@@ -66,12 +75,3 @@ class Request:
     def reason(self) -> str:
         """Of a change that it asks for."""
         return f"{ASKED_BY}{self.caller}"
-
-
-# Where a request of aiohttp's keeps ours.
-REQUEST = web.RequestKey("request", Request)
-
-
-def sent(request: web.Request) -> Request:
-    """Ours, of which aiohttp got its own."""
-    return request[REQUEST]

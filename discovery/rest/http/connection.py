@@ -1,99 +1,93 @@
-"""A client's connection: requests are taken from it one by one and answered in their order, by our own handlers or through aiohttp.
+"""A client's connection: requests are taken from it one by one and answered in their order.
 
-Nothing is parsed while a request is in hand, but for what came in one slice with it; while anything waits, no more is read.
+What comes is only kept when it comes, and worked on in turns with all other connections: small requests first, by their routes, long
+answers as their clients read. Nothing is parsed while a request is in hand, but for what came in one slice with it; while anything
+waits, no more is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
-from aiohttp import web
-
 from discovery.core.address import client_prefix
-from discovery.rest.api.answers import Answer
+from discovery.core.log_fields import fields
+from discovery.rest.api.answers import WITHOUT_BODY, Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.requests import Request
-from discovery.rest.http.bodies import SMALL, Bodies
-from discovery.rest.http.connections import Connections
-from discovery.rest.http.exchange import Exchange
+from discovery.rest.api.requests import Arrival, Request
+from discovery.rest.api.route import Kind
+from discovery.rest.http.bodies import SMALL
+from discovery.rest.http.deferred_exchange import DeferredExchange
 from discovery.rest.http.framing import SLICE, Framer
-from discovery.rest.http.front import Front
-from discovery.rest.http.heads import Heads
-from discovery.rest.http.holding import Holding
-from discovery.rest.http.patience import SECONDS, Patience, Phase
+from discovery.rest.http.phase_timer import SECONDS, Phase, PhaseTimer
+from discovery.rest.http.pull import PIECE, Pull
+from discovery.rest.http.shared import Shared
 
-# Pipelined requests of one connection for one turn of the event loop: 50 µs each at the most.
-_PER_TURN = 64
+_log = logging.getLogger("discovery.rest")
+
+# Pipelined requests of one connection for one step: 50 µs each at the most.
+_PER_STEP = 8
+# Seconds for which one heartbeat stands for those that follow.
+_NOTED_SECONDS = 5.0
+# Seconds within which the order of connections by their last requests may be another.
+_ORDER_SECONDS = 0.1
 # Octets of a body that are parsed at a time.
 _BODY_SLICE = 256 * 1024
+# Octets that wait in the transport; with more, nothing else is written, or asked for, until they have gone.
+UNSENT = 4 * 1024
+# Octets of an answer of its own that a client may leave unread for as long as Phase.READ; of more, for as long as Phase.READ_MUCH.
+MUCH = 256 * 1024
 # Seconds that a client may go on sending what nobody wants, so that it gets to read why.
 LINGERING_SECONDS = 2.0
 # Seconds that it may take for the last octets of a connection that we have closed.
 LAST_WORDS_SECONDS = 5.0
 
 
-# A request with the status of its answer, the client's address, and the seconds from one to the other. Status 0: the client left before.
-Note = Callable[[Request, str, float], None]
-
-
-class Shared:
-    """What the connections of a server share. `aiohttp`: makes the protocols that answer what `front` does not."""
-
-    def __init__(self, front: Front, limits: Connections, bodies: Bodies, aiohttp: web.Server, note: Note) -> None:
-        self.front = front
-        self.limits = limits
-        self.bodies = bodies
-        self.aiohttp = aiohttp
-        self.note = note
-        self.heads = Heads()
-        self.open: set[Connection] = set()
-        self._all_closed = asyncio.Event()
-
-    def closed(self, connection: Connection) -> None:
-        self.open.discard(connection)
-        if not self.open:
-            self._all_closed.set()
-
-    async def wait_until_all_closed(self) -> None:
-        self._all_closed.clear()
-        if self.open:
-            await self._all_closed.wait()
-
-
 class Connection(asyncio.Protocol):
     """`_unread`: octets that are not parsed yet. `_paused`: the client does not read what it asked for. `_closing`: nothing that comes
-    is looked at any more. `_stopping`: what is in hand is the last.
+    is looked at any more. `_stopping`: what is in hand is the last. `_scheduled`: it has a step to come. `_large`: the next request is
+    large, and has waited for its turn. `beat_at`: of its last heartbeat, monotonic seconds.
     """
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._front = shared.front
         self._limits = shared.limits
+        self._turns = shared.turns
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(self._admit, shared.heads)
-        self._patience = Patience(self._loop, self._too_slow)
+        self._timer = PhaseTimer(self._loop, self._too_slow)
         self._unread = b""
         self._new = True
-        self._current: Request | None = None  # whose answer is being made
-        self._exchange: Exchange | Holding | None = None
+        self._current: Request | None = None  # whose answer is being made, or sent
+        self._exchange: DeferredExchange | None = None
         self._task: asyncio.Task[Answer] | None = None
+        self._pull: Pull | None = None
+        self._held = 0  # octets that wait for this client, as `waiting` knows it
         self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
-        self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = False
+        self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = self._large = False
+        self.beat_at = self._ordered_at = _NEVER
         self.address = self.prefix = ""
+        self.arrival = Arrival("", 0, "http")
 
     # -- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
+        self._transport.set_write_buffer_limits(high=UNSENT)
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.address = str(peer[0]) if peer else ""
         self.prefix = client_prefix(self.address)
+        if self.address in self._front.proxies:  # it is of many clients, so it counts alone
+            self.prefix = f"{self.prefix} {id(self)}"
+        if own:
+            scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+            self.arrival = Arrival(own[0], own[1], scheme)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -101,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._shared.open.add(self)
         self._since = monotonic()
         if self._limits.opened(self):
-            self._look()
+            self._update_timer()
         else:
             text = "There are too many connections; try again in a moment"
             self._stopping = True  # it is not counted, so it must not linger
@@ -110,13 +104,19 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._framer.ended and not (self._stopping and self._framer.coming is None):
             self._unread = self._unread + data if self._unread else data
-            self._work()
+            if self._scheduled:
+                if len(self._unread) > SLICE:
+                    self._update_reading()
+            elif self._turns.may_go_ahead():
+                self._work()
+            else:
+                self._schedule()
 
     def eof_received(self) -> bool:
         """True: the connection stays until what was asked for has been answered."""
         self._stopping = True
         assert self._transport is not None
-        if self._exchange is not None and self._exchange.ends_with_client:
+        if self._exchange is not None:  # nobody who waits says good-bye first
             return False
         return not self.is_idle() and self._transport.get_extra_info("sslcontext") is None
 
@@ -126,32 +126,38 @@ class Connection(asyncio.Protocol):
         """
         self._closing = True
         if self._current is not None:
-            if self._exchange is None or not self._exchange.begun:
+            if self._pull is None and (self._exchange is None or not self._exchange.begun):
                 self._current.status = 0
             self._shared.note(self._current, self._current.address, monotonic() - self._since)
         self._shared.closed(self)
         self._limits.closed(self)
         if self._task is None:  # else the body is still worked on
             self._shared.bodies.done(self)
-        self._patience.stop()
+        self._timer.stop()
         self._framer.close()
         self._transport = None
+        if self._pull is not None:
+            pull, self._pull = self._pull, None
+            pull.close()
+        self._hold()
         if self._exchange is not None:
             exchange, self._exchange = self._exchange, None
-            exchange.lost(exc)
+            exchange.lost()
 
     def pause_writing(self) -> None:
         self._paused = True
         if self._exchange is not None:
             self._exchange.pause_writing()
-        self._look()
+        self._hold()
+        self._update_timer()
 
     def resume_writing(self) -> None:
         self._paused = False
         if self._exchange is not None:
             self._exchange.resume_writing()
-        self._look()  # it has read, so the time for that begins anew
-        self._work()
+        self._hold()
+        self._update_timer()  # it has read, so the time for that begins anew
+        self._schedule()
 
     # -- what others ask of it
 
@@ -163,8 +169,15 @@ class Connection(asyncio.Protocol):
         return not self._is_busy and not self._unread
 
     def make_way(self) -> None:
+        self._closing = True
         if self._transport is not None:
             self._transport.abort()  # what is unsent would keep its descriptor, uncounted
+
+    def give_up(self) -> None:
+        """At the end of the server."""
+        self.make_way()
+        if self._task is not None:
+            self._task.cancel()
 
     def give_up_body(self) -> None:
         error = HttpError(
@@ -181,21 +194,41 @@ class Connection(asyncio.Protocol):
         self._stopping = True
         if self._exchange is not None:
             self._exchange.stop()
-        self._work()
+        self._schedule()
 
-    # -- requests
+    # -- turns
 
-    def _admit(self, request: Request) -> None:
-        self._front.admit(request, self.address)
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            if self._large or self._pull is not None:
+                self._turns.add(self._step)
+            else:
+                self._turns.add_small(self._step)
+
+    def _step(self) -> bool:
+        self._scheduled = False
+        if self._pull is not None:
+            self._send_more(self._pull)
+        else:
+            self._work()
+        return False
 
     def _work(self) -> None:
-        """As far as it goes in one turn of the loop."""
+        """As far as it goes in one step."""
         framer = self._framer
-        for _ in range(_PER_TURN):
+        for _ in range(_PER_STEP):
             if self._closing or self._paused or self._current is not None:
                 break
             if framer.whole:
-                self._begin(framer.whole.popleft())
+                request = framer.whole[0]
+                if not self._large and (not request.route.is_small or "?" in request.target):
+                    self._large = True
+                    self._schedule()
+                    break
+                self._large = False
+                del framer.whole[0]
+                self._begin(request)
             elif framer.ended:
                 self._end()
             elif self._unread:
@@ -205,14 +238,14 @@ class Connection(asyncio.Protocol):
             else:
                 break
         else:
-            if not self._scheduled:
-                self._scheduled = True
-                self._loop.call_soon(self._go_on)
-        self._look()
+            self._schedule()
+        self._update_timer()
 
-    def _go_on(self) -> None:
-        self._scheduled = False
-        self._work()
+    # -- requests
+
+    def _admit(self, request: Request) -> None:
+        request.arrival = self.arrival
+        self._front.admit(request, self.address)
 
     def _parse(self) -> None:
         framer, unread, coming = self._framer, self._unread, self._framer.coming
@@ -225,99 +258,161 @@ class Connection(asyncio.Protocol):
         if coming is None:
             return  # what has begun in one slice is small
         if framer.coming is coming:
-            self._shared.bodies.grown(self, framer.held)
+            self._shared.bodies.grown(self, framer.kept)
         else:
             self._shared.bodies.grown(self, len(coming.body))
             self._shared.bodies.whole(self)
 
     def _begin(self, request: Request) -> None:
         self._new = False
-        self._since = monotonic()
-        self._limits.used(self)
-        self._answer(request)
-
-    def _answer(self, request: Request) -> None:
+        self._since = now = monotonic()
+        if self._ordered_at < now - _ORDER_SECONDS:
+            self._ordered_at = now
+            self._limits.used(self, now)
         answer = self._front.answer(request)
         if isinstance(answer, Answer):
-            self._say(request, answer)
+            self._send(request, answer)
             return
-        self._current = request
+        self._current, self._ordered_at = request, _NEVER
         self._limits.busy(self)
-        if answer is None:
-            self._exchange_with_aiohttp(request)
-        elif isinstance(answer, DeferredAnswer):
-            self._hold(request, answer)
+        if isinstance(answer, DeferredAnswer):
+            self._defer(request, answer)
         else:
             self._task = self._loop.create_task(self._front.awaited(request, answer))
             self._task.add_done_callback(self._task_ended)
+            self._turns.end()
 
-    def _exchange_with_aiohttp(self, request: Request) -> None:
+    def _defer(self, request: Request, deferred: DeferredAnswer) -> None:
         assert self._transport is not None
-        self._current = request
-        self._exchange = exchange = Exchange(request, self._transport, self._exchange_ended)
-        exchange.begin(self._shared.aiohttp)
-
-    def _hold(self, request: Request, held: DeferredAnswer) -> None:
-        assert self._transport is not None
-        self._current = request
-        self._exchange = holding = Holding(
-            request, held, self._transport, self._front, self.address, self._exchange_ended
+        self._exchange = exchange = DeferredExchange(
+            request, deferred, self._transport, self._front, self.address, self._exchange_ended
         )
-        holding.begin()
-        if self._stopping and self._exchange is holding:
-            holding.stop()
-
-    def _say(self, request: Request, answer: Answer) -> None:
-        self._write(self._front.octets(request, answer))
-        self._said(request)
-
-    def _said(self, request: Request) -> None:
-        now = monotonic()
-        self._shared.note(request, request.address or self.address, now - self._since)
-        self._since = now
-        if len(request.body) > SMALL:
-            self._shared.bodies.done(self)
+        exchange.begin()
+        if self._stopping and self._exchange is exchange:
+            exchange.stop()
 
     def _task_ended(self, task: asyncio.Task[Answer]) -> None:
         request, self._current, self._task = self._current, None, None
         if self._closing:
             self._shared.bodies.done(self)
         elif not task.cancelled() and request is not None:
-            self._limits.used(self)
-            self._say(request, task.result())
-            self._work()
+            self._limits.used(self, monotonic())
+            self._send(request, task.result())
+            self._schedule()
 
     def _exchange_ended(self) -> None:
-        """In the middle of the other's work: it is told later that its connection is gone, as from any other transport."""
+        """In the middle of the other's work: it is told later that it has ended, as when the client leaves."""
         exchange, self._exchange, self._current = self._exchange, None, None
         if exchange is None:
             return
-        self._loop.call_soon(exchange.lost, None)
+        self._loop.call_soon(exchange.lost)
         if self._closing:
             return
         if exchange.handed_on:
-            self._answer(exchange.request)
+            self._begin(exchange.request)
+            return
+        self._limits.used(self, monotonic())
+        if exchange.outcome is not None:
+            self._send(exchange.request, exchange.outcome)
+            self._schedule()
         else:
-            self._limits.used(self)
-            self._said(exchange.request)
-            if exchange.answered:
-                self._loop.call_soon(self._go_on)
-            else:
-                self._close()
+            self._finish(exchange.request)
+            self._close()
+
+    # -- answers
+
+    def _send(self, request: Request, answer: Answer) -> None:
+        """All of it, or what is left as the client reads."""
+        try:
+            octets = self._front.octets(request, answer)
+        except Exception as error:
+            answer = self._front.refused(request, error)
+            octets = self._front.octets(request, answer)
+        body = answer.body
+        if isinstance(body, bytes):
+            if len(octets) <= PIECE:
+                if self._transport is not None:
+                    self._transport.write(octets)
+                self._finish(request)
+                return
+            pull = Pull(octets, self._turns, self._hold)
+        else:
+            self._write(octets)
+            if request.method == "HEAD" or request.status in WITHOUT_BODY:
+                self._finish(request)
+                return
+            pull = Pull(body, self._turns, self._hold, chunked=request.version == "1.1")
+        self._current, self._pull = request, pull
+        self._hold()
+        self._send_more(pull)
+
+    def _send_more(self, pull: Pull) -> None:
+        while not self._paused and not self._closing:
+            try:
+                piece = pull.next()
+            except Exception:
+                self._fail(pull)
+                return
+            if piece is None:
+                self._sent(pull)
+                return
+            if piece:
+                self._write(piece)
+            if self._turns.is_over():
+                self._schedule()
+                return
+
+    def _sent(self, pull: Pull) -> None:
+        request, self._current, self._pull = self._current, None, None
+        pull.close()
+        self._hold()
+        if request is not None:
+            self._finish(request)
+        self._schedule()
+
+    def _fail(self, pull: Pull) -> None:
+        request = self._current
+        assert request is not None
+        _log.exception(
+            "%s %s failed",
+            request.method,
+            request.path,
+            extra=fields("request.failed", method=request.method, path=request.path),
+        )
+        self.make_way()  # half an answer is all there will be
+
+    def _finish(self, request: Request) -> None:
+        now = monotonic()
+        self._shared.note(request, request.address or self.address, now - self._since)
+        self._since = now
+        if request.route.kind is Kind.HEARTBEAT and request.status < 300 and self.beat_at < now - _NOTED_SECONDS:
+            self.beat_at = now
+            self._limits.beats(self, now)
+        if len(request.body) > SMALL:
+            self._shared.bodies.done(self)
 
     def _write(self, octets: bytes) -> None:
         if self._transport is not None:
             self._transport.write(octets)
 
+    def _hold(self) -> None:
+        """So many octets wait for it."""
+        held = 0 if self._pull is None else self._pull.own
+        if self._paused and self._transport is not None:
+            held += self._transport.get_write_buffer_size()
+        if held != self._held:
+            self._held = held
+            self._shared.waiting.hold(self, held)
+
     # -- bounds
 
-    def _look(self) -> None:
-        """What the client owes us decides how long it may take, and who makes way for others. While octets wait, no more are read."""
+    def _update_timer(self) -> None:
+        """What the client owes us decides how long it may take, and who makes way for others."""
         if self._closing or self._transport is None:
             return
         framer = self._framer
         if self._paused:
-            phase = Phase.READ
+            phase = Phase.READ if self._held <= MUCH else Phase.READ_MUCH
         elif self._is_busy or self._unread:
             phase = Phase.IDLE
         elif framer.coming is not None:
@@ -326,9 +421,15 @@ class Connection(asyncio.Protocol):
         else:
             phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
         is_owing = phase in _OWING
-        if self._patience.wait_for(phase, framer.heads_read if is_owing else 0) and is_owing:
+        if self._timer.wait_for(phase, framer.heads_read if is_owing else 0) and is_owing:
+            self._ordered_at = _NEVER
             self._limits.owes(self)
-        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused:
+        if bool(self._unread) is not self._reading_paused:
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        """While octets wait, no more are read."""
+        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused and self._transport:
             self._reading_paused = not self._reading_paused
             if self._reading_paused:
                 self._transport.pause_reading()
@@ -339,7 +440,7 @@ class Connection(asyncio.Protocol):
         """It has to be noticed that the client goes: whoever does not read on does not see it. A client that sends much meanwhile is not
         read on all the same.
         """
-        return self._exchange is not None and self._exchange.ends_with_client and len(self._unread) <= SLICE
+        return self._exchange is not None and len(self._unread) <= SLICE
 
     def _ask_for_body(self, request: Request) -> None:
         """Of a client that waits for that, when those before it have been answered (RFC 9110 §10.1.1)."""
@@ -351,12 +452,12 @@ class Connection(asyncio.Protocol):
         if phase is Phase.IDLE:
             left = self._since + SECONDS[phase] - monotonic()
             if self._current is not None:  # the client waits, perhaps for long
-                self._patience.wait(SECONDS[phase])
+                self._timer.wait(SECONDS[phase])
             elif left > 0:
-                self._patience.wait(max(left, 1.0))
+                self._timer.wait(max(left, 1.0))
             else:
                 self._close()
-        elif phase is Phase.READ:
+        elif phase in (Phase.READ, Phase.READ_MUCH):
             self.make_way()
         else:
             text = f"The {phase.name.lower()} of a request took longer than {SECONDS[phase]:g} s"
@@ -365,7 +466,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: HttpError) -> None:
         """The request that is coming, and all after it; answered when those before it are."""
         self._framer.refuse(error)
-        self._work()
+        self._schedule()
 
     def _end(self) -> None:
         """After the last answer. A client that is still sending would lose it if we did not read on (RFC 9112 §9.6)."""
@@ -375,7 +476,7 @@ class Connection(asyncio.Protocol):
         self._shared.bodies.done(self)
         if transport is not None and cut and not self._stopping and transport.can_write_eof():
             self._closing = True
-            self._patience.stop()
+            self._timer.stop()
             transport.write_eof()
             if self._reading_paused:
                 transport.resume_reading()
@@ -392,4 +493,5 @@ class Connection(asyncio.Protocol):
                 self._loop.call_later(LAST_WORDS_SECONDS, transport.abort)
 
 
+_NEVER = float("-inf")
 _OWING = (Phase.HEAD, Phase.BODY)

@@ -119,7 +119,7 @@ class Framer:
         self._end_with(request)
 
     @property
-    def held(self) -> int:
+    def kept(self) -> int:
         """Octets of the body in hand that are kept: those of a refused request are not."""
         return len(self._body)
 

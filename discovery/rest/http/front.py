@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from discovery.core.network import Networks
-from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, ByAiohttp
+from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, KeptBody
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
@@ -54,7 +54,7 @@ class Front:
         self._browsers = browsers
         self._admit = admit
         self._router = router
-        self._proxies = proxies
+        self.proxies = proxies
         self.index = index
         self.stale = times.stale
         self._refusals = refusals
@@ -65,26 +65,21 @@ class Front:
         """The request learns what it is for and who its caller is; DiscoveryError when it is not let in. `address`: of whoever sent it,
         perhaps a proxy.
         """
-        request.address = caller_of(request, address, self._proxies) if self._proxies else address
+        request.address = caller_of(request, address, self.proxies) if self.proxies else address
         self._router.find(request)
         if request.method != "OPTIONS" or self._options(request) is None:
             self._browsers.check(request)
             request.caller = self._admit(request)
 
-    def answer(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer | None:
-        """None: aiohttp makes the answer, by the request's `by_aiohttp`."""
+    def answer(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         if request.refusal is not None:
             return self.refused(request, request.refusal)
         try:
             if request.method == "OPTIONS" and (answer := self._options(request)) is not None:
                 return answer
-            reply = request.route.handler(request)
+            return request.route.handler(request)
         except Exception as error:
             return self.refused(request, error)
-        if isinstance(reply, ByAiohttp):
-            request.by_aiohttp = reply
-            return None
-        return reply
 
     async def awaited(self, request: Request, answer: Awaitable[Answer]) -> Answer:
         try:
@@ -115,7 +110,7 @@ class Front:
         return answer
 
     def octets(self, request: Request, answer: Answer) -> bytes:
-        """RFC 9112 §4."""
+        """RFC 9112 §4. Of a body that is no bytes, the head alone."""
         if b"if-none-match" in request.headers:
             answer = conditional(request, answer)
         request.status = answer.status
@@ -129,11 +124,16 @@ class Front:
             more += b"%b: %d\r\n" % (_STALE, stale)
         if headers:
             more += "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+        head = self._head(status, media, headers)
         if status in WITHOUT_BODY:
-            return _NO_CONTENT % (self._head(status, media), index, more)
-        return _WHOLE % (
-            self._head(status, media), index, more, len(body), body if request.method != "HEAD" else b"",
-        )  # fmt: skip
+            return _NO_CONTENT % (head, index, more)
+        if isinstance(body, bytes):
+            return _WHOLE % (head, index, more, len(body), body if request.method != "HEAD" else b"")
+        if isinstance(body, KeptBody):
+            return _WHOLE % (head, index, more, len(body), b"")
+        if request.version == "1.1":
+            more += b"Transfer-Encoding: chunked\r\n"
+        return _NO_CONTENT % (head, index, more)
 
     def head(self, request: Request, headers: dict[str, str]) -> bytes:
         """Of a 200 that ends when the connection does. `headers` has its Content-Type."""
@@ -144,19 +144,23 @@ class Front:
         fields = HEADERS | own | self.cors.granted(request) | headers
         return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, fields.items()), "", ""]).encode()
 
-    def _head(self, status: int, media: str) -> bytes:
+    def _head(self, status: int, media: str, headers: Mapping[str, str]) -> bytes:
         """Of answers with this status, without the fields that differ. The date counts in seconds."""
+        if headers and not HEADERS.keys().isdisjoint(headers):
+            return self._made_head(status, media, {name: HEADERS[name] for name in HEADERS.keys() - headers.keys()})
         now = int(time.time())
         if now != self._second:
             self._second = now
             self._heads.clear()
         head = self._heads.get((status, media))
         if head is None:
-            fields = (
-                HEADERS
-                | {"Date": formatdate(now, usegmt=True)}
-                | ({} if status in WITHOUT_BODY else {"Content-Type": media})
-            )
-            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
-            head = self._heads[status, media] = "\r\n".join(lines).encode()
+            head = self._heads[status, media] = self._made_head(status, media, HEADERS)
         return head
+
+    @staticmethod
+    def _made_head(status: int, media: str, usual: Mapping[str, str]) -> bytes:
+        fields = {**usual, "Date": formatdate(usegmt=True)}
+        if status not in WITHOUT_BODY:
+            fields["Content-Type"] = media
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
+        return "\r\n".join(lines).encode()

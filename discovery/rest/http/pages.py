@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from functools import partial
+from collections.abc import Awaitable
 from hashlib import sha256
 from pathlib import Path
 
-from aiohttp import hdrs, web
-
-from discovery.rest.api.answers import Answer, ByAiohttp
-from discovery.rest.api.etag import is_known
-from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.answers import Answer, KeptBody
+from discovery.rest.api.etag import is_known, takes_gzip
+from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Handler, Kind, Right, Route, nothing_here
 
 # Content types by suffix. Other files of the folder are for who reads the source (README.md, licences), and are not served.
@@ -48,18 +46,18 @@ class File:
 
     def __init__(self, path: Path) -> None:
         self.media = MEDIA[path.suffix]
-        self._body = path.read_bytes()
-        self.tag = f'W/"{sha256(self._body).hexdigest()[:32]}"'
+        self._body = KeptBody(path.read_bytes())
+        self.tag = f'W/"{sha256(self._body.octets).hexdigest()[:32]}"'
         self._is_worth_packing = path.suffix in _PACKED and len(self._body) > _LONG
-        self._packed: bytes | None = None
+        self._packed: KeptBody | None = None
 
-    async def body(self, takes_gzip: bool) -> tuple[bytes, dict[str, str]]:
+    async def body(self, takes_gzip: bool) -> tuple[KeptBody, dict[str, str]]:
         """The octets, and the headers that say how they are coded."""
         if not takes_gzip or not self._is_worth_packing:
             return self._body, {}
         if self._packed is None:
-            self._packed = await asyncio.to_thread(gzip.compress, self._body, mtime=0)
-        return self._packed, {hdrs.CONTENT_ENCODING: "gzip"}
+            self._packed = KeptBody(await asyncio.to_thread(gzip.compress, self._body.octets, mtime=0))
+        return self._packed, {"Content-Encoding": "gzip"}
 
 
 class Pages:
@@ -76,8 +74,8 @@ class Pages:
     def routes(self, at: str) -> list[Route]:
         """index.html at `at`, and each file below it; its links are relative to the parent of `at`."""
 
-        def file(request: Request) -> ByAiohttp:
-            return ByAiohttp(partial(self._answer, request.names.get("file", INDEX)))
+        def file(request: Request) -> Awaitable[Answer]:
+            return self._answer(request, request.names.get("file", INDEX))
 
         def back(request: Request) -> Answer:
             """A slash too many: the page's links would miss from there."""
@@ -85,24 +83,19 @@ class Pages:
 
         return [page(at, file), page(f"{at}/", back), page(f"{at}/{{file:.+}}", file)]
 
-    async def _answer(self, name: str, request: web.Request) -> web.Response:
+    async def _answer(self, request: Request, name: str) -> Answer:
         """HttpError 404 for what is no file of ours."""
         file = self._files.get(name)
         if file is None:
-            nothing_here(sent(request))
+            nothing_here(request)
         headers = {
-            hdrs.ETAG: file.tag,
-            hdrs.CACHE_CONTROL: "no-cache",  # kept, and asked about each time: an upgrade is seen at once
-            hdrs.VARY: "Origin, Accept-Encoding",
+            "ETag": file.tag,
+            "Cache-Control": "no-cache",  # kept, and asked about each time: an upgrade is seen at once
+            "Vary": "Origin, Accept-Encoding",
             "Content-Security-Policy": self._policy,
             "Referrer-Policy": "no-referrer",
         }
-        if is_known(sent(request), file.tag):
-            return web.Response(status=304, headers=headers)
-        body, coding = await file.body(_takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")))
-        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: file.media, **headers, **coding})
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """RFC 9110 §12.5.3, as browsers write it: who weighs codings gets the file as it is."""
-    return "gzip" in [each.strip() for each in accepted.lower().split(",")]
+        if is_known(request, file.tag):
+            return Answer(304, b"", headers)
+        body, coding = await file.body(takes_gzip(request))
+        return Answer(200, body, {**headers, **coding}, media=file.media)

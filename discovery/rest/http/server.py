@@ -6,55 +6,42 @@ import asyncio
 import contextlib
 import socket
 
-from aiohttp import web
-
 from discovery.rest.http import access_log
-from discovery.rest.http.bodies import Bodies
-from discovery.rest.http.connection import Connection, Note, Shared
+from discovery.rest.http.connection import Connection
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.framing import MAX_FIELDS, MAX_HEAD
 from discovery.rest.http.front import Front
+from discovery.rest.http.shared import Note, Shared
 from discovery.system.listener import Listener
 from discovery.system.tls import Tls
 from discovery.system.turns import turns
+from discovery.system.waiting_octets import WaitingOctets
 
 # Seconds for requests in hand when the process is asked to stop; five are all there are.
 SHUTDOWN_SECONDS = 2.0
-# For handlers of aiohttp's that go on when their clients' connections are closed.
-_CANCELLING_SECONDS = 1.0
 
 
 class Server:
-    """`setup`, then `listen`; `close` once, opened or not. `note`: is told of each request that has come to its end."""
+    """`listen`, then `close` once, opened or not. `note`: is told of each request that has come to its end."""
 
-    def __init__(self, front: Front, app: web.Application, limits: Connections, note: Note = access_log.log) -> None:
-        self.app = app
+    def __init__(
+        self,
+        front: Front,
+        limits: Connections,
+        waiting: WaitingOctets,
+        note: Note = access_log.log,
+    ) -> None:
         self._front = front
         self._limits = limits
+        self._waiting = waiting
         self._note = note
-        # What httptools lets through is not measured again, what is no JSON is not unpacked; it has one request and no time of its own.
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=0,
-            max_line_size=2 * MAX_HEAD,
-            max_field_size=2 * MAX_HEAD,
-            max_headers=2 * MAX_FIELDS,
-            shutdown_timeout=_CANCELLING_SECONDS / 2,  # it waits twice
-        )
         self._shared: Shared | None = None
         self._listeners: list[Listener] = []
 
-    async def setup(self) -> None:
-        await self._runner.setup()
-        assert self._runner.server is not None
-        self._shared = Shared(self._front, self._limits, Bodies(), self._runner.server, self._note)
-
     def listen(self, sock: socket.socket, tls: Tls | None) -> None:
-        """On a bound socket, which is closed at the end."""
+        """On a bound socket, which is closed at the end. In the event loop."""
+        if self._shared is None:
+            self._shared = Shared(self._front, self._limits, self._waiting, self._note)
         shared = self._shared
-        assert shared is not None
         self._listeners.append(Listener(sock, lambda: Connection(shared), tls, self._front.to_plain_http))
 
     async def close(self) -> None:
@@ -69,5 +56,4 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shared.wait_until_all_closed(), SHUTDOWN_SECONDS)
             for connection in list(connections):
-                connection.make_way()
-        await self._runner.cleanup()
+                connection.give_up()

@@ -24,7 +24,7 @@ from discovery.rest.watch.watchers import Watchers
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
-# Polls that one step answers: 40 µs each, or 250 where aiohttp is to answer.
+# Polls that one step answers: 40 µs each, or 250 where a list is the answer.
 _PER_STEP = 12
 _HANDED_ON_PER_STEP = 2
 # Seconds between two wakes of those who wait for anything at all.

@@ -16,6 +16,7 @@ import uvloop
 
 from discovery.dns.server import tcp as server
 from discovery.system.sockets import STREAM, bind
+from discovery.system.waiting_octets import WaitingOctets
 from tests.dns.sockets import Served, ask_udp, connected, framed, serving, until
 from tests.dns.world import World, data, make_query, outcome
 
@@ -139,7 +140,7 @@ async def test_a_trickle_of_octets_holds_no_connection_open(world: World, monkey
 
 
 async def test_beyond_the_maximum_of_all_servers_the_longest_idle_connection_makes_way(world: World) -> None:
-    both = server.TcpConnections(3)
+    both = server.TcpConnections(3, WaitingOctets(2**26))
     async with (
         serving(world, connections=both) as served,
         serving(world, connections=both) as other,
@@ -161,7 +162,10 @@ async def test_beyond_the_maximum_of_all_servers_the_longest_idle_connection_mak
 async def test_a_burst_of_connections_does_not_get_past_the_maximum(world: World) -> None:
     """All are in the kernel's queue before the server gets its turn."""
     loop = asyncio.get_running_loop()
-    async with serving(world, connections=server.TcpConnections(3)) as served, contextlib.AsyncExitStack() as stack:
+    async with (
+        serving(world, connections=server.TcpConnections(3, WaitingOctets(2**26))) as served,
+        contextlib.AsyncExitStack() as stack,
+    ):
         socks = [stack.enter_context(socket.create_connection(served.tcp)) for _ in range(30)]
         for sock in socks:
             sock.setblocking(False)
@@ -250,7 +254,9 @@ def test_a_client_that_resets_before_it_is_accepted_is_nobody(world: World) -> N
         loop.set_exception_handler(lambda loop, context: errors.append(context))
         stream = socket.create_server(("127.0.0.1", 0))
         stream.setblocking(False)
-        tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512))
+        tcp = server.TcpServer(
+            stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512, WaitingOctets(2**26))
+        )
 
         async def ask_once() -> None:
             async with connected(stream.getsockname()) as client:
@@ -301,7 +307,9 @@ async def test_a_client_that_never_reads_holds_the_end_up_for_a_moment_only(
 async def test_the_backlog_stays_as_it_was_bound(world: World) -> None:
     """More connections at once than asyncio's own backlog of 100 has room for."""
     stream = bind(["127.0.0.1"], 0, [STREAM], "")[0]
-    tcp = server.TcpServer(stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512))
+    tcp = server.TcpServer(
+        stream, world.responder.respond, lambda: 0.0, server.TcpConnections(512, WaitingOctets(2**26))
+    )
     await tcp.start()
     try:
         waiting = [socket.socket() for _ in range(300)]

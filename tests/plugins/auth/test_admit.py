@@ -139,6 +139,7 @@ def test_the_scheme_is_without_case_and_blanks_do_not_count(house: House, spelli
 def test_other_spellings_are_no_token(house: House, spelling: str) -> None:
     error = house.turned_away(*WRITE, spelling.format(SECRETS[OWNER], SECRETS[OWNER]))
     answer = answer_to(error, "a request", Times(lambda: 0.0, lambda: 0.0))
+    assert isinstance(answer.body, bytes)
     assert (answer.status, json.loads(answer.body)["code"]) == (401, "UNAUTHORIZED")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer "), "RFC 6750 §3"
     assert SECRETS[OWNER] not in str(error) + str(answer.body) + str(answer.headers)

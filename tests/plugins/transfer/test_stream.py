@@ -15,6 +15,7 @@ from discovery.dns.message.query import CutShort, Transport
 from discovery.dns.message.values import Type
 from discovery.dns.server import tcp as server
 from discovery.dns.server.tcp import TcpConnections, TcpServer
+from discovery.system.waiting_octets import WaitingOctets
 from tests.dns.sockets import LIMIT, connected, framed, until
 from tests.dns.world import World, make_query
 from tests.plugins.transfer.primary import INSIDE, Primary, request, rrs, signed, verified
@@ -45,7 +46,7 @@ async def serving(behind: Behind) -> AsyncIterator[TcpServer]:
     sock.setblocking(False)
     sock.bind(("127.0.0.1", 0))
     sock.listen()
-    tcp = TcpServer(sock, behind.respond, lambda: 0.0, TcpConnections(512))
+    tcp = TcpServer(sock, behind.respond, lambda: 0.0, TcpConnections(512, WaitingOctets(2**26)))
     address: tuple[str, int] = sock.getsockname()
     tcp.address = address  # type: ignore[attr-defined]
     await tcp.start()

@@ -8,11 +8,12 @@ import json
 import re
 
 import pytest
-from aiohttp import web
 
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.json_body import MAX_SINGLE
+from discovery.rest.api.requests import Request
 from discovery.rest.guard.browsers import hosts
-from tests.rest.harness import ORIGIN, USER, Reply, assert_error, by_aiohttp, serving
+from tests.rest.harness import ORIGIN, USER, Reply, assert_error, route, serving
 from tests.rest.wire import request
 
 # Names that zone files fix; `user-service.svc.local` is none, since whoever registers it decides where it points.
@@ -239,14 +240,14 @@ ANSWERS: dict[str, tuple[str, str, object, dict[str, str], int]] = {
 }  # fmt: skip
 
 
-async def _bug(request: web.Request) -> web.Response:
+async def _bug(request: Request) -> Answer:
     raise RuntimeError("a bug")
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_every_answer_is_no_page_no_script_and_no_frame(answer: str) -> None:
     method, path, body, headers, status = ANSWERS[answer]
-    async with serving(is_host=IS_HOST, only_local=True, routes=[by_aiohttp("/bug", _bug)]) as api:
+    async with serving(is_host=IS_HOST, only_local=True, routes=[route("/bug", _bug)]) as api:
         await api.register()
         reply = await api.request(method, path, body, headers)
         assert reply.status == status
@@ -254,10 +255,10 @@ async def test_every_answer_is_no_page_no_script_and_no_frame(answer: str) -> No
 
 
 async def test_a_page_of_a_plugin_may_have_a_policy_of_its_own() -> None:
-    async def page(request: web.Request) -> web.Response:
-        return web.json_response({}, headers={"Content-Security-Policy": "default-src 'self'"})
+    async def page(request: Request) -> Answer:
+        return Answer(200, b"{}", {"Content-Security-Policy": "default-src 'self'"})
 
-    async with serving(routes=[by_aiohttp("/page", page)]) as api:
+    async with serving(routes=[route("/page", page)]) as api:
         reply = await api.get("/page")
         assert reply.headers["Content-Security-Policy"] == "default-src 'self'"
         assert reply.headers["X-Content-Type-Options"] == "nosniff"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from aiohttp import web
 
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.guard.cors import Cors
-from tests.rest.harness import ORIGIN, USER, Api, by_aiohttp, serving
+from tests.rest.harness import ORIGIN, USER, Api, route, serving
 
 ALLOW = "Access-Control-Allow-Origin"
 ANSWERS = [
@@ -49,10 +49,10 @@ async def test_without_an_origin_nothing_is_granted_but_caches_are_told(api: Api
 
 
 async def test_a_500_can_be_read_too() -> None:
-    async def fail(request: web.Request) -> web.Response:
+    async def fail(request: Request) -> Answer:
         raise RuntimeError("a bug")
 
-    async with serving(routes=[by_aiohttp("/fail", fail)]) as api:
+    async with serving(routes=[route("/fail", fail)]) as api:
         reply = await api.get("/fail", Origin=ORIGIN)
         assert (reply.status, reply.headers[ALLOW]) == (500, ORIGIN)
 

@@ -4,75 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
-import struct
 import time
 import weakref
-from pathlib import Path
 
+import orjson
 import pytest
-from aiohttp import web
 
 from discovery.core.instance import Registration
-from discovery.core.network import Networks
 from discovery.rest.api import views
-from discovery.rest.api.router import Router
-from discovery.rest.api.times import Times
-from discovery.rest.guard.admission import anyone
-from discovery.rest.guard.browsers import Browsers
-from discovery.rest.guard.cors import Cors
-from discovery.rest.guard.refusals import Refusals
+from discovery.rest.api.answers import Answer, Pieces
+from discovery.rest.api.requests import Request
 from discovery.rest.http import server
-from discovery.rest.http.connection import Connection, Shared
-from discovery.rest.http.connections import Connections
-from discovery.rest.http.exchange import Exchange
+from discovery.rest.http.connection import Connection
 from discovery.rest.http.framing import Framer
-from discovery.rest.http.front import Front
 from discovery.rest.http.heads import Heads
-from discovery.system.sockets import BACKLOG, STREAM, bind
-from tests.rest.harness import LIMIT, by_aiohttp, serving
+from discovery.rest.http.shared import Shared
+from tests.rest.harness import LIMIT, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
 
 CHUNKED = b"POST /heartbeat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
-@pytest.fixture(name="through_aiohttp")
-def _through_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The targets of the requests that aiohttp got."""
-    targets: list[str] = []
-    begin = Exchange.begin
-
-    def begun(self: Exchange, server: web.Server) -> None:
-        targets.append(self.request.target)
-        begin(self, server)
-
-    monkeypatch.setattr(Exchange, "begin", begun)
-    return targets
-
-
-async def test_a_thousand_heartbeats_in_a_row_are_answered_without_aiohttp(through_aiohttp: list[str]) -> None:
+async def test_a_thousand_heartbeats_in_a_row_are_answered() -> None:
     async with filled() as api:
         got = replies(await talk(api.port, heartbeat() * 1000 + LAST))
         assert statuses(got) == [200] * 1001
-        assert through_aiohttp == []
         assert api.registry.renewals == 1000
 
 
-async def test_after_a_request_through_aiohttp_the_next_on_the_connection_is_ours_again(
-    through_aiohttp: list[str],
-) -> None:
+async def test_after_a_list_the_next_on_the_connection_is_answered() -> None:
     register = request(
         "POST /register", "Content-Type: application/json", body=b'{"name":"a","ip":"10.0.0.1","port":1}'
     )
     listing = request("GET /services")
     for sent in ([register, listing, CHUNKED, heartbeat(), listing, RESOLVE, LAST],):
         async with filled() as api:
-            through_aiohttp.clear()
             assert statuses(replies(await talk(api.port, *sent))) == [201, 200, 400, 200, 200, 200, 200]
-            assert through_aiohttp == ["/services", "/services"]
 
 
-async def test_errors_are_ours_too(through_aiohttp: list[str]) -> None:
+async def test_errors_are_answered_in_their_order() -> None:
     async with filled() as api:
         sent = [
             heartbeat(port="3001"),
@@ -81,11 +51,9 @@ async def test_errors_are_ours_too(through_aiohttp: list[str]) -> None:
             request("GET /resolve/nobody"),
         ]
         assert statuses(replies(await talk(api.port, *sent, LAST))) == [200, 404, 415, 404, 200]
-        assert through_aiohttp == []
 
 
-async def test_however_many_come_behind_one_that_only_aiohttp_can_measure() -> None:
-    """aiohttp takes in 32 at a time and asks itself for more with an empty `data_received`."""
+async def test_however_many_come_behind_one_that_is_chunked() -> None:
     async with filled() as api:
         got = statuses(replies(await talk(api.port, CHUNKED + HEALTH * 100 + LAST)))
         assert got == [400] + [200] * 101
@@ -101,11 +69,11 @@ async def test_many_slow_ones_in_a_row_are_all_answered(count: int) -> None:
 async def test_a_fast_request_waits_for_the_slow_one_before_it() -> None:
     go = asyncio.Event()
 
-    async def slow(request: web.Request) -> web.Response:
+    async def slow(request: Request) -> Answer:
         await go.wait()
-        return web.json_response({"slow": True})
+        return Answer(200, orjson.dumps({"slow": True}))
 
-    async with serving(routes=[by_aiohttp("/slow", slow)]) as api:
+    async with serving(routes=[route("/slow", slow)]) as api:
         await api.register()
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
         async with asyncio.timeout(LIMIT):
@@ -253,31 +221,6 @@ def test_no_head_takes_long_to_read(filling: bytes) -> None:
 
 # -- how connections begin and end
 
-# The most that this system gives any socket.
-SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())
-
-
-async def test_a_burst_of_connections_finds_the_room_that_the_socket_was_given() -> None:
-    """asyncio and aiohttp call listen() again, with 100 or 128."""
-    [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
-    app = web.Application()
-    served = server.Server(a_front(), app, Connections(100, 100))
-    await served.setup()
-    try:
-        served.listen(sock, None)
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
-        backlog = struct.unpack_from("I", info, 28)[0]  # tcpi_sacked: that of a socket that listens
-        assert backlog == min(BACKLOG, SOMAXCONN)
-    finally:
-        await served.close()
-
-
-def a_front() -> Front:
-    times = Times(time.monotonic, time.time)
-    refusals = Refusals(time.monotonic, asyncio.get_running_loop().call_later)
-    browsers = Browsers((), lambda host: True, False)
-    return Front(times, refusals, Cors((), credentials=False), browsers, anyone, Router([]), Networks([]), lambda: 0)
-
 
 @pytest.mark.parametrize("sent", [HEALTH, HEALTH + heartbeat() + RESOLVE, RESOLVE], ids=["one", "three", "ours"])
 async def test_a_client_that_has_said_all_it_has_to_say_still_gets_its_answers(sent: bytes) -> None:
@@ -309,15 +252,17 @@ async def test_a_client_is_asked_for_its_body_after_the_answers_to_the_requests_
 async def test_half_an_answer_ends_the_connection() -> None:
     """The next one would be taken for the rest of it."""
 
-    async def breaks(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"half")
+    def pieces() -> Pieces:
+        yield b"half"
         raise RuntimeError("a bug")
 
-    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
+    def breaks(request: Request) -> Answer:
+        return Answer(200, pieces())
+
+    async with serving(routes=[route("/breaks", breaks)]) as api:
         got = await talk(api.port, request("GET /breaks") + HEALTH)
-        assert got.endswith(b"4\r\nhalf\r\n")
+        assert got.count(b"HTTP/1.1") == 1
+        assert not got.endswith(b"0\r\n\r\n")
 
 
 async def test_a_thousand_pipelined_requests_are_answered_wherever_they_are_cut() -> None:
@@ -339,47 +284,16 @@ async def test_a_registration_with_an_upgrade_is_taken_and_nothing_in_it_is_a_re
         assert statuses(replies(await talk(api.port, smuggling + LAST))) == [400, 200]
 
 
-async def test_a_client_that_asks_for_an_upgrade_gets_one_answer_and_nobody_else_s(through_aiohttp: list[str]) -> None:
+async def test_a_client_that_asks_for_an_upgrade_gets_one_answer_and_nobody_else_s() -> None:
     fields = ("Connection: Upgrade", "Upgrade: h2c")
     admin = request("DELETE /instances/user-2", "Authorization: Bearer secret", *fields)
     async with filled() as api:
         await talk(api.port, admin, LAST)
-        through_aiohttp.clear()
         assert statuses(replies(await talk(api.port, request("GET /health", *fields), LAST))) == [200, 200]
-        assert "/instances/user-2" not in through_aiohttp
 
 
-class BreaksBefore(web.Response):
-    async def prepare(self, request: web.BaseRequest) -> None:
-        raise RuntimeError("a bug")
-
-
-@pytest.mark.parametrize(
-    "broken", [BreaksBefore(text="a"), web.Response(text="a", headers={"X": "a\r\nY: b"})], ids=["prepare", "a header"]
-)
-async def test_an_answer_that_cannot_be_begun_is_an_internal_error_and_the_next_is_answered(
-    broken: web.Response,
-) -> None:
-    async def breaks(request: web.Request) -> web.StreamResponse:
-        return broken
-
-    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
+async def test_an_answer_that_cannot_be_begun_is_an_internal_error_and_the_next_is_answered() -> None:
+    async with serving(routes=[route("/breaks", lambda request: Answer(999, b"a"))]) as api:
         got = replies(await talk(api.port, request("GET /breaks"), HEALTH + LAST))
         assert statuses(got) == [500, 200, 404]
         assert got[0].body["code"] == "INTERNAL"
-
-
-async def test_an_answer_that_breaks_before_its_end_ends_the_connection() -> None:
-    """The next one would be taken for the rest of it."""
-
-    class BreaksOff(web.StreamResponse):
-        async def write_eof(self, data: bytes = b"") -> None:
-            await self.write(b"half")
-            raise RuntimeError("a bug")
-
-    async def breaks(request: web.Request) -> web.StreamResponse:
-        return BreaksOff()
-
-    async with serving(routes=[by_aiohttp("/breaks", breaks)]) as api:
-        got = await talk(api.port, request("GET /breaks"), HEALTH + LAST)
-        assert got.endswith(b"4\r\nhalf\r\n")

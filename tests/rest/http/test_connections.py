@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ class Fake:
     gone: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        self.beat_at = float("-inf")
         self.prefix = client_prefix(self.address)
 
     def is_idle(self) -> bool:
@@ -36,6 +38,10 @@ def opened(limits: Connections, *fakes: Fake) -> list[Fake]:
     """All of them were let in."""
     assert all([limits.opened(fake) for fake in fakes])  # noqa: C419  all of them are opened
     return list(fakes)
+
+
+def used(limits: Connections, fake: Fake) -> None:
+    limits.used(fake, 1000.0)
 
 
 def gone(fakes: list[Fake]) -> list[int]:
@@ -54,7 +60,7 @@ def test_up_to_the_limit_nobody_makes_way(limits: Connections) -> None:
 
 def test_the_newcomer_gets_in_and_the_oldest_that_has_sent_nothing_goes(limits: Connections) -> None:
     fakes = opened(limits, Fake(), Fake(), Fake())
-    limits.used(fakes[0])
+    used(limits, fakes[0])
     opened(limits, Fake())
     assert (len(limits), gone(fakes), limits.made_way, limits.refused) == (3, [1], 1, 0)
 
@@ -63,8 +69,8 @@ def test_among_those_that_have_sent_a_request_the_longest_silent_goes(limits: Co
     """Not the first to have sent one: those that beat for the longest time were closed first."""
     fakes = opened(limits, Fake(), Fake(), Fake())
     for number in (2, 0, 1):
-        limits.used(fakes[number])
-    limits.used(fakes[2])
+        used(limits, fakes[number])
+    used(limits, fakes[2])
     opened(limits, Fake(busy=True))
     assert gone(fakes) == [0]
 
@@ -72,7 +78,7 @@ def test_among_those_that_have_sent_a_request_the_longest_silent_goes(limits: Co
 def test_a_busy_one_stays_and_the_next_goes(limits: Connections) -> None:
     fakes = opened(limits, Fake(busy=True), Fake(), Fake())
     for fake in fakes:
-        limits.used(fake)
+        used(limits, fake)
     opened(limits, Fake())
     assert gone(fakes) == [1]
 
@@ -80,12 +86,12 @@ def test_a_busy_one_stays_and_the_next_goes(limits: Connections) -> None:
 def test_one_that_owes_the_rest_of_a_request_goes_before_those_that_owe_nothing(limits: Connections) -> None:
     fakes = opened(limits, Fake(), Fake(), Fake(busy=True))
     for fake in fakes:
-        limits.used(fake)
+        used(limits, fake)
     limits.owes(fakes[2])
     opened(limits, Fake())
     assert gone(fakes) == [2]
     limits.owes(fakes[1])
-    limits.used(fakes[1])
+    used(limits, fakes[1])
     opened(limits, Fake(), Fake())
     assert gone(fakes) == [2], "the newcomers, which have sent nothing, go first"
 
@@ -93,7 +99,7 @@ def test_one_that_owes_the_rest_of_a_request_goes_before_those_that_owe_nothing(
 def test_when_all_are_busy_the_newcomer_is_refused_and_not_counted(limits: Connections) -> None:
     fakes = opened(limits, *(Fake(busy=True) for _ in range(3)))
     for fake in fakes:
-        limits.used(fake)
+        used(limits, fake)
     late = Fake()
     assert not limits.opened(late)
     limits.closed(late)
@@ -105,22 +111,22 @@ def test_when_all_are_busy_the_newcomer_is_refused_and_not_counted(limits: Conne
 
 def test_those_that_are_busy_for_long_hide_nobody_who_may_go() -> None:
     """They are the longest silent. Whoever had 64 watchers could keep everybody out with connections that did nothing."""
-    limits = Connections(202, 202)
+    limits = Connections(224, 202)  # for those who have not beaten, 202 in all, too
     watchers, idle = (
         opened(limits, *(Fake(busy=True) for _ in range(200))), opened(limits, Fake(), Fake()),
     )  # fmt: skip
     for fake in watchers:
-        limits.used(fake)
+        used(limits, fake)
         limits.busy(fake)
     for fake in idle:
-        limits.used(fake)
+        used(limits, fake)
     opened(limits, Fake(), Fake(), Fake())
     assert (gone(watchers), gone(idle)) == ([], [0])
     limits.closed(watchers.pop())
     opened(limits, Fake())
     for fake in watchers:
         fake.busy = False
-        limits.used(fake)
+        used(limits, fake)
     assert len(limits) == 202
 
 
@@ -136,7 +142,7 @@ def test_one_that_made_way_and_then_closes_is_not_counted_twice(limits: Connecti
     fakes = opened(limits, Fake(), Fake(), Fake())
     opened(limits, Fake())
     limits.closed(fakes[0])
-    limits.used(fakes[0])
+    used(limits, fakes[0])
     assert len(limits) == 3
 
 
@@ -147,7 +153,7 @@ def test_one_address_takes_nothing_from_another() -> None:
     opened(limits, Fake(), Fake())
     assert (gone(others), gone(mine)) == ([], [0, 1])
     for fake in others:
-        limits.used(fake)
+        used(limits, fake)
         fake.busy = True
     assert not limits.opened(Fake(CAROL))
     opened(limits, Fake(BOB))
@@ -165,7 +171,7 @@ def test_a_crowd_of_idle_connections_keeps_nobody_out() -> None:
     crowd = opened(limits, *(Fake() for _ in range(1000)))
     beating = [fake for fake in crowd if crowd.index(fake) % 10 == 0]
     for fake in beating:
-        limits.used(fake)
+        used(limits, fake)
     newcomers = opened(limits, *(Fake() for _ in range(5000)))
     assert len(limits) == 1000
     assert limits.made_way == 5000
@@ -174,8 +180,44 @@ def test_a_crowd_of_idle_connections_keeps_nobody_out() -> None:
     assert gone(newcomers) == list(range(5000 - 900))
 
 
+def test_those_that_beat_are_closed_last_however_many_ask_behind_them() -> None:
+    limits = Connections(100, 100)
+    beating = opened(limits, *(Fake() for _ in range(10)))
+    for fake in beating:
+        fake.beat_at = 990.0
+        used(limits, fake)
+    asking = list[Fake]()
+    for _ in range(1000):
+        asking += opened(limits, Fake(BOB))
+        used(limits, asking[-1])
+    assert (gone(beating), len(gone(asking))) == ([], 1000 - 80)
+    for fake in asking:
+        limits.closed(fake)
+    fakes = opened(limits, *(Fake(BOB, busy=True) for _ in range(80)))
+    for fake in fakes:
+        used(limits, fake)
+        limits.busy(fake)
+    opened(limits, Fake(CAROL))
+    assert gone(beating) == [0]
+
+
+def test_a_tenth_of_the_room_is_for_newcomers_from_where_somebody_has_beaten() -> None:
+    limits, now = Connections(100, 100), monotonic()
+    [beats] = opened(limits, Fake(ALICE))
+    beats.beat_at = now
+    limits.beats(beats, now)
+    limits.closed(beats)
+    fakes = opened(limits, *(Fake(BOB, busy=True) for _ in range(90)))
+    for fake in fakes:
+        used(limits, fake)
+        limits.busy(fake)
+    assert not limits.opened(Fake(CAROL))
+    opened(limits, *(Fake(ALICE, busy=True) for _ in range(10)))
+    assert (len(limits), limits.refused) == (100, 1)
+
+
 OPS = st.tuples(
-    st.sampled_from(("open", "open", "open", "use", "owe", "wait", "busy", "idle", "close")),
+    st.sampled_from(("open", "open", "open", "use", "beat", "owe", "wait", "busy", "idle", "close")),
     st.sampled_from((ALICE, BOB, CAROL)),
     st.integers(0, 30),
 )
@@ -191,19 +233,24 @@ class Model:
         self.new: list[Fake] = []
         self.owing: list[Fake] = []
         self.used: list[Fake] = []
+        self.beating: list[Fake] = []
         self.waiting: list[Fake] = []
         self.made_way: list[Fake] = []
         self.refused = 0
 
     @property
     def all(self) -> list[Fake]:
-        return self.new + self.owing + self.used + self.waiting
+        return self.new + self.owing + self.used + self.beating + self.waiting
 
     def open(self, fake: Fake) -> bool:
         own = [one for one in self.all if one.address == fake.address]
         crowd = own if len(own) >= self.most_per_address else self.all if len(self.all) >= self.most else None
         if crowd is not None:
-            idle = [one for one in crowd if one not in self.waiting and (one not in self.used or not one.busy)]
+            idle = [
+                one
+                for one in crowd
+                if one not in self.waiting and (one not in self.used + self.beating or not one.busy)
+            ]
             if not idle:
                 self.refused += 1
                 return False
@@ -215,20 +262,20 @@ class Model:
     def use(self, fake: Fake) -> None:
         if fake in self.all:
             self.close(fake)
-            self.used.append(fake)
+            (self.beating if fake.beat_at > 0 else self.used).append(fake)
 
     def owe(self, fake: Fake) -> None:
-        if fake in self.used:
-            self.used.remove(fake)
+        if fake in self.used + self.beating:
+            self.close(fake)
             self.owing.append(fake)
 
     def wait(self, fake: Fake) -> None:
-        if fake in self.used:
-            self.used.remove(fake)
+        if fake in self.used + self.beating:
+            self.close(fake)
             self.waiting.append(fake)
 
     def close(self, fake: Fake) -> None:
-        for group in (self.new, self.owing, self.used, self.waiting):
+        for group in (self.new, self.owing, self.used, self.beating, self.waiting):
             if fake in group:
                 group.remove(fake)
 
@@ -244,8 +291,10 @@ def test_it_does_what_a_list_would(most: int, most_per_address: int, ops: list[t
         elif seen:
             fake = seen[number % len(seen)]  # also one that is gone, refused or closed
             if op == "use":
-                limits.used(fake)
+                used(limits, fake)
                 model.use(fake)
+            elif op == "beat":
+                fake.beat_at = 990.0
             elif op == "owe":
                 limits.owes(fake)
                 model.owe(fake)

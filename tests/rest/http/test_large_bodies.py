@@ -15,7 +15,7 @@ from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.requests import Request
 from discovery.rest.http import bodies as module
-from discovery.rest.http import server
+from discovery.rest.http import shared
 from discovery.rest.http.bodies import Bodies
 from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.heads import Heads
@@ -31,7 +31,7 @@ LARGE = request("POST /registrations", body=b"[" + b" " * (SIZE - 2) + b"]")
 def _bodies(monkeypatch: pytest.MonkeyPatch) -> Bodies:
     """Of the server that the test starts."""
     bodies = Bodies()
-    monkeypatch.setattr(server, "Bodies", lambda: bodies)
+    monkeypatch.setattr(shared, "Bodies", lambda: bodies)
     return bodies
 
 

@@ -13,14 +13,16 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 
+import orjson
 import pytest
-from aiohttp import web
 
 from discovery.core.instance import Registration
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
 from discovery.rest.http.connections import Connections
-from discovery.rest.http.patience import SECONDS, Phase
+from discovery.rest.http.phase_timer import SECONDS, Phase
 from tests.rest import harness
-from tests.rest.harness import LIMIT, Api, by_aiohttp, serving
+from tests.rest.harness import LIMIT, Api, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
 
 # Seconds, instead of 10, 30 and 31.
@@ -190,12 +192,12 @@ async def test_a_body_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
 async def test_a_handler_is_not_asked_before_the_body_is_whole() -> None:
     asked = 0
 
-    async def reads(request: web.Request) -> web.Response:
+    async def reads(request: Request) -> Answer:
         nonlocal asked
         asked += 1
-        return web.json_response({"size": len(await request.read())})
+        return Answer(200, orjson.dumps({"size": len(request.body)}))
 
-    async with serving(routes=[by_aiohttp("/reads", reads, "POST")]) as api, connected(api) as client:
+    async with serving(routes=[route("/reads", reads, "POST")]) as api, connected(api) as client:
         client.send(request("POST /reads", body=b"x" * 50) + request("POST /reads", "Content-Length: 100") + b"x" * 50)
         whole, late = await client.ended()
         assert whole.body == {"size": 50}
@@ -221,12 +223,11 @@ async def test_a_body_may_take_longer_than_a_head(served: Api) -> None:
 
 
 async def test_what_the_server_takes_is_not_the_client_s_time() -> None:
-    async def slow(request: web.Request) -> web.Response:
-        await request.read()
+    async def slow(request: Request) -> Answer:
         await asyncio.sleep(BODY * 1.2)
-        return web.json_response({})
+        return Answer(200, orjson.dumps({}))
 
-    async with serving(routes=[by_aiohttp("/slow", slow, "POST")]) as api, connected(api) as client:
+    async with serving(routes=[route("/slow", slow, "POST")]) as api, connected(api) as client:
         client.send(request("POST /slow", body=b"{}"))
         assert statuses(await client.answered(1)) == [200]
         assert not client.closed
@@ -385,13 +386,13 @@ def _held() -> asyncio.Event:
 async def all_busy(held: asyncio.Event) -> AsyncIterator[tuple[Api, list[Client]]]:
     asked = 0
 
-    async def hold(request: web.Request) -> web.Response:
+    async def hold(request: Request) -> Answer:
         nonlocal asked
         asked += 1
         await held.wait()
-        return web.json_response({"held": True})
+        return Answer(200, orjson.dumps({"held": True}))
 
-    async with serving(routes=[by_aiohttp("/held", hold)]) as api, contextlib.AsyncExitStack() as stack:
+    async with serving(routes=[route("/held", hold)]) as api, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(api, request("GET /held"), ELSEWHERE)) for _ in range(3)]
         await until(lambda: asked == 3)
         yield api, clients
@@ -460,11 +461,11 @@ async def test_a_fast_client_is_not_late_because_each_piece_it_sends_ends_in_a_h
 async def test_time_between_two_requests_counts_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SECONDS, Phase.IDLE, 0.5)  # looked at after 0.5 and 1.5 s
 
-    async def slow(request: web.Request) -> web.Response:
+    async def slow(request: Request) -> Answer:
         await asyncio.sleep(1.4)
-        return web.json_response({})
+        return Answer(200, orjson.dumps({}))
 
-    async with serving(routes=[by_aiohttp("/slow", slow)]) as api, connected(api, request("GET /slow")) as client:
+    async with serving(routes=[route("/slow", slow)]) as api, connected(api, request("GET /slow")) as client:
         await client.answered(1)
         await asyncio.sleep(0.3)
         client.send(request("GET /health", "Connection: close"))

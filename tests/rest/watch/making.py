@@ -130,6 +130,7 @@ class Told:
     @property
     def body(self) -> Any:
         [answer] = self.answers
+        assert isinstance(answer.body, bytes)
         return json.loads(answer.body)
 
     def messages(self) -> list[tuple[str, int | None, Any]]:

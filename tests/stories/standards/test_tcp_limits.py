@@ -14,6 +14,7 @@ import pytest
 
 from discovery.dns.server import tcp as module
 from discovery.dns.server.tcp import TcpConnections, TcpServer
+from discovery.system.waiting_octets import WaitingOctets
 
 # What a stub responder gives for each query.
 Respond = Callable[[bytes], bytes | Awaitable[bytes] | None]
@@ -43,7 +44,7 @@ async def serving(stub: Stub, send_buffer: int | None = None) -> AsyncIterator[i
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     sock.bind(("127.0.0.1", 0))
     sock.listen(200)
-    server = TcpServer(sock, stub.respond, time.monotonic, TcpConnections(512))  # type: ignore[arg-type]
+    server = TcpServer(sock, stub.respond, time.monotonic, TcpConnections(512, WaitingOctets(2**26)))  # type: ignore[arg-type]
     await server.start()
     try:
         yield sock.getsockname()[1]

@@ -11,20 +11,18 @@ import ipaddress
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from aiohttp import web
 
 from discovery.core.errors import InvalidField
-from discovery.rest.api.answers import ByAiohttp
+from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.dns.doh import Respond
 from discovery.rest.api.example import Example
 from discovery.rest.api.query import Parameter, Table, Values, values_of
-from discovery.rest.api.requests import Request, sent
+from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING
 
@@ -90,14 +88,14 @@ class Dig:
             )
         ]  # fmt: skip
 
-    def get(self, request: Request) -> ByAiohttp:
-        return ByAiohttp(partial(self._answer, values_of(request)))
+    def get(self, request: Request) -> Awaitable[Answer]:
+        return self._answer(values_of(request), request)
 
-    async def _answer(self, values: Values, request: web.Request) -> web.Response:
-        name, rtype, klass = sent(request).names["domain"], values.get("type", "A"), values.get("class", "IN")
+    async def _answer(self, values: Values, request: Request) -> Answer:
+        name, rtype, klass = request.names["domain"], values.get("type", "A"), values.get("class", "IN")
         message = self._make_query(name, rtype, klass, secrets.randbits(16))
         began = time.monotonic()
-        reply = self._respond(message, sent(request).address)
+        reply = self._respond(message, request.address)
         if reply is not None and not isinstance(reply, bytes):
             reply = await reply
         took = time.monotonic() - began
@@ -109,27 +107,27 @@ class Dig:
             "wholeName": self._whole_name(name),
             "commands": self._commands(request, name, rtype, klass),
         }
-        if "application/json" in request.headers.get("Accept", ""):
-            return web.Response(body=orjson.dumps(content), content_type="application/json", headers=_HEADERS)
-        return web.Response(text=_text(content), headers=_HEADERS)
+        if JSON in (request.header(b"accept") or ""):
+            return Answer(200, orjson.dumps(content), _HEADERS)
+        return Answer(200, _text(content).encode(), _HEADERS, media="text/plain; charset=utf-8")
 
     def _whole_name(self, name: str) -> str | None:
         """What is probably meant by a label alone: whoever leaves the zone out is used to a resolver with a search list."""
         label = name.rstrip(".")
         return f"{label}.{self._zone}" if label.replace("-", "").replace("_", "").isalnum() else None
 
-    def _commands(self, request: web.Request, name: str, rtype: str, klass: str) -> dict[str, str]:
-        address, port = _reachable(self._listening(), _local(request)[0])
+    def _commands(self, request: Request, name: str, rtype: str, klass: str) -> dict[str, str]:
+        address, port = _reachable(self._listening(), request.arrival.ip)
         dig = ["dig", f"@{address}", "-p", str(port), *(["-q"] if name[0] in "-+@" else []), name, rtype]
         dig += [klass] if klass != "IN" else []
         query = f"?type={quote(rtype)}" + (f"&class={klass}" if klass != "IN" else "")
-        url = f"{request.scheme}://{_host(request)}/dns/{quote(name, safe='')}{query}"
+        url = f"{request.arrival.scheme}://{_host(request)}/dns/{quote(name, safe='')}{query}"
         curl = shlex.join(["curl", "-s", *(["--path-as-is"] if name == "." else []), url])
-        token = ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' if "Authorization" in request.headers else ""
+        token = ' -H "Authorization: Bearer $DISCOVERY_TOKEN"' if b"authorization" in request.headers else ""
         return {"dig": shlex.join(dig), "curl": curl + token}
 
 
-_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Origin, Accept"}
 
 
 def _text(content: Mapping[str, Any]) -> str:
@@ -141,18 +139,12 @@ def _text(content: Mapping[str, Any]) -> str:
     )
 
 
-def _host(request: web.Request) -> str:
+def _host(request: Request) -> str:
     """As the client has it."""
-    address, port = _local(request)
+    address, port, _ = request.arrival
     own = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return request.host if "Host" in request.headers and request.host.isascii() and request.host.isprintable() else own
-
-
-def _local(request: web.Request) -> Place:
-    """Where this request came in."""
-    assert request.transport is not None
-    name = request.transport.get_extra_info("sockname")
-    return name[0], name[1]
+    host = request.header(b"host")
+    return host if host and host.isascii() and host.isprintable() else own
 
 
 def _reachable(listening: Sequence[Place], local: str) -> Place:

@@ -106,7 +106,7 @@ class Resolving:
             Route(
                 "GET", "/resolve/{name}", self.resolve, Right.READ, Kind.QUESTION, "The instances to use", "Finding instances",
                 ResolveReply, status=(200, 304), codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
-                query=PARAMETERS,
+                query=PARAMETERS, is_small=True,
                 examples=(
                     Example(title="The healthy"),
                     Example(

@@ -103,10 +103,10 @@ class ServerItself:
         question, anybody = Kind.QUESTION, Right.NONE
         return [
             Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, StatsReply),
-            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply),
+            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply, is_small=True),
             Route(
                 "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, ReadyReply,
-                codes=("NOT_READY",), query=_FOR,
+                codes=("NOT_READY",), query=_FOR, is_small=True,
             ),
         ]  # fmt: skip
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import orjson
-from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from discovery.core.caller import Caller
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer, ByAiohttp, stamped
+from discovery.rest.api.answers import Answer, Pieces, stamped
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.example import ADMIN, INDEX, NOW, SECOND, Example
@@ -29,14 +27,10 @@ from discovery.rest.api.shapes import Actor, Identity, Listed, Perhaps, Reply, T
 from discovery.rest.api.times import Times
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
-from discovery.system.turns import turns
 
 HEADING = "Finding instances"
-_JSON = "application/json"
 # Instances that are listed at a time, 10 µs each: the clock is read once for them.
 _AT_ONCE = 8
-# Octets that are gathered before they are sent. A client that does not read costs us so many, beside what the kernel holds for it.
-_PIECE = 16 * 1024
 # Services in a page: the default, and the most.
 _PAGE = 100
 # Of the values that were asked for: whether the reader may know who did what.
@@ -134,14 +128,17 @@ class Listing:
                     ),
                 ),
             ),
-            Route("GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply),
+            Route(
+                "GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply,
+                is_small=True,
+            ),
         ]  # fmt: skip
 
     def instance(self, request: Request) -> Answer:
         entry = self._registry.by_id(request.names["id"])
         return Answer(200, stamped(self._listed(entry, self._clock()), self._times))
 
-    def services(self, request: Request) -> Answer | DeferredAnswer | ByAiohttp:
+    def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
         asked = values_of(request)
         wait = Wait.of(asked)
@@ -152,28 +149,17 @@ class Listing:
         tag = self._tag(asked)
         if tag is not None and is_known(request, tag):
             return Answer(304, b"", headers(tag))
-        return ByAiohttp(partial(self._streamed, asked, tag))
+        return self._listed_by(asked, tag)
 
-    async def _streamed(self, asked: Values, tag: str | None, request: web.Request) -> web.StreamResponse:
+    async def _listed_by(self, asked: Values, tag: str | None) -> Answer:
         wanted = Wanted(Filter.of(asked), asked.get("status"))
         gone = Gone(self._registry, wanted.filter, asked[_ACTORS]) if asked.get("gone") else None
-        response = web.StreamResponse(headers=headers(tag))
-        response.content_type = _JSON
-        await response.prepare(request)
-        if request.method == hdrs.METH_HEAD:
-            return response
         if "limit" in asked or "after" in asked:
             healthy = (await count_by_status(self._registry, self._clock))[Status.HEALTHY]
             pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy, gone)
         else:
             pieces = self._all(wanted, gone)
-        more = True
-        while more:
-            octets, more = await self._next(pieces)
-            if octets:
-                await response.write(octets)
-        await response.write_eof()
-        return response
+        return Answer(200, pieces, headers(tag))
 
     def _tag(self, asked: Values) -> str | None:
         """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""
@@ -182,16 +168,6 @@ class Listing:
         if registry.is_ahead or registry.has_own_statuses or (due is not None and due <= self._clock()):
             return None
         return etag(self._registry.index, without_wait(asked))
-
-    async def _next(self, pieces: Pieces) -> tuple[bytes, bool]:
-        """Some pieces together, and whether there are more."""
-        await turns().over()
-        gathered = bytearray()
-        for piece in pieces:
-            gathered += piece
-            if len(gathered) > _PIECE or turns().is_over():
-                return bytes(gathered), True
-        return bytes(gathered), False
 
     def _all(self, wanted: Wanted, gone: Gone | None) -> Pieces:
         """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
@@ -256,8 +232,6 @@ class Listing:
         return views.listed(entry, now, self._times, self._registry.window(entry.instance))
 
 
-# Octets of JSON; some are empty, and mean time that has passed.
-Pieces = Iterator[bytes]
 _EVERYTHING = Wanted(Filter(), None)
 
 

@@ -15,14 +15,15 @@ class Phase(Enum):
     IDLE = auto()  # the next request, or our own answer
     HEAD = auto()  # from the connection's beginning, or the head's first octet
     BODY = auto()
-    READ = auto()  # what is buffered to become half
+    READ = auto()  # the next octets of what it asked for
+    READ_MUCH = auto()  # the same, of an answer that is kept for it alone and long
 
 
 # nginx's are 60 each, Apache's 20 to 40 for a head. Clients beat every few seconds; Node keeps its side for 5 s, browsers for minutes.
-SECONDS = {Phase.IDLE: 60.0, Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.READ: 31.0}
+SECONDS = {Phase.IDLE: 60.0, Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.READ: 31.0, Phase.READ_MUCH: 5.0}
 
 
-class Patience:
+class PhaseTimer:
     """`on_end(phase)` is called when the time for a phase is over."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_end: Callable[[Phase], None]) -> None:

@@ -1,5 +1,4 @@
-"""One request whose answer is deferred: beside `exchange.Exchange`, the other way to answer later. It is the `Client` that a
-`DeferredAnswer` answers by.
+"""One request whose answer is deferred: it is the `Client` that a `DeferredAnswer` answers by.
 
 No task and no timer of its own, so that thousands of them cost little.
 """
@@ -16,37 +15,33 @@ from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.requests import Request
 from discovery.rest.http.front import Front
 
-# Octets that wait for a client that reads a stream; then it is `paused`. What it is sent next comes on top.
-STREAM_BUFFER = 8 * 1024
 
-
-class Holding:
-    """`on_end()` is called once, when it has been answered. `begun`: a stream has; it ends when its client goes. `answered`: all of it, so
-    that the connection can go on. `handed_on`: to the handler, which is to answer after all.
+class DeferredExchange:
+    """`on_end()` is called once. Then `outcome` is the answer; or it was `handed_on` to the handler, which is to answer after all; or a
+    stream has ended, and its connection with it. `begun`: a stream has.
     """
 
     __slots__ = (
         "_address",
         "_client",
+        "_deferred",
         "_front",
-        "_held",
         "_on_end",
-        "answered",
         "begun",
         "handed_on",
+        "outcome",
         "paused",
         "request",
     )
 
-    # The client is gone when it has sent its last octet: nobody who waits says good-bye first.
-    ends_with_client = True
-
     def __init__(
-        self, request: Request, held: DeferredAnswer, client: asyncio.Transport, front: Front, address: str, on_end: Callable[[], None]
+        self, request: Request, deferred: DeferredAnswer, client: asyncio.Transport, front: Front, address: str,
+        on_end: Callable[[], None],
     ) -> None:  # fmt: skip
         self.request = request
-        self.begun = self.answered = self.handed_on = self.paused = False
-        self._held = held
+        self.outcome: Answer | None = None
+        self.begun = self.handed_on = self.paused = False
+        self._deferred = deferred
         self._client = client
         self._front = front
         self._address = address
@@ -55,23 +50,23 @@ class Holding:
     # -- what the connection calls
 
     def begin(self) -> None:
-        self._held.begin(self)
+        self._deferred.begin(self)
 
-    def lost(self, exc: Exception | None) -> None:
+    def lost(self) -> None:
         """The client has left, or everything has been said."""
-        self._held.ended()
+        self._deferred.ended()
 
     def stop(self) -> None:
-        self._held.stop()
+        self._deferred.stop()
 
     def pause_writing(self) -> None:
         self.paused = True
 
     def resume_writing(self) -> None:
         self.paused = False
-        self._held.resume()
+        self._deferred.resume()
 
-    # -- what the held answer calls
+    # -- what the deferred answer calls
 
     @property
     def prefix(self) -> str:
@@ -86,8 +81,7 @@ class Holding:
         return self.request.caller == before
 
     def answer(self, answer: Answer) -> None:
-        self._client.write(self._front.octets(self.request, answer))
-        self.answered = True
+        self.outcome = answer
         self._on_end()
 
     def refuse(self, error: DiscoveryError) -> None:
@@ -100,7 +94,6 @@ class Holding:
     def start(self, headers: dict[str, str]) -> None:
         self.begun = True
         self.request.keeps = False
-        self._client.set_write_buffer_limits(high=STREAM_BUFFER)
         self._client.write(self._front.head(self.request, headers))
 
     def write(self, octets: bytes) -> None:

@@ -1,0 +1,92 @@
+"""The budget of octets that wait: whose connections are closed when it is spent."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.system.waiting_octets import BEAT_SECONDS, WaitingOctets
+
+NEVER = float("-inf")
+
+
+class Reader:
+    def __init__(self, prefix: str, beat_at: float = NEVER) -> None:
+        self.prefix = prefix
+        self.beat_at = beat_at
+        self.is_closed = False
+
+    def make_way(self) -> None:
+        self.is_closed = True
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_of_the_prefix_that_holds_most_the_largest_is_closed_which_has_read_nothing_longest() -> None:
+    clock = Clock()
+    waiting = WaitingOctets(100, clock)
+    reads, stalls, small, alone = Reader("a"), Reader("a"), Reader("a"), Reader("b")
+    for reader, octets in ((reads, 40), (stalls, 30), (small, 10), (alone, 20)):
+        waiting.hold(reader, octets)
+    clock.now += 1
+    waiting.hold(reads, 30)
+    assert len(waiting) == 90
+    waiting.hold(alone, 35)
+    assert [each.is_closed for each in (reads, stalls, small, alone)] == [False, True, False, False]
+    assert (len(waiting), waiting.closed) == (75, 1)
+
+
+def test_whoever_has_beaten_lately_is_never_closed_and_nobody_is_searched_for_in_vain() -> None:
+    clock = Clock()
+    waiting = WaitingOctets(100, clock)
+    beats, other = Reader("a", clock.now), Reader("b")
+    waiting.hold(beats, 95)
+    waiting.hold(other, 10)
+    assert (beats.is_closed, other.is_closed) == (False, True)
+    waiting.hold(beats, 200)
+    clock.now += BEAT_SECONDS + 1
+    before = beats.is_closed
+    waiting.hold(beats, 201)
+    assert (before, beats.is_closed, len(waiting)) == (False, True, 0)
+
+
+def test_what_is_shared_counts_too() -> None:
+    waiting = WaitingOctets(100, Clock())
+    waiting.shared = 80
+    reader = Reader("a")
+    waiting.hold(reader, 30)
+    assert reader.is_closed
+
+
+def test_one_line_a_minute_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    waiting = WaitingOctets(1, clock)
+    for _ in range(50):
+        waiting.hold(Reader("10.0.0.0/24"), 5000)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "10.0.0.0/24 with 4 KiB" in caplog.text
+    clock.now += 61
+    waiting.hold(Reader("10.0.0.0/24"), 5000)
+    assert len(caplog.records) == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 60)), max_size=60))
+def test_never_more_than_the_budget_and_what_is_counted_is_what_is_held(changes: list[tuple[int, int]]) -> None:
+    waiting = WaitingOctets(100, Clock())
+    readers = [Reader("ab"[number % 2]) for number in range(8)]
+    held = dict.fromkeys(readers, 0)
+    for number, octets in changes:
+        held[readers[number]] = octets
+        waiting.hold(readers[number], octets)
+        for reader in readers:
+            if reader.is_closed:
+                held[reader], reader.is_closed = 0, False
+        assert len(waiting) == sum(held.values()) <= 100
