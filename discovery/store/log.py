@@ -45,8 +45,6 @@ class Log:
         self._max_octets = max_octets
         self.position = 0
         self.written = 0
-        self._staged: list[tuple[Commit, int]] = []  # with its octets; empty when they have become too many
-        self._staged_events = self._staged_octets = 0
         self._touched: set[str] = set()  # services that the staged ones are about
         self.begin(start)
 
@@ -55,7 +53,8 @@ class Log:
         self.start = index
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
-        self._begins = self.position  # where the first of them stands
+        self._begins = self._end = self.position  # where the first of them stands; those behind `position` are staged
+        self._is_reset = False
         self._by_service: dict[str, deque[tuple[int, Commit]]] = {}  # with the position behind it
         self._events = 0
         self._octets = 0
@@ -73,48 +72,47 @@ class Log:
     @property
     def is_staged(self) -> bool:
         """Something has happened that readers do not see yet."""
-        return self._staged_events > 0
+        return self._end > self.position
 
-    def stage(self, commit: Commit) -> None:
-        octets = sum(map(octets_of, commit.events))
-        self._staged.append((commit, octets))
-        self._staged_events += len(commit.events)
-        self._staged_octets += octets
-        self._touched.update(services_of(commit))
-        if self._is_too_much:
-            self._staged.clear()
-
-    def publish(self, index: int) -> Collection[str]:
-        """Readers see all that was staged, under this index; of more than there is room for, that it is gone. The services that it is
-        about.
+    def stage(self, commit: Commit) -> Collection[str]:
+        """Readers see it when `publish` is called. Whatever is staged together has one index; if it has not, or is more than there is room
+        for, readers will be told that it is gone. The services that it is about.
         """
-        if self._is_too_much:
-            self.position += 1  # nobody has read it
-            self.written += self._staged_octets
-            self.begin(index)
-        for commit, octets in self._staged:
-            self._append(commit if commit.index == index else commit._replace(index=index), octets)
-        self._staged.clear()
-        self._staged_events = self._staged_octets = 0
-        touched, self._touched = self._touched, set()
-        return touched
-
-    @property
-    def _is_too_much(self) -> bool:
-        return self._staged_events > self._max_events or self._staged_octets > self._max_octets
-
-    def _append(self, commit: Commit, octets: int) -> None:
+        services = services_of(commit)
+        self._touched.update(services)
+        if self._end > self.position and self._commits[-1][0].index != commit.index:
+            self._is_reset = True
+        if self._is_reset:
+            return services
+        octets = sum(map(octets_of, commit.events))
         self._commits.append((commit, octets))
-        self.position += 1
-        for service in services_of(commit):
-            self._by_service.setdefault(service, deque()).append((self.position, commit))
+        self._end += 1
+        for service in services:
+            self._by_service.setdefault(service, deque()).append((self._end, commit))
         self._events += len(commit.events)
         self._octets += octets
         self.written += octets
-        while self._events > self._max_events or self._octets > self._max_octets:
+        while self._is_full and self._begins < self.position:
             self._forget_first()
-            while self._commits and self._commits[0][0].index == self.oldest:
+            while self._begins < self.position and self._commits[0][0].index == self.oldest:
                 self._forget_first()  # decisions of one etcd transaction have one index
+        self._is_reset = self._is_full
+        return services
+
+    @property
+    def _is_full(self) -> bool:
+        return self._events > self._max_events or self._octets > self._max_octets
+
+    def publish(self, index: int) -> Collection[str]:
+        """Readers see all that was staged, under this index. The services that it is about."""
+        if self._end > self.position and self._commits[-1][0].index != index:
+            self._is_reset = True
+        self.position = self._end
+        if self._is_reset:
+            self.position += 1  # nobody has read it
+            self.begin(index)
+        touched, self._touched = self._touched, set()
+        return touched
 
     def after(self, index: int, service: str | None = None) -> list[Commit]:
         """The commits after `index`, oldest first; of one service (its folded name), those that say something about it.
@@ -134,11 +132,12 @@ class Log:
         if position < self._begins:
             raise Compacted(self.oldest)
         if service is None:
-            start, end = position - self._begins, min(len(self._commits), position - self._begins + limit)
+            start, end = position - self._begins, min(self.position, position + limit) - self._begins
             return [(self._begins + at + 1, self._commits[at][0]) for at in range(start, end)]
         commits = self._by_service.get(service, _NONE)
         start = bisect_right(commits, position, key=lambda each: each[0])
-        return [commits[at] for at in range(start, min(len(commits), start + limit))]
+        end = bisect_right(commits, self.position, key=lambda each: each[0])
+        return [commits[at] for at in range(start, min(end, start + limit))]
 
     def is_last_of_index(self, position: int) -> bool:
         """Whether the commit in front of this position has its index to itself, as far as those behind it go."""
@@ -147,8 +146,10 @@ class Log:
 
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
-        commits = self._by_service.get(service)
-        return commits[-1][1].index if commits else self.oldest
+        seen = (
+            commit for position, commit in reversed(self._by_service.get(service, _NONE)) if position <= self.position
+        )
+        return next((commit.index for commit in seen), self.oldest)
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()

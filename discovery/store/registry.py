@@ -114,17 +114,15 @@ class Registry(State):
                 self._set(event, at - commit.wall)
                 if isinstance(event, WindowEvent):
                     self._unsettle(event, commit, at)
-        self.log.stage(commit)
+        for name in self.log.stage(commit):
+            if (service := self._services.get(name)) is not None:
+                service.index = commit.index
         _tell(self.followers, commit, commit.index)
 
     def publish(self, index: int) -> None:
         """Readers see what was changed since the last time, as this one index."""
         self.index = index
-        services = self.log.publish(index)
-        for name in services:
-            if (service := self._services.get(name)) is not None:
-                service.index = index
-        _tell(self.index_followers, services, index)
+        _tell(self.index_followers, self.log.publish(index), index)
 
     def _set(self, event: ValueEvent[Any, Any], offset: float) -> None:
         if (holder := self.values.get(type(event))) is not None:
@@ -153,8 +151,7 @@ class Registry(State):
             fits.check_new(self, event, after)
             if self._tombstones:
                 self._tombstones.lift(after.spec.key)
-            service = self._put(after, event.service, commit.index, at, commit.wall)
-            service.index = service.index or self.log.index_of(event.service)
+            self._put(after, event.service, commit.index, at, commit.wall)
             return
         entry, service = self._place_of(event, before)
         if after.spec is not before.spec and not fits.has_place_of(after, before):
@@ -172,14 +169,12 @@ class Registry(State):
             entry.lease.term = self.term_of(after.spec)
         self.liveness.changed(entry, service, event, at, self._released(event))
 
-    def _put(
-        self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True
-    ) -> Service:
+    def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
         entry = Entry(instance, Lease(self.term_of(instance.spec), at), index, wall)
         of = self._service_for(service, instance.spec.name, sorted)
+        of.index = index
         self._insert(entry, of)
         self.liveness.added(entry)
-        return of
 
     def _place_of(self, event: InstanceEvent, before: Instance) -> tuple[Entry, Service]:
         """DoesNotFit."""
@@ -233,7 +228,7 @@ class Registry(State):
             stored.id, stored.registered_at, spec, stored.draining_since, status, registrant=stored.registrant
         )
         service = spec.key.service
-        self._put(instance, service, self.index, now, wall, sorted=False).index = self.index
+        self._put(instance, service, self.index, now, wall, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:

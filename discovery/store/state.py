@@ -161,7 +161,7 @@ class State(Table):
         move it, so that whoever waits for the name is not woken by them.
         """
         service = self.service(name)
-        return self.log.index_of(fold(name)) if service is None else service.index
+        return self.log.index_of(fold(name)) if service is None else min(service.index, self.index)
 
     @property
     def lease_ttl(self) -> float:

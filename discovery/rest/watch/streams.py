@@ -110,7 +110,7 @@ class Streams:
         """As a follower of the registry's index."""
         idle, before, self._position = self._idle, self._position, self._registry.log.position
         if idle:
-            for service in idle.keys() & {None, *services}:
+            for service in (idle.keys() & services) | ({None} & idle.keys()):
                 self._woken.append((before, idle.pop(service)))
                 turns().add(self._wake)
         if self._behind and self._is_lost(next(iter(self._behind))):

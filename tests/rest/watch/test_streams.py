@@ -376,17 +376,17 @@ async def test_what_changes_in_pieces_is_told_when_it_is_whole_to_streams_and_po
             assert not any(told.messages() for told in (*followers, late))
             assert not any(poll.answers or poll.handed_on for poll in polls)
         it.now += 60
-    it.registry.publish(110)
+    it.registry.publish(seen + 1)
     await until(lambda: all(len(told.messages()) == 3 for told in (*followers, late)))
-    assert {index for told in followers for index in indexes(told)} == {110}
-    assert [ids(told) for told in followers] == [[None, None, 110]] * 2
+    assert {index for told in followers for index in indexes(told)} == {seen + 1}
+    assert [ids(told) for told in followers] == [[None, None, seen + 1]] * 2
     await until(lambda: bool(polls[0].answers) and polls[1].handed_on)
-    assert polls[0].answers[0].index == 110
+    assert polls[0].answers[0].index == seen + 1
     with monkeypatch.context() as pieces:
         pieces.setattr(it.registry, "publish", lambda index: None)
         for port in range(84, 94):
             it.register(port=port)
-    it.registry.publish(120)
+    it.registry.publish(seen + 2)
     await until(lambda: all(told.is_over for told in (*followers, late)))  # more than the log has room for
-    [(event, _, data)] = (again := it.events(since=110)).messages()
-    assert (event, data["index"]) == ("reset", 120), again
+    [(event, _, data)] = (again := it.events(since=seen + 1)).messages()
+    assert (event, data["index"]) == ("reset", seen + 2), again

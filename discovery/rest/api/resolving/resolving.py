@@ -135,11 +135,11 @@ class Resolving:
         service = self._registry.service(name)
         found = service.served(now) if service else []
         if service is None or not found:
-            raise _nobody(name, service, now)
+            raise _nobody(name, service, self._registry.index_of(name), now)
         found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
         body = orjson.dumps(self._resolved(service, found, now))
         tag = None if self._registry.is_ahead else tag_of(service, found, now, self._registry.view())
-        return Answer(200, body, headers(tag), service.index)
+        return Answer(200, body, headers(tag), self._registry.index_of(name))
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
@@ -149,10 +149,10 @@ class Resolving:
         service = self._registry.service(name)
         found = served(matching, now)
         if service is None or not (found or explains):
-            raise _nobody(name, service, now, matching if asked else None)
+            raise _nobody(name, service, self._registry.index_of(name), now, matching if asked else None)
         strategy = values.get("strategy", LATEST)
         ordered = self._strategies.order(strategy, found, (service.key, asked), limit, now)
-        content, index = self._resolved(service, ordered, now), service.index
+        content, index = self._resolved(service, ordered, now), self._registry.index_of(name)
         tag = (
             None
             if self._registry.is_ahead
@@ -219,7 +219,9 @@ class Resolving:
         }
 
 
-def _nobody(name: str, service: Service | None, now: float, matching: Iterable[Entry] | None = None) -> HttpError:
+def _nobody(
+    name: str, service: Service | None, index: int, now: float, matching: Iterable[Entry] | None = None
+) -> HttpError:
     """`matching`: those that the filter meant; None: there was no filter."""
     if service is None:
         message = f"No service {name} is registered; GET /services lists those that are, GET /history?service={name} what became of it"
@@ -235,5 +237,5 @@ def _nobody(name: str, service: Service | None, now: float, matching: Iterable[E
         why = f"none of its {len(service.entries)} instances matches"
     message = f"Service {name} is known, but {why}; see GET /services"
     error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
-    error.index = service.index
+    error.index = index
     return error
