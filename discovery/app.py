@@ -40,7 +40,6 @@ from discovery.plugins import (
     traces,
     transfer,
 )
-from discovery.plugins.journal import folder
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -79,7 +78,7 @@ PLUGINS: tuple[Factory, ...] = (
 )
 
 # What takes a feature's place where the engine keeps the state.
-INSTEAD: Mapping[Factory, Factory] = {journal.make: folder.make}
+INSTEAD: Mapping[Factory, Factory] = {journal.make: journal.make_folder}
 
 
 class Server:

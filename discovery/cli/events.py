@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from discovery.cli.connection import Filters, Json, ask
-from discovery.cli.happenings import line, row
+from discovery.cli.event_rows import line, row
 from discovery.cli.output import Format, as_json, as_yaml, say
 from discovery.client import Connected, Disconnected, Event, RegistryClient, Reset
 from discovery.client import events as follow

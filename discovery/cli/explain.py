@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, ask, get, in_path
+from discovery.cli.event_rows import line
 from discovery.cli.get import address
-from discovery.cli.happenings import line
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from discovery.cli.connection import Json, ask, get
-from discovery.cli.happenings import COLUMNS, row
+from discovery.cli.event_rows import COLUMNS, row
 from discovery.cli.output import Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client import RegistryClient

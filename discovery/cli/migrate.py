@@ -22,7 +22,7 @@ from discovery.core.kinds import DrainEvent, TokenEvent
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.migration import Migration
 from discovery.engines.etcd.settings import EtcdSettings
-from discovery.plugins.journal import moved, transport
+from discovery.plugins.journal import files, moved
 from discovery.plugins.journal.errors import NoFile
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.lock import Lock
@@ -74,7 +74,7 @@ async def _into_etcd(migration: Migration, folder: Path, dry_run: bool) -> None:
         )
     if not (folder / FILE).exists():
         raise NoFile(folder / FILE)
-    snapshot = transport.read(folder, time.time())
+    snapshot = files.read(folder, time.time())
     if dry_run:
         put_line(f"would be written to etcd: {_counted(snapshot)}, from {folder / FILE}")
         return
@@ -107,8 +107,8 @@ async def _back(migration: Migration, folder: Path, dry_run: bool) -> None:
     began = time.monotonic()
     shared = await migration.leave()
     snapshot = await migration.read(shared.conf)
-    replaced = transport.put(folder, snapshot)
-    _compare(snapshot, transport.read(folder, time.time()), str(folder / FILE))
+    replaced = files.put(folder, snapshot)
+    _compare(snapshot, files.read(folder, time.time()), str(folder / FILE))
     moved.remove(folder)
     put_line(
         f"{folder / FILE}: {_counted(snapshot)}, as many as in etcd (cluster {shared.conf.cluster}), after "

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from discovery.cli.connection import Filters, all_services, ask, one_service
 from discovery.cli.errors import Failed
+from discovery.cli.event_rows import line
 from discovery.cli.events import query
 from discovery.cli.get import INSTANCE, SERVICE, instance_row, service_row
-from discovery.cli.happenings import line
 from discovery.cli.live import on_a_terminal, show
 from discovery.cli.output import Column, Format, Row, cell, put_rows, table
 from discovery.client import Connected, Disconnected, Event, RegistryClient, RegistryError, Reset

@@ -17,11 +17,10 @@ from pathlib import Path
 import uvloop
 
 from discovery.core.instance import Instance, Registration
-from discovery.plugins.journal.database import Database, Op, create
+from discovery.plugins.journal.database import Database, Op, Writer, create, writer_of
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.rows import of_instance
 from discovery.plugins.journal.schema import PUT_INSTANCE
-from discovery.plugins.journal.writer import Writer, writer_of
 from tests.benchmarks import report
 from tests.benchmarks.isolation import enter
 from tests.benchmarks.rivals import SERVER_CORE

@@ -11,8 +11,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.core.errors import InvalidField
-from discovery.plugins.audit.backwards import Asked, Cursor, GoneCursor, Page, Search
 from discovery.plugins.audit.reading import NoAuditFile
+from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, Page, Search
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError

@@ -9,7 +9,7 @@ from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import InstanceEvent, ValueEvent, instant_of
 from discovery.core.instance import Instance
-from discovery.plugins.history.rows import Stored
+from discovery.plugins.history.rows import StoredEvent
 
 
 class Cursor(NamedTuple):
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
     before: Cursor | None = None
     limit: int = 100
 
-    def holds(self, stored: Stored) -> bool:
+    def holds(self, stored: StoredEvent) -> bool:
         """But for the cursor."""
         event = stored.event
         if self.services is not None and event.service not in self.services:
@@ -69,13 +69,6 @@ class ServerEvent(NamedTuple):
     reason: str
 
 
-class StoredEvent(NamedTuple):
-    """An event of a file."""
-
-    file: int
-    stored: Stored
-
-
 # What was kept besides the instances, by the kind of its events and its key.
 Values = dict[tuple[type[ValueEvent[Any, Any]], Any], Any]
 
@@ -100,7 +93,7 @@ class InstanceAt(NamedTuple):
     instance: Instance
     since: float | None
     lapsed_at: float | None = None
-    gone: Stored | None = None
+    gone: StoredEvent | None = None
     by: Caller | None = None
 
 

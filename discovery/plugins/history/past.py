@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.event import InstanceEvent, instant_of
+from discovery.core.event import Commit, InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.status import Status
-from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
-from discovery.plugins.history.rows import Stored
+from discovery.plugins.history.asked import Asked, Cursor, InstanceAt, NotKnown, Page, ServiceAt, Values
+from discovery.plugins.history.rows import StoredEvent, stored_of
 from discovery.store.explain import Seen
 from discovery.store.windows import window_of
 
@@ -27,7 +27,9 @@ _OURSELVES = [(caller.address, caller.name) for caller in (NOBODY, SERVER)]
 Known = Iterable[tuple[Instance, float | None]]
 
 
-def instances(instant: float, known: Known, events: Iterable[Stored], untold: Mapping[str, float]) -> list[InstanceAt]:
+def instances(
+    instant: float, known: Known, events: Iterable[StoredEvent], untold: Mapping[str, float]
+) -> list[InstanceAt]:
     """`known`: those of the state. `events`: in order, those until the instant and those for `MAX_LATE` after it.
 
     `untold`: by id, of those that are registered now: when their lease ended, if no event has told so yet.
@@ -49,7 +51,7 @@ def instances(instant: float, known: Known, events: Iterable[Stored], untold: Ma
     return [each._replace(lapsed_at=lapses.get(id)) if each.gone is None else each for id, each in found.items()]
 
 
-def _then(event: InstanceEvent, stored: Stored, before: InstanceAt | None) -> InstanceAt:
+def _then(event: InstanceEvent, stored: StoredEvent, before: InstanceAt | None) -> InstanceAt:
     if event.after is None:
         return InstanceAt(event.instance, stored.wall, gone=stored)
     if event.before is not None and event.before.status is event.after.status:
@@ -58,7 +60,7 @@ def _then(event: InstanceEvent, stored: Stored, before: InstanceAt | None) -> In
     return InstanceAt(event.after, instant_of(event, stored.wall), by=by)
 
 
-def values(instant: float, known: Values, events: Iterable[Stored]) -> Values:
+def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> Values:
     """What was kept besides; `known` and `events` as above."""
     found = dict(known)
     for stored in events:
@@ -68,7 +70,7 @@ def values(instant: float, known: Values, events: Iterable[Stored]) -> Values:
     return {which: value for which, value in found.items() if value is not None}
 
 
-def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float | None]]:
+def rewound(now: Known, events: Sequence[StoredEvent]) -> list[tuple[Instance, float | None]]:
     """The state before these events, from the one after them."""
     found = {each.id: (each, since) for each, since in now}
     for stored in reversed(events):
@@ -81,7 +83,7 @@ def rewound(now: Known, events: Sequence[Stored]) -> list[tuple[Instance, float 
     return list(found.values())
 
 
-def rewound_values(now: Values, events: Sequence[Stored]) -> Values:
+def rewound_values(now: Values, events: Sequence[StoredEvent]) -> Values:
     """As `rewound`."""
     found = dict(now)
     for stored in reversed(events):
@@ -107,3 +109,43 @@ def seen(then: ServiceAt, with_actor: bool) -> Iterator[Seen]:
         else:
             ended = each.since if status is Status.UNHEALTHY else None
             yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None, ttl=ttl)
+
+
+MISSING = "there are no files of the history (DATA_DIR or HISTORY_DAYS); only the last events in memory are known"
+
+
+def page(commits: Sequence[Commit], asked: Asked, since: float) -> Page:
+    """`commits`: oldest first, all since `since`."""
+    below = None if asked.before is None else asked.before.key
+    found: list[StoredEvent] = []
+    for commit in reversed(commits):
+        wanted = [
+            each for each in reversed(stored_of(commit)) if (below is None or each.key < below) and asked.holds(each)
+        ]
+        found += wanted
+        if len(found) > asked.limit:
+            break
+    items = found[: asked.limit]
+    more = Cursor(items[-1].file, items[-1].key) if len(found) > asked.limit else None
+    return Page(items, more, since, MISSING)
+
+
+def as_it_was(
+    service: str, commits: Sequence[Commit], instant: float, now: Known, values: Values, untold: Mapping[str, float],
+    since: float,
+) -> ServiceAt:  # fmt: skip
+    """`commits`: all since `since`. `now`, `values`: the service's as they are. NotKnown."""
+    start = _set_back(commits)
+    if start:
+        commits, since = commits[start:], commits[start].wall
+    if instant < since:
+        raise NotKnown("Without files of the history nothing older is known", since)
+    stored = (each for commit in commits for each in stored_of(commit))
+    events = [each for each in stored if each.event.service in (service, None)]
+    known, before = rewound(now, events), rewound_values(values, events)
+    return ServiceAt(instances(instant, known, events, untold), values_at(instant, before, events), None, since)
+
+
+def _set_back(commits: Sequence[Commit]) -> int:
+    """The place of the first commit since the clock was last set back: from there on they are in the order of time."""
+    return next((place for place in range(len(commits) - 1, 0, -1) if commits[place].wall < commits[place - 1].wall), 0)

@@ -17,23 +17,13 @@ from discovery.core.event import Commit
 from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.name import fold, label
 from discovery.core.status import SILENT
-from discovery.plugins.history import past, ring
-from discovery.plugins.history.asked import (
-    Asked,
-    Cursor,
-    NotKnown,
-    Page,
-    ServerEvent,
-    ServiceAt,
-    StoredEvent,
-    TooSlow,
-    Values,
-)
+from discovery.plugins.history import past
+from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow, Values
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.replies import EXPLAIN, HISTORY, HistoryReply, PastReply
-from discovery.plugins.history.rows import Stored
+from discovery.plugins.history.rows import StoredEvent
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
@@ -124,7 +114,7 @@ class Questions:
             raise InvalidField("to", "must be later than from")
         if self._folder is None:
             commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
-            return Answer(200, await self._in_thread(lambda: _page(ring.page(commits, asked, since), wall, with_actor)))
+            return Answer(200, await self._in_thread(lambda: _page(past.page(commits, asked, since), wall, with_actor)))
         return Answer(200, await self._read(lambda reading: _page(reading.page(asked), wall, with_actor)))
 
     # -- how it was
@@ -155,7 +145,7 @@ class Questions:
         }
         values[SettingsEvent, None] = registry.settings
         commits, untold, since = registry.log.after(registry.log.oldest), self._untold(name), self._ring_since()
-        return lambda: ring.as_it_was(name, commits, instant, known, values, untold, since)
+        return lambda: past.as_it_was(name, commits, instant, known, values, untold, since)
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
@@ -240,7 +230,7 @@ def _page(page: Page, wall: float, with_actor: bool) -> bytes:
 
 def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> views.Json:
     if isinstance(item, StoredEvent):
-        return event_view.shown(item.stored.event, _commit(item.stored), with_actor)
+        return event_view.shown(item.event, _commit(item), with_actor)
     shown = {
         "index": item.commit,
         "kind": item.kind,
@@ -281,5 +271,5 @@ def _since(wall: float | None) -> dict[str, str]:
     return {} if wall is None else {"since": iso(wall)}
 
 
-def _commit(stored: Stored) -> Commit:
+def _commit(stored: StoredEvent) -> Commit:
     return Commit(stored.index_of_commit, stored.wall, stored.by, "", (stored.event,))

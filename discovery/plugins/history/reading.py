@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.kinds import SettingsEvent
 from discovery.plugins.history import file, past, rows
-from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, StoredEvent, TooSlow
-from discovery.plugins.history.file import Ended, Info
-from discovery.plugins.history.gaps import Gap, gap_after, life_of
-from discovery.plugins.history.rows import PER_COMMIT, Stored
+from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow
+from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Ended, Info
+from discovery.plugins.history.replies import STARTED, STOPPED, UNRECORDED
+from discovery.plugins.history.rows import PER_COMMIT, StoredEvent
+from discovery.rest.api.times import iso
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Reading:
         if asked.since is not None and (since is None or asked.since < since):
             self._missing.append("it does not go back so far")
         items = found[: asked.limit]
-        more = _cursor(items[-1]) if len(found) > asked.limit else None
+        more = Cursor(items[-1].file, items[-1].key) if len(found) > asked.limit else None
         return Page(items, more, since, "; ".join(self._missing) or None)
 
     def _newest_first(self) -> Iterator[tuple[Info, Gap | None]]:
@@ -88,15 +89,15 @@ class Reading:
             each for each in life_of(info, gap) if asked.wants(each) and (below is None or each.key < below)
         ]
         events = self._ask(info, lambda sql: list(self._read(_events(sql, asked, below, limit))))
-        found += [StoredEvent(info.number, each) for each in events or ()]
-        return sorted(found, key=_key, reverse=True)[:limit]
+        found += [each._replace(file=info.number) for each in events or ()]
+        return sorted(found, key=lambda each: each.key, reverse=True)[:limit]
 
     # -- how it was
 
     def service_at(self, service: str, instant: float, untold: Mapping[str, float]) -> ServiceAt:
         """`untold`: as `past.instances` wants it. NotKnown."""
         since = self._files[0].wall if self._files else None
-        later: list[Stored] = []
+        later: list[StoredEvent] = []
         for info, gap in self._newest_first():
             if info.wall > instant:
                 untold = {}  # what is not told yet comes after all files
@@ -118,7 +119,12 @@ class Reading:
     # -- reading
 
     def _as_it_was(
-        self, sql: sqlite3.Connection, service: str, instant: float, later: list[Stored], untold: Mapping[str, float]
+        self,
+        sql: sqlite3.Connection,
+        service: str,
+        instant: float,
+        later: list[StoredEvent],
+        untold: Mapping[str, float],
     ) -> ServiceAt:
         known = [(rows.instance(row[:-1]), row[-1]) for row in _known(sql, service)]
         besides = [rows.value(content) for (content,) in _values(sql, service)]
@@ -126,7 +132,7 @@ class Reading:
         instances = past.instances(instant, known, [*events, *later], untold)
         return ServiceAt(
             instances,
-            past.values(instant, {(type(each), each.key): each.after for each in besides}, events),
+            past.values_at(instant, {(type(each), each.key): each.after for each in besides}, events),
             None,
             None,
         )
@@ -148,7 +154,7 @@ class Reading:
     def _is_over(self) -> bool:
         return time.monotonic() > self._until or self._ended()
 
-    def _read(self, found: Iterable[rows.Row]) -> Iterator[Stored]:
+    def _read(self, found: Iterable[rows.Row]) -> Iterator[StoredEvent]:
         for row in found:
             try:
                 yield rows.stored(row)
@@ -158,14 +164,6 @@ class Reading:
 
 def _ends(info: Info, gap: Gap | None) -> float:
     return info.alive if gap is None else gap.until
-
-
-def _key(item: StoredEvent | ServerEvent) -> int:
-    return item.key if isinstance(item, ServerEvent) else item.stored.key
-
-
-def _cursor(item: StoredEvent | ServerEvent) -> Cursor:
-    return Cursor(item.file, _key(item))
 
 
 def _events(sql: sqlite3.Connection, asked: Asked, below: int | None, limit: int) -> Iterable[rows.Row]:
@@ -241,3 +239,56 @@ def _lapses(sql: sqlite3.Connection, service: str, instant: float) -> Iterable[r
     after, late = _first_key(sql, instant, behind=True), _first_key(sql, instant + past.MAX_LATE, behind=True)
     found = f"SELECT {rows.EVENT} FROM event WHERE service=? AND key>=? AND key<? AND lapsed<=? ORDER BY key"  # noqa: S608
     return sql.execute(found, (service, after, late, instant))
+
+
+class Gap(NamedTuple):
+    """Between `since` and `until`, epoch seconds; up to `surely` it may not have begun. `told`: what it is, in words. `commit`: the index
+    from which it goes on.
+    """
+
+    since: float
+    surely: float
+    until: float
+    unrecorded: bool
+    told: str
+    commit: int
+
+
+def gap_after(info: Info, following: Info) -> Gap | None:
+    """None: one file was begun when the other was ended, and nothing is missing."""
+    since, until = info.alive, following.wall
+    unrecorded = info.ended is Ended.UNRECORDED or following.began is Began.UNRECORDED
+    if unrecorded or following.number != info.number + 1:
+        since = since if following.missing_from is None else following.missing_from
+        events = f"{following.missing:,} events" if following.missing else "what happened"
+        text = f"{events} from {iso(since)} to {iso(until)} could not be kept"
+        return Gap(since, since, until, True, text, following.commit)
+    if following.began is not Began.START:
+        return None
+    if info.ended is Ended.STOPPED:
+        surely = since
+        text = f"the server was stopped: nobody was answered from {iso(since)} to {iso(until)}"
+    else:
+        surely = min(since + SIGN_OF_LIFE, until)
+        text = (
+            f"the server ended without being stopped (it was killed, or its machine went down): nobody was answered from {iso(since)}, "
+            f"when it was last known alive, or a few seconds later, to {iso(until)}"
+        )
+    return Gap(since, surely, until, False, text, following.commit)
+
+
+def life_of(info: Info, gap: Gap | None) -> list[ServerEvent]:
+    """What a file says of the server: that it started with it, and how it ended. `gap`: behind it."""
+    found = []
+    first = info.commit * PER_COMMIT
+    if info.began is Began.START:
+        reason = f"the server started; instances that it knew: {info.instances:,}"
+        found.append(ServerEvent(info.number, first, STARTED, info.wall, info.wall, info.commit, reason))
+    if gap is not None:
+        kind = UNRECORDED if gap.unrecorded else STOPPED
+        found.append(ServerEvent(info.number, _LAST, kind, gap.since, gap.until, gap.commit, gap.told))
+    return found
+
+
+# Behind every event of a file.
+_LAST = (1 << 62) - 1

@@ -32,13 +32,16 @@ EVENT_WIDTH = 9 + INSTANCE_WIDTH
 _NO_INSTANCE: Row = (None,) * (INSTANCE_WIDTH - 2)
 
 
-class Stored(NamedTuple):
-    """An event with what its commit said. `key`: the commit's index * PER_COMMIT and its number in the commit. `wall`: the commit's."""
+class StoredEvent(NamedTuple):
+    """An event with what its commit said. `key`: the commit's index * PER_COMMIT and its number in the commit. `wall`: the
+    commit's. `file`: by its number; 0: of the last commits in memory.
+    """
 
     key: int
     wall: float
     by: Caller
     event: Event
+    file: int = 0
 
     @property
     def index_of_commit(self) -> int:
@@ -50,10 +53,10 @@ def of_commit(commit: Commit) -> list[Row]:
     return [_of_event(first + number, commit, event) for number, event in enumerate(commit.events)]
 
 
-def stored_of(commit: Commit) -> list[Stored]:
+def stored_of(commit: Commit) -> list[StoredEvent]:
     """As if they had been written and read."""
     first = commit.index * PER_COMMIT
-    return [Stored(first + number, commit.wall, commit.by, event) for number, event in enumerate(commit.events)]
+    return [StoredEvent(first + number, commit.wall, commit.by, event) for number, event in enumerate(commit.events)]
 
 
 def _of_event(key: int, commit: Commit, event: Event) -> Row:
@@ -100,12 +103,12 @@ def _other(before: Instance, after: Instance) -> bytes:
     return exact_json.dumps(codec.of_instance(before))
 
 
-def stored(row: Row) -> Stored:
+def stored(row: Row) -> StoredEvent:
     """ValueError, or core's errors, where it is not what was written."""
     key, wall, lapsed, kind, actor, address, reason, present, other, *of = row
     by = Caller(address, actor)
     if other is not None and of[3] is None:
-        return Stored(key, wall, by, codec.event_of(exact_json.loads(other)))
+        return StoredEvent(key, wall, by, codec.event_of(exact_json.loads(other)))
     now = instance(tuple(of))
     before = after = None
     if present:
@@ -113,7 +116,7 @@ def stored(row: Row) -> Stored:
         before = None if other is None else _before(now, exact_json.loads(other))
     else:
         before = now
-    return Stored(key, wall, by, InstanceEvent(Kind(kind), of[0], before, after, reason, lapsed_at=lapsed))
+    return StoredEvent(key, wall, by, InstanceEvent(Kind(kind), of[0], before, after, reason, lapsed_at=lapsed))
 
 
 def instance(row: Row) -> Instance:

@@ -20,13 +20,13 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import moved, rows, schema
-from discovery.plugins.journal.database import AHEAD, Op
+from discovery.plugins.journal.database import AHEAD, CLOSE_SECONDS, OCTETS, SECONDS, Op, Writer, writer_of
 from discovery.plugins.journal.errors import DataDirMoved
 from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.inspection import snapshot_of
 from discovery.plugins.journal.lock import Lock
 from discovery.plugins.journal.settings import JournalSettings
-from discovery.plugins.journal.writer import CLOSE_SECONDS, OCTETS, SECONDS, Writer, writer_of
+from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -225,6 +225,30 @@ def _without(event: ValueEvent[Any, Any]) -> Op:
     return schema.DELETE_VALUE, (event.kind.name, rows.path(event))
 
 
+class DataFolder(Plugin):
+    """The folder alone, where the engine keeps the state: this process's own, for what others keep in it (the history)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock: Lock | None = None
+
+    def install(self, seams: Seams) -> None:
+        seams.folders.append(self._folder)
+
+    async def open(self, engine: Engine) -> None:
+        """DataDirUnusable, DataDirInUse."""
+        self._lock = await asyncio.to_thread(Lock, self._folder)
+
+    async def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+
 def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:
     folder = JournalSettings.read().data_dir
     return None if folder is None else Journal(folder, registry)
+
+
+def make_folder(registry: Registry, clock: Callable[[], float]) -> DataFolder | None:
+    folder = JournalSettings.read().data_dir
+    return None if folder is None else DataFolder(folder)

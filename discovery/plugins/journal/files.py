@@ -11,17 +11,17 @@ import os
 import sqlite3
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.database import AHEAD, Database, create
+from discovery.plugins.journal import rows, schema, wal
+from discovery.plugins.journal.database import AHEAD, Database, Op, create
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
-from discovery.plugins.journal.inspection import inspect
-from discovery.plugins.journal.lock import Lock
-from discovery.plugins.journal.owner import give_to_owner
+from discovery.plugins.journal.inspection import inspect, snapshot_of
+from discovery.plugins.journal.lock import Lock, give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.system.in_place import put_in_place
@@ -186,3 +186,29 @@ def _remove(file: Path) -> None:
 
 def _beside(file: Path, suffix: str) -> Path:
     return file.with_name(file.name + suffix)
+
+
+def read(folder: Path, wall: float) -> Snapshot:
+    """What is in it at `wall`, epoch seconds; its index is one that the registry has not reached. As `inspect`."""
+    return snapshot_of(inspect(folder / FILE, wall), wall)
+
+
+def put(folder: Path, snapshot: Snapshot) -> Path | None:
+    """In the place of what is there, which is moved aside: where to. As `files.replace`."""
+    with tempfile.TemporaryDirectory() as aside:
+        file = Path(aside) / FILE
+        create(file)
+        with contextlib.closing(Database(file)) as opened:
+            opened.commit(_ops(snapshot))
+            opened.leave_wal_mode()
+        return replace(folder, file)[1]
+
+
+def _ops(snapshot: Snapshot) -> Iterator[Op]:
+    yield schema.PUT_META, rows.sealed("index", snapshot.index)
+    for instance in snapshot.instances:
+        yield schema.PUT_INSTANCE, rows.of_instance(instance)
+    for event in snapshot.values:
+        yield schema.PUT_VALUE, rows.of_value(event)
+    for key, until in snapshot.tombstones:
+        yield schema.PUT_TOMBSTONE, rows.of_tombstone(key, until)

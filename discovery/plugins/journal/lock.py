@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
-from discovery.plugins.journal.owner import give_to_owner
 
 _NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # a link could lead to somebody else's file
 
@@ -68,3 +67,18 @@ else:
 
     def _lock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+if sys.platform == "win32":
+
+    def give_to_owner(made: Path) -> None:
+        """There is no root."""
+
+else:
+
+    def give_to_owner(made: Path) -> None:
+        """`made` gets the owner and the group of the folder that it is in, if we are root. OSError."""
+        if os.geteuid() == 0:
+            folder = made.parent.stat()
+            # That user may have put a link in its place meanwhile.
+            os.chown(made, folder.st_uid, folder.st_gid, follow_symlinks=False)

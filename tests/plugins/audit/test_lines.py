@@ -13,8 +13,7 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError, Forbidden
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.audit.line import MAX_TEXT
-from discovery.plugins.audit.shown import contents
+from discovery.plugins.audit.line import MAX_TEXT, contents
 from discovery.rest.api.times import iso
 from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, Settle

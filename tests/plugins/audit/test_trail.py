@@ -14,7 +14,7 @@ import pytest
 from discovery.plugins.audit import trail as trails
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
-from discovery.plugins.journal.writer import writer_of
+from discovery.plugins.journal.database import writer_of
 from discovery.store.registration import Register
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused

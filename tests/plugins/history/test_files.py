@@ -12,10 +12,11 @@ import pytest
 
 from discovery.plugins.history import file as files
 from discovery.plugins.history import folder as folders
-from discovery.plugins.history.asked import Asked, NotKnown, StoredEvent, TooSlow
+from discovery.plugins.history.asked import Asked, NotKnown, TooSlow
 from discovery.plugins.history.file import Began
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
+from discovery.plugins.history.rows import StoredEvent
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.history.house import House
 from tests.store.making import a_registry, spec
@@ -36,7 +37,7 @@ async def three_days(path: Path) -> House:
 
 def ports(house: House, asked: Asked = Asked()) -> list[int]:  # noqa: B008 a value
     items = house.reading().page(asked._replace(kinds=frozenset({"registered"}))).items
-    return [item.stored.event.instance.spec.port for item in items if isinstance(item, StoredEvent)]  # type: ignore[union-attr]
+    return [item.event.instance.spec.port for item in items if isinstance(item, StoredEvent)]  # type: ignore[union-attr]
 
 
 def names(house: House) -> list[str]:

@@ -122,7 +122,7 @@ async def test_a_small_step_back_changes_no_order(tmp_path: Path) -> None:
     house.register(spec("web", port=2))
     page = await house.page()
     assert len(house.folder.files) == 1
-    walls = [item.wall if isinstance(item, ServerEvent) else item.stored.wall for item in page.items]
+    walls = [item.wall for item in page.items]
     assert walls == sorted(walls, reverse=True)
     await house.end()
 

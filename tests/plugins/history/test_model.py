@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from discovery.core.instance import Key
 from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.history import past, ring
+from discovery.plugins.history import past
 from discovery.plugins.history.asked import ServiceAt, Values
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
@@ -165,7 +165,7 @@ class HistoryModel(RuleBasedStateMachine):
             (WindowEvent, scope): window for scope, window in registry.windows.items() if scope.service == name
         }
         commits = registry.log.after(registry.log.oldest)
-        return ring.as_it_was(name, commits, instant, known, values, house.untold(name), self.ring_since)
+        return past.as_it_was(name, commits, instant, known, values, house.untold(name), self.ring_since)
 
 
 TestHistoryModel = HistoryModel.TestCase

@@ -17,11 +17,11 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
-from discovery.plugins.history import ring
-from discovery.plugins.history.asked import Asked, Page, ServerEvent, StoredEvent
+from discovery.plugins.history import past
+from discovery.plugins.history.asked import Asked, Page, ServerEvent
 from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
-from discovery.plugins.history.rows import Stored, stored_of
+from discovery.plugins.history.rows import StoredEvent, stored_of
 from discovery.rest.api.following.event_view import KINDS
 from tests.plugins.history.house import House
 from tests.store.making import spec
@@ -34,7 +34,7 @@ class Written(NamedTuple):
 
     files: tuple[Info, ...]
     commits: list[Commit]
-    events: list[Stored]
+    events: list[StoredEvent]
 
     def page(self, asked: Asked) -> Page:
         return Reading(self.files).page(asked)
@@ -81,7 +81,7 @@ ASKED = st.builds(
 )
 
 
-def placed(asked: Asked, events: list[Stored]) -> Asked:
+def placed(asked: Asked, events: list[StoredEvent]) -> Asked:
     """`since` and `until` at some event's time, or just beside."""
 
     def moment(number: float | None) -> float | None:
@@ -100,8 +100,8 @@ def all_pages(page: Page, asked: Asked, more: Callable[[Asked], Page]) -> list[P
     return pages
 
 
-def events_of(pages: list[Page]) -> list[Stored]:
-    return [item.stored for page in pages for item in page.items if isinstance(item, StoredEvent)]
+def events_of(pages: list[Page]) -> list[StoredEvent]:
+    return [item for page in pages for item in page.items if isinstance(item, StoredEvent)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,23 +113,23 @@ def test_what_is_asked_for_is_what_comes_newest_first_in_pages(written: Written,
     assert [plain(each) for each in events_of(from_files)] == [plain(each) for each in expected]
     assert all(len(page.items) == asked.limit for page in from_files[:-1])
     from_ring = all_pages(
-        ring.page(written.commits, asked, 0.0), asked, lambda again: ring.page(written.commits, again, 0.0)
+        past.page(written.commits, asked, 0.0), asked, lambda again: past.page(written.commits, again, 0.0)
     )
     assert events_of(from_ring) == expected
 
 
-def plain(stored: Stored) -> object:
+def plain(stored: StoredEvent) -> object:
     """Without what no answer shows: what a lease does, the grants of a caller, the tombstone, the registrant."""
     event = stored.event
     if isinstance(event, InstanceEvent):
         before, after = (each and each._replace(registrant=NOBODY) for each in (event.before, event.after))
         event = event._replace(before=before, after=after, renews=False, buried_until=None)
-    return stored._replace(by=Caller(*stored.by[:2]), event=event)
+    return stored._replace(by=Caller(*stored.by[:2]), event=event, file=0)
 
 
 def test_indexes_fall_from_first_to_last_and_the_start_comes_last(written: Written) -> None:
     items = written.page(Asked(limit=1000)).items
-    keys = [item.key if isinstance(item, ServerEvent) else item.stored.key for item in items]
+    keys = [item.key for item in items]
     assert all(newer > older for newer, older in pairwise(keys))
     assert isinstance(items[-1], ServerEvent)
     assert (items[-1].kind, items[-1].reason) == ("started", "the server started; instances that it knew: 0")

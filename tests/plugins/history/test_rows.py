@@ -25,7 +25,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
     if isinstance(event, InstanceEvent):
         before, after = (each and recorded(each) for each in (event.before, event.after))
         shown = event._replace(before=before, after=after, renews=False, buried_until=None)
-    assert rows.stored(row) == rows.Stored(7 * rows.PER_COMMIT, 1e9 + 0.125, Caller("10.0.0.9", "ci"), shown)
+    assert rows.stored(row) == rows.StoredEvent(7 * rows.PER_COMMIT, 1e9 + 0.125, Caller("10.0.0.9", "ci"), shown)
 
 
 def test_events_of_one_commit_have_its_index_and_their_order() -> None:

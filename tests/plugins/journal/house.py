@@ -14,8 +14,8 @@ from discovery.core.maintenance import Scope, Window
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Seams, journal
 from discovery.plugins.journal import Journal
+from discovery.plugins.journal.database import Writer
 from discovery.plugins.journal.files import FILE
-from discovery.plugins.journal.writer import Writer
 from discovery.store.operations import Drain, EndMaintenance, Maintain
 from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from discovery.plugins.journal.database import Writer, writer_of
 from discovery.plugins.journal.files import FILE
-from discovery.plugins.journal.writer import Writer, writer_of
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.journal.making import LIMIT, a_database, an_instance, content, put_index, puts

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.plugins.audit import backwards
-from discovery.plugins.audit.backwards import Asked, Cursor, GoneCursor, Page, Search
+from discovery.plugins.audit import search as searches
 from discovery.plugins.audit.file import AuditFile, predecessor
 from discovery.plugins.audit.reading import NoAuditFile
+from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, Page, Search
 from discovery.rest.api.times import iso
 
 WALL = 1_769_860_800  # 2026-01-31T12:00:00Z
@@ -138,7 +138,7 @@ def test_lines_that_are_cut_or_not_ours_are_counted_and_passed_over(tmp_path: Pa
 
 def test_a_page_takes_its_time_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next goes on where it stopped, so that a question to which there is no answer ends, too."""
-    monkeypatch.setattr(backwards, "BLOCK", 100)
+    monkeypatch.setattr(searches, "BLOCK", 100)
     clock = count(0.0, 0.6)
     asked = Asked(actor="nobody")
     found = 0
@@ -153,7 +153,7 @@ def test_a_page_takes_its_time_and_no_more(path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_page_has_two_mebibytes_or_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backwards, "MAX_OCTETS", 1000)
+    monkeypatch.setattr(searches, "MAX_OCTETS", 1000)
     path = tmp_path / "audit.jsonl"
     path.write_bytes(line(0) + line(1, text="x" * 5000) + line(2) + line(3))
     assert pages(path) == [[3, 2], [1], [0]]
@@ -172,6 +172,6 @@ def test_blocks_of_any_size_lose_nothing(
     path = tmp_path_factory.mktemp("audit") / "audit.jsonl"
     path.write_bytes(b"".join(line(number, text="x" * size) for number, size in enumerate(sizes)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(backwards, "BLOCK", block)
+        patched.setattr(searches, "BLOCK", block)
         found = pages(path, limit=limit)
     assert [number for page in found for number in page] == list(range(len(sizes) - 1, -1, -1))
