@@ -114,6 +114,10 @@ class EngineAway(DiscoveryError):
         self.reason = reason
 
 
+class UnknownForNow(EngineAway):
+    """No instance is known here by that name, and another node may know it."""
+
+
 class EngineNotOpened(EngineAway):
     """The same at the start, in words for whoever starts the server."""
 

@@ -43,7 +43,7 @@ from discovery.engines.etcd.supervise import supervise
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownInstance
+from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registration import Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -164,7 +164,7 @@ class EtcdEngine:
         except UnknownInstance:
             self._authorize(which.service if isinstance(which, Key) else None, by)
             if (away := self._presence.away) is not None:
-                raise EngineAway(away) from None
+                raise UnknownForNow(away) from None
             raise
         self._authorize(entry.instance.spec.key.service, by)
         away = self._presence.away

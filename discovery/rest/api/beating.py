@@ -31,7 +31,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
-from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownInstance
+from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registration import Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -164,7 +164,7 @@ class Beating:
         if key is not None:
             try:
                 entry = self._engine.renew(key, request.caller)
-            except UnknownInstance:
+            except (UnknownInstance, UnknownForNow):
                 pass  # perhaps in another spelling; `suppress` would take as long as the renewal
             else:
                 renewed = self._renewed(entry, entry.lease.renewed_at)
@@ -286,7 +286,7 @@ def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:
     except (KeyError, TypeError, AttributeError):
         which = None
     if isinstance(which, str | Key):
-        with contextlib.suppress(UnknownInstance):
+        with contextlib.suppress(UnknownInstance, UnknownForNow):
             return engine.renew(which, by)
     return engine.renew(_which(item, number), by)
 

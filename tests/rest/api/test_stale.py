@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
+from discovery.core.caller import NOBODY, Caller
+from discovery.core.instance import Key
+from discovery.store.engine import Engine
+from discovery.store.errors import EngineAway, UnknownForNow, UnknownInstance
 from discovery.store.node_status import NodeStatus
+from discovery.store.service import Entry
+from tests.driven import DrivenRegistry
 from tests.rest.harness import USER, Api, serving
 
 RESOLVE = "/resolve/user-service"
@@ -79,3 +86,44 @@ async def test_it_is_ready_for_reads_while_it_can_answer_and_for_writes_while_it
         why["registry"] = "it is still being filled"
         assert await ready() == [503, 503, 503]
         assert (await api.get("/ready?for=nothing")).status == 400
+
+
+class Away:
+    """As an engine whose etcd is away: heartbeats are noted and refused."""
+
+    def __init__(self, inner: Engine, registry: DrivenRegistry) -> None:
+        self._inner = inner
+        self._registry = registry
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+        if not self.is_away:
+            return self._inner.renew(which, by)
+        try:
+            self._inner.renew(which, by)
+        except UnknownInstance:
+            raise UnknownForNow("etcd is away") from None
+        raise EngineAway("etcd is away")
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_refused_heartbeat_is_a_sign_of_life_in_whatever_spelling(many: bool) -> None:
+    made: list[Away] = []
+
+    def wrapped(inner: Engine, registry: DrivenRegistry) -> Engine:
+        made.append(Away(inner, registry))
+        return made[0]
+
+    async with serving(engine=wrapped) as api:
+        await api.register()
+        made[0].is_away = True
+        api.forward(5)
+        spelt = USER | {"name": " USER-Service", "port": str(USER["port"])}
+        path, body = ("/heartbeats", {"instances": [spelt]}) if many else ("/heartbeat", spelt)
+        reply = await api.post(path, body)
+        assert (reply.status, reply.body["code"], reply.headers["Retry-After"]) == (503, "ENGINE_UNAVAILABLE", "1")
+        [entry] = api.registry
+        assert entry.lease.renewed_at == api.clock.now
