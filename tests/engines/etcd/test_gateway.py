@@ -212,7 +212,8 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
             "-days",
             "2",
         )
-        for name in ("server", "node"):
+        past = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
+        for name, days in (("server", ("-days", "2")), ("node", ("-days", "2")), ("expired", past)):
             openssl(
                 "req",
                 "-newkey",
@@ -228,7 +229,7 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
             (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
             openssl(
                 "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
-                "-days", "2", "-extfile", "ext",
+                *days, "-extfile", "ext",
             )  # fmt: skip
 
     await asyncio.to_thread(make)
@@ -263,6 +264,16 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
         assert (await client.txn([], [put(b"a", b"1")])).succeeded
         with pytest.raises(EtcdAway):
             await other.range(b"a")
+        for kind in ("pem", "key"):  # which etcd reads at each handshake
+            (tmp_path / f"expired.{kind}").replace(tmp_path / f"server.{kind}")
+        late = Etcd([url], tls=settings.tls())
+        await late.open()
+        try:
+            with pytest.raises(EtcdAway, match="certificate has expired"):
+                await late.range(b"a")
+            assert late.refused is None, "somebody listens there"
+        finally:
+            await late.close()
     finally:
         await client.close()
         await other.close()

@@ -321,6 +321,35 @@ async def test_an_etcd_that_is_there_and_refuses_is_as_one_that_is_away(
         assert not house.missing
 
 
+async def test_without_a_majority_of_members_it_is_the_same_and_when_history_is_compacted_meanwhile(
+    three: EtcdCluster,
+) -> None:
+    async with house_of(three) as house:
+        watching = asyncio.create_task(house.watch())
+        lonely, *others = three.members
+        for member in others:
+            member.kill()
+        await house.stale()
+        await asyncio.sleep(LEASE)
+        assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
+        house.proxy.blackhole()
+        for member in others:
+            member.start(three.members)
+        await until(lambda: house.other.engine.not_ready() is None)
+        client = Etcd(three.urls)
+        await client.open()
+        await client.call("kv/compaction", {"revision": (await client.range(b"reg/conf")).revision})
+        await client.close()
+        syncs = house.cut.engine._mirror.syncs
+        house.proxy.heal()
+        await until(lambda: house.cut.engine._mirror.syncs > syncs)
+        await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in (house.cut, house.other)))
+        await asyncio.sleep(LEASE)
+        watching.cancel()
+        assert not house.missing
+        assert lonely.runs
+
+
 async def test_a_lease_and_two_flushes_after_its_last_heartbeat_it_is_in_no_answer_of_any_node(
     etcd: EtcdCluster,
 ) -> None:
