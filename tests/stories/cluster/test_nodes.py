@@ -81,7 +81,6 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
         assert "suspect" in dig(left[0], "web.svc.local", "A").text
         [silent] = [each for each in engine(left[0])["nodes"] if each["silent"]]
         assert metric(left[0], f'discovery_engine_held_by_node{{node="{silent["node"]}"}}') == len(ips)
-        assert 0 < metric(left[0], f'discovery_engine_hold_left_seconds{{node="{silent["node"]}"}}') < 60
         assert metric(left[0], 'discovery_instances{status="suspect"}') == len(ips), "as a reader sees them"
         until(lambda: f"{silent['node']} is silent, and may hear them" in At(left[0].http)("get", "holds").out)
         row = At(left[0].http)("get", "holds").out.splitlines()[1]
