@@ -80,8 +80,8 @@ class Verb(NamedTuple):
 
 class KeyForm(NamedTuple, Generic[K]):
     """How a key is written. `field`: its name in an event as JSON, `dumps` and `loads` its value there; `path` and `of_path`: as the end
-    of a key in etcd, and in the journal. `shown`: by parts, for people; `service` and `ip` among them if it has any. `loads` and `of_path`
-    raise ValueError or TypeError.
+    of a key in etcd, and in the journal. `parts`: what people see of it, with their types; `service` and `ip` among them if it has any;
+    `values`: in that order. `loads` and `of_path` raise ValueError or TypeError.
     """
 
     field: str
@@ -89,12 +89,14 @@ class KeyForm(NamedTuple, Generic[K]):
     loads: Callable[[Any], K]
     path: Callable[[K], tuple[str, ...]]
     of_path: Callable[[Sequence[str]], K]
-    shown: Callable[[K], dict[str, Any]]
+    parts: Mapping[str, Any]
+    values: Callable[[K], Sequence[Any]]
 
 
 class Field(NamedTuple):
     """`check`: raises ValueError where a value that was read is none. `is_moment`: epoch seconds, perhaps None."""
 
+    type: Any
     check: Callable[[Any], Any]
     is_moment: bool = False
 
@@ -167,7 +169,8 @@ class ValueEvent(Generic[K, V]):
     @property
     def place(self) -> dict[str, Any]:
         """The key by its parts, for people."""
-        return self.kind.keys.shown(self.key)
+        keys = self.kind.keys
+        return dict(zip(keys.parts, keys.values(self.key), strict=True))
 
     @property
     def service(self) -> str | None:

@@ -18,11 +18,11 @@ from discovery.core.status import Status
 K = TypeVar("K")
 V = TypeVar("V")
 
-TEXT = Field(text)
-NUMBER = Field(number)
-WHOLE = Field(whole)
-MOMENT = Field(moment, is_moment=True)
-MOMENT_OR_NONE = Field(partial(or_none, moment), is_moment=True)
+TEXT = Field(str, text)
+NUMBER = Field(float, number)
+WHOLE = Field(int, whole)
+MOMENT = Field(float, moment, is_moment=True)
+MOMENT_OR_NONE = Field(float | None, partial(or_none, moment), is_moment=True)
 
 
 # -- keys
@@ -70,13 +70,16 @@ def _of_nothing(path: Sequence[str]) -> None:
         raise ValueError("there is one, without a key")
 
 
-SCOPE: KeyForm[Scope] = KeyForm("scope", list, _scope, _path, _scope_of, lambda key: key._asdict())
-ADDRESS: KeyForm[Key] = KeyForm("key", list, _address, _path, _key_of, lambda key: key._asdict())
+_PLACE = {"service": str, "ip": str | None, "port": int | None}
+SCOPE: KeyForm[Scope] = KeyForm("scope", list, _scope, _path, _scope_of, _PLACE, tuple)
+ADDRESS: KeyForm[Key] = KeyForm("key", list, _address, _path, _key_of, {"service": str, "ip": str, "port": int}, tuple)
 SHA256: KeyForm[bytes] = KeyForm(
-    "sha256", bytes.hex, bytes.fromhex, lambda key: (key.hex(),), _sha256_of, lambda key: {"sha256": key.hex()}
+    "sha256", bytes.hex, bytes.fromhex, lambda key: (key.hex(),), _sha256_of, {"sha256": str}, lambda key: (key.hex(),)
 )
 # Of what there is one of.
-ONE: KeyForm[None] = KeyForm("key", lambda key: None, lambda found: None, lambda key: (), _of_nothing, lambda key: {})
+ONE: KeyForm[None] = KeyForm(
+    "key", lambda key: None, lambda found: None, lambda key: (), _of_nothing, {}, lambda key: ()
+)
 
 
 # -- kinds

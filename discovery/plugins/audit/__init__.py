@@ -37,27 +37,24 @@ class Audit(Plugin):
     def __init__(
         self, path: Path, open_file: Callable[[], AuditFile], registry: Registry, wall: Callable[[], float] = time.time
     ) -> None:
-        self._path = path
         self._open_file = open_file
         self._registry = registry
         self._wall = wall
         self.trail: Trail | None = None
-        self._routes: AuditRoutes | None = None
+        self._routes = AuditRoutes(path, Times(wall, wall))
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
         seams.refused.append(self.refused)
         seams.keepers.append(self)
-        self._routes = AuditRoutes(self._path, Times(self._wall, self._wall))
-        seams.routes.extend(self._routes.routes())
+        self._routes.install(seams)
 
     async def open(self, engine: Engine) -> None:
         """AuditFileUnusable."""
         self.trail = Trail(await asyncio.to_thread(self._open_file))
 
     async def close(self) -> None:
-        if self._routes is not None:
-            self._routes.close()
+        await self._routes.close()
         if self.trail is not None:
             await self.trail.close()
 
@@ -88,26 +85,10 @@ class Audit(Plugin):
         return {"audit": state | {"written": writer.done, "waiting": writer.added - writer.done, "lost": trail.lost}}
 
 
-class NoAudit(Plugin):
-    """Whoever asks for the audit is told what to set."""
-
-    def __init__(self, times: Times) -> None:
-        self._times = times
-        self._routes: AuditRoutes | None = None
-
-    def install(self, seams: Seams) -> None:
-        self._routes = AuditRoutes(None, self._times)
-        seams.routes.extend(self._routes.routes())
-
-    async def close(self) -> None:
-        if self._routes is not None:
-            self._routes.close()
-
-
-def make(registry: Registry, clock: Callable[[], float]) -> Audit | NoAudit:
+def make(registry: Registry, clock: Callable[[], float]) -> Audit | AuditRoutes:
     settings = AuditSettings.read()
     if settings.audit_file is None:
-        return NoAudit(Times(clock, time.time))
+        return AuditRoutes(None, Times(clock, time.time))
     octets = settings.audit_max_mb * 1024 * 1024
     open_file = partial(AuditFile, settings.audit_file, octets, settings.audit_keep)
     return Audit(settings.audit_file, open_file, registry)

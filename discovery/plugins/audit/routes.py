@@ -11,13 +11,14 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.core.errors import InvalidField
+from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit.reading import NoAuditFile
 from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, Page, Search
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
-from discovery.rest.api.query import Table, Values, values_of
+from discovery.rest.api.query import Table, Values, period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
@@ -74,8 +75,8 @@ class AuditReply(Reply):
     broken: Annotated[int, Field(description="lines that were cut, or are not the audit's, and were passed over")]
 
 
-class AuditRoutes:
-    """`path`: the file; None: there is no audit."""
+class AuditRoutes(Plugin):
+    """`path`: the file; None: there is no audit, and whoever asks for it is told what to set."""
 
     def __init__(self, path: Path | None, times: Times) -> None:
         self._path = path
@@ -83,16 +84,16 @@ class AuditRoutes:
         self._ended = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-asking")
 
-    def routes(self) -> list[Route]:
-        return [
+    def install(self, seams: Seams) -> None:
+        seams.routes.append(
             Route(
                 "GET", "/admin/audit", self.get, Right.ADMIN, Kind.OPERATION, "Who changed what, newest first", HEADING,
                 AuditReply, codes=("AUDIT_OFF",), query=AUDIT,
                 examples=(Example(query={"limit": "1"}, after=("PUT /instances/user-1/drain",)),),
             )
-        ]  # fmt: skip
+        )  # fmt: skip
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._ended = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -121,15 +122,6 @@ class AuditRoutes:
 
 
 def _asked(values: Values, wall: float) -> Asked:
-    since = values["from"](wall) if "from" in values else None
-    until = values["to"](wall) if "to" in values else None
-    if since is not None and until is not None and since >= until:
-        raise InvalidField("to", "must be later than from")
-    return Asked(
-        values.get("limit", _USUAL_LIMIT),
-        values.get("actor"),
-        values.get("service"),
-        since,
-        until,
-        Cursor(*values["before"]) if "before" in values else None,
-    )
+    before = Cursor(*values["before"]) if "before" in values else None
+    limit = values.get("limit", _USUAL_LIMIT)
+    return Asked(limit, values.get("actor"), values.get("service"), *period(values, wall), before)

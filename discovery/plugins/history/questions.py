@@ -29,7 +29,7 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
 from discovery.rest.api.following import event_view
-from discovery.rest.api.query import values_of
+from discovery.rest.api.query import period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import iso
@@ -102,16 +102,13 @@ class Questions:
         caller, wall = request.caller, self._wall()
         asked = Asked(
             values.get("service"), values.get("ip"), values.get("actor"), values.get("kind"),
-            values["from"](wall) if "from" in values else None,
-            values["to"](wall) if "to" in values else None,
+            *period(values, wall),
             Cursor(*values["before"]) if "before" in values else None,
             values.get("limit", _DEFAULT_LIMIT),
         )  # fmt: skip
         with_actor = self._may_see_actors(caller)
         if asked.actor is not None and not with_actor:
             _refuse(caller)
-        if asked.since is not None and asked.until is not None and asked.since >= asked.until:
-            raise InvalidField("to", "must be later than from")
         if self._folder is None:
             commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
             return Answer(200, await self._in_thread(lambda: _page(past.page(commits, asked, since), wall, with_actor)))

@@ -93,6 +93,14 @@ def values_of(request: Request) -> Values:
         raise
 
 
+def period(values: Values, wall: float) -> tuple[float | None, float | None]:
+    """`from` and `to`, epoch seconds; None where one was not sent. `wall`: now. InvalidField."""
+    since, until = (values[name](wall) if name in values else None for name in ("from", "to"))
+    if since is not None and until is not None and since >= until:
+        raise InvalidField("to", "must be later than from")
+    return since, until
+
+
 def shown(name: str) -> str:
     """A name of a table as people write it: `meta.KEY`."""
     return f"{name}KEY" if name.endswith(".") else name

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from discovery.core import kinds
+from discovery.core.event import ValueEvent
 from discovery.rest.api.following.event_view import KINDS
-from discovery.rest.api.shapes import Actor, Ip, Options, Perhaps, Port, Registered, Reply, Time, Window
+from discovery.rest.api.shapes import Actor, Options, Perhaps, Registered, Reply, Time
 
 
 class Instance(Registered, Options):
@@ -18,28 +23,16 @@ class Instance(Registered, Options):
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
 
 
-class EventWindow(Window):
-    """`ip` and `port` null: it is of the whole service."""
-
-    ip: Ip | None
-    port: Port | None
-
-
-class EventDrain(BaseModel):
-    """Of an instance that is gone: it drains again if it comes back before `until`."""
-
-    id: str
-    ip: Ip
-    port: Port
-    since: Time
-    until: Time
+def _shown(of: type[ValueEvent[Any, Any]]) -> JsonSchemaValue:
+    """What stands under the noun of a kind."""
+    kind = of.kind
+    parts = {name: part for name, part in kind.keys.parts.items() if name != "service"}
+    fields = {to_camel(name): Time if kind.fields[name].is_moment else kind.fields[name].type for name in kind.shown}
+    properties = {name: TypeAdapter(each).json_schema() for name, each in (parts | fields).items()}
+    return {"type": "object", "description": of.__doc__, "properties": properties, "required": list(properties)}
 
 
-class EventToken(BaseModel):
-    """`name` is empty when no file had it. For those who see who asked."""
-
-    name: str
-    sha256: str
+_VALUES = {of.kind.noun: _shown(of) for of in kinds.KINDS.values() if of.kind.shown}
 
 
 class Event(Reply):
@@ -54,10 +47,13 @@ class Event(Reply):
     before: Instance | None
     reason: str
     actor: Actor | None
-    maintenance: Perhaps[EventWindow] = None
-    drain: Perhaps[EventDrain] = None
-    token: Perhaps[EventToken] = None
-    settings: Perhaps[dict[str, float]] = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What is about no instance has what it is about under its noun, if it shows any of it."""
+        found = handler(core)
+        handler.resolve_ref_schema(found)["properties"].update(_VALUES)
+        return found
 
 
 class ChangesReply(Reply):
