@@ -80,7 +80,7 @@ const ofEtcd = (engine) => [
   ["lag", `${engine.lagSeconds} s`],
   ["decided again", engine.conflicts ? number(engine.conflicts) : null],
   ["read anew", engine.resyncs ? number(engine.resyncs) : null],
-  ["unreadable", engine.skippedKeys ? said("failing", count(engine.skippedKeys, "key")) : null],
+  ["unreadable", engine.unreadableKeys ? said("failing", count(engine.unreadableKeys, "key")) : null],
   ["moved to", engine.movedTo?.length ? engine.movedTo.map(shown).join(", ") : null],
 ];
 
