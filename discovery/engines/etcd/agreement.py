@@ -56,7 +56,10 @@ class Agreement:
         self._take(await shared_conf.read(self._etcd, self._key))
 
     async def _agree_again(self, kept: Kept, file: Path) -> None:
-        found = await shared_conf.find(self._etcd, self._key)
+        try:
+            found = await shared_conf.find(self._etcd, self._key)
+        except shared_conf.ConfUnreadable as error:  # what this node knows holds, as at those that run
+            found = Shared(kept.conf, error.version, error.revision)
         prefix = self._key.decode().removesuffix("conf")
         membership.check(kept, found and found.conf, file, f"etcd at {self._etcd.endpoint}, below {prefix},")
         assert found is not None
@@ -102,6 +105,8 @@ class Agreement:
         if change.value is None:
             raise ValueError("somebody has removed it; it is put back as it was")
         conf = configuration.loads(change.value)
+        if conf.offset < self.conf.offset:
+            raise ValueError(f"its offset is {conf.offset} and was {self.conf.offset}: the index would go back")
         if conf.cluster == self.conf.cluster:
             self._take(Shared(conf, self.version, self.version))
         else:

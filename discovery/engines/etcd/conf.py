@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from discovery.core import exact_json
+from discovery.core.checked import text
 from discovery.core.kinds import RegistrySettings
 
 # Raised by the version that first writes a kind of event or a status that older ones do not know: they end rather than guess.
@@ -62,7 +63,7 @@ SETTINGS = {
 
 
 # What each may be at least; all of these are numbers.
-_LEAST = {"ttl": 1, "flush": 0.1, "max_instances_per_service": 1, "max_services": 1, "max_instances": 1}
+_LEAST = {"ttl": 1, "flush": 0.1, "max_instances_per_service": 1, "max_services": 1, "max_instances": 1, "offset": 0}
 _WHOLE = ("max_instances_per_service", "max_services", "max_instances", "offset", "format")
 
 
@@ -70,7 +71,7 @@ def _checked(conf: Conf) -> Conf:
     """ValueError: somebody has edited it by hand, and no node could live with it."""
     for name, least in _LEAST.items():
         value = getattr(conf, name)
-        if not isinstance(value, int | float) or not least <= value < 1e12:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e12:
             raise ValueError(f"its {name} is {value!r}, no number from {least} on")
     for name in _WHOLE:
         if type(getattr(conf, name)) is not int:
@@ -89,7 +90,7 @@ def loads(octets: bytes) -> Conf:
     found = exact_json.loads(octets)
     try:
         given = {name: found[name] for name in Conf._fields if name in found or name not in Conf._field_defaults}
-        given["moved"] = tuple(map(str, found.get("moved", ())))
+        given["moved"] = tuple(map(text, list[object]() + found.get("moved", [])))
         given["more"] = {name: value for name, value in found.items() if name not in Conf._fields} or _NOTHING
         return _checked(Conf(**given))
     except KeyError as error:

@@ -19,8 +19,16 @@ class Shared(NamedTuple):
     revision: int
 
 
+class ConfUnreadable(EtcdError):
+    """What stands there is no configuration. `version`, `revision`: as of `Shared`."""
+
+    def __init__(self, key: bytes, error: ValueError, version: int, revision: int) -> None:
+        super().__init__(f"its key {key.decode()} is not a registry's: {error}")
+        self.version, self.revision = version, revision
+
+
 async def read(etcd: Etcd, key: bytes) -> Shared:
-    """EtcdError when there is none, or it is no configuration."""
+    """EtcdError when there is none; ConfUnreadable."""
     found = await find(etcd, key)
     if found is None:
         raise EtcdError("the configuration of the registry is not in etcd")
@@ -28,7 +36,7 @@ async def read(etcd: Etcd, key: bytes) -> Shared:
 
 
 async def find(etcd: Etcd, key: bytes) -> Shared | None:
-    """None where there is none. EtcdError when it is no configuration."""
+    """None where there is none. ConfUnreadable."""
     answer = await etcd.range(key)
     if not answer.found:
         return None
@@ -36,7 +44,7 @@ async def find(etcd: Etcd, key: bytes) -> Shared | None:
     try:
         return Shared(configuration.loads(found.value), found.mod_revision, answer.revision)
     except ValueError as error:
-        raise EtcdError(f"its key {key.decode()} is not a registry's: {error}") from None
+        raise ConfUnreadable(key, error, found.mod_revision, answer.revision) from None
 
 
 async def change(etcd: Etcd, key: bytes, changed: Callable[[Shared], Conf]) -> Shared:

@@ -165,6 +165,8 @@ async def test_what_is_changed_by_hand_is_followed_and_what_cannot_be_read_is_na
         ({"flush": None}, "its flush is None"),
         ({"max_instances": 1.5}, "its max_instances is 1.5"),
         ({"offset": "0"}, "its offset is '0'"),
+        ({"offset": 7}, "the index would go back"),
+        ({"moved": "elsewhere"}, "it is no object of settings"),
         ({"cluster": 7}, "its cluster is 7"),
     ],
 )

@@ -197,3 +197,29 @@ def wiped(etcd: EtcdCluster) -> None:
     [member] = etcd.members
     member.kill()
     shutil.rmtree(member.folder)
+
+
+async def test_a_node_that_knows_its_registry_starts_though_the_configuration_cannot_be_read(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    node = Node("a", etcd.urls, folder=tmp_path, ttl=60.0)
+    await node.start()
+    kept = await node.register("web", "10.0.0.1")
+    await node.stop()
+    client = Etcd(etcd.urls)
+    await client.open()
+    written = (await client.range(b"reg/conf")).found[0].value
+    await client.txn([], [put(b"reg/conf", b"{")])
+    again = Node("a", etcd.urls, folder=tmp_path)
+    await again.start()
+    try:
+        assert again.served("web") == {"10.0.0.1"}
+        assert again.registry.lease_ttl == 60.0
+        assert again.registry.index > node.registry.index
+        assert "reg/conf" in (again.engine.warning() or "")
+        assert (await again.register("web", "10.0.0.2")).id != kept.id
+        await client.txn([], [put(b"reg/conf", written)])
+        await until(lambda: again.engine.warning() is None)
+    finally:
+        await again.stop()
+        await client.close()
