@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 # Ids whose random bits are asked of the system at once: that call takes longer than all the rest.
 _AT_ONCE = 128
 _OCTETS = 16
 
 _pool = bytearray()
+_FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def new_id() -> str:
@@ -18,3 +20,8 @@ def new_id() -> str:
     del _pool[-_OCTETS:]
     variant = "89ab"[int(random[16], 16) & 3]
     return f"{random[:8]}-{random[8:12]}-4{random[13:16]}-{variant}{random[17:20]}-{random[20:]}"
+
+
+def is_made_here(id: str) -> bool:
+    """Or looks so: a client may choose one of this form."""
+    return _FORM.fullmatch(id) is not None

@@ -132,7 +132,7 @@ class EtcdEngine:
             raise not_opened(error, self._etcd.endpoint) from None
         works = (
             self._following.run, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
-            self._upkeep.run, self._membership.run,
+            self._upkeep.run, self._membership.run, self._mirror.mend_misfits,
         )  # fmt: skip
         self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
@@ -205,7 +205,9 @@ class EtcdEngine:
     def warning(self) -> str | None:
         seconds = self._presence.stale_seconds()
         stale = f"what this node answers is {seconds} s old: it does not hear etcd" if seconds else None
-        return "; ".join(filter(None, (stale, self._mirror.unreadable.warning(), self._infos.warning()))) or None
+        mirror = self._mirror
+        warnings = (stale, mirror.unreadable.warning(), mirror.misfits.warning(), self._infos.warning())
+        return "; ".join(filter(None, warnings)) or None
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(

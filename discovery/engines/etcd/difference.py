@@ -67,6 +67,16 @@ def _key(layout: Layout, instance: Instance) -> bytes:
     return layout.instance(instance.spec.key.service, instance.id)
 
 
+def here(layout: Layout, registry: Registry, service: str) -> Iterator[bytes]:
+    """The keys of all that this node has of a service."""
+    if (known := registry.services.get(service)) is not None:
+        yield from (_key(layout, entry.instance) for entry in known.entries.values())
+    for of in registry.values:
+        if of.kind.letter:
+            paths = map(of.kind.keys.path, registry.values[of].all)
+            yield from (layout.key(of.kind.letter, *path) for path in paths if path and path[0] == service)
+
+
 class _Exchange:
     """The table as the events so far leave it. An instance goes in the same moment in which another gets its address. `is_part`: what is
     not in `found` may be there all the same.

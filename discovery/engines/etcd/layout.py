@@ -25,7 +25,7 @@ from discovery.core import codec, exact_json
 from discovery.core.checked import text, whole
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.core.kinds import SCOPE, of_letter
+from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.engines.etcd.unknown_fields import UnknownFields
@@ -33,6 +33,12 @@ from discovery.store.transaction import Transaction
 
 # The keys whose revisions decisions compare. All that is of a service (its instances, windows, drains, tombstones) goes with its version.
 COMPARED = frozenset({"v", "id", "r"})
+
+
+def letters() -> list[str]:
+    """Of the keys that may be of a service, with its version."""
+    return ["v", "i", *(of.kind.letter for of in KINDS.values() if of.kind.letter)]
+
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
 NO_SERVICE = "-"

@@ -19,12 +19,14 @@ from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, ZonesEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
-from discovery.engines.etcd.difference import Together, difference
+from discovery.engines.etcd.difference import Together, difference, here
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, KeyValue
+from discovery.engines.etcd.misfits import Misfits
 from discovery.engines.etcd.read_all import Found, OnKey, Reader
 from discovery.engines.etcd.unreadable import Unreadable
+from discovery.store.fits import DoesNotFit
 from discovery.store.operations import ChangeSettings, ReloadZones
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -74,6 +76,7 @@ class Mirror:
         self.syncs = 0
         self.mended = 0  # differences that `check` has found
         self._tokens_at = 0  # the revision that changed revoked tokens last
+        self.misfits = Misfits()
 
     async def reached(self, revision: int, seconds: float) -> None:
         """Returns when everything up to the revision is applied here; TimeoutError."""
@@ -126,7 +129,7 @@ class Mirror:
         index, now = revision + self.offset, self._clock()
         for decision in taken:
             if decision.commit.events:
-                self._registry.change(decision.commit._replace(index=index), now)
+                self._put_through(decision.commit._replace(index=index), now)
             self._on_decision(decision)
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
@@ -200,7 +203,14 @@ class Mirror:
         return number + len(piece)
 
     def _change(self, events: Iterable[Event], action: str, index: int) -> None:
-        self._registry.change(Commit(index, self._wall(), SERVER, action, tuple(events)), self._clock())
+        self._put_through(Commit(index, self._wall(), SERVER, action, tuple(events)), self._clock())
+
+    def _put_through(self, commit: Commit, now: float) -> None:
+        """Of what does not fit nothing is changed, and its services are read again."""
+        try:
+            self._registry.change(commit, now)
+        except DoesNotFit as error:
+            self.misfits.note(error)
 
     # -- everything at once
 
@@ -238,6 +248,7 @@ class Mirror:
             self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
             self.etcd = found.etcd
             self.syncs += 1
+            self.misfits.clear()
             _log.info(
                 "read from etcd at revision %d: %d differences", found.revision, number,
                 extra=fields("etcd.read", revision=found.revision, differences=number),
@@ -278,6 +289,30 @@ class Mirror:
             self._registry.publish(index)
         self.mended += number
         return number
+
+    async def mend_misfits(self) -> None:
+        """For ever."""
+        await self.misfits.mend(self._read_anew)
+
+    async def _read_anew(self, service: str) -> None:
+        found = await self._reader.read_service(self._client, service)
+        # An index that nobody has seen.
+        await self.reached(max(found.revision, self._registry.index - self.offset + 1), _REACH_SECONDS)
+        async with self._changing:
+            version, index = self._layout.version(service), self.revision + self.offset
+            if found.revisions.get(version) != self.revisions.get(version) or index <= self._registry.index:
+                return  # it has changed meanwhile
+            gone = [key for key in here(self._layout, self._registry, service) if key not in found.revisions]
+            events = difference(
+                self._layout, self._registry, found, "found in etcd when its service was read again", gone
+            )
+            times = self.misfits.times
+            self.mended += await self._change_in_pieces(events, "mended", index)
+            if self._registry.is_ahead:
+                self._registry.publish(index)
+            self._note(found)
+            if self.misfits.times == times:
+                self.misfits.forget(service)
 
     def _changed_at(self, event: Event) -> int:
         """The index of the last change of what the event is about."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from discovery.core import codec, exact_json
@@ -88,6 +88,21 @@ class Found:
         return Snapshot(index, instances, values, tuple(self.tombstones))
 
 
+async def _range(etcd: Etcd, start: bytes, found: Found, end: bytes = b"") -> AsyncIterator[KeyValue]:
+    """All at the revision of `found`. `end`: of all that begins as `start` does, where it is empty."""
+    end, more = end or end_of(start), True
+    while more:
+        page = await etcd.range(start, end, revision=found.revision, limit=_PAGE)
+        found.revision = found.revision or page.revision
+        found.etcd = page.etcd
+        for each in page.found:
+            await turns().over()
+            yield each
+        more = page.more and bool(page.found)
+        if more:
+            start = page.found[-1].key + b"\0"
+
+
 def rivalry(stays: str, goes: str) -> Unreadable:
     """Only the id of who goes is of no use to others now."""
     if stays == goes:
@@ -111,31 +126,33 @@ class Reader:
         keys that are there no longer, since this node may not have followed when they went.
         """
         found = Found()
-        prefix = self._layout.prefix
-        start, more = prefix, True
-        while more:
-            page = await etcd.range(start, end_of(prefix), revision=found.revision, limit=_PAGE)
-            found.revision = found.revision or page.revision
-            found.etcd = page.etcd
-            for each in page.found:
-                await turns().over()
-                parts = self._layout.parts(each.key)
-                if keys.is_state(parts[0]) or parts[0] in _CHANGES:
-                    found.changed = max(found.changed, each.mod_revision)
-                if parts[0] in keys.COMPARED:
-                    found.revisions[each.key] = each.mod_revision
-                if keys.is_state(parts[0]):
-                    self.read(found, parts, each)
-                elif parts[0] not in _OF_WRITES and not is_comparison:
-                    found.others.add(each.key)
-                    self.other(parts, Change(*each))
-            more = page.more and bool(page.found)
-            if more:
-                start = page.found[-1].key + b"\0"
+        async for each in _range(etcd, self._layout.prefix, found):
+            parts = self._layout.parts(each.key)
+            if keys.is_state(parts[0]) or parts[0] in _CHANGES:
+                found.changed = max(found.changed, each.mod_revision)
+            if parts[0] in keys.COMPARED:
+                found.revisions[each.key] = each.mod_revision
+            if keys.is_state(parts[0]):
+                self.read(found, parts, each)
+            elif parts[0] not in _OF_WRITES and not is_comparison:
+                found.others.add(each.key)
+                self.other(parts, Change(*each))
         if not is_comparison:
             for key in self._others - found.others:
                 self.other(self._layout.parts(key), Change(key, None, 0, found.revision))
             self.unreadable.keep(found.others | found.unreadable.keys() | found.passed_over.keys())
+        return found
+
+    async def read_service(self, etcd: Etcd, service: str) -> Found:
+        """What there is of one alone, its version included."""
+        found = Found()
+        for letter in keys.letters():
+            one, below = self._layout.key(letter, service), self._layout.key(letter, service, "")
+            for start, end in ((one, one + b"\0"), (below, end_of(below))):
+                async for each in _range(etcd, start, found, end):
+                    found.revisions[each.key] = each.mod_revision
+                    if letter != "v":
+                        self.read(found, self._layout.parts(each.key), each)
         return found
 
     def other(self, parts: Sequence[str], change: Change) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import count
 
+from discovery.core.ids import is_made_here
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import EtcdAway, EtcdError, delete, unchanged_since
+from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, delete, nested, put, unchanged_since
 from discovery.engines.etcd.mirror import Mirror
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.etcd")
 
 # Seconds between two comparisons of etcd with this node.
-COMPARE_SECONDS = 600.0
+COMPARE_SECONDS = 600
+# Seconds between two looks whether this node has begun to lead.
+LOOK_SECONDS = 5
+# Keys of ids that are put in one transaction.
+_IDS_AT_ONCE = 50
 # Comparisons that a service's version outlives its last instance: an hour. Versions that go with one of them: 1 ms each.
 _IDLE_TIMES = 6
 _SWEPT_AT_ONCE = 1000
@@ -35,12 +42,18 @@ class Upkeep:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            await asyncio.sleep(COMPARE_SECONDS)
+        led = False
+        for number in count(1):
+            await asyncio.sleep(LOOK_SECONDS)
+            compares = number % (COMPARE_SECONDS // LOOK_SECONDS) == 0
             try:
-                await self._mirror.check()
-                if self._leads():
-                    await self.sweep()
+                if compares:
+                    await self._mirror.check()
+                    if self._leads():
+                        await self.sweep()
+                if self._leads() and (compares or not led):
+                    await self.keep_ids()
+                led = self._leads()
             except (EtcdAway, EtcdError, TimeoutError) as error:
                 reason = str(error) or "the watch does not bring what was read"
                 _log.info(
@@ -48,6 +61,32 @@ class Upkeep:
                     reason,
                     extra=fields("etcd.not_compared", reason=reason),
                 )
+
+    async def keep_ids(self) -> None:
+        """Ids that clients chose have a key each: of instances that an older version registered it is missing, and it is left over of those
+        that such a version removed.
+        """
+        revisions, layout = self._mirror.revisions, self._layout
+        missing = list[Json]()
+        for entries in self._registry.in_parts():
+            for instance in (entry.instance for entry in entries if not is_made_here(entry.instance.id)):
+                key, service = layout.id(instance.id), instance.spec.key.service
+                if key not in revisions:
+                    version = layout.version(service)
+                    compare = [unchanged_since(version, revisions.get(version, 0)), created_at(key, 0)]
+                    missing.append(nested(compare, [put(key, service.encode())]))
+            await turns().over()
+        for start in range(0, len(missing), _IDS_AT_ONCE):
+            await self._etcd.txn([], missing[start : start + _IDS_AT_ONCE])
+        prefix = layout.id("")
+        left = [
+            (key, at) for key, at in revisions.items() if key.startswith(prefix) and self._is_free(key[len(prefix) :])
+        ]
+        for key, revision in left[:_SWEPT_AT_ONCE]:
+            await self._etcd.txn([unchanged_since(key, revision)], [delete(key)])
+
+    def _is_free(self, id: bytes) -> bool:
+        return self._registry.find(id.decode("utf-8", "replace")) is None
 
     async def sweep(self) -> None:
         """The versions of services that have had no instance for an hour."""
