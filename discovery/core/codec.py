@@ -61,6 +61,9 @@ def of_shape(what: str) -> Iterator[None]:
         raise ValueError(f"it is no {what}: {error}") from None
 
 
+_PROBED = frozenset(Probed)
+
+
 def of_caller(by: Caller) -> Json:
     return {"name": by.name, "address": by.address}
 
@@ -101,7 +104,7 @@ def instance(found: Mapping[str, Any]) -> Instance:
             _known(Status, found["status"]),
             or_none(text, found["failing"]),
             caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
-            _known(Probed, found["probed"]) if found.get("probed") else None,
+            Probed(found["probed"]) if found.get("probed") in _PROBED else None,
         )
 
 

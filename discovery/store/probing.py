@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from ipaddress import ip_address
 
-from discovery.core.instance import Instance
-from discovery.core.network import Network, ip_of
+from discovery.core.network import Networks, ip_of
 from discovery.core.status import TRUSTED, Probed, Status
 from discovery.store.brake import OF_ALL_PERCENT
 from discovery.store.service import Entry
@@ -38,23 +36,17 @@ TOGETHER = 4
 _AT_ONCE = 100
 
 
-def may_be_asked(entry: Entry, now: float, wall: float, networks: Sequence[Network], is_alone: bool) -> bool:
-    """`networks`: empty for all but link-local ones. `is_alone`: there is no other node, so that loopback is the same to all."""
+def may_be_asked(entry: Entry, now: float, wall: float, networks: Networks, is_alone: bool) -> bool:
+    """`networks`: none for all but link-local ones. `is_alone`: there is no other node, so that loopback is the same to all."""
     instance, lease = entry.instance, entry.lease
-    spec = instance.spec
-    if spec.protocol == "udp" or not instance.vouched:
+    ip, by = ip_of(instance.spec.ip), ip_of(instance.registrant.address)
+    if ip is None or instance.spec.protocol == "udp" or not instance.vouched:
         return False
     if wall - (now - lease.renewed_at) - instance.registered_at < lease.ttl + BEATEN:
         return False
-    ip = ip_address(spec.ip)
     if ip.is_loopback:
-        return is_alone and _is_loopback(instance.registrant.address)
-    return any(ip in network for network in networks) if networks else not (ip.is_link_local or ip.is_multicast)
-
-
-def _is_loopback(address: str) -> bool:
-    ip = ip_of(address)
-    return ip is not None and ip.is_loopback
+        return is_alone and by is not None and by.is_loopback
+    return instance.spec.ip in networks if networks else not (ip.is_link_local or ip.is_multicast)
 
 
 class AskQueue:
@@ -105,6 +97,8 @@ class AskQueue:
             if self._numbers.get(id) == number:
                 self.drop(id)
                 return id
+        if not self._ready:
+            self._places.clear()
         return None
 
     @property
@@ -158,7 +152,10 @@ def _is_silent(entry: Entry, now: float) -> bool:
     lease, status = entry.lease, entry.instance.status
     if status is Status.UNHEALTHY:
         return lease.expires_at > now - lease.ttl
-    return (status in TRUSTED or status is Status.SUSPECT) and (lease.overdue(now) or not lease.alive(now))
+    return status in _HEARD and not entry.through.silent and (lease.overdue(now) or not lease.alive(now))
+
+
+_HEARD = (*TRUSTED, Status.SUSPECT)
 
 
 @dataclass(frozen=True)
@@ -181,16 +178,12 @@ class Probe(Write[None]):
         for id, answer in self.answers:
             entry = txn.find(id)
             if entry is not None and is_to_be_asked(entry, txn.now):
-                _told(txn, entry, entry.instance, answer)
+                # The reason is everybody's to read, and what a port said is not.
+                silence = f"no heartbeat for {txn.now - entry.lease.renewed_at:.1f} s"
+                status = Status.UNHEALTHY if answer is Probed.REFUSED else Status.SUSPECT
+                txn.change(entry, entry.instance._replace(probed=answer), status, silence)
 
 
 def is_to_be_asked(entry: Entry, now: float) -> bool:
-    """The brake holds it, and nothing else keeps it in answers."""
-    return entry.instance.status is Status.SUSPECT and not entry.lease.alive(now)
-
-
-def _told(txn: Transaction, entry: Entry, instance: Instance, answer: Probed | None) -> None:
-    """The reason is everybody's to read, and what a port said is not."""
-    status = Status.UNHEALTHY if answer is Probed.REFUSED else Status.SUSPECT
-    silence = f"no heartbeat for {txn.now - entry.lease.renewed_at:.1f} s"
-    txn.change(entry, instance._replace(probed=answer), status, silence)
+    """The brake holds it, and its silence is nobody's who was not heard."""
+    return entry.instance.status is Status.SUSPECT and entry.over(now)

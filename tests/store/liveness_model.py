@@ -25,7 +25,7 @@ DOWN = {Status.UNHEALTHY, Status.FAILING}
 
 @dataclass
 class Row:
-    """`gap`: the longest between two heartbeats. `let_go`: by the brake, since its last heartbeat."""
+    """`gap`: the longest between two heartbeats. `let_go`: by the brake, since its last heartbeat. `refused`: so did its port."""
 
     id: str
     registered_at: float
@@ -36,6 +36,7 @@ class Row:
     draining_since: float | None = None
     failing: bool = False
     let_go: bool = False
+    refused: bool = False
     gone_since: float = math.inf
     flaps: list[float] = field(default_factory=list)
     flapping_until: float = 0.0
@@ -101,7 +102,7 @@ class Judge:
     def silent(self, key: Key, now: float) -> bool:
         """Whether the brake may count it: it should have beaten by now, for no known reason did not, and not only long ago."""
         row = self.rows[key]
-        if row.let_go or self.out(key):
+        if row.let_go or row.refused or self.out(key):
             return False
         if row.status is Status.UNHEALTHY:
             return row.ends > now - row.ttl
@@ -152,6 +153,7 @@ class Judge:
         if before in (Status.UNHEALTHY, Status.SUSPECT) and row.renewed_at == now:
             self.lapses.pop(row.id, None)
         row.status = status
+        row.refused &= status is Status.UNHEALTHY
         if before is Status.SUSPECT:
             self._no_suspect(key, now, told)
         if self.flap_changes and (before in DOWN) != (status in DOWN):

@@ -21,11 +21,12 @@ from discovery.core.event import Kind
 from discovery.core.instance import Key, Registration
 from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.core.status import Status
+from discovery.core.status import Probed, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping
 from discovery.store.errors import Deregistered, NoWindow, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.operations import Drain
+from discovery.store.probing import Probe
 from tests.driven import DrivenRegistry
 from tests.store.drawing import EIGHTHS, LEASE_TTL
 from tests.store.liveness_model import FLAP_CHANGES, FLAP_WINDOW, MAX_SECONDS, PERCENT, Judge, Row
@@ -278,6 +279,16 @@ class Liveness(RuleBasedStateMachine):
         self.registry.deregister_service(name, "asked", self.now, self.wall)
         assert self.hear() == [Kind.DEREGISTERED] * len(keys)
 
+    @rule(which=KEYS, answer=st.sampled_from([*Probed, None]))
+    def a_port_answers(self, which: int | Key, answer: Probed | None) -> None:
+        key = self.key(which)
+        row = self.rows.get(key, Row("nobody", 0.0, spec(), 0.0))
+        is_asked = row.status is Status.SUSPECT and self.now >= row.ends
+        self.registry.do(Probe(key.service, ((row.id, answer),)), self.now, self.wall)
+        row.refused = (is_asked and answer is Probed.REFUSED) or row.refused
+        told = self.hear()
+        assert told == ([Kind.UNHEALTHY] if is_asked and answer is Probed.REFUSED else told if is_asked else [])
+
     # -- the passing of time
 
     @rule(step=STEPS)
@@ -382,6 +393,8 @@ class Liveness(RuleBasedStateMachine):
                 assert len(served) == len(set(served))
                 assert set(served) == (healthy | suspect or flapping)
                 assert set(served[: len(healthy)]) == healthy, "suspects stand behind"
+                ranks = [entry.rank(now) for entry in service.served(now)]
+                assert ranks == sorted(ranks), "first of them those whose ports accept"
 
     @invariant()
     def the_same_is_listed_and_counted(self) -> None:

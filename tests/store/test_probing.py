@@ -13,15 +13,16 @@ from discovery.core.caller import Caller
 from discovery.core.event import Kind
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
-from discovery.core.network import Network
+from discovery.core.network import Networks
 from discovery.core.status import Probed, Status
+from discovery.store.explain import explain, seen
 from discovery.store.probing import AGAIN, Answers, AskQueue, Probe, Silence, may_be_asked
 from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, Log, braked, crowd, ports, spec, status_of, words
 
 OUT = START + TTL
-BEATEN = START + TTL + 10
+EVERYWHERE = Networks(())
 
 
 def suspects(silent: int = 4, instances: int = 10) -> DrivenRegistry:
@@ -112,6 +113,19 @@ def test_those_that_refused_are_no_reason_to_hold_the_next_and_are_not_held_agai
     assert words(registry).count("suspect") == 0
 
 
+def test_what_a_port_said_is_explained_to_those_alone_who_may_see_who_did_what() -> None:
+    registry = suspects()
+    answer(registry, {1: Probed.REFUSED, 2: Probed.ACCEPTED})
+    service = registry.service("web")
+    assert service is not None
+    said = []
+    for by in (None, {}):
+        states = [seen(entry, service, None, OUT + 1, 0.0, by) for entry in service.entries.values()]
+        said.append([each.why.partition("; ")[2] for each in explain(states)][:3])
+    told = [f"its port {answer} a connection when the brake asked" for answer in ("refused", "accepted")]
+    assert said == [["", "", ""], [*told, ""]]
+
+
 # -- whom to ask
 
 
@@ -120,7 +134,7 @@ def entry(ip: str = "10.0.0.7", by: Caller = Caller("10.0.0.7"), beaten: float =
     return Entry(instance, Lease(Term(TTL), START + beaten))
 
 
-def asks(found: Entry, networks: tuple[Network, ...] = (), alone: bool = True) -> bool:
+def asks(found: Entry, networks: Networks = EVERYWHERE, alone: bool = True) -> bool:
     now = found.lease.expires_at
     return may_be_asked(found, now, WALL + now - START, networks, alone)
 
@@ -155,7 +169,7 @@ def test_loopback_is_another_host_to_each_of_several_nodes() -> None:
 
 
 def test_networks_are_the_only_ones_where_they_are_given() -> None:
-    networks = (ip_network("10.0.0.0/16"), ip_network("fd00::/8"), ip_network("169.254.0.0/16"))
+    networks = Networks(map(ip_network, ("10.0.0.0/16", "fd00::/8", "169.254.0.0/16")))
     found = [
         asks(entry(ip, TOKEN), networks) for ip in ("10.0.0.7", "10.1.0.7", "fd00::7", "2001:db8::7", "169.254.1.1")
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from discovery.core.caller import SERVER
@@ -17,7 +17,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
-from discovery.core.network import Network
+from discovery.core.network import Network, Networks
 from discovery.core.status import Probed, Status
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.brake.port import CannotAsk, ask, is_own
@@ -39,6 +39,8 @@ _LATE = 0.2
 COUNT_SECONDS = 1.0
 # Instances that are counted before a turn may end.
 _PART = 500
+# Seconds until one is looked at again that is not to be asked yet.
+_LOOK_AGAIN = 1.0
 # Seconds between two warnings of the same kind.
 _COMPLAIN_EVERY = 60.0
 _UNKNOWN = "unknown"
@@ -51,12 +53,12 @@ class BrakeProbe(Plugin):
         self,
         registry: Registry,
         clock: Callable[[], float],
-        networks: Sequence[Network] = (),
+        networks: Iterable[Network] = (),
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._networks = networks
+        self._networks = Networks(networks)
         self._wall = wall
         self._queue = AskQueue()
         self._answers = Answers()
@@ -139,8 +141,8 @@ class BrakeProbe(Plugin):
             if id is None:
                 break
             entry = self._registry.by_id(id)
-            if not is_to_be_asked(entry, now):  # its lease became longer, or it stood still with the process
-                self._queue.put(id, max(entry.lease.expires_at, now + STEP_SECONDS), entry.instance.spec.key.service)
+            if not is_to_be_asked(entry, now):  # its lease became longer, or it may beat at a node that is silent
+                self._queue.put(id, max(entry.lease.expires_at, now + _LOOK_AGAIN), entry.instance.spec.key.service)
                 continue
             self._queue.put(id, now + AGAIN, None)
             if self._engine.leads:  # of several nodes one asks; whoever is next goes on from there

@@ -12,7 +12,10 @@ import dns.flags
 import dns.message
 import pytest
 
+from discovery.core.instance import Key
+from discovery.core.status import Probed
 from discovery.store.damping import Damping
+from discovery.store.probing import Probe
 from tests.dns.world import World, data, outcome, records
 
 STALE, OTHER = dns.edns.EDECode.STALE_ANSWER, dns.edns.EDECode.OTHER
@@ -64,6 +67,14 @@ def test_rfc2782_suspects_are_srvs_least_preferred_and_the_healthy_ones_keep_the
         reply = world.ask(f"{name}.svc.local", "SRV", now=NOW, edns=1232)
         ranks = {records([beside])[0].data: " ".join(data([rr])[0].split()[:2]) for rr, beside in _paired(reply)}
         assert ranks == dict.fromkeys(HEALTHY, "7 1") | dict.fromkeys(SUSPECT, f"{LAST} 60000")
+
+
+def test_of_the_suspects_those_whose_port_accepts_are_preferred(world: World) -> None:
+    entry = world.registry.at(Key("web", SUSPECT[2], 3001))
+    world.registry.do(Probe("web", ((entry.instance.id, Probed.ACCEPTED),)), NOW)
+    reply = world.ask("web.svc.local", "SRV", now=NOW, edns=1232)
+    ranks = {records([beside])[0].data: int(data([rr])[0].split()[0]) for rr, beside in _paired(reply)}
+    assert ranks == dict.fromkeys(HEALTHY, 7) | dict.fromkeys(SUSPECT, LAST) | {SUSPECT[2]: LAST - 1}
 
 
 def _paired(reply: dns.message.Message) -> Iterator[tuple[Any, Any]]:

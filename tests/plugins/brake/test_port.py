@@ -14,7 +14,7 @@ import pytest
 from discovery.core.status import Probed
 from discovery.plugins.brake.port import TELLS_ICMP, ask, tells_icmp
 from tests.plugins.brake.two_hosts import HERE, HERE6, THERE, THERE6, Hosts, two_hosts
-from tests.stories.process import LIMIT
+from tests.stories.process import LIMIT, until
 
 PORT, NOBODYS = 8000, 8001
 # By address: what the other host's firewall does, and what follows.
@@ -65,6 +65,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
             try:
                 assert listening.stdout is not None
                 assert listening.stdout.readline() == "ready\n"
+                until(lambda: asked(found, "ports", [(THERE, PORT), (THERE6, PORT)]) == [["accepted"] * 2] * 2)
                 yield found
             finally:
                 listening.kill()
