@@ -21,6 +21,8 @@ _SILENT = (Status.UNHEALTHY, _SUSPECT)
 
 # What stands for the lease of a suspect: it is in answers until a commit says otherwise.
 _NEVER_ENDING = Lease(Term(1e9), 0.0)
+# Of one that nobody decided to be a suspect: no commit says when that ends, so an answer that has it is made anew a second later.
+_LOOKED_AT_AGAIN = Term(2.0)
 
 
 class Entry:
@@ -98,7 +100,9 @@ class Entry:
 
     def effective_lease(self, now: float) -> Lease:
         """How long it stays in answers unless a commit says otherwise."""
-        return _NEVER_ENDING if self.suspect(now) else self.lease
+        if not self.suspect(now):
+            return self.lease
+        return _NEVER_ENDING if self.status is _SUSPECT else Lease(_LOOKED_AT_AGAIN, now)
 
 
 class Service:

@@ -124,6 +124,7 @@ class World:
             kept = self.responder = KeptAnswers(self.responder, replies, self._serial, Random(seed))
             kept.follow(zones)
             self.registry.followers.append(lambda commit: forget(kept, commit))
+            self.registry.staleness_followers.append(kept.forget)
 
     def _serial(self) -> int:
         return self.registry.index

@@ -21,6 +21,9 @@ _KNOWN_FLUSHES = 1.5
 # As much, and the flush until it is looked at again.
 _UNKNOWN_FLUSHES = 2.5
 
+# Seconds that the key of a node of any version outlasts it: for one whose key nobody has seen end.
+_LONGEST_LEASE = 3700.0
+
 
 class Peer:
     """`last`: when its latest batch came. `silent_since`: None while it is heard."""
@@ -52,13 +55,10 @@ class Peers:
             for peer in self._peers.values():
                 peer.last = now
 
-    def heard_all(self, sent: float, now: float) -> bool:
-        """A batch of this node has come back that was sent then, and all that the others had sent by that time before it. Whether it came
-        so late that leases may have ended meanwhile of which nobody could say so.
-        """
-        before, self.own.until = self.own.until, sent + _KNOWN_FLUSHES * self.flush
+    def heard_all(self, sent: float) -> None:
+        """A batch of this node has come back that was sent then, and all that the others had sent by that time before it."""
+        self.own.until = sent + _KNOWN_FLUSHES * self.flush
         self._judge_unknown()
-        return now > before
 
     def missed(self, now: float) -> None:
         """Batches of anybody may be lost to this node: only a whole lease from now on proves that somebody does not beat."""
@@ -89,7 +89,11 @@ class Peers:
         changed: list[NodeStatus] = []
         if not self._begun:
             return changed
-        for peer in self._peers.values():
+        for node, peer in list(self._peers.items()):
+            if fresh and now - max(peer.last, self.own.since) > _LONGEST_LEASE:
+                self.gone(node)
+                changed.append(peer.status)
+                continue
             silent = not fresh or now - peer.last > FLUSHES * self.flush
             if silent is peer.status.silent:
                 continue

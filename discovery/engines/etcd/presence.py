@@ -29,6 +29,7 @@ from discovery.store.registry import Registry
 from discovery.store.rules import living
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
+from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.etcd")
 
@@ -163,7 +164,7 @@ class Presence:
         for number, handle in enumerate(handles, 1):
             by_age.setdefault(self.heard.age_of(handle, self._clock()), []).append(handle)
             if number % _PER_TURN == 0:
-                await asyncio.sleep(0)
+                await turns().over()
         sent = self._wall()
         self._under_way[sent] = self._running(), self._clock()
         if len(self._under_way) > _MOST_UNDER_WAY:
@@ -189,9 +190,10 @@ class Presence:
     async def look(self) -> None:
         """For ever: which nodes are silent, and who is a suspect for that."""
         while True:
-            self._look()
+            for _ in range(2):
+                self._look()
+                await asyncio.sleep(self._peers.flush / 2)
             self.suspected = await suspected(self._registry, self._clock)
-            await asyncio.sleep(self._peers.flush / 2)
 
     def _look(self) -> None:
         fresh = self.fresh
@@ -312,9 +314,9 @@ class Presence:
             self._peers.missed(now)  # batches of the others may be lost, or are applied still
         self._known_until = sent
         self._peers.begin(now)
-        if self._peers.heard_all(at, now):
+        self._peers.heard_all(at)
+        if not self._was_fresh:
             self._look()
-            self._staleness_changed()
 
     def _renew(self, handles: array[int], through: NodeStatus, now: float, age: float) -> None:
         """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""
@@ -334,11 +336,13 @@ async def suspected(registry: Registry, clock: Callable[[], float]) -> dict[Node
     for entries in registry.in_parts():
         now = clock()
         for entry in entries:
-            if entry.suspect(now) and entry.instance.status is not Status.SUSPECT:
-                through = entry.through
-                numbers[through] = numbers.get(through, 0) + 1
-                of = names.setdefault(through, {})
-                if len(of) < _NAMES:
-                    of[entry.instance.spec.name] = None
-        await asyncio.sleep(0)
+            through = entry.through
+            is_certain = entry.lease.alive(now) and not through.silent
+            if is_certain or entry.status is Status.SUSPECT or not entry.suspect(now):
+                continue
+            numbers[through] = numbers.get(through, 0) + 1
+            of = names.setdefault(through, {})
+            if len(of) < _NAMES:
+                of[entry.instance.spec.name] = None
+        await turns().over()
     return {through: Suspected(number, list(names[through])) for through, number in numbers.items()}

@@ -15,6 +15,7 @@ from discovery.core.event import Commit
 from discovery.dns.message import wire
 from discovery.dns.server import kept_answers as hot
 from discovery.dns.server import responder
+from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 from discovery.store.service import Service
 from tests.dns.world import World, data, load, make_query, outcome, records
@@ -155,6 +156,29 @@ def test_unhealthy_and_healthy_again_are_seen_whoever_notices_first() -> None:
         world.registry.renew(entry.instance.id, 5.0)
     for _ in range(2):
         assert set(data(world.ask("web.svc.local", now=5.0).answer)) == {"10.0.0.1", "10.0.0.9"}
+
+
+def test_a_suspect_that_nobody_decided_on_is_kept_for_a_second_at_the_most() -> None:
+    """It becomes healthy, or is gone, and no commit says so."""
+    world = world_of("web", lease=10.0, ttl=5)
+    other = NodeStatus("other")
+    other.until = 5.0  # nothing was heard of it since
+    for entry in world.registry:
+        entry.through = other
+    first = world.ask("web.svc.local", now=20.0, edns=1232)
+    assert "may hear them" in "".join(option.to_text() for option in first.options)
+    assert [record.ttl for record in records(first.answer)] == [1, 1]
+    asked = world.asked
+    world.ask("web.svc.local", now=20.5, edns=1232)
+    assert world.asked == asked, "kept meanwhile"
+    other.until = 20.5
+    assert outcome(world.ask("web.svc.local", now=21.0)) == "NODATA"
+    other.until = 5.0
+    world.ask("web.svc.local", now=22.0)
+    for entry in world.registry:
+        entry.lease.renewed_at = 22.5
+    world.registry.staleness_changed("web")
+    assert [record.ttl for record in records(world.ask("web.svc.local", now=22.5).answer)] == [5, 5]
 
 
 def test_a_wildcards_answer_gives_way_to_a_service_of_that_name() -> None:
