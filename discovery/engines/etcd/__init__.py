@@ -25,6 +25,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.core.status import Status
 from discovery.engines.etcd.agreement import Agreement
+from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.following import Following
 from discovery.engines.etcd.gateway import Etcd
@@ -100,7 +101,8 @@ class EtcdEngine:
             node, self._presence.beat, lambda: self._presence.away,
             lambda: self._agreement.version,
         )  # fmt: skip
-        self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
+        self._comparing = Comparing(etcd, layout, registry, self._mirror)
+        self._upkeep = Upkeep(etcd, layout, self._mirror, self._comparing, registry, lambda: self.leads)
         self._reviving: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -132,7 +134,7 @@ class EtcdEngine:
             raise not_opened(error, self._etcd.endpoint) from None
         works = (
             self._following.run, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
-            self._upkeep.run, self._membership.run, self._mirror.mend_misfits,
+            self._upkeep.run, self._membership.run, self._upkeep.mend,
         )  # fmt: skip
         self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
@@ -234,7 +236,7 @@ class EtcdEngine:
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.unreadable.times,
                 "unreadableKeys": len(self._mirror.unreadable),
-                "mended": self._mirror.mended,
+                "mended": self._comparing.mended,
                 **nodes_shown(self._peers, self._infos, self._presence.suspected, self._clock()),
             }
         }

@@ -19,7 +19,7 @@ from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, ZonesEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
-from discovery.engines.etcd.difference import Together, difference, here
+from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, KeyValue
@@ -35,8 +35,6 @@ _log = logging.getLogger("discovery.etcd")
 
 # Events that are applied in one turn, 30 µs each with all that follows them.
 _PIECE = 32
-# Seconds that a comparison waits for the watch; a watch that is broken may have gone back to before what was read.
-_REACH_SECONDS = 10.0
 _READ_AGAIN = "found in etcd when everything was read again"
 
 
@@ -62,19 +60,18 @@ class Mirror:
         self._registry = registry
         self._clock = clock
         self._wall = wall
-        self._reader = Reader(layout, on_key)
-        self.unreadable = self._reader.unreadable
+        self.reader = Reader(layout, on_key)
+        self.unreadable = self.reader.unreadable
         self._on_decision = on_decision
         self.offset = 0
         self.etcd = ""
         self.settings = registry.settings  # that hold for all nodes
         self.revision = 0  # the latest event's
         self._advanced = asyncio.Event()  # another one for each revision
-        self._changing = asyncio.Lock()  # held while the registry is changed
+        self.changing = asyncio.Lock()  # held while the registry is changed
         self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare: of their last change
-        self._deleted: set[bytes] | None = None  # of those keys, while `check` reads
+        self.deleted: set[bytes] | None = None  # of those keys, while a comparison reads
         self.syncs = 0
-        self.mended = 0  # differences that `check` has found
         self._tokens_at = 0  # the revision that changed revoked tokens last
         self.misfits = Misfits()
 
@@ -94,7 +91,7 @@ class Mirror:
 
     async def take(self, changes: Changes) -> None:
         """In order, from the next revision on."""
-        async with self._changing:
+        async with self.changing:
             try:
                 for revision, group in groupby(changes.changes, lambda change: change.mod_revision):
                     if revision > self.revision:  # 3.4 may tell something twice
@@ -124,7 +121,7 @@ class Mirror:
                 self.unreadable.forget(change.key)
             else:
                 has_conf |= parts == ["conf"] and change.value is not None
-                self._reader.other(parts, change)
+                self.reader.other(parts, change)
         taken = [each for each in decisions if each.services and versions.issuperset(each.services)]
         index, now = revision + self.offset, self._clock()
         for decision in taken:
@@ -136,8 +133,7 @@ class Mirror:
             await self._apply_by_hand(values, index)
         if has_conf:
             self._adopt(index)
-        if self._registry.is_ahead:
-            self._registry.publish(index)
+        self.publish(index)
         self._advance(revision)
 
     def _adopt(self, index: int) -> None:
@@ -153,8 +149,8 @@ class Mirror:
             self.revisions[change.key] = change.mod_revision
             return
         self.revisions.pop(change.key, None)
-        if self._deleted is not None:
-            self._deleted.add(change.key)
+        if self.deleted is not None:
+            self.deleted.add(change.key)
 
     def _decisions(self, change: Change) -> list[Decision]:
         self.unreadable.forget(change.key)
@@ -180,16 +176,16 @@ class Mirror:
                 gone.append(change.key)
             else:
                 each = KeyValue(change.key, change.value, change.create_revision, change.mod_revision)
-                self._reader.read(found, self._layout.parts(change.key), each)
+                self.reader.read(found, self._layout.parts(change.key), each)
         events = difference(self._layout, self._registry, found, "changed in etcd by hand", gone)
-        await self._change_in_pieces(events, "by-hand", index)
-        self._note(found)
+        await self.change_in_pieces(events, "by-hand", index)
+        self.note(found)
 
-    def _note(self, found: Found) -> None:
+    def note(self, found: Found) -> None:
         self.unreadable.note_all(found.unreadable)
         self.unreadable.note_all(found.passed_over)
 
-    async def _change_in_pieces(self, events: Iterable[Together], action: str, index: int) -> int:
+    async def change_in_pieces(self, events: Iterable[Together], action: str, index: int) -> int:
         """Of the table alone; `publish` follows. How many events there were."""
         number, piece = 0, list[Event]()
         for together in events:
@@ -201,6 +197,11 @@ class Mirror:
         if piece:
             self._change(piece, action, index)
         return number + len(piece)
+
+    def publish(self, index: int) -> None:
+        """If anything was changed."""
+        if self._registry.is_ahead:
+            self._registry.publish(index)
 
     def _change(self, events: Iterable[Event], action: str, index: int) -> None:
         self._put_through(Commit(index, self._wall(), SERVER, action, tuple(events)), self._clock())
@@ -218,8 +219,8 @@ class Mirror:
         """The first time: the registry is empty and is given its state. `last`: an index that it has had; what is left in etcd does not
         tell of a key that somebody has deleted.
         """
-        found = await self._reader.read_all(self._client)
-        self._note(found)
+        found = await self.reader.read_all(self._client)
+        self.note(found)
         self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
         self._registry.adopt(self.settings)
@@ -230,20 +231,19 @@ class Mirror:
     async def sync(self) -> None:
         """Again: what is different from the registry is applied. One that is cut off is begun again."""
         self.etcd = ""
-        found = await self._reader.read_all(self._client)
-        async with self._changing:
+        found = await self.reader.read_all(self._client)
+        async with self.changing:
             # Where it can be, the index that the others have, whenever they read.
             known = found.changed + self.offset > self._registry.index
             index = (found.changed if known else found.revision) + self.offset
             if self.settings != self._registry.settings:
                 self._adopt(index)
             events = difference(self._layout, self._registry, found, _READ_AGAIN)
-            number = await self._change_in_pieces(events, "resync", index)
+            number = await self.change_in_pieces(events, "resync", index)
             if known and not self._registry.is_ahead:
                 self._change([ZonesEvent(_READ_AGAIN)], ReloadZones.action, index)
-            if self._registry.is_ahead:
-                self._registry.publish(index)
-            self._note(found)
+            self.publish(index)
+            self.note(found)
             self._tokens_at = found.revision
             self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
             self.etcd = found.etcd
@@ -255,65 +255,6 @@ class Mirror:
             )  # fmt: skip
             self._advance(found.revision)
 
-    async def check(self) -> int:
-        """Compares what is in etcd with what is here, and mends it. How many differences there were: 0, unless etcd or this mirror has a
-        defect. What has changed since the reading began is left out.
-        """
-        syncs, self._deleted = self.syncs, set()
-        found = await self._reader.read_all(self._client, is_comparison=True)
-        await self.reached(found.revision, _REACH_SECONDS)
-        differing = list[Together]()
-        for together in difference(self._layout, self._registry, found, "found in etcd by the comparison"):
-            differing += [together] if together else []
-            await turns().over()
-        while True:
-            async with self._changing:
-                if self.syncs != syncs:  # etcd may have gone back meanwhile, and what was read with it
-                    return 0
-                if not differing or self.revision + self.offset > self._registry.index:  # an index that nobody has seen
-                    return await self._mend(found, differing)
-            await self.reached(self.revision + 1, _REACH_SECONDS)
-
-    async def _mend(self, found: Found, differing: Iterable[Together]) -> int:
-        last, index = found.revision + self.offset, self.revision + self.offset
-        since = [each for each in differing if all(self._changed_at(event) <= last for event in each)]
-        for key, revision in found.revisions.items():
-            if self.revisions.get(key, 0) < revision and key not in (self._deleted or ()):
-                self.revisions[key] = revision
-        number = await self._change_in_pieces(since, "mended", index)
-        if number:
-            _log.error(
-                "this node differed from etcd in %d things, which is mended: a defect, please report it", number,
-                extra=fields("etcd.differed", differences=number),
-            )  # fmt: skip
-            self._registry.publish(index)
-        self.mended += number
-        return number
-
-    async def mend_misfits(self) -> None:
-        """For ever."""
-        await self.misfits.mend(self._read_anew)
-
-    async def _read_anew(self, service: str) -> None:
-        found = await self._reader.read_service(self._client, service)
-        # An index that nobody has seen.
-        await self.reached(max(found.revision, self._registry.index - self.offset + 1), _REACH_SECONDS)
-        async with self._changing:
-            version, index = self._layout.version(service), self.revision + self.offset
-            if found.revisions.get(version) != self.revisions.get(version) or index <= self._registry.index:
-                return  # it has changed meanwhile
-            gone = [key for key in here(self._layout, self._registry, service) if key not in found.revisions]
-            events = difference(
-                self._layout, self._registry, found, "found in etcd when its service was read again", gone
-            )
-            times = self.misfits.times
-            self.mended += await self._change_in_pieces(events, "mended", index)
-            if self._registry.is_ahead:
-                self._registry.publish(index)
-            self._note(found)
-            if self.misfits.times == times:
-                self.misfits.forget(service)
-
-    def _changed_at(self, event: Event) -> int:
+    def changed_at(self, event: Event) -> int:
         """The index of the last change of what the event is about."""
         return self._tokens_at + self.offset if event.service is None else self._registry.index_of(event.service)

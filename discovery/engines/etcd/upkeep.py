@@ -9,6 +9,7 @@ from itertools import count
 
 from discovery.core.ids import is_made_here
 from discovery.core.log_fields import fields
+from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, delete, nested, put, unchanged_since
@@ -31,11 +32,18 @@ _SWEPT_AT_ONCE = 1000
 
 class Upkeep:
     def __init__(
-        self, etcd: Etcd, layout: Layout, mirror: Mirror, registry: Registry, leads: Callable[[], bool]
+        self,
+        etcd: Etcd,
+        layout: Layout,
+        mirror: Mirror,
+        comparing: Comparing,
+        registry: Registry,
+        leads: Callable[[], bool],
     ) -> None:
         self._etcd = etcd
         self._layout = layout
         self._mirror = mirror
+        self._comparing = comparing
         self._registry = registry
         self._leads = leads
         self._idle: dict[str, tuple[int, int]] = {}  # services without instances: version, and for how many comparisons
@@ -48,7 +56,7 @@ class Upkeep:
             compares = number % (COMPARE_SECONDS // LOOK_SECONDS) == 0
             try:
                 if compares:
-                    await self._mirror.check()
+                    await self._comparing.all()
                     if self._leads():
                         await self.sweep()
                 if self._leads() and (compares or not led):
@@ -61,6 +69,10 @@ class Upkeep:
                     reason,
                     extra=fields("etcd.not_compared", reason=reason),
                 )
+
+    async def mend(self) -> None:
+        """For ever: reads again the services of commits that did not fit."""
+        await self._mirror.misfits.mend(self._comparing.service)
 
     async def keep_ids(self) -> None:
         """Ids that clients chose have a key each: of instances that an older version registered it is missing, and it is left over of those
