@@ -99,7 +99,6 @@ class Server:
         self._seams.fails.append(self._fail)
         for plugin in self._plugins:
             plugin.install(self._seams)
-        self._check_exposure(settings)
         self._engine = _engine(settings.engine_url, self._registry, self._clock, self._seams)
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
@@ -125,6 +124,7 @@ class Server:
             waiting,
         )
 
+        self._check_exposure(settings)
         self._seams.metrics.extend([*self._engine.metrics(), *self._names.metrics(), *self._web.metrics()])
         paused = "Seconds for which the process stood still."
         self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
@@ -201,7 +201,7 @@ class Server:
                 f"anybody who reaches {dns} can look up every name over DNS"
                 if http is None
                 else f"anybody who reaches {http} can register, change, drain and deregister every instance of every service, and read "
-                "all of it; only POST /admin/clear, /admin/log and /top are for this machine alone",
+                f"all of it; only {', '.join(self._web.of_operators())} are for this machine alone",
                 extra=fields("server.exposed", address=http or dns),
             )
             return

@@ -24,6 +24,7 @@ from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.resolving.resolving import Resolving
+from discovery.rest.api.route import Right
 from discovery.rest.api.router import Router
 from discovery.rest.api.server.server import Check, ServerItself
 from discovery.rest.api.services.listing import Listing
@@ -155,6 +156,10 @@ class Web:
     def _sees_actors(self, caller: Caller) -> bool:
         """Who may know who did what: whoever may read, and everybody where nobody has a token."""
         return caller.grants.may_read or not self._seams.authorize
+
+    def of_operators(self) -> list[str]:
+        """The routes that are for this machine alone, where there are no tokens."""
+        return [f"{route.method} {route.template}" for route in self.routes if route.right is Right.ADMIN]
 
     def _make_server(self, times: Times, index: Callable[[], int]) -> Server:
         settings = self._settings

@@ -68,7 +68,7 @@ async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: flo
             index = 0  # whoever answers next may count anew
             await asyncio.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
             continue
-        found = shaped(reply, "GET", "/resolve", {"instances": list})
+        found = shaped(reply, "GET", path, {"instances": list})
         count, index = _healthy(found), reply.index or 0
         if count >= healthy or left <= 0:
             return count

@@ -1,4 +1,4 @@
-"""What GET /dns asks and shows: a query as `dig` sends it; a reply in dnspython's text below dig's header, and as JSON. Pure."""
+"""What GET /dns/NAME asks and shows: a query as `dig` sends it; a reply in dnspython's text below dig's header, and as JSON. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The types of records that instances give. Each is declared once, in LIVE_TYPES, beside the function that makes its records; kept answers,
-candidates, explanations, metrics, `GET /dns` and the tests read the declaration.
+candidates, explanations, metrics, `GET /dns/NAME` and the tests read the declaration.
 
 Which instances a name means and for how long is `service_zone`'s business; here they become records, with the ranks by which a reply
 orders them.

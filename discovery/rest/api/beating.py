@@ -26,6 +26,7 @@ from discovery.rest.api.json_body import MAX_BODY, json_object
 from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody, advice
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import Body, Identity, Ip, Name, Perhaps, Port, Time
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
@@ -211,7 +212,7 @@ class Beating:
         if known is not None:
             return Answer(200, stamped(content, self._times))
         content["message"] = "Service registered successfully"
-        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{entry.instance.id}"})
+        return Answer(201, stamped(content, self._times), location(entry.instance))
 
     def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
         same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)

@@ -22,6 +22,7 @@ from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import LABEL, PORT, Body, Check, Ip, Name, Perhaps, Port, Registered, Reply, Warnings
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
@@ -159,7 +160,7 @@ class Registering:
     def routes(self) -> list[Route]:
         full = {
             **FIRST, "ports": {"admin": 9001}, "protocol": "tcp", "weight": 50, "priority": 10, "maxAnswers": 3,
-            "check": {"http": "/health", "interval": 5}, "replace": True,
+            "check": {"http": "/healthz", "interval": 5}, "replace": True,
         }  # fmt: skip
         many = {"instances": [FIRST, LEAST | {"ip": "10.0.0.9"}, LEAST | {"port": 0}]}
         return [
@@ -186,7 +187,7 @@ class Registering:
             **advice(self._registry, self._random, self._registry.ttl_of(instance.spec)),
             **_FIELDS.said_of(sent),
         }
-        return Answer(201, stamped(content, self._times), {"Location": f"/instances/{instance.id}"})
+        return Answer(201, stamped(content, self._times), location(instance))
 
     async def registrations(self, request: Request) -> Answer:
         """Many at once. One that is refused or malformed is told of in its place and fails nobody else."""

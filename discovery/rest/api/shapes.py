@@ -32,7 +32,7 @@ Check = Annotated[
         {
             "type": "object",
             "properties": {
-                "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/health"]},
+                "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/healthz"]},
                 "tcp": {"const": True},
                 "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
                 "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},

@@ -275,4 +275,4 @@ class Polls:
             client.answer(answer)
 
     def _of_error(self, group: Group, error: Exception) -> Answer:
-        return answer_to(error, f"GET /resolve/{group.service}", self._times)
+        return answer_to(error, f"a long poll about {group.service}", self._times)

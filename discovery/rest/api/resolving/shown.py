@@ -1,4 +1,4 @@
-"""The JSON of instances in GET /resolve, as `views.resolved` has it. All but the status and the last heartbeat is kept: it stays the
+"""The JSON of instances in GET /resolve/NAME, as `views.resolved` has it. All but the status and the last heartbeat is kept: it stays the
 same from one change of the instance to the next.
 """
 

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from discovery.core.caller import Caller
+from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
@@ -29,6 +30,7 @@ from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 
 HEADING = "Finding instances"
+_INSTANCE = "/instances/{id}"
 # Instances that are listed at a time, 10 µs each: the clock is read once for them.
 _AT_ONCE = 8
 # Services in a page: the default, and the most.
@@ -44,6 +46,11 @@ PARAMETERS: Table = {
     "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
+
+
+def location(instance: Instance) -> dict[str, str]:
+    """The header that tells where it is."""
+    return {"Location": _INSTANCE.format(id=instance.id)}
 
 
 class InstanceReply(Listed):
@@ -129,8 +136,7 @@ class Listing:
                 ),
             ),
             Route(
-                "GET", "/instances/{id}", self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply,
-                is_small=True,
+                "GET", _INSTANCE, self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply, is_small=True
             ),
         ]  # fmt: skip
 
