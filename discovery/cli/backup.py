@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from discovery.cli.env_file import EnvFile, use
 from discovery.plugins.journal import files
 from discovery.plugins.journal.settings import JournalSettings
-from discovery.system.env import SettingsError
+from discovery.system.env import EnvSettings, SettingsError
 
 _DataDir = Annotated[str | None, Parameter(help="instead of DATA_DIR")]
 
@@ -40,8 +40,19 @@ def restore(
         print(f"what was there before is in {replaced}")
 
 
+class _EngineSettings(EnvSettings):
+    engine_url: str = ""
+
+
 def _folder(data_dir: str | None, env_file: Path | None) -> Path:
     use(env_file)
+    if not data_dir and (url := _EngineSettings.read().engine_url):
+        scheme, _, members = url.partition("://")
+        first = ("https://" if scheme == "etcds" else "http://") + members.partition(",")[0]
+        raise SettingsError(
+            f"ENGINE_URL: this node's registry is in etcd, not in DATA_DIR; back up etcd: ETCDCTL_ENDPOINTS={first} etcdctl snapshot "
+            "save FILE, and bring it back by `etcdutl snapshot restore` as discovery/docs/cluster-recovery.md says"
+        )
     folder = Path(data_dir) if data_dir else JournalSettings.read().data_dir
     if folder is None:
         raise SettingsError("DATA_DIR: is empty, so this registry keeps everything in memory and there are no files")

@@ -54,6 +54,16 @@ def test_a_backup_of_a_stopped_registry_and_back(folder: Path, tmp_path: Path, c
     assert content(folder / FILE) == saved
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_of_a_node_on_etcd_it_says_what_to_do_instead(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, command: str
+) -> None:
+    monkeypatch.setenv("ENGINE_URL", "etcds://10.0.0.1:2379,10.0.0.2:2379")
+    failed(capsys, [command, "saved"], 2, "ETCDCTL_ENDPOINTS=https://10.0.0.1:2379 etcdctl snapshot save", "restore")
+    a_file(folder, 3)  # of a single node, from before
+    assert cli.main(["backup", "saved", "--data-dir", str(folder)]) == 0
+
+
 def test_a_restore_over_a_damaged_file_says_where_that_is_now(folder: Path, tmp_path: Path, capsys: Captured) -> None:
     file = a_file(folder, 20)
     assert cli.main(["backup", "saved"]) == 0

@@ -153,8 +153,7 @@ CODES: Mapping[str, Code] = {
     ),
     "ENGINE_UNAVAILABLE": Code(
         503,
-        "The registry cannot reach what its nodes share, so nothing can change: no etcd member answers; try "
-        "again in a moment",
+        "What the nodes of the registry share cannot be changed now: no etcd member answers; try again in a moment",
         {"reason": "no etcd member answers", "retryAfter": 1},
     ),
     "MOVED": Code(
