@@ -103,6 +103,8 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
         return False
     if instance.status is Status.UNHEALTHY:
         return lease.expires_at > now - lease.ttl
+    if entry.through.silent or not (lease.alive(now) or entry.over(now)):  # it may beat where this node does not hear
+        return False
     return lease.overdue(now) or not lease.alive(now)
 
 

@@ -91,7 +91,9 @@ def test_a_member_that_has_lost_its_disk_comes_back_empty(machines: Machines) ->
 
 def test_the_majority_is_lost_for_good_and_a_backup_is_restored_under_running_nodes(machines: Machines) -> None:
     until(lambda: all_are_ready(machines))
-    assert "REVISION" in machines["a"]("export ETCDCTL_ENDPOINTS=http://10.0.0.1:2379,http://10.0.0.2:2379\n" + block(PAGE, BACKUP))
+    assert "REVISION" in machines["a"](
+        "export ETCDCTL_ENDPOINTS=http://10.0.0.1:2379,http://10.0.0.2:2379\n" + block(PAGE, BACKUP)
+    )
     for number in range(3):  # after the backup
         register(machines, "late", f"10.0.1.{number + 1}")
     before = max(indexes(machines))

@@ -143,7 +143,7 @@ class Presence:
                 for tell in self._also:
                     await tell(self.lease)
             except (EtcdAway, EtcdError) as error:
-                self._trouble = with_hint(str(error))
+                self._trouble = with_hint(str(error)) if isinstance(error, EtcdError) else str(error)
                 _log.debug(
                     "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
                 )

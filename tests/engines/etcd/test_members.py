@@ -61,6 +61,7 @@ async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the
         assert (await node.deregister(one.id)).id == one.id
         proxy.delay = 0.0
         assert not node.state
+        await until(lambda: node.engine.not_ready() is None)
         node.engine._etcd._at = 0
         proxy.delay = 0.6
         two = await node.register("web", "10.0.0.2")

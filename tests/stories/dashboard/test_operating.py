@@ -221,7 +221,7 @@ def test_a_silent_node_and_a_secondary_that_is_behind_are_seen(visit: Visits, se
     nodes = page.get_by_role("table", name="Other nodes")
     silent = nodes.get_by_role("row").filter(has_text="c-3")
     expect(silent).to_contain_text("silent for 1 min 12 s")
-    expect(silent).to_contain_text("12 instances of web, shop, mail, …, until its key in etcd ends")
+    expect(silent).to_contain_text("12 instances of web, shop, mail, …")
     expect(nodes.get_by_role("row").filter(has_text="b-2")).to_contain_text("leader")
     expect(page.get_by_role("table", name="What secondaries have taken")).to_contain_text("5 changes")
     expect(page.get_by_text("does not answer NOTIFY")).to_be_visible()

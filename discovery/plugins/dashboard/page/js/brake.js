@@ -18,10 +18,12 @@ export function Brake() {
   const services = table.serviceList().filter((service) => service.counts.suspect);
   const since = holds.map((hold) => hold.since).sort()[0];
   const until = holds.map((hold) => hold.until).sort().at(-1);
+  const held = holds.reduce((sum, hold) => sum + hold.suspects, 0);
+  const others = suspects - held;
   const where = services.length ? ` of ${count(services.length, "service")}` : "";
   return html`<section class="brake" aria-label="Brake">
-    <div role="alert"><h2>${holds.length ? `The brake holds ${count(suspects, "instance")}${where}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}</h2></div>
-    <p>${holds.length ? html`They fell silent together, at <${Clock} at=${since} />.` : "Another node, through which they were heard, is silent."}
+    <div role="alert"><h2>${holds.length ? `The brake holds ${count(held, "instance")} of ${count(holds.length, "service")}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}</h2></div>
+    <p>${holds.length ? html`They fell silent together, at <${Clock} at=${since} />.${others > 0 && ` ${count(others, "other")} may beat at a silent node.`}` : "They may beat at a node that this one does not hear."}
       ${" "}They stay in the answers, behind the healthy ones${until && html`, until <${Clock} at=${until} /> (<${Until} at=${until} />)`}.
       ${services.length > 0 && html`<span class="names">${services.slice(0, NAMED).map((service) => html`<a key=${service.key} href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a>`)}
         ${services.length > NAMED && html`<a href=${href({ status: "suspect" })}>and ${services.length - NAMED} more</a>`}</span>`}</p>

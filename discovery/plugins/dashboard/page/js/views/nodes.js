@@ -74,8 +74,8 @@ const ofLocal = (all) => [
 
 const ofEtcd = (engine) => [
   ["kind", html`etcd at <code>${shown(engine.endpoint)}</code>`],
-  ["state", engine.fresh ? said("healthy", "in step") : said("failing", `cut off: has not heard etcd for ${span(engine.lagSeconds)}, and drops nobody`)],
-  ["leader", html`<code>${shown(engine.leader ?? "nobody")}</code>${engine.leads ? ", this node" : ""}`],
+  ["state", engine.fresh ? said("healthy", "in step") : said("failing", `cut off for ${span(engine.lagSeconds)}`)],
+  ["leader", engine.fresh ? html`<code>${shown(engine.leader || "nobody")}</code>${engine.leads ? ", this node" : ""}` : "not known"],
   ["revision", number(engine.revision)],
   ["lag", `${engine.lagSeconds} s`],
   ["decided again", engine.conflicts ? number(engine.conflicts) : null],
@@ -103,6 +103,7 @@ function Others({ engine, q }) {
     ${found.length > 0 ? html`<${Rows} kind="nodes" label="Other nodes" items=${found} keyOf=${({ node }) => node} columns=${NODES} row=${(node) => nodeRow(node, engine)} heights=${[44, 84]} />`
       : html`<p class="quiet">${engine.nodes.length ? "No node has that." : "No other node has been heard yet. While there is none, this one is a single point of failure."}</p>`}
     ${unknown?.instances > 0 && html`<p class="window">${count(unknown.instances, "instance")} of ${some(unknown.services)} may beat at a silent node, which heard them before this one began.</p>`}
+    ${found.some(({ holds }) => holds.instances) && html`<p class="quiet">${engine.fresh ? "Held until they are heard elsewhere, or the key of their node in etcd has ended: 30 s after it fell silent." : "This node does not hear etcd: nobody is dropped here until it does."}</p>`}
     ${here?.instances > 0 && html`<p class="window">${count(here.instances, "instance")} of ${some(here.services)} fell silent here, and may beat at a node that this one does not hear.</p>`}</section>`;
 }
 
@@ -113,7 +114,7 @@ function nodeRow(node, engine) {
   return html`<${Cell} of="name"><b class="mono">${shown(node.node)}</b>${node.node === engine.leader && html` <span class="tag">leader</span>`}<//>
     <${Cell} of="state">${node.silent ? said("suspect", `silent for ${span(node.silentForSeconds ?? node.lastHeardSeconds)}`) : said("healthy", ago(node.lastHeardSeconds))}<//>
     <${Cell} of="version">${shown(node.version ?? "")}${node.version && node.version !== engine.version && html` <span class="tag">not ours</span>`}<//>
-    <${Cell} of="holds">${node.holds.instances ? `${count(node.holds.instances, "instance")} of ${some(node.holds.services)}${engine.fresh ? ", until its key in etcd ends" : ", until etcd is heard"}` : html`<span class="quiet">nothing</span>`}<//>`;
+    <${Cell} of="holds">${node.holds.instances ? `${count(node.holds.instances, "instance")} of ${some(node.holds.services)}` : html`<span class="quiet">nothing</span>`}<//>`;
 }
 
 function Held({ holds, q }) {
