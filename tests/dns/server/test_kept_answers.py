@@ -93,6 +93,26 @@ def test_nodata_of_a_healthy_service_is_kept_until_the_serial_moves() -> None:
     assert soa.data.split()[2] == str(world.registry.index)
 
 
+def test_of_many_changes_that_become_one_index_answers_have_each_and_the_serial_moves_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = world_of("web")
+    serial = world.registry.index
+
+    def soa() -> str:
+        (found,) = records(world.ask("web.svc.local", "AAAA").authority)
+        return str(found.data.split()[2])
+
+    with monkeypatch.context() as pieces:
+        pieces.setattr(world.registry, "publish", lambda index: None)
+        for number in range(5, 8):
+            world.add("web", f"10.0.0.{number}")
+            assert f"10.0.0.{number}" in data(world.ask("web.svc.local").answer)
+            assert soa() == str(serial)
+    world.registry.publish(serial + 1)
+    assert soa() == str(serial + 1)
+
+
 def test_a_heartbeat_drops_nothing_and_tells_nobody(packed: Packed) -> None:
     world = world_of("web", lease=10.0, ttl=5)
     world.ask("web.svc.local")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from tests.rest.harness import ORIGIN, USER, Api
@@ -67,3 +68,24 @@ async def test_what_is_no_http_gets_it_too(api: Api) -> None:
     assert INDEX.encode() in await api.octets(b"nonsense\r\n\r\n")
     preflight = await api.request("OPTIONS", "/register", headers={"Access-Control-Request-Method": "POST"})
     assert (preflight.status, preflight.headers[INDEX]) == (204, "0")
+
+
+async def test_while_the_table_is_ahead_of_it_an_answer_has_no_tag_and_the_index_before(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of what will be one index: whoever has seen it would lack the rest."""
+    await api.register()
+    own = str(api.registry.index)
+    publish = api.registry.publish
+    monkeypatch.setattr(api.registry, "publish", lambda index: None)
+    await api.register(port=3002)
+    for path in ("/services", RESOLVE, f"{RESOLVE}?limit=5"):
+        reply = await api.get(path)
+        assert (reply.status, reply.headers[INDEX]) == (200, own)
+        assert "ETag" not in reply.headers
+        assert b"3002" in orjson.dumps(reply.body), "what is known is told"
+    publish(api.registry.index + 1)
+    for path in ("/services", RESOLVE, f"{RESOLVE}?limit=5"):
+        reply = await api.get(path)
+        assert reply.headers[INDEX] == str(api.registry.index) != own
+        assert "ETag" in reply.headers
