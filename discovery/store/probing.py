@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -165,7 +165,7 @@ class Probe(Write[None]):
     """
 
     service: str
-    answers: tuple[tuple[str, Probed | None], ...]
+    answers: Sequence[tuple[str, Probed | None]]
     action = "probe"
     lasts = False
 

@@ -6,9 +6,6 @@ import asyncio
 import errno
 import socket
 
-# Errors that say nothing of the other end: this process or host has run out of something.
-OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
-
 
 def stream_socket(ip: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)

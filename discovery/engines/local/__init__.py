@@ -65,7 +65,7 @@ class LocalEngine:
             await turns().over()
             try:
                 results.append(self._carry_out(write, by))
-                last = write
+                last = write if write.lasts else last
             except DiscoveryError as error:
                 results.append(error)
         if last is not None:

@@ -11,19 +11,16 @@ import os
 import re
 import socket
 import sys
+from ipaddress import ip_address
 
 from discovery.core.status import Probed
-from discovery.system.connecting import OURS, connect, stream_socket
+from discovery.system.connecting import connect, stream_socket
 
 # Seconds for a connection: a packet is sent again after one.
 TIMEOUT = 1.0
 
 # linux/in.h, linux/in6.h; the socket module has neither.
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
-
-
-class CannotAsk(Exception):
-    """This process or host has run out of something."""
 
 
 def tells_icmp(system: str, release: str) -> bool:
@@ -36,7 +33,9 @@ TELLS_ICMP = tells_icmp(sys.platform, os.uname().release if hasattr(os, "uname")
 
 
 async def ask(ip: str, port: int) -> Probed | None:
-    """None: no answer that says something of the process. CannotAsk."""
+    """None: no answer that says something of the process, or nobody could be asked."""
+    if is_own(ip):
+        return None
     try:
         with stream_socket(ip) as sock:
             if TELLS_ICMP:
@@ -47,11 +46,7 @@ async def ask(ip: str, port: int) -> Probed | None:
             except ConnectionRefusedError:
                 return Probed.REFUSED if TELLS_ICMP and _no_icmp(sock) else None
             return Probed.ACCEPTED
-    except TimeoutError:
-        return None
-    except OSError as error:
-        if error.errno in OURS:
-            raise CannotAsk(os.strerror(error.errno)) from None
+    except OSError:
         return None
 
 
@@ -64,7 +59,9 @@ def _no_icmp(sock: socket.socket) -> bool:
 
 
 def is_own(ip: str) -> bool:
-    """Whether this host has the address: nothing that is between says anything then, and another process may stand there."""
+    """Whether this host has the address, and it is not a loopback one: another process may stand there."""
+    if ip_address(ip).is_loopback:
+        return False
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((ip, 9))  # sends nothing
