@@ -28,6 +28,7 @@ from discovery.rest.api.route import Right
 from discovery.rest.api.router import Router
 from discovery.rest.api.server.server import Check, ServerItself
 from discovery.rest.api.services.listing import Listing
+from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone, without_tokens
@@ -93,6 +94,7 @@ class Web:
             *Beating(registry, engine, clock, times, random, rate.take, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, sees_actors).routes(),
             *Listing(registry, clock, times, watch.polls, sees_actors).routes(),
+            *OneService(registry, clock, times, watch.polls, sees_actors).routes(),
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *watch.routes(),

@@ -97,19 +97,21 @@ async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIter
 
 
 async def one_service(registry: RegistryClient, name: str) -> Json:
-    """As in `all_services`. Failed when there is none of that name."""
+    """As in `all_services`, and why each instance is in the answers or not. Failed when there is none of that name."""
     if not name:
         raise WrongArguments("the service's name is empty")
-    folded = name.lower()
-    # Names are ASCII: nothing lies between this and the name itself.
-    before = f"{folded[:-1]}{chr(max(0, ord(folded[-1]) - 1))}\x7f"
-    page = await get(registry, "/services", [("limit", "1"), ("after", before)], has=_SERVICES)
-    for found, service in page["services"].items():
-        if found.lower() == folded:
-            return {"name": found, **service}
-    raise Failed(
-        f"no service {name} is registered; `discovery get services` lists those that are, `discovery history {name}` says what became of it"
-    )
+    try:
+        found = await get(registry, f"/services/{in_path(name)}", has={"serviceName": str, "instances": list})
+    except Refused as error:
+        if error.code != "SERVICE_UNKNOWN":
+            raise
+        near = error.content.get("suggestion")
+        guess = f"did you mean {near}? " if isinstance(near, str) else ""
+        raise Failed(
+            f"no service {name} is registered; {guess}`discovery get services` lists those that are, `discovery history {name}` "
+            "says what became of it"
+        ) from None
+    return {"name": found.pop("serviceName"), **found}
 
 
 def in_path(text: str) -> str:

@@ -32,6 +32,7 @@ from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
 from discovery.rest.api.server.server import ServerItself
 from discovery.rest.api.services.listing import Listing
+from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
@@ -225,6 +226,7 @@ async def serving(
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Resolving(registry, clock, times, random, watch.polls, lambda caller: sees_actors).routes(),
         *Listing(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
+        *OneService(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
         *watch.routes(),

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.core.status import Status
+from discovery.core.suggest import Suggester
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
@@ -24,7 +25,6 @@ from discovery.dns.zones.live import OF_FORM, Live, LiveType
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
-from discovery.dns.zones.suggest import Suggester
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 

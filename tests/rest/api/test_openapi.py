@@ -199,6 +199,8 @@ TOUR = [
     ask("GET /services?limit=1"),
     ask("GET /services?limit=0", None, "INVALID_FIELD"),
     ask("GET /services?limits=1", None, "PARAMETER_UNKNOWN"),
+    ask("GET /services/user-service", template=NAMED),
+    ask("GET /services/usr-service", None, "SERVICE_UNKNOWN", NAMED),
     ask("GET /resolve/user-service?tag=blue&meta.a=1&_=7", None, "NO_HEALTHY_INSTANCE", "/resolve/{name}"),
     ask("GET /resolve/user-service?tag=blue&zone=eu-1&limit=1", template="/resolve/{name}"),
     ask("GET /resolve/user-service?strategy=weighted&explain=1", template="/resolve/{name}"),
