@@ -196,5 +196,5 @@ def test_one_bad_file_among_good_ones_is_named(tmp_path: Path) -> None:
 def test_the_zone_file_that_comes_with_the_server_is_good() -> None:
     (zone,) = load_all(Path(__file__).parents[3] / "zones")
     assert zone.origin == (b"svc", b"local")
-    assert {"ns", "registry"} <= zone.labels
+    assert {b"ns", b"registry"} <= zone.labels
     assert int.from_bytes(zone.soa.rdata[-8:-4], "big") == 60, "a secondary's EXPIRE, as leases end after seconds"
