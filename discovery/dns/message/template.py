@@ -67,7 +67,7 @@ class Alternatives(Protocol):
     def few(self) -> bool:
         """Worth keeping."""
 
-    def about(self) -> int:
+    def max_size(self) -> int:
         """Octets of all; when they are many, an upper bound."""
 
     def lay(self, room: int) -> Laid:
@@ -85,10 +85,10 @@ def alternatives(
     if count > MAX_KEPT:
         return _Drawn(piece, ranks, most, random, few=False)
     pieces = [piece(index) for index in range(count)]
-    if len(set(ranks)) == 1 and (most is None or most >= count):
+    if ranks.count(ranks[0]) == count and (most is None or most >= count):
         if count <= _MAX_PERMUTED:
             return _Permuted(pieces, random)
-        if len({piece.beside_count for piece in pieces}) == 1:
+        if [piece.beside_count for piece in pieces].count(pieces[0].beside_count) == count:
             return _Ring(pieces, random)
     return _Drawn(pieces.__getitem__, ranks, most, random, few=True)
 
@@ -107,7 +107,7 @@ class _Drawn:
         self._random = random
         self.few = few
 
-    def about(self) -> int:
+    def max_size(self) -> int:
         count = len(self._ranks)
         if self.few:
             return sum([self._piece(index).size for index in range(count)])
@@ -130,7 +130,7 @@ class _Permuted:
         self._orders = [_joined(order, True) for order in permutations(pieces)]
         self._random = random
 
-    def about(self) -> int:
+    def max_size(self) -> int:
         return self._size
 
     def lay(self, room: int) -> Laid:
@@ -163,11 +163,11 @@ class _Ring:
     def __init__(self, pieces: Sequence[Piece], random: Random) -> None:
         self._count = len(pieces)
         self._companions = pieces[0].beside_count
-        self._size = sum([piece.size for piece in pieces])
         self._draw = random.random
         self._shuffle(pieces)
+        self._size = self._size_at[self._count]
 
-    def about(self) -> int:
+    def max_size(self) -> int:
         return self._size
 
     def lay(self, room: int) -> Laid:
@@ -201,11 +201,17 @@ class _Ring:
         ]
 
     def _shuffle(self, pieces: Sequence[Piece]) -> None:
-        twice = sorted(pieces, key=lambda piece: self._draw()) * 2  # half of what Random.shuffle takes for so few
-        self._records = b"".join([piece.record for piece in twice])
-        self._beside = b"".join([piece.beside for piece in twice])
-        self._record_at = _places(tuple([len(piece.record) for piece in twice]))
-        self._size_at = _places(tuple([piece.size for piece in twice]))
+        draw = self._draw
+        order = sorted(pieces, key=lambda piece: draw())  # half of what Random.shuffle takes for so few
+        records = [piece.record for piece in order]
+        sizes = [len(record) for record in records]
+        self._records = b"".join(records) * 2
+        self._beside = b""
+        self._record_at = self._size_at = _places(tuple(sizes * 2))
+        if self._companions:
+            beside = [piece.beside for piece in order]
+            self._beside = b"".join(beside) * 2
+            self._size_at = _places(tuple([size + len(one) for size, one in zip(sizes, beside, strict=True)] * 2))
         self._rounds_left = _ROUNDS
 
 

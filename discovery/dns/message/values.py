@@ -116,11 +116,13 @@ class Lifetime(NamedTuple):
 
     def ttl(self, now: float) -> int:
         """Whole seconds, rounded down: never past the end of the shortest lease. Negative when one has run out."""
-        return min(self.cap, math.floor(self._end() - now))
+        return self.ttl_until(now)[0]
 
-    def until(self, ttl: int) -> float:
-        """When `ttl` becomes too long, or a lease runs out, unless it is renewed before."""
-        return self._end() - ttl
+    def ttl_until(self, now: float) -> tuple[int, float]:
+        """The `ttl`, and when that becomes too long, or a lease runs out, unless it is renewed before."""
+        end = self._end()
+        ttl = min(self.cap, math.floor(end - now))
+        return ttl, end - ttl
 
     def _end(self) -> float:
         return min([lease.renewed_at + lease.term.seconds for lease in self.leases])

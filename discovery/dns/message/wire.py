@@ -70,12 +70,14 @@ class Template:
             None if answer.explanation else b""
         )  # made for the first client that can be told
         self._complete = answer.complete
-        self._in_order = _pieces(answer, range(answer.aliases if answer.ranks else len(answer.answer)), pack)
+        in_order = range(answer.aliases if answer.ranks else len(answer.answer))
+        self._in_order = _pieces(answer, in_order, pack) if in_order else []
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
         self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
         self._whole = _whole(pack, answer.authority, answer.glue) if answer.authority or answer.glue else _NOTHING
-        in_order = sum([piece.size for piece in self._in_order])
-        self._size = len(self._whole.octets) + in_order + (self._alternatives.about() if self._alternatives else 0)
+        self._size = len(self._whole.octets) + sum([piece.size for piece in self._in_order])
+        if self._alternatives is not None:
+            self._size += self._alternatives.max_size()
 
     @property
     def size(self) -> int:

@@ -61,14 +61,13 @@ class _Kept:
     __slots__ = ("generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "ttl", "until", "zone")  # fmt: skip
 
     def __init__(
-        self, template: Template, tail: bytes, lifetime: Lifetime, ttl: int, generation: int, outcome: Outcome
+        self, template: Template, tail: bytes, lifetime: Lifetime, now: float, generation: int, outcome: Outcome
     ) -> None:
         self.template = template
         self.tail = tail
         self.lifetime = lifetime
-        self.ttl = ttl
+        self.ttl, self.until = lifetime.ttl_until(now)
         self.outcome = outcome
-        self.until = lifetime.until(ttl)
         self.zone: Zone | None = None
         self.index = 0
         self.generation = generation
@@ -77,10 +76,11 @@ class _Kept:
 
     def renewed(self, now: float) -> bool:
         """`until` is over: whether the TTL is right all the same, because leases were renewed since."""
-        if self.lifetime.ttl(now) != self.ttl:
+        ttl, until = self.lifetime.ttl_until(now)
+        if ttl != self.ttl:
             return False
-        self.until = self.lifetime.until(self.ttl)
-        return now < self.until
+        self.until = until
+        return now < until
 
 
 class KeptAnswers:
@@ -190,8 +190,8 @@ class KeptAnswers:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        outcome = self._traffic.of(request.question, answer.rcode, answer.reason, kept=True)
-        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, lifetime.ttl(now), self._generation, outcome)
+        outcome = self._traffic.kept_like_last()
+        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, now, self._generation, outcome)
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:

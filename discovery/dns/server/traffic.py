@@ -48,7 +48,7 @@ _RCODES = {rcode.value: rcode.name for rcode in Rcode}
 class Outcome:
     """`sent[column]`: how often. `kept`: it came from kept answers."""
 
-    __slots__ = ("kept", "rcode", "reason", "sent", "type", "zone")
+    __slots__ = ("kept", "rcode", "reason", "sent", "twin", "type", "zone")
 
     def __init__(self, zone: str, type: str, rcode: str, reason: Reason, kept: bool) -> None:
         self.zone = zone
@@ -57,6 +57,7 @@ class Outcome:
         self.reason = reason
         self.kept = kept
         self.sent = [0] * _SIZE
+        self.twin: Outcome | None = None  # the same, kept
 
 
 class Exchange(NamedTuple):
@@ -140,6 +141,14 @@ class Traffic:
         if found is None:
             found = self._outcomes[key] = Outcome(*key)
         return found
+
+    def kept_like_last(self) -> Outcome:
+        """Of a reply as the last one, when it comes from kept answers."""
+        last = self.last
+        if last.twin is None:
+            key = (last.zone, last.type, last.rcode, last.reason, True)
+            last.twin = self._outcomes.setdefault(key, Outcome(*key))
+        return last.twin
 
     def of_error(self, rcode: int) -> Outcome:
         """Of what could not be read."""

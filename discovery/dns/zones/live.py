@@ -19,9 +19,9 @@ import orjson
 
 from discovery.core import metadata
 from discovery.core.instance import Instance
-from discovery.dns.message.names import Name, to_wire
+from discovery.dns.message.names import Name, from_wire, to_labels, to_text, to_wire
 from discovery.dns.message.text import type_name
-from discovery.dns.message.values import RR, Answer, Rank, Type
+from discovery.dns.message.values import RR, Rank, Type
 from discovery.dns.zones.records import MAX_STRING, address, address_type
 from discovery.dns.zones.selector import Form, Match, instance_label
 from discovery.store.service import Service
@@ -38,20 +38,22 @@ class Live(NamedTuple):
     match: Match
     ttl: int
 
-    def port(self, instance: Instance) -> int:
-        return self.match(instance) or instance.spec.port
-
-    def host(self, instance: Instance) -> Name:
-        """The instance's own name, where its address is."""
-        return (instance_label(instance.spec.ip, instance.spec.port), self.service.key, *self.origin)
-
-    def address(self, instance: Instance) -> RR:
-        ip = instance.spec.ip
-        return RR(self.host(instance), address_type(ip), self.ttl, address(ip))
+    @property
+    def below(self) -> Name:
+        """Where the instances' own names are, with their addresses."""
+        return (self.service.key, *self.origin)
 
 
-# From what is asked, and the type, the records; without any, nothing of that type is there.
-Maker = Callable[[Live, int], Answer]
+class Made(NamedTuple):
+    """The records of an Answer, what goes with each, and their ranks. Without any, nothing of that type is there."""
+
+    answer: tuple[RR, ...]
+    companions: tuple[tuple[RR, ...], ...]
+    ranks: tuple[Rank, ...]
+
+
+# From what is asked, and the type.
+Maker = Callable[[Live, int], Made]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,58 +76,63 @@ class LiveType:
     def name(self) -> str:
         return type_name(self.type)
 
-    def answer(self, live: Live) -> Answer | None:
-        """None when these instances have nothing of that type."""
-        made = self.make(live, self.type)
-        return made if made.answer else None
-
 
 # -- A, AAAA
 
 
-def _addresses(live: Live, rtype: int) -> Answer:
-    meant = [one for one in live.instances if address_type(one.spec.ip) == rtype]
-    return _each_once(live, rtype, meant, lambda one: address(one.spec.ip))
+def _addresses(live: Live, rtype: int) -> Made:
+    is_v6 = rtype == Type.AAAA
+    return _each_once(
+        live, rtype, [(address(one.spec.ip), one) for one in live.instances if (":" in one.spec.ip) is is_v6]
+    )
 
 
-def _each_once(live: Live, rtype: int, instances: Iterable[Instance], rdata: Callable[[Instance], bytes]) -> Answer:
+def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -> Made:
     """Instances that share a record add their weights."""
     ranks: dict[bytes, Rank] = {}
-    for instance in instances:
-        data, rank = rdata(instance), _rank(instance)
-        shared = ranks.get(data)
+    for rdata, instance in made:
+        rank, shared = _rank(instance), ranks.get(rdata)
         if shared is not None:
             rank = Rank(min(shared.priority, rank.priority), shared.weight + rank.weight)
-        ranks[data] = rank
-    rrs = (RR(live.owner, rtype, live.ttl, data) for data in ranks)
-    return Answer(answer=tuple(rrs), ranks=tuple(ranks.values()))
+        ranks[rdata] = rank
+    return Made(tuple([RR(live.owner, rtype, live.ttl, rdata) for rdata in ranks]), (), tuple(ranks.values()))
 
 
 def _rank(instance: Instance) -> Rank:
-    return Rank(instance.spec.priority, instance.spec.weight)
+    spec = instance.spec
+    return Rank(spec.priority, spec.weight)
 
 
-def _with_addresses(live: Live, rtype: int, made: Iterable[tuple[Instance, bytes]]) -> Answer:
-    """A record with that data of each instance, its address beside it."""
-    made = tuple(made)
-    return Answer(
-        answer=tuple([RR(live.owner, rtype, live.ttl, rdata) for _, rdata in made]),
-        companions=tuple([(live.address(one),) for one, _ in made]),
-        ranks=tuple([_rank(one) for one, _ in made]),
-    )
+def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
+    """A record of each instance that has `rdata`, its address beside it. `rdata` is given the instance's name, as on the wire."""
+    below, ttl = live.below, live.ttl
+    on_the_wire = to_wire(below)
+    records, companions, ranks = [], [], []
+    for one in live.instances:
+        ip = one.spec.ip
+        label = instance_label(ip, one.spec.port)
+        data = rdata(live, one, to_labels((label,)) + on_the_wire)
+        if data is not None:
+            records.append(RR(live.owner, rtype, ttl, data))
+            companions.append((RR((label, *below), address_type(ip), ttl, address(ip)),))
+            ranks.append(_rank(one))
+    return Made(tuple(records), tuple(companions), tuple(ranks))
 
 
 # -- SRV
 
 
-def _srv(live: Live, rtype: int) -> Answer:
-    return _with_addresses(live, rtype, [(one, _srv_rdata(live, one)) for one in live.instances])
+def _srv(live: Live, rtype: int) -> Made:
+    return _with_addresses(live, rtype, _srv_rdata)
 
 
-def _srv_rdata(live: Live, instance: Instance) -> bytes:
+def _srv_rdata(live: Live, instance: Instance, host: bytes) -> bytes:
     """RFC 2782. The target is never compressed."""
     spec = instance.spec
-    return struct.pack("!HHH", spec.priority, spec.weight, live.port(instance)) + to_wire(live.host(instance))
+    return _SRV.pack(spec.priority, spec.weight, live.match(instance) or spec.port) + host
+
+
+_SRV = struct.Struct("!HHH")
 
 
 # -- TXT
@@ -136,8 +143,9 @@ MAX_TEXT = 1300
 _SHORTEST_PAIR = 3
 
 
-def _txt(live: Live, rtype: int) -> Answer:
-    return _each_once(live, rtype, live.instances, partial(_txt_rdata, browsed=live.form is Form.BROWSED_INSTANCE))
+def _txt(live: Live, rtype: int) -> Made:
+    browsed = live.form is Form.BROWSED_INSTANCE
+    return _each_once(live, rtype, [(_txt_rdata(one, browsed), one) for one in live.instances])
 
 
 def _txt_rdata(instance: Instance, browsed: bool) -> bytes:
@@ -167,18 +175,17 @@ def _pair(key: str, value: object) -> bytes | None:
 # -- PTR
 
 
-def _pointers(live: Live, rtype: int) -> Answer:
+def _pointers(live: Live, rtype: int) -> Made:
     """To each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
+    services = _with_addresses(live, Type.SRV, _srv_rdata)
     pointers, companions = [], []
-    for instance in live.instances:
+    for instance, srv, (host,) in zip(live.instances, services.answer, services.companions, strict=True):
         protocol = b"_" + instance.spec.protocol.encode("ascii")
-        label = instance_label(instance.spec.ip, instance.spec.port)
-        name: Name = (label, b"_" + live.service.key, protocol, *live.origin)
+        name: Name = (host.name[0], b"_" + live.service.key, protocol, *live.origin)
         pointers.append(RR(live.owner, rtype, live.ttl, to_wire(name)))
-        srv = RR(name, Type.SRV, live.ttl, _srv_rdata(live, instance))
         txt = RR(name, Type.TXT, live.ttl, _txt_rdata(instance, browsed=True))
-        companions.append((srv, txt, live.address(instance)))
-    return Answer(answer=tuple(pointers), companions=tuple(companions), ranks=tuple(map(_rank, live.instances)))
+        companions.append((srv._replace(name=name), txt, host))
+    return Made(tuple(pointers), tuple(companions), services.ranks)
 
 
 # -- SVCB, HTTPS
@@ -187,13 +194,18 @@ _SCHEMES = {Type.HTTPS: ("https",), Type.SVCB: ("https", "http")}
 _PORT, _IPV4HINT, _IPV6HINT = 3, 4, 6
 
 
-def _bindings(live: Live, rtype: int) -> Answer:
+def _bindings(live: Live, rtype: int) -> Made:
     """SVCB for what speaks HTTP or HTTPS. An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one."""
     at_port = live.form is Form.HTTPS_PORT
     schemes = _SCHEMES[Type.HTTPS if at_port else Type(rtype)]
-    ports = [(one, _http_port(one, schemes)) for one in live.instances]
-    speakers = [(one, port) for one, port in ports if port and (not at_port or port == live.port(one))]
-    return _with_addresses(live, rtype, [(one, _svcb_rdata(live, one, port)) for one, port in speakers])
+
+    def rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
+        port = _http_port(instance, schemes)
+        if port is None or (at_port and port != live.match(instance)):
+            return None
+        return _svcb_rdata(instance, host, port)
+
+    return _with_addresses(live, rtype, rdata)
 
 
 def _http_port(instance: Instance, schemes: Iterable[str]) -> int | None:
@@ -216,13 +228,11 @@ def _may_speak(schemes: Iterable[str], instance: Instance) -> bool:
     return any(scheme in ports or b'"%s"' % scheme.encode() in said for scheme in schemes)
 
 
-def _svcb_rdata(live: Live, instance: Instance, port: int) -> bytes:
+def _svcb_rdata(instance: Instance, host: bytes, port: int) -> bytes:
     """RFC 9460 §2.2, service form: port (§7.2) and address hint (§7.3), keys in ascending order. Priority 0 would be an alias."""
     ip, priority = instance.spec.ip, max(1, instance.spec.priority)
     hint = _parameter(_IPV6HINT if ":" in ip else _IPV4HINT, address(ip))
-    return (
-        struct.pack("!H", priority) + to_wire(live.host(instance)) + _parameter(_PORT, port.to_bytes(2, "big")) + hint
-    )
+    return struct.pack("!H", priority) + host + _parameter(_PORT, port.to_bytes(2, "big")) + hint
 
 
 def _parameter(key: int, value: bytes) -> bytes:
@@ -237,21 +247,20 @@ _IN_PATHS = "/:@!$&'()*+,;=~%"  # RFC 3986 §3.3
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def _uris(live: Live, rtype: int) -> Answer:
-    made = [(one, _uri_rdata(live, one)) for one in live.instances]
-    return _with_addresses(live, rtype, [(one, rdata) for one, rdata in made if rdata])
+def _uris(live: Live, rtype: int) -> Made:
+    return _with_addresses(live, rtype, _uri_rdata)
 
 
-def _uri_rdata(live: Live, instance: Instance) -> bytes | None:
+def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
     """RFC 7553 §4.5: SCHEME://HOST:PORT/PATH with the `scheme` and `path` of the metadata; None without a scheme, or above MAX_TEXT."""
     spec = instance.spec
     said = metadata.unpack(spec.metadata)
     scheme, path = said.get("scheme"), said.get("path")
     if not isinstance(scheme, str) or not _SCHEME.fullmatch(scheme):
         return None
-    host = b".".join(live.host(instance)).decode("ascii")
+    place = f"{to_text(from_wire(host))}:{live.match(instance) or spec.port}"
     in_text = _BARE_PERCENT.sub("%25", quote(path, safe=_IN_PATHS)) if isinstance(path, str) else ""
-    uri = f"{scheme}://{host}:{live.port(instance)}/{in_text.removeprefix('/')}"
+    uri = f"{scheme}://{place}/{in_text.removeprefix('/')}"
     return struct.pack("!HH", spec.priority, spec.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
 
 

@@ -113,30 +113,33 @@ class ServiceZone:
             return Answer.nodata(
                 Explanation(OTHER, lambda: _none_healthy(service.name, meant, now), Reason.NONE_HEALTHY)
             )
-        most = self._most_of(entries)
         kind = OF_FORM[selector.form].get(qtype)
         candidates = _candidates(entries, kind)
         chosen = _as_many_as_fit(candidates, kind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
         stale = staleness(service.name, about, now)
-        cap = longest_ttl(self.ttl, stale)
-        lifetime = Lifetime(
-            service.key.decode(), tuple(entry.effective_lease(now) if stale else entry.lease for entry in about), cap
-        )
-        owner = (*relative, *self._origin)
-        instances, left = (
-            [_as_offered(entry, now) if stale else entry.instance for entry in chosen],
-            max(0, lifetime.ttl(now)),
-        )
-        live = Live(selector.form, self._origin, owner, service, instances, selector.match, left)
-        made = kind.answer(live) if kind else None
+        leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
+        lifetime = Lifetime(service.key.decode(), tuple(leases), longest_ttl(self.ttl, stale))
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
-        if made is None:
+        instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
+        ttl = max(0, lifetime.ttl(now))
+        live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, selector.match, ttl)
+        made = kind.make(live, qtype) if kind else None
+        if made is None or not made.answer:
             # Always complete: over TCP there would be no more.
             why = _no_such_type(service.name, kind) if whole else _none_so_far(service.name, chosen, candidates)
-            return Answer.nodata(why)._replace(lifetime=kept)
-        return made._replace(explanation=stale, most=most, complete=whole or most is not None, lifetime=kept)
+            return Answer(explanation=why, lifetime=kept)
+        most = self._most_of(entries)
+        return Answer(
+            answer=made.answer,
+            companions=made.companions,
+            complete=whole or most is not None,
+            ranks=made.ranks,
+            most=most,
+            lifetime=kept,
+            explanation=stale,
+        )
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""

@@ -72,8 +72,8 @@ def _rrset(view: Live, kind: LiveType) -> Iterator[RR | None]:
     room = MAX_RRSET
     for start in range(0, len(view.instances), _AT_ONCE):
         yield Pause
-        made = kind.answer(view._replace(instances=view.instances[start : start + _AT_ONCE]))
-        for rr in made.answer if made else ():
+        part = view._replace(instances=view.instances[start : start + _AT_ONCE])
+        for rr in kind.make(part, kind.type).answer:
             if rr.rdata not in seen:
                 seen.add(rr.rdata)
                 room -= _FIXED + len(rr.rdata)
