@@ -39,6 +39,7 @@ from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http import access_log
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
+from discovery.rest.http.kept_bodies import KeptBodies
 from discovery.rest.http.server import Server
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
@@ -104,7 +105,7 @@ class Web:
             *OpenApi(lambda: self.routes).routes(),
             *seams.routes,
         ]
-        self._server = self._make_server(times, lambda: registry.index)
+        self._server = self._make_server(registry, times, clock)
 
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
@@ -163,7 +164,7 @@ class Web:
         """The routes that are for this machine alone, where there are no tokens."""
         return [f"{route.method} {route.template}" for route in self.routes if route.right is Right.ADMIN]
 
-    def _make_server(self, times: Times, index: Callable[[], int]) -> Server:
+    def _make_server(self, registry: Registry, times: Times, clock: Callable[[], float]) -> Server:
         settings = self._settings
         admit: Admit = anyone if self._seams.authorize else without_tokens
         for wrap in reversed(self._seams.admits):
@@ -173,8 +174,9 @@ class Web:
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         cors = Cors(origins, credentials=settings.sets_origins)
         front = Front(
-            times, self._refusals, cors, browsers, admit, Router(self.routes), Networks(settings.trusted_proxies), index
-        )
+            times, self._refusals, cors, browsers, admit, Router(self.routes), Networks(settings.trusted_proxies),
+            lambda: registry.index, KeptBodies(registry, clock, self._waiting),
+        )  # fmt: skip
         traffic = self._seams.http_traffic
         traffic.scheme = "http" if self._tls is None else "https"
         note = traffic.note if traffic.wanted else access_log.log

@@ -42,6 +42,7 @@ from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
+from discovery.rest.http.kept_bodies import KeptBodies
 from discovery.rest.http.server import Server
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
@@ -234,10 +235,14 @@ async def serving(
         *OpenApi(lambda: every).routes(),
         *routes,
     ]
+    waiting = WaitingOctets(64 * 2**20) if waiting is None else waiting
     cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
-    front = Front(times, refusals, cors, browsers, admit, Router(every), Networks(trusted), lambda: registry.index)
+    front = Front(
+        times, refusals, cors, browsers, admit, Router(every), Networks(trusted), lambda: registry.index,
+        KeptBodies(registry, clock, waiting),
+    )  # fmt: skip
     limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
-    served = Server(front, limits, WaitingOctets(64 * 2**20) if waiting is None else waiting)
+    served = Server(front, limits, waiting)
     try:
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
         served.listen(sock, None)

@@ -70,7 +70,7 @@ class Discovery:
     def request(self, method: str, path: str, body: Any = None) -> Reply:
         """An HTTP request with a JSON body (bytes are sent as they are)."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} | (
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-cache"} | (
             {"Authorization": f"Bearer {self.token}"} if self.token else {}
         )
         request = urllib.request.Request(self.http + path, data=data, method=method, headers=headers)

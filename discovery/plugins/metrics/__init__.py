@@ -15,7 +15,7 @@ from discovery.core.metric import Metric
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.metrics.first_answers import FirstAnswers
 from discovery.plugins.metrics.lag import LoopLag
-from discovery.plugins.metrics.page import page
+from discovery.plugins.metrics.page import content_type, page
 from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.api.answers import Answer
@@ -53,7 +53,7 @@ class Metrics(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", HEADING,
-                media="text/plain", examples=(Example(text=_EXAMPLE),),
+                media="text/plain", examples=(Example(text=_EXAMPLE),), kept=_format,
             )
         )  # fmt: skip
         seams.metrics.extend(
@@ -76,6 +76,10 @@ class Metrics(Plugin):
     async def show(self, request: Request) -> Answer:
         text, content_type = await page(self._metrics, request.header(b"accept") or "")
         return Answer(200, text, {"Cache-Control": "no-store"}, media=content_type)
+
+
+def _format(request: Request) -> str | None:
+    return content_type(request.header(b"accept") or "") if "?" not in request.target else None
 
 
 def _build() -> dict[tuple[str, ...], float]:

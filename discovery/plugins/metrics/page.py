@@ -25,6 +25,11 @@ _LINES_OF_HISTOGRAM = 16
 _process = ProcessCollector(registry=None)
 
 
+def content_type(accept: str) -> str:
+    """Of the page that who accepts this is given."""
+    return choose_encoder(accept)[1]
+
+
 async def page(metrics: Sequence[Metric], accept: str) -> tuple[bytes, str]:
     """The text and its content type."""
     encode, content_type = choose_encoder(accept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -126,6 +126,7 @@ class Route:
     """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
     its kind may end in. `reply`: None: it is no JSON, but `media`. `query`: its parameters; others are refused, but where one is required.
     `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within 0.1 ms, and before others.
+    `kept`: the form in which everybody with the same rights is given the same answer for a second (`http.kept_bodies`); None: has none.
     """
 
     method: str
@@ -144,6 +145,7 @@ class Route:
     examples: tuple[Example, ...] = (Example(),)
     max_body: int = MAX_SINGLE
     is_small: bool = False
+    kept: Callable[[Request], Hashable | None] | None = None
     manners: Manners = OURS
 
     @property
@@ -155,6 +157,11 @@ class Route:
     def template(self) -> str:
         """The path without what its places may be."""
         return PLACE.sub(r"{\1}", self.path)
+
+
+def without_query(request: Request) -> str | None:
+    """For `Route.kept`: the one form that there is."""
+    return "" if "?" not in request.target else None
 
 
 def nothing_here(request: Request) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -23,6 +23,7 @@ from discovery.rest.guard.browsers import Browsers
 from discovery.rest.guard.cors import Cors, preflight
 from discovery.rest.guard.proxies import caller_of
 from discovery.rest.guard.refusals import Refusals
+from discovery.rest.http.kept_bodies import KeptBodies
 
 # On every answer of the API: for browsers that are led here it is no page, no script and no frame. Pages have a policy of their own.
 HEADERS = {
@@ -30,13 +31,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_NONE = frozenset[str]()
 _STALE = STALE.encode()
 _NO_CONTENT = f"%b{INDEX}: %d\r\n%b\r\n".encode()
 _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 
 
 class Front:
-    """`refusals`: are told of each. `index`: the registry's. `proxies`: those that are trusted."""
+    """`refusals`: are told of each. `index`: the registry's. `proxies`: those that are trusted. `kept`: answers for everybody."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Front:
         router: Router,
         proxies: Networks,
         index: Callable[[], int],
+        kept: KeptBodies,
     ) -> None:
         self.cors = cors
         self._times = times
@@ -58,8 +61,9 @@ class Front:
         self.index = index
         self.stale = times.stale
         self._refusals = refusals
+        self._kept = kept
         self._second = 0
-        self._heads: dict[tuple[int, str], bytes] = {}  # of this second, by status and media type
+        self._heads: dict[tuple[int, str, frozenset[str]], bytes] = {}  # of this second
 
     def admit(self, request: Request, address: str) -> None:
         """The request learns what it is for and who its caller is; DiscoveryError when it is not let in. `address`: of whoever sent it,
@@ -77,9 +81,19 @@ class Front:
         try:
             if request.method == "OPTIONS" and (answer := self._options(request)) is not None:
                 return answer
-            return request.route.handler(request)
+            route = request.route
+            if route.kept is not None and (form := self._form(request)) is not None:
+                return self._kept.at_once(request, form) or self._kept.answer(request, form)
+            return route.handler(request)
         except Exception as error:
             return self.refused(request, error)
+
+    @staticmethod
+    def _form(request: Request) -> Hashable | None:
+        """RFC 9111 §5.2.1.4: whoever says no-cache has it made for himself."""
+        if b"no-cache" in request.headers.get(b"cache-control", b"") or request.route.kept is None:
+            return None
+        return request.route.kept(request)
 
     async def awaited(self, request: Request, answer: Awaitable[Answer]) -> Answer:
         try:
@@ -146,15 +160,15 @@ class Front:
 
     def _head(self, status: int, media: str, headers: Mapping[str, str]) -> bytes:
         """Of answers with this status, without the fields that differ. The date counts in seconds."""
-        if headers and not HEADERS.keys().isdisjoint(headers):
-            return self._made_head(status, media, {name: HEADERS[name] for name in HEADERS.keys() - headers.keys()})
         now = int(time.time())
         if now != self._second:
             self._second = now
             self._heads.clear()
-        head = self._heads.get((status, media))
+        own = _NONE if not headers or HEADERS.keys().isdisjoint(headers) else frozenset(HEADERS.keys() & headers.keys())
+        head = self._heads.get((status, media, own))
         if head is None:
-            head = self._heads[status, media] = self._made_head(status, media, HEADERS)
+            usual = {name: value for name, value in HEADERS.items() if name not in own}
+            head = self._heads[status, media, own] = self._made_head(status, media, usual)
         return head
 
     @staticmethod

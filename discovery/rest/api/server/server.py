@@ -14,7 +14,7 @@ from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.shapes import Reply, Time
 from discovery.rest.api.times import Times
@@ -102,7 +102,7 @@ class ServerItself:
     def routes(self) -> list[Route]:
         question, anybody = Kind.QUESTION, Right.NONE
         return [
-            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, StatsReply),
+            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, StatsReply, kept=without_query),
             Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply, is_small=True),
             Route(
                 "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, ReadyReply,

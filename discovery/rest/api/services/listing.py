@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
@@ -92,6 +93,14 @@ _GONE = {
 }  # fmt: skip
 
 
+# The queries of the whole list, and of its first pages.
+_SAME_FOR_ALL = re.compile(r"(limit=[0-9]{1,3})?")
+
+
+def _form(request: Request) -> str | None:
+    return request.query if _SAME_FOR_ALL.fullmatch(request.query) else None
+
+
 class Wanted(NamedTuple):
     """Which instances a request wants to see. `statuses` None: of any."""
 
@@ -125,7 +134,7 @@ class Listing:
         return [
             Route(
                 "GET", "/services", self.services, Right.READ, Kind.QUESTION, "All services, streamed, or a page", HEADING,
-                ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS,
+                ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS, kept=_form,
                 examples=(
                     Example(title="All"),
                     Example(query={"limit": "10"}, title="A page", more={"next": None}),
