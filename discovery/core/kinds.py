@@ -12,7 +12,6 @@ from discovery.core.checked import moment, number, or_none, text, whole
 from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind, Verb
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 
 K = TypeVar("K")
@@ -217,6 +216,17 @@ class SettingsEvent(ValueEvent[None, RegistrySettings]):
         self, before: RegistrySettings | None, after: RegistrySettings | None, reason: str, key: None = None
     ) -> None:
         super().__init__(key, before, after, reason)
+
+
+class Revocation(NamedTuple):
+    """A token that no node takes any more, whatever its files say. `name`: as the file had it that knew it; empty when none did. `at`:
+    epoch seconds. `by`: who asked for it. `expires`: when the token ends by itself, epoch seconds; None: never, as far as is known.
+    """
+
+    name: str
+    at: float
+    by: str
+    expires: float | None = None
 
 
 class TokenEvent(ValueEvent[bytes, Revocation]):

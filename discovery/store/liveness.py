@@ -33,7 +33,7 @@ class Liveness:
         self._counts = dict.fromkeys(Status, 0)
         self._deadlines = Deadlines()
         self._retimed: Iterator[list[Entry]] = iter(())
-        self._is_retiming = False
+        self.is_retiming = False  # `tidy` has more of these
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -43,19 +43,19 @@ class Liveness:
     @property
     def next(self) -> float | None:
         """When `due` has something, or earlier; None when nothing waits."""
-        return float("-inf") if self._is_retiming else self._deadlines.next
+        return float("-inf") if self.is_retiming else self._deadlines.next
 
     def due(self, now: float) -> Entry | None:
         """The next entry about which time alone has something to say. None: nothing, or `tidy` comes first."""
-        entry = None if self._is_retiming else self._deadlines.peek(now)
+        entry = None if self.is_retiming else self._deadlines.peek(now)
         return entry if entry is not None and self._next_look(entry, now) <= now else None
 
     def tidy(self, now: float) -> None:
         """Puts off those before the next that is due, whose lease was renewed meanwhile; not all when they are many, and `next` says that
         there may be more.
         """
-        if self._is_retiming:
-            self._is_retiming = (part := next(self._retimed, None)) is not None
+        if self.is_retiming:
+            self.is_retiming = (part := next(self._retimed, None)) is not None
             for each in part or ():
                 if each.due is not None:
                     self._deadlines.push(each, self._deadline(each))
@@ -100,7 +100,7 @@ class Liveness:
         comes up.
         """
         self._retimed = entries
-        self._is_retiming = True
+        self.is_retiming = True
 
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status

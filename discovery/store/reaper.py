@@ -61,6 +61,11 @@ class Reaper:
 
     async def _work(self) -> None:
         try:
+            while (
+                self._registry.liveness.is_retiming and not self._engine.leads
+            ):  # else each commit would wake it for this
+                self._registry.liveness.tidy(self._clock())
+                await turns().over()
             while self._engine.leads and (await self._engine.submit(_EXPIRE, SERVER) or self._is_due()):
                 await turns().over()
         except EngineAway as error:

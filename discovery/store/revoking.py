@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from discovery.core.kinds import TokenEvent
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import Revocation, TokenEvent
 from discovery.store.errors import NotRevoked, TooManyRevoked
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write

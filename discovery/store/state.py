@@ -12,11 +12,19 @@ from weakref import WeakValueDictionary
 
 from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import KINDS, Drained, DrainEvent, RegistrySettings, SettingsEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import (
+    KINDS,
+    Drained,
+    DrainEvent,
+    RegistrySettings,
+    Revocation,
+    SettingsEvent,
+    TokenEvent,
+    WindowEvent,
+)
 from discovery.core.lease import Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.core.revocation import Revocation
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness

@@ -13,10 +13,9 @@ from functools import partial
 from discovery.core.caller import Caller
 from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import Drained, RegistrySettings
+from discovery.core.kinds import Drained, RegistrySettings, Revocation
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.core.revocation import Revocation
 from discovery.core.status import DOWN, SILENT, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps

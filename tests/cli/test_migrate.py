@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from discovery.core.kinds import TokenEvent
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import Revocation, TokenEvent
 from discovery.plugins.journal import moved
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect

@@ -16,6 +16,7 @@ from discovery.core.instance import Key
 from discovery.engines.local import LocalEngine
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
+from discovery.store.operations import ChangeSettings
 from discovery.store.reaper import Reaper
 from discovery.store.write import Write
 from discovery.system.turns import TURN
@@ -261,3 +262,22 @@ async def test_while_the_engine_is_away_it_waits_and_its_line_has_no_traceback(
     [record] = caplog.records
     assert "waits" in record.message
     assert record.exc_info is None
+
+
+def test_where_another_node_leads_shorter_leases_are_looked_at_once_and_no_commit_wakes_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        monkeypatch.setattr(Watchful, "leads", False)
+        registry = a_registry(lease_ttl=600.0, max_instances=2000)
+        with reaping(registry) as watched:
+            for port in range(1, 1200):
+                registry.register(spec(port=port), watched.clock(), WALL)
+            registry.do(
+                ChangeSettings(registry.settings._replace(heartbeat_timeout_seconds=20.0)), watched.clock(), WALL
+            )
+            await asyncio.sleep(0.1)
+            assert registry.next_deadline() == pytest.approx(watched.clock() + 20, abs=1)
+            assert watched.wakes == []
+
+    travel(story())

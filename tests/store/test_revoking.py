@@ -7,8 +7,7 @@ import pytest
 from discovery.core import codec
 from discovery.core.caller import Caller, Grants
 from discovery.core.event import Commit
-from discovery.core.kinds import TokenEvent
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import Revocation, TokenEvent
 from discovery.store import revoking
 from discovery.store.errors import NotRevoked, TooManyRevoked
 from discovery.store.registry import Registry

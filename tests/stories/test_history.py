@@ -68,3 +68,24 @@ def test_what_dig_saw_is_what_the_history_says_after_a_kill(tmp_path: Path) -> N
         assert (during["served"], during["down"]) == (0, stopped["reason"])
         assert stopped["reason"].startswith("the server was stopped: nobody was answered from")
         assert len(curl(server, "/history?kind=started")["events"]) == 3
+
+
+def test_a_restart_with_other_settings_is_an_event_that_curl_and_the_audit_tell_of(tmp_path: Path) -> None:
+    def started(timeout: int) -> AbstractContextManager[Discovery]:
+        data, audit = str(tmp_path / "data"), str(tmp_path / "audit")
+        return running(DATA_DIR=data, AUDIT_FILE=audit, HEARTBEAT_TIMEOUT_SECONDS=timeout)
+
+    with started(30) as server:
+        server.register("user-service", "127.0.0.1", 3001)
+        server.stop()
+    with started(60) as server:
+        told = "HEARTBEAT_TIMEOUT_SECONDS was 30 and is 60"
+        for path in ("/changes?kind=settings-changed", "/history?kind=settings-changed"):
+            found = curl(server, path)
+            [event] = found.get("changes") or found["events"]
+            assert (event["reason"], event["settings"]["heartbeatTimeoutSeconds"], event["service"]) == (told, 60, None)
+        [line] = [each for each in curl(server, "/admin/audit")["lines"] if each["action"] == "change-settings"]
+        assert [line[when]["heartbeatTimeoutSeconds"] for when in ("before", "after")] == [30, 60]
+        shown = curl(server, "/resolve/user-service?explain=1")["explained"][0]
+        assert 55 < seconds(shown["until"]) - time.time() <= 60
+        server.stop()

@@ -9,8 +9,7 @@ from discovery.core import codec, exact_json
 from discovery.core.checked import moment
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key
-from discovery.core.kinds import KINDS, TokenEvent, begun, of_letter
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import KINDS, Revocation, TokenEvent, begun, of_letter
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout

@@ -16,9 +16,9 @@ from types import MappingProxyType
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
+from discovery.core.kinds import Revocation
 from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
-from discovery.core.revocation import Revocation
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.listing import Listing
 from discovery.plugins.auth.revoking import Revoking

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import Revocation
 from discovery.plugins.auth import revoking
 from discovery.plugins.auth.revoking import RevokedToken
 from discovery.plugins.auth.tokens import OWN_NAME, Token

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from discovery.core.revocation import Revocation
+from discovery.core.kinds import Revocation
 from discovery.plugins.auth.tokens import Tokens
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError

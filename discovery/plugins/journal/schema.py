@@ -17,9 +17,8 @@ from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
-from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import Drained, DrainEvent, Revocation, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
 from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import CannotWrite, Damaged
 

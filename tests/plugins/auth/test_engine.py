@@ -11,10 +11,11 @@ import pytest
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import Forbidden
 from discovery.core.instance import Key
+from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.store import operations, registration, revoking
 from discovery.store.errors import UnknownInstance, UnknownService
-from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
+from discovery.store.operations import ChangeSettings, Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
@@ -49,6 +50,7 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
     "settle": (Settle(PLACE), OWNED),
     "settle all": (Settle(SERVICE), "admin"),
     "checked": (Checked(ID, "refused"), "admin"),
+    "settings": (ChangeSettings(RegistrySettings(60.0, 5, 100, 1000)), "admin"),
     "zones": (ReloadZones("read again"), "admin"),
     "revoke": (RevokeToken(bytes(32), "a", None, "asked"), "admin"),
     "restore": (RestoreToken(b"\1" * 32, "asked"), "admin"),

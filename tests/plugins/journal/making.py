@@ -16,9 +16,8 @@ from typing import Any
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import Drained, DrainEvent, Revocation, TokenEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create

@@ -16,9 +16,17 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import KINDS, Drained, DrainEvent, RegistrySettings, SettingsEvent, TokenEvent, WindowEvent
+from discovery.core.kinds import (
+    KINDS,
+    Drained,
+    DrainEvent,
+    RegistrySettings,
+    Revocation,
+    SettingsEvent,
+    TokenEvent,
+    WindowEvent,
+)
 from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
 from discovery.plugins.journal import rows, schema
 
 EDGES = string.ascii_letters + string.digits

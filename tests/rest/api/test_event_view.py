@@ -10,9 +10,8 @@ import pytest
 from discovery.core.caller import SERVER, Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key
-from discovery.core.kinds import Drained, DrainEvent, TokenEvent, WindowEvent, ZonesEvent
+from discovery.core.kinds import Drained, DrainEvent, Revocation, TokenEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.core.revocation import Revocation
 from discovery.core.status import Status
 from discovery.rest.api.following.event_view import KINDS, shown
 from tests.store.making import WALL, spec
