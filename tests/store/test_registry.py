@@ -7,7 +7,7 @@ import pytest
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Kind
-from discovery.core.instance import Key
+from discovery.core.instance import Instance, Key
 from discovery.core.kinds import ZonesEvent
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.registration import Register
@@ -71,6 +71,12 @@ def test_its_registrant_is_the_first_who_vouches_for_it(first: str, second: str,
     assert str(instance.registrant) == kept
     assert instance.registrant.grants == Grants()
     assert instance.vouched is (kept != "10.0.0.9")
+
+
+def test_a_restart_keeps_the_registrant() -> None:
+    stored = Instance("id-1", WALL, spec(), registrant=Caller("10.0.0.9", "ci"))
+    [entry] = a_registry().restore(stored, now=START)
+    assert entry.instance.registrant == stored.registrant
 
 
 def test_a_name_that_differs_by_case_is_the_same_service_shown_as_first_registered() -> None:

@@ -116,6 +116,18 @@ async def test_nobody_is_asked_whom_a_stranger_registered_or_who_has_not_beaten_
         assert found.asked == 3
 
 
+async def test_one_that_is_held_and_makes_way_in_one_commit_keeps_nobody_else_from_being_asked(gone: list[int]) -> None:
+    async with house() as found:
+        found.registry.adopt(found.registry.settings._replace(max_instances_per_service=4))
+        dead = [await found.register(port) for port in gone[:4]]
+        found.ahead = 0.0
+        time.sleep(TTL)  # noqa: ASYNC251  # nobody notices that their leases run out
+        await found.register(gone[4])
+        await eventually(lambda: [found.registry.find(each.id) is None for each in dead].count(True) == 1)
+        left = [each for each in dead if found.registry.find(each.id) is not None]
+        await eventually(lambda: {found.status(each) for each in left} == {Status.UNHEALTHY})
+
+
 async def test_who_beats_again_is_healthy_though_its_port_refuses(gone: list[int]) -> None:
     async with house() as found:
         dead = [await found.register(port) for port in gone[:3]]
