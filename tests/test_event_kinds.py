@@ -80,10 +80,10 @@ def commit(*events: PaintEvent) -> Commit:
 def test_it_is_json_and_a_row_of_the_history_and_comes_back() -> None:
     whole = commit(BEGAN, CHANGED, ENDED)
     assert codec.decode(codec.encode(whole)) == whole
-    assert [rows.stored(row).event for row in rows.of_commit(whole)] == [BEGAN, CHANGED, ENDED]
+    assert [rows.stored(row).event for row in rows.of_commit(*rows.keyed([whole]))] == [BEGAN, CHANGED, ENDED]
     name, place = rows.EVENT.split(", ").index("kind"), rows.EVENT.split(", ").index("service")
-    assert rows.of_commit(whole)[0][name] == "paint-applied"
-    assert rows.of_commit(whole)[0][place : place + 2] == ("web", "10.0.0.1")
+    assert rows.of_commit(*rows.keyed([whole]))[0][name] == "paint-applied"
+    assert rows.of_commit(*rows.keyed([whole]))[0][place : place + 2] == ("web", "10.0.0.1")
 
 
 async def test_the_journal_keeps_it_over_a_restart(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from discovery.core.event import Commit, ValueEvent
+from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance
 from discovery.plugins.history import rows
 from discovery.store.service import Entry
@@ -175,13 +175,13 @@ class HistoryFile:
             self._sql.close()
             raise
 
-    def append(self, commits: Sequence[Commit]) -> int:
+    def append(self, commits: Sequence[rows.Keyed]) -> int:
         """Their events, all or none. How many cannot be written at all."""
-        events = [row for commit in commits for row in rows.of_commit(commit)]
+        events = [row for each in commits for row in rows.of_commit(each)]
         try:
             with self._transaction():
                 insert(self._sql, "event", rows.EVENT_WIDTH, events)
-                self._sql.execute("UPDATE life SET alive=max(alive,?)", (commits[-1].wall,))
+                self._sql.execute("UPDATE life SET alive=max(alive,?)", (commits[-1].commit.wall,))
             return 0
         except (
             UnicodeError,

@@ -14,10 +14,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discovery.core.event import Commit
 from discovery.core.log_fields import fields
 from discovery.plugins.history import file as files
 from discovery.plugins.history.file import Began, Checkpoint, Ended, HistoryFile, Info, NewerFormat
+from discovery.plugins.history.rows import Keyed
 from discovery.system.background_writer import WriteRefused
 
 _log = logging.getLogger("discovery.history")
@@ -103,12 +103,12 @@ class Folder:
         self._lost = 0
         return None
 
-    def append(self, commits: Sequence[Commit]) -> None:
+    def append(self, commits: Sequence[Keyed]) -> None:
         if self._writing is not None:
             self.unwritten += self._writing.append(commits)
             return
-        self._lost_from = commits[0].wall if self._lost_from is None else self._lost_from
-        lost = sum(len(commit.events) for commit in commits)
+        self._lost_from = commits[0].commit.wall if self._lost_from is None else self._lost_from
+        lost = sum(len(each.commit.events) for each in commits)
         self._lost += lost
         self.unwritten += lost
 

@@ -14,7 +14,7 @@ from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.status import Status
 from discovery.plugins.history.asked import Asked, Cursor, InstanceAt, NotKnown, Page, ServiceAt, Values
-from discovery.plugins.history.rows import StoredEvent, stored_of
+from discovery.plugins.history.rows import StoredEvent, keyed, stored_of
 from discovery.store.explain import Seen
 from discovery.store.windows import window_of
 
@@ -118,9 +118,9 @@ def page(commits: Sequence[Commit], asked: Asked, since: float) -> Page:
     """`commits`: oldest first, all since `since`."""
     below = None if asked.before is None else asked.before.key
     found: list[StoredEvent] = []
-    for commit in reversed(commits):
+    for one in reversed(list(keyed(commits))):
         wanted = [
-            each for each in reversed(stored_of(commit)) if (below is None or each.key < below) and asked.holds(each)
+            each for each in reversed(stored_of(one)) if (below is None or each.key < below) and asked.holds(each)
         ]
         found += wanted
         if len(found) > asked.limit:
@@ -140,7 +140,7 @@ def as_it_was(
         commits, since = commits[start:], commits[start].wall
     if instant < since:
         raise NotKnown("Without files of the history nothing older is known", since)
-    stored = (each for commit in commits for each in stored_of(commit))
+    stored = (each for one in keyed(commits) for each in stored_of(one))
     events = [each for each in stored if each.event.service in (service, None)]
     known, before = rewound(now, events), rewound_values(values, events)
     return ServiceAt(instances(instant, known, events, untold), values_at(instant, before, events), None, since)

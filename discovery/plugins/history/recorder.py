@@ -17,6 +17,7 @@ from discovery.core.kinds import SettingsEvent, WindowEvent, begun
 from discovery.core.log_fields import fields
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
+from discovery.plugins.history.rows import Keyed, keyed
 from discovery.store.registry import Registry
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
 
@@ -44,7 +45,8 @@ class Recorder:
         self._folder = folder
         self._registry = registry
         self._wall = wall
-        self._gathered: list[Commit] = []
+        self._gathered: list[Keyed] = []
+        self._end = 0  # behind the keys so far
         self._timer: asyncio.TimerHandle | None = None
         self._life: asyncio.TimerHandle | None = None
         self._last = 0.0  # wall of the last commit
@@ -76,7 +78,8 @@ class Recorder:
         if (why := self._next_file(commit.wall)) is not None:
             self._begin(why, commit.index, commit.wall)
         self._last = commit.wall
-        self._gathered.append(commit)
+        self._gathered += keyed([commit], self._end)
+        self._end = self._gathered[-1].end
         if len(self._gathered) >= _MAX_GATHERED:
             self._flush()
         elif self._timer is None:
@@ -118,7 +121,7 @@ class Recorder:
             self._timer = None
         if self._gathered:
             commits, self._gathered = self._gathered, []
-            octets = sum(octets_of(event) for commit in commits for event in commit.events)
+            octets = sum(octets_of(event) for each in commits for event in each.commit.events)
             self.writer.put(partial(Folder.append, commits=commits), octets)
 
     def _tick(self) -> None:

@@ -7,6 +7,7 @@ The columns of an instance are those of how it was `after` an event, or `before`
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,7 +21,7 @@ from discovery.core.status import Status
 
 Row = tuple[Any, ...]
 
-# Events of a commit have the numbers below this behind its index; a commit has 100, and a few.
+# Events of an index have the numbers below this behind it; a commit has 100, and a few.
 PER_COMMIT = 1024
 
 INSTANCE = "service, ip, port, id, name, registered_at, draining_since, ttl, status, failing, metadata, options"
@@ -33,8 +34,8 @@ _NO_INSTANCE: Row = (None,) * (INSTANCE_WIDTH - 2)
 
 
 class StoredEvent(NamedTuple):
-    """An event with what its commit said. `key`: the commit's index * PER_COMMIT and its number in the commit. `wall`: the
-    commit's. `file`: by its number; 0: of the last commits in memory.
+    """An event with what its commit said. `key`: see `keyed`. `wall`: the commit's. `file`: by its number; 0: of the
+    last commits in memory.
     """
 
     key: int
@@ -48,14 +49,35 @@ class StoredEvent(NamedTuple):
         return self.key // PER_COMMIT
 
 
-def of_commit(commit: Commit) -> list[Row]:
-    first = commit.index * PER_COMMIT
+class Keyed(NamedTuple):
+    """`first`: the key of its first event; the others follow."""
+
+    first: int
+    commit: Commit
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.commit.events)
+
+
+def keyed(commits: Iterable[Commit], end: int = 0) -> Iterator[Keyed]:
+    """Keys in order, none twice: an event's is its index * PER_COMMIT and its number among all of this index, of which there may be
+    several commits. `end`: behind those before. More than PER_COMMIT events of one index go on where the next ones would be.
+    """
+    for commit in commits:
+        found = Keyed(max(commit.index * PER_COMMIT, end), commit)
+        end = found.end
+        yield found
+
+
+def of_commit(keyed: Keyed) -> list[Row]:
+    first, commit = keyed
     return [_of_event(first + number, commit, event) for number, event in enumerate(commit.events)]
 
 
-def stored_of(commit: Commit) -> list[StoredEvent]:
+def stored_of(keyed: Keyed) -> list[StoredEvent]:
     """As if they had been written and read."""
-    first = commit.index * PER_COMMIT
+    first, commit = keyed
     return [StoredEvent(first + number, commit.wall, commit.by, event) for number, event in enumerate(commit.events)]
 
 

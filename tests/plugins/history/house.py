@@ -54,7 +54,7 @@ class House:
         await self.end(killed=killed)
         self.now += seconds
         self.folder = Folder(self.folder.path, self.folder._days, self.folder._max_octets)
-        self.registry = a_registry(started_at=self.now, **self.settings)
+        self.registry = a_registry(started_at=self.now, new_id=self.registry.new_id, **self.settings)
         self.recorder = Recorder(self.folder, self.registry, self.wall)
         self.start(snapshot)
         await self.written()

@@ -21,7 +21,7 @@ from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, Page, ServerEvent
 from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
-from discovery.plugins.history.rows import StoredEvent, stored_of
+from discovery.plugins.history.rows import PER_COMMIT, StoredEvent, keyed, stored_of
 from discovery.rest.api.following.event_view import KINDS
 from tests.plugins.history.house import House
 from tests.store.making import spec
@@ -45,7 +45,7 @@ def written() -> Iterator[Written]:
     """Three days in three files: a service that comes and goes, one in maintenance, lapses that are told late."""
     with tempfile.TemporaryDirectory() as path, asyncio.Runner() as runner:
         house, commits = runner.run(_write(Path(path)))
-        events = [each for commit in commits for each in stored_of(commit)]
+        events = [event for each in keyed(commits) for event in stored_of(each)]
         yield Written(house.folder.files, commits, events)
 
 
@@ -153,3 +153,30 @@ def test_what_lies_before_the_history_is_said_to_be_missing(written: Written) ->
     begin = written.files[0].wall
     assert written.page(Asked(since=begin)).missing is None
     assert written.page(Asked(since=begin - 1)).missing == "it does not go back so far"
+
+
+async def test_commits_that_share_an_index_lose_no_event_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of one etcd transaction, and of a node that reads everything again."""
+    house, commits = House(tmp_path / "history", max_instances=2000), list[Commit]()
+    house.registry.followers.append(commits.append)
+    with monkeypatch.context() as together:
+        together.setattr(house.registry, "publish", lambda index: None)
+        for port in range(1, PER_COMMIT + 10):
+            house.register(spec("web", port=port))
+    house.registry.publish(house.registry.index + 1)
+    house.register(spec("web", port=2000))
+    assert len({commit.index for commit in commits}) == 2
+    for limit in (100, 5000):
+        for is_of_memory in (False, True):
+            found, asked = list[int](), Asked(limit=limit)
+            while True:
+                page = past.page(commits, asked, 0.0) if is_of_memory else await house.page(asked)
+                events = [each.event for each in page.items if isinstance(each, StoredEvent)]
+                found += [event.instance.spec.port for event in events if isinstance(event, InstanceEvent)]
+                if page.next is None:
+                    break
+                asked = asked._replace(before=page.next)
+            assert found == [2000, *range(PER_COMMIT + 9, 0, -1)]
+    await house.end()

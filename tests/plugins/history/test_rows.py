@@ -19,7 +19,7 @@ def recorded(instance: Instance) -> Instance:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
     commit = Commit(7, 1e9 + 0.125, Caller("10.0.0.9", "ci"), "register", (event,))
-    (row,) = rows.of_commit(commit)
+    (row,) = rows.of_commit(*rows.keyed([commit]))
     assert len(row) == rows.EVENT_WIDTH
     shown = event
     if isinstance(event, InstanceEvent):
@@ -29,7 +29,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
 
 
 def test_events_of_one_commit_have_its_index_and_their_order() -> None:
-    stored = rows.stored_of(Commit(7, 1e9, Caller(""), "register", tuple(EVENTS)))
+    stored = rows.stored_of(*rows.keyed([Commit(7, 1e9, Caller(""), "register", tuple(EVENTS))]))
     assert [each.event for each in stored] == EVENTS
     assert {each.index_of_commit for each in stored} == {7}
     assert sorted(stored, key=lambda each: each.key) == stored
@@ -40,7 +40,7 @@ def test_a_change_of_status_alone_does_not_repeat_the_registration() -> None:
     event = EVENTS[1]
     assert isinstance(event, InstanceEvent)
     commit = Commit(7, 1e9, Caller(""), "drain", (event._replace(before=BEFORE, after=after),))
-    (row,) = rows.of_commit(commit)
+    (row,) = rows.of_commit(*rows.keyed([commit]))
     assert len(row[8]) < 50
     assert rows.stored(row).event == event._replace(before=BEFORE, after=after)
 
