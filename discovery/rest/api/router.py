@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
@@ -44,7 +44,11 @@ class Router:
         }
         manners = sorted({route.manners for _, _, route in found} | {OURS}, key=lambda each: -len(each.prefix))
         self._nowhere = [
-            (each.prefix, replace(NOWHERE, manners=each), replace(NOWHERE, right=Right.WRITE, manners=each))
+            (
+                f"{each.prefix}/" if each.prefix else "",
+                replace(NOWHERE, manners=each),
+                replace(NOWHERE, right=Right.WRITE, manners=each),
+            )
             for each in manners
         ]
         self.methods = sorted({method for method, _, _ in found} | {"OPTIONS"})
@@ -61,12 +65,11 @@ class Router:
         if found is not None and name and "%" not in name:
             request.route, request.names = found[0], {found[1]: name}
             return
-        if not path.startswith("/"):  # RFC 9112 §3.2.2
-            path = urlsplit(path).path or "/" if path.lower().startswith(("http://", "https://")) else path
+        if "://" in path and not path.startswith("/"):  # RFC 9112 §3.2.2: http://HOST/PATH
+            path = "/" + path.partition("://")[2].partition("/")[2]
         if not self._search(request, path, unquote) and not self._search(request, unquote(path), str):
-            request.route = next(
-                read if method in _SAFE else write for prefix, read, write in self._nowhere if path.startswith(prefix)
-            )
+            read, write = next(routes for prefix, *routes in self._nowhere if f"{path}/".startswith(prefix))
+            request.route = read if method in _SAFE else write
 
     def _search(self, request: Request, path: str, decode: Callable[[str], str]) -> bool:
         for pattern, methods, others in self._paths:

@@ -26,35 +26,6 @@ def numbers(of: Traffic) -> dict[tuple[str, ...], object]:
     return dict(read)
 
 
-@pytest.mark.parametrize(
-    ("path", "route"),
-    [
-        ("/register", "/register"),
-        ("/resolve/user-service", "/resolve/{name}"),
-        ("/resolve/a%2Fb", "/resolve/{name}"),
-        ("/%72egister", "/register"),
-        ("/re%73olve/user-service", "/resolve/{name}"),
-        ("/%2572egister", "other"),
-        ("/%ff%00", "other"),
-        ("/services/user-service/instances", "/services/{name}/instances"),
-        ("/instances/0", "/instances/{id}"),
-        ("/ui/app.js", "/ui/{file}"),
-        ("/ui/js/app.js", "/ui/{file}"),
-        ("/ui", "/ui"),
-        ("/ui/", "/ui/"),
-        ("/resolve/", "other"),
-        ("/resolve/a/b", "other"),
-        ("/register/", "other"),
-        ("/resolve/{name}", "/resolve/{name}"),
-        ("/services", "/services"),
-        ("*", "other"),
-        ("", "other"),
-    ],
-)
-def test_a_path_belongs_to_its_route_or_to_none(path: str, route: str) -> None:
-    assert asked("POST", path).route.template == route
-
-
 def test_requests_are_counted_by_route_method_and_status() -> None:
     it = traffic()
     for number in range(3):
