@@ -172,7 +172,7 @@ class Settings(EnvSettings):
     allow_anonymous: bool = False
     """true: listen on addresses that other machines can reach without a token (API_TOKEN, TOKENS_FILE): anybody there can register."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """debug, info, warning or error. Heartbeats, resolves and polls of /stats are logged at debug."""
+    """debug, info, warning or error. Heartbeats and the questions of programs (resolves, lists, /stats, /metrics) are logged at debug."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for machines."""
 
