@@ -10,7 +10,7 @@ import pytest
 
 from discovery.core import codec
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, ValueEvent, ValueKind, Verb
+from discovery.core.event import Commit, ValueEvent, ValueKind
 from discovery.core.instance import Key
 from discovery.core.kinds import ADDRESS, KINDS, MOMENT, TEXT
 from discovery.engines.etcd.difference import difference
@@ -40,9 +40,7 @@ class PaintEvent(ValueEvent[Key, Paint]):
         name="paint",
         noun="paint",
         text="paint of {place}",
-        began=Verb("applied", "applied"),
-        changed=Verb("applied", "applied"),
-        ended=Verb("stripped", "stripped"),
+        verbs=("applied", "applied", "stripped"),
         keys=ADDRESS,
         value=Paint,
         fields={"colour": TEXT, "until": MOMENT},

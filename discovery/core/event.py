@@ -71,26 +71,23 @@ class InstanceEvent(NamedTuple):
         return instance
 
 
-class Verb(NamedTuple):
-    """`word`: in the name of the event, and in the line of the log. `log`: in the name of that line."""
-
-    word: str
-    log: str
-
-
 class KeyForm(NamedTuple, Generic[K]):
-    """How a key is written. `field`: its name in an event as JSON, `dumps` and `loads` its value there; `path` and `of_path`: as the end
-    of a key in etcd, and in the journal. `parts`: what people see of it, with their types; `service` and `ip` among them if it has any;
-    `values`: in that order. `loads` and `of_path` raise ValueError or TypeError.
+    """How a key is written. `parts`: what people see of it, by name, with the types; `service` and `ip` among them if it has any. `values`:
+    in that order. `field`: its name in an event as JSON. `path`: as the end of a key in etcd, and in the journal. `loads` and `of_path`
+    raise ValueError or TypeError.
     """
 
     field: str
-    dumps: Callable[[K], Any]
+    parts: Mapping[str, Any]
+    values: Callable[[K], tuple[Any, ...]]
     loads: Callable[[Any], K]
     path: Callable[[K], tuple[str, ...]]
     of_path: Callable[[Sequence[str]], K]
-    parts: Mapping[str, Any]
-    values: Callable[[K], Sequence[Any]]
+
+    def dumps(self, key: K) -> Any:
+        """As `loads` wants it."""
+        values = self.values(key)
+        return list(values) if len(values) > 1 else next(iter(values), None)
 
 
 class Field(NamedTuple):
@@ -106,19 +103,18 @@ class ValueKind(Generic[K, V]):
     """A kind of event about something that is kept under a key, besides the instances: all that anybody who stores or shows one has to
     know. `core.kinds` has them.
 
-    `name`: in JSON and in the journal. `noun`: for people; the event is called NOUN-WORD with the verb for what happened, and what it
-    shows stands under NOUN. `text`: what the log says it is about, with `{place}` or `{name}`; empty: the log has a line of its own.
-    `value`: made of `fields`, whose names it has and its JSON too. `shown`: those that people see. `secret`: they are for who may see who
-    asked. `warns`: its line in the log is a warning. `letter`: of its keys in etcd; None: it has none. `kept`: in the journal, and so after
-    a restart. `fades`: it is over at its `until`, and no event tells so.
+    `name`: in JSON and in the journal. `noun`: for people; the event is called NOUN-VERB, and what it shows stands under NOUN. `verbs`:
+    it begins, is exchanged, ends; `log_verbs`: in the names of the log's lines, where they are others. `text`: what the log says it is
+    about, with `{place}` or `{name}`; empty: the log has a line of its own. `value`: made of `fields`, whose names it has, and its JSON
+    too. `shown`: those that people see. `secret`: they are for who may see who asked. `warns`: its line in the log is a warning.
+    `letter`: of its keys in etcd; None: it has none. `kept`: in the journal, and so after a restart. `fades`: it is over at its `until`,
+    and no event tells so.
     """
 
     name: str
     noun: str
     text: str
-    began: Verb
-    changed: Verb
-    ended: Verb
+    verbs: tuple[str, str, str]
     keys: KeyForm[K]
     value: Callable[..., V]
     fields: Mapping[str, Field]
@@ -128,11 +124,12 @@ class ValueKind(Generic[K, V]):
     letter: str | None = None
     kept: bool = True
     fades: bool = False
+    log_verbs: tuple[str, str, str] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """What its events are called (`ValueEvent.name`)."""
-        return tuple(dict.fromkeys(f"{self.noun}-{verb.word}" for verb in (self.began, self.changed, self.ended)))
+        return tuple(dict.fromkeys(f"{self.noun}-{verb}" for verb in self.verbs))
 
     def dumps(self, value: V | None) -> dict[str, Any] | None:
         """The value as JSON."""
@@ -156,15 +153,14 @@ class ValueEvent(Generic[K, V]):
     kind: ClassVar[ValueKind[Any, Any]]
 
     @property
-    def verb(self) -> Verb:
-        if self.before is None:
-            return self.kind.began
-        return self.kind.ended if self.after is None else self.kind.changed
+    def phase(self) -> int:
+        """Which of the verbs: 0 it begins, 1 it is exchanged, 2 it ends."""
+        return 0 if self.before is None else 2 if self.after is None else 1
 
     @property
     def name(self) -> str:
         """What /changes, /events and the history call it."""
-        return f"{self.kind.noun}-{self.verb.word}"
+        return f"{self.kind.noun}-{self.kind.verbs[self.phase]}"
 
     @property
     def place(self) -> dict[str, Any]:

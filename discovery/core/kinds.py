@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from discovery.core.checked import moment, number, or_none, text, whole
-from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind, Verb
+from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
@@ -69,16 +69,21 @@ def _of_nothing(path: Sequence[str]) -> None:
         raise ValueError("there is one, without a key")
 
 
-_PLACE = {"service": str, "ip": str | None, "port": int | None}
-SCOPE: KeyForm[Scope] = KeyForm("scope", list, _scope, _path, _scope_of, _PLACE, tuple)
-ADDRESS: KeyForm[Key] = KeyForm("key", list, _address, _path, _key_of, {"service": str, "ip": str, "port": int}, tuple)
-SHA256: KeyForm[bytes] = KeyForm(
-    "sha256", bytes.hex, bytes.fromhex, lambda key: (key.hex(),), _sha256_of, {"sha256": str}, lambda key: (key.hex(),)
+def _hex(key: bytes) -> tuple[str]:
+    return (key.hex(),)
+
+
+def _nothing(key: None) -> tuple[()]:
+    return ()
+
+
+SCOPE: KeyForm[Scope] = KeyForm(
+    "scope", {"service": str, "ip": str | None, "port": int | None}, tuple, _scope, _path, _scope_of
 )
+ADDRESS: KeyForm[Key] = KeyForm("key", {"service": str, "ip": str, "port": int}, tuple, _address, _path, _key_of)
+SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": str}, _hex, bytes.fromhex, _hex, _sha256_of)
 # Of what there is one of.
-ONE: KeyForm[None] = KeyForm(
-    "key", lambda key: None, lambda found: None, lambda key: (), _of_nothing, {}, lambda key: ()
-)
+ONE: KeyForm[None] = KeyForm("key", {}, _nothing, lambda found: None, _nothing, _of_nothing)
 
 
 # -- kinds
@@ -89,18 +94,10 @@ class WindowEvent(ValueEvent[Scope, Window]):
 
     __slots__ = ()
     kind = ValueKind(
-        name="window",
-        noun="maintenance",
-        text="maintenance of {place}",
-        began=Verb("begins", "begun"),
-        changed=Verb("changed", "changed"),
-        ended=Verb("ends", "ended"),
-        keys=SCOPE,
-        value=Window,
-        fields={"reason": TEXT, "until": MOMENT, "by": TEXT},
-        shown=("reason", "until"),
-        letter="w",
-    )
+        name="window", noun="maintenance", text="maintenance of {place}", verbs=("begins", "changed", "ends"),
+        log_verbs=("begun", "changed", "ended"), keys=SCOPE, value=Window,
+        fields={"reason": TEXT, "until": MOMENT, "by": TEXT}, shown=("reason", "until"), letter="w",
+    )  # fmt: skip
 
 
 class Drained(NamedTuple):
@@ -125,19 +122,11 @@ class DrainEvent(ValueEvent[Key, Drained]):
 
     __slots__ = ()
     kind = ValueKind(
-        name="drain",
-        noun="drain",
-        text="drain of {place}",
-        began=Verb("remembered", "remembered"),
-        changed=Verb("remembered", "remembered"),
-        ended=Verb("forgotten", "forgotten"),
-        keys=ADDRESS,
-        value=Drained,
+        name="drain", noun="drain", text="drain of {place}", verbs=("remembered", "remembered", "forgotten"),
+        keys=ADDRESS, value=Drained,
         fields={"id": TEXT, "name": TEXT, "registered_at": MOMENT, "since": MOMENT, "until": MOMENT},
-        shown=("id", "since", "until"),
-        letter="d",
-        fades=True,
-    )
+        shown=("id", "since", "until"), letter="d", fades=True,
+    )  # fmt: skip
 
 
 class ZonesEvent(ValueEvent[None, None]):
@@ -148,9 +137,7 @@ class ZonesEvent(ValueEvent[None, None]):
         name="zones",
         noun="zones",
         text="",
-        began=Verb("reloaded", "reloaded"),
-        changed=Verb("reloaded", "reloaded"),
-        ended=Verb("reloaded", "reloaded"),
+        verbs=("reloaded",) * 3,
         keys=ONE,
         value=lambda: None,
         fields={},
@@ -194,23 +181,11 @@ class SettingsEvent(ValueEvent[None, RegistrySettings]):
 
     __slots__ = ()
     kind = ValueKind(
-        name="settings",
-        noun="settings",
-        text="settings",
-        began=Verb("changed", "changed"),
-        changed=Verb("changed", "changed"),
-        ended=Verb("changed", "changed"),
-        keys=ONE,
-        value=RegistrySettings,
-        fields={
-            "heartbeat_timeout_seconds": NUMBER,
-            "max_instances_per_service": WHOLE,
-            "max_services": WHOLE,
-            "max_instances": WHOLE,
-            "etcd_flush_seconds": NUMBER,
-        },
+        name="settings", noun="settings", text="settings", verbs=("changed",) * 3, keys=ONE, value=RegistrySettings,
+        fields={"heartbeat_timeout_seconds": NUMBER, "max_instances_per_service": WHOLE, "max_services": WHOLE,
+                "max_instances": WHOLE, "etcd_flush_seconds": NUMBER},
         shown=RegistrySettings._fields,
-    )
+    )  # fmt: skip
 
     def __init__(
         self, before: RegistrySettings | None, after: RegistrySettings | None, reason: str, key: None = None
@@ -234,20 +209,10 @@ class TokenEvent(ValueEvent[bytes, Revocation]):
 
     __slots__ = ()
     kind = ValueKind(
-        name="token",
-        noun="token",
-        text="token {name}",
-        began=Verb("revoked", "revoked"),
-        changed=Verb("revoked", "revoked"),
-        ended=Verb("restored", "restored"),
-        keys=SHA256,
-        value=Revocation,
-        fields={"name": TEXT, "at": MOMENT, "by": TEXT, "expires": MOMENT_OR_NONE},
-        shown=("name",),
-        secret=True,
-        warns=True,
-        letter="r",
-    )
+        name="token", noun="token", text="token {name}", verbs=("revoked", "revoked", "restored"), keys=SHA256,
+        value=Revocation, fields={"name": TEXT, "at": MOMENT, "by": TEXT, "expires": MOMENT_OR_NONE}, shown=("name",),
+        secret=True, warns=True, letter="r",
+    )  # fmt: skip
 
 
 # By `name`.

@@ -38,14 +38,15 @@ def _log_instance(event: InstanceEvent, commit: Commit) -> None:
 
 
 def _log_value(event: ValueEvent[Any, Any], commit: Commit) -> None:
-    kind, place, index, by = event.kind, event.place, commit.index, commit.by
+    kind, phase, place, index, by = event.kind, event.phase, event.place, commit.index, commit.by
     name = getattr(event.after or event.before, "name", None) or "(no name)"
     where = f"{event.service} {place['ip']} port {place['port']}" if place.get("ip") else event.service
     what = place if event.service is not None or not place else {kind.noun: name} | place
     _log.log(
         logging.WARNING if kind.warns else logging.INFO,
-        "%s %s: %s [index %d]", kind.text.format(place=where, name=name), event.verb.word, event.reason, index,
+        "%s %s: %s [index %d]", kind.text.format(place=where, name=name), kind.verbs[phase], event.reason, index,
         extra=fields(
-            f"{kind.noun}.{event.verb.log}", **what, reason=event.reason, index=index, actor=by.name, client=by.address
+            f"{kind.noun}.{(kind.log_verbs or kind.verbs)[phase]}", **what, reason=event.reason, index=index,
+            actor=by.name, client=by.address,
         ),
     )  # fmt: skip

@@ -64,8 +64,8 @@ def logged() -> Iterator[Line]:
 def of_kinds(line: Line) -> Iterator[Line]:
     """The one line of all kinds of `core.kinds`."""
     for kind in (each.kind for each in KINDS.values() if each.kind.text):
-        for verb in {kind.began, kind.changed, kind.ended}:
-            yield line._replace(where=f"{line.where} {kind.noun}.{verb.log}", event=f"{kind.noun}.{verb.log}")
+        for verb in dict.fromkeys(kind.log_verbs or kind.verbs):
+            yield line._replace(where=f"{line.where} {kind.noun}.{verb}", event=f"{kind.noun}.{verb}")
 
 
 def line_of(call: ast.Call, where: str) -> Line:
