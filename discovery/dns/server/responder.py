@@ -84,8 +84,6 @@ class Responder:
             traffic.last = traffic.of(None, answer.rcode, Reason.COOKIE)
         else:
             traffic.last = traffic.of(question, answer.rcode, answer.reason)
-        if traffic.on_answer is not None:
-            traffic.on_answer(answer)
 
     def _answer(self, request: Request, now: float) -> Answer | Deferred:
         if request.question is NO_QUESTION:

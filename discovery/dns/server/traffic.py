@@ -18,7 +18,7 @@ from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, has_reply
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.text import type_name
-from discovery.dns.message.values import Answer, Question, Rcode, Type
+from discovery.dns.message.values import Question, Rcode, Type
 from discovery.dns.zones.live import LIVE_TYPES
 
 _log = logging.getLogger("discovery.dns")
@@ -84,15 +84,13 @@ class Traffic:
     """`wanted`: somebody reads these numbers, so queries are counted. `samples` see one exchange of SAMPLE, some together, `watch`ers
     each.
 
-    `last`: the outcome of the reply that is being made. `wakes`: let the next query be looked at. `on_answer`: is told of each
-    answer from the look-up, and never of kept ones.
+    `last`: the outcome of the reply that is being made. `wakes`: let the next query be looked at.
     """
 
     def __init__(self, random: Random | None = None) -> None:
         self.wanted = False
         self.samples: list[SeeSome] = []
         self.wakes: list[Callable[[], None]] = []
-        self.on_answer: Callable[[Answer], None] | None = None
         self._seconds = {transport: Histogram(SECONDS) for transport in TRANSPORTS}
         self._octets = {transport: Histogram(OCTETS) for transport in TRANSPORTS}
         self._random = random or Random()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from discovery import __version__
 from discovery.core.metric import Metric
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.metrics.first_answers import FirstAnswers
 from discovery.plugins.metrics.lag import LoopLag
 from discovery.plugins.metrics.page import content_type, page
 from discovery.plugins.metrics.settings import MetricsSettings
@@ -47,9 +46,7 @@ class Metrics(Plugin):
     def install(self, seams: Seams) -> None:
         self._metrics = seams.metrics
         seams.dns_traffic.wanted = seams.http_traffic.wanted = True
-        answers = FirstAnswers(seams.dns_traffic, seams.http_traffic, self._clock)
-        self._lag.each_tick.append(answers.forget_old)
-        seams.followers.extend([self._expirations.follow_commit, answers.follow_commit])
+        seams.followers.append(self._expirations.follow_commit)
         seams.routes.append(
             Route(
                 "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", HEADING,
@@ -61,7 +58,6 @@ class Metrics(Plugin):
                 *metrics_of_registry(self._registry, self._clock, time.time, seams.http_traffic),
                 *(metrics_per_service(self._registry, self._clock) if self._per_service else ()),
                 self._expirations.metric,
-                answers.metric,
                 self._lag.metric,
                 Metric("gauge", "discovery_build_info", "Which program this is.", _build, ("version", "python")),
             ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from time import monotonic
 
 from discovery.core.metric import Histogram, histogram
@@ -14,13 +13,10 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class LoopLag:
-    """`each_tick`: what else is done then; never raises."""
-
     def __init__(self) -> None:
         self._late = Histogram(_SECONDS)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self.each_tick: list[Callable[[], None]] = []
         self.metric = histogram("discovery_event_loop_lag_seconds", "How late a timer is.", self._late)
 
     def start(self) -> None:
@@ -33,6 +29,4 @@ class LoopLag:
 
     def _tick(self) -> None:
         self._late.observe(max(0.0, monotonic() - self._due))
-        for each in self.each_tick:
-            each()
         self.start()

@@ -31,14 +31,12 @@ SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0
 
 # A request with its status, the client's address, and the seconds from one to the other.
 See = Callable[[Request, str, float], None]
-# Whether requests of this route with this status are followed.
-Follows = Callable[[Route, int], bool]
 
 
 class _Count:
     """Of requests of one route, method and status."""
 
-    __slots__ = ("kind", "method", "number", "route", "seconds", "see", "status")
+    __slots__ = ("kind", "method", "number", "route", "seconds", "status")
 
     def __init__(self, route: Route, method: str, status: str, seconds: Histogram) -> None:
         self.route = route.template
@@ -47,7 +45,6 @@ class _Count:
         self.status = status
         self.seconds = seconds
         self.number = 0
-        self.see: See | None = None
 
 
 class Traffic:
@@ -62,7 +59,6 @@ class Traffic:
         self._left = 0
         self._known: dict[tuple[Route, str, int], _Count] = {}
         self._counts: dict[tuple[str, str, str], _Count] = {}  # by path, method and status
-        self._followed: list[tuple[Follows, See]] = []
         self._seconds: dict[tuple[str, ...], Histogram] = {}
 
     def note(self, request: Request, address: str, seconds: float) -> None:
@@ -72,8 +68,6 @@ class Traffic:
         count.number += 1
         if not count.kind.endless and not request.waited:
             count.seconds.observe(seconds)
-        if count.see is not None:
-            self._tell((count.see,), request, address, seconds)
         self._left -= 1
         if self._left < 0:
             self._show(count, request, address, seconds)
@@ -88,16 +82,11 @@ class Traffic:
         if count is None:
             seconds = self._seconds.setdefault((route.template, method), Histogram(SECONDS))
             count = self._counts[key] = _Count(route, *key[1:], seconds)
-            count.see = next((see for follows, see in self._followed if follows(route, request.status)), None)
         if method != OTHER:
             self._known[route, method, request.status] = count
         return count
 
     # -- who looks closer
-
-    def follow(self, follows: Follows, see: See) -> None:
-        """`see` is shown each request of these routes and statuses, and the others cost nothing. Before the first request."""
-        self._followed.append((follows, see))
 
     def watch(self, see: See) -> None:
         """From the next request on."""

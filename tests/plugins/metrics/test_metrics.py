@@ -149,15 +149,6 @@ async def test_requests_heartbeats_and_registrations_are_counted(it: Running) ->
     assert (await numbers(it, "discovery_journal_commit_seconds_count"))[()] >= 1
 
 
-async def test_the_delay_from_a_201_to_the_first_answer_is_measured(it: Running) -> None:
-    """The first registration is always followed."""
-    for ask in (it.ask("user-service.svc.local"), None):
-        await it.register(name="user-service" if ask else "other")
-        if ask is not None:
-            await ask
-    assert await numbers(it, "discovery_registration_to_answer_seconds_count") == {(): 1}
-
-
 async def test_series_with_labels_that_are_known_are_there_from_the_start(it: Running) -> None:
     zeros = {
         (sample.name, *sorted(sample.labels.values()))
