@@ -232,6 +232,8 @@ class Writes:
         return decided, unsure
 
     def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Prepared:
+        if isinstance(waiting.write, Expire) and self._leading() is None:
+            raise EngineAway("another node decides what time brings")
         now, wall = self._clock(), self._wall()
         result, txn = decide(waiting.write, self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
@@ -278,7 +280,7 @@ class Writes:
         compare = [unchanged_since(key, revisions.get(key, 0)) for key in each.compared]
         compare.append(unchanged_since(self._layout.conf, self._agreed()))
         if isinstance(each.waiting.write, Expire):  # an old leader is fenced
-            compare.append(created_at(self._layout.leader, self._leading() or -1))
+            compare.append(created_at(self._layout.leader, self._leading() or 0))
         if each.txn.reads_reserved:
             compare.append(none_since(self._layout.key("z", ""), self._mirror.revision))
         return nested(compare, list(each.operations.values()))
