@@ -24,7 +24,6 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
-from discovery.core.status import Status
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.conf import Conf
@@ -38,7 +37,7 @@ from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.node_info import NodeInfos
 from discovery.engines.etcd.numbers import metrics_of, nodes_shown
-from discovery.engines.etcd.peers import FLUSHES, Peers
+from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.presence import Presence
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.engines.etcd.supervise import supervise
@@ -46,10 +45,9 @@ from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownForNow, UnknownInstance
-from discovery.store.registration import Register, Revive, Upsert
+from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 
 T = TypeVar("T")
@@ -76,7 +74,6 @@ class EtcdEngine:
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._wall = wall
         self._seams = seams
         self._etcd = etcd
         self._node = node
@@ -93,13 +90,13 @@ class EtcdEngine:
         registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(etcd, layout, registry, clock, wall, self._on_key, self._on_decision)
         self._following = Following(
-            etcd, layout, self._mirror, lambda: FLUSHES * self._peers.flush, self._agreement.raise_offset
+            etcd, layout, self._mirror, lambda: self._presence.staleness.limit, self._agreement.raise_offset
         )
         self._leadership = Leadership(etcd, layout, node, clock)
         self._writes = Writes(
             etcd, layout, self._mirror, registry, clock, wall, seams,
             lambda: self._leadership.created, lambda: self._presence.tombstone_lease, self._refuses,
-            node, self._presence.beat, lambda: self._presence.away,
+            node, self._presence.overrides.beat, lambda: self._presence.away,
             lambda: self._agreement.version,
         )  # fmt: skip
         self._comparing = Comparing(etcd, layout, registry, self._mirror)
@@ -113,7 +110,7 @@ class EtcdEngine:
 
     @property
     def leads(self) -> bool:
-        return self._leadership.leads and self._presence.fresh and not self._agreement.conf.moved
+        return self._leadership.leads and self._presence.staleness.fresh and not self._agreement.conf.moved
 
     @property
     def safe(self) -> float:
@@ -144,7 +141,7 @@ class EtcdEngine:
         try:
             result: T = await self._writes.submit(write, by)
         except EngineAway:
-            self._heed(write, by)
+            self._presence.overrides.heed(write, by, self._seams.authorize)
             raise
         return result
 
@@ -157,7 +154,7 @@ class EtcdEngine:
                 raise result
         for write, result in zip(writes, results, strict=True):
             if isinstance(result, EngineAway):
-                self._heed(write, by)
+                self._presence.overrides.heed(write, by, self._seams.authorize)
         return [each for each in results if not isinstance(each, BaseException) or isinstance(each, DiscoveryError)]
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
@@ -171,7 +168,7 @@ class EtcdEngine:
             raise
         self._authorize(entry.instance.spec.key.service, by)
         away = self._presence.away
-        if not self._presence.beat(entry):
+        if not self._presence.overrides.beat(entry):
             self._registry.renewals += 1
             if away is None:
                 self._revive(entry.instance.id, by)
@@ -206,7 +203,7 @@ class EtcdEngine:
         return self._following.lost or self._presence.away
 
     def warning(self) -> str | None:
-        seconds = self._presence.stale_seconds()
+        seconds = self._presence.staleness.seconds()
         stale = f"what this node answers is {seconds} s old: it does not hear etcd" if seconds else None
         mirror = self._mirror
         warnings = (stale, mirror.unreadable.warning(), mirror.misfits.warning(), self._infos.warning())
@@ -215,7 +212,7 @@ class EtcdEngine:
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
             self._registry, self._mirror, self._writes, self._leadership, self._peers, self._infos,
-            lambda: self.not_ready() is None, self._presence, self._clock,
+            lambda: self.not_ready() is None, self._presence.staleness, self._clock,
         )  # fmt: skip
 
     def stats(self) -> Mapping[str, Any]:
@@ -230,9 +227,9 @@ class EtcdEngine:
                 "leader": self._leadership.leader,
                 "leads": self.leads,
                 "revision": self._mirror.revision,
-                "fresh": self._presence.fresh,
-                "lagSeconds": round(self._presence.lag, 1),
-                "staleSeconds": self._presence.stale_seconds(),
+                "fresh": self._presence.staleness.fresh,
+                "lagSeconds": round(self._presence.staleness.lag, 1),
+                "staleSeconds": self._presence.staleness.seconds(),
                 "conflicts": self._writes.conflicts,
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.unreadable.times,
@@ -245,23 +242,6 @@ class EtcdEngine:
     def _authorize(self, owner: str | None, by: Caller) -> None:
         for authorize in self._seams.authorize:
             authorize(owner, by)
-
-    def _heed(self, write: Write[Any], by: Caller) -> None:
-        """etcd is away, and a goodbye or a sign of life could not be carried out: this node's own answers follow it."""
-        txn = Transaction(self._registry, self._clock(), self._wall(), by, self._seams.authorize)
-        try:
-            if write.says_goodbye:
-                write.decide(txn)
-            elif isinstance(write, Register | Upsert):
-                txn.authorize(write.spec.key.service)
-                self._presence.beat(self._registry.at(write.spec.key))
-        except DiscoveryError:
-            return
-        for event in txn.events:
-            entry = self._registry.find(event.instance.id) if isinstance(event, InstanceEvent) else None
-            if entry is not None and isinstance(event, InstanceEvent):
-                status = Status.DRAINING if event.after is None else event.after.status
-                self._presence.leaves(entry, status, event.reason)
 
     def _revive(self, id: str, by: Caller = SERVER) -> None:
         if id in self._reviving:

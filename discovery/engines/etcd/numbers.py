@@ -10,7 +10,8 @@ from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.node_info import NodeInfos
 from discovery.engines.etcd.peers import Peers
-from discovery.engines.etcd.presence import NOBODY, Presence, Suspected, suspected
+from discovery.engines.etcd.staleness import Staleness
+from discovery.engines.etcd.suspected import NOBODY, Suspected, suspected
 from discovery.engines.etcd.writes import Writes
 from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
@@ -43,7 +44,7 @@ def metrics_of(
     peers: Peers,
     node_infos: NodeInfos,
     writable: Callable[[], bool],
-    presence: Presence,
+    staleness: Staleness,
     clock: Callable[[], float],
 ) -> Sequence[Metric]:
     def nodes() -> Readings:
@@ -65,8 +66,8 @@ def metrics_of(
 
     return [
         gauge("discovery_engine_writable", "1 while etcd takes this node's writes.", lambda: int(writable())),
-        gauge("discovery_engine_lag_seconds", "Since this node has heard itself through etcd.", lambda: presence.lag),
-        gauge("discovery_engine_stale_seconds", "How old the answers are; 0: not.", presence.stale_seconds),
+        gauge("discovery_engine_lag_seconds", "Since this node has heard itself through etcd.", lambda: staleness.lag),
+        gauge("discovery_engine_stale_seconds", "How old the answers are; 0: not.", staleness.seconds),
         gauge("discovery_engine_leads", "1 on the node that ends leases.", lambda: int(leadership.leads)),
         gauge("discovery_engine_revision", "etcd's, up to which this node has applied it.", lambda: mirror.revision),
         counter("discovery_engine_conflicts", "Writes that were decided again.", lambda: writes.conflicts),

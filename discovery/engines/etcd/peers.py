@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from discovery.engines.etcd.staleness import FLUSHES
 from discovery.store.node_status import NodeStatus
 
-# Batches that may be missing. One may be late for a garbage collection, two for an election of etcd's.
-FLUSHES = 3
 # A lease that ends so many flushes after the latest news has been renewed by nobody: news is late by one, and half a one is for its way.
 _KNOWN_FLUSHES = 1.5
 # As much, and the flush until it is looked at again.

@@ -1,34 +1,27 @@
 """This node among the others: its batches of heartbeats and its leases in etcd, what it makes of the others' batches, and how old what it
 knows is.
-
-While etcd is away nobody is dropped here and nobody told of anything. Who beats here is healthy, and who says goodbye here is out of the
-answers: an `Override` of what was decided last, until etcd is heard again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from array import array
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
 
-from discovery.core.caller import SERVER
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.log_fields import fields
-from discovery.core.status import Status
 from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
-from discovery.engines.etcd.peers import FLUSHES, Peers
-from discovery.store.node_status import NodeStatus, Override
+from discovery.engines.etcd.overrides import Overrides
+from discovery.engines.etcd.peers import Peers
+from discovery.engines.etcd.staleness import Sent, Staleness
+from discovery.engines.etcd.suspected import Suspected, suspected
+from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
-from discovery.store.rules import living
-from discovery.store.service import Entry
-from discovery.store.transaction import Transaction
 from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.etcd")
@@ -37,29 +30,14 @@ _log = logging.getLogger("discovery.etcd")
 NODE_LEASE_SECONDS = 30
 # Handles of one turn of the event loop, 1 µs each.
 _PER_TURN = 2_000
-# Names of services that are shown of a silent node: an operator needs an idea of what is concerned, not a list.
-_NAMES = 10
 # Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
 _TOMBSTONES_SECONDS = 180
 _TOMBSTONES_FOR = 90.0
-# Own batches whose echo is awaited; one that comes later than so many others says nothing new.
-_MOST_UNDER_WAY = 16
-
-
-class Suspected(NamedTuple):
-    """Who is a suspect here, and by no decision. `services`: the first of them, as they are shown."""
-
-    instances: int
-    services: list[str]
-
-
-NOBODY = Suspected(0, [])
 
 
 class Presence:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease.
     `revive`: has it decided that an instance beats again, by its id. `syncs`: how often everything was read again.
-    `running`: monotonic seconds that go on while the process stands still.
     """
 
     def __init__(
@@ -74,7 +52,6 @@ class Presence:
         also: Sequence[Callable[[int], Awaitable[None]]],
         revive: Callable[[str], None],
         syncs: Callable[[], int],
-        running: Callable[[], float] = time.monotonic,
     ) -> None:
         self._etcd = etcd
         self._registry = registry
@@ -84,50 +61,32 @@ class Presence:
         self._wall = wall
         self._peers = peers
         self._also = also
-        self._revive = revive
         self.heard = Heard(registry)
+        self.staleness = Staleness(lambda: peers.flush)
+        self.overrides = Overrides(
+            registry, self.heard, peers.own, self.staleness, clock, wall, lambda: self.away, revive
+        )
         self.suspected: dict[NodeStatus, Suspected] = {}  # by the node that heard them last, as of the latest look
         self.lease = 0
         self.tombstone_lease = 0
         self._granted_at = float("-inf")  # the tombstones' lease
-        self._running = running
-        # Own batches: when they were sent, by `wall`, and by `running` and `clock`.
-        self._under_way: dict[float, tuple[float, float]] = {}
-        self._known_until = float("-inf")  # when the batch was sent that came back last, by `running`
-        self._overridden: set[Entry] = set()
         self._trouble: str | None = None  # why the latest batch could not be sent
         self._was_fresh = False
         self._syncs = syncs
         self._synced = 0
-        registry.stale_seconds = self.stale_seconds
-
-    # -- how old it is
-
-    @property
-    def fresh(self) -> bool:
-        """A batch that this node has sent lately has come back: it knows what happens elsewhere."""
-        return self.lag < FLUSHES * self._peers.flush
-
-    @property
-    def lag(self) -> float:
-        """Seconds since that batch was sent, also those in which this process stood still; a million when there was none."""
-        return min(self._running() - self._known_until, 1e6)
-
-    def stale_seconds(self) -> int:
-        lag = self.lag
-        return 0 if lag < FLUSHES * self._peers.flush else max(1, int(lag))
+        registry.stale_seconds = self.staleness.seconds
 
     @property
     def away(self) -> str | None:
         """Why nothing can be changed here at the moment. None also while etcd elects a leader, which takes a second or two."""
-        if not self.fresh:
-            why = f" ({self._trouble})" if self._trouble else ""
-            return f"etcd has not told this node what happens for {self.stale_seconds()} s{why}"
-        return self._etcd.refused
+        if self.staleness.fresh:
+            return self._etcd.refused
+        why = f" ({self._trouble})" if self._trouble else ""
+        return f"etcd has not told this node what happens for {self.staleness.seconds()} s{why}"
 
     def read_all(self, started: float) -> None:
-        """All that is in etcd has been read, from that moment on (by `running`); batches before it may be lost to this node."""
-        self._known_until = max(self._known_until, started)
+        """All that is in etcd has been read, from that moment on; batches before it may be lost to this node."""
+        self.staleness.read_all(started)
         self._peers.missed(self._clock())
 
     # -- what it tells
@@ -166,9 +125,7 @@ class Presence:
             if number % _PER_TURN == 0:
                 await turns().over()
         sent = self._wall()
-        self._under_way[sent] = self._running(), self._clock()
-        if len(self._under_way) > _MOST_UNDER_WAY:
-            del self._under_way[next(iter(self._under_way))]
+        self.staleness.sends(sent, self._clock())
         return pack(sent, by_age)
 
     async def renew_leases(self) -> None:
@@ -196,7 +153,7 @@ class Presence:
             self.suspected = await suspected(self._registry, self._clock)
 
     def _look(self) -> None:
-        fresh = self.fresh
+        fresh = self.staleness.fresh
         changed = self._peers.look(self._clock(), fresh)
         for status in changed:
             self._log_change(status)
@@ -210,20 +167,16 @@ class Presence:
             elif self._registry.loaded:
                 _log.info("this node hears etcd", extra=fields("node.fresh"))
         if fresh:
-            self._tell_overridden()
+            self.overrides.settle()
         if changed:
-            self._staleness_changed()
+            self._registry.staleness_changed()
         recovers = self._clock() - self._peers.own.since < self._registry.lease_ttl + self._registry.settings.grace
-        self._registry.has_own_statuses = not fresh or recovers or self._peers.any_silent or bool(self._overridden)
+        self._registry.has_own_statuses = not fresh or recovers or self._peers.any_silent or len(self.overrides) > 0
 
     def _log_change(self, status: NodeStatus) -> None:
         what = "is silent: its instances are suspects" if status.silent else "is heard again"
         event = "silent" if status.silent else "heard_again"
         _log.warning("the node %s %s", status.node, what, extra=fields(f"peer.{event}", node=status.node))
-
-    def _staleness_changed(self, service: str | None = None) -> None:
-        self._registry.has_own_statuses = True  # until the next look
-        self._registry.staleness_changed(service)
 
     def follow_commit(self, commit: Commit) -> None:
         """Of whoever is new nobody knows yet through whom it is heard; `on_decision` tells."""
@@ -233,45 +186,6 @@ class Presence:
                 entry = self._registry.find(event.instance.id)
                 if entry is not None:
                     entry.through = self._peers.unknown
-
-    def beat(self, entry: Entry) -> bool:
-        """This node has heard it. False when it takes a `Revive`; while nobody can be told, it is believed here all the same."""
-        registry, own, now = self._registry, self._peers.own, self._clock()
-        self.heard.note(entry.instance)
-        if entry.through is own and entry.override is None and entry.lease.alive(now):  # nearly always
-            return registry.beat(entry, now)
-        before = entry.status_at(now)
-        entry.override = None
-        lives = registry.beat(entry, now)
-        if not lives and self.away is not None:
-            entry.lease.renewed_at = now
-            status = living(Transaction(registry, now, self._wall(), SERVER), entry.instance)
-            self._override(entry, Override(status, "it beats here, and etcd could not be told of that yet", True))
-        if lives or entry.override is not None:
-            entry.through = own
-        if entry.status_at(now) is not before:
-            self._staleness_changed(entry.instance.spec.key.service)
-        return lives
-
-    def leaves(self, entry: Entry, status: Status, reason: str) -> None:
-        """It has said goodbye here, and etcd could not be told: out of the answers of this node."""
-        self._override(entry, Override(status, f"{reason}; etcd could not be told of that", False))
-        self._staleness_changed(entry.instance.spec.key.service)
-
-    def _override(self, entry: Entry, override: Override) -> None:
-        entry.override = override
-        self._overridden.add(entry)
-
-    def _tell_overridden(self) -> None:
-        """etcd is heard again: who has left beats no more, or is taken back; who beats is alive for all."""
-        for entry in list(self._overridden):
-            override = entry.override
-            if override is not None and override.beats and self._registry.find(entry.instance.id) is entry:
-                self._revive(entry.instance.id)
-            else:
-                entry.override = None
-                self._overridden.discard(entry)
-                self._staleness_changed(entry.instance.spec.key.service)
 
     def on_decision(self, decision: Decision) -> None:
         """As the watch brings it: whoever registers was heard by the node that wrote it, and may be heard only there from now on."""
@@ -296,25 +210,22 @@ class Presence:
         sent, handles = unpack(change.value)
         if node != self._node:
             self._renew(handles, self._peers.heard(node, now), now, 0.0)
-        elif sent in self._under_way:
-            self._on_echo(*self._under_way.pop(sent), now)
+        elif (echo := self.staleness.came_back(sent)) is not None:
+            self._on_echo(*echo, now)
 
     def _log_gone(self, node: str) -> None:
         _log.warning(
             "the node %s is gone: its instances are judged by their leases", node, extra=fields("peer.gone", node=node)
         )
-        self._staleness_changed()
+        self._registry.staleness_changed()
 
-    def _on_echo(self, sent: float, at: float, now: float) -> None:
-        """A batch that was sent then, by `running` and by `clock`, has come back."""
-        if sent <= self._known_until:
-            return
-        if sent - self._known_until > FLUSHES * self._peers.flush or self._syncs() != self._synced:
+    def _on_echo(self, sent: Sent, unknown: float, now: float) -> None:
+        """A batch of this node has come back, and before it nothing was known for `unknown` seconds."""
+        if unknown > self.staleness.limit or self._syncs() != self._synced:
             self._synced = self._syncs()
             self._peers.missed(now)  # batches of the others may be lost, or are applied still
-        self._known_until = sent
         self._peers.begin(now)
-        self._peers.heard_all(at)
+        self._peers.heard_all(sent.at)
         if not self._was_fresh:
             self._look()
 
@@ -322,27 +233,6 @@ class Presence:
         """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""
         age, changed = self.heard.renew(handles[:_PER_TURN], through, now, age)
         if changed:
-            self._staleness_changed()
+            self._registry.staleness_changed()
         if len(handles) > _PER_TURN:
             asyncio.get_running_loop().call_soon(self._renew, handles[_PER_TURN:], through, now, age)
-
-
-async def suspected(registry: Registry, clock: Callable[[], float]) -> dict[NodeStatus, Suspected]:
-    """By the node that heard them last: who is a suspect here though nobody decided so."""
-    if not registry.has_own_statuses:
-        return {}
-    numbers: dict[NodeStatus, int] = {}
-    names: dict[NodeStatus, dict[str, None]] = {}
-    for entries in registry.in_parts():
-        now = clock()
-        for entry in entries:
-            through = entry.through
-            is_certain = entry.lease.alive(now) and not through.silent
-            if is_certain or entry.status is Status.SUSPECT or not entry.suspect(now):
-                continue
-            numbers[through] = numbers.get(through, 0) + 1
-            of = names.setdefault(through, {})
-            if len(of) < _NAMES:
-                of[entry.instance.spec.name] = None
-        await turns().over()
-    return {through: Suspected(number, list(names[through])) for through, number in numbers.items()}

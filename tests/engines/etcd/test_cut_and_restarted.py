@@ -62,7 +62,7 @@ async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(etcd
         await new.start()
         try:
             now[0] = started + 100  # to fill took as long as that
-            await until(lambda: new.engine._presence.fresh)
+            await until(lambda: new.engine._presence.staleness.fresh)
             new.engine._presence._look()
             assert not new.engine._peers.any_silent
         finally:

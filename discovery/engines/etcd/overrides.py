@@ -1,0 +1,107 @@
+"""What this node believes of instances in place of what was decided, while etcd cannot be told: whoever beats here is alive, and whoever
+says goodbye here is out of its answers. When etcd is heard again all are told of those that beat, and goodbyes are forgotten: whoever has
+left beats no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from discovery.core.caller import SERVER, Caller
+from discovery.core.errors import DiscoveryError
+from discovery.core.event import InstanceEvent
+from discovery.core.status import Status
+from discovery.engines.etcd.beats import Heard
+from discovery.engines.etcd.staleness import Staleness
+from discovery.store.node_status import NodeStatus, Override
+from discovery.store.registration import Register, Upsert
+from discovery.store.registry import Registry
+from discovery.store.rules import living
+from discovery.store.service import Entry
+from discovery.store.transaction import Authorize, Transaction
+from discovery.store.write import Write
+
+
+class Overrides:
+    """`clock`: the registry's; `wall`: epoch seconds. `own`: of this node. `away`: why etcd cannot be told; None: it can. `revive`: has it
+    decided that an instance beats again, by its id.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        heard: Heard,
+        own: NodeStatus,
+        staleness: Staleness,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        away: Callable[[], str | None],
+        revive: Callable[[str], None],
+    ) -> None:
+        self._registry = registry
+        self._heard = heard
+        self._own = own
+        self._staleness = staleness
+        self._clock = clock
+        self._wall = wall
+        self._away = away
+        self._revive = revive
+        self._since: dict[Entry, float] = {}  # by the clock `running` of the staleness
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def beat(self, entry: Entry) -> bool:
+        """This node has heard it. False when it takes a `Revive`; while nobody can be told, it is believed here all the same."""
+        registry, own, now = self._registry, self._own, self._clock()
+        self._heard.note(entry.instance)
+        if entry.through is own and entry.override is None and entry.lease.alive(now):  # nearly always
+            return registry.beat(entry, now)
+        before = entry.status_at(now)
+        entry.override = None
+        lives = registry.beat(entry, now)
+        if not lives and self._away() is not None:
+            entry.lease.renewed_at = now
+            status = living(Transaction(registry, now, self._wall(), SERVER), entry.instance)
+            self._override(entry, Override(status, "it beats here, and etcd could not be told of that yet", True))
+        if lives or entry.override is not None:
+            entry.through = own
+        if entry.status_at(now) is not before:
+            registry.staleness_changed(entry.instance.spec.key.service)
+        return lives
+
+    def heed(self, write: Write[Any], by: Caller, authorize: Iterable[Authorize]) -> None:
+        """A write that etcd could not be told of: a goodbye, or a registration, which is a sign of life, is followed here."""
+        txn = Transaction(self._registry, self._clock(), self._wall(), by, authorize)
+        try:
+            if write.says_goodbye:
+                write.decide(txn)
+            elif isinstance(write, Register | Upsert):
+                txn.authorize(write.spec.key.service)
+                self.beat(self._registry.at(write.spec.key))
+        except DiscoveryError:
+            return
+        for event in txn.events:
+            if isinstance(event, InstanceEvent) and (entry := self._registry.find(event.instance.id)) is not None:
+                status = Status.DRAINING if event.after is None else event.after.status
+                self._override(entry, Override(status, f"{event.reason}; etcd could not be told of that", False))
+                self._registry.staleness_changed(event.service)
+
+    def settle(self) -> None:
+        """Of those about whom etcd was heard since."""
+        for entry, since in list(self._since.items()):
+            override = entry.override
+            if override is not None and since > self._staleness.known_until:
+                continue
+            if override is not None and override.beats and self._registry.find(entry.instance.id) is entry:
+                self._revive(entry.instance.id)
+            else:
+                entry.override = None
+                del self._since[entry]
+                self._registry.staleness_changed(entry.instance.spec.key.service)
+
+    def _override(self, entry: Entry, override: Override) -> None:
+        entry.override = override
+        self._since[entry] = self._staleness.running()
+        self._registry.has_own_statuses = True
