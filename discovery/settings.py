@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
+from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network
 from discovery.dns.message import names
 from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP
@@ -194,6 +195,13 @@ class Settings(EnvSettings):
         if unknown:
             raise ValueError(f"DNS_MAX_ANSWERS: {', '.join(sorted(unknown))} is not in DNS_DOMAIN")
         return self
+
+    @property
+    def of_registry(self) -> RegistrySettings:
+        """Those that hold for the whole registry, on every node."""
+        return RegistrySettings(
+            **{name: getattr(self, name) for name in RegistrySettings._fields if hasattr(self, name)}
+        )
 
     @property
     def sets_origins(self) -> bool:

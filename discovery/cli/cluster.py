@@ -17,8 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import administration, membership, shared_conf
-from discovery.engines.etcd.conf import SETTINGS, Conf
+from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Layout
@@ -126,7 +127,7 @@ def on_etcd(question: Callable[[Etcd, Layout], Awaitable[T]]) -> T:
 
 
 def _settings(conf: Conf) -> dict[str, Any]:
-    return {variable: getattr(conf, name) for name, variable in SETTINGS.items()}
+    return {field.upper(): value for field, value in conf.settings._asdict().items()}
 
 
 def _value(pair: str) -> tuple[str, Any]:
@@ -135,9 +136,10 @@ def _value(pair: str) -> tuple[str, Any]:
     variable = name.strip().upper()
     if not separator:
         raise WrongArguments(f"cluster set {pair}: write NAME=VALUE")
-    if variable not in SETTINGS.values():
-        near = difflib.get_close_matches(variable, SETTINGS.values(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SETTINGS.values())}"
+    known = [field.upper() for field in RegistrySettings._fields]
+    if variable not in known:
+        near = difflib.get_close_matches(variable, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         raise WrongArguments(f"cluster set {name}: is no setting that all nodes have in common; {hint}")
     kind = EtcdSettings if variable.startswith("ETCD_") else Settings
     field = kind.model_fields[variable.lower()]

@@ -46,13 +46,7 @@ def migrate(
         raise SettingsError(
             "DATA_DIR: is empty, so the single node keeps everything in memory and there is nothing to copy"
         )
-    settings = Settings.read()
-    mine = EtcdSettings.read().conf(
-        ttl=settings.heartbeat_timeout_seconds,
-        max_instances_per_service=settings.max_instances_per_service,
-        max_services=settings.max_services,
-        max_instances=settings.max_instances,
-    )
+    mine = EtcdSettings.read().conf(Settings.read().of_registry)
     called = f"{folder.absolute()} on {socket.gethostname()}"
     work = _back if back else _into_etcd
     with contextlib.closing(Lock(folder)):

@@ -78,7 +78,7 @@ class EtcdEngine:
         self._etcd = etcd
         self._node = node
         layout = Layout(prefix)
-        self._peers = Peers(node, mine.flush)
+        self._peers = Peers(node, mine.settings.etcd_flush_seconds)
         self._agreement = Agreement(etcd, layout, registry, node, mine, self._adopt)
         self._membership = Membership(folder, lambda: Kept(self._agreement.conf, registry.index))
         self._infos = NodeInfos(etcd, layout, node, __version__, lambda: registry.zones, self._peers.is_silent)
@@ -283,7 +283,7 @@ class EtcdEngine:
         peers = self._peers
         self._mirror.offset = conf.offset
         self._mirror.settings = conf.settings
-        peers.flush = conf.flush
+        peers.flush = conf.settings.etcd_flush_seconds
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         if self._agreement.conf.moved and commit.by is not SERVER:
@@ -299,12 +299,7 @@ def make(
 ) -> EtcdEngine:
     """SettingsError."""
     settings = EtcdSettings.read()
-    mine = settings.conf(
-        ttl=registry.lease_ttl,
-        max_instances_per_service=registry.max_instances,
-        max_services=registry.settings.max_services,
-        max_instances=registry.settings.max_instances,
-    )
+    mine = settings.conf(registry.settings)
     folder = seams.folders[0] if seams.folders else None
     return EtcdEngine(
         registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(), mine, folder

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from discovery.engines.etcd import shared_conf
-from discovery.engines.etcd.conf import AHEAD, SETTINGS, Conf
+from discovery.engines.etcd.conf import AHEAD, Conf
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import Kept
@@ -60,15 +60,13 @@ async def begin(etcd: Etcd, layout: Layout, kept: Kept) -> Shared:
 
 
 async def change(etcd: Etcd, layout: Layout, values: Mapping[str, Any]) -> tuple[Conf, Shared]:
-    """`values` by the names of `conf.SETTINGS`' variables. What was, and what is. EtcdAway, EtcdError."""
-    fields = {variable: name for name, variable in SETTINGS.items()}
-    wanted = {fields[variable]: value for variable, value in values.items()}
-
+    """`values` by the names of their variables. What was, and what is. EtcdAway, EtcdError."""
+    wanted = {variable.lower(): value for variable, value in values.items()}
     seen: list[Conf] = []
 
     def changed(found: Shared) -> Conf:
         seen.append(found.conf)
-        return found.conf._replace(**wanted)
+        return found.conf._replace(settings=found.conf.settings._replace(**wanted))
 
     after = await shared_conf.change(etcd, layout.conf, changed)
     return seen[-1], after

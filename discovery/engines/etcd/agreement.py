@@ -120,15 +120,12 @@ class Agreement:
         conf, self.version = found.conf, found.version
         if conf.format > configuration.FORMAT:
             raise NewerVersion(f"its format is {conf.format}, this version knows {configuration.FORMAT}")
-        for name, (mine, theirs) in self.conf.differing(conf).items():
-            variable = configuration.SETTINGS[name]
-            _log.warning(
-                "%s was %s here and is %s for all nodes, which holds",
-                variable,
-                mine,
-                theirs,
-                extra=fields("node.differs", setting=variable, here=mine, everywhere=theirs),
-            )
+        for field, mine, theirs in zip(conf.settings._fields, self.conf.settings, conf.settings, strict=True):
+            if mine != theirs:
+                _log.warning(
+                    "%s was %s here and is %s for all nodes, which holds", field.upper(), mine, theirs,
+                    extra=fields("node.differs", setting=field.upper(), here=mine, everywhere=theirs),
+                )  # fmt: skip
         self.conf = conf
         self._adopt(conf)
 

@@ -129,9 +129,10 @@ class Migration:
 
 
 def _registry(conf: Conf) -> Registry:
+    ttl = conf.settings.heartbeat_timeout_seconds
     return Registry(
-        lease_ttl=conf.ttl, cleanup_interval=1.0, max_instances=conf.max_instances_per_service, new_id=new_id, started_at=0.0,
-        brake=Brake(0, 0, 1.0, conf.ttl, Random()),
+        lease_ttl=ttl, cleanup_interval=1.0, max_instances=conf.settings.max_instances_per_service, new_id=new_id, started_at=0.0,
+        brake=Brake(0, 0, 1.0, ttl, Random()),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Credentials, Etcd
 from discovery.system.env import EnvSettings, SettingsError
@@ -62,17 +63,9 @@ class EtcdSettings(EnvSettings):
         """Of ENGINE_URL. SettingsError."""
         return Etcd(endpoints_of(url), self.credentials(), self.tls())
 
-    def conf(self, *, ttl: float, max_instances_per_service: int, max_services: int, max_instances: int) -> Conf:
+    def conf(self, settings: RegistrySettings) -> Conf:
         """These settings and the server's, as they become everybody's where there is no registry yet."""
-        return Conf(
-            cluster="",
-            ttl=ttl,
-            flush=self.etcd_flush_seconds,
-            max_instances_per_service=max_instances_per_service,
-            max_services=max_services,
-            max_instances=max_instances,
-            offset=0,
-        )
+        return Conf("", settings._replace(etcd_flush_seconds=self.etcd_flush_seconds), 0)
 
     def node_id(self) -> str:
         """The name with a random part: unique among the living."""

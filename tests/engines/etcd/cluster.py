@@ -23,6 +23,7 @@ from discovery.core.caller import NOBODY
 from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import EtcdEngine
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
@@ -319,7 +320,7 @@ class Node:
             brake=Brake(0, 0, 1.0, ttl, random),
         )  # fmt: skip
         self.registry.loaded = False
-        mine = Conf("", ttl, flush, limit, 1_000_000, 10_000_000, 0)
+        mine = Conf("", RegistrySettings(ttl, limit, 1_000_000, 10_000_000, flush), 0)
         self.id = EtcdSettings(node_name=name).node_id()
         self.engine = EtcdEngine(
             self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine, folder

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import administration, membership
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
@@ -19,7 +20,7 @@ from discovery.engines.etcd.messages import EtcdError, delete, put
 from discovery.store.errors import EngineNotOpened
 from tests.engines.etcd.cluster import EtcdCluster, Node, until
 
-CONF = Conf("1a2b", 3.0, 0.5, 10, 1_000, 10_000, 7)
+CONF = Conf("1a2b", RegistrySettings(3.0, 10, 1_000, 10_000, 0.5), 7)
 
 
 def test_what_is_kept_is_read_again_and_a_person_can_read_it(tmp_path: Path) -> None:

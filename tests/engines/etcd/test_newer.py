@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
@@ -24,12 +25,12 @@ async def value(etcd: Etcd, key: str) -> Any:
 
 @pytest.fixture
 def conf() -> configuration.Conf:
-    return configuration.Conf("c", 10, 1, 60, 10, 100, 1000, 5)
+    return configuration.Conf("c", RegistrySettings(10, 60, 100, 1000, 1), 5)
 
 
 def test_a_newer_nodes_settings_stay_in_the_configuration_that_an_older_one_changes(conf: configuration.Conf) -> None:
     newer = json.dumps(json.loads(conf.dumps()) | {"shards": [1, 2]}).encode()
-    changed = configuration.loads(newer)._replace(ttl=20)
+    changed = configuration.loads(newer)._replace(offset=20)
     assert json.loads(changed.dumps())["shards"] == [1, 2]
     assert configuration.loads(conf.dumps()) == conf
 
