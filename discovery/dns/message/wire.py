@@ -62,7 +62,7 @@ class Template:
     )
 
     def __init__(self, question: Question, answer: Answer, random: Random = _UNUSED) -> None:
-        pack = _Packer(question)
+        pack = Packer(question)
         self._flags = QR | (_AA if answer.authoritative else 0) | answer.rcode & 0xF
         self._opt_heads = _OPT_HEADS if answer.rcode < 16 else opt_heads(answer.rcode)
         self._explanation = answer.explanation
@@ -91,7 +91,7 @@ class Template:
 
     def replace_authority(self, question: Question, authority: Sequence[RR]) -> None:
         """The same answer, one without glue, with a newer SOA. `question`: the one that the template was made for."""
-        before, self._whole = self._whole, _whole(_Packer(question), authority)
+        before, self._whole = self._whole, _whole(Packer(question), authority)
         self._size += len(self._whole.octets) - len(before.octets)
 
     def reply_to(self, request: Request, flags: int = 0, options: bytes = b"") -> bytes:
@@ -176,14 +176,14 @@ _HEADER = HEADER.size
 _OPT_HEADS = opt_heads(0)
 
 
-def _whole(pack: _Packer, authority: Sequence[RR], glue: Sequence[RR] = ()) -> Whole:
+def _whole(pack: Packer, authority: Sequence[RR], glue: Sequence[RR] = ()) -> Whole:
     return Whole(b"".join([*map(pack, authority), *map(pack, glue)]), len(authority), len(glue))
 
 
 _EMPTY = lay_in_order((), 0)
 
 
-def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece]:
+def _pieces(answer: Answer, indices: Iterable[int], pack: Packer) -> list[Piece]:
     """Companions that several records share go with the first of them."""
     pieces: list[Piece] = []
     seen: set[bytes] = set()
@@ -195,7 +195,7 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: _Packer) -> list[Piece
     return pieces
 
 
-def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives:
+def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
     records, first, companions = answer.answer, answer.aliases, answer.companions
 
     def piece(index: int) -> Piece:
@@ -208,7 +208,7 @@ def _alternatives(answer: Answer, pack: _Packer, random: Random) -> Alternatives
     return alternatives(piece, answer.ranks, answer.most, random)
 
 
-class _Packer:
+class Packer:
     """Packs one record at a time, its owner compressed against the question's name (RFC 1035 §4.1.4)."""
 
     def __init__(self, question: Question) -> None:

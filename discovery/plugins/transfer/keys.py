@@ -12,12 +12,15 @@ import base64
 import binascii
 import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
+import dns.exception
+import dns.name
+from dns.tsig import Key
+
 from discovery.core.errors import DiscoveryError
-from discovery.dns.message.names import Name, from_text
-from discovery.plugins.transfer.tsig import ALGORITHMS, Key
+from discovery.plugins.transfer.tsig import ALGORITHMS, Keys
+from discovery.plugins.transfer.tsig import text as name_text
 
 # Octets of a secret. RFC 8945 §8 wants as many as the hash has, which is what tsig-keygen gives; below 128 bits it can be guessed.
 MIN_SECRET = 16
@@ -37,7 +40,7 @@ class KeysUnusable(DiscoveryError):
         super().__init__(f"TRANSFER_KEYS_FILE: {path}: {reason}")
 
 
-def load(path: Path) -> Mapping[Name, Key]:
+def load(path: Path) -> Keys:
     """By name, at least one. KeysUnusable says why not, and never shows a secret."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -52,10 +55,10 @@ def load(path: Path) -> Mapping[Name, Key]:
         raise KeysUnusable(path, reason) from None
 
 
-def parse(text: str) -> Mapping[Name, Key]:
+def parse(text: str) -> Keys:
     """ValueError says what is wrong, without the secret."""
     text = _QUOTED_OR_COMMENT.sub(lambda match: match[1] or " ", text)
-    keys: dict[Name, Key] = {}
+    keys: dict[dns.name.Name, Key] = {}
     at = 0
     while text[at:].strip():
         match = _KEY.match(text, at)
@@ -74,8 +77,8 @@ def parse(text: str) -> Mapping[Name, Key]:
 
 def _key(text: str, body: str) -> Key:
     try:
-        name = from_text(text)
-    except ValueError:
+        name = dns.name.from_text(text)
+    except (dns.exception.DNSException, ValueError):
         raise ValueError(f"{text!r} is no name for a key; it is a domain name") from None
     values: dict[str, str] = {}
     at = 0
@@ -87,11 +90,11 @@ def _key(text: str, body: str) -> Key:
         at = match.end()
     if values.keys() != {"algorithm", "secret"}:
         raise ValueError(f"key {text}: it needs an algorithm and a secret")
-    algorithm: Name = (values["algorithm"].lower().rstrip(".").encode("ascii"),)
+    algorithm = dns.name.from_text(values["algorithm"])
     if algorithm not in ALGORITHMS:
-        known = ", ".join(name[0].decode() for name in ALGORITHMS)
+        known = ", ".join(sorted(map(name_text, ALGORITHMS)))
         raise ValueError(f"key {text}: the algorithm is not known here; write one of {known}")
-    return Key(name, algorithm, _secret(text, values["secret"]))
+    return Key(name, _secret(text, values["secret"]), algorithm)
 
 
 def _secret(name: str, text: str) -> bytes:

@@ -6,9 +6,9 @@ import struct
 from collections.abc import AsyncGenerator, Callable, Iterator
 
 from discovery.dns.message.edns import opt_heads
-from discovery.dns.message.names import to_labels
 from discovery.dns.message.query import HEADER, QR, CutShort, Request
-from discovery.dns.message.values import RR, Class, Question
+from discovery.dns.message.values import RR, Question
+from discovery.dns.message.wire import Packer
 from discovery.plugins.transfer.tsig import Signer
 from discovery.system.turns import turns
 
@@ -17,8 +17,6 @@ MESSAGE = 32768
 # RFC 1035 §4.2.2, less what a TSIG record may take: two names, the longest MAC, 26 octets.
 _MAX_MESSAGE = 65535 - 2 * 255 - 64 - 26
 _AA = 0x0400
-_FIXED_RR = struct.Struct("!HHIH")
-_TO_ORIGIN = (0xC000 | HEADER.size).to_bytes(2, "big")  # the question's name (RFC 1035 §4.1.4)
 # Records between two looks at the clock.
 _AT_ONCE = 16
 
@@ -43,7 +41,7 @@ async def messages(
 
     CutShort when a record does not fit any message.
     """
-    message = _Message(query, len(question.name))
+    message, pack = _Message(query), Packer(question)
 
     def finished() -> bytes:
         signed = signer.sign(message.octets(), int(wall()))
@@ -58,7 +56,7 @@ async def messages(
             await turns().over()
         if rr is None:
             continue
-        packed = message.packed(rr)
+        packed = pack(rr)
         if message.count and message.size + len(packed) > MESSAGE:
             yield finished()
         message.add(packed)
@@ -74,8 +72,7 @@ def _framed(soa: RR, rest: Iterator[RR | None]) -> Iterator[RR | None]:
 class _Message:
     """The reply to `query` that is being filled. Owners are compressed against the question, which every message repeats."""
 
-    def __init__(self, query: Request, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, query: Request) -> None:
         flags = QR | _AA | query.flags
         self._before = query.id + flags.to_bytes(2, "big") + b"\0\1"
         self._question = query.question_wire
@@ -91,10 +88,6 @@ class _Message:
     @property
     def count(self) -> int:
         return len(self._records)
-
-    def packed(self, rr: RR) -> bytes:
-        labels = to_labels(rr.name[: len(rr.name) - self._depth])
-        return labels + _TO_ORIGIN + _FIXED_RR.pack(rr.type, Class.IN, rr.ttl, len(rr.rdata)) + rr.rdata
 
     def add(self, packed: bytes) -> None:
         self._records.append(packed)

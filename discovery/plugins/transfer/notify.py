@@ -10,13 +10,16 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dns.tsig import Key
+
 from discovery.core.log_fields import fields
 from discovery.dns.message.names import to_wire
 from discovery.dns.message.query import HEADER, OPCODE_NOTIFY
-from discovery.dns.message.values import Class, Type
+from discovery.dns.message.values import Question, Type
+from discovery.dns.message.wire import Packer
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.settings import Secondary
-from discovery.plugins.transfer.tsig import Key, Signer
+from discovery.plugins.transfer.tsig import Signer
 from discovery.rest.api.times import iso
 
 _log = logging.getLogger("discovery.transfer")
@@ -27,8 +30,6 @@ GATHER_SECONDS = 0.5
 TRIES, RETRY_SECONDS = 3, 2.0
 
 _AA = 0x0400
-_FIXED_RR = struct.Struct("!HHIH")
-_TO_QUESTION = (0xC000 | HEADER.size).to_bytes(2, "big")
 
 
 class Notifier:
@@ -120,9 +121,9 @@ class Notifier:
         """§3.7: with the SOA as a hint."""
         soa = zone.soa()
         head = HEADER.pack(id, OPCODE_NOTIFY << 11 | _AA, 1, 1, 0, 0)
-        question = to_wire(zone.origin) + struct.pack("!HH", Type.SOA, Class.IN)
-        answer = _TO_QUESTION + _FIXED_RR.pack(Type.SOA, Class.IN, soa.ttl, len(soa.rdata)) + soa.rdata
-        return Signer(self._key()).sign(head + question + answer, int(self._wall()))
+        question = Question(zone.origin, Type.SOA)
+        section = to_wire(question.name) + struct.pack("!HH", question.type, question.klass)
+        return Signer(self._key()).sign(head + section + Packer(question)(soa), int(self._wall()))
 
 
 class _Replies(asyncio.DatagramProtocol):

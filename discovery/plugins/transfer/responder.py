@@ -6,12 +6,12 @@ All other messages pass with one look.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
-from discovery.dns.message.names import Name, to_text
+from discovery.dns.message.names import to_text
 from discovery.dns.message.query import (
     OPCODE_QUERY,
     Malformed,
@@ -37,7 +37,7 @@ from discovery.dns.message.wire import Template, error
 from discovery.dns.server.responder import Respond
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
-from discovery.plugins.transfer.tsig import Key, Signer, Tsig, Unverified
+from discovery.plugins.transfer.tsig import Keys, Signer, Unverified
 
 _log = logging.getLogger("discovery.transfer")
 
@@ -66,7 +66,7 @@ class TransferResponder:
         self,
         inner: Respond,
         sending: Sending,
-        keys: Callable[[], Mapping[Name, Key]],
+        keys: Callable[[], Keys],
         networks: Sequence[Network],
         wall: Callable[[], float],
     ) -> None:
@@ -99,19 +99,18 @@ class TransferResponder:
             refusal = self._refusal(checked, client)
             if refusal is not None:
                 self._say_refused(query, str(refusal.explanation.text) if refusal.explanation else "", now)
-            return self._transfer(packet, query, signed, checked, refusal, transport)
+            return self._transfer(packet, query, checked, refusal, transport)
         if signed is None or checked is None:
             return self._inner(packet, now, client, transport)
-        reply = self._inner(tsig.without(packet, signed, packet[:2]), now, client, transport)
+        reply = self._inner(tsig.without(packet, signed), now, client, transport)
         if isinstance(reply, bytes):
-            return self._signed(reply, query, signed, checked)
-        return None if reply is None else self._signed_later(reply, query, signed, checked)
+            return self._signed(reply, query, checked)
+        return None if reply is None else self._signed_later(reply, query, checked)
 
     def _transfer(
         self,
         packet: bytes,
         query: Request,
-        signed: Tsig | None,
         signer: Signer | None,
         refusal: Answer | None,
         transport: Transport,
@@ -119,7 +118,7 @@ class TransferResponder:
         answer = refusal or self._at_once(packet, query, transport)
         if answer is not None:
             reply = _reply(query, answer)
-            return self._signed(reply, query, signed, signer) if signed and signer else reply
+            return self._signed(reply, query, signer) if signer else reply
         assert signer is not None
         assert transport.stream is not None
         busy = _reply(query, self._sending.busy)
@@ -171,21 +170,19 @@ class TransferResponder:
         if unverified.signer is None:
             return unverified.unsigned(reply)
         other = int(self._wall()).to_bytes(6, "big") if unverified.error == tsig.BADTIME else b""
-        at = unverified.tsig.time if unverified.error == tsig.BADTIME else int(self._wall())  # §5.2.3
+        at = unverified.tsig.rdata.time_signed if unverified.error == tsig.BADTIME else int(self._wall())  # §5.2.3
         return unverified.signer.sign(reply, at, unverified.error, other)
 
-    def _signed(self, reply: bytes, query: Request, request: Tsig, signer: Signer) -> bytes:
+    def _signed(self, reply: bytes, query: Request, signer: Signer) -> bytes:
         now = int(self._wall())
         signed = signer.sign(reply, now)
         if len(signed) <= size_limit(query.edns, query.transport):
             return signed
-        signer.restart(request)
+        signer.restart()
         return signer.sign(_reply(query._replace(edns=None), _CUT), now)
 
-    async def _signed_later(
-        self, reply: Coroutine[Any, Any, bytes], query: Request, request: Tsig, signer: Signer
-    ) -> bytes:
-        return self._signed(await reply, query, request, signer)
+    async def _signed_later(self, reply: Coroutine[Any, Any, bytes], query: Request, signer: Signer) -> bytes:
+        return self._signed(await reply, query, signer)
 
 
 def _concerns(packet: bytes) -> bool:

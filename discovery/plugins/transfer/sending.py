@@ -18,6 +18,7 @@ from discovery.plugins.transfer.messages import Totals, messages
 from discovery.plugins.transfer.snapshot import Snapshot, TooLively
 from discovery.plugins.transfer.taken import Taken
 from discovery.plugins.transfer.tsig import Signer
+from discovery.plugins.transfer.tsig import text as name_text
 from discovery.store.registry import Registry
 
 _log = logging.getLogger("discovery.transfer")
@@ -111,10 +112,10 @@ def _max_ttl(zone: Zone) -> int:
 def _tell(query: Request, signer: Signer, client: str, totals: Totals, seconds: float) -> None:
     _log.info(
         "%s went to %s (key %s): %d records in %d messages, %d octets, %.2f s",
-        to_text(query.question.name), client, to_text(signer.key.name),
+        to_text(query.question.name), client, name_text(signer.key.name),
         totals.records, totals.messages, totals.octets, seconds,
         extra=fields(
-            "transfer.sent", zone=to_text(query.question.name), client=client, actor=to_text(signer.key.name),
+            "transfer.sent", zone=to_text(query.question.name), client=client, actor=name_text(signer.key.name),
             records=totals.records, octets=totals.octets, seconds=seconds,
         ),
     )  # fmt: skip

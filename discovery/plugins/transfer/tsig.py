@@ -1,4 +1,5 @@
-"""TSIG (RFC 8945): checks whether a request is signed by one of our keys, and signs the messages that answer it.
+"""TSIG (RFC 8945), whose records and MACs are dnspython's: checks whether a request is signed by one of our keys, and signs the messages
+that answer it.
 
 `check` takes a well-formed message apart: key, then MAC, then time, as §5.2 orders them. What follows it is a Signer, which
 chains the messages of one reply (§5.3.1), or an Unverified, which says what to reply.
@@ -9,40 +10,34 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from discovery.dns.message import names
-from discovery.dns.message.names import Name, to_text, to_wire
-from discovery.dns.message.query import Record, records
+import dns.exception
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.tsig
+from dns.rdtypes.ANY.TSIG import TSIG
+from dns.tsig import Key
 
-TYPE, _ANY_CLASS = 250, 255
-BADSIG, BADKEY, BADTIME, BADTRUNC = 16, 17, 18, 22
+from discovery.dns.message.query import records
+
+TYPE, _ANY = dns.rdatatype.TSIG, dns.rdataclass.ANY
+BADSIG, BADKEY, BADTIME, BADTRUNC = dns.rcode.BADSIG, dns.rcode.BADKEY, dns.rcode.BADTIME, dns.rcode.BADTRUNC
 
 # Seconds that clocks may differ (§10 recommends 300): what we sign says so, and a request may ask for less but not for more.
 FUDGE = 300
 _FIXED_RR = struct.Struct("!HHIH")
-_FIXED_VARIABLES = struct.Struct("!HI")  # class and ttl
-_LENGTH = struct.Struct("!H")
-_AFTER_MAC = struct.Struct("!HHH")  # original id, error, length of other data
 
 # §6 without those of MD5 and SHA-1, and their truncated forms.
-ALGORITHMS: Mapping[Name, str] = {
-    (b"hmac-sha224",): "sha224",
-    (b"hmac-sha256",): "sha256",
-    (b"hmac-sha384",): "sha384",
-    (b"hmac-sha512",): "sha512",
-}
+ALGORITHMS = frozenset((dns.tsig.HMAC_SHA224, dns.tsig.HMAC_SHA256, dns.tsig.HMAC_SHA384, dns.tsig.HMAC_SHA512))
 
-
-class Key(NamedTuple):
-    """`algorithm` is one of ALGORITHMS."""
-
-    name: Name
-    algorithm: Name
-    secret: bytes
-
-    def mac(self, data: bytes) -> bytes:
-        return hmac.digest(self.secret, data, ALGORITHMS[self.algorithm])
+Keys = Mapping[dns.name.Name, Key]
+# dnspython has no types for these two.
+_sign: Any = dns.tsig.sign
+_make: Any = TSIG
 
 
 class Malformed(Exception):
@@ -50,30 +45,11 @@ class Malformed(Exception):
 
 
 class Tsig(NamedTuple):
-    """A record as it came. `at`: where it starts in its message. Times in seconds since the epoch."""
+    """A record as it came. `at`: where it starts in its message."""
 
     at: int
-    key: Name
-    algorithm: Name
-    time: int
-    fudge: int
-    mac: bytes
-    original_id: bytes
-    error: int
-    other: bytes
-
-    def variables(self) -> bytes:
-        """§4.3.3."""
-        names = to_wire(self.key) + _FIXED_VARIABLES.pack(_ANY_CLASS, 0) + to_wire(self.algorithm)
-        return names + self.timers() + struct.pack("!HH", self.error, len(self.other)) + self.other
-
-    def timers(self) -> bytes:
-        return self.time.to_bytes(6, "big") + _LENGTH.pack(self.fudge)
-
-    def to_wire(self) -> bytes:
-        after = self.original_id + struct.pack("!HH", self.error, len(self.other)) + self.other
-        rdata = to_wire(self.algorithm) + self.timers() + _LENGTH.pack(len(self.mac)) + self.mac + after
-        return to_wire(self.key) + _FIXED_RR.pack(TYPE, _ANY_CLASS, 0, len(rdata)) + rdata
+    key: dns.name.Name
+    rdata: TSIG
 
 
 def find(packet: bytes) -> Tsig | None:
@@ -83,26 +59,15 @@ def find(packet: bytes) -> Tsig | None:
         return None
     last = every[-1]
     alone = sum(record.type == TYPE for record in every) == 1
-    if not alone or last.type != TYPE or packet[10:12] == b"\0\0" or (last.klass, last.ttl) != (_ANY_CLASS, 0):
+    if not alone or last.type != TYPE or packet[10:12] == b"\0\0" or (last.klass, last.ttl) != (_ANY, 0):
         raise Malformed
     try:
-        return _read(packet, last)
-    except (IndexError, struct.error, ValueError):
+        rdata = dns.rdata.from_wire(_ANY, TYPE, packet, last.rdata, last.end - last.rdata)
+        key, _ = dns.name.from_wire(packet, last.at)
+    except (dns.exception.DNSException, ValueError):
         raise Malformed from None
-
-
-def _read(packet: bytes, record: Record) -> Tsig:
-    key, _ = names.read(packet, record.at)
-    algorithm, at = names.read(packet, record.rdata)
-    time, fudge = int.from_bytes(packet[at : at + 6], "big"), *_LENGTH.unpack_from(packet, at + 6)
-    (size,) = _LENGTH.unpack_from(packet, at + 8)
-    mac = packet[at + 10 : at + 10 + size]
-    at += 10 + size
-    _, error, length = _AFTER_MAC.unpack_from(packet, at)
-    end = at + _AFTER_MAC.size + length
-    if end != record.end or len(packet) != end:
-        raise ValueError
-    return Tsig(record.at, key, algorithm, time, fudge, mac, packet[at : at + 2], error, packet[end - length : end])
+    assert isinstance(rdata, TSIG)
+    return Tsig(last.at, key, rdata)
 
 
 class Unverified(NamedTuple):
@@ -114,54 +79,62 @@ class Unverified(NamedTuple):
     signer: Signer | None = None
 
     def unsigned(self, reply: bytes) -> bytes:
-        empty = self.tsig._replace(mac=b"", original_id=reply[:2], error=self.error, other=b"")
-        return appended(reply, empty)
+        id = int.from_bytes(reply[:2], "big")
+        return appended(
+            reply, self.tsig.key, self.tsig.rdata.replace(mac=b"", original_id=id, error=self.error, other=b"")
+        )
 
 
 class Signer:
-    """Signs the messages of the reply to one request, in their order. `now`: seconds since the epoch."""
+    """Signs the messages of the reply to one request, in their order."""
 
     def __init__(self, key: Key, request_mac: bytes = b"") -> None:
         self.key = key
-        self._mac = request_mac
-        self._first = True
+        self._request_mac = request_mac
+        self._chain: object = None
 
     def sign(self, message: bytes, now: int, error: int = 0, other: bytes = b"") -> bytes:
-        tsig = Tsig(0, self.key.name, self.key.algorithm, now, FUDGE, b"", message[:2], error, other)
-        before = _LENGTH.pack(len(self._mac)) + self._mac if self._mac else b""
-        self._mac = self.key.mac(before + message + (tsig.variables() if self._first else tsig.timers()))
-        self._first = False
-        return appended(message, tsig._replace(mac=self._mac))
+        """`now`: seconds since the epoch."""
+        id = int.from_bytes(message[:2], "big")
+        rdata = _make(_ANY, TYPE, self.key.algorithm, now, FUDGE, b"", id, error, other)
+        signed, self._chain = _sign(message, self.key, rdata, now, self._request_mac, self._chain, multi=True)
+        return appended(message, self.key.name, signed)
 
-    def restart(self, request: Tsig) -> None:
+    def restart(self) -> None:
         """What was signed is not sent."""
-        self._mac, self._first = request.mac, True
+        self._chain = None
 
 
-def check(packet: bytes, tsig: Tsig, keys: Mapping[Name, Key], now: int) -> Signer | Unverified:
+def check(packet: bytes, tsig: Tsig, keys: Keys, now: int) -> Signer | Unverified:
     """Malformed when the MAC is longer than it can be or shorter than it may be (§5.2.2.1)."""
-    key = keys.get(tsig.key)
-    if key is None or key.algorithm != tsig.algorithm:
+    key, rdata = keys.get(tsig.key), tsig.rdata
+    if key is None or key.algorithm != rdata.algorithm:
         return Unverified(BADKEY, "there is no such key here, or it is of another algorithm", tsig)
-    mac = key.mac(without(packet, tsig, tsig.original_id) + tsig.variables())
-    if not max(10, len(mac) // 2) <= len(tsig.mac) <= len(mac):
+    mac: bytes = _sign(without(packet, tsig), key, rdata, rdata.time_signed)[0].mac
+    if not max(10, len(mac) // 2) <= len(rdata.mac) <= len(mac):
         raise Malformed
-    if not hmac.compare_digest(mac[: len(tsig.mac)], tsig.mac):
-        return Unverified(BADSIG, f"this was not signed with the key {to_text(key.name)} that is here", tsig)
-    signer = Signer(key, tsig.mac)
-    if abs(now - tsig.time) > min(tsig.fudge, FUDGE):
-        return Unverified(BADTIME, f"signed at {tsig.time}, here it is {now}: one of the clocks is wrong", tsig, signer)
-    if len(tsig.mac) < len(mac):
+    if not hmac.compare_digest(mac[: len(rdata.mac)], rdata.mac):
+        return Unverified(BADSIG, f"this was not signed with the key {text(key.name)} that is here", tsig)
+    signer = Signer(key, rdata.mac)
+    if abs(now - rdata.time_signed) > min(rdata.fudge, FUDGE):
+        why = f"signed at {rdata.time_signed}, here it is {now}: one of the clocks is wrong"
+        return Unverified(BADTIME, why, tsig, signer)
+    if len(rdata.mac) < len(mac):
         return Unverified(BADTRUNC, "a truncated signature is not enough here", tsig, signer)
     return signer
 
 
-def without(packet: bytes, tsig: Tsig, id: bytes) -> bytes:
+def text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True)
+
+
+def without(packet: bytes, tsig: Tsig) -> bytes:
     """The message as it was before the record was added."""
     additionals = int.from_bytes(packet[10:12], "big") - 1
-    return id + packet[2:10] + additionals.to_bytes(2, "big") + packet[12 : tsig.at]
+    return packet[:10] + additionals.to_bytes(2, "big") + packet[12 : tsig.at]
 
 
-def appended(message: bytes, tsig: Tsig) -> bytes:
-    additionals = int.from_bytes(message[10:12], "big") + 1
-    return message[:10] + additionals.to_bytes(2, "big") + message[12:] + tsig.to_wire()
+def appended(message: bytes, key: dns.name.Name, rdata: dns.rdata.Rdata) -> bytes:
+    additionals, data = int.from_bytes(message[10:12], "big") + 1, rdata.to_wire() or b""
+    record = (key.to_wire() or b"") + _FIXED_RR.pack(TYPE, _ANY, 0, len(data)) + data
+    return message[:10] + additionals.to_bytes(2, "big") + message[12:] + record

@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import dns.name
 import pytest
+from dns.tsig import Key
 
 from discovery.plugins.transfer import keys
-from discovery.plugins.transfer.tsig import Key
 
 BASE64 = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0//8="
-OURS = Key((b"sec-1",), (b"hmac-sha256",), base64.b64decode(BASE64))
+OURS = Key("sec-1", base64.b64decode(BASE64))
 BLOCK = f'key "sec-1" {{\n\talgorithm hmac-sha256;\n\tsecret "{BASE64}";\n}};\n'
 
 
@@ -36,7 +37,7 @@ def test_bind_syntax_is_understood(text: str) -> None:
 
 def test_there_may_be_several_in_their_order() -> None:
     two = BLOCK + BLOCK.replace("sec-1", "sec-2.example").replace("sha256", "sha512")
-    assert list(keys.parse(two)) == [(b"sec-1",), (b"sec-2", b"example")]
+    assert list(keys.parse(two)) == [dns.name.from_text("sec-1"), dns.name.from_text("sec-2.example")]
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,22 @@ import dns.message
 import dns.name
 import dns.tsig
 import pytest
+from dns.tsig import Key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.dns.message.query import UDP, parse
 from discovery.dns.message.query import Malformed as NoQuery
 from discovery.plugins.transfer import tsig
-from discovery.plugins.transfer.tsig import Key, Signer, Unverified
+from discovery.plugins.transfer.tsig import Signer, Unverified
 from tests.plugins.transfer.primary import SECRET, key, request, signed
 
-OURS = Key((b"sec-1",), (b"hmac-sha256",), SECRET)
+OURS = Key("sec-1", SECRET)
 KEYS = {OURS.name: OURS}
 NAMES = ["hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"]
 
 
-def checked(packet: bytes, keys: dict[tuple[bytes, ...], Key] | None = None, ahead: int = 0) -> Signer | Unverified:
+def checked(packet: bytes, keys: tsig.Keys | None = None, ahead: int = 0) -> Signer | Unverified:
     found = tsig.find(packet)
     assert found is not None
     return tsig.check(packet, found, KEYS if keys is None else keys, int(time.time()) + ahead)
@@ -37,7 +38,7 @@ def made(**options: Any) -> bytes:
 @pytest.mark.parametrize("algorithm", NAMES)
 def test_what_dnspython_signs_is_verified_and_our_reply_is_by_dnspython(algorithm: str) -> None:
     query = signed(request(), key(algorithm=algorithm))
-    ours = OURS._replace(algorithm=(algorithm.encode(),))
+    ours = Key("sec-1", SECRET, algorithm)
     signer = checked(query.to_wire(), {ours.name: ours})
     assert isinstance(signer, Signer)
     reply = signer.sign(dns.message.make_response(request()).to_wire(), int(time.time()))
@@ -52,7 +53,7 @@ def test_names_of_keys_are_compared_without_case() -> None:
 
 def test_a_compressed_name_of_a_key_is_followed() -> None:
     """dnspython compresses where it can, as BIND may: here the key is called as the zone is."""
-    ours = OURS._replace(name=(b"svc", b"local"))
+    ours = Key("svc.local", SECRET)
     packet = signed(request(use_edns=False), key("svc.local")).to_wire()
     found = tsig.find(packet)
     assert found is not None
@@ -77,7 +78,7 @@ def test_rfc8945_5_2_key_and_mac_are_told_apart_and_such_errors_are_not_signed(b
     reply = unverified.unsigned(dns.message.make_response(request()).to_wire())
     found = tsig.find(reply)
     assert found is not None
-    assert (found.error, found.mac, found.key) == (error, b"", unverified.tsig.key)
+    assert (found.rdata.error, found.rdata.mac, found.key) == (error, b"", unverified.tsig.key)
 
 
 @pytest.mark.parametrize(("ahead", "right"), [(0, True), (299, True), (-299, True), (302, False), (-302, False)])
@@ -126,8 +127,7 @@ def test_every_octet_that_is_signed_counts() -> None:
 def _with_mac(packet: bytes, mac: bytes) -> bytes:
     found = tsig.find(packet)
     assert found is not None
-    plain = tsig.without(packet, found, packet[:2])
-    return tsig.appended(plain, found._replace(mac=mac))
+    return tsig.appended(tsig.without(packet, found), found.key, found.rdata.replace(mac=mac))
 
 
 @pytest.mark.parametrize(("size", "error"), [(16, tsig.BADTRUNC), (31, tsig.BADTRUNC)])
@@ -135,7 +135,7 @@ def test_rfc8945_5_2_4_a_truncated_mac_is_not_enough(size: int, error: int) -> N
     packet = made()
     found = tsig.find(packet)
     assert found is not None
-    result = checked(_with_mac(packet, found.mac[:size]))
+    result = checked(_with_mac(packet, found.rdata.mac[:size]))
     assert isinstance(result, Unverified)
     assert result.error == error
     assert result.signer is not None
@@ -153,8 +153,8 @@ def test_rfc8945_5_2_2_1_a_mac_of_another_size_is_a_format_error(size: int) -> N
 def _record(klass: int = 255, ttl: int = 0, rdata: bytes | None = None) -> bytes:
     found = tsig.find(made())
     assert found is not None
-    wire = found.to_wire()
-    data = wire[17:] if rdata is None else rdata
+    data = found.rdata.to_wire() if rdata is None else rdata
+    assert data is not None
     return b"\5sec-1\0" + struct.pack("!HHIH", 250, klass, ttl, len(data)) + data
 
 
