@@ -32,6 +32,8 @@ _log = logging.getLogger("discovery.brake")
 # Ports asked in one step, and seconds between two: 200 a second at most, which take 4 % of a core.
 PER_STEP = 4
 STEP_SECONDS = 0.02
+# Seconds by which a step may be late, while others keep the loop busy, and be made up for.
+_LATE = 0.2
 # Seconds for which a count of all that are silent is believed: 100,000 take 50 ms of the processor, in turns.
 COUNT_SECONDS = 1.0
 # Instances that are counted before a turn may end.
@@ -104,12 +106,16 @@ class BrakeProbe(Plugin):
 
     async def _run(self) -> None:
         """For ever: a step, when somebody is to be asked, and not sooner after the last than the rate allows."""
+        clock = asyncio.get_running_loop().time
+        step_at = clock()
         while True:
-            await asyncio.sleep(STEP_SECONDS)
+            step_at = max(step_at, clock() - _LATE) + STEP_SECONDS
+            await asyncio.sleep(step_at - clock())
             while (left := self._queue.next_at - self._clock()) > 0:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), left)
+                step_at = clock()
             self._step(self._clock())
 
     def _step(self, now: float) -> None:
