@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from cyclopts import Parameter
 
 from discovery.cli.errors import Failed, WrongArguments
+from discovery.cli.output import say
 from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryError, Reply, UnreadableToken
 
 T = TypeVar("T")
@@ -75,6 +76,8 @@ def shaped(reply: Reply, method: str, path: str, has: Shape) -> Json:
     """What `send` gives, of a reply that is there."""
     content = reply.content
     if isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in has.items()):
+        if (stale := content.get("stale")) and not path.partition("after=")[2]:  # said once, with the first page
+            say(f"discovery: {reply.url} does not hear what happens at the other nodes: what it says is {stale} s old")
         return content
     raise Failed(
         f"{reply.url} is no registry: its answer to {method} {path.partition('?')[0]} has no {' and '.join(has)}; is DISCOVERY_URL right?"

@@ -183,3 +183,17 @@ def test_of_several_servers_one_has_to_answer() -> None:
         dead = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with saying(reply("200 OK", "application/json", page)) as url:
         assert At(f"{dead},{url}")("get", "services", "-o", "json").content == []
+
+
+def test_a_node_that_is_stale_is_said_once_beside_its_answer() -> None:
+    body = json.dumps(
+        {"services": {}, "totalServices": 0, "totalInstances": 0, "totalHealthyInstances": 0, "stale": 37}
+    )
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Registry-Index: 1\r\nContent-Length: {len(body)}\r\n"
+    )
+    with saying(f"{head}Connection: close\r\n\r\n{body}".encode()) as url:
+        done = At(url)("get", "services", "-o", "json")
+    assert done.status == 0
+    assert "does not hear what happens at the other nodes: what it says is 37 s old" in done.err
+    assert "37 s" not in done.out
