@@ -15,11 +15,10 @@ from discovery.dns import dig
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
 from discovery.dns.server import numbers
-from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import SECRET_SIZE, Cookies
-from discovery.dns.server.counted import QueryCounter, counted, unsaid
+from discovery.dns.server.counted import QueryCounter, counted, infer_outcome
 from discovery.dns.server.deferred import DeferredReplies
-from discovery.dns.server.kept_answers import KeptAnswers
+from discovery.dns.server.kept_answers import KeptAnswers, routed
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.replies import Replies
@@ -192,13 +191,12 @@ class NameServer:
         for wrap in reversed(seams.responders):
             rest = wrap(rest)
         if seams.responders:
-            rest = unsaid(rest, seams.dns_traffic)
+            rest = infer_outcome(rest, seams.dns_traffic)
         kept = KeptAnswers(responder, replies, lambda: self._registry.index, random, rest)
-        tests = [seam.same_for for seam in seams.lookups if seam.same_for is not everybody]
+        tests = [seam.cacheable_for for seam in seams.lookups if seam.cacheable_for is not everybody]
         if not tests:
             return kept, kept.respond
-        router = ClientRouter(lambda client: all(test(client) for test in tests), kept.respond, rest)
-        return kept, router.respond
+        return kept, routed(lambda client: all(test(client) for test in tests), kept.respond, rest)
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:

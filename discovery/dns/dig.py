@@ -20,6 +20,8 @@ from discovery.core.errors import InvalidField
 from discovery.dns.message.edns import MAX_UDP
 from discovery.dns.zones.live import LIVE_TYPES
 
+# Octets of a message that is shown in one line: more would take longer than a turn of the event loop.
+_MAX_SHOWN = 4096
 _TYPE_NUMBER = re.compile(r"TYPE([0-9]{1,5})")
 # Types that a person asks this server for, the most usual first; `CH` types are asked for as TXT.
 TYPES = (*(kind.name for kind in LIVE_TYPES), "SOA", "NS", "ANY")
@@ -65,6 +67,17 @@ _UNREAD: dict[str, Any] = {
     "authority": [],
     "additional": [],
 }
+
+
+def as_text(reply: bytes) -> str:
+    """The records of a well-formed message as zone files have them, in one line; of a long one, only how long it is."""
+    if len(reply) > _MAX_SHOWN:
+        return f"{len(reply)} octets are too many to be shown"
+    try:
+        message = dns.message.from_wire(reply, one_rr_per_rrset=True)
+    except (dns.exception.DNSException, ValueError):
+        return "it cannot be shown"
+    return "; ".join(rrset.to_text() for rrset in (*message.answer, *message.authority, *message.additional))
 
 
 def _text(message: dns.message.Message) -> str:

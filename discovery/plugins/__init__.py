@@ -24,22 +24,22 @@ from discovery.store.state import Follower, IndexFollower
 
 
 def nobody(client: str) -> bool:
-    """For `same_for`: its answers are never kept ready."""
+    """For `cacheable_for`: its answers are never kept ready."""
     return False
 
 
 def everybody(client: str) -> bool:
-    """For `same_for`: it answers all clients alike."""
+    """For `cacheable_for`: it answers all clients alike."""
     return True
 
 
 class LookupSeam(NamedTuple):
-    """`wrap`: the look-up with a feature in front of it. `same_for`: whether it answers this client, always, as it answers nearly all
-    about names in our zones; only then may the client be given answers that are kept ready. Asked once for a client, and remembered.
+    """`wrap`: the look-up with a feature in front of it. `cacheable_for(client)`: whether this client always gets the answer that nearly
+    all get about names in our zones, so that it may be given a kept one. Asked once for a client, and remembered.
     """
 
     wrap: Callable[[Lookup], Lookup]
-    same_for: Callable[[str], bool] = nobody
+    cacheable_for: Callable[[str], bool] = nobody
 
 
 @dataclass(frozen=True)

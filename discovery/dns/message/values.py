@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+import dns.rdatatype
+
 from discovery.core.lease import Lease
 from discovery.dns.message.names import Name
 from discovery.dns.message.reason import Reason
@@ -40,6 +42,11 @@ class Type(IntEnum):
     MAILB = 253
     MAILA = 254
     ANY = 255
+
+
+def type_name(rtype: int) -> str:
+    """`TYPE65280` where there is no name (RFC 3597 §5)."""
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rtype))
 
 
 class Class(IntEnum):

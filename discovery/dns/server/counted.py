@@ -77,7 +77,7 @@ def counted(inner: Respond, counter: QueryCounter) -> Respond:
     return respond
 
 
-def unsaid(inner: Respond, traffic: Traffic) -> Respond:
+def infer_outcome(inner: Respond, traffic: Traffic) -> Respond:
     """In front of somebody who may reply, or say nothing, without saying the outcome: then it is what the octets tell."""
     not_said = Outcome(OTHER, OTHER, OTHER, Reason.OTHER, False)
 

@@ -17,8 +17,7 @@ from discovery.core.metric import Histogram
 from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, has_reply
 from discovery.dns.message.reason import Reason
-from discovery.dns.message.text import type_name
-from discovery.dns.message.values import Question, Rcode, Type
+from discovery.dns.message.values import Question, Rcode, Type, type_name
 from discovery.dns.zones.live import LIVE_TYPES
 
 _log = logging.getLogger("discovery.dns")

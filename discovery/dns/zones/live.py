@@ -20,8 +20,7 @@ import orjson
 from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.dns.message.names import Name, from_wire, to_labels, to_text, to_wire
-from discovery.dns.message.text import type_name
-from discovery.dns.message.values import RR, Rank, Type
+from discovery.dns.message.values import RR, Rank, Type, type_name
 from discovery.dns.zones.records import MAX_STRING, address, address_type
 from discovery.dns.zones.selector import Form, Match, instance_label
 from discovery.store.service import Service

@@ -43,7 +43,7 @@ class Allow(Plugin):
         self._live: list[Name] = []  # of zones with services
 
     def install(self, seams: Seams) -> None:
-        seams.lookups.append(LookupSeam(self.lookup, self.same_for))
+        seams.lookups.append(LookupSeam(self.lookup, self.cacheable_for))
         seams.zones.append(self.follow)
 
     def follow(self, zones: Sequence[Zone]) -> None:
@@ -65,7 +65,7 @@ class Allow(Plugin):
                 extra=fields("allow.zone_is_open", zones=[*map(to_text, live)]),
             )
 
-    def same_for(self, client: str) -> bool:
+    def cacheable_for(self, client: str) -> bool:
         return not self._find_closed_to(client)
 
     def lookup(self, inner: Lookup) -> Lookup:

@@ -6,11 +6,11 @@ import logging
 import struct
 
 from discovery.core.log_fields import fields
+from discovery.dns.dig import as_text
 from discovery.dns.message.edns import parse as parse_edns
 from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, records
-from discovery.dns.message.text import as_text, type_name
-from discovery.dns.message.values import Type
+from discovery.dns.message.values import Type, type_name
 from discovery.dns.server.traffic import Exchange
 from discovery.rest.http import access_log
 

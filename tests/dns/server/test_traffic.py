@@ -16,7 +16,7 @@ from discovery.dns.message.query import UDP, Transport
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Answer, Deferred
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.counted import QueryCounter, counted, unsaid
+from discovery.dns.server.counted import QueryCounter, counted, infer_outcome
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.numbers import metrics
 from discovery.dns.server.rate_limit import RateLimiter
@@ -244,7 +244,7 @@ async def test_a_reply_that_takes_time_is_counted_when_it_is_there() -> None:
 def test_a_reply_of_several_messages_counts_as_streamed() -> None:
     it = world()
     streams = Transport(stream=lambda messages: None)
-    counting(it, "tcp", unsaid(lambda *query: None, it.traffic))(
+    counting(it, "tcp", infer_outcome(lambda *query: None, it.traffic))(
         make_query("svc.local", "AXFR").to_wire(), 0.0, CLIENT, streams
     )
     assert said(it.traffic) == {("svc.local", "NOERROR", "streamed"): 1}

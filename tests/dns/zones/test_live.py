@@ -14,8 +14,8 @@ import pytest
 
 import discovery
 from discovery.core import metadata
+from discovery.dns.dig import as_text
 from discovery.dns.message.names import from_text
-from discovery.dns.message.text import as_text
 from discovery.dns.zones.live import LIVE_TYPES, OF_FORM
 from discovery.dns.zones.selector import Form, select
 from tests.dns.world import World, data, make_query, outcome, parsed

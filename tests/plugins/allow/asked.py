@@ -11,11 +11,10 @@ import dns.rcode
 from discovery.dns.message.names import from_text
 from discovery.dns.message.query import UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred
-from discovery.dns.server.client_router import ClientRouter
 from discovery.dns.server.cookies import Cookies
-from discovery.dns.server.kept_answers import KeptAnswers
+from discovery.dns.server.kept_answers import KeptAnswers, routed
 from discovery.dns.server.replies import Replies
-from discovery.dns.server.responder import Responder
+from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.zones.catalog import Catalog, first_of, following
 from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
@@ -81,10 +80,10 @@ class Asked:
         hot = KeptAnswers(responder, replies, lambda: self.registry.index, Random(1))
         hot.follow(self.zones)
         self.registry.followers.append(lambda commit: forget(hot, commit))
-        self.respond = hot.respond
+        self.respond: Respond = hot.respond
         if self.allow:
             self.allow.follow(self.zones)
-            self.respond = ClientRouter(self.allow.same_for, hot.respond, responder.respond).respond
+            self.respond = routed(self.allow.cacheable_for, hot.respond, responder.respond)
 
     def _count(self, request: Request, now: float) -> Answer | Deferred | None:
         self.looked_up += 1
