@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from discovery.cli.times import TIMES, as_time
 from discovery.core.name import fold
 from discovery.plugins.audit import text
 from discovery.plugins.audit.line import octets_of
-from discovery.plugins.audit.reading import Reading
+from discovery.plugins.audit.reading import Reading, Wanted
 from discovery.plugins.audit.settings import AuditSettings
 from discovery.rest.api.times import iso
 from discovery.system.env import SettingsError
@@ -39,7 +39,8 @@ def audit(
     env_file: EnvFile = None,
 ) -> None:
     with closing(Reading(file or _file(env_file))) as reading:
-        for line in _last(last, _chosen(reading, service, by, None if since is None else iso(since))):
+        wanted = Wanted(by, None if service is None else fold(service), None if since is None else iso(since))
+        for line in _last(last, filter(wanted.holds, reading)):
             print(_shown(line, json))
         if reading.broken:
             say(f"discovery: {_counted(reading.broken)} broken and left out")
@@ -47,19 +48,6 @@ def audit(
 
 def _shown(content: _Content, as_json: bool) -> str:
     return octets_of(content).decode().removesuffix("\n") if as_json else escaped(text.of_line(content))
-
-
-def _chosen(reading: Reading, service: str | None, by: str | None, since: str | None) -> Iterator[_Content]:
-    """`since` as the lines have it: such times are in order as text."""
-    tests: list[Callable[[_Content], bool]] = []
-    if service is not None:
-        folded = fold(service)
-        tests.append(lambda content: fold(content.get("service") or "") == folded)
-    if by is not None:
-        tests.append(lambda content: by in (content["by"].get("name"), content["by"].get("address")))
-    if since is not None:
-        tests.append(lambda content: bool(content["time"] >= since))
-    return (line for line in reading if all(test(line) for test in tests))
 
 
 def _last(count: int | None, lines: Iterator[_Content]) -> Iterator[_Content]:

@@ -6,17 +6,37 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.name import fold
 from discovery.plugins.audit.file import predecessor
 
 
 class NoAuditFile(DiscoveryError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} cannot be read: {reason}; AUDIT_FILE or --file names the file that the server writes")
+
+
+class Wanted(NamedTuple):
+    """Lines of this actor (a token's name, or an address), about this service (folded), from `since` on and before `until`, as lines have
+    times: they are in order as text. None: all.
+    """
+
+    actor: str | None = None
+    service: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def holds(self, line: dict[str, Any]) -> bool:
+        by, time = line["by"], line["time"]
+        if self.actor is not None and self.actor not in (by.get("name"), by.get("address")):
+            return False
+        if self.service is not None and fold(line.get("service") or "") != self.service:
+            return False
+        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
 
 
 class Reading:

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from discovery.core.name import fold
-from discovery.plugins.audit.reading import content_of, opened
+from discovery.plugins.audit.reading import Wanted, content_of, opened
 from discovery.rest.api.times import iso
 
 # Octets that are read at a time: some hundred lines, a millisecond of work.
@@ -71,7 +70,7 @@ class Search:
         self._clock = clock
         since, until = asked.since, asked.until
         # As lines have times, which are compared as text.
-        self._since, self._until = _text(since), _text(until)
+        self._wanted = Wanted(asked.actor, asked.service, _text(since), _text(until))
         self._long_ago = _text(None if since is None else max(0.0, since - SLACK))
         self._much_later = _text(None if until is None else until + SLACK)
         self._lines: list[bytes] = []
@@ -107,22 +106,12 @@ class Search:
         elif self._long_ago is not None and content["time"] < self._long_ago:
             self._over = True
             return False
-        elif self._holds(content):
+        elif self._wanted.holds(content):
             if self._lines and self._octets + len(line) > MAX_OCTETS:
                 return False
             self._lines.append(line[:-1])
             self._octets += len(line)
         return True
-
-    def _holds(self, line: dict[str, Any]) -> bool:
-        asked, by = self._asked, line["by"]
-        if asked.actor is not None and asked.actor not in (by.get("name"), by.get("address")):
-            return False
-        if asked.service is not None and fold(line.get("service") or "") != asked.service:
-            return False
-        return (self._since is None or line["time"] >= self._since) and (
-            self._until is None or line["time"] < self._until
-        )
 
     def _from(self, files: list[BinaryIO]) -> Iterator[tuple[BinaryIO, int]]:
         """Those that may have what is asked for, youngest first: file, and the octet before which to begin."""
