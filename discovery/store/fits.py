@@ -29,14 +29,6 @@ def check(table: Table, events: Sequence[Event]) -> None:
             raise DoesNotFit(why, about)
 
 
-def check_new(table: Table, event: InstanceEvent, after: Instance) -> None:
-    """As `check`, of one alone."""
-    service, spec = table.services.get(event.service), after.spec
-    is_taken = table.find(after.id) is not None or (service is not None and (spec.ip, spec.port) in service.entries)
-    if is_taken or fold(spec.name) != event.service:
-        check(table, (event,))
-
-
 def has_place_of(after: Instance, before: Instance) -> bool:
     """The table knows an instance by its id, its service and its address."""
     old, new = before.spec, after.spec

@@ -148,7 +148,7 @@ class Registry(State):
             self._delete(before, event, commit, at)
             return
         if before is None:
-            fits.check_new(self, event, after)
+            self._check_new(event, after)
             if self._tombstones:
                 self._tombstones.lift(after.spec.key)
             self._put(after, event.service, commit.index, at, commit.wall)
@@ -175,6 +175,13 @@ class Registry(State):
         of.index = index
         self._insert(entry, of)
         self.liveness.added(entry)
+
+    def _check_new(self, event: InstanceEvent, after: Instance) -> None:
+        """DoesNotFit."""
+        spec, service = after.spec, self._services.get(event.service)
+        is_taken = after.id in self._by_id or (service is not None and (spec.ip, spec.port) in service.entries)
+        if is_taken or ((service is None or service.name != spec.name) and fold(spec.name) != event.service):
+            fits.check(self, (event,))
 
     def _place_of(self, event: InstanceEvent, before: Instance) -> tuple[Entry, Service]:
         """DoesNotFit."""
