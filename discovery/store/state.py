@@ -162,7 +162,8 @@ class State(Table):
 
     def view(self) -> Hashable:
         """What tells answers of one index apart: it changes with what this process believes though no commit says so. None: nothing."""
-        return (self.staleness, self.stale_seconds() > 0) if self.staleness or self.has_own_statuses else None
+        stale = self.stale_seconds() > 0
+        return (self.staleness, stale) if stale or self.staleness or self.has_own_statuses else None
 
     def index_of(self, name: str) -> int:
         """Of the last commit about the service. Of a name that nobody has, as far as the log goes back: commits about others do not

@@ -180,7 +180,12 @@ class Listing:
         """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""
         registry = self._registry
         due = registry.liveness.next
-        if registry.is_ahead or registry.has_own_statuses or (due is not None and due <= self._clock()):
+        if (
+            registry.is_ahead
+            or registry.has_own_statuses
+            or registry.stale_seconds()
+            or (due is not None and due <= self._clock())
+        ):
             return None
         return etag(self._registry.index, without_wait(asked))
 
