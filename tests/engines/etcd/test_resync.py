@@ -12,7 +12,7 @@ from discovery.core import codec, exact_json
 from discovery.core.event import Commit
 from discovery.core.instance import Instance, Registration
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.messages import Changes, put
+from discovery.engines.etcd.messages import Changes, delete_all, put
 from discovery.store.log import Compacted
 from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
 
@@ -118,4 +118,9 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
             registry.log.after(seen)
         assert gone.value.oldest == registry.index
         assert await node.engine._comparing.all() == 0
+        told: list[tuple[int, int]] = []
+        registry.index_followers.append(lambda services: told.append((len(registry), len(services))))
+        await client.txn([], [delete_all(b"reg/i")])  # `etcdctl del --prefix`: one revision
+        await until(lambda: told)
+        assert told == [(0, MISSED // 4 + 1)]
     await client.close()
