@@ -24,7 +24,7 @@ def difference(
     layout: Layout, registry: Registry, found: Found, reason: str, gone: Iterable[bytes] | None = None
 ) -> Iterator[Together]:
     """`gone`: the keys that were removed; None: all that is not in `found` was. A key that cannot be read is not gone: what it said last
-    stays.
+    stays, unless another has its address now.
     """
     if gone is None:
         leaving = {}
@@ -119,7 +119,7 @@ class _Exchange:
         is_taken = before is not None and self._is_part and self._is_elsewhere(before, key)
         if not is_taken and other is not None and other.id != instance.id:
             moved = self._found.instances.get(other.id)
-            is_taken = other.id not in self._leaving and (moved is None or moved[1].spec.key == key)
+            is_taken = not self._leaves(other) and (moved is None or moved[1].spec.key == key)
             if not is_taken:
                 gone += self.remove(other)
                 yield from () if moved is None else (moved[1],)
@@ -148,6 +148,10 @@ class _Exchange:
         if key in self._at:
             return self._at[key]
         return self._registry.at(key).instance if self._registry.knows(key) else None
+
+    def _leaves(self, other: Instance) -> bool:
+        """One whose key cannot be read stays only until another gets its address: a node that never could read it does without."""
+        return other.id in self._leaving or _key(self._layout, other) in self._found.unreadable
 
     def _is_elsewhere(self, before: Instance, key: Key) -> bool:
         """It stands under another key."""

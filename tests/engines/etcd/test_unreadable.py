@@ -173,6 +173,23 @@ async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_i
         await node.register("web", "10.0.0.2")
 
 
+async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all_nodes(etcd: EtcdCluster) -> None:
+    """A node that has begun since does not know who was there; the others hold what they read last."""
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,), client_of(etcd) as client:
+        known = await node.register("web", "10.0.0.1")
+        await seen(await write(client, {f"i/web/{known.id}": b"?"}), node)
+        late = Node("late", etcd.urls, ttl=60.0)
+        await late.start()
+        try:
+            new = await late.register("web", "10.0.0.1")
+            await until(lambda: node.state == late.state == {new.id: new})
+            await until(lambda: "fit" not in (node.engine.warning() or ""))
+            assert node.engine.renew(new.spec.key).instance == new
+            assert await node.engine._comparing.all() == 0
+        finally:
+            await late.stop()
+
+
 async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_hand(
     etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
