@@ -30,6 +30,7 @@ _HOLD = (
     Column("services", fold=True),
 )
 _STATS = {"activeInstances": int}
+_NOBODY = {"instances": 0}
 _WHEN_HEARD = "when etcd is heard"
 # Who is in the answers for what this node does not hear, and why; by the field of /stats.
 _HELD = {
@@ -86,10 +87,10 @@ def holds(*, output: Format = "table") -> None:
             **node["holds"],
         }
         for node in engine.get("nodes", ())
-        if node["silent"] and node.get("holds")
+        if node["silent"] and node.get("holds", _NOBODY)["instances"]
     ]
     for field, why in _HELD.items():
-        held = engine.get(field) or {"instances": 0}
+        held = engine.get(field, _NOBODY)
         if held["instances"]:
             rows.append({"heldBy": why, "letsGo": "" if engine["fresh"] else _WHEN_HEARD, **held})
     now = datetime.now(UTC).timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 import urllib.request
@@ -14,7 +15,20 @@ import pytest
 
 from tests.cli.live import At
 from tests.stories.cluster.crowd import beating
-from tests.stories.cluster.nodes import FLUSH, TTL, addresses, engine, etcd_of, index, metric, nodes, serial
+from tests.stories.cluster.nodes import (
+    FLUSH,
+    TTL,
+    addresses,
+    engine,
+    etcd_of,
+    index,
+    link_to,
+    metric,
+    node,
+    nodes,
+    serial,
+    url_of,
+)  # fmt: skip
 from tests.stories.dig import dig
 from tests.stories.process import LIMIT, Discovery, until
 
@@ -26,9 +40,9 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Discovery]]
 
 
 def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]) -> None:
-    for number, node in enumerate(three):
+    for number, one in enumerate(three):
         ip = f"10.0.{number}.1"
-        node.register("web", ip, 80, metadata={"by": str(number)})
+        one.register("web", ip, 80, metadata={"by": str(number)})
         other = three[number - 1]
         until(lambda other=other, ip=ip: ip in dig(other, "web.svc.local", "A").rdata)  # type: ignore[misc]
     [srv] = [one for one in dig(three[1], "web.svc.local", "SRV").rdata if "10-0-2-1" in one]
@@ -72,8 +86,8 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
         assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
 
         def all_dig_everybody() -> bool:
-            for node in left:
-                assert dig(node, "web.svc.local", "A").rdata == set(ips), node.log[-3:]
+            for each in left:
+                assert dig(each, "web.svc.local", "A").rdata == set(ips), each.log[-3:]
             return True
 
         # In doubt, since nobody knows whether their node hears them.
@@ -96,3 +110,24 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
         assert sum(metric(node, "discovery_engine_leads") for node in left) == 1
         left[1].register("web", "10.3.1.1")
         until(lambda: "10.3.1.1" in dig(left[0], "web.svc.local", "A").rdata)
+
+
+def test_get_nodes_and_holds_say_who_is_cut_off_who_is_silent_and_until_when_for_that(tmp_path: Path) -> None:
+    with (
+        etcd_of(tmp_path) as etcd,
+        link_to(etcd) as link,
+        node(etcd, ENGINE_URL=url_of([link.url]), NODE_NAME="cut") as cut,
+        node(etcd, NODE_NAME="other") as other,
+    ):
+        until(lambda: all(len(engine(each)["nodes"]) == 1 for each in (cut, other)))
+        cut.register("web", "10.0.0.1", 80, ttl=600)
+        other.register("shop", "10.0.0.2", 80, ttl=600)
+        until(lambda: all(addresses(each, "shop") and addresses(each, "web") for each in (cut, other)))
+        link.cut()
+        until(lambda: "cut off: it does not hear etcd" in At(cut.http)("get", "nodes").out)
+        until(lambda: re.search(r"when etcd is heard +1  shop", At(cut.http)("get", "holds").out))
+        assert "what it says is" in At(cut.http)("get", "services").err
+        until(lambda: "when its key in etcd ends" in At(other.http)("get", "holds").out)
+        [row] = [line for line in At(other.http)("get", "nodes").out.splitlines() if line.startswith("cut-")]
+        assert "silent" in row
+        assert row.rstrip().endswith("1 of web"), row
