@@ -129,3 +129,11 @@ def test_the_audit_and_the_log_have_a_line_of_it(caplog: pytest.LogCaptureFixtur
     assert (found["before"]["colour"], found["after"]["colour"]) == ("blue", "red")
     log_commit(commit(ENDED))
     assert "paint of web 10.0.0.1 port 80 stripped: asked" in caplog.text
+
+
+def test_the_pages_name_every_kind_that_is_declared() -> None:
+    package = Path(codec.__file__).parents[1]
+    for page in ("rest/watch/README.md", "plugins/history/README.md"):
+        text = (package / page).read_text()
+        names = [name for of in KINDS.values() if of is not PaintEvent for name in of.kind.names]
+        assert [name for name in names if f"`{name}`" not in text] == [], page
