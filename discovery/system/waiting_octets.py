@@ -56,6 +56,10 @@ class WaitingOctets:
     def __len__(self) -> int:
         return self._sum + self.shared
 
+    def is_crowded(self) -> bool:
+        """Half of it is spent: who asks for much should wait a moment, until others have read."""
+        return len(self) > self._most // 2
+
     def hold(self, holder: Holder, octets: int) -> None:
         """So many wait for it now. Somebody, perhaps itself, is closed if that is too much in all."""
         own = self._of_prefix.get(holder.prefix)

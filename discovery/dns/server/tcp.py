@@ -16,11 +16,11 @@ from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
 from discovery.system.listener import Listener
 from discovery.system.tls import Tls
+from discovery.system.turns import turns
 from discovery.system.waiting_octets import WaitingOctets
 
-# Messages of one connection for one turn of the event loop, and the seconds it may take if they are hard to answer.
-BURST = 64
-TURN_SECONDS = 0.002
+# Messages of one connection for one step, in turns with all that the server does.
+BURST = 8
 # RFC 7766 §6.2.3 asks for seconds. CoreDNS and BIND use 10 to 30.
 TCP_IDLE_SECONDS = 10.0
 # When the server closes: a connection ends when nothing has come for so long, and all end after so long. The process has 5 in all.
@@ -127,7 +127,7 @@ class _Connection(asyncio.Protocol):
         self.prefix = ""
         self._received = bytearray()
         self._paused = False
-        self._finishing = self._heard = False
+        self._finishing = self._heard = self._scheduled = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._loop = asyncio.get_running_loop()
@@ -151,7 +151,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         self._heard = True
-        self._answer_whole_messages()
+        if not self._scheduled and turns().may_go_ahead():
+            self._answer_whole_messages()
+        else:
+            self._transport.pause_reading()
+            self._schedule()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -163,7 +167,7 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._hold()
         self._writable.set()
-        self._continue()
+        self._schedule()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._timer is not None:
@@ -194,27 +198,29 @@ class _Connection(asyncio.Protocol):
         self._server.connections.waiting.hold(self, octets)
 
     def _answer_whole_messages(self) -> None:
-        now = self._server.now()
-        until = now + TURN_SECONDS
         for _ in range(BURST):
             if self._paused or (packet := self._next_message()) is None:
                 return
             self._use()
-            reply = self._server.respond(packet, now, self._client, self._way)
+            reply = self._server.respond(packet, self._server.now(), self._client, self._way)
             if isinstance(reply, bytes):
                 self._write(reply)
             elif reply is not None:
                 self._server.deferred.add(reply, self._write)
-            now = self._server.now()
-            if now > until:
-                break
-        self._transport.pause_reading()  # the rest in the next turn: others wait too
-        self._loop.call_soon(self._continue)
+        self._transport.pause_reading()  # the rest in a turn to come: others wait too
+        self._schedule()
 
-    def _continue(self) -> None:
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            turns().add_small(self._step)
+
+    def _step(self) -> bool:
+        self._scheduled = False
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
             self._answer_whole_messages()
+        return False
 
     def _stream(self, messages: AsyncGenerator[bytes]) -> None:
         self._server.deferred.stream(self._send_all(messages))
@@ -267,7 +273,7 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def _end_when_silent(self) -> None:
-        if self._heard or self._paused or self._end_of_message() is not None:
+        if self._heard or self._paused or self._scheduled or self._end_of_message() is not None:
             self._heard = False
             self._call_later(SILENT_SECONDS, self._end_when_silent)
         else:

@@ -19,11 +19,11 @@ from discovery.dns.server.counted import QueryCounter
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import TC
+from discovery.system.turns import TURN
 
-# Datagrams for one turn of the event loop, and the seconds it may take if they are hard to answer: a flood of queries must not
-# starve HTTP.
+# Datagrams that are read between two turns of the others, for as long as one of theirs at the most: a flood of queries must not starve
+# HTTP.
 BURST = 64
-TURN_SECONDS = 0.002
 # Octets of queries that may wait, as the kernel counts them (0.8 KB for a small one, and twice of this is granted): some 650, which
 # take 15 ms. More would only be answered when nobody waits any more; the newest are shed instead.
 RECEIVE_BUFFER = 256 * 1024
@@ -77,7 +77,7 @@ class UdpServer:
         if self._wildcard:
             receive, send = self._receive_with_source, self._send_from_source
         respond, clock, counter = self._respond, self._clock, self._counter
-        until = clock() + TURN_SECONDS
+        until = clock() + TURN
         # BlockingIOError ends the burst; other errors report an earlier reply that could not be delivered.
         with contextlib.suppress(OSError):
             for _ in range(BURST):

@@ -25,7 +25,7 @@ from discovery.rest.api.example import SERVICE, SHA256, Example, sample
 from discovery.rest.api.json_body import json_object
 from discovery.rest.api.query import Parameter, ignores_others, shown
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Manners, Right, Route
+from discovery.rest.api.route import Kind, Manners, Right, Route, without_query
 
 Document = dict[str, Any]
 
@@ -73,6 +73,7 @@ class OpenApi:
                 "This document",
                 "The server itself",
                 DocumentReply,
+                kept=without_query,
             )
         ]
 

@@ -35,6 +35,8 @@ _PER_STEP = 8
 _NOTED_SECONDS = 5.0
 # Seconds within which the order of connections by their last requests may be another.
 _ORDER_SECONDS = 0.1
+# Seconds for which a large request waits at the most while half of what may wait for clients does.
+_CROWDED_SECONDS = 1.0
 # Octets of a body that are parsed at a time.
 _BODY_SLICE = 256 * 1024
 # Octets that wait in the transport; with more, nothing else is written, or asked for, until they have gone.
@@ -69,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[Answer] | None = None
         self._pull: Pull | None = None
         self._held = 0  # octets that wait for this client, as `waiting` knows it
+        self._waits_until = 0.0  # that others have read, monotonic seconds
         self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
         self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = self._large = False
         self.beat_at = self._ordered_at = _NEVER
@@ -226,6 +229,8 @@ class Connection(asyncio.Protocol):
                     self._large = True
                     self._schedule()
                     break
+                if self._large and self._has_to_wait():
+                    break
                 self._large = False
                 del framer.whole[0]
                 self._begin(request)
@@ -240,6 +245,21 @@ class Connection(asyncio.Protocol):
         else:
             self._schedule()
         self._update_timer()
+
+    def _has_to_wait(self) -> bool:
+        """While others have much to read, for a moment: whoever is answered now would have octets wait that nobody has room for."""
+        now = monotonic()
+        if not self._shared.waiting.is_crowded():
+            self._waits_until = 0.0
+            return False
+        if not self._waits_until:
+            self._waits_until = now + _CROWDED_SECONDS
+        elif now >= self._waits_until:
+            self._waits_until = 0.0
+            return False
+        self._scheduled = True
+        self._loop.call_later(_CROWDED_SECONDS / 20, self._turns.add, self._step)
+        return True
 
     # -- requests
 
