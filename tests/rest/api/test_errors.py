@@ -46,7 +46,7 @@ async def test_an_unknown_path_is_a_404_that_names_it(api: Api, path: str) -> No
         ("DELETE", "/heartbeat", {"POST"}),
         ("POST", "/resolve/a", {"GET", "HEAD"}),
         ("POST", "/services", {"GET", "HEAD"}),
-        ("GET", "/services/a", {"DELETE"}),
+        ("PUT", "/services/a", {"DELETE", "GET", "HEAD"}),
         ("PUT", "/services/a/instances", {"DELETE"}),
         ("GET", "/admin/clear", {"POST"}),
         ("PATCH", "/health", {"GET", "HEAD"}),
