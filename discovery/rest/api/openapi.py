@@ -23,7 +23,7 @@ from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
 from discovery.rest.api.errors import as_json
 from discovery.rest.api.example import SERVICE, SHA256, Example, sample
 from discovery.rest.api.json_body import json_object
-from discovery.rest.api.query import Parameter, ignores_others, shown
+from discovery.rest.api.query import Parameter, shown
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Manners, Right, Route, without_query
 
@@ -155,7 +155,8 @@ def codes_of(route: Route) -> set[str]:
     codes = {*_ALWAYS, *route.codes, *(() if route.right is Right.NONE else _TOKEN)}
     codes |= {_IN_PATH.get(name, _OTHER_PLACE)[1] for name in route.places}
     if route.query:
-        codes |= {"INVALID_FIELD", "PARAMETER_MISSING" if ignores_others(route.query) else "PARAMETER_UNKNOWN"}
+        codes |= {"INVALID_FIELD", *(() if route.lenient else ("PARAMETER_UNKNOWN",))}
+        codes |= {"PARAMETER_MISSING" for each in route.query.values() if each.required}
     return codes | {*(_JSON_BODY if route.body else ()), *(() if route.method == "GET" else ("FOREIGN_ORIGIN",))}
 
 

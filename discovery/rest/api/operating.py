@@ -102,7 +102,13 @@ class Operations:
             )
         ]  # fmt: skip
         for path, query in (("/services/{name}/instances", AT), ("/instances/{id}", {})):
-            more: dict[str, Any] = {"heading": HEADING, "reply": DrainReply, "codes": unknown, "query": query}
+            more: dict[str, Any] = {
+                "heading": HEADING,
+                "reply": DrainReply,
+                "codes": unknown,
+                "query": query,
+                "lenient": True,
+            }
             ends = Example(after=("PUT /instances/user-1/drain",), more={"message": "Instance is no longer draining"})
             routes += [
                 Route("PUT", f"{path}/drain", self.drain, write, operation, "Out of new answers, still alive", **more),
@@ -115,7 +121,7 @@ class Operations:
             ("/services/{name}/instances", AT, unknown),
             ("/instances/{id}", {}, unknown),
         ):
-            more = {"heading": HEADING, "reply": MaintenanceReply, "query": query}
+            more = {"heading": HEADING, "reply": MaintenanceReply, "query": query, "lenient": True}
             of_service = path == "/services/{name}"
             ends = Example(
                 after=("PUT /services/user-service/maintenance",) if of_service else begun,

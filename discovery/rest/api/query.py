@@ -34,8 +34,7 @@ Values = dict[str, Any]
 class Parameter(NamedTuple):
     """`read(name, text)` gives the value or raises InvalidField. `schema`: what /openapi.json says of it.
 
-    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent. `required`: it must come; a
-    route that has such a one takes any others too.
+    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent. `required`: it must come.
     """
 
     read: Callable[[str, str], Any]
@@ -47,15 +46,15 @@ class Parameter(NamedTuple):
 Table = Mapping[str, Parameter]
 
 
-def parse(query: str, known: Table) -> Values:
+def parse(query: str, known: Table, lenient: bool = False) -> Values:
     """The values by name; what was not sent is missing. Of a name that ends in a dot: a dict, by what stood behind the dot.
 
-    `query`: what stands behind the `?`, as sent. HttpError 400 PARAMETER_UNKNOWN; InvalidField for a value that its parameter does
-    not take, and for a name that came too often.
+    `query`: what stands behind the `?`, as sent. `lenient`: what is not known is passed over. HttpError 400 PARAMETER_UNKNOWN; InvalidField
+    for a value that its parameter does not take, and for a name that came too often.
     """
     found: Values = {}
     for name, text in _pairs(query) if query else ():
-        if len(name) > MAX_NAME:
+        if len(name) > MAX_NAME and not lenient:
             raise InvalidField(f"{name[:_MAX_SHOWN]}…", f"is a name of more than {MAX_NAME} characters")
         if name in known and not name.endswith("."):
             if not text and known[name].required:
@@ -68,7 +67,7 @@ def parse(query: str, known: Table) -> Values:
             if len(below) == known[prefix].most:
                 raise InvalidField(name, f"is one too many: at most {known[prefix].most} {prefix}KEY are taken")
             below[name] = known[prefix].read(name, text)
-        elif not name.startswith("_") and not ignores_others(known):
+        elif not (lenient or name.startswith("_")):
             raise _unknown(name, known)
     for name, parameter in known.items():
         if parameter.required and name not in found:
@@ -76,16 +75,11 @@ def parse(query: str, known: Table) -> Values:
     return {name: _without(name, value) if name.endswith(".") else value for name, value in found.items()}
 
 
-def ignores_others(known: Table) -> bool:
-    """Else a parameter that is not known is refused."""
-    return any(parameter.required for parameter in known.values())
-
-
 def values_of(request: Request) -> Values:
     """What a request's query says, by the table of its route. A missing one is told with an example of the whole."""
     route = request.route
     try:
-        return parse(request.query, route.query)
+        return parse(request.query, route.query, route.lenient)
     except HttpError as error:
         needed = {name: each.schema["examples"][0] for name, each in route.query.items() if each.required}
         if needed:

@@ -124,7 +124,7 @@ OURS = Manners()
 @dataclass(frozen=True, eq=False)
 class Route:
     """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
-    its kind may end in. `reply`: None: it is no JSON, but `media`. `query`: its parameters; others are refused, but where one is required.
+    its kind may end in. `reply`: None: it is no JSON, but `media`. `query`: its parameters; `lenient`: others are ignored, and not refused.
     `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within 0.1 ms, and before others.
     `kept`: the form in which everybody with the same rights is given the same answer for a second (`http.kept_bodies`); None: has none.
     """
@@ -141,6 +141,7 @@ class Route:
     status: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
     query: Table = field(default_factory=dict)
+    lenient: bool = False
     media: str = JSON
     examples: tuple[Example, ...] = (Example(),)
     max_body: int = MAX_SINGLE

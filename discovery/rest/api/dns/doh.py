@@ -53,7 +53,7 @@ class DnsOverHttps:
         return [
             Route(
                 "GET", "/dns-query", self.get, right, kind, summary, HEADING, codes=("NO_QUERY",), media=MEDIA_TYPE,
-                query={"dns": Parameter(_message, _SCHEMA, required=True)},
+                query={"dns": Parameter(_message, _SCHEMA, required=True)}, lenient=True,
             ),
             Route(
                 "POST", "/dns-query", self.post, right, kind, summary, HEADING, codes=("NO_QUERY", "NOT_DNS"), media=MEDIA_TYPE,

@@ -106,7 +106,7 @@ class ServerItself:
             Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply, is_small=True),
             Route(
                 "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, ReadyReply,
-                codes=("NOT_READY",), query=_FOR, is_small=True,
+                codes=("NOT_READY",), query=_FOR, lenient=True, is_small=True,
             ),
         ]  # fmt: skip
 

@@ -65,7 +65,7 @@ class Removing:
             ),
             Route(
                 "DELETE", "/services/{name}/instances", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister an instance",
-                HEADING, DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT,
+                HEADING, DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT, lenient=True,
             ),
             Route(
                 "POST", "/admin/clear", self.clear, Right.ADMIN, Kind.REMOVAL, "Deregister everything", HEADING,
