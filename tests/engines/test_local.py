@@ -16,6 +16,7 @@ from discovery.engines.local import LocalEngine
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.errors import NotDurable, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.expiry import Expire
+from discovery.store.fits import DoesNotFit
 from discovery.store.operations import Checked, Drain
 from discovery.store.registration import Deregister, DeregisterMany, Register
 from discovery.store.snapshot import Snapshot
@@ -310,3 +311,16 @@ async def test_followers_find_it_done_and_nobody_is_told_of_what_was_refused(hou
         await house.engine.submit(Deregister(KEY, "because"), NOBODY)
     assert found == [1, 0]
     assert house.log.kinds() == [Kind.REGISTERED, Kind.DEREGISTERED]
+
+
+async def test_what_does_not_fit_is_a_defect_of_which_its_writer_is_told_and_nobody_else(house: House) -> None:
+    instance = await house.engine.submit(Register(spec()))
+    told, index = list(house.log.commits), house.registry.index
+    del house.registry._by_id[instance.id]
+    assert house.engine.warning() is None
+    with pytest.raises(DoesNotFit):
+        await house.engine.submit(Drain(instance.spec.key, True, "asked"))
+    assert (house.log.commits, house.registry.index) == (told, index)
+    assert "does not fit" in str(house.engine.warning())
+    assert house.engine.not_ready() is None
+    await house.engine.submit(Register(spec("api")))

@@ -119,7 +119,7 @@ class Mirror:
                     self._tokens_at = revision
                 values.append(change)
                 self.unreadable.forget(change.key)
-            else:
+            elif parts[0] != "id":
                 has_conf |= parts == ["conf"] and change.value is not None
                 self.reader.other(parts, change)
         taken = [each for each in decisions if each.services and versions.issuperset(each.services)]

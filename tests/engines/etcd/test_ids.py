@@ -1,4 +1,4 @@
-"""An id that a client chose belongs to one instance, whichever services and nodes are asked."""
+"""What a decision compares in a real etcd: an id that a client chose belongs to one instance, whichever services and nodes are asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from discovery.core.instance import Instance, Registration
+from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import delete, none_since, put
 from discovery.store.errors import IdTaken
 from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
 from tests.engines.etcd.cluster import EtcdCluster, nodes_of, until
@@ -47,3 +49,16 @@ async def test_as_many_as_one_write_may_deregister_fit_into_a_transaction_of_etc
         await asyncio.gather(*(node.submit(Register(spec)) for spec in specs))
         gone = await node.submit(DeregisterMany(tuple(spec.key for spec in specs), "a test"))
         assert len(gone) == MAX_DEREGISTERED
+
+
+async def test_a_name_that_was_reserved_since_is_seen_and_one_that_is_free_again_is_not(etcd: EtcdCluster) -> None:
+    client = Etcd(etcd.urls)
+    await client.open()
+    first = await client.txn([], [put(b"reg/z/a", b"{}")])
+    unchanged = none_since(b"reg/z/", first.revision)
+    assert (await client.txn([unchanged], [])).succeeded
+    await client.txn([], [delete(b"reg/z/a")])
+    assert (await client.txn([unchanged], [])).succeeded
+    await client.txn([], [put(b"reg/z/b", b"{}"), put(b"reg/zz", b"")])
+    assert not (await client.txn([unchanged], [])).succeeded
+    await client.close()
