@@ -130,7 +130,11 @@ class Registry(State):
 
     def _unsettle(self, event: WindowEvent, commit: Commit, at: float) -> None:
         service = self._services.get(event.key.service)
-        if event.key.ip is None and service is not None and len(service.entries) > MAX_EVENTS // 4:
+        if service is None:
+            return
+        is_large = event.key.ip is None and len(service.entries) > MAX_EVENTS // 4
+        by_hand = commit.by is SERVER and commit.action != Expire.action  # in what nodes share: no decision settled it
+        if is_large or by_hand:
             since = at if commit.action == Expire.action else at + SETTLE_SECONDS
             self.unsettled[event.key] = Unsettled(event.reason, since)
 

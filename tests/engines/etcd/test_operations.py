@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from discovery.core import exact_json
 from discovery.core.instance import Key, Registration
+from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.writes import Writes
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
@@ -97,3 +101,18 @@ async def test_a_write_that_a_defect_fails_is_answered_and_the_next_ones_go_on(
                 await node.register("web", "10.0.0.2")
         await node.register("web", "10.0.0.3")
         assert node.served("web") == {"10.0.0.1", "10.0.0.3"}
+
+
+async def test_a_window_that_somebody_puts_or_deletes_by_hand_is_followed_by_its_instances(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        instance = await near.register("web", "10.0.0.1")
+
+        def are(status: Status) -> bool:
+            return all(node.registry.by_id(instance.id).status is status for node in (near, far))
+
+        await until(lambda: far.state == near.state)
+        window = exact_json.dumps(WindowEvent.kind.dumps(Window("by hand", time.time() + 600)))
+        await near.engine._etcd.txn([], [put(b"reg/w/web", window)])
+        await until(lambda: are(Status.MAINTENANCE))
+        await near.engine._etcd.txn([], [delete(b"reg/w/web")])
+        await until(lambda: are(Status.HEALTHY))
