@@ -41,8 +41,8 @@ class Caller(NamedTuple):
 
     @property
     def known(self) -> Caller:
-        """Who that was, without what he might do."""
-        return _known(self.address, self.name)
+        """Who that was, without what he might do: without a token that is nothing."""
+        return _known(self.address, self.name) if self.name else self
 
 
 @lru_cache(maxsize=4096)  # one registers many: one object for all that have the same registrant

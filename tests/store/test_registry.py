@@ -66,7 +66,7 @@ def test_its_registrant_is_the_first_who_vouches_for_it(first: str, second: str,
     registry = a_registry()
     for by in (first, second):
         name, _, address = by.rpartition(" at ")
-        caller = Caller(address, name, Grants(admin=True))
+        caller = Caller(address, name, Grants(admin=bool(name)))
         instance = registry.carry_out(Register(spec("web", "10.0.0.1")), START, WALL, caller)
     assert str(instance.registrant) == kept
     assert instance.registrant.grants == Grants()
