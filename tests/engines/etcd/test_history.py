@@ -276,36 +276,6 @@ async def test_a_token_that_is_revoked_during_a_comparison_stays_revoked(
         assert sha256 in node.registry.revoked
 
 
-async def test_revocations_windows_and_drains_that_somebody_has_broken_by_hand_are_passed_over_and_the_tokens_are_revoked(
-    etcd: EtcdCluster,
-) -> None:
-    good = {"name": "deploy", "at": 1000, "by": "ops", "expires": None}
-    broken = [
-        good | {"at": "x"},
-        good | {"at": 1e300},
-        good | {"name": 1},
-        good | {"expires": "x"},
-        good | {"by": None},
-    ]
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
-        client = Etcd(etcd.urls)
-        await client.open()
-        for number, value in enumerate([*broken, good]):
-            await client.txn([], [put(f"reg/r/{bytes([number]).hex() * 32}".encode(), exact_json.dumps(value))])
-        window = {"reason": "a test", "until": "x", "by": ""}
-        drained = {"id": "x", "name": "web", "registered_at": 1, "since": None, "until": 2}
-        await client.txn([], [put(b"reg/w/web", exact_json.dumps(window))])
-        await client.txn([], [put(b"reg/d/web/10.0.0.1-80", exact_json.dumps(drained))])
-        await client.close()
-        await until(lambda: node.engine.stats()["engine"]["skippedKeys"] == len(broken) + 2)
-        assert node.registry.revoked.keys() == {bytes([number]) * 32 for number in range(len(broken) + 1)}
-        assert not node.registry.windows
-        assert not node.registry.drains
-        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
-            assert late.registry.revoked == node.registry.revoked
-            assert late.engine.stats()["engine"]["skippedKeys"] == len(broken) + 2
-
-
 async def test_who_ended_while_a_node_could_not_follow_reserves_nothing_and_leads_nothing(etcd: EtcdCluster) -> None:
     proxy = Proxy(etcd.members[0].client)
     await proxy.start()
