@@ -236,11 +236,8 @@ async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
     timeout, sweep = settings.heartbeat_timeout_seconds, settings.cleanup_interval_seconds
     return Registry(
-        lease_ttl=timeout,
+        settings.of_registry,
         cleanup_interval=sweep,
-        max_instances=settings.max_instances_per_service,
-        max_services=settings.max_services,
-        max_in_all=settings.max_instances,
         new_id=new_id,
         started_at=clock(),
         # Without a memory of it, neither the index nor the DNS serial should go back: start where one change a second since the epoch

@@ -101,7 +101,7 @@ def _add(
         same_service = txn.service_of(replaced) is service
         if not (replace_other and same_service):
             raise IdTaken(own_id, same_service)
-    full = service is not None and len(service.entries) >= txn.max_instances
+    full = service is not None and len(service.entries) >= txn.settings.max_instances_per_service
     if not full and (error := txn.is_full(new_service=service is None)) is not None:
         raise error
     if replaced is not None:
@@ -128,7 +128,7 @@ def _make_room(txn: Transaction, service: Service) -> None:
         if entry.over(now) or (entry.status in SILENT and not entry.lease.alive(now))
     ]
     if not lapsed:
-        raise ServiceFull(service.name, txn.max_instances)
+        raise ServiceFull(service.name, txn.settings.max_instances_per_service)
     oldest = min(lapsed, key=lambda entry: (entry.suspect(now), entry.lease.expires_at))
     catch_up(txn, oldest)
     expire(txn, oldest, "made way for a new instance at the service's limit")

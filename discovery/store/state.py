@@ -57,8 +57,7 @@ def _as_new_as_can_be() -> int:
 
 
 class State(Table):
-    """Services by folded name, instances by id. `settings`: from `lease_ttl` (seconds), `max_instances` of one service, and the ceilings
-    `max_services` and `max_in_all`, until others are adopted.
+    """Services by folded name, instances by id. `settings`: those that hold, until others are adopted.
 
     `index`: of the last commit that readers see; the table may be ahead of it, never behind.
     `loaded` is False while the table is still being filled at start: a name that is missing then
@@ -72,12 +71,9 @@ class State(Table):
 
     def __init__(
         self,
+        settings: RegistrySettings,
         *,
-        lease_ttl: float,
         cleanup_interval: float,
-        max_instances: int,
-        max_services: int = 1_000_000,
-        max_in_all: int = 10_000_000,
         new_id: Callable[[], str],
         started_at: float,
         index: int = 0,
@@ -86,8 +82,8 @@ class State(Table):
         log: Log | None = None,
     ) -> None:
         super().__init__()
-        self.settings = RegistrySettings(lease_ttl, max_instances, max_services, max_in_all)
-        self._term = Term(lease_ttl)
+        self.settings = settings
+        self._term = Term(self.lease_ttl)
         self._own_terms: WeakValueDictionary[float, Term] = WeakValueDictionary()  # of those with a ttl of their own
         self.cleanup_interval = cleanup_interval
         self.new_id = new_id
@@ -108,7 +104,7 @@ class State(Table):
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()
         self.log.begin(index)
-        no_brake = Brake(0, 0, cleanup_interval, lease_ttl, Random())
+        no_brake = Brake(0, 0, cleanup_interval, self.lease_ttl, Random())
         self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
         self.drains: Values[Key, Drained] = Values(MAX_DRAINS)
         self.revoked: Values[bytes, Revocation] = Values()
@@ -176,11 +172,6 @@ class State(Table):
     def lease_ttl(self) -> float:
         """Seconds, of a lease that has no ttl of its own."""
         return self.settings.heartbeat_timeout_seconds
-
-    @property
-    def max_instances(self) -> int:
-        """Of one service."""
-        return self.settings.max_instances_per_service
 
     def term_of(self, spec: Registration) -> Term:
         """How long its lease lasts."""

@@ -195,11 +195,6 @@ class Transaction:
         return self._state.ttl_of(spec)
 
     @property
-    def max_instances(self) -> int:
-        """Of one service."""
-        return self._state.max_instances
-
-    @property
     def settings(self) -> RegistrySettings:
         return self._state.settings
 

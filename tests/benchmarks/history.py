@@ -18,6 +18,7 @@ from pathlib import Path
 from discovery.core.caller import Caller
 from discovery.core.event import RESTORE, Commit
 from discovery.core.instance import Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.plugins.history import file as files
 from discovery.plugins.history.asked import Asked
 from discovery.plugins.history.folder import Folder
@@ -84,7 +85,11 @@ def _processor(pid: int) -> float:
 
 async def _checkpoint(path: Path) -> None:
     registry = Registry(
-        lease_ttl=10, cleanup_interval=5, max_instances=10, new_id=lambda: os.urandom(16).hex(), started_at=0.0, index=1
+        RegistrySettings(10, 10, 1_000_000, 10_000_000),
+        cleanup_interval=5,
+        new_id=lambda: os.urandom(16).hex(),
+        started_at=0.0,
+        index=1,
     )
     folder = Folder(path / "history", 7, 4 * 2**30)
     recorder = Recorder(folder, registry, time.time)

@@ -20,6 +20,7 @@ import dns.rrset
 
 from discovery.core.event import Commit
 from discovery.core.instance import Key, Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.dns.message import names
 from discovery.dns.message.query import UDP, Request, Transport
@@ -92,9 +93,8 @@ class World:
     ) -> None:
         ids = itertools.count()
         made = DrivenRegistry(
-            lease_ttl=lease,
+            RegistrySettings(lease, 100_000, 1_000_000, 10_000_000),
             cleanup_interval=SWEEP,
-            max_instances=100_000,
             new_id=lambda: f"id-{next(ids)}",
             started_at=0.0,
             index=INDEX,

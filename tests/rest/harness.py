@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, cast
 import aiohttp
 
 from discovery.core.instance import Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network, Networks
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.beating import Beating
@@ -207,11 +208,8 @@ async def serving(
     clock = Clock()
     numbers = count(1)
     registry = DrivenRegistry(
-        lease_ttl=LEASE,
+        RegistrySettings(LEASE, max_instances, max_services, max_in_all),
         cleanup_interval=SWEEP,
-        max_instances=max_instances,
-        max_services=max_services,
-        max_in_all=max_in_all,
         new_id=lambda: f"id-{next(numbers)}",
         started_at=clock.now,
         brake=Brake(brake_percent, brake_max_seconds, SWEEP, LEASE, Random(1)),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key, Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.core.lease import Lease, Term
 from discovery.core.status import Status
 from discovery.store.brake import Brake
@@ -31,17 +32,17 @@ GONE = {Kind.DEREGISTERED, Kind.EXPIRED}
 
 
 def a_registry(**settings: Any) -> DrivenRegistry:
-    """Ids are auto-0, auto-1, …; ten instances a service."""
+    """Ids are auto-0, auto-1, …; ten instances a service. `lease_ttl`, `max_instances` of a service, `max_services`, `max_in_all`."""
     numbers = count()
+    defaults = {"lease_ttl": TTL, "max_instances": 10, "max_services": 1_000_000, "max_in_all": 10_000_000}
     return DrivenRegistry(
+        RegistrySettings(*(settings.pop(name, default) for name, default in defaults.items())),
         **{
-            "lease_ttl": TTL,
             "cleanup_interval": INTERVAL,
-            "max_instances": 10,
             "new_id": lambda: f"auto-{next(numbers)}",
             "started_at": START,
             **settings,
-        }
+        },
     )
 
 

@@ -145,7 +145,7 @@ def test_a_whole_service_leaves_at_once_and_no_other() -> None:
 
 
 def _full(registry: DrivenRegistry) -> None:
-    for port in range(1, registry.max_instances + 1):
+    for port in range(1, registry.settings.max_instances_per_service + 1):
         registry.register(spec(port=port), START + port, WALL)
 
 

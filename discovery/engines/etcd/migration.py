@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from random import Random
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
@@ -26,7 +25,6 @@ from discovery.engines.etcd.read_all import Reader
 from discovery.engines.etcd.shared_conf import Shared
 from discovery.engines.etcd.unreadable import shown
 from discovery.engines.etcd.waiting import service_of
-from discovery.store.brake import Brake
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 
@@ -129,11 +127,7 @@ class Migration:
 
 
 def _registry(conf: Conf) -> Registry:
-    ttl = conf.settings.heartbeat_timeout_seconds
-    return Registry(
-        lease_ttl=ttl, cleanup_interval=1.0, max_instances=conf.settings.max_instances_per_service, new_id=new_id, started_at=0.0,
-        brake=Brake(0, 0, 1.0, ttl, Random()),
-    )  # fmt: skip
+    return Registry(conf.settings, cleanup_interval=1.0, new_id=new_id, started_at=0.0)
 
 
 def _events(registry: Registry, snapshot: Snapshot) -> Iterator[Event]:

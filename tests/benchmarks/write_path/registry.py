@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from discovery.core.instance import Key, Registration
+from discovery.core.kinds import RegistrySettings
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping
 from discovery.store.registry import Registry
@@ -106,9 +107,8 @@ def main() -> None:
 def _registry(brake_percent: int) -> tuple[Any, Commits | Verbs]:
     ids = itertools.count()
     registry = Registry(
-        lease_ttl=TTL,
+        RegistrySettings(TTL, PER_SERVICE, 1_000_000, 10_000_000),
         cleanup_interval=CLEANUP,
-        max_instances=PER_SERVICE,
         new_id=lambda: f"id-{next(ids)}",
         started_at=0.0,
         brake=Brake(brake_percent, 60, CLEANUP, TTL, Random(1)),

@@ -315,12 +315,13 @@ class Node:
     ) -> None:  # fmt: skip
         self.skew = skew
         random = Random(name)
+        settings = RegistrySettings(ttl, limit, 1_000_000, 10_000_000, flush)
         self.registry = Registry(
-            lease_ttl=ttl, cleanup_interval=1.0, max_instances=limit, new_id=new_id, started_at=time.monotonic(),
+            settings._replace(etcd_flush_seconds=0.0), cleanup_interval=1.0, new_id=new_id, started_at=time.monotonic(),
             brake=Brake(0, 0, 1.0, ttl, random),
         )  # fmt: skip
         self.registry.loaded = False
-        mine = Conf("", RegistrySettings(ttl, limit, 1_000_000, 10_000_000, flush), 0)
+        mine = Conf("", settings, 0)
         self.id = EtcdSettings(node_name=name).node_id()
         self.engine = EtcdEngine(
             self.registry, time.monotonic, self.wall, WriteSeams(), Etcd(urls), prefix, self.id, mine, folder
