@@ -45,6 +45,7 @@ from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS
 from discovery.store.write import Write, decide
+from discovery.system.turns import turns
 
 T = TypeVar("T")
 
@@ -156,14 +157,14 @@ class Writes:
                 found = (await self._insist(lambda: self._etcd.range(self._layout.commit))).found
                 await self._echo(found[0].mod_revision if found else 0)
         except EtcdAway as error:  # whoever waits would be told so after the same time
-            self._fail_all([*(each.waiting for each in decided), *unsure, *self._queue], EngineAway(str(error)))
-            self._queue.clear()
+            queue, self._queue = self._queue, deque()
+            await self._fail_all([*(each.waiting for each in decided), *unsure, *queue], EngineAway(str(error)))
         except EtcdError as error:
             reason = with_hint(f"etcd refuses it: {error}")
-            self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(reason))
+            await self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(reason))
         except TimeoutError:
             away = EngineAway("etcd does not tell this node what happens there")
-            self._fail_all([*(each.waiting for each in decided), *unsure], away)
+            await self._fail_all([*(each.waiting for each in decided), *unsure], away)
         except BaseException as error:  # a defect, or this node ends: nobody waits for ever
             for waiting in (*(each.waiting for each in decided), *unsure):
                 break_off(waiting, error)
@@ -298,9 +299,17 @@ class Writes:
         if not each.waiting.done.done():
             each.waiting.done.set_result(each.result)
 
-    def _fail_all(self, all: list[Waiting], error: DiscoveryError) -> None:
-        for waiting in all:
-            self._fail(waiting, error)
+    async def _fail_all(self, all: list[Waiting], error: DiscoveryError) -> None:
+        """In turns: each is told of to the audit, too."""
+        left = deque(all)
+        try:
+            while left:
+                self._fail(left.popleft(), error)
+                if len(left) % _AT_ONCE == 0:
+                    await turns().over()
+        finally:  # this node ends meanwhile: nobody waits for ever
+            for waiting in left:
+                self._fail(waiting, error)
 
     def _fail(self, waiting: Waiting, error: DiscoveryError) -> None:
         if waiting.done.done():
