@@ -29,6 +29,7 @@ ALONE = (
 FIRST = (
     "stories/security/test_schemathesis.py",
     "stories/liveness/test_kill.py",
+    "stories/liveness/test_brake_cut.py",
     "docs/test_cluster",
     "stories/liveness/test_damage.py",
     "stories/container",
