@@ -277,18 +277,18 @@ async def test_many_are_made_safe_together(house: House) -> None:
 
 
 async def test_others_have_their_turn_between_many(house: House) -> None:
-    house.registry.adopt(house.registry.settings._replace(max_instances_per_service=1000))
+    house.registry.adopt(house.registry.settings._replace(max_instances_per_service=2000))
     seen: list[int] = []
 
     async def watch() -> None:
-        while len(house.registry) < 500:
+        while len(house.registry) < 2000:
             seen.append(len(house.registry))
             await asyncio.sleep(0)
 
     watching = asyncio.ensure_future(watch())
-    await house.engine.submit_all([Register(spec(port=port)) for port in range(1, 501)])
+    await house.engine.submit_all([Register(spec(port=port)) for port in range(1, 2001)])
     await watching
-    assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 500], strict=True)) <= 100
+    assert len(set(seen)) > 3, "a turn has 2 ms, and each write takes some 10 µs"
 
 
 def test_it_leads_and_without_keepers_all_is_safe() -> None:
