@@ -46,7 +46,6 @@ from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownForNow, UnknownInstance
-from discovery.store.registration import Revive
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.write import Write
@@ -86,7 +85,7 @@ class EtcdEngine:
         self._presence = Presence(
             etcd, layout, registry, node, clock, wall, self._peers,
             [self._agreement.put_back, self._agreement.tell_names, self._infos.tell],
-            self._revive, lambda: self._mirror.syncs,
+            lambda write, by: self._writes.submit(write, by), lambda: self._mirror.syncs,
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
         self._mirror = Mirror(etcd, layout, registry, clock, wall, self._on_key, self._on_decision)
@@ -102,7 +101,6 @@ class EtcdEngine:
         )  # fmt: skip
         self._comparing = Comparing(etcd, layout, registry, self._mirror)
         self._upkeep = Upkeep(etcd, layout, self._mirror, self._comparing, registry, lambda: self.leads)
-        self._reviving: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- the seam
@@ -172,7 +170,7 @@ class EtcdEngine:
         if not self._presence.overrides.beat(entry):
             self._registry.renewals += 1
             if away is None:
-                self._revive(entry.instance.id, by)
+                self._presence.overrides.revive(entry.instance.id, by)
         if self._agreement.conf.moved:
             raise Moved(self._agreement.conf.moved)
         if away is not None:
@@ -243,22 +241,6 @@ class EtcdEngine:
     def _authorize(self, owner: str | None, by: Caller) -> None:
         for authorize in self._seams.authorize:
             authorize(owner, by)
-
-    def _revive(self, id: str, by: Caller = SERVER) -> None:
-        if id in self._reviving:
-            return
-        self._reviving.add(id)
-        done = self._writes.submit(Revive(id), by)
-
-        def revived(done: asyncio.Future[Any]) -> None:
-            self._reviving.discard(id)
-            if not done.cancelled() and (error := done.exception()) is not None:
-                _log.debug(
-                    "%s could not be revived yet: %s", id, error,
-                    extra=fields("lease.not_revived", id=id, reason=str(error)),
-                )  # fmt: skip
-
-        done.add_done_callback(revived)
 
     # -- what the watch brings besides, and what follows from it
 

@@ -5,28 +5,33 @@ left beats no more.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from discovery.core.caller import SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import InstanceEvent
+from discovery.core.log_fields import fields
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import Heard
 from discovery.engines.etcd.staleness import Staleness
 from discovery.store.node_status import NodeStatus, Override
-from discovery.store.registration import Register, Upsert
+from discovery.store.registration import Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.rules import living
 from discovery.store.service import Entry
 from discovery.store.transaction import Authorize, Transaction
 from discovery.store.write import Write
 
+_log = logging.getLogger("discovery.etcd")
+
+Submit = Callable[[Write[Any], Caller], "asyncio.Future[Any]"]
+
 
 class Overrides:
-    """`clock`: the registry's; `wall`: epoch seconds. `own`: of this node. `away`: why etcd cannot be told; None: it can. `revive`: has it
-    decided that an instance beats again, by its id.
-    """
+    """`clock`: the registry's; `wall`: epoch seconds. `own`: of this node. `away`: why etcd cannot be told; None: it can."""
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class Overrides:
         clock: Callable[[], float],
         wall: Callable[[], float],
         away: Callable[[], str | None],
-        revive: Callable[[str], None],
+        submit: Submit,
     ) -> None:
         self._registry = registry
         self._heard = heard
@@ -46,7 +51,8 @@ class Overrides:
         self._clock = clock
         self._wall = wall
         self._away = away
-        self._revive = revive
+        self._submit = submit
+        self._reviving: set[str] = set()
         self._since: dict[Entry, float] = {}  # by the clock `running` of the staleness
 
     def __len__(self) -> int:
@@ -70,6 +76,22 @@ class Overrides:
         if entry.status_at(now) is not before:
             registry.staleness_changed(entry.instance.spec.key.service)
         return lives
+
+    def revive(self, id: str, by: Caller) -> None:
+        """All are told that it beats again."""
+        if id in self._reviving:
+            return
+        self._reviving.add(id)
+
+        def revived(done: asyncio.Future[Any]) -> None:
+            self._reviving.discard(id)
+            if not done.cancelled() and (error := done.exception()) is not None:
+                _log.debug(
+                    "%s could not be revived yet: %s", id, error,
+                    extra=fields("lease.not_revived", id=id, reason=str(error)),
+                )  # fmt: skip
+
+        self._submit(Revive(id), by).add_done_callback(revived)
 
     def heed(self, write: Write[Any], by: Caller, authorize: Iterable[Authorize]) -> None:
         """A write that etcd could not be told of: a goodbye, or a registration, which is a sign of life, is followed here."""
@@ -95,7 +117,7 @@ class Overrides:
             if override is not None and since > self._staleness.known_until:
                 continue
             if override is not None and override.beats and self._registry.find(entry.instance.id) is entry:
-                self._revive(entry.instance.id)
+                self.revive(entry.instance.id, SERVER)
             else:
                 entry.override = None
                 del self._since[entry]

@@ -16,7 +16,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
-from discovery.engines.etcd.overrides import Overrides
+from discovery.engines.etcd.overrides import Overrides, Submit
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.staleness import Sent, Staleness
 from discovery.engines.etcd.suspected import Suspected, suspected
@@ -37,7 +37,7 @@ _TOMBSTONES_FOR = 90.0
 
 class Presence:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease.
-    `revive`: has it decided that an instance beats again, by its id. `syncs`: how often everything was read again.
+    `submit`: has a write decided. `syncs`: how often everything was read again.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Presence:
         wall: Callable[[], float],
         peers: Peers,
         also: Sequence[Callable[[int], Awaitable[None]]],
-        revive: Callable[[str], None],
+        submit: Submit,
         syncs: Callable[[], int],
     ) -> None:
         self._etcd = etcd
@@ -64,7 +64,7 @@ class Presence:
         self.heard = Heard(registry)
         self.staleness = Staleness(lambda: peers.flush)
         self.overrides = Overrides(
-            registry, self.heard, peers.own, self.staleness, clock, wall, lambda: self.away, revive
+            registry, self.heard, peers.own, self.staleness, clock, wall, lambda: self.away, submit
         )
         self.suspected: dict[NodeStatus, Suspected] = {}  # by the node that heard them last, as of the latest look
         self.lease = 0

@@ -105,7 +105,16 @@ async def test_a_large_batch_leaves_the_event_loop_free_in_between() -> None:
     clock = [0.0]
     layout = Layout("reg/")
     presence = Presence(
-        Etcd([]), layout, table, "a", lambda: clock[0], lambda: 0.0, Peers("a", 1.0), [], lambda id: None, lambda: 0
+        Etcd([]),
+        layout,
+        table,
+        "a",
+        lambda: clock[0],
+        lambda: 0.0,
+        Peers("a", 1.0),
+        [],
+        lambda write, by: asyncio.Future(),
+        lambda: 0,
     )
     table.followers.append(presence.follow_commit)
     entries = [
