@@ -16,6 +16,7 @@ from discovery.dns.message.names import ROOT
 from discovery.dns.message.values import Question, Rcode, Type
 
 HEADER = struct.Struct("!HHHHHH")
+_NO_RECORDS = bytes(6)  # three counts of the header
 _FIXED_RR = struct.Struct("!HHIH")  # type, class, ttl, rdlength (RFC 1035 §4.1.3)
 
 QR, RD, RA = 0x8000, 0x0100, 0x0080
@@ -116,7 +117,7 @@ def parse(packet: bytes, client: str, transport: Transport) -> Request:
         if questions > 1:  # RFC 9619
             raise ValueError("more than one question")
         question, end = _question(packet) if questions else (NO_QUESTION, HEADER.size)
-        opt = _opt(packet)
+        opt = None if end == len(packet) and packet[6:12] == _NO_RECORDS else _opt(packet)
         if not questions and (opt is None or opt.cookie is None):
             raise ValueError("neither a question nor a cookie")
     except (ValueError, IndexError, struct.error):  # the latter two: it ends before it should

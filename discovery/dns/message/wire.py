@@ -71,7 +71,7 @@ class Template:
         )  # made for the first client that can be told
         self._complete = answer.complete
         in_order = range(answer.aliases if answer.ranks else len(answer.answer))
-        self._in_order = _pieces(answer, in_order, pack) if in_order else []
+        self._in_order = _pieces(answer, in_order, pack) if in_order else ()
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
         self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
         self._whole = _whole(pack, answer.authority, answer.glue) if answer.authority or answer.glue else _NOTHING

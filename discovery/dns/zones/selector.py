@@ -36,6 +36,10 @@ PROTOCOL_LABELS = (b"_tcp", b"_udp")
 Match = Callable[[Instance], "int | None"]
 
 
+def every(instance: Instance) -> int | None:
+    return instance.spec.port
+
+
 class Form(Enum):
     """Which record types a name has; `live` has the table."""
 
@@ -53,7 +57,7 @@ class Selector(NamedTuple):
 
     service: str | None
     form: Form
-    match: Match = lambda instance: instance.spec.port
+    match: Match = every
 
 
 def select(relative: Name) -> Selector | None:

@@ -22,7 +22,7 @@ from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import OF_FORM, Live, LiveType
-from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, select, service_below
+from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, every, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.store.registry import Registry
@@ -105,7 +105,9 @@ class ServiceZone:
     def _answer(self, relative: Name, selector: Selector, service: Service, qtype: int, now: float) -> Answer:
         if selector.form is Form.BRANCH:
             return Answer.nodata()
-        meant = [entry for entry in service.entries.values() if selector.match(entry.instance) is not None]
+        match, meant = selector.match, list(service.entries.values())
+        if match is not every:
+            meant = [entry for entry in meant if match(entry.instance) is not None]
         if not meant:
             return Answer.nxdomain(Explanation(OTHER, lambda: self.why_not(relative, now), Reason.NO_SUCH_INSTANCE))
         entries = served(meant, now)
@@ -124,7 +126,7 @@ class ServiceZone:
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
         ttl = max(0, lifetime.ttl(now))
-        live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, selector.match, ttl)
+        live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, ttl)
         made = kind.make(live, qtype) if kind else None
         if made is None or not made.answer:
             # Always complete: over TCP there would be no more.
