@@ -6,8 +6,7 @@ nobody can apply what he does not understand. What is read may have been written
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from discovery.core import exact_json
@@ -44,21 +43,26 @@ def of_commit(commit: Commit) -> Json:
 
 def commit_of(found: Mapping[str, Any]) -> Commit:
     """As `decode`."""
-    with of_shape("commit"):
+    with OfShape("commit"):
         by = caller(found["by"])
         events = tuple(event_of(event) for event in found["events"])
         return Commit(whole(found["index"]), moment(found["wall"]), by, text(found["action"]), events)
 
 
-@contextmanager
-def of_shape(what: str) -> Iterator[None]:
-    """Reads something out of JSON: a field that is missing, or something else, is a ValueError too."""
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f"it has no {error}") from None
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"it is no {what}: {error}") from None
+class OfShape:
+    """While something is read out of JSON: a field that is missing, or something else, is a ValueError too. `what`: it should be."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KeyError):
+            raise ValueError(f"it has no {error}") from None
+        if isinstance(error, TypeError | AttributeError):
+            raise ValueError(f"it is no {self._what}: {error}") from None
 
 
 _PROBED = frozenset(Probed)
@@ -93,7 +97,7 @@ def of_instance(instance: Instance) -> Json:
 
 def instance(found: Mapping[str, Any]) -> Instance:
     """ValueError; UnknownEvent."""
-    with of_shape("instance"):
+    with OfShape("instance"):
         given = {field: found["options"][name] for field, name in OPTIONS if name in found["options"]}
         spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
         return Instance(

@@ -163,7 +163,7 @@ def loads(
     found = exact_json.loads(octets)
     if not isinstance(found, list):
         raise ValueError("it is no list of decisions")
-    with codec.of_shape("list of decisions"):
+    with codec.OfShape("list of decisions"):
         decisions = [_read(each, before) for each in found]
     _note_unknown(found, unknown)
     return decisions

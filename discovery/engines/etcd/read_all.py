@@ -55,9 +55,16 @@ class Found:
         self._keys: dict[str, bytes] = {}  # of instances
         self._at: dict[Key, str] = {}  # who has which address
 
-    def add(self, key: bytes, instance: Instance, created: int) -> None:
+    def add(self, key: bytes, address: Key, instance: Instance, created: int) -> None:
         """By hand anything can be put into etcd, and the table has room for one instance under an id, and at an address: the elder."""
-        rivals = {id for id in (instance.id, self._at.get(instance.spec.key)) if id in self.instances}
+        if instance.id in self.instances or address in self._at:
+            self._exchange(key, address, instance, created)
+        else:
+            self.instances[instance.id] = created, instance
+            self._keys[instance.id], self._at[address] = key, instance.id
+
+    def _exchange(self, key: bytes, address: Key, instance: Instance, created: int) -> None:
+        rivals = {id for id in (instance.id, self._at.get(address)) if id in self.instances}
         for id in rivals:
             if self.instances[id][0] <= created:
                 self.passed_over[key] = rivalry(id, instance.id)
@@ -66,8 +73,7 @@ class Found:
             _, rival = self.instances.pop(id)
             del self._at[rival.spec.key]
             self.passed_over[self._keys[id]] = rivalry(instance.id, id)
-        self.instances[instance.id] = created, instance
-        self._keys[instance.id], self._at[instance.spec.key] = key, instance.id
+        self.add(key, address, instance, created)
 
     def at(self, address: Key) -> Instance | None:
         """Who has it."""
@@ -161,7 +167,7 @@ class Reader:
         else:
             self._others.add(change.key)
         try:
-            with codec.of_shape("value of this key"):
+            with codec.OfShape("value of this key"):
                 self._on_key(parts, change)
         except ValueError as error:
             self.unreadable.note(change.key, Unreadable(str(error)))
@@ -171,7 +177,7 @@ class Reader:
     def read(self, found: Found, parts: Sequence[str], each: KeyValue) -> None:
         """One key of the state."""
         try:
-            with codec.of_shape("value of this key"):
+            with codec.OfShape("value of this key"):
                 self._read(found, parts, each)
         except ValueError as error:
             found.unreadable[each.key] = Unreadable.of(parts, each.value, error)
@@ -181,9 +187,10 @@ class Reader:
             case ["i", service, id]:
                 shown = exact_json.loads(each.value)
                 instance = codec.instance(shown)
-                if instance.id != id or instance.spec.key.service != service:
+                address = instance.spec.key
+                if instance.id != id or address.service != service:
                     raise ValueError("its id or its service is not that of its key")
-                found.add(each.key, instance, each.create_revision)
+                found.add(each.key, address, instance, each.create_revision)
                 self._layout.unknown.note(shown)
             case ["t", _]:
                 found.bury(exact_json.loads(each.value))
