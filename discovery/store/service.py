@@ -122,9 +122,6 @@ class Service:
         self.calm_at: float | None = None
         self.index = 0
 
-    def note_calm(self, at: float) -> None:
-        self.calm_at = at
-
     def healthy(self, now: float) -> list[Entry]:
         """Those whose lease still runs at `now` and that nothing keeps out of answers."""
         return [entry for entry in self.entries.values() if entry.healthy(now)]

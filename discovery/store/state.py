@@ -136,10 +136,6 @@ class State(Table):
         for follow in self.staleness_followers:
             follow(service)
 
-    def all_are_held(self, service: str) -> None:
-        """Of one that was half held."""
-        self.half_held.pop(service, None)
-
     # -- reading
 
     @property

@@ -6,9 +6,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
 
 from discovery.core.instance import Key
-from discovery.core.maintenance import Scope
 from discovery.core.name import fold
-from discovery.store.errors import UnknownInstance, UnknownService
+from discovery.store.errors import UnknownInstance
 from discovery.store.service import Entry, Service
 
 # Instances of one part: those who read them take 0.1 to 0.3 µs for each.
@@ -79,21 +78,6 @@ class Table:
             after = fold(services[-1].name)
         if entries:
             yield entries
-
-    def affected(self, scope: Scope, known: bool) -> list[Entry]:
-        """Those registered now. `known`: none is UnknownService or UnknownInstance."""
-        service = self._services.get(scope.service)
-        if scope.ip is not None and scope.port is not None:
-            entry = service.entries.get((scope.ip, scope.port)) if service else None
-            if entry is None and known:
-                raise UnknownInstance.at(Key(scope.service, scope.ip, scope.port))
-            return [] if entry is None else [entry]
-        if service is None and known:
-            raise UnknownService(scope.service)
-        return [] if service is None else list(service.entries.values())
-
-    def service_of(self, entry: Entry) -> Service:
-        return self._services[fold(entry.instance.spec.name)]
 
     # -- for the registry alone
 

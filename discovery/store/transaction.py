@@ -86,7 +86,7 @@ class Transaction:
         )  # those in force, with what this transaction changes of them; of services that were read
         self.events: list[Event] = []
         self.beats: tuple[Entry, ...] = ()
-        self.effects: tuple[Callable[[], None], ...] = ()
+        self.effects: tuple[Callable[[], object], ...] = ()
         self.settled: tuple[Scope, ...] = ()
         self.half_held: tuple[str, ...] = ()
         self._authorize = authorize
@@ -206,11 +206,8 @@ class Transaction:
         state = self._state
         if new_service and len(state.services) >= state.settings.max_services:
             return RegistryFull("services", state.settings.max_services)
-        return (
-            RegistryFull("instances", state.settings.max_instances)
-            if len(state) >= state.settings.max_instances
-            else None
-        )
+        is_full = len(state) >= state.settings.max_instances
+        return RegistryFull("instances", state.settings.max_instances) if is_full else None
 
     # -- what time has brought, and this process's estimates
 
@@ -295,11 +292,11 @@ class Transaction:
 
     def note_calm(self, service: Service) -> None:
         self._calm += (service,)
-        self.effects += (partial(service.note_calm, self.now),)
+        self.effects += (partial(setattr, service, "calm_at", self.now),)
 
     def note_held(self, service: str) -> None:
         """No longer half held."""
-        self.effects += (partial(self._state.all_are_held, service),)
+        self.effects += (partial(self._state.half_held.pop, service, None),)
 
     def ask_again(self, entry: Entry, at: float) -> None:
         """About a suspect that is still held."""
