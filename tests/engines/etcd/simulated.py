@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -11,7 +12,9 @@ from typing import Any, NamedTuple
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
-from discovery.core.errors import Forbidden
+from discovery.core.errors import DiscoveryError, Forbidden
+from discovery.core.instance import Key
+from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
@@ -24,7 +27,8 @@ from discovery.store.damping import Damping
 from discovery.store.engine import WriteSeams
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.write import Write
+from discovery.store.write import Write, decide
+from tests.store.state_of import state_of
 
 PREFIX = "reg/"
 # Of etcd: operations, and compares, of a transaction; less those of the outer one for a nested one.
@@ -94,16 +98,31 @@ def _named(operation: Json) -> tuple[bytes, bytes | None]:
 
 
 class SimulatedNode:
-    """Decides on what it has followed so far; what it has decided is on its way until `send`."""
+    """Decides on what it has followed so far; what it has decided is on its way until `send`. Its clock runs `ahead` of `passed`."""
 
-    def __init__(self, name: str, store: Store, clock: Callable[[], float], brake: float, flaps: int, **limits: Any):
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        passed: Callable[[], float],
+        ahead: float,
+        brake: float,
+        flaps: int,
+        settings: RegistrySettings,
+    ) -> None:
         self.name = name
         self._store = store
+        self._passed = passed
+
+        def clock() -> float:
+            return passed() + ahead
+
         self._clock = clock
         numbers = count()
         self.registry = Registry(
+            settings,
             cleanup_interval=2.5, new_id=lambda: f"{name}-{next(numbers)}", started_at=clock(),
-            brake=Brake(brake, 20.0, 2.5, 4.0, Random(1)), damping=Damping(flaps, 8.0), **limits,
+            brake=Brake(brake, 20.0, 2.5, 4.0, Random(1)), damping=Damping(flaps, 8.0),
         )  # fmt: skip
         self._layout = Layout(PREFIX)
         self._leading: int | None = None
@@ -118,7 +137,12 @@ class SimulatedNode:
         self._under_way: tuple[list[Prepared], list[Json]] | None = None
 
     def wall(self) -> float:
-        return 1e9 + self._clock()
+        return 1e9 + self._passed()
+
+    def hear(self, key: Key) -> None:
+        """Its heartbeat, through a batch or at this node."""
+        if self.registry.knows(key):
+            self.registry.beat(self.registry.at(key), self._clock())
 
     @property
     def leads(self) -> bool:
@@ -148,8 +172,14 @@ class SimulatedNode:
         return done
 
     def decide(self) -> None:
+        """To decide alone changes nothing."""
         if self._under_way is not None:
             return
+        now, state = self._clock(), state_of(self.registry)
+        for waiting in self.writes._queue:
+            with contextlib.suppress(DiscoveryError):
+                decide(waiting.write, self.registry, now, self.wall(), waiting.by, [self._authorize])
+        assert state_of(self.registry) == state
         decided, unsure = self.writes._decide()
         success = [self.writes._nested(each) for each in decided]
         success.append(put(self._layout.commit, keys.dumps((each.decision for each in decided), self._layout.unknown)))

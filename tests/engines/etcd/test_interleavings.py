@@ -1,6 +1,7 @@
 """Two and three nodes that decide, send and follow in any order: whatever they had read when they decided, all rules of the registry hold.
 
-The nodes are real, but for their heartbeats and for etcd (`simulated`). A judge follows at once, and looks at each commit as etcd has it.
+The nodes are real, but for their heartbeats and for etcd (`simulated`), and each has a clock of its own. A judge follows at once, and looks
+at each commit as etcd has it: what was before is what the commits before came to. To decide alone changes nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from discovery.core import exact_json
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit, InstanceEvent
+from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.ids import is_made_here
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import TokenEvent
+from discovery.core.kinds import DrainEvent, RegistrySettings, TokenEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
-from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain
+from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
@@ -33,8 +34,8 @@ LEASE, MOST = 4.0, 3
 NAMES, PORTS, TOKENS = st.sampled_from(["web", "api", "db"]), st.integers(1, 5), st.sampled_from(["one", "two"])
 KEYS = st.builds(lambda name, port: Key(name, "10.0.0.1", port), NAMES, PORTS)
 SPECS = st.builds(
-    lambda key, version, id: Registration.of(key.service, key.ip, key.port, metadata={"v": version}, id=id),
-    KEYS, st.integers(0, 1), st.sampled_from([None, "mine", "yours"]),
+    lambda key, version, id, ttl: Registration.of(key.service, key.ip, key.port, metadata={"v": version}, id=id, ttl=ttl),
+    KEYS, st.sampled_from([0, 10**30]), st.sampled_from([None, "mine", "yours"]), st.sampled_from([None, None, 1.5, 100]),
 )  # fmt: skip
 SCOPES = st.builds(lambda key, whole: Scope(key.service) if whole else Scope.of(key), KEYS, st.booleans())
 REMOVALS = st.one_of(
@@ -49,6 +50,7 @@ WRITES = st.one_of(
     st.builds(lambda key, draining: Drain(key, draining, "asked"), KEYS, st.booleans()),
     st.builds(Revive, KEYS),
     st.builds(EndMaintenance, SCOPES, st.just("asked")),
+    st.just(ReloadZones("asked")),
 )
 WHO = st.integers(0, 2)
 
@@ -60,9 +62,10 @@ def digest(token: str) -> bytes:
 class Judge(SimulatedNode):
     """Decides nothing, and judges each commit by what was before it."""
 
-    def __init__(self, *given: Any, **limits: Any) -> None:
-        super().__init__("judge", *given, **limits)
+    def __init__(self, *given: Any) -> None:
+        super().__init__("judge", *given)
         self.wrong: tuple[str, ...] = ()
+        self.state: dict[Any, Any] = {}
         self._buried: dict[Key, float] = {}
         self._revoked: set[str] = set()
         self._known: set[str] = set()  # services
@@ -81,9 +84,22 @@ class Judge(SimulatedNode):
                 (self._revoked.discard if event.after is None else self._revoked.add)(
                     next(name for name in ("one", "two") if digest(name) == event.key)
                 )
+            self._fold(event)
         self._known = set(self.registry.services)
         for name, service in self.registry.services.items():
             self._expect(len(service.entries) <= MOST, f"{name} has too many")
+
+    def _fold(self, event: Event) -> None:
+        """Put and delete, and nothing else."""
+        if isinstance(event, ZonesEvent):
+            return
+        thing = (type(event), event.instance.spec.key if isinstance(event, InstanceEvent) else event.key)
+        self._expect(bool(event.reason) and self.state.get(thing) == event.before, "before is not what it was")
+        is_news = event.before != event.after or (isinstance(event, InstanceEvent) and event.renews)
+        self._expect(is_news, "it says nothing")
+        self.state[thing] = event.after
+        if event.after is None:
+            del self.state[thing]
 
     def _judge_instance(self, event: InstanceEvent, commit: Commit) -> None:
         key = event.instance.spec.key
@@ -102,10 +118,13 @@ class Interleavings(RuleBasedStateMachine):
     def start(self, count: int, brake: float, flaps: int) -> None:
         self.passed = 0.0
         self.store = Store()
-        limits = {"lease_ttl": LEASE, "max_instances": MOST}
-        self.judge = Judge(self.store, lambda: self.passed, brake, flaps, **limits)
-        names = ("a", "b", "c")[:count]
-        self.nodes = [SimulatedNode(name, self.store, lambda: self.passed, brake, flaps, **limits) for name in names]
+        shared = RegistrySettings(LEASE, MOST, 1_000, 1_000)
+        given = self.store, lambda: self.passed
+        self.judge = Judge(*given, 0.0, brake, flaps, shared)
+        clocks = {"a": 0.0, "b": 5000.0, "c": 70.0}
+        self.nodes = [
+            SimulatedNode(name, *given, ahead, brake, flaps, shared) for name, ahead in list(clocks.items())[:count]
+        ]
         self.answers: list[Future[Any]] = []
         self.lead(0)
 
@@ -166,8 +185,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(key=KEYS)
     def beat(self, key: Key) -> None:
         for node in (*self.nodes, self.judge):
-            if node.registry.knows(key):
-                node.registry.beat(node.registry.at(key), self.passed)
+            node.hear(key)
 
     @rule(who=WHO, times=st.integers(1, 3))
     def expire(self, who: int, times: int) -> None:
@@ -202,6 +220,11 @@ class Interleavings(RuleBasedStateMachine):
     def each_commit_is_one_that_the_registry_allows(self) -> None:
         self.judge.follow()
         assert not self.judge.wrong
+        registry = self.judge.registry
+        held: dict[Any, Any] = {(InstanceEvent, entry.instance.spec.key): entry.instance for entry in registry}
+        for of in (WindowEvent, DrainEvent, TokenEvent):
+            held |= {(of, key): value for key, value in registry.values[of].all.items()}
+        assert self.judge.state == held
         for node in (*self.nodes, self.judge):
             assert not node.mirror.misfits.times
 
@@ -236,6 +259,9 @@ class Interleavings(RuleBasedStateMachine):
         for node in self.nodes:
             node.follow()
             assert contents(node) == contents(self.judge)
+            assert node.registry.log.after(0) == self.judge.registry.log.after(0)
+            for name in ("web", "api", "db"):
+                assert node.registry.index_of(name) == self.judge.registry.index_of(name)
         for answer in self.answers:
             assert answer.done()
             assert answer.exception() is None or isinstance(answer.exception(), DiscoveryError)
