@@ -104,6 +104,7 @@ class Mirror:
         decisions: list[Decision] = []
         versions: set[str] = set()
         values: list[Change] = []
+        compared: list[Change] = []
         has_conf = False
         for change in changes:
             if change.key == self._layout.commit:
@@ -111,7 +112,7 @@ class Mirror:
                 continue
             parts = self._layout.parts(change.key)
             if parts[0] in keys.COMPARED:
-                self._note_revision(change)
+                compared.append(change)
             if parts[0] == "v" and len(parts) == 2:
                 versions.add(parts[1])
             elif keys.is_state(parts[0]):
@@ -131,6 +132,8 @@ class Mirror:
             self._registry.note(decision.settled, decision.half_held)
         if values and not taken:
             await self._apply_by_hand(values, index)
+        for change in compared:  # not earlier: a decision about what is not applied yet must not count
+            self._note_revision(change)
         if has_conf:
             self._adopt(index)
         self.publish(index)

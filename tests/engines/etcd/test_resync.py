@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from typing import Any
 
 import pytest
 
@@ -123,4 +124,29 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
         await client.txn([], [delete_all(b"reg/i")])  # `etcdctl del --prefix`: one revision
         await until(lambda: told)
         assert told == [(0, MISSED // 4 + 1)]
+    await client.close()
+
+
+async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_it(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision that cannot be read, so that its keys are applied one by one: what it compares is known when they all are."""
+    client = Etcd(etcd.urls)
+    await client.open()
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        await node.register("first", "10.9.0.1")
+        mirror, version = node.engine._mirror, node.engine._mirror._layout.version("svc-0")
+        pieces, seen = mirror.change_in_pieces, list[int | None]()
+
+        async def look(*given: Any) -> int:
+            seen.append(mirror.revisions.get(version))
+            return await pieces(*given)
+
+        monkeypatch.setattr(mirror, "change_in_pieces", look)
+        instance = Instance("id-0", 1e9, Registration.of("svc-0", "10.0.0.1", 80))
+        value = exact_json.dumps(codec.of_instance(instance))
+        done = await client.txn([], [put(b"reg/i/svc-0/id-0", value), put(version, b""), put(b"reg/commit", b"?")])
+        await until(lambda: mirror.revisions.get(version) == done.revision)
+        assert seen == [None]
+        assert "id-0" in node.state
     await client.close()
