@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -14,7 +14,11 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import NOWHERE, OURS, PLACE, Kind, Right, Route
 
 _SAFE = ("GET", "HEAD")
-_ONE_NAME = re.compile(r"([^{}]*)/\{(\w+)\}")
+_NO_NAMES: Mapping[str, str] = {}
+# Paths with names in them that are remembered, and the characters of each: 1 KB. When there are too many all are forgotten: the next
+# requests bring back what is used.
+MAX_KNOWN = 4096
+_MAX_KNOWN_PATH = 128
 
 
 class _Path(NamedTuple):
@@ -26,7 +30,7 @@ class _Path(NamedTuple):
 
 
 class Router:
-    """Exact paths, and those that end in one name, are found in a dict. HEAD goes wherever GET does."""
+    """What was found is remembered. HEAD goes wherever GET does."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         by_path: dict[str, dict[str, Route]] = {}
@@ -34,14 +38,12 @@ class Router:
             by_path.setdefault(route.path, {})[route.method] = route
             if route.method == "GET":
                 by_path[route.path]["HEAD"] = route
-        self._paths = [_path(path, methods) for path, methods in by_path.items()]
+        self._paths: dict[str, list[_Path]] = {}  # by what stands before the second slash
+        for path, methods in by_path.items():
+            self._paths.setdefault(_first(path), []).append(_path(path, methods))
         found = [(method, path, route) for path, routes_ in by_path.items() for method, route in routes_.items()]
-        self._exact = {(method, path): route for method, path, route in found if "{" not in path}
-        self._with_one_name = {
-            (method, match[1]): (route, match[2])
-            for method, path, route in found
-            if (match := _ONE_NAME.fullmatch(path)) is not None
-        }
+        self._exact = {(method, path): (route, _NO_NAMES) for method, path, route in found if "{" not in path}
+        self._known = dict(self._exact)
         manners = sorted({route.manners for _, _, route in found} | {OURS}, key=lambda each: -len(each.prefix))
         self._nowhere = [
             (
@@ -55,16 +57,17 @@ class Router:
 
     def find(self, request: Request) -> None:
         """Sets the request's `route`, and the `names` that stand in its path."""
-        method, path = request.method, request.path
-        route = self._exact.get((method, path))
-        if route is not None:
-            request.route = route
+        known = self._known.get((request.method, request.path))
+        if known is not None:
+            request.route, request.names = known
             return
-        head, _, name = path.rpartition("/")
-        found = self._with_one_name.get((method, head))
-        if found is not None and name and "%" not in name:
-            request.route, request.names = found[0], {found[1]: name}
-            return
+        self._search_all(request, request.method, request.path)
+        if len(request.path) <= _MAX_KNOWN_PATH and request.route.method:
+            if len(self._known) >= len(self._exact) + MAX_KNOWN:
+                self._known = dict(self._exact)
+            self._known[request.method, request.path] = request.route, request.names
+
+    def _search_all(self, request: Request, method: str, path: str) -> None:
         if "://" in path and not path.startswith("/"):  # RFC 9112 §3.2.2: http://HOST/PATH
             path = "/" + path.partition("://")[2].partition("/")[2]
         if not self._search(request, path, unquote) and not self._search(request, unquote(path), str):
@@ -72,13 +75,18 @@ class Router:
             request.route = read if method in _SAFE else write
 
     def _search(self, request: Request, path: str, decode: Callable[[str], str]) -> bool:
-        for pattern, methods, others in self._paths:
+        for pattern, methods, others in self._paths.get(_first(path), ()):
             match = pattern.fullmatch(path)
             if match is not None:
                 request.route = methods.get(request.method) or others[request.method not in _SAFE]
-                request.names = {name: decode(text) for name, text in match.groupdict().items()}
+                names = match.groupdict()
+                request.names = {name: decode(text) for name, text in names.items()} if "%" in path else names
                 return True
         return False
+
+
+def _first(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 def _path(path: str, methods: dict[str, Route]) -> _Path:

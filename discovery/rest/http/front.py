@@ -58,6 +58,7 @@ class Front:
         self._admit = admit
         self._router = router
         self.proxies = proxies
+        self._has_proxies = bool(proxies)
         self.index = index
         self.stale = times.stale
         self._refusals = refusals
@@ -69,7 +70,7 @@ class Front:
         """The request learns what it is for and who its caller is; DiscoveryError when it is not let in. `address`: of whoever sent it,
         perhaps a proxy.
         """
-        request.address = caller_of(request, address, self.proxies) if self.proxies else address
+        request.address = caller_of(request, address, self.proxies) if self._has_proxies else address
         self._router.find(request)
         if request.method != "OPTIONS" or self._options(request) is None:
             self._browsers.check(request)
@@ -164,7 +165,9 @@ class Front:
         if now != self._second:
             self._second = now
             self._heads.clear()
-        own = _NONE if not headers or HEADERS.keys().isdisjoint(headers) else frozenset(HEADERS.keys() & headers.keys())
+        own = _NONE
+        if "Vary" in headers or "Content-Security-Policy" in headers:  # of pages, and of what is packed
+            own = frozenset(HEADERS.keys() & headers.keys())
         head = self._heads.get((status, media, own))
         if head is None:
             usual = {name: value for name, value in HEADERS.items() if name not in own}
