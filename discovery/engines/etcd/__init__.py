@@ -124,7 +124,7 @@ class EtcdEngine:
             await self._agreement.agree(kept, self._membership.file)
             started = time.monotonic()
             await self._mirror.fill(0 if kept is None else kept.last)
-            self._presence.read_all(started)
+            self._presence.begin(started)
             await self._presence.renew_leases()
         except DiscoveryError as error:
             await self._etcd.close()

@@ -44,15 +44,14 @@ class Peers:
         self.own.until = float("-inf")
         self.unknown = NodeStatus()
         self._peers: dict[str, Peer] = {}
-        self._begun = False
+        self._begun_at: float | None = None
 
     def begin(self, now: float) -> None:
-        """This node hears itself for the first time, so it would hear others: silence counts from now on."""
-        if not self._begun:
-            self._begun = True
-            self.own.since = now
-            for peer in self._peers.values():
-                peer.last = now
+        """All has been read, and this node follows: silence counts from now on, so a long start is no alarm."""
+        self._begun_at = now
+        self.missed(now)
+        for peer in self._peers.values():
+            peer.last = now
 
     def heard_all(self, sent: float) -> None:
         """A batch of this node has come back that was sent then, and all that the others had sent by that time before it."""
@@ -86,8 +85,9 @@ class Peers:
     def look(self, now: float, fresh: bool) -> list[NodeStatus]:
         """Those that have fallen silent, or have come back, since the last look. `fresh`: this node hears etcd."""
         changed: list[NodeStatus] = []
-        if not self._begun:
+        if self._begun_at is None:
             return changed
+        fresh = fresh or now - self._begun_at < FLUSHES * self.flush
         for node, peer in list(self._peers.items()):
             if fresh and now - max(peer.last, self.own.since) > _LONGEST_LEASE:
                 self.gone(node)

@@ -84,10 +84,10 @@ class Presence:
         why = f" ({self._trouble})" if self._trouble else ""
         return f"etcd has not told this node what happens for {self.staleness.seconds()} s{why}"
 
-    def read_all(self, started: float) -> None:
+    def begin(self, started: float) -> None:
         """All that is in etcd has been read, from that moment on; batches before it may be lost to this node."""
         self.staleness.read_all(started)
-        self._peers.missed(self._clock())
+        self._peers.begin(self._clock())
 
     # -- what it tells
 
@@ -224,7 +224,6 @@ class Presence:
         if unknown > self.staleness.limit or self._syncs() != self._synced:
             self._synced = self._syncs()
             self._peers.missed(now)  # batches of the others may be lost, or are applied still
-        self._peers.begin(now)
         self._peers.heard_all(sent.at)
         if not self._was_fresh:
             self._look()

@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
 from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, until
@@ -53,16 +55,23 @@ async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_ne
         await proxy.close()
 
 
-async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(etcd: EtcdCluster) -> None:
+async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with nodes_of(etcd, 1, ttl=60.0) as (other,):
         await other.register("web", "10.0.0.1")
         new = Node("new", etcd.urls, ttl=60.0)
         started, now = time.monotonic(), [time.monotonic()]
         new.engine._presence._clock = lambda: now[0]
+        fill = new.engine._mirror.fill
+
+        async def slow(last: int) -> None:
+            await fill(last)
+            now[0] = started + 100
+
+        monkeypatch.setattr(new.engine._mirror, "fill", slow)
         await new.start()
         try:
-            now[0] = started + 100  # to fill took as long as that
-            await until(lambda: new.engine._presence.staleness.fresh)
             new.engine._presence._look()
             assert not new.engine._peers.any_silent
         finally:
