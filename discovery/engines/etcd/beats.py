@@ -46,6 +46,11 @@ def pack(sent: float, by_age: Mapping[int, Iterable[int]]) -> bytes:
     return _HEAD.pack(sent) + found.tobytes()
 
 
+def age(seconds: float) -> int:
+    """As `pack` wants it."""
+    return max(0, int(seconds * _TENTHS))
+
+
 def unpack(batch: bytes) -> tuple[float, array[int]]:
     """ValueError when it is none."""
     if len(batch) < _HEAD.size or len(batch) % 8:
@@ -63,7 +68,7 @@ class Heard:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._entries: dict[int, Entry] = {}  # by handle
-        self._since: set[int] = set()
+        self._since: dict[int, float] = {}  # when, by handle
 
     def __len__(self) -> int:
         return len(self._since)
@@ -85,21 +90,16 @@ class Heard:
         entry = self._entries.get(handle)
         return handle >> _AGE_BITS == _AGE or (entry is not None and entry.instance.id != instance.id)
 
-    def note(self, instance: Instance) -> None:
-        self._since.add(handle_of(instance))
+    def note(self, instance: Instance, now: float) -> None:
+        self._since[handle_of(instance)] = now
 
-    def take(self) -> set[int]:
-        """Those of the next batch. `give_back` what could not be sent."""
-        taken, self._since = self._since, set()
+    def take(self) -> dict[int, float]:
+        """Those of the next batch, and when each was heard here last. `give_back` what could not be sent."""
+        taken, self._since = self._since, {}
         return taken
 
-    def give_back(self, handles: set[int]) -> None:
-        self._since |= handles
-
-    def age_of(self, handle: int, now: float) -> int:
-        """Tenths of a second since it was heard."""
-        entry = self._entries.get(handle)
-        return 0 if entry is None else max(0, int((now - entry.lease.renewed_at) * _TENTHS))
+    def give_back(self, taken: dict[int, float]) -> None:
+        self._since = taken | self._since
 
     def renew(self, words: Iterable[int], through: NodeStatus, now: float, age: float) -> tuple[float, bool]:
         """What another node has heard, so many seconds ago. The age of those that follow, and whether any is no suspect any more. 0.5 µs

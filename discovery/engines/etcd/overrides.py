@@ -61,7 +61,7 @@ class Overrides:
     def beat(self, entry: Entry) -> bool:
         """This node has heard it. False when it takes a `Revive`; while nobody can be told, it is believed here all the same."""
         registry, own, now = self._registry, self._own, self._clock()
-        self._heard.note(entry.instance)
+        self._heard.note(entry.instance, now)
         if entry.through is own and entry.override is None and entry.lease.alive(now):  # nearly always
             return registry.beat(entry, now)
         before = entry.status_at(now)

@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.log_fields import fields
-from discovery.engines.etcd.beats import GOODBYE, Heard, pack, unpack
+from discovery.engines.etcd.beats import GOODBYE, Heard, age, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
@@ -109,19 +109,19 @@ class Presence:
             await asyncio.sleep(max(0.05, self._peers.flush - (self._clock() - started)))
 
     async def flush(self) -> None:
-        handles = self.heard.take()
+        heard = self.heard.take()
         try:
-            batch = await self._packed(handles)
+            batch = await self._packed(heard)
             await self._etcd.txn([], [put(self._key, batch, self.lease)])
         except (EtcdAway, EtcdError):
-            self.heard.give_back(handles)
+            self.heard.give_back(heard)
             raise
 
-    async def _packed(self, handles: Iterable[int]) -> bytes:
+    async def _packed(self, heard: Mapping[int, float]) -> bytes:
         """In pieces: after an outage it may be about all instances."""
         by_age: dict[int, list[int]] = {}
-        for number, handle in enumerate(handles, 1):
-            by_age.setdefault(self.heard.age_of(handle, self._clock()), []).append(handle)
+        for number, (handle, at) in enumerate(heard.items(), 1):
+            by_age.setdefault(age(self._clock() - at), []).append(handle)
             if number % _PER_TURN == 0:
                 await turns().over()
         sent = self._wall()
@@ -228,10 +228,10 @@ class Presence:
         if not self._was_fresh:
             self._look()
 
-    def _renew(self, handles: array[int], through: NodeStatus, now: float, age: float) -> None:
+    def _renew(self, handles: array[int], through: NodeStatus, now: float, ago: float) -> None:
         """A piece of the batch a turn of the event loop: after an outage one may be about all instances."""
-        age, changed = self.heard.renew(handles[:_PER_TURN], through, now, age)
+        ago, changed = self.heard.renew(handles[:_PER_TURN], through, now, ago)
         if changed:
             self._registry.staleness_changed()
         if len(handles) > _PER_TURN:
-            asyncio.get_running_loop().call_soon(self._renew, handles[_PER_TURN:], through, now, age)
+            asyncio.get_running_loop().call_soon(self._renew, handles[_PER_TURN:], through, now, ago)

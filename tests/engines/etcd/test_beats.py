@@ -70,17 +70,22 @@ def test_a_batch_renews_those_that_are_known_and_says_whether_one_is_no_suspect_
     assert heard.renew([handle_of(entry.instance)], through, 7.0, 0.0) == (0.0, False)
 
 
-def test_what_was_heard_is_taken_once_and_can_be_given_back() -> None:
+def test_what_was_heard_is_taken_once_with_when_it_was_heard_here_and_can_be_given_back() -> None:
     table = a_registry()
     heard = Heard(table)
-    instance = table.register(Registration.of("web", "10.0.0.1", 80), 0.0).instance
-    heard.note(instance)
-    heard.note(instance)
+    entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
+    handle = handle_of(entry.instance)
+    heard.note(entry.instance, 1.0)
+    heard.note(entry.instance, 2.0)
+    entry.lease.renewed_at = 9.0  # another node has heard it since, which is its own to tell
     taken = heard.take()
-    assert taken == {handle_of(instance)}
-    assert heard.take() == set()
+    assert taken == {handle: 2.0}
+    assert heard.take() == {}
     heard.give_back(taken)
-    assert heard.take() == taken
+    assert heard.take() == {handle: 2.0}
+    heard.note(entry.instance, 3.0)
+    heard.give_back(taken)
+    assert heard.take() == {handle: 3.0}
 
 
 def test_the_handle_is_of_service_and_id_alone() -> None:
