@@ -199,8 +199,8 @@ class NameServer:
         return kept, routed(lambda client: all(test(client) for test in tests), kept.respond, rest)
 
 
-def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool]:
+def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool] | None:
     """On the hot path, so the usual none and one cost no more than they must."""
     if not tests:
-        return lambda client: False
+        return None
     return tests[0] if len(tests) == 1 else lambda client: any(test(client) for test in tests)

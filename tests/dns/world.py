@@ -117,7 +117,7 @@ class World:
         self.traffic = Traffic(Random(seed))
         self.traffic.follow(zone.origin for zone in zones)
         cookies = Cookies(bytes(16))
-        replies = Replies(cookies, b"world", lambda client: False, require_cookies)
+        replies = Replies(cookies, b"world", None, require_cookies)
         self.plain = Responder(self.lookup, replies, Random(seed))
         self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed), self.traffic)
         if hot:

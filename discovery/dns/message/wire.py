@@ -15,9 +15,9 @@ from typing import NamedTuple
 import dnslib
 from dnslib.label import DNSBuffer
 
-from discovery.dns.message.edns import OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
+from discovery.dns.message.edns import MIN_UDP, OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
 from discovery.dns.message.names import Name, to_labels
-from discovery.dns.message.query import HEADER, NO_QUESTION, QR, UDP, Malformed, Request, Transport, size_limit
+from discovery.dns.message.query import HEADER, MAX_TCP, NO_QUESTION, QR, UDP, Malformed, Request, Transport
 from discovery.dns.message.template import Alternatives, Laid, Piece, alternatives, lay_in_order
 from discovery.dns.message.values import RR, Answer, Class, Question
 
@@ -112,7 +112,9 @@ class Template:
         """`question` as the client spelt it; `edns` the query's, `options` of the reply; `explained`: another EDE option than the
         answer's own. The explanation is the first to go when not all fits (RFC 8914 §3).
         """
-        limit = size_limit(edns, transport)
+        limit = (
+            MAX_TCP if not transport.datagram else MIN_UDP if edns is None else edns.limit
+        )  # as size_limit, without a call
         room = limit - _HEADER - len(question)
         opt = opt_length = b""
         if edns is not None:

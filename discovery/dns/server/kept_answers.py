@@ -115,6 +115,7 @@ class KeptAnswers:
         self._index = index
         self._rest = rest or responder.respond
         self._replies = replies
+        self._recurses = replies.recurses is not None
         self._traffic = responder.traffic
         self._nxdomain = NxdomainCache(responder.traffic)
         self._kinds: dict[bytes, tuple[int, Edns]] = {}  # octets of the OPT, and what it says without its cookie
@@ -138,7 +139,10 @@ class KeptAnswers:
         if kept is None:
             template = self._nxdomain.template(key)
         else:
-            template = kept.template if question[-4:] == kept.tail and self._holds(kept, question, now) else None
+            holds = kept.generation == self._generation and now < kept.until and kept.zone is None  # nearly always
+            template = (
+                kept.template if question[-4:] == kept.tail and (holds or self._holds(kept, question, now)) else None
+            )
             self._traffic.last = kept.outcome
         if template is None:
             return self._rest(packet, now, client, transport)
@@ -158,7 +162,9 @@ class KeptAnswers:
                 return self._rest(packet, now, client, transport)
             if kept is None:
                 explained = self._nxdomain.explained(now)
-        flags = (RD if packet[2] else 0) | self._replies.flags(client)
+        flags = RD if packet[2] else 0
+        if self._recurses:
+            flags |= self._replies.flags(client)
         return template.reply(packet[:2], flags, question, edns, options, transport, explained)
 
     def forget(self, service: str | None) -> None:

@@ -18,6 +18,8 @@ from discovery.dns.zones.zone import Zone
 
 # Types from here on ask for operations, or for anything at all (RFC 6895 §3.1); and OPT is no question.
 _FIRST_META = 128
+# What HTTPS, 65, becomes in lower case. TYPE97, which is nobody's, is counted as HTTPS, too.
+_LOWERED_HTTPS = 97
 _IN = Class.IN.to_bytes(2, "big")
 
 
@@ -84,6 +86,8 @@ class NxdomainCache:
     def _learn(self, tail: bytes) -> tuple[_Templates, Outcome] | None:
         """`tail`: a zone's name, a type and a class."""
         templates, rtype = self._zones.get(tail[:-4]), int.from_bytes(tail[-4:-2], "big")
+        if rtype == _LOWERED_HTTPS:
+            rtype = Type.HTTPS
         if templates is None or tail[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
             return None
         asked = Question(from_wire(tail), rtype)

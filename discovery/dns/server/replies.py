@@ -27,15 +27,15 @@ class Replies:
     """
 
     def __init__(
-        self, cookies: Cookies, server_id: bytes, recurses: Callable[[str], bool], require_cookies: bool = False
+        self, cookies: Cookies, server_id: bytes, recurses: Callable[[str], bool] | None, require_cookies: bool = False
     ) -> None:
         self._cookies = cookies
         self._nsid = option(Option.NSID, server_id)
-        self._recurses = recurses
+        self.recurses = recurses
         self._require_cookies = require_cookies
 
     def flags(self, client: str) -> int:
-        return RA if self._recurses(client) else 0
+        return RA if self.recurses is not None and self.recurses(client) else 0
 
     def options(
         self, edns: Edns, cookie: bytes | None, now: float, client: str, transport: Transport

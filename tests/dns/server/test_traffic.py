@@ -22,6 +22,7 @@ from discovery.dns.server.numbers import metrics
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.responder import Respond, Responder
 from discovery.dns.server.traffic import MAX_ZONES, SAMPLE, Exchange, Taken, Traffic
+from discovery.dns.zones.live import LIVE_TYPES
 from tests.dns.world import World, make_query
 from tests.stories.standards.hostile import packets
 
@@ -155,6 +156,17 @@ def test_types_zones_and_transports_are_labels() -> None:
         **{("svc.local", rtype, way): 1 for rtype in ("A", "SRV", "other") for way in ("udp", "tcp")},
         **{("example.org", rtype, "tls"): 1 for rtype in ("A", "SRV", "other")},
     }
+
+
+@pytest.mark.parametrize("name", ["nobody.svc.local", "api.svc.local", "NOBODY.Svc.local"])
+def test_every_type_of_instances_is_counted_by_its_name_whether_there_is_an_answer_or_not(name: str) -> None:
+    """Octets of a type are no letters: 65, HTTPS, must not become 97."""
+    it = world()
+    respond = counting(it)
+    for _ in range(2):  # the second may be a kept answer
+        for kind in LIVE_TYPES:
+            respond(make_query(name, kind.name).to_wire(), 0.0, CLIENT, UDP)
+    assert asked(it.traffic) == {("svc.local", kind.name, "udp"): 2 for kind in LIVE_TYPES}
 
 
 def test_what_the_kernel_dropped_counts_as_shed() -> None:

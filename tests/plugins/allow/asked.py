@@ -75,7 +75,7 @@ class Asked:
         self.allow = None if rules is None else Allow(AllowSettings.model_validate({"dns_allow": rules}).dns_allow)
         lookup = self.allow.lookup(inner) if self.allow else inner
         cookies = Cookies(bytes(16))
-        replies = Replies(cookies, b"me", lambda client: False)
+        replies = Replies(cookies, b"me", None)
         responder = Responder(lookup, replies, Random(1))
         hot = KeptAnswers(responder, replies, lambda: self.registry.index, Random(1))
         hot.follow(self.zones)

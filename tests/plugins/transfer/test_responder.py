@@ -281,7 +281,7 @@ async def test_an_answer_that_is_elsewhere_is_signed_when_it_comes(tmp_path: Pat
         return Deferred(ask)
 
     primary = Primary(tmp_path)
-    plain = Responder(lookup, Replies(Cookies(bytes(16)), b"me", lambda client: False), Random(1))
+    plain = Responder(lookup, Replies(Cookies(bytes(16)), b"me", None), Random(1))
     primary.respond = primary.plugin.respond(plain.respond)
     query = signed(make_query("www.example.com", flags=dns.flags.RD))
     [reply] = await primary.send(query.to_wire(), transport=UDP)
