@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnusedCliTokensError
 
@@ -65,7 +65,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
         Command("cluster", "discovery.cli.cluster:cluster", "show or change what all nodes on one etcd agree on"),
         Command("migrate", "discovery.cli.migrate:migrate", "copy a single node's registry into etcd, or back"),
-        Command("unit", "discovery.cli.unit:unit", "print a systemd unit that runs this installation"),
+        Command("unit", "discovery.cli.deploy:unit", "print a systemd unit that runs this installation"),
         Command(
             "deploy", "discovery.cli.deploy:deploy", "print a Dockerfile, a manifest, alert rules: files to run it with"
         ),
@@ -74,7 +74,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "discovery.cli.doctor:doctor",
             "look for what keeps the server, or clients on this host, from working",
         ),
-        Command("completion", "discovery.cli.completion:completion", "print the completion script of a shell"),
+        Command("completion", "discovery.cli:completion", "print the completion script of a shell"),
     ),
 }
 
@@ -120,6 +120,23 @@ def application() -> App:
         for order, command in enumerate(commands):
             app.command(command.target, name=command.name, help=command.text, group=group, sort_key=order)
     return app
+
+
+def group(name: str) -> App:
+    """A command that has commands below it: `discovery token new`. Alone it says so, with the status of wrong arguments."""
+    app = App(name=name)
+
+    @app.default
+    def alone(*given: Annotated[str, Parameter(show=False)]) -> None:
+        below = ", ".join(each for each in app if not each.startswith("-"))
+        wrong = f"there is no {given[0]!r}, there are" if given else "which one? There are"
+        raise WrongArguments(f"{name}: {wrong} {below}; see discovery {name} --help")
+
+    return app
+
+
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="whose script")], /) -> None:
+    print(application().generate_completion(shell=shell), end="")
 
 
 def _told(error: DiscoveryError) -> int:

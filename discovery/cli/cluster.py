@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 from pydantic import TypeAdapter, ValidationError
 
+from discovery.cli import group
 from discovery.cli.errors import Failed, WrongArguments
-from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd import administration, membership, shared_conf

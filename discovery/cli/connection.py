@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
@@ -30,11 +29,10 @@ _SERVICES: Shape = {"services": dict, "totalServices": int}
 _UNKNOWN_TO_IT = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "PARAMETER_UNKNOWN")
 
 
-def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = False) -> T:
-    """WrongArguments for a DISCOVERY_URL or a token that cannot be used; Failed for the rest. `fast`: a loop for load."""
+def ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
+    """WrongArguments for a DISCOVERY_URL or a token that cannot be used; Failed for the rest."""
     try:
-        with asyncio.Runner(loop_factory=_fast_loop() if fast else None) as runner:
-            return runner.run(_ask(question))
+        return asyncio.run(_ask(question))
     except InvalidAddress as error:
         raise WrongArguments(f"DISCOVERY_URL: {error}") from None
     except UnreadableToken as error:
@@ -43,14 +41,6 @@ def ask(question: Callable[[RegistryClient], Awaitable[T]], *, fast: bool = Fals
         raise Failed(refused(error)) from None
     except RegistryError as error:
         raise Failed(str(error)) from None
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 async def _ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:

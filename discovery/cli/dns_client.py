@@ -48,14 +48,6 @@ def server(given: str | None) -> Endpoint:
     return found
 
 
-def packet(name: str, rtype: str) -> bytes:
-    """A query, to be sent many times. Failed when that is no name."""
-    try:
-        return dns.message.make_query(name, rtype).to_wire()
-    except dns.exception.DNSException as error:
-        raise Failed(f"{name} is no name: {error}") from None
-
-
 def ask(server: Endpoint, name: str, rtype: str) -> Answer:
     """Failed when nobody answers, or not in DNS."""
     try:

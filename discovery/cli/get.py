@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from discovery.cli import group
 from discovery.cli.connection import INSTANCE as SHAPE
 from discovery.cli.connection import Filters, Json, all_services, ask, in_path, one_service
 from discovery.cli.connection import get as get_json
-from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_record, put_rows
 from discovery.cli.times import span
 from discovery.client import RegistryClient

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from discovery.cli import group
 from discovery.cli.connection import Json, Shape, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
-from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.cli.targets import Ip, Port, Word, instances_of
 from discovery.cli.times import TIMES, as_seconds, as_time_ahead

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import sys
 
 from discovery import __version__
 from discovery.app import Server
 from discovery.cli import gc_tuning, logs
 from discovery.cli.flags import Flags
-from discovery.cli.notify import notify
 from discovery.core.log_fields import fields
 from discovery.settings import Settings
 from discovery.system.limits import raise_open_files
@@ -56,6 +57,24 @@ async def _serve(settings: Settings) -> None:
         await server.stop()
     if server.failure is not None:
         raise server.failure
+
+
+def notify(state: str) -> None:
+    """What systemd wants to hear of a service of Type=notify (sd_notify(3)). Nothing, where it did not start us."""
+    where = os.environ.get("NOTIFY_SOCKET", "")
+    if sys.platform == "win32" or not where:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.sendto(state.encode(), "\0" + where[1:] if where.startswith("@") else where)
+    except OSError as error:
+        _log.warning(
+            "systemd cannot be told %s: %s",
+            state,
+            error.strerror or error,
+            extra=fields("systemd.not_told", state=state),
+        )
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

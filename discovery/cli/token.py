@@ -12,10 +12,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from discovery.cli import group
 from discovery.cli.connection import Json, ask, in_path, send
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed, WrongArguments
-from discovery.cli.groups import group
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.client import RegistryClient
 from discovery.plugins.auth.settings import AuthSettings

@@ -14,7 +14,7 @@ import pytest
 
 import discovery
 from discovery import cli
-from discovery.cli.unit import filled_in
+from discovery.cli.deploy import filled_in
 from tests.cli.confined import NOBODY, STATE, confined
 from tests.programs import program
 from tests.stories.judges.namespace import Namespace
