@@ -117,13 +117,9 @@ def in_path(text: str) -> str:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    tag: Annotated[
-        tuple[str, ...], Parameter(help="only those with this tag; several: with all", consume_multiple=False)
-    ] = ()
+    tag: Annotated[tuple[str, ...], Parameter(help="only those with this tag; several: with all")] = ()
     zone: Annotated[str | None, Parameter(help="only those of this locality")] = None
-    meta: Annotated[
-        tuple[str, ...], Parameter(help="only those with KEY=VALUE in the metadata", consume_multiple=False)
-    ] = ()
+    meta: Annotated[tuple[str, ...], Parameter(help="only those with KEY=VALUE in the metadata")] = ()
     port: Annotated[int | None, Parameter(help="only those at this port")] = None
 
     def pairs(self) -> list[tuple[str, str]]:

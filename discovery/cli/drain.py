@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from discovery.cli.connection import Json, ask, in_path, send
-from discovery.cli.live import bar
-from discovery.cli.output import Format, put_data, put_line
+from discovery.cli.live import sleep
+from discovery.cli.output import Format, put_done, put_line
 from discovery.cli.register import named
 from discovery.cli.targets import Host, Ip, Port, Word, instances_of
 from discovery.cli.times import epoch
@@ -27,19 +26,19 @@ def drain(
     output: Format = "table",
 ) -> None:
     replies, wait = ask(lambda registry: _set(registry, "PUT", target, ip, port, host))
-    _show([f"draining {named(reply['instance'])}" for reply in replies], replies, output)
+    _show("draining", replies, output)
     if not no_wait and wait > 0:
-        with bar("waiting for caches", wait):
-            time.sleep(wait)
+        sleep("waiting for caches", wait)
     if output in ("table", "wide"):
-        put_line(f"{'safe to stop after ' + _last(replies) if no_wait else 'safe to stop: no cache holds it any more'}")
+        last = max(str(reply["safeAfter"]) for reply in replies)
+        put_line(f"safe to stop after {last}" if no_wait else "safe to stop: no cache holds it any more")
 
 
 def undrain(
     target: Word = None, /, *, ip: Ip = None, port: Port = None, host: Host = None, output: Format = "table"
 ) -> None:
     replies, _ = ask(lambda registry: _set(registry, "DELETE", target, ip, port, host))
-    _show([f"no longer draining {named(reply['instance'])}" for reply in replies], replies, output)
+    _show("no longer draining", replies, output)
 
 
 async def _set(
@@ -56,16 +55,6 @@ async def _set(
     return replies, max(waits, default=0.0)
 
 
-def _show(lines: list[str], replies: list[Json], output: str) -> None:
-    if output in ("json", "yaml"):
-        put_data(replies, output)
-    elif output == "name":
-        for reply in replies:
-            put_line(reply["instance"]["id"])
-    else:
-        for line in lines:
-            put_line(line)
-
-
-def _last(replies: list[Json]) -> str:
-    return max(str(reply["safeAfter"]) for reply in replies)
+def _show(what: str, replies: list[Json], output: str) -> None:
+    instances = [reply["instance"] for reply in replies]
+    put_done(instances, [f"{what} {named(each)}" for each in instances], output, whole=replies)

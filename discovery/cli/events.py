@@ -16,12 +16,10 @@ from discovery.client import events as follow
 
 def events(
     *,
-    service: Annotated[
-        tuple[str, ...], Parameter(help="only of this service; may be repeated", consume_multiple=False)
-    ] = (),
+    service: Annotated[tuple[str, ...], Parameter(help="only of this service; may be repeated")] = (),
     kind: Annotated[
         tuple[str, ...],
-        Parameter(help="only of this kind, such as registered, unhealthy; may be repeated", consume_multiple=False),
+        Parameter(help="only of this kind, such as registered, unhealthy; may be repeated"),
     ] = (),
     since: Annotated[
         int | None, Parameter(help="an index: what happened after it comes first", validator=Number(gte=0))

@@ -22,7 +22,7 @@ class Flags:
     zones: Annotated[str | None, Parameter(help="folder of zone files (ZONES_DIR)")] = None
     set_: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="any other setting, as NAME=VALUE; may be repeated", consume_multiple=False),
+        Parameter(name="--set", help="any other setting, as NAME=VALUE; may be repeated"),
     ] = ()
 
     def put(self) -> frozenset[str]:

@@ -27,9 +27,7 @@ def history(
     actor: Annotated[
         str | None, Parameter(help="only what was asked for with this token, or from this address")
     ] = None,
-    kind: Annotated[
-        tuple[str, ...], Parameter(help="only of this kind, such as unhealthy; may be repeated", consume_multiple=False)
-    ] = (),
+    kind: Annotated[tuple[str, ...], Parameter(help="only of this kind, such as unhealthy; may be repeated")] = (),
     count: Annotated[
         int,
         Parameter(name="-n", help="the newest so many; 100 if it is not given", validator=Number(gte=1, lte=1_000_000)),

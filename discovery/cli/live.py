@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from discovery.cli.output import console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+# The bar moves as often.
+_STEP_SECONDS = 0.1
 
 
 def on_a_terminal(output: str) -> bool:
@@ -35,26 +38,13 @@ async def show(draw: Callable[[int, int], Awaitable[RenderableType]], changed: a
                 await asyncio.wait_for(changed.wait(), max(0.0, every - 0.5))
 
 
-@contextlib.contextmanager
-def bar(text: str, seconds: float) -> Iterator[None]:
-    """What goes on meanwhile takes so long. On standard error, and gone at the end."""
+def sleep(text: str, seconds: float) -> None:
+    """With a bar on standard error that says `text`, and is gone at the end."""
     if not sys.stderr.isatty():
-        yield
+        time.sleep(seconds)
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import track
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task, began, ended = progress.add_task(text, total=seconds), time.monotonic(), threading.Event()
-
-        def tick() -> None:
-            while not ended.wait(0.1):
-                progress.update(task, completed=time.monotonic() - began)
-
-        thread = threading.Thread(target=tick, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+    steps = math.ceil(seconds / _STEP_SECONDS)
+    for _ in track(range(steps), text, console=console(sys.stderr), transient=True):
+        time.sleep(seconds / steps)

@@ -22,11 +22,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 MAX_WAITING = 10_000
 
 
-def configure(level: str, format: str) -> None:
+def configure(level: str, format: str) -> logging.Handler:
+    """`format`: one of _FORMATTERS. The handler, for whoever wants to wait for its last line."""
     stream = logging.StreamHandler()
-    stream.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[Background(stream)], force=True)
+    stream.setFormatter(_FORMATTERS[format]())
+    handler = Background(stream)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("watchfiles").setLevel("WARNING")  # it tells of every change; `zones` says what came of it
+    return handler
 
 
 class Background(logging.Handler):
@@ -104,6 +107,16 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class _RunFormatter(logging.Formatter):
+    """Of `discovery run`, on the standard error of the program that it runs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"discovery run: {escaped(record.getMessage())}"
+
+
+_FORMATTERS = {"json": _JsonFormatter, "text": _TextFormatter, "run": _RunFormatter}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -79,6 +79,15 @@ def put_rows(
         put_table(rows, [column for column in columns if output == "wide" or not column.wide])
 
 
+def put_done(instances: Sequence[Row], lines: Iterable[str], output: str, *, whole: Any) -> None:
+    """What was done to instances, a line each; `whole`: what JSON and YAML show."""
+    if output in ("table", "wide"):
+        for line in lines:
+            put_line(line)
+    else:
+        put_rows(instances, (), output, name="id", whole=whole)
+
+
 def put_data(data: Any, output: str) -> None:
     print(as_json(data) if output == "json" else as_yaml(data), end="")
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from discovery.cli.connection import Json, ask, in_path, key_values, send
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
-from discovery.cli.output import Format, put_data, put_line, put_rows
+from discovery.cli.output import Format, put_done
 from discovery.cli.targets import Ip, Port, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
@@ -22,8 +22,8 @@ class Fields:
     """The optional fields of a registration, for `run` too."""
 
     ttl: Annotated[float | None, Parameter(converter=as_seconds, help="its own timeout, such as 30s")] = None
-    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated", consume_multiple=False)] = ()
-    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated", consume_multiple=False)] = ()
+    tag: Annotated[tuple[str, ...], Parameter(help="may be repeated")] = ()
+    meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated")] = ()
     zone: Annotated[str | None, Parameter(help="its locality")] = None
     weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None
     priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None
@@ -57,13 +57,9 @@ def register(
     if replace:
         body["replace"] = True
     reply = ask(lambda registry: _register(registry, body))
-    if output in ("json", "yaml"):
-        put_data(reply, output)
-    elif output == "name":
-        put_rows([reply["instance"]], (), output, name="id")
-    else:
-        every = reply["heartbeatIntervalMs"] / 1000
-        put_line(f"registered {named(reply['instance'])}; it has to send a heartbeat every {every:.1f} s")
+    instance, every = reply["instance"], reply["heartbeatIntervalMs"] / 1000
+    line = f"registered {named(instance)}; it has to send a heartbeat every {every:.1f} s"
+    put_done([instance], [line], output, whole=reply)
 
 
 async def _register(registry: RegistryClient, body: Json) -> Json:
@@ -80,11 +76,7 @@ def deregister(
     output: Format = "table",
 ) -> None:
     found = ask(lambda registry: _deregister(registry, target, ip, port, all))
-    if output in ("json", "yaml"):
-        put_data(found, output)
-    else:
-        for each in found:
-            put_line(each["id"] if output == "name" else f"deregistered {named(each)}")
+    put_done(found, [f"deregistered {named(each)}" for each in found], output, whole=found)
 
 
 async def _deregister(

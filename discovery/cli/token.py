@@ -38,9 +38,7 @@ def new(
     name: Annotated[str, Parameter(help="who holds it, for logs and the audit")],
     /,
     *,
-    register: Annotated[
-        tuple[str, ...], Parameter(help="services, such as 'user-*'; may be repeated", consume_multiple=False)
-    ] = (),
+    register: Annotated[tuple[str, ...], Parameter(help="services, such as 'user-*'; may be repeated")] = (),
     read: Annotated[bool, Parameter(help="may read where REQUIRE_READ_TOKEN is set")] = False,
     admin: Annotated[bool, Parameter(help="may do everything")] = False,
     expires: Annotated[str | None, Parameter(help="such as 2027-01-31T00:00:00Z")] = None,

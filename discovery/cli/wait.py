@@ -22,8 +22,6 @@ _AT_ONCE = 60.0
 _PAUSE = 0.5
 # Seconds that one answer may take where there is less time than that.
 _ONE_ANSWER = 2.0
-# Statuses that pass: too many clients, or a server that is starting or ending.
-_PASSING = (429, 502, 503, 504)
 
 
 def wait(
@@ -58,9 +56,7 @@ async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: flo
                 raise Failed(f"no registry ({', '.join(registry.servers)}) has answered in time") from None
             return count
         except (Unreachable, Refused) as error:
-            if isinstance(error, Refused) and error.status not in _PASSING:
-                raise
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or (isinstance(error, Refused) and not error.passing):
                 raise
             if not told:
                 told = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 
@@ -46,6 +47,11 @@ class Refused(RegistryError):
         self.code = code
         self.content = content
         self.headers = headers
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may end while nothing changes here: too many clients, no room, a server that starts, ends or has no disk."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def retry_after(self) -> float | None:

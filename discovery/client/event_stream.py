@@ -26,8 +26,6 @@ PATH = "/events"
 SILENCE = 40.0
 # Seconds before a server that could not be reached is tried again: the first, doubled each time up to the last, half of it by chance.
 FIRST_PAUSE, LAST_PAUSE = 0.25, 5.0
-# Statuses that pass: too many clients, or a server that is starting or ending.
-_PASSING = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ async def events(
                     yield happening
             reason = "it ended the stream"
         except (Unreachable, NotARegistry, Refused) as error:
-            if first or (isinstance(error, Refused) and error.status not in _PASSING):
+            if first or (isinstance(error, Refused) and not error.passing):
                 raise
             reason = str(error)
             pause = max(pause, (error.retry_after or 0.0) if isinstance(error, Refused) else 0.0)

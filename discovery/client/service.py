@@ -33,9 +33,6 @@ from discovery.client.replies import Reply
 
 _log = logging.getLogger("discovery.client")
 
-# Refusals that may pass while nothing changes here: too many requests, no room, a server that starts, ends or has no disk.
-_PASSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE)
-
 
 class Service:
     """`async with`, `with`, or `start` and `stop`. All of it never ends by an exception of the registry: it is tried again.
@@ -124,7 +121,7 @@ class Service:
         try:
             await self._speak()
         except Refused as error:
-            if error.status not in _PASSING and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if not error.passing:
                 self._open = False
                 await self._registry.close()
                 raise

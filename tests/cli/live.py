@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -37,12 +38,16 @@ class Done(NamedTuple):
 def discovery(*arguments: str, **environment: str) -> Done:
     """Off a terminal, with this environment besides the process's own."""
     out, err = io.StringIO(), io.StringIO()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     with (
         mock.patch.dict(os.environ, environment),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         status = cli.main(arguments)
+    root.handlers[:] = handlers  # `run` has its own
+    root.setLevel(level)
     return Done(status, out.getvalue(), err.getvalue())
 
 

@@ -45,7 +45,7 @@ def doctor(
     (flags or Flags()).put()
     use(env_file)
     if resolver is not None:
-        names, settings = (advice.LINES if resolver == "all" else (resolver,)), Settings.read()
+        names, settings = (tuple(advice.LINES) if resolver == "all" else (resolver,)), Settings.read()
         print("\n".join(advice.lines(name, settings) for name in names), end="")
         return 0
     found = list(_findings())

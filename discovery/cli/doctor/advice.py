@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
-
-LINES = ("systemd-resolved", "dnsmasq", "unbound", "bind", "coredns")
+from discovery.system.sockets import authority
 
 
 def lines(resolver: str, settings: Settings) -> str:
@@ -14,26 +13,19 @@ def lines(resolver: str, settings: Settings) -> str:
         raise SettingsError(
             "DNS_PORT: is 0, a free port that is another one at each start; resolvers need to be told one"
         )
-    ip, port = _reachable(settings.dns_addresses[0]), settings.dns_port
-    return {
-        "systemd-resolved": _systemd_resolved,
-        "dnsmasq": _dnsmasq,
-        "unbound": _unbound,
-        "bind": _bind,
-        "coredns": _coredns,
-    }[resolver](ip, port, settings.dns_domain)
+    ip, port = reachable(settings.dns_addresses[0]), settings.dns_port
+    return LINES[resolver](ip, port, settings.dns_domain)
 
 
-def _reachable(ip: str) -> str:
+def reachable(ip: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ip, ip)  # noqa: S104 - it is not listened on
 
 
 def _systemd_resolved(ip: str, port: int, zones: tuple[str, ...]) -> str:
-    server = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
     return f"""\
 # /etc/systemd/resolved.conf.d/discovery.conf, then: systemctl restart systemd-resolved   (version 246 or newer)
 [Resolve]
-DNS={server}
+DNS={authority(ip, port)}
 Domains={" ".join(f"~{zone}" for zone in zones)}
 DNSSEC=no
 """
@@ -63,6 +55,14 @@ def _bind(ip: str, port: int, zones: tuple[str, ...]) -> str:
 
 
 def _coredns(ip: str, port: int, zones: tuple[str, ...]) -> str:
-    server = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-    each = [f"{zone}:53 {{\n    forward . {server}\n    cache 5\n}}" for zone in zones]
+    each = [f"{zone}:53 {{\n    forward . {authority(ip, port)}\n    cache 5\n}}" for zone in zones]
     return "\n".join(["# Corefile, then: kill -USR1 $(pidof coredns), or wait for the plugin reload", *each, ""])
+
+
+LINES = {
+    "systemd-resolved": _systemd_resolved,
+    "dnsmasq": _dnsmasq,
+    "unbound": _unbound,
+    "bind": _bind,
+    "coredns": _coredns,
+}

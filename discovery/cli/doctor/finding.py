@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 
@@ -19,13 +20,6 @@ class Finding(NamedTuple):
     text: str
 
 
-def ok(text: str) -> Finding:
-    return Finding(State.OK, text)
-
-
-def warning(text: str) -> Finding:
-    return Finding(State.WARNING, text)
-
-
-def problem(text: str) -> Finding:
-    return Finding(State.PROBLEM, text)
+ok = partial(Finding, State.OK)
+warning = partial(Finding, State.WARNING)
+problem = partial(Finding, State.PROBLEM)

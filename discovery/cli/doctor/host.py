@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
 from discovery.plugins.journal import files
 from discovery.plugins.journal.inspection import inspect
@@ -51,16 +52,12 @@ def ports(given: Settings) -> Iterator[Finding]:
 def _registry_at(given: Settings) -> str | None:
     """The version of the registry that answers on HOST and PORT, if it is one."""
     scheme = "http" if given.tls_cert is None else "https"
-    url = f"{scheme}://{authority(_reachable(given.host[0]), given.port)}/health"
+    url = f"{scheme}://{authority(reachable(given.host[0]), given.port)}/health"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:  # noqa: S310 - http or https
             health = json.load(reply)
         return f"version {health['version']}" if health["service"] == "service-registry" else None
     return None
-
-
-def _reachable(ip: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ip, ip)  # noqa: S104 - it is not listened on
 
 
 def open_files(given: Settings) -> Iterator[Finding]:
