@@ -99,8 +99,11 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
         raise error
 
     some = next(iter(methods.values()))
-    other = replace(some, method="", handler=refuse, right=Right.READ, kind=Kind.OPERATION)
-    return _Path(re.compile(_pattern(path)), methods, (other, replace(other, right=Right.WRITE)))
+    read, write = Right.READ, Right.WRITE
+    if some.right is Right.NONE:  # anybody's; else what is not known takes more rights rather than less
+        read = write = Right.NONE
+    other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION)
+    return _Path(re.compile(_pattern(path)), methods, (other, replace(other, right=write)))
 
 
 def _pattern(path: str) -> str:

@@ -38,16 +38,16 @@ def closed(tmp_path: Path) -> House:
 @pytest.mark.parametrize(
     ("method", "path", "right"),
     [
-        ("GET", "/health", Right.NONE), ("HEAD", "/ready", Right.NONE), ("POST", "/health", Right.WRITE),
+        ("GET", "/health", Right.NONE), ("HEAD", "/ready", Right.NONE), ("POST", "/health", Right.NONE),
         ("GET", "/events", Right.READ), ("GET", "/changes", Right.READ),
         ("GET", "/services", Right.READ), ("HEAD", "/services", Right.READ), ("GET", "/", Right.NONE),
         ("GET", "/dns-query", Right.READ), ("POST", "/dns-query", Right.READ), ("GET", "/health/x", Right.READ),
         ("POST", "/register", Right.WRITE), ("PUT", "/instances", Right.WRITE), ("DELETE", "/services/a", Right.WRITE),
-        ("OPTIONS", "/services", Right.WRITE), ("PATCH", "/", Right.WRITE), ("POST", "/dns-query/x", Right.WRITE),
+        ("OPTIONS", "/services", Right.WRITE), ("PATCH", "/stats", Right.WRITE), ("POST", "/dns-query/x", Right.WRITE),
         ("POST", "/admin/clear", Right.ADMIN), ("GET", "/admin/backup", Right.READ), ("PUT", "/admin", Right.WRITE),
         ("GET", "/top", Right.ADMIN), ("HEAD", "/top", Right.ADMIN), ("PUT", "/admin/log", Right.ADMIN),
         ("GET", "/metrics", Right.READ), ("GET", "/ui", Right.NONE), ("HEAD", "/ui/js/main.js", Right.NONE), ("GET", "/uix", Right.READ),
-        ("POST", "/ui", Right.WRITE), ("PUT", "/ui/js/main.js", Right.WRITE),
+        ("POST", "/ui", Right.NONE), ("PUT", "/ui/js/main.js", Right.NONE),
         # found as the route is; the last two are no files of the page
         ("POST", "/%61dmin/clear", Right.ADMIN), ("GET", "/%61dmin/tokens", Right.ADMIN), ("GET", "/to%70", Right.ADMIN),
         ("GET", "/%2561dmin", Right.READ), ("GET", "/%75i/%2e%2e/services", Right.NONE), ("GET", "/ui/%2E./x", Right.NONE),

@@ -44,7 +44,8 @@ def show_token(page: Page, secret: str) -> None:
 def test_every_route_is_on_it_and_can_be_tried_without_a_token(visit: Visits) -> None:
     with running(DATA_DIR="") as server:
         page = visit(server, at="/docs")
-        expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+        of_tokens = [path for _, path in OPERATIONS if path.endswith(("{token}", "{sha256}"))]  # there are none
+        expect(page.locator(".opblock")).to_have_count(len(OPERATIONS) - len(of_tokens))
         register = opened(page, "post_register")
         register.locator("textarea").fill(json.dumps(BODY))
         status, said = tried(register)
