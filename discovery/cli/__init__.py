@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _failed(f"{_wrong(error)} See: {' '.join(['discovery', *(error.command_chain or ()), '--help'])}", 2)
     except DiscoveryError as error:
-        return _told(error)
+        return _exit_status(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `discovery audit | head`
@@ -139,7 +139,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
     print(application().generate_completion(shell=shell), end="")
 
 
-def _told(error: DiscoveryError) -> int:
+def _exit_status(error: DiscoveryError) -> int:
     if isinstance(error, (WrongArguments, Failed)):
         return _failed(escaped(str(error)), 2 if isinstance(error, WrongArguments) else 1)
     from discovery.system import env  # takes 0.1 s, which commands that need no settings need not pay

@@ -124,12 +124,14 @@ class Filters:
 
     def pairs(self) -> list[tuple[str, str]]:
         """For a query. WrongArguments."""
-        found = [("tag", tag) for tag in self.tag]
-        if self.zone is not None:
-            found.append(("zone", self.zone))
-        if self.port is not None:
-            found.append(("port", str(self.port)))
-        return found + [(f"meta.{key}", value) for key, value in key_values(self.meta, "--meta")]
+        tags = [("tag", tag) for tag in self.tag]
+        metadata = [(f"meta.{key}", value) for key, value in key_values(self.meta, "--meta")]
+        return tags + given(("zone", self.zone), ("port", self.port)) + metadata
+
+
+def given(*pairs: tuple[str, str | int | None]) -> list[tuple[str, str]]:
+    """Those that have a value, for a query."""
+    return [(name, str(value)) for name, value in pairs if value is not None]
 
 
 def key_values(pairs: Sequence[str], option: str) -> list[tuple[str, str]]:

@@ -49,8 +49,8 @@ async def _follow(
     left, gap = count, ", from now on"
     stream = follow(registry, since, **wanted)
     try:
-        async for happening in stream:
-            match happening:
+        async for item in stream:
+            match item:
                 case Event(content=content):
                     print(_shown(content, output), flush=True)
                     left = None if left is None else left - 1

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from discovery.cli import group
 from discovery.cli.connection import INSTANCE as SHAPE
-from discovery.cli.connection import Filters, Json, all_services, ask, in_path, one_service
+from discovery.cli.connection import Filters, Json, all_services, ask, given, in_path, one_service
 from discovery.cli.connection import get as get_json
 from discovery.cli.output import Column, Format, put_record, put_rows
 from discovery.cli.times import span
@@ -110,9 +110,7 @@ def address(instance: Json) -> str:
 
 
 async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
-    pairs = (filters or Filters()).pairs()
-    if status is not None:
-        pairs.append(("status", status))
+    pairs = (filters or Filters()).pairs() + given(("status", status))
     return [each async for each in all_services(registry, pairs)]
 
 

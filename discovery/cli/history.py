@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import Json, ask, get
+from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.event_rows import COLUMNS, row
 from discovery.cli.output import Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
@@ -34,15 +34,8 @@ def history(
     ] = 100,
     output: Format = "table",
 ) -> None:
-    given = (
-        ("service", name),
-        ("from", since),
-        ("to", until),
-        ("ip", ip),
-        ("actor", actor),
-        ("kind", ",".join(kind) or None),
-    )
-    pairs = [(key, value) for key, value in given if value is not None]
+    kinds = ",".join(kind) or None
+    pairs = given(("service", name), ("from", since), ("to", until), ("ip", ip), ("actor", actor), ("kind", kinds))
     found = ask(lambda registry: _read(registry, pairs, count))
     put_rows(
         [row(each) for each in found["events"]], COLUMNS, output, name="service", whole=found, empty="nothing happened"
@@ -56,7 +49,7 @@ async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: i
     events: list[Json] = []
     before: str | None = None
     while True:
-        page = [("limit", str(min(_PAGE, count - len(events))))] + ([("before", before)] if before else [])
+        page = given(("limit", min(_PAGE, count - len(events))), ("before", before))
         found = await get(registry, "/history", [*pairs, *page], has={"events": list, "complete": bool})
         events += found["events"]
         before = found.get("next")

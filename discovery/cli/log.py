@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import Json, ask, get, send
+from discovery.cli.connection import Json, ask, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.output import Format, put_record
 from discovery.cli.times import as_seconds
-from discovery.client import RegistryClient
 
 _HAS = {"queries": bool, "accesses": bool, "level": str}
 
@@ -42,17 +41,14 @@ def log(
         "level": level,
         "seconds": None if for_ is None else math.ceil(for_),
         "name": name,
+        "client": client,
+        "answer": answer,
+        "perSecond": per_second,
     }
-    given |= {"client": client, "answer": answer, "perSecond": per_second}
     body: dict[str, Any] = {key: value for key, value in given.items() if value is not None and value is not False}
     if off and body:
         raise WrongArguments("off: turns everything off; leave the rest out")
     if body and not (queries or accesses or level):
         raise WrongArguments("say what to log: --queries, --accesses or --level")
-    put_record(ask(lambda registry: _log(registry, body, off is not None or bool(body))), output, name="level")
-
-
-async def _log(registry: RegistryClient, body: Json, change: bool) -> Json:
-    if change:
-        return await send(registry, "PUT", "/admin/log", body, has=_HAS)
-    return await get(registry, "/admin/log", has=_HAS)
+    ask_for = ("PUT", "/admin/log", body) if off or body else ("GET", "/admin/log")
+    put_record(ask(lambda registry: send(registry, *ask_for, has=_HAS)), output, name="level")

@@ -11,7 +11,7 @@ from discovery.cli.connection import Json, Shape, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_line, put_rows
-from discovery.cli.targets import Ip, Port, Word, instances_of
+from discovery.cli.targets import EVERYWHERE, Where, Word, instances_of
 from discovery.cli.times import TIMES, as_seconds, as_time_ahead
 from discovery.client import Refused, RegistryClient
 from discovery.rest.api.times import iso
@@ -33,21 +33,20 @@ def begin(
     until: Annotated[
         float | None, Parameter(converter=as_time_ahead, help=f"or its end: {TIMES.partition(', ')[2]}")
     ] = None,
-    ip: Ip = None,
-    port: Port = None,
+    where: Where | None = None,
 ) -> None:
     """take a service, with those who register later, or an instance out of the answers"""
     if (for_ is None) == (until is None):
         raise WrongArguments("--for, --until: give one of them")
     body: Json = {"reason": reason} | ({"seconds": for_} if until is None else {"until": iso(until)})
-    for path, reply in ask(lambda registry: _at(registry, "PUT", target, ip, port, body)):
+    for path, reply in ask(lambda registry: _at(registry, "PUT", target, where, body)):
         put_line(f"{path} is in maintenance until {reply['until']}: {reply['reason']}")
 
 
 @maintenance.command
-def end(target: Word = None, /, *, ip: Ip = None, port: Port = None) -> None:
+def end(target: Word = None, /, *, where: Where | None = None) -> None:
     """let it come back before its time"""
-    for path, _ in ask(lambda registry: _at(registry, "DELETE", target, ip, port, None)):
+    for path, _ in ask(lambda registry: _at(registry, "DELETE", target, where, None)):
         put_line(f"{path} is no longer in maintenance")
 
 
@@ -63,13 +62,13 @@ def list_(*, output: Format = "table") -> None:
 
 
 async def _at(
-    registry: RegistryClient, method: str, word: str | None, ip: str | None, port: int | None, body: Json | None
+    registry: RegistryClient, method: str, word: str | None, where: Where | None, body: Json | None
 ) -> list[tuple[str, Any]]:
     """What it is about, and the reply: once for a whole service, else for each instance."""
     has: Shape = {"message": str} if body is None else {"until": str, "reason": str}
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
-    if ip is None and port is None:
+    if where in (None, EVERYWHERE):
         try:
             path = f"/instances/{in_path(word)}/maintenance"
             return [(word, await send(registry, method, path, body, has=has))]
@@ -78,7 +77,7 @@ async def _at(
                 raise
         path = f"/services/{in_path(word)}/maintenance"
         return [(word, await send(registry, method, path, body, has=has))]
-    found = await instances_of(registry, word, ip, port)
+    found = await instances_of(registry, word, where)
     paths = [(each, f"/instances/{in_path(each['id'])}/maintenance") for each in found]
     return [
         (f"{each['name']} {address(each)}", await send(registry, method, path, body, has=has)) for each, path in paths

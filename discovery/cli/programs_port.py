@@ -16,7 +16,7 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0
 _CONNECT_SECONDS = 1.0
 _REGISTRY_SECONDS = 2.0
 # Seconds after which it is said that the port does not answer; doubled each time it is said.
-PATIENCE = 10.0
+WARN_AFTER = 10.0
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -35,13 +35,13 @@ class ProgramsPort:
     async def answering(self) -> None:
         """Returns when it answers, and says now and then that it does not."""
         loop = asyncio.get_running_loop()
-        began, pause, patience = loop.time(), _FIRST_PAUSE, PATIENCE
+        began, pause, warn_after = loop.time(), _FIRST_PAUSE, WARN_AFTER
         while not await self.answers():
-            if loop.time() - began >= patience:
+            if loop.time() - began >= warn_after:
                 _log.warning(
-                    "after %.0f s %s; the program runs, and is not registered", patience, await self._why_not()
+                    "after %.0f s %s; the program runs, and is not registered", warn_after, await self._why_not()
                 )
-                patience *= 2
+                warn_after *= 2
             await asyncio.sleep(pause)
             pause = min(_LAST_PAUSE, pause * 2)
 

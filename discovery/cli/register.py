@@ -11,7 +11,7 @@ from discovery.cli.connection import Json, ask, in_path, key_values, send
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
-from discovery.cli.targets import Ip, Port, Word, instances_of
+from discovery.cli.targets import Where, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
 
@@ -70,19 +70,16 @@ def deregister(
     target: Word = None,
     /,
     *,
-    ip: Ip = None,
-    port: Port = None,
+    where: Where | None = None,
     all: Annotated[bool, Parameter(help="all instances of the service")] = False,
     output: Format = "table",
 ) -> None:
-    found = ask(lambda registry: _deregister(registry, target, ip, port, all))
+    found = ask(lambda registry: _deregister(registry, target, where, all))
     put_done(found, [f"deregistered {named(each)}" for each in found], output, whole=found)
 
 
-async def _deregister(
-    registry: RegistryClient, target: str | None, ip: str | None, port: int | None, all: bool
-) -> list[Any]:
-    found = await instances_of(registry, target, ip, port)
+async def _deregister(registry: RegistryClient, target: str | None, where: Where | None, all: bool) -> list[Any]:
+    found = await instances_of(registry, target, where)
     if len(found) > 1 and not all:
         raise Failed(f"{target} has {len(found)} instances: name one with --ip and --port, or all of them with --all")
     for each in found:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Filters, Json, ask, get, in_path
+from discovery.cli.connection import Filters, Json, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE, address
 from discovery.cli.output import Column, Format, put_rows
@@ -32,13 +32,13 @@ def resolve(
     filters: Filters | None = None,
     output: Format = "table",
 ) -> None:
-    pairs = (filters or Filters()).pairs()
-    pairs += [("limit", str(limit))] if limit is not None else []
-    pairs += [("strategy", strategy)] if strategy is not None else []
+    pairs = (filters or Filters()).pairs() + given(("limit", limit), ("strategy", strategy))
     if dns or dns_server is not None:
         if pairs:
-            given = ", ".join(f"--{key.partition('.')[0]}" for key, _ in pairs)
-            raise WrongArguments(f"{given}: not over DNS, where TAG.NAME, ZONE.zone.NAME and p3001.NAME are asked for")
+            options = ", ".join(f"--{key.partition('.')[0]}" for key, _ in pairs)
+            raise WrongArguments(
+                f"{options}: not over DNS, where TAG.NAME, ZONE.zone.NAME and p3001.NAME are asked for"
+            )
         _over_dns(name, domain, dns_server, output)
         return
     found = ask(

@@ -89,7 +89,7 @@ class _Supervisor:
         self._port = ProgramsPort(what.port, what.ip if what.probe in (None, "none") else what.probe)
         self._service = Service(what.name, what.port, ip=what.ip, **what.fields.given())
         self._program: Program | None = None
-        self._told = asyncio.Event()  # a signal came that asks it to end
+        self._end_asked = asyncio.Event()  # a signal came that asks it to end
         self._signum = signal.SIGTERM
 
     async def run(self) -> int:
@@ -143,7 +143,7 @@ class _Supervisor:
 
     async def _drain(self, program: Program) -> None:
         """Another signal cuts it short."""
-        self._told.clear()
+        self._end_asked.clear()
         if not self._service.registered:
             return
         try:
@@ -159,7 +159,7 @@ class _Supervisor:
 
     async def _end(self, program: Program) -> None:
         """It is told to end, and killed when it does not, or when another signal comes."""
-        self._told.clear()
+        self._end_asked.clear()
         program.send(self._signum)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._what.grace):
@@ -181,7 +181,7 @@ class _Supervisor:
 
     async def _until(self, program: Program, work: Coroutine[Any, Any, None] | None = None) -> None:
         """Until the program has ended, a signal asks for its end, or the work is done. Raises what the work raised."""
-        tasks = [asyncio.create_task(each) for each in (self._told.wait(), work) if each is not None]
+        tasks = [asyncio.create_task(each) for each in (self._end_asked.wait(), work) if each is not None]
         try:
             await asyncio.wait([program.ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -201,6 +201,6 @@ class _Supervisor:
     def _on_signal(self, signum: signal.Signals) -> None:
         if signum in _END:
             self._signum = signum
-            self._told.set()
+            self._end_asked.set()
         elif self._program is not None:
             self._program.send(signum)

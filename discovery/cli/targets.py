@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,17 +12,26 @@ from discovery.cli.errors import Failed, WrongArguments
 from discovery.client import Refused, RegistryClient
 
 Word = Annotated[str | None, Parameter(name="NAME-or-ID", help="a service's name, or an instance's id")]
-Ip = Annotated[str | None, Parameter(help="only the service's instances at this address")]
-Port = Annotated[int | None, Parameter(help="only the service's instances at this port")]
 Host = Annotated[str | None, Parameter(help="every instance at this address, whatever its service")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    ip: Annotated[str | None, Parameter(help="only the service's instances at this address")] = None
+    port: Annotated[int | None, Parameter(help="only the service's instances at this port")] = None
+
+
+EVERYWHERE = Where()
+
+
 async def instances_of(
-    registry: RegistryClient, word: str | None, ip: str | None, port: int | None, host: str | None = None
+    registry: RegistryClient, word: str | None, where: Where | None, host: str | None = None
 ) -> list[Json]:
     """As in GET /services; never empty. WrongArguments where nothing is named, or too much; Failed where nobody is meant."""
+    where = where or EVERYWHERE
     if host is not None:
-        if word is not None or ip is not None or port is not None:
+        if word is not None or where != EVERYWHERE:
             raise WrongArguments("--host: means every instance at that address; leave out what else is named")
         found = [
             each async for service in all_services(registry) for each in service["instances"] if each["ip"] == host
@@ -31,15 +41,16 @@ async def instances_of(
         return found
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
-    if ip is None and port is None:
+    if where == EVERYWHERE:
         by_id = await _by_id(registry, word)
         if by_id is not None:
             return [by_id]
     instances: list[Json] = (await one_service(registry, word))["instances"]
+    ip, port = where.ip, where.port
     found = [each for each in instances if ip in (None, each["ip"]) and port in (None, each["port"])]
     if not found:
-        where = " ".join(f"{part}" for part in (ip and f"at {ip}", port and f"with port {port}") if part)
-        raise Failed(f"{word} has no instance {where}; `discovery get service {word}` lists those it has")
+        missing = " ".join(part for part in (ip and f"at {ip}", port and f"with port {port}") if part)
+        raise Failed(f"{word} has no instance {missing}; `discovery get service {word}` lists those it has")
     return found
 
 

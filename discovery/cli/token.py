@@ -52,9 +52,7 @@ def new(
     if target is not None:
         add(target, text)
     print(f"The secret, shown only now: {secret}")
-    print(f"\nFor TOKENS_FILE:\n\n{text}" if target is None else f"{target} knows it as {name}", end="")
-    if target is not None:
-        print()
+    print(f"\nFor TOKENS_FILE:\n\n{text.rstrip()}" if target is None else f"{target} knows it as {name}")
 
 
 @token.command(name="list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import Json, ask, get
+from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.live import on_a_terminal, show
 from discovery.cli.output import Column, Format, put_data, put_line, put_table, table
 from discovery.client import RegistryClient
@@ -56,7 +56,7 @@ def top(
 
 
 async def _read(registry: RegistryClient, minutes: int | None, limit: int | None) -> Json:
-    pairs = [(name, str(value)) for name, value in (("minutes", minutes), ("limit", limit)) if value is not None]
+    pairs = given(("minutes", minutes), ("limit", limit))
     return await get(registry, "/top", pairs, has={"minutes": int} | {key: list for key, *_ in _LISTS})
 
 

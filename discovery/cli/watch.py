@@ -88,8 +88,8 @@ class _View:
 
     async def _listen(self, registry: RegistryClient, changed: asyncio.Event) -> None:
         services = () if self._name is None else (self._name,)
-        async for happening in follow(registry, **query(self._filters, services)):
-            match happening:
+        async for item in follow(registry, **query(self._filters, services)):
+            match item:
                 case Event(content=content):
                     self._changes.append(line(content))
                 case Connected(url=url):

@@ -69,12 +69,12 @@ class Event:
     content: dict[str, Any]
 
 
-Happening = Connected | Disconnected | Reset | Event
+Item = Connected | Disconnected | Reset | Event
 
 
 async def events(
     registry: RegistryClient, since: int | Position | None = None, silence: float = SILENCE, **filters: str | int | None
-) -> AsyncGenerator[Happening, None]:
+) -> AsyncGenerator[Item, None]:
     """For ever; end it with `aclose`. `since`: an index to go on from, None: from now on. A Position is moved along, so that a later
     call, with other filters say, goes on where this one ended.
 
@@ -89,8 +89,8 @@ async def events(
             async with _connected(registry, position, silence, filters) as (connected, response):
                 first, pause = False, FIRST_PAUSE
                 yield connected
-                async for happening in _read(response, position):
-                    yield happening
+                async for item in _read(response, position):
+                    yield item
             reason = "it ended the stream"
         except (Unreachable, NotARegistry, Refused) as error:
             if first or (isinstance(error, Refused) and not error.passing):
@@ -176,14 +176,14 @@ async def _read(response: aiohttp.ClientResponse, position: Position) -> AsyncGe
     try:
         async for piece in response.content.iter_any():
             for message in messages.feed(piece):
-                happening = _happening(message)
+                item = _item(message)
                 position.id = message.id or position.id
-                yield happening
+                yield item
     except (ValueError, TypeError, KeyError):
         raise NotARegistry(position.url or "", "events that cannot be read") from None
 
 
-def _happening(message: Message) -> Event | Reset:
+def _item(message: Message) -> Event | Reset:
     content = json.loads(message.data)
     if message.event == "reset":
         return Reset(int(content["index"]), int(content["oldest"]))

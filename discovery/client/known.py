@@ -56,7 +56,7 @@ class Known:
         self._index = self._heard = -1
 
     @property
-    def doubted(self) -> bool:
+    def unconfirmed(self) -> bool:
         """The registry says that nobody is there, and it is not believed yet."""
         return self._empty_since is not None
 

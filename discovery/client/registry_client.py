@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -122,8 +122,8 @@ class RegistryClient:
             "index": index,
             "wait": f"{wait:g}s" if wait == int(wait) else f"{round(wait * 1000)}ms",
         }
-        patience = wait * (1 + _SPREAD) + _WAY
-        return await self.request("GET", path, params=given, timeout=patience, accept=(HTTPStatus.NOT_FOUND,))
+        timeout = wait * (1 + _SPREAD) + _WAY
+        return await self.request("GET", path, params=given, timeout=timeout, accept=(HTTPStatus.NOT_FOUND,))
 
     @asynccontextmanager
     async def stream(
@@ -159,8 +159,7 @@ class RegistryClient:
                     raise
         raise AssertionError("unreachable")
 
-    @asynccontextmanager
-    async def _send(
+    def _send(
         self,
         url: str,
         method: str,
@@ -169,12 +168,12 @@ class RegistryClient:
         json: Any,
         limits: aiohttp.ClientTimeout,
         headers: Mapping[str, str] = NO_HEADERS,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         token = self._token.read()
         authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        async with self._session.request(
+        return self._session.request(
             method,
             url + path,
             params={name: value for name, value in (params or {}).items() if value is not None},
@@ -183,5 +182,4 @@ class RegistryClient:
             timeout=limits,
             ssl=self._tls,
             allow_redirects=False,
-        ) as response:
-            yield response
+        )

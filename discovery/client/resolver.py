@@ -155,7 +155,7 @@ class Resolver:
         if not known.read(found, index, time.monotonic(), certain):
             # It was answered before an event that has been heard meanwhile.
             asyncio.get_running_loop().call_later(_AGAIN, self._read_soon, known)
-        elif known.doubted:
+        elif known.unconfirmed:
             asyncio.get_running_loop().call_later(GRACE, self._read_soon, known)
 
     def _read_soon(self, known: Known, certain: bool = False) -> None:
@@ -174,7 +174,7 @@ class Resolver:
                 await self._read(known, certain)
         except Exception as error:
             known.read_at = time.monotonic()  # the next try is not before MAX_AGE
-            self._say(error)
+            self._warn_once(error)
 
     # -- following
 
@@ -193,7 +193,7 @@ class Resolver:
                 await asyncio.sleep(_GATHER)
             except Exception as error:  # whatever it is, the next try may succeed
                 self._live = False
-                self._say(error)
+                self._warn_once(error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(LAST_PAUSE, pause * 2)
             finally:
@@ -204,16 +204,16 @@ class Resolver:
     async def _listen(self, names: frozenset[str]) -> None:
         service = ",".join(sorted(names)) if len(names) <= MAX_FILTER else None
         async with aclosing(events(self._registry, self._position, self._silence, service=service)) as stream:
-            async for happening in stream:
-                if isinstance(happening, Event):
-                    self._apply(happening)
-                elif isinstance(happening, Disconnected):
+            async for item in stream:
+                if isinstance(item, Event):
+                    self._apply(item)
+                elif isinstance(item, Disconnected):
                     self._live = False
-                    self._say(happening.reason)
-                elif isinstance(happening, Reset):
+                    self._warn_once(item.reason)
+                elif isinstance(item, Reset):
                     self._read_all(names)
-                elif isinstance(happening, Connected):
-                    self._connected(names, happening.resumed)
+                elif isinstance(item, Connected):
+                    self._connected(names, item.resumed)
 
     def _connected(self, names: frozenset[str], resumed: bool) -> None:
         """Only where we ended the stream ourselves, for more names, is nothing else to be read: after a break, lists that are read cost
@@ -245,7 +245,7 @@ class Resolver:
         if not certain:
             self._read_soon(known, certain=True)
 
-    def _say(self, trouble: object) -> None:
+    def _warn_once(self, trouble: object) -> None:
         """Once, until something else is wrong."""
         if str(trouble) != self._trouble:
             self._trouble = str(trouble)

@@ -14,7 +14,7 @@ from tests.client.servers import nobody
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs_port, "PATIENCE", 0.02)
+    monkeypatch.setattr(programs_port, "WARN_AFTER", 0.02)
 
 
 def free_port() -> int:

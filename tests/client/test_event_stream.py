@@ -56,8 +56,8 @@ class Streams:
         return response
 
 
-async def heard(url: str | list[str], count: int, **options: object) -> list[event_stream.Happening]:
-    found: list[event_stream.Happening] = []
+async def heard(url: str | list[str], count: int, **options: object) -> list[event_stream.Item]:
+    found: list[event_stream.Item] = []
     async with RegistryClient(url, timeout=0.5) as registry, aclosing(events(registry, **options)) as stream:  # type: ignore[arg-type]
         async for happening in stream:
             found.append(happening)

@@ -87,11 +87,11 @@ def test_after_a_gap_an_empty_list_is_believed_only_after_a_while() -> None:
     known.read(of(shown(1)), 10, 0.0, True)
     known.restart()
     known.read([], 5, 100.0, False)
-    assert (ports(known), known.doubted) == ([1], True)
+    assert (ports(known), known.unconfirmed) == ([1], True)
     known.read([], 5, 99.9 + GRACE, False)
     assert ports(known) == [1]
     known.read([], 5, 100.0 + GRACE, False)
-    assert (ports(known), known.doubted) == ([], False)
+    assert (ports(known), known.unconfirmed) == ([], False)
 
 
 def test_who_is_there_again_ends_the_doubt() -> None:
@@ -99,7 +99,7 @@ def test_who_is_there_again_ends_the_doubt() -> None:
     known.read(of(shown(1)), 10, 0.0, True)
     known.read([], 11, 100.0, False)
     known.read(of(shown(2)), 12, 101.0, False)
-    assert (ports(known), known.doubted) == ([2], False)
+    assert (ports(known), known.unconfirmed) == ([2], False)
     known.read([], 13, 200.0, False)
     assert ports(known) == [2], "and the while begins anew"
 

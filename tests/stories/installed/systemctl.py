@@ -1,7 +1,7 @@
 """What the pages ask of systemctl, without systemd: one service, started as its unit says, in this user's name.
 
 `systemctl.py FOLDER COMMAND [--now] [discovery]`. FOLDER keeps the service's pid and its log. As with Type=notify, a start is over when the
-service says that it is ready. What the unit forbids is another test's: tests/cli/test_unit.py.
+service says that it is ready. What the unit forbids is another test's: tests/cli/test_deploy.py.
 """
 
 from __future__ import annotations
