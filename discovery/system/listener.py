@@ -15,14 +15,14 @@ from typing import Any
 from discovery.core.address import client_prefix
 from discovery.core.log_fields import fields
 from discovery.system import in_clear
-from discovery.system.tls import Tls
+from discovery.system.tls import Tls, TlsProtocol
 
 _log = logging.getLogger("discovery.listener")
 
 # Connections taken from the backlog in one turn of the event loop: 2 ms.
 _PER_TURN = 32
 # A handshake is two round trips and a millisecond of work.
-HANDSHAKE_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5
 # What accept() says when there is no room for a connection, and seconds until it is asked again: the socket stays readable meanwhile.
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 1.0
@@ -96,15 +96,27 @@ class Listener:
         self._tasks.add(task)
         task.add_done_callback(partial(self._end, connection))
 
-    async def _shake_hands(self, connection: socket.socket, tls: Tls) -> object:
+    async def _shake_hands(self, connection: socket.socket, tls: Tls) -> None:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             if self._to_http is not None and await in_clear.speaks_http(connection):
                 await in_clear.answer(connection, self._to_http)
                 connection.close()
-                return None
-            return await self._loop.connect_accepted_socket(
-                self._factory, connection, ssl=tls.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                return
+            done: asyncio.Future[None] = self._loop.create_future()
+            protocol = TlsProtocol(
+                self._loop,
+                self._factory(),
+                tls.context,
+                done,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
+            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection)
+            try:
+                await done
+            except BaseException:
+                transport.abort()
+                raise
 
     def _end(self, connection: socket.socket, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -6,8 +6,10 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,6 +18,8 @@ import uvloop
 from discovery.system import listener as module
 from discovery.system.listener import Listener
 from discovery.system.sockets import STREAM, bind
+from discovery.system.tls import Tls
+from tests.stories.standards.secure import make_certificate
 
 
 class Full:
@@ -98,3 +102,43 @@ def test_of_many_that_came_at_once_a_few_are_taken_in_each_turn(
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         seen = runner.run(story())
     assert max(later - earlier for earlier, later in pairwise(seen)) <= 32
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.Loop], ids=["asyncio", "uvloop"])
+def test_a_tls_connection_keeps_little_for_what_it_reads_and_says(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    """It is a part of asyncio that no page describes: each version of Python has to be seen to follow it."""
+    pair = make_certificate(tmp_path)
+    text = b"x" * 100_000
+
+    async def story() -> tuple[bytes, int, int]:
+        [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
+        made: list[asyncio.Transport] = []
+        received = bytearray()
+
+        class Echo(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.append(cast("asyncio.Transport", transport))
+
+            def data_received(self, data: bytes) -> None:
+                received.extend(data)
+                if len(received) == len(text):
+                    made[0].write(bytes(received))
+
+        listener = Listener(sock, Echo, Tls(pair.cert, pair.key))
+        trusted = ssl.create_default_context(cafile=str(pair.cert))
+        reader, writer = await asyncio.open_connection(*sock.getsockname(), ssl=trusted)
+        writer.write(text)
+        echoed = await reader.readexactly(len(text))
+        protocol = made[0]._ssl_protocol  # type: ignore[attr-defined]
+        sizes = len(protocol._ssl_buffer), protocol._transport.get_write_buffer_limits()[1]
+        writer.close()
+        listener.close()
+        await listener.wait_closed()
+        return echoed, *sizes
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        echoed, reads, unsent = runner.run(story())
+    assert echoed == text
+    assert (reads, unsent) == (16 * 1024, 4 * 1024)

@@ -154,7 +154,6 @@ class _Connection(asyncio.Protocol):
         if not self._scheduled and turns().may_go_ahead():
             self._answer_whole_messages()
         else:
-            self._transport.pause_reading()
             self._schedule()
 
     def pause_writing(self) -> None:
@@ -207,12 +206,12 @@ class _Connection(asyncio.Protocol):
                 self._write(reply)
             elif reply is not None:
                 self._server.deferred.add(reply, self._write)
-        self._transport.pause_reading()  # the rest in a turn to come: others wait too
-        self._schedule()
+        self._schedule()  # others wait too
 
     def _schedule(self) -> None:
-        if not self._scheduled:
+        if not self._scheduled and not self._transport.is_closing():
             self._scheduled = True
+            self._transport.pause_reading()
             turns().add_small(self._step)
 
     def _step(self) -> bool:

@@ -211,11 +211,18 @@ class Connection(asyncio.Protocol):
 
     def _step(self) -> bool:
         self._scheduled = False
-        if self._pull is not None:
+        if self._is_gone:
+            pass
+        elif self._pull is not None:
             self._send_more(self._pull)
         else:
             self._work()
         return False
+
+    @property
+    def _is_gone(self) -> bool:
+        """Nothing can be written: its transport may have failed, and tell it in a moment."""
+        return self._closing or self._transport is None or self._transport.is_closing()
 
     def _work(self) -> None:
         """As far as it goes in one step."""
@@ -313,7 +320,7 @@ class Connection(asyncio.Protocol):
 
     def _task_ended(self, task: asyncio.Task[Answer]) -> None:
         request, self._current, self._task = self._current, None, None
-        if self._closing:
+        if self._is_gone:
             self._shared.bodies.done(self)
         elif not task.cancelled() and request is not None:
             self._limits.used(self, monotonic())
@@ -326,7 +333,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             return
         self._loop.call_soon(exchange.lost)
-        if self._closing:
+        if self._is_gone:
             return
         if exchange.handed_on:
             self._begin(exchange.request)
@@ -367,7 +374,7 @@ class Connection(asyncio.Protocol):
         self._send_more(pull)
 
     def _send_more(self, pull: Pull) -> None:
-        while not self._paused and not self._closing:
+        while not self._paused and not self._is_gone:
             try:
                 piece = pull.next()
             except Exception:
@@ -449,7 +456,9 @@ class Connection(asyncio.Protocol):
 
     def _update_reading(self) -> None:
         """While octets wait, no more are read."""
-        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused and self._transport:
+        if self._closing or self._transport is None:
+            return
+        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused:
             self._reading_paused = not self._reading_paused
             if self._reading_paused:
                 self._transport.pause_reading()

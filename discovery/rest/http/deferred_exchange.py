@@ -94,10 +94,11 @@ class DeferredExchange:
     def start(self, headers: dict[str, str]) -> None:
         self.begun = True
         self.request.keeps = False
-        self._client.write(self._front.head(self.request, headers))
+        self.write(self._front.head(self.request, headers))
 
     def write(self, octets: bytes) -> None:
-        self._client.write(octets)
+        if not self._client.is_closing():
+            self._client.write(octets)
 
     def end(self) -> None:
         self._on_end()
