@@ -77,7 +77,7 @@ def commit(*events: PaintEvent) -> Commit:
 
 def test_it_is_json_and_a_row_of_the_history_and_comes_back() -> None:
     whole = commit(BEGAN, CHANGED, ENDED)
-    assert codec.decode(codec.encode(whole)) == whole
+    assert codec.commit_of(codec.of_commit(whole)) == whole
     assert [rows.stored(row).event for row in rows.of_commit(*rows.keyed([whole]))] == [BEGAN, CHANGED, ENDED]
     name, place = rows.EVENT.split(", ").index("kind"), rows.EVENT.split(", ").index("service")
     assert rows.of_commit(*rows.keyed([whole]))[0][name] == "paint-applied"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from discovery.core.checked import seconds_of, whole_of
 from discovery.core.errors import InvalidField
 
 # Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
@@ -50,10 +51,10 @@ class Check:
             raise InvalidField("check", 'must have either "http": a path, or "tcp": true')
         return cls(
             path=None if http is None else _path(http),
-            interval=_between(value, "interval", MIN_INTERVAL, MAX_INTERVAL, DEFAULT_INTERVAL),
-            timeout=_between(value, "timeout", 0.1, MAX_TIMEOUT, DEFAULT_TIMEOUT),
-            failures=_count(value, "failures", DEFAULT_FAILURES),
-            successes=_count(value, "successes", DEFAULT_SUCCESSES),
+            interval=seconds_of("check.interval", MIN_INTERVAL, MAX_INTERVAL, value.get("interval", DEFAULT_INTERVAL)),
+            timeout=seconds_of("check.timeout", 0.1, MAX_TIMEOUT, value.get("timeout", DEFAULT_TIMEOUT)),
+            failures=whole_of("check.failures", 1, MAX_COUNT, value.get("failures", DEFAULT_FAILURES)),
+            successes=whole_of("check.successes", 1, MAX_COUNT, value.get("successes", DEFAULT_SUCCESSES)),
         )
 
     def shown(self) -> dict[str, object]:
@@ -67,17 +68,3 @@ def _path(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_PATH or not _PATH.fullmatch(value):
         raise InvalidField("check.http", f"must be a path such as /health, at most {MAX_PATH} characters of a URL")
     return value
-
-
-def _between(value: Mapping[str, object], name: str, least: float, most: float, default: float) -> float:
-    number = value.get(name, default)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number <= most:
-        raise InvalidField(f"check.{name}", f"must be a number of seconds from {least:g} to {most:g}")
-    return float(number)
-
-
-def _count(value: Mapping[str, object], name: str, default: int) -> int:
-    number = value.get(name, default)
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_COUNT:
-        raise InvalidField(f"check.{name}", f"must be a whole number from 1 to {MAX_COUNT}")
-    return number

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from discovery.core.errors import InvalidField
+
 T = TypeVar("T")
 
 # The first second that no date can show.
@@ -17,10 +19,10 @@ def text(value: object) -> str:
     return value
 
 
-def number(value: object, most: float = 1e12) -> float:
-    """0 or more."""
+def number(value: object, most: float = 1e12, what: str = "number from 0 on") -> float:
+    """From 0 to less than `most`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < most:
-        raise ValueError(f"{value!r:.80} is no number from 0 on")
+        raise ValueError(f"{value!r:.80} is no {what}")
     return float(value)
 
 
@@ -33,9 +35,7 @@ def whole(value: object) -> int:
 
 def moment(value: object) -> float:
     """Epoch seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
-        raise ValueError(f"{value!r:.80} is no time in seconds since 1970")
-    return float(value)
+    return number(value, _YEAR_10000, "time in seconds since 1970")
 
 
 def flag(value: object) -> bool:
@@ -46,3 +46,18 @@ def flag(value: object) -> bool:
 
 def or_none(read: Callable[..., T], value: object) -> T | None:
     return None if value is None else read(value)
+
+
+# -- what a client sent: InvalidField names the field
+
+
+def whole_of(field: str, least: int, most: int, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidField(field, f"must be a whole number from {least} to {most}")
+    return value
+
+
+def seconds_of(field: str, least: float, most: float, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InvalidField(field, f"must be a number of seconds from {least:g} to {most:g}")
+    return float(value)

@@ -26,23 +26,14 @@ class UnknownEvent(DiscoveryError, ValueError):
         super().__init__(f"{what} is not known to this version; it was written by a newer one")
 
 
-def encode(commit: Commit) -> bytes:
-    """Grants are no part of it: what a caller might do is not what he did."""
-    return exact_json.dumps(of_commit(commit))
-
-
-def decode(text: bytes) -> Commit:
-    """ValueError when it is no commit; UnknownEvent."""
-    return commit_of(exact_json.loads(text))
-
-
 def of_commit(commit: Commit) -> Json:
+    """Grants are no part of it: what a caller might do is not what he did."""
     head = {"index": commit.index, "wall": commit.wall, "by": of_caller(commit.by), "action": commit.action}
     return head | {"events": [of_event(event) for event in commit.events]}
 
 
 def commit_of(found: Mapping[str, Any]) -> Commit:
-    """As `decode`."""
+    """ValueError when it is no commit; UnknownEvent."""
     with OfShape("commit"):
         by = caller(found["by"])
         events = tuple(event_of(event) for event in found["events"])
@@ -98,7 +89,7 @@ def of_instance(instance: Instance) -> Json:
 def instance(found: Mapping[str, Any]) -> Instance:
     """ValueError; UnknownEvent."""
     with OfShape("instance"):
-        given = {field: found["options"][name] for field, name in OPTIONS if name in found["options"]}
+        given = {field: found["options"][name] for field, name, _ in OPTIONS if name in found["options"]}
         spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
         return Instance(
             text(found["id"]),

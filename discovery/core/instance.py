@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
+from discovery.core.checked import or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
@@ -70,38 +72,15 @@ class Registration:
 
     @classmethod
     def of(
-        cls,
-        name: object,
-        ip: object,
-        port: object,
-        *,
-        metadata: object = None,
-        tags: object = (),
-        ports: object = None,
-        protocol: object = "tcp",
-        weight: object = DEFAULT_WEIGHT,
-        priority: object = DEFAULT_PRIORITY,
-        zone: object = None,
-        ttl: object = None,
-        max_answers: object = None,
-        check: object = None,
-        id: object = None,
+        cls, name: object, ip: object, port: object, *, metadata: object = None, id: object = None, **chosen: object
     ) -> Registration:
-        """Checks and canonicalises every field; InvalidField names the first at fault."""
+        """Checks and canonicalises every field; InvalidField names the first at fault. `chosen`: some of `OPTIONS`."""
         return cls(
             name=label(name, "name"),
             ip=parse_ip(ip),
             port=shared(parse_port(port)),
             metadata=shared(metadata_text.pack(metadata)),
-            tags=_tags(tags),
-            ports=_ports(ports),
-            protocol=_protocol(protocol),
-            weight=_uint16(weight, "weight"),
-            priority=_uint16(priority, "priority"),
-            zone=None if zone is None else label(zone, "zone"),
-            ttl=_ttl(ttl),
-            max_answers=_max_answers(max_answers),
-            check=None if check is None else Check.of(check),
+            **{field: _CHECKS[field](value) for field, value in chosen.items() if value is not _DEFAULT[field]},
             id=_own_id(id),
         )
 
@@ -114,32 +93,6 @@ class Registration:
         """About what it takes in memory beyond a plain registration."""
         lists = _LABEL_OCTETS * (len(self.tags) + 2 * len(self.ports))
         return len(self.metadata) + lists + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
-
-
-# The optional fields of a registration, each with its name in JSON: the one list for HTTP, the journal, the audit log and other nodes.
-OPTIONS: tuple[tuple[str, str], ...] = (
-    ("tags", "tags"),
-    ("ports", "ports"),
-    ("protocol", "protocol"),
-    ("weight", "weight"),
-    ("priority", "priority"),
-    ("zone", "zone"),
-    ("ttl", "ttl"),
-    ("max_answers", "maxAnswers"),
-    ("check", "check"),
-)
-_PLAIN = Registration(name="", ip="", port=0)
-_DEFAULTS = tuple((field, name, getattr(_PLAIN, field)) for field, name in OPTIONS)
-
-
-def options(spec: Registration) -> dict[str, Any]:
-    """The optional fields that differ from their defaults, as JSON has them; `Registration.of` reads them back."""
-    found: dict[str, Any] = {}
-    for field, name, default in _DEFAULTS:
-        value = getattr(spec, field)
-        if value != default:
-            found[name] = dict(value) if field == "ports" else value.shown() if field == "check" else value
-    return found
 
 
 class Instance(NamedTuple):
@@ -210,28 +163,6 @@ def _protocol(value: object) -> str:
     return str(value)
 
 
-def _uint16(value: object, field: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-        raise InvalidField(field, "must be a whole number from 0 to 65535")
-    return value
-
-
-def _ttl(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_TTL <= value <= MAX_TTL:
-        raise InvalidField("ttl", f"must be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}")
-    return shared(float(value))
-
-
-def _max_answers(value: object) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
-        raise InvalidField("maxAnswers", "must be a whole number from 1 to 65535")
-    return value
-
-
 def _own_id(value: object) -> str | None:
     if value is None:
         return None
@@ -240,3 +171,43 @@ def _own_id(value: object) -> str | None:
             "id", "must be 1 to 128 letters, digits, '.', '_', ':', '@' or '-', the first a letter or digit"
         )
     return value
+
+
+class Option(NamedTuple):
+    """An optional field of a registration. `name`: in JSON. `check`: what a client sent, as it is kept, or InvalidField."""
+
+    field: str
+    name: str
+    check: Callable[[object], Any]
+
+    @property
+    def default(self) -> Any:
+        return getattr(_PLAIN, self.field)
+
+
+_PLAIN = Registration(name="", ip="", port=0)
+# The one list for HTTP, the journal, the audit log and other nodes.
+OPTIONS = (
+    Option("tags", "tags", _tags),
+    Option("ports", "ports", _ports),
+    Option("protocol", "protocol", _protocol),
+    Option("weight", "weight", partial(whole_of, "weight", 0, 65535)),
+    Option("priority", "priority", partial(whole_of, "priority", 0, 65535)),
+    Option("zone", "zone", lambda value: None if value is None else label(value, "zone")),
+    Option("ttl", "ttl", lambda value: None if value is None else shared(seconds_of("ttl", MIN_TTL, MAX_TTL, value))),
+    Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
+    Option("check", "check", partial(or_none, Check.of)),
+)
+_CHECKS = {option.field: option.check for option in OPTIONS}
+_DEFAULT = {option.field: option.default for option in OPTIONS}
+_SHOWN = tuple((option.field, option.name, option.default) for option in OPTIONS)
+
+
+def options(spec: Registration) -> dict[str, Any]:
+    """The optional fields that differ from their defaults, as JSON has them; `Registration.of` reads them back."""
+    found: dict[str, Any] = {}
+    for field, name, default in _SHOWN:
+        value = getattr(spec, field)
+        if value != default:
+            found[name] = dict(value) if field == "ports" else value.shown() if field == "check" else value
+    return found

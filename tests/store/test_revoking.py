@@ -77,4 +77,4 @@ def test_its_event_is_read_as_it_was_written() -> None:
         TokenEvent(SHA256, Revocation("", WALL, "boss"), None, "asked"),
     ):
         commit = Commit(7, WALL, Caller("10.9.9.9", "boss"), "revoke-token", (event,))
-        assert codec.decode(codec.encode(commit)) == commit
+        assert codec.commit_of(codec.of_commit(commit)) == commit

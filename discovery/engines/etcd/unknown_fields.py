@@ -15,7 +15,7 @@ from discovery.core.instance import OPTIONS, Instance, Registration
 Json = dict[str, Any]
 
 _KNOWN = codec.of_instance(Instance("", 0.0, Registration(name="", ip="", port=0))).keys()
-_OPTIONS = {name for _, name in OPTIONS}
+_OPTIONS = {option.name for option in OPTIONS}
 
 
 class UnknownFields:

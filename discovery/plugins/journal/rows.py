@@ -14,7 +14,6 @@ import orjson
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
-from discovery.core.errors import InvalidField
 from discovery.core.event import ValueEvent
 from discovery.core.instance import OPTIONS, Instance, Key, Registration
 from discovery.core.kinds import KINDS
@@ -23,9 +22,8 @@ from discovery.core.shared import shared
 Row = tuple[Any, ...]
 T = TypeVar("T")
 
-_PLAIN = Registration(name="", ip="", port=0)
 # Stored only where they differ from these.
-_DEFAULTS = [(field, getattr(_PLAIN, field)) for field, _ in OPTIONS]
+_DEFAULTS = [(option.field, option.default) for option in OPTIONS]
 _NO_OPTIONS = "{}"
 # Among the options: no field of a registration has this name.
 _REGISTRANT = "registrant"
@@ -153,12 +151,5 @@ def _from_options(text: str) -> dict[str, Any]:
     if "ports" in options:
         options["ports"] = tuple((name, port) for name, port in options["ports"])
     if "check" in options:
-        options["check"] = _check(options["check"])
+        options["check"] = Check.of(options["check"])
     return options
-
-
-def _check(value: object) -> Check:
-    try:
-        return Check.of(value)
-    except InvalidField as error:  # another version's, with other rules
-        raise BadRow(f"a check is not one: {error}") from None

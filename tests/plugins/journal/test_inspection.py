@@ -81,7 +81,7 @@ BAD: dict[str, tuple[list[Op], str]] = {
     ),
     "a kind of check that this version does not know": (
         [(PUT_INSTANCE, resealed(options='{"check":{"smoke":"signals"}}'))],
-        "row 8 of table instance: a check is not one",
+        "row 8 of table instance: the entry 'id-7' means nothing",
     ),
     "an entry that this version does not know": (
         [(PUT_META, rows.sealed("epoch", 3))],
