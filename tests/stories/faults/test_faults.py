@@ -185,7 +185,7 @@ async def test_the_way_to_etcd_is_bad(tmp_path: Path, delay: float, loss: float)
         for [proxy] in world.nodes.proxies.values():
             proxy.delay = proxy.loss = 0
 
-    await survives(tmp_path, fault)
+    await survives(tmp_path, fault, ETCD_FLUSH_SECONDS=1)  # as by default: what takes half a second fits into it
 
 
 # -- of etcd
@@ -316,9 +316,9 @@ def _check_out(folder: Path) -> None:
 
 
 def _fill(etcd: EtcdCluster) -> None:
-    for number in range(100):
+    for number in range(1000):
         try:
-            etcdctl(etcd, "put", f"other/{number}", "x" * 1_000_000)
+            etcdctl(etcd, "put", f"other/{number}", "x" * 100_000)  # as much as an argument may have
         except subprocess.CalledProcessError:
             return
     raise AssertionError("etcd is not full")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +31,10 @@ PORT = 3001
 _ASK, _BEAT = 0.05, TTL / 4
 # A client goes to another node sooner than its lease ends.
 _TIMEOUT = aiohttp.ClientTimeout(total=1.5)
+
+
+# Seconds for everything; no row takes a minute.
+_LIMIT = 200.0
 
 
 class Nodes:
@@ -273,6 +278,14 @@ class World:
         return wrong_at_the_end(self.history.lives, tables, indexes, [serial(server) for server in servers.values()])
 
 
+def _stacks() -> str:
+    """What every task waits for."""
+    text = io.StringIO()
+    for task in asyncio.all_tasks():
+        task.print_stack(limit=3, file=text)
+    return text.getvalue()
+
+
 @contextlib.contextmanager
 def members(folder: Path, size: int) -> Iterator[EtcdCluster]:
     folder.mkdir(exist_ok=True)
@@ -298,8 +311,11 @@ async def survives(
         try:
             for name in "abc":
                 await nodes.start(name)
-            world = World(cluster, nodes, Promise(lease=TTL + 2 * FLUSH))
-            await world.live(fault)
+            world = World(cluster, nodes, Promise(lease=TTL + 2 * settings.get("ETCD_FLUSH_SECONDS", FLUSH)))
+            async with asyncio.timeout(_LIMIT):
+                await world.live(fault)
             return world
+        except TimeoutError:
+            raise AssertionError(f"not over within {_LIMIT:g} s: {_stacks()}") from None
         finally:
             await nodes.close()
