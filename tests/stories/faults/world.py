@@ -84,6 +84,7 @@ class World:
         self.refused = 0  # heartbeats that no node took
         self._cut_since: dict[str, float] = {}
         self._number = 0
+        self._over = False
         self._session: aiohttp.ClientSession
 
     # -- clients
@@ -152,7 +153,7 @@ class World:
             life.beats = time.monotonic()
 
     async def _beat(self) -> None:
-        while True:
+        while not self._over:
             began = time.monotonic()
             await asyncio.gather(*(self._keep_alive(life) for life in list(self.beating)))
             await asyncio.sleep(max(0.0, _BEAT - (time.monotonic() - began)))
@@ -161,7 +162,7 @@ class World:
 
     async def _observe(self, name: str) -> None:
         turn = 0
-        while True:
+        while not self._over:
             turn += 1
             service = SERVICES[turn % len(SERVICES)]
             server = self.nodes.running.get(name)
@@ -252,8 +253,7 @@ class World:
                 await asyncio.sleep(TTL + 3 * FLUSH)  # and one after it
                 wrongs = [*wrong(self.history), *await self._end()]
             finally:
-                for task in tasks:
-                    task.cancel()
+                self._over = True  # not cancelled: a request that ends of its own time at that moment would swallow it
                 done = await asyncio.gather(*tasks, return_exceptions=True)
         broken = [each for each in done if isinstance(each, Exception)]
         assert not broken, broken
