@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from discovery.core.errors import InvalidField
 from discovery.plugins import Plugin, Seams
@@ -22,7 +22,7 @@ from discovery.rest.api.query import Table, Values, period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Perhaps, Reply, Time
+from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
 from discovery.rest.api.times import Times
 
 _USUAL_LIMIT = 100
@@ -38,14 +38,14 @@ AUDIT: Table = {
 }
 
 
-class By(BaseModel):
+class By(Described):
     """`name`: the token's, empty without one."""
 
     name: str
     address: str
 
 
-class AuditLine(BaseModel):
+class AuditLine(Described):
     """As it stands in the file: README.md of the plugin has its fields. Lines of earlier versions, and `lost`, have fewer."""
 
     model_config = ConfigDict(extra="allow")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from discovery.core.kinds import Revocation
 from discovery.plugins.auth import revoking
@@ -16,7 +16,7 @@ from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Perhaps, Reply, Time
+from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
 from discovery.rest.api.times import Times, iso
 
 Json = dict[str, Any]
@@ -27,7 +27,7 @@ _NONE = (
 )
 
 
-class ListedToken(BaseModel):
+class ListedToken(Described):
     """`source`: the setting that it comes from. `register`: patterns of services. `expires` null: never."""
 
     name: str

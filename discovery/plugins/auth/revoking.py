@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from discovery.core.kinds import Revocation
 from discovery.plugins.auth.tokens import Tokens
@@ -20,7 +20,7 @@ from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Reply, Time
+from discovery.rest.api.shapes import Described, Reply, Time
 from discovery.rest.api.times import Times, iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class RevokedToken(BaseModel):
+class RevokedToken(Described):
     """`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew."""
 
     name: str

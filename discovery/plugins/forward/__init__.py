@@ -15,7 +15,6 @@ from discovery.dns.zones.catalog import Lookup
 from discovery.plugins import LookupSeam, Plugin, Seams, everybody
 from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.settings import ForwardSettings, Upstream
-from discovery.plugins.forward.upstream import ask_first
 from discovery.store.registry import Registry
 
 # At a time; each holds a socket of its own.
@@ -28,6 +27,9 @@ class Forward(Plugin):
     def __init__(
         self, upstreams: Sequence[Upstream], clients: Sequence[Network], timeout: float, clock: Callable[[], float]
     ) -> None:
+        from discovery.plugins.forward.upstream import ask_first  # dnspython as a client: nobody else's start needs it
+
+        self._ask_first = ask_first
         self._order = Order(upstreams)
         self._clock = clock
         self._clients = Networks(clients)
@@ -59,7 +61,7 @@ class Forward(Plugin):
             return Answer.failed(Explanation(OTHER, f"{MAX_IN_HAND} forwarded queries are in hand already; ask again"))
         self._in_hand += 1
         try:
-            return await ask_first(self._order, question, self._timeout, self._clock)
+            return await self._ask_first(self._order, question, self._timeout, self._clock)
         finally:
             self._in_hand -= 1
 

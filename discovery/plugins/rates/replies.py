@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from discovery.rest.api.shapes import Reply, Time
+from discovery.rest.api.shapes import Described, Reply, Time
 
 _Numbers = Annotated[list[float | None], Field(min_length=60, max_length=60)]
 _Counts = Annotated[list[int | None], Field(min_length=60, max_length=60)]
 
 
-class Series(BaseModel):
+class Series(Described):
     """60 values in each list, oldest first, `step` seconds apart, from `from` on. null: not measured, or nothing to measure. What is not
     `PerSecond` is a number in the whole step.
     """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from discovery.rest.api import parameters
 from discovery.rest.api.query import Table
-from discovery.rest.api.shapes import Reply
+from discovery.rest.api.shapes import Described, Reply
 
 # Entries of a list, and how far back it goes.
 MAX_LIMIT, USUAL_LIMIT = 100, 10
@@ -18,7 +18,7 @@ TOP: Table = {
 }
 
 
-class Asking(BaseModel):
+class Asking(Described):
     """`error`: by how much the number may be too low."""
 
     client: str
@@ -26,19 +26,19 @@ class Asking(BaseModel):
     error: int
 
 
-class Requesting(BaseModel):
+class Requesting(Described):
     client: str
     requests: int
     error: int
 
 
-class AskedFor(BaseModel):
+class AskedFor(Described):
     name: str
     queries: int
     error: int
 
 
-class Changing(BaseModel):
+class Changing(Described):
     service: str
     changes: int
     error: int

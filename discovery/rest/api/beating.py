@@ -11,7 +11,7 @@ from random import Random
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, Field, StrictBool, WithJsonSchema
+from pydantic import Field, StrictBool, WithJsonSchema
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
@@ -27,7 +27,7 @@ from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody,
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
-from discovery.rest.api.shapes import Body, Identity, Ip, Name, Perhaps, Port, Time
+from discovery.rest.api.shapes import Body, Described, Identity, Ip, Name, Perhaps, Port, Time
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
@@ -89,7 +89,7 @@ class HeartbeatReply(Advice):
     instance: Renewed
 
 
-class Missed(BaseModel):
+class Missed(Described):
     """An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why."""
 
     message: str

@@ -83,7 +83,7 @@ class OpenApi:
         return Answer(200, self._body)
 
 
-class DocumentReply(BaseModel):
+class DocumentReply(shapes.Described):
     """OpenAPI 3.1."""
 
     model_config = ConfigDict(extra="allow")

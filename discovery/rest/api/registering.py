@@ -8,7 +8,7 @@ from http import HTTPStatus
 from random import Random
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
+from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 
 from discovery.core import metadata
 from discovery.core.caller import Caller
@@ -23,7 +23,20 @@ from discovery.rest.api.json_body import MAX_BODY, json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
-from discovery.rest.api.shapes import LABEL, PORT, Body, Check, Ip, Name, Perhaps, Port, Registered, Reply, Warnings
+from discovery.rest.api.shapes import (
+    LABEL,
+    PORT,
+    Body,
+    Check,
+    Described,
+    Ip,
+    Name,
+    Perhaps,
+    Port,
+    Registered,
+    Reply,
+    Warnings,
+)
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
@@ -113,7 +126,7 @@ class RegisterReply(Advice):
     instance: Registered
 
 
-class RegistrationResult(BaseModel):
+class RegistrationResult(Described):
     """One of many: `id` when it was registered (201), else `code` and `message` as the error of POST /register has them."""
 
     status: int

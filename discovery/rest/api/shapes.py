@@ -53,6 +53,14 @@ class Body(BaseModel):
 # -- of answers
 
 
+class Described(BaseModel):
+    """An answer as the OpenAPI document has it, and an example is checked by. Built when somebody asks for the document: the server's start
+    need not wait for seventy of them.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
 
 T = TypeVar("T")
@@ -60,7 +68,7 @@ T = TypeVar("T")
 Perhaps: TypeAlias = T | SkipJsonSchema[None]
 
 
-class Reply(BaseModel):
+class Reply(Described):
     """Every answer says when it was made: ISO 8601, UTC; and, while this node does not hear of what happens at the others, for how many
     seconds.
     """
@@ -72,7 +80,7 @@ class Reply(BaseModel):
 Warnings = Annotated[list[str], Field(examples=[["'tag' is not read here; did you mean tags?"]])]
 
 
-class Identity(BaseModel):
+class Identity(Described):
     id: str
     name: str
     ip: Ip
@@ -84,12 +92,12 @@ class Registered(Identity):
     registered_at: Time = Field(alias="registeredAt")
 
 
-class Window(BaseModel):
+class Window(Described):
     reason: str
     until: Time
 
 
-class Options(BaseModel):
+class Options(Described):
     """Where the registration has them, and they are not the default."""
 
     protocol: Perhaps[str] = None
@@ -122,7 +130,7 @@ class Listed(Resolved):
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
 
 
-class Actor(BaseModel):
+class Actor(Described):
     """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
 
     name: str

@@ -32,7 +32,8 @@ def _shown(of: type[ValueEvent[Any, Any]]) -> JsonSchemaValue:
     return {"type": "object", "description": of.__doc__, "properties": properties, "required": list(properties)}
 
 
-_VALUES = {of.kind.noun: _shown(of) for of in kinds.KINDS.values() if of.kind.shown}
+def _values() -> dict[str, JsonSchemaValue]:
+    return {of.kind.noun: _shown(of) for of in kinds.KINDS.values() if of.kind.shown}
 
 
 class Event(Reply):
@@ -52,7 +53,7 @@ class Event(Reply):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """What is about no instance has what it is about under its noun, if it shows any of it."""
         found = handler(core)
-        handler.resolve_ref_schema(found)["properties"].update(_VALUES)
+        handler.resolve_ref_schema(found)["properties"].update(_values())
         return found
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Registration
@@ -31,7 +31,7 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Ip, Perhaps, Port, Reply, Resolved, Time
+from discovery.rest.api.shapes import Described, Ip, Perhaps, Port, Reply, Resolved, Time
 from discovery.rest.api.times import Times
 from discovery.store.explain import Askers, Explanation, Seen, askers, explain, seen
 from discovery.store.registry import Registry
@@ -52,7 +52,7 @@ PARAMETERS: Table = {
 }
 
 
-class Explained(BaseModel):
+class Explained(Described):
     """`since`, `until`: of the status; null: not known, or until somebody ends it. Of a healthy one: until its lease ends, and longer with
     each heartbeat. `lastHeartbeat` null: not known.
     """

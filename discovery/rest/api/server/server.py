@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from discovery import __version__
 from discovery.core.status import Status
@@ -16,7 +16,7 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.server.counting import count_by_status
-from discovery.rest.api.shapes import Reply, Time
+from discovery.rest.api.shapes import Described, Reply, Time
 from discovery.rest.api.times import Times
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
@@ -32,7 +32,7 @@ _FOR: Table = {"for": parameters.one_of(("writes", "reads"), "what it is to be a
 _OF_READS = ("registry",)
 
 
-class BrakeHold(BaseModel):
+class BrakeHold(Described):
     """The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that."""
 
     service_name: str = Field(alias="serviceName")

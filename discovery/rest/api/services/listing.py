@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
@@ -25,7 +25,7 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.services.gone import Gone
-from discovery.rest.api.shapes import Actor, Identity, Listed, Perhaps, Reply, Time
+from discovery.rest.api.shapes import Actor, Described, Identity, Listed, Perhaps, Reply, Time
 from discovery.rest.api.times import Times
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
@@ -59,7 +59,7 @@ class InstanceReply(Listed):
     stale: Perhaps[int] = None
 
 
-class ServiceView(BaseModel):
+class ServiceView(Described):
     instance_count: int = Field(alias="instanceCount")
     healthy_count: int = Field(alias="healthyCount")
     instances: list[Listed]
