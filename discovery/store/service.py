@@ -21,8 +21,8 @@ _SILENT = (Status.UNHEALTHY, _SUSPECT)
 
 # What stands for the lease of a suspect: it is in answers until a commit says otherwise.
 _NEVER_ENDING = Lease(Term(1e9), 0.0)
-# Of one that nobody decided to be a suspect: no commit says when that ends, so an answer that has it is made anew a second later.
-_LOOKED_AT_AGAIN = Term(2.0)
+# Of a suspect whose lease is over, and nobody can tell yet whether it was renewed elsewhere: any moment says. TTL 1, and kept for 50 ms.
+_UNCERTAIN = Term(1.05)
 
 
 class Entry:
@@ -102,7 +102,8 @@ class Entry:
         """How long it stays in answers unless a commit says otherwise."""
         if not self.suspect(now):
             return self.lease
-        return _NEVER_ENDING if self.status is _SUSPECT else Lease(_LOOKED_AT_AGAIN, now)
+        ends_with_word = self.status is _SUSPECT or self.through.silent  # a commit's, or `staleness_changed`
+        return _NEVER_ENDING if ends_with_word else Lease(_UNCERTAIN, now)
 
 
 class Service:

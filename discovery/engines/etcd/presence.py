@@ -68,6 +68,7 @@ class Presence:
         )
         self.suspected: dict[NodeStatus, Suspected] = {}  # by the node that heard them last, as of the latest look
         self.lease = 0
+        self._kept_at = float("-inf")
         self.tombstone_lease = 0
         self._granted_at = float("-inf")  # the tombstones' lease
         self._trouble: str | None = None  # why the latest batch could not be sent
@@ -102,6 +103,7 @@ class Presence:
                 for tell in self._also:
                     await tell(self.lease)
             except (EtcdAway, EtcdError) as error:
+                self._kept_at = float("-inf")  # the lease may be over
                 self._trouble = with_hint(str(error)) if isinstance(error, EtcdError) else str(error)
                 _log.debug(
                     "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
@@ -130,8 +132,10 @@ class Presence:
 
     async def renew_leases(self) -> None:
         now = self._clock()
-        if not self.lease or not await self._etcd.keep_alive(self.lease):
-            self.lease = await self._etcd.grant(NODE_LEASE_SECONDS)
+        if now - self._kept_at > NODE_LEASE_SECONDS / 6:
+            if not self.lease or not await self._etcd.keep_alive(self.lease):
+                self.lease = await self._etcd.grant(NODE_LEASE_SECONDS)
+            self._kept_at = now
         if now - self._granted_at > _TOMBSTONES_FOR:
             self.tombstone_lease, self._granted_at = await self._etcd.grant(_TOMBSTONES_SECONDS), now
 
