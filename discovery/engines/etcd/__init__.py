@@ -85,10 +85,12 @@ class EtcdEngine:
         self._presence = Presence(
             etcd, layout, registry, node, clock, wall, self._peers,
             [self._agreement.put_back, self._agreement.tell_names, self._infos.tell],
-            lambda write, by: self._writes.submit(write, by), lambda: self._mirror.syncs,
+            lambda write, by: self._writes.submit(write, by),
         )  # fmt: skip
         registry.followers.insert(0, self._presence.follow_commit)
-        self._mirror = Mirror(etcd, layout, registry, clock, wall, self._on_key, self._on_decision)
+        self._mirror = Mirror(
+            etcd, layout, registry, clock, wall, self._on_key, self._on_decision, self._presence.read_again
+        )
         self._following = Following(
             etcd, layout, self._mirror, lambda: self._presence.staleness.limit, self._agreement.raise_offset
         )

@@ -40,7 +40,7 @@ _READ_AGAIN = "found in etcd when everything was read again"
 
 class Mirror:
     """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `on_decision`: told of
-    each, once it is applied.
+    each, once it is applied. `on_sync`: told when everything was read again and is applied, before the batches that were found then.
 
     `etcd`: the id of the cluster of members that all was read from; empty: it is to be read again. `offset`: see `conf`.
     """
@@ -54,6 +54,7 @@ class Mirror:
         wall: Callable[[], float],
         on_key: OnKey,
         on_decision: Callable[[Decision], None],
+        on_sync: Callable[[], None],
     ) -> None:
         self._client = etcd
         self._layout = layout
@@ -63,6 +64,7 @@ class Mirror:
         self.reader = Reader(layout, on_key)
         self.unreadable = self.reader.unreadable
         self._on_decision = on_decision
+        self._on_sync = on_sync
         self.offset = 0
         self.etcd = ""
         self.settings = registry.settings  # that hold for all nodes
@@ -223,6 +225,7 @@ class Mirror:
         tell of a key that somebody has deleted.
         """
         found = await self.reader.read_all(self._client)
+        self.reader.hear(found)
         self.note(found)
         self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
@@ -256,6 +259,8 @@ class Mirror:
                 "read from etcd at revision %d: %d differences", found.revision, number,
                 extra=fields("etcd.read", revision=found.revision, differences=number),
             )  # fmt: skip
+            self._on_sync()
+            self.reader.hear(found)  # not earlier: this node's own makes it fresh
             self._advance(found.revision)
 
     def changed_at(self, event: Event) -> int:

@@ -37,7 +37,7 @@ _TOMBSTONES_FOR = 90.0
 
 class Presence:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `also`: what else is told to the other nodes, on which lease.
-    `submit`: has a write decided. `syncs`: how often everything was read again.
+    `submit`: has a write decided.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class Presence:
         peers: Peers,
         also: Sequence[Callable[[int], Awaitable[None]]],
         submit: Submit,
-        syncs: Callable[[], int],
     ) -> None:
         self._etcd = etcd
         self._registry = registry
@@ -73,8 +72,6 @@ class Presence:
         self._granted_at = float("-inf")  # the tombstones' lease
         self._trouble: str | None = None  # why the latest batch could not be sent
         self._was_fresh = False
-        self._syncs = syncs
-        self._synced = 0
         registry.stale_seconds = self.staleness.seconds
 
     @property
@@ -147,6 +144,10 @@ class Presence:
         await self._etcd.revoke(self.lease)
 
     # -- what it hears
+
+    def read_again(self) -> None:
+        """All that is in etcd. Of each node there is only the latest batch: who was heard in those before it, nobody knows here."""
+        self._peers.missed(self._clock())
 
     async def look(self) -> None:
         """For ever: which nodes are silent, and who is a suspect for that."""
@@ -225,8 +226,7 @@ class Presence:
 
     def _on_echo(self, sent: Sent, unknown: float, now: float) -> None:
         """A batch of this node has come back, and before it nothing was known for `unknown` seconds."""
-        if unknown > self.staleness.limit or self._syncs() != self._synced:
-            self._synced = self._syncs()
+        if unknown > self.staleness.limit:
             self._peers.missed(now)  # batches of the others may be lost, or are applied still
         self._peers.heard_all(sent.at)
         if not self._was_fresh:

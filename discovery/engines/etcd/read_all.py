@@ -52,6 +52,7 @@ class Found:
         self.unreadable: dict[bytes, Unreadable] = {}
         self.passed_over: dict[bytes, Unreadable] = {}
         self.others: set[bytes] = set()  # keys that are no part of the state
+        self.batches: list[Change] = []  # of them: heartbeats, which `Reader.hear` tells of
         self._keys: dict[str, bytes] = {}  # of instances
         self._at: dict[Key, str] = {}  # who has which address
 
@@ -127,8 +128,8 @@ class Reader:
         self.unreadable = UnreadableKeys()
 
     async def read_all(self, etcd: Etcd, *, is_comparison: bool = False) -> Found:
-        """EtcdAway, EtcdError. `is_comparison`: of the state alone, as the watch may be further; else `on_key` is told, too: also of
-        keys that are there no longer, since this node may not have followed when they went.
+        """EtcdAway, EtcdError. `is_comparison`: of the state alone, as the watch may be further; else `on_key` is told, too, of all but
+        batches: also of keys that are there no longer, since this node may not have followed when they went.
         """
         found = Found()
         async for each in _range(etcd, self._layout.prefix, found):
@@ -141,7 +142,10 @@ class Reader:
                 self.read(found, parts, each)
             elif parts[0] not in _OF_WRITES and not is_comparison:
                 found.others.add(each.key)
-                self.other(parts, Change(*each))
+                if parts[0] == "h":
+                    found.batches.append(Change(*each))
+                else:
+                    self.other(parts, Change(*each))
         if not is_comparison:
             for key in self._others - found.others:
                 self.other(self._layout.parts(key), Change(key, None, 0, found.revision))
@@ -159,6 +163,11 @@ class Reader:
                     if letter != "v":
                         self.read(found, self._layout.parts(each.key), each)
         return found
+
+    def hear(self, found: Found) -> None:
+        """The batches that were read, by whoever has applied the rest."""
+        for change in found.batches:
+            self.other(self._layout.parts(change.key), change)
 
     def other(self, parts: Sequence[str], change: Change) -> None:
         """One key that is no part of the state."""

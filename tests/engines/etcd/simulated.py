@@ -128,7 +128,8 @@ class SimulatedNode:
         self._leading: int | None = None
         self._reserved: dict[str, dict[str, str]] = {}
         self.mirror = Mirror(
-            _NO_ETCD, self._layout, self.registry, clock, self.wall, self._on_key, lambda decision: self.writes.on_decision(decision)
+            _NO_ETCD, self._layout, self.registry, clock, self.wall, self._on_key,
+            lambda decision: self.writes.on_decision(decision), lambda: None,
         )  # fmt: skip
         self.writes = Writes(
             _NO_ETCD, self._layout, self.mirror, self.registry, clock, self.wall, WriteSeams(authorize=[self._authorize]),

@@ -119,7 +119,6 @@ async def test_a_large_batch_leaves_the_event_loop_free_in_between() -> None:
         Peers("a", 1.0),
         [],
         lambda write, by: asyncio.Future(),
-        lambda: 0,
     )
     table.followers.append(presence.follow_commit)
     entries = [

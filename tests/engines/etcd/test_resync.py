@@ -150,3 +150,50 @@ async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_i
         assert seen == [None]
         assert "id-0" in node.state
     await client.close()
+
+
+async def test_a_node_is_fresh_again_when_its_table_has_caught_up_and_holds_no_silence_of_before_against_anybody(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of its own that is found when everything is read comes too early; and of the others' there is only the latest."""
+    proxy, client = Proxy(etcd.members[0].client), Etcd(etcd.urls)
+    await proxy.start()
+    await client.open()
+    away = Node("away", [proxy.url], ttl=60.0)
+    mirror, peers = away.engine._mirror, away.engine._peers
+    read_all, pieces, sync = mirror.reader.read_all, mirror.change_in_pieces, mirror.sync
+    while_behind, judged_from = list[str | None](), list[float]()
+
+    async def read_own_batch(*given: Any) -> Any:
+        await away.engine._presence.flush()
+        return await read_all(*given)
+
+    async def look(*given: Any) -> int:
+        while_behind.append(away.engine.not_ready())
+        return await pieces(*given)
+
+    async def synced() -> None:
+        await sync()
+        judged_from.append(min(status.since for status in (peers.own, *peers.others)))
+
+    try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+            await away.start()
+            monkeypatch.setattr(mirror.reader, "read_all", read_own_batch)
+            monkeypatch.setattr(mirror, "change_in_pieces", look)
+            monkeypatch.setattr(mirror, "sync", synced)
+            proxy.cut()
+            await until(lambda: away.engine.not_ready())
+            missed = await node.register("web", "10.0.0.1")
+            await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
+            healed = time.monotonic()
+            proxy.heal()
+            await until(lambda: away.engine.not_ready() is None)
+            assert missed.id in away.state
+            assert len(while_behind) == 1
+            assert "has not told this node" in (while_behind[0] or "it was ready")
+            assert judged_from[0] > healed
+    finally:
+        await away.stop()
+        await proxy.close()
+        await client.close()
