@@ -20,8 +20,7 @@ from discovery.core.kinds import Revocation
 from discovery.core.log_fields import fields
 from discovery.core.metric import gauge
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.auth.listing import Listing
-from discovery.plugins.auth.revoking import Revoking
+from discovery.plugins.auth.routes import TokenRoutes
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
 from discovery.rest.api.requests import Request
@@ -55,19 +54,19 @@ class Auth(Plugin):
         self._reads_need_token = reads_need_token
         self._wall = wall
         self._revoked = revoked
-        self._revoking = Revoking(lambda: self._tokens, revoked, Times(wall, wall))
         self._watch = None if file is None else FileWatch([file], self.reload)
         self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
         self._reloading = asyncio.Lock()
         self._failure: str | None = None  # why what was read last is not in use
-        self._listing = Listing(
-            lambda: self._tokens.all, revoked, reads_need_token, file, lambda: self._failure, Times(wall, wall)
-        )
+        self._routes = TokenRoutes(
+            lambda: self._tokens, revoked, Times(wall, wall),
+            reads_need_token=reads_need_token, file=file, failure=lambda: self._failure,
+        )  # fmt: skip
 
     def install(self, seams: Seams) -> None:
         seams.admits.append(self.admit)
-        seams.routes.extend([*self._listing.routes(), *self._revoking.routes()])
+        seams.routes.extend([self._routes.listing(), *self._routes.revoking()])
         if self._file is not None:
             seams.metrics.append(
                 gauge(
@@ -93,7 +92,7 @@ class Auth(Plugin):
         return admit
 
     async def open(self, engine: Engine) -> None:
-        self._revoking.engine = engine
+        self._routes.engine = engine
         if self._watch is not None:
             self._watch.start()
 
@@ -184,10 +183,10 @@ class NoAuth(Plugin):
     """Whoever asks for the tokens is told that there are none, and what to set. `revoked`: as `Auth` has it."""
 
     def __init__(self, revoked: Mapping[bytes, Revocation]) -> None:
-        self._listing = Listing(lambda: (), revoked, False, None, lambda: None, Times(time.time, time.time))
+        self._routes = TokenRoutes(lambda: Tokens(()), revoked, Times(time.time, time.time))
 
     def install(self, seams: Seams) -> None:
-        seams.routes.extend(self._listing.routes())
+        seams.routes.append(self._routes.listing())
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Auth | NoAuth:

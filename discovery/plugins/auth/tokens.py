@@ -59,9 +59,6 @@ class Tokens:
     def __init__(self, tokens: Iterable[Token]) -> None:
         self.all = tuple(tokens)
 
-    def __len__(self) -> int:
-        return len(self.all)
-
     def called(self, name: str) -> Token | None:
         return next((token for token in self.all if token.name == name), None)
 

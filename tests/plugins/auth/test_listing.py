@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from discovery.plugins.auth.listing import TokensReply
+from discovery.plugins.auth.routes import TokensReply
 from discovery.plugins.auth.tokens import digest
 from tests.plugins.auth.house import ADMIN, OLD, OWNER, READER, SECRETS, written
 from tests.plugins.started import Running, running, settings

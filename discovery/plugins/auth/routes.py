@@ -1,0 +1,196 @@
+"""What admins see and do of tokens, over HTTP.
+
+GET /admin/tokens: which tokens there are, from where, with which rights and until when; never their secrets or digests.
+
+DELETE /admin/tokens/NAME or /admin/tokens/SHA256: no node takes that token any more, whatever their files say. It is a write like any
+other: durable when it is answered, at all nodes at the next revision, in the audit. DELETE /admin/revocations/SHA256 forgets it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from discovery.core.kinds import Revocation
+from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.example import Example
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
+from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
+from discovery.rest.api.times import Times, iso
+from discovery.store.engine import Engine
+from discovery.store.errors import NotRevoked
+from discovery.store.revoking import RestoreToken, RevokeToken
+
+Json = dict[str, Any]
+
+# A name has 63 characters at the most, so it is never one of these.
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+_NONE = (
+    "No token is needed here: whoever reaches the server may change everything. Set API_TOKEN or TOKENS_FILE "
+    "(`discovery token new NAME` makes one), and start the server again"
+)
+_RESTORED = "Token no longer revoked: whoever has it in a file takes it"
+
+
+class RevokedToken(Described):
+    """`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew."""
+
+    name: str
+    sha256: str
+    revoked_at: Time = Field(alias="revokedAt")
+    revoked_by: str = Field(alias="revokedBy")
+    expires: Time | None
+
+
+class TokenReply(Reply):
+    message: str = Field(examples=["Token revoked on all nodes"])
+    token: RevokedToken
+
+
+class ListedToken(Described):
+    """`source`: the setting that it comes from. `register`: patterns of services. `expires` null: never."""
+
+    name: str
+    source: Literal["API_TOKEN", "TOKENS_FILE"]
+    register_: list[str] = Field(alias="register", examples=[[]])
+    read: bool
+    admin: bool
+    expires: Time | None
+    expired: bool
+    revoked: bool
+
+
+class TokensReply(Reply):
+    """Of the node that is asked, but for `revoked`, which holds on all nodes. `fileFailure`: why TOKENS_FILE was not read anew."""
+
+    tokens: list[ListedToken]
+    revoked: list[RevokedToken] = Field(examples=[[]])
+    reads_need_token: bool = Field(alias="readsNeedToken")
+    file: str | None
+    file_failure: str | None = Field(alias="fileFailure")
+    message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
+
+
+class TokenRoutes:
+    """`tokens()`: those that this node takes. `revoked`: by SHA-256, on all nodes. `failure()`: why `file` was not read anew. `engine` is
+    set before the first write.
+    """
+
+    engine: Engine
+
+    def __init__(
+        self,
+        tokens: Callable[[], Tokens],
+        revoked: Mapping[bytes, Revocation],
+        times: Times,
+        *,
+        reads_need_token: bool = False,
+        file: Path | None = None,
+        failure: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._tokens = tokens
+        self._revoked = revoked
+        self._times = times
+        self._reads_need_token = reads_need_token
+        self._file = file
+        self._failure = failure
+
+    def listing(self) -> Route:
+        return Route(
+            "GET", "/admin/tokens", self.list, Right.ADMIN, Kind.OPERATION, "Which tokens there are, without their secrets",
+            HEADING, TokensReply,
+        )  # fmt: skip
+
+    def revoking(self) -> list[Route]:
+        return [
+            Route(
+                "DELETE", "/admin/tokens/{token}", self.revoke, Right.ADMIN, Kind.OPERATION,
+                "Revoke a token on all nodes, by name or SHA-256", HEADING, TokenReply, codes=(*STORED, "TOO_MANY_REVOKED"),
+            ),
+            Route(
+                "DELETE", "/admin/revocations/{sha256}", self.restore, Right.ADMIN, Kind.OPERATION,
+                "Forget that a token was revoked", HEADING, TokenReply, codes=STORED,
+                examples=(Example(after=("DELETE /admin/tokens/deploy",), more={"message": _RESTORED}),),
+            ),
+        ]  # fmt: skip
+
+    def list(self, request: Request) -> Answer:
+        tokens = self._tokens().all
+        now = self._times.wall()
+        content = {
+            "tokens": [self._listed(token, now) for token in tokens],
+            "revoked": [shown(sha256, each) for sha256, each in self._revoked.items()],  # oldest first
+            "readsNeedToken": self._reads_need_token,
+            "file": None if self._file is None else str(self._file),
+            "fileFailure": self._failure(),
+        }
+        if not tokens and self._file is None:
+            content["message"] = _NONE
+        return Answer(200, stamped(content, self._times))
+
+    def _listed(self, token: Token, now: float) -> Json:
+        return {
+            "name": token.name,
+            "source": "API_TOKEN" if token.name == OWN_NAME else "TOKENS_FILE",
+            "register": list(token.grants.register),
+            "read": token.grants.read,
+            "admin": token.grants.admin,
+            "expires": None if token.expires is None else iso(token.expires),
+            "expired": token.expires is not None and now >= token.expires,
+            "revoked": token.digest in self._revoked,
+        }
+
+    async def revoke(self, request: Request) -> Answer:
+        sha256, name, expires = self._named(request.names["token"])
+        write = RevokeToken(sha256, name, expires, f"revoked, {request.reason}")
+        revoked = await self.engine.submit(write, request.caller)
+        return self._answer("Token revoked on all nodes", sha256, revoked)
+
+    async def restore(self, request: Request) -> Answer:
+        text = request.names["sha256"]
+        if not _SHA256.fullmatch(text):
+            raise NotRevoked(text)
+        sha256 = bytes.fromhex(text)
+        write = RestoreToken(sha256, f"no longer revoked, {request.reason}")
+        revoked = await self.engine.submit(write, request.caller)
+        return self._answer(_RESTORED, sha256, revoked)
+
+    def _answer(self, message: str, sha256: bytes, revoked: Revocation) -> Answer:
+        return Answer(200, stamped({"message": message, "token": shown(sha256, revoked)}, self._times))
+
+    def _named(self, text: str) -> tuple[bytes, str, float | None]:
+        """Digest, name, expiry. HttpError 404."""
+        if _SHA256.fullmatch(text):
+            sha256 = bytes.fromhex(text)
+            token = self._tokens().of(sha256)
+            return (sha256, "", None) if token is None else (sha256, token.name, token.expires)
+        if (token := self._tokens().called(text)) is not None:
+            return token.digest, token.name, token.expires
+        for sha256, revoked in reversed(list(self._revoked.items())):  # done before, and out of the file since
+            if revoked.name == text:
+                return sha256, text, revoked.expires
+        raise HttpError(
+            404,
+            "TOKEN_UNKNOWN",
+            f"No token called {text} is in this node's TOKENS_FILE; ask a node that has it, or name it by the SHA-256 of its secret, which "
+            "`discovery token list --output wide` shows",
+        )
+
+
+def shown(sha256: bytes, revoked: Revocation) -> Json:
+    return {
+        "name": revoked.name,
+        "sha256": sha256.hex(),
+        "revokedAt": iso(revoked.at),
+        "revokedBy": revoked.by,
+        "expires": None if revoked.expires is None else iso(revoked.expires),
+    }
