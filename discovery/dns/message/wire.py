@@ -217,6 +217,7 @@ class Packer:
         self._class = Class.CH if question.klass == Class.CH else Class.IN
         self._suffixes: dict[Name, int] = {}
         at, name = HEADER.size, question.name
+        self._name, self._depth = name, len(name)
         for start, label in enumerate(name):
             self._suffixes[name[start:]] = at
             at += 1 + len(label)
@@ -224,7 +225,9 @@ class Packer:
     def __call__(self, rr: RR) -> bytes:
         # Nearly all names end like the question's: a pointer to that end takes 1 µs where dnslib takes 11.
         name, rtype, ttl, rdata = rr
-        for start in range(len(name)):
+        below = len(name) - self._depth
+        first = below if below > 0 and name[below:] == self._name else 0  # nearly always at or below the question's
+        for start in range(first, len(name)):
             at = self._suffixes.get(name[start:] if start else name)
             if at is not None:
                 fixed = _FIXED.pack(_POINTER | at, rtype, self._class, ttl, len(rdata))

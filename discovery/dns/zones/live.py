@@ -75,6 +75,10 @@ class LiveType:
     def name(self) -> str:
         return type_name(self.type)
 
+    def candidates(self, instances: list[Instance]) -> list[Instance]:
+        """Without those that surely have no such record."""
+        return instances if self.may_have is None else list(filter(self.may_have, instances))
+
 
 # -- A, AAAA
 

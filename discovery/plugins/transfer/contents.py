@@ -63,16 +63,17 @@ def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
         instances = [one.instances[index] for index in chosen]
         view = Live(selector.form, zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
         for kind in OF_FORM[selector.form].values():
-            yield from _rrset(view, kind)
+            if may_have := kind.candidates(instances):
+                yield from _rrset(view, kind, may_have)
 
 
-def _rrset(view: Live, kind: LiveType) -> Iterator[RR | None]:
+def _rrset(view: Live, kind: LiveType, instances: list[Instance]) -> Iterator[RR | None]:
     """The records of one name and type, at most MAX_RRSET octets."""
     seen: set[bytes] = set()
     room = MAX_RRSET
-    for start in range(0, len(view.instances), _AT_ONCE):
+    for start in range(0, len(instances), _AT_ONCE):
         yield Pause
-        part = view._replace(instances=view.instances[start : start + _AT_ONCE])
+        part = view._replace(instances=instances[start : start + _AT_ONCE])
         for rr in kind.make(part, kind.type).answer:
             if rr.rdata not in seen:
                 seen.add(rr.rdata)
