@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -23,8 +22,6 @@ from discovery.plugins.audit.settings import AuditSettings
 from discovery.rest.api.times import iso
 from discovery.system.env import SettingsError
 
-_Content = dict[str, Any]
-
 
 def audit(
     *,
@@ -40,18 +37,11 @@ def audit(
 ) -> None:
     with closing(Reading(file or _file(env_file))) as reading:
         wanted = Wanted(by, None if service is None else fold(service), None if since is None else iso(since))
-        for line in _last(last, filter(wanted.holds, reading)):
-            print(_shown(line, json))
-        if reading.broken:
-            say(f"discovery: {_counted(reading.broken)} broken and left out")
-
-
-def _shown(content: _Content, as_json: bool) -> str:
-    return octets_of(content).decode().removesuffix("\n") if as_json else escaped(text.of_line(content))
-
-
-def _last(count: int | None, lines: Iterator[_Content]) -> Iterator[_Content]:
-    return lines if count is None else iter(deque(lines, count))
+        lines = filter(wanted.holds, reading)
+        for line in lines if last is None else deque(lines, last):
+            print(octets_of(line).decode().removesuffix("\n") if json else escaped(text.of_line(line)))
+        if broken := reading.broken:
+            say(f"discovery: {broken} line{' is' if broken == 1 else 's are'} broken and left out")
 
 
 def _file(env_file: Path | None) -> Path:
@@ -60,7 +50,3 @@ def _file(env_file: Path | None) -> Path:
     if file is None:
         raise SettingsError("AUDIT_FILE: is not set, so there is no audit log here; --file names one")
     return file
-
-
-def _counted(count: int) -> str:
-    return "1 line is" if count == 1 else f"{count} lines are"

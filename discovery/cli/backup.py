@@ -11,19 +11,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli.env_file import EnvFile, use
+from discovery.cli.env_file import DataDir, EnvFile, data_folder, use
 from discovery.plugins.journal import files
-from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import EnvSettings, SettingsError
-
-_DataDir = Annotated[str | None, Parameter(help="instead of DATA_DIR")]
 
 
 def backup(
     file: Annotated[Path, Parameter(help="where the copy goes")],
     /,
     *,
-    data_dir: _DataDir = None,
+    data_dir: DataDir = None,
     env_file: EnvFile = None,
 ) -> None:
     content = files.back_up(_folder(data_dir, env_file), file)
@@ -31,7 +28,7 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: _DataDir = None, env_file: EnvFile = None
+    file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: DataDir = None, env_file: EnvFile = None
 ) -> None:
     folder = _folder(data_dir, env_file)
     content, replaced = files.restore(folder, file)
@@ -53,7 +50,4 @@ def _folder(data_dir: str | None, env_file: Path | None) -> Path:
             f"ENGINE_URL: this node's registry is in etcd, not in DATA_DIR; back up etcd: ETCDCTL_ENDPOINTS={first} etcdctl snapshot "
             "save FILE, and bring it back by `etcdutl snapshot restore` as discovery/docs/cluster-recovery.md says"
         )
-    folder = Path(data_dir) if data_dir else JournalSettings.read().data_dir
-    if folder is None:
-        raise SettingsError("DATA_DIR: is empty, so this registry keeps everything in memory and there are no files")
-    return folder
+    return data_folder(data_dir)

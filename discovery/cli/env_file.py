@@ -15,11 +15,23 @@ from cyclopts import Parameter
 from dotenv import dotenv_values
 
 from discovery.cli.output import say
+from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 
 INSTALLED = Path("/etc/discovery.env")
 
 EnvFile = Annotated[Path | None, Parameter(help=f"a file with the server's settings, instead of {INSTALLED}")]
+
+
+DataDir = Annotated[str | None, Parameter(help="instead of DATA_DIR")]
+
+
+def data_folder(given: str | None) -> Path:
+    """After `use`. SettingsError where there is none."""
+    folder = Path(given) if given else JournalSettings.read().data_dir
+    if folder is None:
+        raise SettingsError("DATA_DIR: is empty, so this registry keeps everything in memory and there are no files")
+    return folder
 
 
 def use(file: Path | None) -> None:

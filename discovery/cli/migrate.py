@@ -15,7 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.cluster import on_etcd
-from discovery.cli.env_file import EnvFile, use
+from discovery.cli.env_file import DataDir, EnvFile, data_folder, use
 from discovery.cli.errors import Failed
 from discovery.cli.output import put_line
 from discovery.core.kinds import DrainEvent, TokenEvent
@@ -26,26 +26,20 @@ from discovery.plugins.journal import files, moved
 from discovery.plugins.journal.errors import NoFile
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.lock import Lock
-from discovery.plugins.journal.settings import JournalSettings
 from discovery.rest.api.times import iso
 from discovery.settings import Settings
 from discovery.store.snapshot import Snapshot
-from discovery.system.env import SettingsError
 
 
 def migrate(
     *,
     back: Annotated[bool, Parameter(help="from etcd into the folder")] = False,
     dry_run: Annotated[bool, Parameter(help="only say what would be written")] = False,
-    data_dir: Annotated[str | None, Parameter(help="instead of DATA_DIR")] = None,
+    data_dir: DataDir = None,
     env_file: EnvFile = None,
 ) -> None:
     use(env_file)
-    folder = Path(data_dir) if data_dir else JournalSettings.read().data_dir
-    if folder is None:
-        raise SettingsError(
-            "DATA_DIR: is empty, so the single node keeps everything in memory and there is nothing to copy"
-        )
+    folder = data_folder(data_dir)
     mine = EtcdSettings.read().conf(Settings.read().of_registry)
     called = f"{folder.absolute()} on {socket.gethostname()}"
     work = _back if back else _into_etcd
