@@ -7,11 +7,14 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from unittest import mock
 
 from discovery import cli
+from tests.stories.process import LIMIT, ROOT, environment
 
 
 class Done(NamedTuple):
@@ -49,6 +52,16 @@ def discovery(*arguments: str, **environment: str) -> Done:
     root.handlers[:] = handlers  # `run` has its own
     root.setLevel(level)
     return Done(status, out.getvalue(), err.getvalue())
+
+
+def process(
+    *arguments: str, stdout: int | IO[Any] = subprocess.PIPE, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, with these settings and none of the caller's environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "discovery", *arguments],
+        cwd=ROOT, env=environment(**settings), stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
+    )  # fmt: skip
 
 
 class At:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,9 @@ import pytest
 from discovery import cli
 from discovery.plugins.journal.files import FILE
 from discovery.settings import Settings
+from tests.cli.live import process
 from tests.plugins.journal.making import VALUES, a_file, an_old_file, content, octets
-from tests.stories.process import LIMIT, ROOT, environment, running
+from tests.stories.process import running
 
 
 @pytest.fixture
@@ -142,29 +141,21 @@ def test_it_takes_one_file(command: str, more: list[str], capsys: Captured) -> N
     assert "discovery" in capsys.readouterr().err
 
 
-def discovery(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The command, as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "discovery", *arguments],
-        cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT,
-    )  # fmt: skip
-
-
 def test_a_running_server_is_backed_up_and_not_restored(folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     with running(DATA_DIR=str(folder)) as server:
         ids = [server.register("web", port=port)["instance"]["id"] for port in range(3001, 3008)]
-        done = discovery("backup", str(saved), DATA_DIR=str(folder))
+        done = process("backup", str(saved), DATA_DIR=str(folder))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{saved}: 7 instances, 0 maintenance windows\n"
-        refused = discovery("restore", str(saved), DATA_DIR=str(folder))
+        refused = process("restore", str(saved), DATA_DIR=str(folder))
         assert (refused.returncode, refused.stdout) == (1, "")
         assert re.search(rf"pid {server.process.pid}\b", refused.stderr)
         server.request("DELETE", "/services/web")
         assert server.stop() == 0
     assert [instance.id for instance in content(saved).instances] == ids
     assert not content(folder / FILE).instances
-    done = discovery("restore", str(saved), DATA_DIR=str(folder))
+    done = process("restore", str(saved), DATA_DIR=str(folder))
     assert (done.returncode, done.stderr) == (0, "")
     with running(DATA_DIR=str(folder)) as server:
         found = [server.request("GET", f"/instances/{id}").status for id in ids]
@@ -173,7 +164,7 @@ def test_a_running_server_is_backed_up_and_not_restored(folder: Path, tmp_path: 
 
 def test_a_second_server_on_the_folder_is_refused(folder: Path) -> None:
     with running(DATA_DIR=str(folder)) as server:
-        second = discovery("serve", DATA_DIR=str(folder))
+        second = process("serve", DATA_DIR=str(folder))
         assert second.returncode == 1
         assert re.search(rf"pid {server.process.pid}\b", second.stderr)
         assert "ready" not in second.stdout
@@ -184,7 +175,7 @@ def test_a_second_server_on_the_folder_is_refused(folder: Path) -> None:
 def test_a_server_does_not_start_on_a_damaged_file(folder: Path) -> None:
     file = a_file(folder, 20)
     file.write_bytes(file.read_bytes()[:-4096])
-    done = discovery("serve", DATA_DIR=str(folder))
+    done = process("serve", DATA_DIR=str(folder))
     assert done.returncode == 1
     assert "ready" not in done.stdout
     assert str(file) in done.stderr
@@ -199,7 +190,7 @@ def test_a_damaged_file_that_is_moved_away_makes_room_for_a_new_one(folder: Path
     octets = bytearray(file.read_bytes())
     octets[octets.rindex(b"service-3")] ^= 1
     file.write_bytes(octets)
-    done = discovery("serve", DATA_DIR=str(folder))
+    done = process("serve", DATA_DIR=str(folder))
     assert done.returncode == 1
     assert "move it" in done.stderr
     file.rename(folder / "away")

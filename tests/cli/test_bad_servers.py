@@ -16,6 +16,7 @@ import pytest
 from discovery.cli import connection
 from discovery.client import RegistryClient
 from tests.cli.live import At, discovery
+from tests.client.servers import nobody
 
 COMMANDS = [
     ["get", "services"],
@@ -65,8 +66,7 @@ def reply(status: str, kind: str, body: str) -> bytes:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_dead_server(command: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = nobody()
     assert re.fullmatch(rf"no registry answers \({url}: .*refused.*is DISCOVERY_URL right\?", At(url)(*command).said)
 
 
@@ -179,10 +179,8 @@ def test_what_it_is_told_of_the_registry_must_make_sense(environment: dict[str, 
 
 def test_of_several_servers_one_has_to_answer() -> None:
     page = '{"totalServices": 0, "services": {}, "next": null, "timestamp": "2026-01-31T12:00:00.000Z"}'
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        dead = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with saying(reply("200 OK", "application/json", page)) as url:
-        assert At(f"{dead},{url}")("get", "services", "-o", "json").content == []
+        assert At(f"{nobody()},{url}")("get", "services", "-o", "json").content == []
 
 
 def test_a_node_that_is_stale_is_said_once_beside_its_answer() -> None:

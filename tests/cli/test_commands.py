@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.cli.live import At
-from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
+from tests.cli.live import At, process
+from tests.stories.process import Discovery, running, until
 from tests.stories.standards.secure import running_secure
 
 # As a stranger would have it.
@@ -252,11 +251,9 @@ def test_tokens_are_shown_and_missing_rights_told(tmp_path: Path) -> None:
 def test_a_registry_behind_tls_is_checked_against_the_authorities_given(tmp_path: Path) -> None:
     """OpenSSL reads the variable when a process makes its first context, so this is a process of its own."""
     with running_secure(tmp_path) as secure:
-        settings = {"DISCOVERY_URL": f"https://127.0.0.1:{secure.https_port}"}
-        command = [sys.executable, "-m", "discovery", "get", "services", "-o", "json"]
-        for more, status in (({}, 1), ({"SSL_CERT_FILE": str(secure.pair.cert)}, 0)):
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment(**settings, **more), capture_output=True, text=True, timeout=LIMIT
-            )
+        url = f"https://127.0.0.1:{secure.https_port}"
+        trusting: dict[str, Any] = {"SSL_CERT_FILE": str(secure.pair.cert)}
+        for more, status in (({}, 1), (trusting, 0)):
+            done = process("get", "services", "-o", "json", DISCOVERY_URL=url, **more)
             assert done.returncode == status, done
             assert ("certificate is not trusted" in done.stderr) == bool(status)

@@ -17,6 +17,7 @@ from discovery import cli
 from discovery.cli import Command
 from discovery.core.errors import DiscoveryError
 from discovery.settings import Settings
+from tests.cli.live import process
 from tests.stories.process import LIMIT, ROOT, environment
 
 Captured = pytest.CaptureFixture[str]
@@ -147,13 +148,13 @@ def test_each_command_has_help_that_explains_each_option(command: Command, capsy
     assert command.text[:40] in said
 
 
-IMPORTED = "import sys; from discovery.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+COMMAND = "import sys; from discovery.cli import main; main(sys.argv[1:])"
 
 
-def modules_of(*arguments: str) -> set[str]:
+def modules_of(*arguments: str, program: str = COMMAND) -> set[str]:
     """What is imported to run this command."""
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, *arguments],
+        [sys.executable, "-c", f"{program}; print(*sys.modules, file=sys.stderr)", *arguments],
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=True,
     )  # fmt: skip
     return set(done.stderr.splitlines()[-1].split())
@@ -163,23 +164,13 @@ def test_commands_import_what_they_need_and_no_more() -> None:
     assert not {"rich", "aiohttp", "discovery.app", "discovery.client"} & modules_of("unit")
     assert not {"aiohttp", "pydantic", "discovery.app", "discovery.client"} & modules_of("--help")
     assert not {"rich", "pydantic", "discovery.app"} & modules_of("get", "services", "-o", "name")
-
-
-def test_serving_pays_for_no_table() -> None:
-    """The server's own modules are those of `discovery.cli.serve`."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys, discovery.cli, discovery.cli.serve; print(*sys.modules)"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=True,
-    )  # fmt: skip
-    assert not {"rich", "rich.console", "yaml", "discovery.client"} & set(done.stdout.split())
+    serving = modules_of(program="import sys, discovery.cli, discovery.cli.serve")
+    assert not {"rich", "rich.console", "yaml", "discovery.client"} & serving
 
 
 def test_a_pipe_that_closes_early_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "w") as pipe:
-        done = subprocess.run(
-            [sys.executable, "-m", "discovery", "unit"],
-            cwd=ROOT, env=environment(), stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
-        )  # fmt: skip
+        done = process("unit", stdout=pipe)
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.live import At
+from tests.cli.live import At, process
 from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
 
 fcntl = pytest.importorskip("fcntl")
@@ -167,10 +167,7 @@ def test_a_program_under_run_finds_no_input_on_a_terminal_instead_of_being_stopp
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has it")
 def test_an_output_that_cannot_be_written_is_1_in_one_line() -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "discovery", "settings"],
-            cwd=ROOT, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
-        )  # fmt: skip
+        done = process("settings", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "discovery: the output cannot be written: No space left on device\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import yaml
 
 from discovery import cli
 from discovery.cli.setting_list import names
-from tests.stories.process import LIMIT, environment, running, running_command
+from tests.cli.live import process
+from tests.stories.process import running, running_command
 
 Captured = pytest.CaptureFixture[str]
 
@@ -126,10 +126,7 @@ def test_the_server_serves_with_its_flags(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_1_with_who_has_it(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        second = subprocess.run(
-            [sys.executable, "-m", "discovery", "serve", "--port", str(server.port)],
-            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=LIMIT,
-        )  # fmt: skip
+        second = process("serve", "--port", str(server.port))
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr.splitlines()[-1].startswith(f"discovery: Cannot listen on 127.0.0.1:{server.port}: ")
     assert f"in use by pid {server.process.pid} (" in second.stderr

@@ -46,20 +46,8 @@ def test_names_from_the_wire_move_no_cursor(server: Discovery) -> None:
 def test_logs_go_on_and_off(server: Discovery) -> None:
     at = At(server.http)
     assert at("log", "-o", "json").content["queries"] is False
-    done = at(
-        "log",
-        "--queries",
-        "--accesses",
-        "--for",
-        "1m",
-        "--name",
-        "web",
-        "--client",
-        "127.0.0.0/8",
-        "--answer",
-        "-o",
-        "json",
-    )
+    arguments = "log --queries --accesses --for 1m --name web --client 127.0.0.0/8 --answer -o json"
+    done = at(*arguments.split())
     assert {key: done.content[key] for key in ("queries", "accesses", "name", "client", "answer")} == {
         "queries": True, "accesses": True, "name": "web", "client": "127.0.0.0/8", "answer": True,
     }  # fmt: skip

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from discovery.client.choosing import MAX_REMEMBERED, REST_SECONDS, Choice, Resting, preferred
+from discovery.client.choosing import MAX_REMEMBERED, REST_SECONDS, Choice, Resting
 from discovery.client.instance import Instance
 
 
@@ -24,13 +24,10 @@ def test_by_chance_all_are_alike() -> None:
     assert all(200 < count < 300 for count in picked("random", *map(at, range(4))).values())
 
 
-def test_by_weight_each_has_its_share_and_none_of_weight_zero_is_taken() -> None:
+def test_by_weight_each_has_its_share_and_none_of_weight_zero_is_taken_unless_all_have_it() -> None:
     counts = picked("weighted", at(1, 300), at(2, 100), at(3, 0))
     assert 700 < counts[1] < 800
     assert counts[3] == 0
-
-
-def test_where_all_have_weight_zero_all_are_alike() -> None:
     assert len(picked("weighted", at(1, 0), at(2, 0))) == 2
 
 
@@ -48,15 +45,12 @@ def test_the_latest_is_the_first() -> None:
 def test_the_healthy_go_before_suspects_and_the_lower_priority_before_the_higher(strategy: str) -> None:
     better = at(2, priority=1)
     assert set(picked(strategy, at(1), better, at(3, priority=0, status="suspect"))) == {2}
+    assert set(picked(strategy, at(3, status="suspect"))) == {3}, "better than nobody"
 
 
 def test_an_unknown_strategy_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(ValueError, match="round_robin"):
         Choice().pick([at(1)], "fastest")
-
-
-def test_suspects_are_better_than_nobody() -> None:
-    assert preferred([at(1, status="suspect")]) == [at(1, status="suspect")]
 
 
 def test_two_failures_in_thirty_seconds_make_it_rest_for_thirty() -> None:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.cli.live import process
 from tests.stories.liveness.volume import volume
-from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
+from tests.stories.process import LIMIT, ROOT, Discovery, running, until
 
 WEB = "/services/web/instances"
 AT = "?ip=10.0.0.1&port=3001"
 
 
 def audit(file: Path, *arguments: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "discovery", "audit", *arguments],
-        cwd=ROOT, env=environment(AUDIT_FILE=str(file)), capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
+    done = process("audit", *arguments, AUDIT_FILE=str(file))
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
