@@ -44,22 +44,22 @@ class History(Plugin):
         self._wall = wall
         self._began = registry.log.oldest, wall()
         self._folders: list[Path] = []
-        self._folder: Folder | None = None
         self.recorder: Recorder | None = None
         self._questions: Questions | None = None
 
     def install(self, seams: Seams) -> None:
         tokens = seams.authorize  # of plugins that come later too
-        self._questions = Questions(self._registry, self._clock, self._wall, tokens, lambda: self._began)
+        self._questions = Questions(
+            self._registry, self._clock, self._wall, tokens, lambda: self._began, lambda: self.recorder
+        )
         self._folders = seams.folders
         seams.followers.append(self.follow_commit)
         seams.routes.extend(self._questions.routes())
 
     async def open(self, engine: Engine) -> None:
-        if self._days and self._folders and self._questions is not None:
-            self._folder = Folder(self._folders[0] / FOLDER, self._days, self._max_octets)
-            self.recorder = Recorder(self._folder, self._registry, self._wall)
-            self._questions.read_from(self._folder, self.recorder)
+        if self._days and self._folders:
+            folder = Folder(self._folders[0] / FOLDER, self._days, self._max_octets)
+            self.recorder = Recorder(folder, self._registry, self._wall)
 
     async def close(self) -> None:
         if self._questions is not None:
@@ -74,9 +74,9 @@ class History(Plugin):
             self.recorder.follow_commit(commit)
 
     def stats(self) -> Mapping[str, Any]:
-        if self._folder is None or self.recorder is None:
+        if self.recorder is None:
             return {"history": {"files": 0}}
-        folder, writer = self._folder, self.recorder.writer
+        folder, writer = self.recorder.folder, self.recorder.writer
         return {
             "history": {
                 "files": len(folder.files),

@@ -29,8 +29,7 @@ _PART = 4
 # Octets of an instance in a checkpoint, about, beside its metadata.
 _KNOWN = 300
 _DAY = 86400
-_NAME = re.compile(r"([0-9]{6,12})\.db")
-_ANY = re.compile(r"([0-9]{6,12})\.db(\.damaged(-[0-9]+)?)?")
+_NAME = re.compile(r"[0-9]{6,12}\.db(\.damaged(-[0-9]+)?)?")
 
 # What the writer has to do, in order. It may raise OSError and sqlite3.Error, and is tried again then.
 Step = Callable[["Folder"], None]
@@ -94,7 +93,7 @@ class Folder:
         if _octets(checkpoint) > self.part // 2:  # the next file would be due at once, and so on
             return self._suspend(checkpoint)
         self._drop_old(checkpoint.wall)
-        number = max((*self._numbers(), *(info.number for info in self.files)), default=0) + 1
+        number = max((*map(_number, self._paths()), *(info.number for info in self.files)), default=0) + 1
         path = self.path / f"{number:06}.db"
         files.create(path, checkpoint)
         self._writing = HistoryFile(path)
@@ -160,9 +159,11 @@ class Folder:
         """At what there is, once."""
         for left in self.path.glob("*.new"):
             left.unlink()
-        for number, path in self._known():
+        for path in self._paths():
+            if path.suffix != ".db":
+                continue
             try:
-                self.files = (*self.files, files.look_at(path, number))
+                self.files = (*self.files, files.look_at(path, _number(path)))
             except NewerFormat as error:
                 self._skip(path.name, f"{path} was written by a newer version ({error}) and is passed over")
             except (sqlite3.Error, ValueError) as error:
@@ -201,17 +202,14 @@ class Folder:
                 )
         self.octets = total
 
-    def _known(self) -> list[tuple[int, Path]]:
-        found = [(match, path) for path in self.path.iterdir() if (match := _NAME.fullmatch(path.name))]
-        return sorted((int(match[1]), path) for match, path in found)
-
     def _paths(self) -> list[Path]:
         """All of ours, oldest first."""
-        found = [(match, path) for path in self.path.iterdir() if (match := _ANY.fullmatch(path.name))]
-        return [path for _, path in sorted((int(match[1]), path) for match, path in found)]
+        ours = (path for path in self.path.iterdir() if _NAME.fullmatch(path.name))
+        return sorted(ours, key=lambda path: (_number(path), path))
 
-    def _numbers(self) -> list[int]:
-        return [int(path.name.partition(".")[0]) for path in self._paths()]
+
+def _number(path: Path) -> int:
+    return int(path.name.partition(".")[0])
 
 
 def _octets(checkpoint: Checkpoint) -> int:

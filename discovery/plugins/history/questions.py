@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -49,7 +50,7 @@ T = TypeVar("T")
 
 class Questions:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `tokens`: not empty where who asked is for tokens with the right
-    read alone. `began`: the index and the wall of the state in which the ring began.
+    read alone. `began`: the index and the wall of the state in which the ring began. `recorder`: None where the ring is all there is.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class Questions:
         wall: Callable[[], float],
         tokens: list[Any],
         began: Callable[[], tuple[int, float]],
+        recorder: Callable[[], Recorder | None],
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._wall = wall
         self._tokens = tokens
         self._began = began
-        self._folder: Folder | None = None
-        self._recorder: Recorder | None = None
+        self._recorder = recorder
         self._waiting = 0
         self._ended = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="history")
@@ -87,10 +88,6 @@ class Questions:
             ),
         ]  # fmt: skip
 
-    def read_from(self, folder: Folder, recorder: Recorder) -> None:
-        """And not from the ring."""
-        self._folder, self._recorder = folder, recorder
-
     def close(self) -> None:
         self._ended = True
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -109,10 +106,10 @@ class Questions:
         with_actor = self._may_see_actors(caller)
         if asked.actor is not None and not with_actor:
             _refuse(caller)
-        if self._folder is None:
+        if (recorder := self._recorder()) is None:
             commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
             return Answer(200, await self._in_thread(lambda: _page(past.page(commits, asked, since), wall, with_actor)))
-        return Answer(200, await self._read(lambda reading: _page(reading.page(asked), wall, with_actor)))
+        return await self._read(recorder, lambda reading: _page(reading.page(asked), wall, with_actor))
 
     # -- how it was
 
@@ -124,12 +121,13 @@ class Questions:
         if instant > wall:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
         with_actor = self._may_see_actors(request.caller)
-        shown = partial(_explained, name, instant, with_actor, self._folder is not None)
-        if self._folder is None:
+        recorder = self._recorder()
+        shown = partial(_explained, name, instant, with_actor, recorder is not None)
+        if recorder is None:
             of_ring = self._of_ring(fold(name), instant)
             return Answer(200, await self._in_thread(lambda: shown(of_ring())))
         untold = self._untold(fold(name))
-        return Answer(200, await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold))))
+        return await self._read(recorder, lambda reading: shown(reading.service_at(fold(name), instant, untold)))
 
     def _of_ring(self, name: str, instant: float) -> Callable[[], ServiceAt]:
         """For a thread: what the loop has is taken now."""
@@ -164,22 +162,15 @@ class Questions:
 
     # -- in a thread
 
-    async def _read(self, ask: Callable[[Reading], T]) -> T:
-        assert self._folder is not None
-        assert self._recorder is not None
-        await self._recorder.flushed()
-        folder, recorder = self._folder, self._recorder
+    async def _read(self, recorder: Recorder, ask: Callable[[Reading], bytes]) -> Answer:
+        await recorder.flushed()
+        folder, broken = recorder.folder, list[Path]()
 
-        def answer() -> T:
-            reading = Reading(folder.files, folder.skipped, ended=lambda: self._ended)
-            try:
-                return ask(reading)
-            finally:
-                broken.extend(reading.broken)
+        def answer() -> bytes:  # whose patience begins in the thread, and not while it waits for one
+            return ask(Reading(folder.files, folder.skipped, broken, ended=lambda: self._ended))
 
-        broken: list[Any] = []
         try:
-            return await self._in_thread(answer)
+            return Answer(200, await self._in_thread(answer))
         finally:
             for path in broken:
                 recorder.writer.put(partial(Folder.discard, path=path))

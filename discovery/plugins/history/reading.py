@@ -35,14 +35,15 @@ _UNREADABLE = (ValueError, TypeError, KeyError, AssertionError, DiscoveryError)
 
 
 class Reading:
-    """One question. `files`: oldest first, the last is being written. `skipped`: names of files that are not among them. `ended`: whether
-    nobody waits for the answer any more. TooSlow, from whatever takes longer than its patience.
+    """One question. `files`: oldest first, the last is being written. `skipped`: names of files that are not among them. `broken` gets
+    those that turn out to be. `ended`: whether nobody waits for the answer any more. TooSlow, from whatever takes longer than its patience.
     """
 
     def __init__(
         self,
         files: Sequence[Info],
         skipped: Sequence[str] = (),
+        broken: list[Path] | None = None,
         patience: float = PATIENCE,
         ended: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -50,7 +51,7 @@ class Reading:
         self._patience = patience
         self._until = time.monotonic() + patience
         self._ended = ended
-        self.broken: list[Path] = []
+        self.broken = [] if broken is None else broken
         self._missing = [f"{name} could not be read" for name in skipped]
 
     # -- what happened

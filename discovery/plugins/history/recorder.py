@@ -42,7 +42,7 @@ class Recorder:
     """Made in the event loop. `wall`: epoch seconds. Nothing is written before the state was restored, which is when the folder is ours."""
 
     def __init__(self, folder: Folder, registry: Registry, wall: Callable[[], float]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._registry = registry
         self._wall = wall
         self._gathered: list[Keyed] = []
@@ -63,7 +63,7 @@ class Recorder:
     @property
     def unwritten(self) -> int:
         """Events that no file will ever have."""
-        return self._folder.unwritten + self._missing
+        return self.folder.unwritten + self._missing
 
     def follow_commit(self, commit: Commit) -> None:
         if commit.action == RESTORE:
@@ -100,7 +100,7 @@ class Recorder:
             return Began.CLOCK
         if wall >= self._day_ends:
             return Began.DAY
-        return self._folder.wants if self.writer.done >= self._began else None
+        return self.folder.wants if self.writer.done >= self._began else None
 
     def _begin(self, why: Began, index: int, wall: float) -> None:
         """The state is a commit's, after it. That commit is told of in the new file too: it says nothing that the state does not have."""
@@ -111,7 +111,7 @@ class Recorder:
         values.append(SettingsEvent(None, self._registry.settings, ""))
         checkpoint = Checkpoint(index, wall, why, instances, entries, values, self._missing, self._missing_from)
         self._began = self.writer.put(partial(Folder.begin, checkpoint=checkpoint))
-        self._folder.unwritten += self._missing
+        self.folder.unwritten += self._missing
         self._missing, self._missing_from = 0, None
         self._last, self._day_ends = wall, wall - wall % _DAY + _DAY
 
@@ -158,12 +158,12 @@ class Recorder:
     def _notice(self, reason: str | None) -> None:
         if reason is None:
             _log.warning(
-                "%s can be written again", self._folder.path, extra=fields("history.can_write", file=self._folder.path)
+                "%s can be written again", self.folder.path, extra=fields("history.can_write", file=self.folder.path)
             )
         else:
             _log.error(
                 "%s cannot be written: %s; everything else goes on, and the history will say what it misses",
-                self._folder.path,
+                self.folder.path,
                 reason,
-                extra=fields("history.cannot_write", file=self._folder.path, reason=reason),
+                extra=fields("history.cannot_write", file=self.folder.path, reason=reason),
             )

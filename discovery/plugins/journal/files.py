@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 from discovery.plugins.journal import rows, schema, wal
 from discovery.plugins.journal.database import AHEAD, Database, Op, create
-from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, Interrupted, NoFile
-from discovery.plugins.journal.inspection import inspect, snapshot_of
+from discovery.plugins.journal.errors import CannotRead, CannotWrite, Interrupted
+from discovery.plugins.journal.inspection import inspect, reading, snapshot_of
 from discovery.plugins.journal.lock import Lock, give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
 from discovery.store.snapshot import Snapshot
@@ -108,15 +108,9 @@ def _copy(source: Path, copy: Path, mode: int = 0o600) -> Snapshot:
 
 
 def _look_at(source: Path) -> None:
-    try:
+    with reading(source):
         source.open("rb").close()
         wal.check(_beside(source, "-wal"))
-    except wal.Torn:
-        raise Damaged(source, "its write-ahead log is broken in the middle") from None
-    except FileNotFoundError:
-        raise NoFile(source) from None
-    except OSError as error:
-        raise CannotRead(source, error.strerror or str(error)) from None
 
 
 def _reader(source: Path) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from discovery.core.event import ValueEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import MAX_SECONDS
 from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
+from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat, NoFile
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
@@ -29,18 +29,14 @@ _META = ("index", "wall")
 
 
 def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Snapshot:
-    """All there is, of an older format too, under an index that the registry has not reached. Damaged, NewerFormat, CannotRead. `wall`:
-    epoch seconds now.
+    """All there is, of an older format too, under an index that the registry has not reached. Damaged, NewerFormat, NoFile, CannotRead.
+    `wall`: epoch seconds now.
 
     `called`: the file that errors name, when that is another one.
     """
     named = called or file
-    try:
+    with reading(named):
         octets = wal.image(file)
-    except wal.Torn:
-        raise Damaged(named, "its write-ahead log is broken in the middle") from None
-    except OSError as error:
-        raise CannotRead(named, error.strerror or str(error)) from None
     if not octets:
         raise Damaged(named, "it is empty")
     if octets[_VERSIONS] == b"\2\2":
@@ -57,6 +53,19 @@ def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Snapsh
             return _content(sql, wall)
         except rows.BadRow as bad:
             raise Damaged(named, str(bad)) from None
+
+
+@contextlib.contextmanager
+def reading(named: Path) -> Iterator[None]:
+    """What is wrong with a file and its log in our words: NoFile, CannotRead, Damaged."""
+    try:
+        yield
+    except wal.Torn:
+        raise Damaged(named, "its write-ahead log is broken in the middle") from None
+    except FileNotFoundError:
+        raise NoFile(named) from None
+    except OSError as error:
+        raise CannotRead(named, error.strerror or str(error)) from None
 
 
 def snapshot_of(content: Snapshot, wall: float) -> Snapshot:

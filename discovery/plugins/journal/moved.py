@@ -23,15 +23,11 @@ class Mark(NamedTuple):
 def read(folder: Path) -> Mark | None:
     """None where there is none. One that cannot be read is a mark all the same: two registries that both take writes would be worse."""
     try:
-        text = (folder / FILE).read_text("utf-8")
+        found = json.loads((folder / FILE).read_bytes())
+        return Mark(float(found["at"]), str(found["cluster"]))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError):
-        return Mark()
-    try:
-        found = json.loads(text)
-        return Mark(float(found["at"]), str(found["cluster"]))
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Mark()
 
 
