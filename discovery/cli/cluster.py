@@ -18,12 +18,12 @@ from discovery.cli import group
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.core.kinds import RegistrySettings
-from discovery.engines.etcd import administration, membership, shared_conf
+from discovery.engines.etcd import administration, membership
+from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import EtcdAway, EtcdError
+from discovery.engines.etcd.messages import EtcdAway, EtcdError, with_hint
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.settings import Settings
@@ -94,7 +94,7 @@ def begin(
     )
 
     async def carried_out(etcd: Etcd, layout: Layout) -> str:
-        found = await shared_conf.find(etcd, layout.conf)
+        found = await configuration.find(etcd, layout.conf)
         where = f"{etcd.endpoint}, below {layout.prefix.decode()}"
         if found is not None:
             raise Failed(

@@ -30,11 +30,10 @@ from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.following import Following
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.hints import not_opened
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.membership import Kept, Membership
-from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError
+from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, with_hint
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.node_info import NodeInfos
 from discovery.engines.etcd.numbers import metrics_of, nodes_shown
@@ -45,7 +44,7 @@ from discovery.engines.etcd.supervise import supervise
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, IdTaken, Moved, UnknownForNow, UnknownInstance
+from discovery.store.errors import EngineAway, EngineNotOpened, IdTaken, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.write import Write
@@ -130,7 +129,10 @@ class EtcdEngine:
             await self._presence.renew_leases()
         except DiscoveryError as error:
             await self._etcd.close()
-            raise not_opened(error, self._etcd.endpoint) from None
+            if not isinstance(error, EtcdAway | EtcdError):
+                raise
+            said = f"{self._etcd.endpoint} refuses: {error}" if isinstance(error, EtcdError) else str(error)
+            raise EngineNotOpened(with_hint(f"ENGINE_URL: {said}")) from None
         works = (
             self._following.run, self._writes.carry_out, self._leadership.stand, self._presence.tell, self._presence.look,
             self._upkeep.run, self._membership.run, self._upkeep.mend,

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
-from discovery.engines.etcd import shared_conf
-from discovery.engines.etcd.conf import AHEAD, Conf
+from discovery.engines.etcd import conf as configuration
+from discovery.engines.etcd.conf import AHEAD, Conf, Shared
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import Kept
 from discovery.engines.etcd.messages import EtcdError, created_at, end_of, put
 from discovery.engines.etcd.settings import EtcdSettings
-from discovery.engines.etcd.shared_conf import Shared
 
 
 class Cluster(NamedTuple):
@@ -38,7 +37,7 @@ async def opened(url: str) -> AsyncIterator[tuple[Etcd, Layout]]:
 
 async def show(etcd: Etcd, layout: Layout) -> Cluster:
     """EtcdAway, EtcdError."""
-    shared = await shared_conf.read(etcd, layout.conf)
+    shared = await configuration.read(etcd, layout.conf)
     leader = (await etcd.range(layout.leader)).found
     beats = layout.key("h", "")
     nodes = (await etcd.range(beats, end_of(beats), keys_only=True)).found
@@ -53,7 +52,7 @@ async def begin(etcd: Etcd, layout: Layout, kept: Kept) -> Shared:
     """
     conf = kept.conf._replace(offset=kept.last + AHEAD)
     await etcd.txn([created_at(layout.conf, 0)], [put(layout.conf, conf.dumps())])
-    found = await shared_conf.read(etcd, layout.conf)
+    found = await configuration.read(etcd, layout.conf)
     if found.conf != conf:
         raise EtcdError(f"it has registry {found.conf.cluster} there; nothing was written")
     return found
@@ -68,5 +67,5 @@ async def change(etcd: Etcd, layout: Layout, values: Mapping[str, Any]) -> tuple
         seen.append(found.conf)
         return found.conf._replace(settings=found.conf.settings._replace(**wanted))
 
-    after = await shared_conf.change(etcd, layout.conf, changed)
+    after = await configuration.change(etcd, layout.conf, changed)
     return seen[-1], after

@@ -10,14 +10,13 @@ from pathlib import Path
 from discovery.core import exact_json
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
-from discovery.engines.etcd import membership, shared_conf
-from discovery.engines.etcd.conf import AHEAD, Conf
+from discovery.engines.etcd import membership
+from discovery.engines.etcd.conf import AHEAD, Conf, Shared
 from discovery.engines.etcd.following import Lost
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import Kept
 from discovery.engines.etcd.messages import Change, created_at, put
-from discovery.engines.etcd.shared_conf import Shared
 from discovery.store.errors import NewerVersion
 from discovery.store.registry import Registry
 
@@ -53,12 +52,12 @@ class Agreement:
         # The index must not begin below one that a single node has given before. Fits the serial's 32 bits.
         first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
         await self._etcd.txn([created_at(self._key, 0)], [put(self._key, first.dumps())])
-        self._take(await shared_conf.read(self._etcd, self._key))
+        self._take(await configuration.read(self._etcd, self._key))
 
     async def _agree_again(self, kept: Kept, file: Path) -> None:
         try:
-            found = await shared_conf.find(self._etcd, self._key)
-        except shared_conf.ConfUnreadable as error:  # what this node knows holds, as at those that run
+            found = await configuration.find(self._etcd, self._key)
+        except configuration.ConfUnreadable as error:  # what this node knows holds, as at those that run
             found = Shared(kept.conf, error.version, error.revision)
         prefix = self._key.decode().removesuffix("conf")
         membership.check(kept, found and found.conf, file, f"etcd at {self._etcd.endpoint}, below {prefix},")
@@ -90,7 +89,7 @@ class Agreement:
                 return conf
             return conf._replace(offset=index + AHEAD - revision)
 
-        self._take(await shared_conf.change(self._etcd, self._key, raised))
+        self._take(await configuration.change(self._etcd, self._key, raised))
 
     async def put_back(self, lease: int) -> None:
         """Where somebody has removed the configuration: a node that starts would make another registry of the same keys."""

@@ -10,11 +10,12 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
 import aiohttp
 import orjson
+from aiohttp.http_exceptions import LineTooLong
 
 from discovery.engines.etcd.messages import (
     DEADLINE,
@@ -192,7 +193,7 @@ class Etcd:
             ) as reply:
                 if reply.status != 200:
                     content_of(reply.status, await reply.read())
-                async for line in _lines(reply.content):
+                while line := await reply.content.readline(max_line_length=_LINE_OCTETS):
                     changes = changes_of(line)
                     if changes is not None:
                         yield changes
@@ -203,28 +204,11 @@ class Etcd:
             if error.code == UNAUTHENTICATED:
                 self._token = None
             raise EtcdAway(f"{endpoint}: {error}") from None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, LineTooLong, OSError, TimeoutError) as error:
             self._leave(endpoint)
             raise EtcdAway(f"{endpoint}: {_why(error)}") from None
         self._leave(endpoint)
         raise EtcdAway(f"{endpoint}: it ended the watch")
-
-
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """A JSON value each. aiohttp's own lines end at the buffer's size."""
-    begun = bytearray()
-    async for piece in stream.iter_any():
-        first, *others = piece.split(b"\n")
-        begun += first
-        if len(begun) > _LINE_OCTETS:
-            raise aiohttp.ClientPayloadError("a line of the watch has no end")
-        if not others:
-            continue
-        *whole, last = others
-        for line in (bytes(begun), *whole):
-            if line:
-                yield line
-        begun = bytearray(last)
 
 
 def _is_refused(error: Exception) -> bool:

@@ -24,11 +24,10 @@ from typing import Any, NamedTuple
 from discovery.core import codec, exact_json
 from discovery.core.checked import text, whole
 from discovery.core.event import Commit, Event, InstanceEvent
-from discovery.core.instance import Instance
+from discovery.core.instance import OPTIONS, Instance, Registration
 from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
-from discovery.engines.etcd.unknown_fields import UnknownFields
 from discovery.store.transaction import Transaction
 
 # The keys whose revisions decisions compare. All that is of a service (its instances, windows, drains, tombstones) goes with its version.
@@ -60,6 +59,39 @@ class Decision(NamedTuple):
 def is_state(letter: str) -> bool:
     """Whether keys that begin so are the registry's state: instances, tombstones, and what `core.kinds` declares."""
     return letter == "i" or letter == "t" or of_letter(letter) is not None
+
+
+_KNOWN = codec.of_instance(Instance("", 0.0, Registration(name="", ip="", port=0))).keys()
+_OPTIONS = {option.name for option in OPTIONS}
+
+
+class UnknownFields:
+    """Of an instance: what a newer node has written and this one does not know. It stays when this node writes the instance anew: a
+    drain, a status, a registration with other contents. One that is registered here for the first time has none.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[Json, Json]] = {}  # by id: beside the known ones, and among the options
+
+    def note(self, shown: Mapping[str, Any]) -> None:
+        """An instance as it stands in etcd."""
+        beside, among = shown.keys() - _KNOWN, shown["options"].keys() - _OPTIONS
+        if beside or among:
+            options = shown["options"]
+            self._of[shown["id"]] = {name: shown[name] for name in beside}, {name: options[name] for name in among}
+        elif self._of:
+            self._of.pop(shown["id"], None)
+
+    def forget(self, id: str) -> None:
+        self._of.pop(id, None)
+
+    def added(self, shown: Json) -> Json:
+        """What is to be written, with them."""
+        found = self._of.get(shown["id"])
+        if found is None:
+            return shown
+        beside, among = found
+        return {**beside, **shown, "options": {**among, **shown["options"]}}
 
 
 class Layout:

@@ -199,3 +199,25 @@ def _error(found: Any) -> EtcdError:
     if isinstance(code, int):
         return EtcdError(message, code)
     return EtcdError(f"what answers there is not etcd's gateway: it says {message!r}")
+
+
+# What to do next, by what etcd says (its api/v3rpc/rpctypes), or this client of it.
+_HINTS = {
+    "authentication is not enabled": "unset ETCD_USER, or enable it there (`etcdctl auth enable`)",
+    "user name is empty": "set ETCD_USER and ETCD_PASSWORD_FILE",
+    "invalid user ID or password": "is ETCD_USER right, and the password in ETCD_PASSWORD_FILE?",
+    "permission denied": "the role of ETCD_USER needs read and write on ETCD_PREFIX: "
+    "`etcdctl role grant-permission --prefix=true ROLE readwrite ETCD_PREFIX`",
+    "space exceeded": "compact it, defragment it, then `etcdctl alarm disarm`",
+    "Connection reset by peer": "if it speaks TLS, write etcds://",
+    "is not etcd's gateway": "ENGINE_URL names the client port (2379) of an etcd 3.4 or later",
+    "speaks no TLS": "write etcd:// without the s, or give that etcd a certificate",
+    "certificate": "ETCD_CA names the file with the authority that signed it",
+    "not a registry's": "choose another ETCD_PREFIX, or remove the key if nobody needs it",
+}
+
+
+def with_hint(text: str) -> str:
+    """The text, and what to do next where that is known."""
+    hint = next((hint for said, hint in _HINTS.items() if said in text), None)
+    return text if hint is None else f"{text}; {hint}"

@@ -16,13 +16,12 @@ from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.ids import new_id
 from discovery.core.kinds import KINDS, TokenEvent
-from discovery.engines.etcd import shared_conf
-from discovery.engines.etcd.conf import Conf, new_cluster
+from discovery.engines.etcd import conf as configuration
+from discovery.engines.etcd.conf import Conf, Shared, new_cluster
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import EtcdError, created_at, delete_all, end_of, put, unchanged_since
 from discovery.engines.etcd.read_all import Reader
-from discovery.engines.etcd.shared_conf import Shared
 from discovery.engines.etcd.unreadable import shown
 from discovery.engines.etcd.waiting import service_of
 from discovery.store.registry import Registry
@@ -64,7 +63,7 @@ class Migration:
 
     async def conf(self) -> Conf | None:
         """What is agreed on in etcd; None where nothing is. EtcdAway; EtcdError where it cannot be read."""
-        found = await shared_conf.find(self._etcd, self._layout.conf)
+        found = await configuration.find(self._etcd, self._layout.conf)
         return None if found is None else found.conf
 
     # -- into etcd
@@ -85,7 +84,7 @@ class Migration:
 
     async def finish(self) -> Shared:
         """The nodes on etcd take the writes from now on."""
-        return await shared_conf.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=()))
+        return await configuration.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=()))
 
     async def _begin(self, index: int) -> Shared:
         """The configuration, made where it is missing: the truth is in the folder, and each index from now on is above this one."""
@@ -96,7 +95,7 @@ class Migration:
             offset = max(found.conf.offset, index + 1 - found.revision)
             return found.conf._replace(offset=offset, moved=(self._folder,))
 
-        return await shared_conf.change(self._etcd, self._layout.conf, changed)
+        return await configuration.change(self._etcd, self._layout.conf, changed)
 
     async def _put_each(self, parts: Iterator[tuple[Event, ...]], version: int) -> None:
         for events in parts:
@@ -113,7 +112,7 @@ class Migration:
     async def leave(self) -> Shared:
         """The nodes on etcd take no writes from now on: the truth is in the folder."""
         moved = (self._folder,)
-        return await shared_conf.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=moved))
+        return await configuration.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=moved))
 
     async def read(self, conf: Conf) -> Snapshot:
         """All there is, under an index that no node has given yet. EtcdAway; EtcdError when something cannot be read: it would be lost."""

@@ -13,9 +13,8 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.beats import GOODBYE, Heard, age, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put
+from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put, with_hint
 from discovery.engines.etcd.overrides import Overrides, Submit
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.staleness import Sent, Staleness

@@ -23,7 +23,6 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
-from discovery.engines.etcd.hints import with_hint
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import (
     EtcdAway,
@@ -34,6 +33,7 @@ from discovery.engines.etcd.messages import (
     none_since,
     put,
     unchanged_since,
+    with_hint,
 )
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.waiting import Prepared, Waiting, break_off, octets_of, service_of

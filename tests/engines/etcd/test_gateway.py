@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from discovery.engines.etcd import gateway
 from discovery.engines.etcd.gateway import Credentials, Etcd
 from discovery.engines.etcd.messages import (
     EtcdAway,
@@ -132,11 +133,9 @@ async def test_when_none_answers_it_says_which_were_tried() -> None:
         await client.close()
 
 
-@pytest.mark.parametrize(("status", "text"), [(200, "<html>hello</html>"), (404, "no such page"), (200, "[]")])
-async def test_what_is_no_etcd_is_called_so(status: int, text: str) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(status=status, text=text)
-
+@asynccontextmanager
+async def posing(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Etcd]:
+    """A client of what is no etcd."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
@@ -146,11 +145,39 @@ async def test_what_is_no_etcd_is_called_so(status: int, text: str) -> None:
     client = Etcd([f"http://127.0.0.1:{port}"])
     await client.open()
     try:
-        with pytest.raises(EtcdError, match="not etcd"):
-            await client.range(b"a")
+        yield client
     finally:
         await client.close()
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>hello</html>"), (404, "no such page"), (200, "[]")])
+async def test_what_is_no_etcd_is_called_so(status: int, text: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text)
+
+    async with posing(answer) as client:
+        with pytest.raises(EtcdError, match="not etcd"):
+            await client.range(b"a")
+
+
+async def test_a_line_of_a_watch_may_come_in_pieces_and_one_that_never_ends_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        for piece in (b'{"result":{"header":{"revi', b'sion":"7"}}}\n{"result":', b"x" * 60, b"x" * 60):
+            await reply.write(piece)
+            await asyncio.sleep(0.05)
+        return reply
+
+    monkeypatch.setattr(gateway, "_LINE_OCTETS", 100)
+    async with posing(answer) as client:
+        watched = client.watch(b"a", b"b", 1, silence=10)
+        assert (await anext(watched)).revision == 7
+        with pytest.raises(EtcdAway, match="more than 100 bytes"):
+            await anext(watched)
 
 
 async def test_with_a_password_it_gets_a_token_and_a_new_one_when_that_ends(etcd: EtcdCluster) -> None:
@@ -198,34 +225,13 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
             subprocess.run([program("openssl"), *arguments], check=True, capture_output=True, cwd=tmp_path)
 
         openssl(
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-            "-subj",
-            "/CN=ca",
-            "-days",
-            "2",
-        )
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2",
+        )  # fmt: skip
         past = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
         for name, days in (("server", ("-days", "2")), ("node", ("-days", "2")), ("expired", past)):
             openssl(
-                "req",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-keyout",
-                f"{name}.key",
-                "-out",
-                f"{name}.csr",
-                "-subj",
-                f"/CN={name}",
-            )
+                "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
+            )  # fmt: skip
             (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
             openssl(
                 "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
