@@ -93,7 +93,8 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
         mirror, registry = node.engine._mirror, node.registry
         monkeypatch.setattr(registry.log, "_max_events", 2 * AT_ONCE)
         await node.register("first", "10.9.0.1")
-        seen, take, change = registry.index, mirror.take, registry.change
+        seen, take, sync, change = registry.index, mirror.take, mirror.sync, registry.change
+        filled = asyncio.Event()
         halves: list[tuple[int, bool, int]] = []
 
         async def lost(changes: Changes) -> None:
@@ -106,10 +107,16 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
                 raise RuntimeError("another one")
             change(commit, at)
 
+        async def once_it_is_filled() -> None:
+            await filled.wait()
+            await sync()
+
         monkeypatch.setattr(mirror, "take", lost)
+        monkeypatch.setattr(mirror, "sync", once_it_is_filled)
         monkeypatch.setattr(registry, "change", fails_once)
         await fill(client)
         monkeypatch.setattr(mirror, "take", take)
+        filled.set()
         await until(lambda: len(registry) == MISSED + 1 and not registry.is_ahead, 30)
         [(number, is_ahead, index)] = halves
         assert MISSED / 2 < number < MISSED
