@@ -21,7 +21,7 @@ from discovery.core.errors import DiscoveryError
 
 
 class Command(NamedTuple):
-    """`target`: `MODULE:FUNCTION`, or `MODULE:APP` where there are commands below it. `text`: what it does, in one line."""
+    """`target`: `.MODULE:FUNCTION` here, or `.MODULE:APP` where there are commands below it. `text`: what it does, in one line."""
 
     name: str
     target: str
@@ -30,51 +30,37 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Asking a running registry": (
-        Command("get", "discovery.cli.nodes:get", "show services, instances, hosts, nodes, or one of them"),
-        Command("resolve", "discovery.cli.resolve:resolve", "show whom clients are given, over HTTP or DNS"),
-        Command(
-            "explain", "discovery.cli.explain:explain", "show why each instance is in the answers or not, now or before"
-        ),
-        Command("history", "discovery.cli.history:history", "show what happened to a service, a host, or by a token"),
-        Command("watch", "discovery.cli.watch:watch", "show services, or one service, as they are and as they change"),
-        Command("events", "discovery.cli.events:events", "print each change as it happens"),
-        Command("wait", "discovery.cli.wait:wait", "wait until a service has so many healthy instances"),
-        Command("top", "discovery.cli.top:top", "show who asks most, for what, and for what that is not there"),
-        Command("log", "discovery.cli.log:log", "log each query or request of the server for a while"),
+        Command("get", ".nodes:get", "show services, instances, hosts, nodes, or one of them"),
+        Command("resolve", ".resolve:resolve", "show whom clients are given, over HTTP or DNS"),
+        Command("explain", ".explain:explain", "show why each instance is in the answers or not, now or before"),
+        Command("history", ".history:history", "show what happened to a service, a host, or by a token"),
+        Command("watch", ".watch:watch", "show services, or one service, as they are and as they change"),
+        Command("events", ".events:events", "print each change as it happens"),
+        Command("wait", ".wait:wait", "wait until a service has so many healthy instances"),
+        Command("top", ".top:top", "show who asks most, for what, and for what that is not there"),
+        Command("log", ".log:log", "log each query or request of the server for a while"),
     ),
     "Changing what is registered": (
-        Command("register", "discovery.cli.register:register", "register an instance"),
-        Command(
-            "deregister", "discovery.cli.register:deregister", "take an instance, or a service, out of the registry"
-        ),
-        Command(
-            "drain",
-            "discovery.cli.drain:drain",
-            "take instances out of the answers, and wait until it is safe to stop them",
-        ),
-        Command("undrain", "discovery.cli.drain:undrain", "let drained instances back into the answers"),
-        Command("maintenance", "discovery.cli.maintenance:maintenance", "begin, end and list maintenance windows"),
-        Command("run", "discovery.cli.run:run", "run a program that is registered while it runs"),
+        Command("register", ".register:register", "register an instance"),
+        Command("deregister", ".register:deregister", "take an instance, or a service, out of the registry"),
+        Command("drain", ".drain:drain", "take instances out of the answers, and wait until it is safe to stop them"),
+        Command("undrain", ".drain:undrain", "let drained instances back into the answers"),
+        Command("maintenance", ".maintenance:maintenance", "begin, end and list maintenance windows"),
+        Command("run", ".run:run", "run a program that is registered while it runs"),
     ),
     "The server": (
-        Command("serve", "discovery.cli.serve:serve", "run the registry, HTTP and DNS; also without a command"),
-        Command("settings", "discovery.cli.settings:settings", "show every setting: its value, default and source"),
-        Command("token", "discovery.cli.token:token", "make, list and revoke tokens (TOKENS_FILE)"),
-        Command("audit", "discovery.cli.audit:audit", "show who changed what, and how it was before (AUDIT_FILE)"),
-        Command("backup", "discovery.cli.backup:backup", "copy the registry's data (DATA_DIR) into a file"),
-        Command("restore", "discovery.cli.backup:restore", "put a backup in the place of the registry's data"),
-        Command("cluster", "discovery.cli.cluster:cluster", "show or change what all nodes on one etcd agree on"),
-        Command("migrate", "discovery.cli.migrate:migrate", "copy a single node's registry into etcd, or back"),
-        Command("unit", "discovery.cli.deploy:unit", "print a systemd unit that runs this installation"),
-        Command(
-            "deploy", "discovery.cli.deploy:deploy", "print a Dockerfile, a manifest, alert rules: files to run it with"
-        ),
-        Command(
-            "doctor",
-            "discovery.cli.doctor:doctor",
-            "look for what keeps the server, or clients on this host, from working",
-        ),
-        Command("completion", "discovery.cli:completion", "print the completion script of a shell"),
+        Command("serve", ".serve:serve", "run the registry, HTTP and DNS; also without a command"),
+        Command("settings", ".settings:settings", "show every setting: its value, default and source"),
+        Command("token", ".token:token", "make, list and revoke tokens (TOKENS_FILE)"),
+        Command("audit", ".audit:audit", "show who changed what, and how it was before (AUDIT_FILE)"),
+        Command("backup", ".backup:backup", "copy the registry's data (DATA_DIR) into a file"),
+        Command("restore", ".backup:restore", "put a backup in the place of the registry's data"),
+        Command("cluster", ".cluster:cluster", "show or change what all nodes on one etcd agree on"),
+        Command("migrate", ".migrate:migrate", "copy a single node's registry into etcd, or back"),
+        Command("unit", ".deploy:unit", "print a systemd unit that runs this installation"),
+        Command("deploy", ".deploy:deploy", "print a Dockerfile, a manifest, alert rules: files to run it with"),
+        Command("doctor", ".doctor:doctor", "look for what keeps the server, or clients on this host, from working"),
+        Command("completion", ":completion", "print the completion script of a shell"),
     ),
 }
 
@@ -118,7 +104,9 @@ def application() -> App:
     for number, (heading, commands) in enumerate(COMMANDS.items()):
         group = Group(heading, sort_key=number)
         for order, command in enumerate(commands):
-            app.command(command.target, name=command.name, help=command.text, group=group, sort_key=order)
+            app.command(
+                f"{__name__}{command.target}", name=command.name, help=command.text, group=group, sort_key=order
+            )
     return app
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Json, ask, in_path, key_values, send
+from discovery.cli.connection import Json, Shape, ask, in_path, key_values, send
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
@@ -56,14 +56,11 @@ def register(
     body: Json = {"name": name, "ip": ip, "port": port, **(fields or Fields()).given(), **own}
     if replace:
         body["replace"] = True
-    reply = ask(lambda registry: _register(registry, body))
+    has: Shape = {"instance": dict, "heartbeatIntervalMs": int}
+    reply = ask(lambda registry: send(registry, "POST", "/register", body, has=has))
     instance, every = reply["instance"], reply["heartbeatIntervalMs"] / 1000
     line = f"registered {named(instance)}; it has to send a heartbeat every {every:.1f} s"
     put_done([instance], [line], output, whole=reply)
-
-
-async def _register(registry: RegistryClient, body: Json) -> Json:
-    return await send(registry, "POST", "/register", body, has={"instance": dict, "heartbeatIntervalMs": int})
 
 
 def deregister(

@@ -19,7 +19,7 @@ from cyclopts.validators import Number
 
 from discovery.cli import logs
 from discovery.cli.connection import refused
-from discovery.cli.errors import WrongArguments
+from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.program import Program
 from discovery.cli.programs_port import ProgramsPort
 from discovery.cli.register import Fields
@@ -76,10 +76,6 @@ def run(
         return asyncio.run(supervisor.run())
     finally:
         log.flush()
-
-
-class Failed(Exception):
-    """The program cannot be run as it was asked for, and is ended."""
 
 
 class _Supervisor:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import Filters, Json, ask, in_path, shaped
+from discovery.cli.connection import Filters, ask, in_path, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.events import query
 from discovery.cli.output import put_line, say
@@ -65,10 +65,6 @@ async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: flo
             await asyncio.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
             continue
         found = shaped(reply, "GET", path, {"instances": list})
-        count, index = _healthy(found), reply.index or 0
+        count, index = sum(each.get("status") == "healthy" for each in found["instances"]), reply.index or 0
         if count >= healthy or left <= 0:
             return count
-
-
-def _healthy(found: Json) -> int:
-    return sum(each.get("status") == "healthy" for each in found["instances"])

@@ -33,10 +33,10 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def instead_of_serve(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
     """`serve` is `run`, imported when it is called as every command is."""
-    module = ModuleType("instead_of_serve")
+    module = ModuleType("discovery.cli.instead_of_serve")
     vars(module)["run"] = run
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(cli, "COMMANDS", {"The server": (Command("serve", "instead_of_serve:run", "serves"),)})
+    monkeypatch.setattr(cli, "COMMANDS", {"The server": (Command("serve", ".instead_of_serve:run", "serves"),)})
 
 
 def test_what_is_wrong_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
