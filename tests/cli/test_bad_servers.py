@@ -94,6 +94,7 @@ def test_wait_trusts_no_index_over_an_outage() -> None:
             b"\r\n", b"\r\nX-Registry-Index: 7\r\n", 1
         ),
         reply("503 Service Unavailable", "application/json", '{"code": "NOT_READY", "message": "starts"}'),
+        reply("500 Internal Server Error", "application/json", '{"code": "INTERNAL_ERROR", "message": "broke"}'),
         reply("200 OK", "application/json", '{"instances": [{"status": "healthy"}]}'),
     ]
     asked = []
@@ -104,7 +105,7 @@ def test_wait_trusts_no_index_over_an_outage() -> None:
 
     with serving(serve) as url:
         assert At(url)("wait", "web", "--timeout", "20s").status == 0
-    assert asked == [[b"0"], [b"7"], [b"0"]]
+    assert asked == [[b"0"], [b"7"], [b"0"], [b"0"]]
 
 
 def void(_: object) -> None:
