@@ -12,11 +12,9 @@ power cut loses the last seconds. `PRAGMA user_version` is the format. Used by o
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +22,12 @@ from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance
 from discovery.plugins.history import rows
 from discovery.store.service import Entry
-from discovery.system.in_place import put_in_place
+from discovery.system import sqlite
 
 APPLICATION_ID = 0x64686973  # "dhis" in the file's header; `file` shows it
 FORMAT = 1
 # Seconds between two signs of life: so exactly is the end of a server known that was killed.
 SIGN_OF_LIFE = 5.0
-# Beside a file, while it is written or after a kill.
-BESIDE = ("-wal", "-shm", "-journal")
 
 _LIFE = (
     "began TEXT, wall REAL, idx INTEGER, instances INTEGER, alive REAL, ended TEXT, missing INTEGER, missing_from REAL"
@@ -48,14 +44,9 @@ _SCHEMA = (
     "CREATE INDEX event_kind ON event(kind)",
     "CREATE INDEX event_actor ON event(actor) WHERE actor<>''",
 )
-# Rows of one statement, the most first. Each lets go of the interpreter's lock and may wait 5 ms for it while the loop is busy: with 64
-# rows the writer would fall behind a registry that takes 20,000 registrations a second in batches.
+# Rows of one statement, the most first. With 64 rows the writer would fall behind a registry that takes 20,000 registrations a second in
+# batches.
 _AT_ONCE = (256, 32, 4, 1)
-# SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
-_AROUND = (
-    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
-)  # fmt: skip
 
 
 class Began(StrEnum):
@@ -113,30 +104,22 @@ class NewerFormat(Exception):
 
 def is_about_the_file(error: Exception) -> bool:
     """Whether it is the file that is broken, and not what surrounds it."""
-    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _AROUND
+    return isinstance(error, sqlite3.DatabaseError) and not sqlite.is_around(error)
 
 
 def create(path: Path, checkpoint: Checkpoint) -> None:
     """Moves it to its place whole, or leaves nothing. sqlite3.Error, OSError."""
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    try:
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as sql:
-            for statement in ("journal_mode=OFF", "synchronous=OFF", f"application_id={APPLICATION_ID}"):
-                sql.execute(f"PRAGMA {statement}")
-            sql.execute("BEGIN")
-            for statement in _SCHEMA:
-                sql.execute(statement)
-            insert(sql, "known", rows.KNOWN_WIDTH, _known(checkpoint))
-            insert(sql, "window", 2, map(rows.of_value, checkpoint.values))
-            insert(sql, "life", len(Info._fields) - 2, [info_of_new(path, 0, checkpoint)[2:]])
-            sql.execute(f"PRAGMA user_version={FORMAT}")
-            sql.execute("COMMIT")
-        put_in_place(new, path)
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+    with sqlite.made(path) as sql:
+        for statement in ("journal_mode=OFF", "synchronous=OFF", f"application_id={APPLICATION_ID}"):
+            sql.execute(f"PRAGMA {statement}")
+        sql.execute("BEGIN")
+        for statement in _SCHEMA:
+            sql.execute(statement)
+        insert(sql, "known", rows.KNOWN_WIDTH, _known(checkpoint))
+        insert(sql, "window", 2, map(rows.of_value, checkpoint.values))
+        insert(sql, "life", len(Info._fields) - 2, [info_of_new(path, 0, checkpoint)[2:]])
+        sql.execute(f"PRAGMA user_version={FORMAT}")
+        sql.execute("COMMIT")
 
 
 def _known(checkpoint: Checkpoint) -> Iterator[rows.Row]:
@@ -148,14 +131,8 @@ def _known(checkpoint: Checkpoint) -> Iterator[rows.Row]:
 def insert(sql: sqlite3.Connection, table: str, width: int, values: Iterable[rows.Row]) -> None:
     """A row whose key is there already is passed over: its write was tried before."""
     one = f"({','.join('?' * width)})"
-    left = iter(values)
-    while some := list(islice(left, _AT_ONCE[0])):
-        start = 0
-        for size in _AT_ONCE:
-            while len(some) - start >= size:
-                statement = f"INSERT OR IGNORE INTO {table} VALUES{','.join([one] * size)}"
-                sql.execute(statement, tuple(chain.from_iterable(some[start : start + size])))
-                start += size
+    statements = [(size, f"INSERT OR IGNORE INTO {table} VALUES{','.join([one] * size)}") for size in _AT_ONCE]
+    sqlite.put_rows(sql, statements, values)
 
 
 class HistoryFile:
@@ -163,14 +140,11 @@ class HistoryFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._sql = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, isolation_level=None
-        )
+        self._sql = sqlite.opened(path, "rw")
         try:
             self._sql.execute("PRAGMA journal_mode=WAL")
-            self._sql.execute(
-                "PRAGMA synchronous=NORMAL"
-            )  # synced when the log is merged, so that a power cut breaks nothing
+            # Synced when the log is merged, so that a power cut breaks nothing.
+            self._sql.execute("PRAGMA synchronous=NORMAL")
         except BaseException:
             self._sql.close()
             raise
@@ -179,7 +153,7 @@ class HistoryFile:
         """Their events, all or none. How many cannot be written at all."""
         events = [row for each in commits for row in rows.of_commit(each)]
         try:
-            with self._transaction():
+            with sqlite.transaction(self._sql):
                 insert(self._sql, "event", rows.EVENT_WIDTH, events)
                 self._sql.execute("UPDATE life SET alive=max(alive,?)", (commits[-1].commit.wall,))
             return 0
@@ -187,7 +161,7 @@ class HistoryFile:
             UnicodeError,
             OverflowError,
         ):  # text that is no UTF-8, a number that is no 64 bits: one row must not stop the rest
-            with self._transaction():
+            with sqlite.transaction(self._sql):
                 return sum(not self._fits(row) for row in events)
 
     def _fits(self, row: rows.Row) -> bool:
@@ -210,22 +184,6 @@ class HistoryFile:
     def close(self) -> None:
         self._sql.close()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._sql.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
-                self._sql.execute("ROLLBACK")
-            raise
-
-
-def reader(path: Path) -> sqlite3.Connection:
-    """sqlite3.Error."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-
 
 def info_of_new(path: Path, number: int, checkpoint: Checkpoint) -> Info:
     """What `look_at` would find."""
@@ -238,14 +196,14 @@ def info_of_new(path: Path, number: int, checkpoint: Checkpoint) -> Info:
 
 def look_at(path: Path, number: int) -> Info:
     """NewerFormat; sqlite3.Error, and sqlite3.DatabaseError where it is none of ours. What a kill left in its write-ahead log is merged."""
-    if path.with_name(path.name + "-wal").exists():
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as sql:
+    if sqlite.beside(path, "-wal").exists():
+        with contextlib.closing(sqlite.opened(path, "rw")) as sql:
             sql.execute("PRAGMA journal_mode=DELETE")
-    with contextlib.closing(reader(path)) as sql:
-        owner = _pragma(sql, "application_id")
+    with contextlib.closing(sqlite.opened(path, "ro")) as sql:
+        owner = sqlite.pragma(sql, "application_id")
         if owner != APPLICATION_ID:
             raise sqlite3.DatabaseError(f"it is no file of the history (application_id {owner})")
-        format = _pragma(sql, "user_version")
+        format = sqlite.pragma(sql, "user_version")
         if format != FORMAT:
             raise NewerFormat(f"format {format}, this version knows {FORMAT}")
         found = sql.execute("SELECT * FROM life").fetchone()
@@ -255,20 +213,10 @@ def look_at(path: Path, number: int) -> Info:
         return Info(number, path, Began(began), wall, index, instances, alive, Ended(ended), missing, missing_from)
 
 
-def _pragma(sql: sqlite3.Connection, name: str) -> Any:
-    return sql.execute(f"PRAGMA {name}").fetchone()[0]
-
-
 def size(path: Path) -> int:
     """Octets on disk, with what stands beside it."""
     total = 0
-    for suffix in ("", *BESIDE):
+    for suffix in ("", *sqlite.BESIDE):
         with contextlib.suppress(OSError):
-            total += path.with_name(path.name + suffix).stat().st_size
+            total += sqlite.beside(path, suffix).stat().st_size
     return total
-
-
-def remove(path: Path) -> None:
-    """OSError."""
-    for suffix in (*BESIDE, ""):  # the log first: it must not be left without its file
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from discovery.core.log_fields import fields
 from discovery.plugins.history import file as files
 from discovery.plugins.history.file import Began, Checkpoint, Ended, HistoryFile, Info, NewerFormat
 from discovery.plugins.history.rows import Keyed
+from discovery.system import sqlite
 from discovery.system.background_writer import WriteRefused
 
 _log = logging.getLogger("discovery.history")
@@ -175,7 +176,7 @@ class Folder:
         with contextlib.suppress(OSError):
             if there:
                 path.replace(away)
-            files.remove(path)  # what stands beside it
+            sqlite.remove(path)  # what stands beside it
         kept = f"{path} cannot be read ({_text(error)}) and is kept as {away.name}" if there else f"{path} was removed"
         self._skip(path.name, f"{kept}; what it had is missing")
 
@@ -191,7 +192,7 @@ class Folder:
         total = sum(sizes.values())
         for number, path in enumerate(paths):
             if path in too_old or total > self._max_octets - self.part or len(paths) - number >= MAX_FILES:
-                files.remove(path)
+                sqlite.remove(path)
                 total -= sizes[path]
                 self.files = tuple(info for info in self.files if info.path != path)
                 self.skipped = tuple(name for name in self.skipped if not path.name.startswith(name))

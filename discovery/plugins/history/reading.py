@@ -21,6 +21,7 @@ from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Ended, Info
 from discovery.plugins.history.replies import STARTED, STOPPED, UNRECORDED
 from discovery.plugins.history.rows import PER_COMMIT, StoredEvent
 from discovery.rest.api.times import iso
+from discovery.system import sqlite
 
 T = TypeVar("T")
 
@@ -141,7 +142,7 @@ class Reading:
     def _ask(self, info: Info, ask: Callable[[sqlite3.Connection], T]) -> T | None:
         """None where the file cannot be read; `missing` tells. TooSlow."""
         try:
-            with contextlib.closing(file.reader(info.path)) as sql:
+            with contextlib.closing(sqlite.opened(info.path, "ro")) as sql:
                 sql.set_progress_handler(self._is_over, _LOOK)
                 return ask(sql)
         except (sqlite3.Error, *_UNREADABLE) as error:

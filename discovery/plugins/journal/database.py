@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +21,8 @@ from discovery.core.metric import Histogram
 from discovery.plugins.journal import schema
 from discovery.plugins.journal.errors import CannotWrite, Damaged
 from discovery.plugins.journal.schema import APPLICATION_ID, migrate, translated_errors
+from discovery.system import sqlite
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
-from discovery.system.in_place import put_in_place
 
 # The index on disk is ahead of the registry's by so much, so that the index never goes back, even when the last commits before a kill
 # were not written. More than can happen while a disk is slow. It is moved on when half of this is used up.
@@ -41,9 +40,7 @@ class Database:
         self.file = file
         self._refused = False  # the last write
         with translated_errors(file):
-            self._sql = sqlite3.connect(
-                f"{file.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, isolation_level=None
-            )
+            self._sql = sqlite.opened(file, "rw")
             try:
                 self._prepare()
             except BaseException:
@@ -53,7 +50,7 @@ class Database:
     def _prepare(self) -> None:
         self._sql.execute("PRAGMA journal_mode=WAL")
         self._sql.execute("PRAGMA synchronous=FULL")  # every commit, not only every checkpoint
-        migrate(self._sql, self._sql.execute("PRAGMA user_version").fetchone()[0])
+        migrate(self._sql, sqlite.pragma(self._sql, "user_version"))
 
     def write(self, commits: Sequence[Sequence[Op]]) -> None:
         """All of them in one transaction, on disk when it returns. WriteRefused; the next call makes room first."""
@@ -75,25 +72,16 @@ class Database:
         """All of them or none, on disk when it returns. CannotWrite."""
         sql = self._sql
         try:
-            sql.execute("BEGIN IMMEDIATE")
-            for statement, run in groupby(ops, itemgetter(0)):
-                if statement is schema.PUT_INSTANCE:
-                    self._put_instances([values for _, values in run])
-                else:
-                    for _, values in run:
-                        sql.execute(statement, values)
-            sql.execute("COMMIT")
+            with sqlite.transaction(sql):
+                for statement, run in groupby(ops, itemgetter(0)):
+                    values = (values for _, values in run)
+                    if statement is schema.PUT_INSTANCE:
+                        sqlite.put_rows(sql, _PUTS, values)
+                    else:
+                        for each in values:
+                            sql.execute(statement, each)
         except (sqlite3.Error, UnicodeError, OverflowError) as error:
-            with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
-                sql.execute("ROLLBACK")
             raise CannotWrite(self.file, str(error)) from None
-
-    def _put_instances(self, rows: list[tuple[Any, ...]]) -> None:
-        start = 0
-        for size, statement in _PUTS:
-            while len(rows) - start >= size:
-                self._sql.execute(statement, tuple(chain.from_iterable(rows[start : start + size])))
-                start += size
 
     def leave_wal_mode(self) -> None:
         """Everything is in the one file, without a write-ahead log. CannotWrite."""
@@ -106,17 +94,13 @@ class Database:
 
 def create(file: Path) -> None:
     """An empty one. Damaged, CannotWrite. Made aside, and moved to its place when it is whole: a half-made file would look damaged."""
-    log = file.with_name(file.name + "-wal")
+    log = sqlite.beside(file, "-wal")
     if log.exists() and log.stat().st_size > 0:
         raise Damaged(file, f"it is missing, and its write-ahead log {log.name} is there")
-    new = file.with_name(file.name + ".new")
     try:
-        new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as sql:
+        with sqlite.made(file) as sql:
             sql.execute(f"PRAGMA application_id={APPLICATION_ID}")
             migrate(sql, 0)
-        put_in_place(new, file)
     except (OSError, sqlite3.Error) as error:
         raise CannotWrite(file, str(error)) from None
 

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from discovery.plugins.journal import rows, schema, wal
 from discovery.plugins.journal.database import AHEAD, Database, Op, create
@@ -25,10 +24,9 @@ from discovery.plugins.journal.lock import Lock, give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.system.in_place import put_in_place
+from discovery.system.sqlite import BESIDE, beside, opened, remove
 
 FILE = "registry.db"
-# What SQLite keeps beside a file.
-_BESIDE = ("-wal", "-shm")
 
 
 def open_for_service(folder: Path, wall: float) -> tuple[Database, Snapshot]:
@@ -51,7 +49,7 @@ def back_up(folder: Path, target: Path) -> Snapshot:
         raise CannotWrite(target, "it is a folder")
     if target.parent.resolve() == folder.resolve() and target.name.startswith(FILE):
         raise CannotWrite(target, "this is where the registry itself writes")
-    part = _beside(target, ".part")
+    part = beside(target, ".part")
     with _errors_as_cannot_write(target), _removed_afterwards(part):
         content = _copy(folder / FILE, part)
         put_in_place(part, target)
@@ -72,7 +70,7 @@ def restore(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
 
 def replace(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
     """As `restore`, by whoever has the folder's lock."""
-    file, new, restoring = folder / FILE, _beside(folder / FILE, ".new"), _restoring(folder)
+    file, new, restoring = folder / FILE, beside(folder / FILE, ".new"), _restoring(folder)
     with _errors_as_cannot_write(file), _removed_afterwards(new):
         content = _copy(source, new, stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600)
         _keep_index_growing(file, new, content)
@@ -84,50 +82,46 @@ def replace(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
 
 
 def _restoring(folder: Path) -> Path:
-    return _beside(folder / FILE, ".restoring")
+    return beside(folder / FILE, ".restoring")
 
 
 def _copy(source: Path, copy: Path, mode: int = 0o600) -> Snapshot:
     """What is in `source`, its write-ahead log included; `copy` is a single file of that mode, checked and of today's format."""
     _look_at(source)
-    _remove(copy)
+    remove(copy)
     descriptor = os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     if sys.platform != "win32":
         os.fchmod(descriptor, mode)  # whatever the umask is
     os.close(descriptor)
     with (
         translated_errors(source, CannotRead),
-        contextlib.closing(_reader(source)) as read,
+        contextlib.closing(opened(source, "ro")) as read,
         contextlib.closing(sqlite3.connect(copy)) as written,
     ):
         read.backup(written)
     content = inspect(copy, called=source)
-    with contextlib.closing(Database(copy)) as opened:
-        opened.leave_wal_mode()
+    with contextlib.closing(Database(copy)) as database:
+        database.leave_wal_mode()
     return content
 
 
 def _look_at(source: Path) -> None:
     with reading(source):
         source.open("rb").close()
-        wal.check(_beside(source, "-wal"))
-
-
-def _reader(source: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True)
+        wal.check(beside(source, "-wal"))
 
 
 def _move_away(file: Path) -> Path | None:
     """Together with its write-ahead log: that may hold what a damaged file lacks."""
-    if not file.exists() and not _size(_beside(file, "-wal")):
-        _remove(file)
+    if not file.exists() and not _size(beside(file, "-wal")):
+        remove(file)
         return None
     stem = time.strftime(".before-%Y%m%dT%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    away = next(path for name in names if not (path := _beside(file, name)).exists())
-    for suffix in (*_BESIDE, ""):  # the log first: it must not be left beside the new file
+    away = next(path for name in names if not (path := beside(file, name)).exists())
+    for suffix in (*BESIDE, ""):  # the log first: it must not be left beside the new file
         with contextlib.suppress(FileNotFoundError):
-            _beside(file, suffix).rename(_beside(away, suffix))
+            beside(file, suffix).rename(beside(away, suffix))
     return away
 
 
@@ -135,18 +129,17 @@ def _keep_index_growing(file: Path, new: Path, content: Snapshot) -> None:
     """The index of `new` is not below that of `file`, which clients have seen, if that can still be read."""
     seen = _index_of(file)
     if seen > content.index:
-        with contextlib.closing(Database(new)) as opened:
-            opened.commit([(PUT_META, rows.sealed("index", seen))])
-            opened.leave_wal_mode()
+        with contextlib.closing(Database(new)) as database:
+            database.commit([(PUT_META, rows.sealed("index", seen))])
+            database.leave_wal_mode()
 
 
 def _index_of(file: Path) -> int:
     """Read without its write-ahead log, which may hold a later one and is allowed for. 0 when it cannot be read."""
-    uri = f"file:{quote(str(file.absolute()))}?mode=ro&immutable=1"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as sql:
+        with contextlib.closing(opened(file, "ro&immutable=1")) as sql:
             (row,) = sql.execute("SELECT * FROM meta WHERE key='index'")
-        return int(rows.opened(row)[1]) + (AHEAD if _size(_beside(file, "-wal")) else 0)
+        return int(rows.opened(row)[1]) + (AHEAD if _size(beside(file, "-wal")) else 0)
     except (sqlite3.Error, ValueError, rows.BadRow):
         return 0
 
@@ -162,7 +155,7 @@ def _removed_afterwards(file: Path) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            _remove(file)
+            remove(file)
 
 
 @contextlib.contextmanager
@@ -171,15 +164,6 @@ def _errors_as_cannot_write(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CannotWrite(file, error.strerror or str(error)) from None
-
-
-def _remove(file: Path) -> None:
-    for suffix in ("", *_BESIDE):
-        _beside(file, suffix).unlink(missing_ok=True)
-
-
-def _beside(file: Path, suffix: str) -> Path:
-    return file.with_name(file.name + suffix)
 
 
 def read(folder: Path, wall: float) -> Snapshot:
@@ -192,9 +176,9 @@ def put(folder: Path, snapshot: Snapshot) -> Path | None:
     with tempfile.TemporaryDirectory() as aside:
         file = Path(aside) / FILE
         create(file)
-        with contextlib.closing(Database(file)) as opened:
-            opened.commit(_ops(snapshot))
-            opened.leave_wal_mode()
+        with contextlib.closing(Database(file)) as database:
+            database.commit(_ops(snapshot))
+            database.leave_wal_mode()
         return replace(folder, file)[1]
 
 

@@ -20,6 +20,7 @@ from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat, N
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
+from discovery.system.sqlite import pragma
 
 # More seconds than this are a clock that was wrong.
 MAX_USED_UP = 1 << 24
@@ -89,25 +90,20 @@ def _holds(event: ValueEvent[Any, Any], wall: float) -> bool:
 
 
 def _checked_format(sql: sqlite3.Connection, named: Path) -> int:
-    if _pragma(sql, "application_id") != APPLICATION_ID:
+    if pragma(sql, "application_id") != APPLICATION_ID:
         raise Damaged(named, "it is no registry of this program")
-    format = int(_pragma(sql, "user_version"))
+    format = int(pragma(sql, "user_version"))
     if format > FORMAT:
         raise NewerFormat(named, format, FORMAT)
     if format < 1:
         raise Damaged(named, f"its format is {format}")
-    verdict = str(_pragma(sql, "integrity_check(1)"))
+    verdict = str(pragma(sql, "integrity_check(1)"))
     if verdict != "ok":
         raise Damaged(named, verdict.splitlines()[-1])
     made = [row[0] for row in sql.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")]
     if made != tables(format):
         raise Damaged(named, "its tables are not those that were made")
     return format
-
-
-def _pragma(sql: sqlite3.Connection, name: str) -> str | int:
-    value: str | int = sql.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
 
 
 def _content(sql: sqlite3.Connection, wall: float) -> Snapshot:

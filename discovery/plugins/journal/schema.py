@@ -21,6 +21,7 @@ from discovery.core.kinds import Drained, DrainEvent, Revocation, TokenEvent, Wi
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import CannotWrite, Damaged
+from discovery.system.sqlite import is_around
 
 # "disc" in the file's header says whose it is (`file` shows it).
 APPLICATION_ID = 0x64697363
@@ -92,12 +93,6 @@ DELETE_OLD_VALUES = "DELETE FROM value WHERE until<=?"
 DELETE_VALUE = "DELETE FROM value WHERE kind=? AND path=?"
 PUT_META = "INSERT OR REPLACE INTO meta VALUES(?,?,?)"
 
-# SQLite's codes for what surrounds a file: rights, locks, space. All others are about the file itself.
-_AROUND = (
-    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-)  # fmt: skip
-
 
 def tables(format: int) -> list[str]:
     """The statements that made what there is in that format, in order."""
@@ -130,6 +125,4 @@ def translated_errors(file: Path, around: Callable[[Path, str], DiscoveryError] 
     except UnicodeDecodeError:  # what SQLite says of broken text quotes it
         raise Damaged(file, "its text is not what was written") from None
     except sqlite3.Error as error:
-        # The low octet is the primary code; errors of the module itself (text that is no UTF-8) have none.
-        surrounds = getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
-        raise (around if surrounds else Damaged)(file, str(error)) from None
+        raise (around if is_around(error) else Damaged)(file, str(error)) from None

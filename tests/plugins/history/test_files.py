@@ -18,6 +18,7 @@ from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.rows import StoredEvent
 from discovery.system.background_writer import WriteRefused
+from discovery.system.sqlite import BESIDE
 from tests.plugins.history.house import House
 from tests.store.making import a_registry, spec
 
@@ -41,7 +42,7 @@ def ports(house: House, asked: Asked = Asked()) -> list[int]:  # noqa: B008 a va
 
 
 def names(house: House) -> list[str]:
-    return sorted(path.name for path in house.folder.path.iterdir() if not path.name.endswith(files.BESIDE))
+    return sorted(path.name for path in house.folder.path.iterdir() if not path.name.endswith(BESIDE))
 
 
 async def test_a_damaged_file_is_set_aside_at_the_start_and_the_rest_is_read(
