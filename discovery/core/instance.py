@@ -113,8 +113,10 @@ class Instance(NamedTuple):
     probed: Probed | None = None
 
     def with_status(self, status: Status) -> Instance:
-        probed = self.probed if status in SILENT else None
-        return Instance(*self[:4], status, self.failing, self.registrant, probed)
+        id, registered_at, spec, draining_since, _, failing, registrant, probed = self
+        if probed is not None and status not in SILENT:
+            probed = None
+        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed)
 
     @property
     def vouched(self) -> bool:

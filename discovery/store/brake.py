@@ -87,7 +87,9 @@ class Brake:
         last = self._lapses.last()
         if last is None or last[1] <= until:
             return 1
-        old = sum(1 for _ in takewhile(lambda lapse: lapse[1] <= until, self._lapses))
+        first = self._lapses.first()
+        any_old = first is not None and first[1] <= until
+        old = sum(1 for _ in takewhile(lambda lapse: lapse[1] <= until, self._lapses)) if any_old else 0
         return len(self._lapses) - old + ((self._lapses.get(id) or until) <= until)
 
     def engages(self, silent: int, instances: int, lapses: int, everywhere: int) -> bool:

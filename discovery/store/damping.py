@@ -36,5 +36,7 @@ class Flaps:
 
     def until_with(self, changes: int, now: float, damping: Damping) -> float:
         """What `until` will be after so many more changes at `now`."""
+        if not changes or (now >= self.until and len(self._times) + changes <= damping.changes):
+            return self.until
         recent = sum(time > now - damping.window for time in self._times) + changes
-        return now + damping.window if changes and (recent > damping.changes or now < self.until) else self.until
+        return now + damping.window if recent > damping.changes or now < self.until else self.until

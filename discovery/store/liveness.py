@@ -68,7 +68,7 @@ class Liveness:
 
     def _next_look(self, entry: Entry, now: float) -> float:
         deadline = self._deadline(entry)
-        if deadline > now or entry.instance.status in SILENT or entry.lease.alive(now) or entry.over(now):
+        if deadline > now or entry.instance.status in SILENT or entry.over(now) or entry.lease.alive(now):
             return deadline
         return now + _LOOK_AGAIN
 

@@ -45,7 +45,7 @@ class Log:
         self._max_octets = max_octets
         self.position = 0
         self.written = 0
-        self._touched: set[str] = set()  # services that the staged ones are about
+        self._staged: list[Collection[str]] = []  # the services that each of the staged ones is about
         self.begin(start)
 
     def begin(self, index: int) -> None:
@@ -79,7 +79,7 @@ class Log:
         for, readers will be told that it is gone. The services that it is about.
         """
         services = services_of(commit)
-        self._touched.update(services)
+        self._staged.append(services)
         if self._end > self.position and self._commits[-1][0].index != commit.index:
             self._is_reset = True
         if self._is_reset:
@@ -88,20 +88,20 @@ class Log:
         self._commits.append((commit, octets))
         self._end += 1
         for service in services:
-            self._by_service.setdefault(service, deque()).append((self._end, commit))
+            if service not in self._by_service:
+                self._by_service[service] = deque()
+            self._by_service[service].append((self._end, commit))
         self._events += len(commit.events)
         self._octets += octets
         self.written += octets
-        while self._is_full and self._begins < self.position:
+        while self._events > self._max_events or self._octets > self._max_octets:
+            if self._begins == self.position:
+                self._is_reset = True
+                break
             self._forget_first()
             while self._begins < self.position and self._commits[0][0].index == self.oldest:
                 self._forget_first()  # decisions of one etcd transaction have one index
-        self._is_reset = self._is_full
         return services
-
-    @property
-    def _is_full(self) -> bool:
-        return self._events > self._max_events or self._octets > self._max_octets
 
     def publish(self, index: int) -> Collection[str]:
         """Readers see all that was staged, under this index. The services that it is about."""
@@ -111,8 +111,8 @@ class Log:
         if self._is_reset:
             self.position += 1  # nobody has read it
             self.begin(index)
-        touched, self._touched = self._touched, set()
-        return touched
+        staged, self._staged = self._staged, []
+        return staged[0] if len(staged) == 1 else set().union(*staged)
 
     def after(self, index: int, service: str | None = None) -> list[Commit]:
         """The commits after `index`, oldest first; of one service (its folded name), those that say something about it.

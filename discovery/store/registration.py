@@ -65,7 +65,9 @@ class Register(Write[Instance]):
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
         # Who vouched for it once has: two registrants that take turns are no change each time.
-        by = known.registrant if known.vouched or not vouches(txn.by, spec) else txn.by.known
+        by = txn.by.known
+        if by != known.registrant and (known.vouched or not vouches(by, spec)):
+            by = known.registrant
         after = Instance(known.id, known.registered_at, spec, known.draining_since, known.status, failing, by)
         return revive(txn, entry, after, "registered again")
 

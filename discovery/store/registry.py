@@ -27,7 +27,7 @@ from discovery.store.service import Entry, Service
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
-from discovery.store.write import Write, decide
+from discovery.store.write import Write
 
 T = TypeVar("T")
 
@@ -60,14 +60,16 @@ class Registry(State):
 
         `keepers` may refuse what would change something (NotDurable).
         """
-        result, txn = decide(write, self, now, wall, by, authorize)
+        txn = Transaction(self, now, wall, by, authorize)
+        result = write.decide(txn)
         if txn.events:
             for keeper in keepers:
                 keeper()
             self.apply(Commit(self.index + 1, wall, by, write.action, tuple(txn.events)), now)
         for entry in txn.beats:
             entry.lease.renew(now)
-        self.note(txn.settled, txn.half_held)
+        if txn.settled or txn.half_held:
+            self.note(txn.settled, txn.half_held)
         self.conclude(write, txn)
         return result
 
@@ -138,11 +140,8 @@ class Registry(State):
             since = at if commit.action == Expire.action else at + SETTLE_SECONDS
             self.unsettled[event.key] = Unsettled(event.reason, since)
 
-    def _released(self, event: InstanceEvent) -> bool:
-        """Whether the brake let go of a suspect: nothing else accounts for what it is now."""
-        before, after = event.before, event.after
-        if before is None or after is None or before.status is not _SUSPECT or event.renews:
-            return False
+    def _released(self, before: Instance, after: Instance) -> bool:
+        """Whether the brake let go of a suspect that did not beat: nothing else accounts for what it is now."""
         return before.with_status(after.status) == after and self.window(after) is None
 
     def _apply(self, event: InstanceEvent, commit: Commit, at: float) -> None:
@@ -171,13 +170,12 @@ class Registry(State):
             else:
                 entry.lease.renew(at)
             entry.lease.term = self.term_of(after.spec)
-        self.liveness.changed(entry, service, event, at, self._released(event))
+        released = before.status is _SUSPECT and not event.renews and self._released(before, after)
+        self.liveness.changed(entry, service, event, at, released)
 
     def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
         entry = Entry(instance, Lease(self.term_of(instance.spec), at), index, wall)
-        of = self._service_for(service, instance.spec.name, sorted)
-        of.index = index
-        self._insert(entry, of)
+        self._insert(entry, self._service_for(service, instance.spec.name, sorted))
         self.liveness.added(entry)
 
     def _check_new(self, event: InstanceEvent, after: Instance) -> None:
@@ -226,6 +224,8 @@ class Registry(State):
         restore = self._adopt if goes_on else self._restore
         events = tuple(restore(instance, now, wall) for instance in snapshot.instances)
         self._sort()
+        for service in self._services.values():
+            service.index = self.index
         self.log.begin(self.index)
         _tell(self.followers, Commit(self.index, wall, SERVER, RESTORE, events), self.index)
         _tell(self.index_followers, self._services, self.index)
@@ -246,7 +246,6 @@ class Registry(State):
         term, silent = self.term_of(instance.spec), instance.status in SILENT
         entry = Entry(instance, Lease(term, now - term.seconds if silent else now), self.index, wall)
         service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
-        service.index = self.index
         self._insert(entry, service)
         self.liveness.adopted(entry, service, now)
         return InstanceEvent(Kind.RESTORED, instance.spec.key.service, None, instance, "known to the other nodes")

@@ -90,7 +90,10 @@ class Entry:
     def over(self, now: float) -> bool:
         """Whether its lease has run out, and this process would know of a heartbeat at any node."""
         through, lease = self.through, self.lease
-        end = max(lease.renewed_at, through.since) + lease.ttl
+        seconds = lease.term.seconds
+        if now < lease.renewed_at + seconds:  # nearly always
+            return False
+        end = max(lease.renewed_at, through.since) + seconds
         return end <= now and end <= through.until and not through.silent
 
     @property

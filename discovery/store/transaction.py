@@ -43,26 +43,15 @@ class Transaction:
     notes for itself.
     """
 
-    __slots__ = (
-        "_after",
-        "_authorize",
-        "_calm",
-        "_max_events",
-        "_state",
-        "beats",
-        "by",
-        "effects",
-        "events",
-        "half_held",
-        "ids",
-        "now",
-        "reads_reserved",
-        "services",
-        "settled",
-        "tokens",
-        "wall",
-        "windows",
-    )
+    # Most decisions leave these as they are.
+    ids: tuple[str, ...] = ()
+    tokens: tuple[bytes, ...] = ()
+    reads_reserved = False
+    beats: tuple[Entry, ...] = ()
+    effects: tuple[Callable[[], object], ...] = ()
+    settled: tuple[Scope, ...] = ()
+    half_held: tuple[str, ...] = ()
+    _calm: tuple[Service, ...] = ()
 
     def __init__(
         self,
@@ -78,21 +67,12 @@ class Transaction:
         self.wall = wall
         self.by = by
         self.services: list[str] = []
-        self.ids: tuple[str, ...] = ()
-        self.tokens: tuple[bytes, ...] = ()
-        self.reads_reserved = False
-        self.windows = (
-            state.windows
-        )  # those in force, with what this transaction changes of them; of services that were read
+        # Those in force, with what this transaction changes of them; of services that were read.
+        self.windows = state.windows
         self.events: list[Event] = []
-        self.beats: tuple[Entry, ...] = ()
-        self.effects: tuple[Callable[[], object], ...] = ()
-        self.settled: tuple[Scope, ...] = ()
-        self.half_held: tuple[str, ...] = ()
         self._authorize = authorize
         self._max_events = max_events
         self._after: dict[str, Instance] = {}  # by id: those that the events have changed
-        self._calm: tuple[Service, ...] = ()
 
     def authorize(self, owner: str | None) -> None:
         """Forbidden, when the caller may not change what belongs to this service; None: that takes an admin. Unauthorized, when the
@@ -213,7 +193,8 @@ class Transaction:
 
     def half_held_service(self) -> str | None:
         """One whose silent ones the brake could not hold all in one commit."""
-        return next(iter(self._state.half_held), None)
+        held = self._state.half_held
+        return next(iter(held)) if held else None
 
     def unsettled(self, scope: Scope) -> Unsettled | None:
         return self._state.unsettled.get(scope)
@@ -311,7 +292,7 @@ class Transaction:
     def _flaps(self, entry: Entry, before: Instance) -> bool:
         """Whether it changes its health too often, with what this transaction changes of it."""
         damping = self._state.liveness.damping
-        if not damping.changes:
+        if not damping.changes or (entry.flaps is None and not self.events):  # one change is never too many
             return False
         changes = sum(_changes_health(event, before.id) for event in self.events) + (before.status in DOWN)
         return self.now < (entry.flaps or _STEADY).until_with(changes, self.now, damping)

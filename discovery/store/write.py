@@ -2,24 +2,20 @@
 
 `decide` reads the transaction and adds events to it, or raises the registry's error; it changes nothing else. It gives each thing its
 id and its times, keeps the limits, and asks whether the caller may. The writes themselves: `registration`, `operations`, `expiry`. Each
-engine has its writes decided by `decide`, and each in its own way makes the events the truth.
+engine in its own way makes the events the truth.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from discovery.core.caller import Caller
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope
 from discovery.store.service import Entry
-from discovery.store.state import State
-from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
+from discovery.store.transaction import Transaction
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -84,21 +80,3 @@ def named_entry(txn: Transaction, which: Key | str) -> Entry:
     entry = txn.at(which)
     txn.authorize(entry.instance.spec.key.service)
     return entry
-
-
-# A write's result, and what it has read, what it changes, and what it leaves to be noted once that has happened.
-Decided = tuple[T, Transaction]
-
-
-def decide(
-    write: Write[T],
-    state: State,
-    now: float,
-    wall: float,
-    by: Caller,
-    authorize: Iterable[Authorize],
-    max_events: int = MAX_EVENTS,
-) -> Decided[T]:
-    """Raises what the write raises. Nothing has changed, whatever it decides."""
-    txn = Transaction(state, now, wall, by, authorize, max_events)
-    return write.decide(txn), txn

@@ -43,8 +43,8 @@ from discovery.store.expiry import Expire
 from discovery.store.registration import DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.transaction import MAX_EVENTS
-from discovery.store.write import Write, decide
+from discovery.store.transaction import MAX_EVENTS, Transaction
+from discovery.store.write import Write
 from discovery.system.turns import turns
 
 T = TypeVar("T")
@@ -236,7 +236,8 @@ class Writes:
         if isinstance(waiting.write, Expire) and self._leading() is None:
             raise EngineAway("another node decides what time brings")
         now, wall = self._clock(), self._wall()
-        result, txn = decide(waiting.write, self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
+        txn = Transaction(self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
+        result = waiting.write.decide(txn)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
         if (error := self._refused(commit)) is not None:
             raise error

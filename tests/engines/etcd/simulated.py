@@ -27,7 +27,8 @@ from discovery.store.damping import Damping
 from discovery.store.engine import WriteSeams
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.write import Write, decide
+from discovery.store.transaction import Transaction
+from discovery.store.write import Write
 from tests.store.state_of import state_of
 
 PREFIX = "reg/"
@@ -179,7 +180,7 @@ class SimulatedNode:
         now, state = self._clock(), state_of(self.registry)
         for waiting in self.writes._queue:
             with contextlib.suppress(DiscoveryError):
-                decide(waiting.write, self.registry, now, self.wall(), waiting.by, [self._authorize])
+                waiting.write.decide(Transaction(self.registry, now, self.wall(), waiting.by, [self._authorize]))
         assert state_of(self.registry) == state
         decided, unsure = self.writes._decide()
         success = [self.writes._nested(each) for each in decided]
