@@ -119,15 +119,14 @@ class Brake:
 
     def _forget_old(self, now: float) -> None:
         until = now - self.timeout
-        last = self._lapses.last()
-        if last is not None and last[1] <= until:
-            self._forgotten, self._lapses = self._lapses, ChunkedDict()
-        for _ in range(_FREED_AT_ONCE):
-            if (forgotten := self._forgotten.first()) is None:
-                break
-            self._forgotten.pop(forgotten[0])
         while (first := self._lapses.first()) is not None and first[1] <= until:
-            self._lapses.pop(first[0])
+            if (last := self._lapses.last()) is not None and last[1] <= until:
+                self._forgotten, self._lapses = self._lapses, ChunkedDict()
+            else:
+                self._lapses.pop(first[0])
+        for _ in range(min(_FREED_AT_ONCE, len(self._forgotten))):
+            if (forgotten := self._forgotten.first()) is not None:
+                self._forgotten.pop(forgotten[0])
 
     def spread(self) -> float:
         """Somewhere in the first hundredth of a sweep: that is the random order."""

@@ -4,7 +4,6 @@ taken for healthy again (the idea of RFC 2439).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 
@@ -24,7 +23,7 @@ class Flaps:
     __slots__ = ("_times", "until")
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._times: list[float] = []
         self.until = 0.0
 
     def note(self, now: float, damping: Damping) -> None:
@@ -32,7 +31,7 @@ class Flaps:
         self.until = self.until_with(1, now, damping)
         self._times.append(now)
         while len(self._times) > damping.changes + 1 or self._times[0] <= now - damping.window:
-            self._times.popleft()
+            del self._times[0]
 
     def until_with(self, changes: int, now: float, damping: Damping) -> float:
         """What `until` will be after so many more changes at `now`."""

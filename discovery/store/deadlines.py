@@ -46,8 +46,9 @@ class Deadlines:
             self._valid += 1
         entry.due = deadline
         heapq.heappush(self._heap, (deadline, next(self._counter), entry))
-        self._look_through()
-        if not self._rest and len(self._heap) > _STALE_PER_VALID * self._valid + _STALE_FLOOR:
+        if self._rest:
+            self._look_through()
+        elif len(self._heap) > _STALE_PER_VALID * self._valid + _STALE_FLOOR:
             self._heap, self._rest = [], self._heap
 
     def peek(self, now: float) -> Entry | None:

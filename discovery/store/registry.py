@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent, instant_of
-from discovery.core.instance import Instance
+from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease
 from discovery.core.log_fields import fields
@@ -153,7 +153,7 @@ class Registry(State):
         if before is None:
             self._check_new(event, after)
             if self._tombstones:
-                self._tombstones.lift(after.spec.key)
+                self._tombstones.pop(after.spec.key)
             self._put(after, event.service, commit.index, at, commit.wall)
             return
         entry, service = self._place_of(event, before)
@@ -202,9 +202,10 @@ class Registry(State):
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
         entry, service = self._place_of(event, before)
         self.liveness.removed(entry, service)
-        self._take(entry)
+        self._take(entry, service, event.service)
         if event.buried_until is not None:
-            self._tombstones.bury(before.spec.key, at + event.buried_until - commit.wall, at)
+            key = Key(event.service, before.spec.ip, before.spec.port)
+            self._tombstones.bury(key, at + event.buried_until - commit.wall, at)
         if event.kind is Kind.EXPIRED and commit.action == Expire.action:
             self.cleanups += 1
 

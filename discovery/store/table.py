@@ -17,7 +17,9 @@ _PART = 500
 class Table:
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
-        self.services: Mapping[str, Service] = self._services  # by folded name; changes under the feet of a reader who awaits
+        self.services: Mapping[str, Service] = (
+            self._services
+        )  # by folded name; changes under the feet of a reader who awaits
         self._names: list[str] = []  # their keys, sorted, for paging: moving 10,000 of them takes 4 µs, once a service
         self._by_id: dict[str, Entry] = {}
 
@@ -97,12 +99,11 @@ class Table:
         service.entries[(spec.ip, spec.port)] = entry
         self._by_id[entry.instance.id] = entry
 
-    def _take(self, entry: Entry) -> None:
-        """Out of the table, and its service with it when it was the last."""
-        key = entry.instance.spec.key
-        service = self._services[key.service]
-        del service.entries[(key.ip, key.port)]
+    def _take(self, entry: Entry, service: Service, key: str) -> None:
+        """Out of the table, and its service with it when it was the last. `key`: the service's."""
+        spec = entry.instance.spec
+        del service.entries[(spec.ip, spec.port)]
         if not service.entries:
-            del self._services[key.service]
-            del self._names[bisect_left(self._names, key.service)]
+            del self._services[key]
+            del self._names[bisect_left(self._names, key)]
         del self._by_id[entry.instance.id]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from discovery.core.instance import Key
 from discovery.store.chunked_dict import ChunkedDict
 
@@ -13,30 +11,17 @@ MAX_SECONDS = 60.0
 MAX_KEPT = 131_072
 
 
-class Tombstones:
-    """`now` and `until` are seconds of one clock."""
-
-    def __init__(self) -> None:
-        self._until = ChunkedDict[Key, float]()  # in the order of burial
-
-    def __len__(self) -> int:
-        return len(self._until)
-
-    def __iter__(self) -> Iterator[tuple[Key, float]]:
-        return iter(self._until)
+class Tombstones(ChunkedDict[Key, float]):
+    """Until when, in the order of burial. `now` and `until` are seconds of one clock."""
 
     def bury(self, key: Key, until: float, now: float) -> None:
-        self._until.put(key, until)
+        self.put(key, until)
         for _ in range(2):  # at a time, so that their number follows the burials down again
-            first = self._until.first()
+            first = self.first()
             if first is not None and (first[1] <= now or len(self) > MAX_KEPT):
-                self._until.pop(first[0])
-
-    def lift(self, key: Key) -> bool:
-        """Whether it was buried."""
-        return self._until.pop(key) is not None
+                self.pop(first[0])
 
     def left(self, key: Key, now: float) -> float:
         """Seconds for which it stays buried; 0 when it is not."""
-        until = self._until.get(key)
+        until = self.get(key)
         return 0.0 if until is None else max(0.0, until - now)

@@ -112,7 +112,8 @@ class Transaction:
         return entry
 
     def find_at(self, key: Key) -> Entry | None:
-        service = self.service(key.service)
+        self.services.append(key.service)
+        service = self._state.services.get(key.service)
         return None if service is None else service.entries.get((key.ip, key.port))
 
     def at(self, which: Key | str) -> Entry:
@@ -183,11 +184,10 @@ class Transaction:
 
     def is_full(self, *, new_service: bool) -> RegistryFull | None:
         """Why there cannot be one more instance, of a service of its own or of one there is."""
-        state = self._state
-        if new_service and len(state.services) >= state.settings.max_services:
-            return RegistryFull("services", state.settings.max_services)
-        is_full = len(state) >= state.settings.max_instances
-        return RegistryFull("instances", state.settings.max_instances) if is_full else None
+        state, settings = self._state, self._state.settings
+        if new_service and len(state.services) >= settings.max_services:
+            return RegistryFull("services", settings.max_services)
+        return RegistryFull("instances", settings.max_instances) if len(state) >= settings.max_instances else None
 
     # -- what time has brought, and this process's estimates
 

@@ -124,8 +124,8 @@ def test_one_buried_twice_is_buried_for_the_second_time() -> None:
     stones.bury(KEY, 10.0, 0.0)
     stones.bury(KEY, 30.0, 9.0)
     assert (stones.left(KEY, 9.0), len(stones)) == (21.0, 1)
-    stones.lift(KEY)
-    stones.lift(KEY)
+    stones.pop(KEY)
+    stones.pop(KEY)
     assert (stones.left(KEY, 9.0), len(stones)) == (0.0, 0)
 
 

@@ -183,7 +183,7 @@ class Journal(Plugin):
                     self._buried.bury(event.instance.spec.key, event.buried_until, wall)
                     yield schema.PUT_TOMBSTONE, rows.of_tombstone(event.instance.spec.key, event.buried_until)
             elif before is None or rows.kept(before) != rows.kept(after):
-                if before is None and self._buried.lift(after.spec.key):
+                if before is None and self._buried.pop(after.spec.key) is not None:
                     yield schema.DELETE_TOMBSTONE, after.spec.key
                 yield schema.PUT_INSTANCE, rows.of_instance(after)
         elif event.kind.kept:
