@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from discovery.core.caller import Caller
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.plugins import auth as plugin
+from discovery.plugins.auth.tokens import digest
 from discovery.rest.api.errors import answer_to
 from discovery.rest.api.route import Right
 from discovery.rest.api.times import Times
-from tests.plugins.auth.house import ADDRESS, ADMIN, FOREIGN, NONE, OLD, OWNER, READER, SECRETS, House, bearer
+from discovery.store.revoking import RestoreToken, RevokeToken
+from tests.plugins.auth.house import ADDRESS, ADMIN, FOREIGN, NONE, OLD, OWNER, READER, SECRETS, House, bearer, written
 from tests.routes import asked
-from tests.store.making import WALL
+from tests.store.making import START, WALL
 
 READ, WRITE, CLEAR = ("GET", "/services"), ("POST", "/register"), ("POST", "/admin/clear")
 
@@ -171,6 +173,39 @@ def test_it_ends_at_its_second_without_a_reload(house: House) -> None:
 def test_one_that_had_ended_before_it_was_ever_shown_is_none(house: House) -> None:
     house.now = WALL + 11
     assert status_of(house.turned_away(*WRITE, bearer(OLD))) == 401
+
+
+# -- when it is revoked, whatever the file says
+
+
+def revoke(house: House, who: str) -> None:
+    house.registry.carry_out(RevokeToken(digest(SECRETS[who]), who, None, "asked"), START, WALL)
+
+
+def test_a_revoked_token_is_refused_at_once_though_it_was_let_in_before(house: House) -> None:
+    house.let_in("POST", "/register", bearer(OWNER))
+    revoke(house, OWNER)
+    error = house.turned_away("POST", "/register", bearer(OWNER))
+    assert isinstance(error, Unauthorized)
+    assert str(error) == "The token owner was revoked at 2023-11-14T22:13:20+00:00; ask for a new one"
+    assert "was revoked" in str(house.turned_away("GET", "/services", bearer(OWNER))), "reads too, which need none"
+    house.let_in("POST", "/register", bearer(ADMIN))
+    house.let_in("GET", "/health", bearer(OWNER))
+
+
+async def test_a_revoked_token_is_told_so_too_when_it_is_in_no_file_any_more(house: House) -> None:
+    revoke(house, OWNER)
+    house.file.write_text(written((ADMIN,)))
+    await house.auth.reload()
+    assert "The token owner was revoked" in str(house.turned_away("POST", "/register", bearer(OWNER)))
+    assert "not known here" in str(house.turned_away("POST", "/register", bearer("reader")))
+
+
+def test_a_revoked_token_is_taken_again_when_that_is_forgotten(house: House) -> None:
+    revoke(house, OWNER)
+    house.turned_away("POST", "/register", bearer(OWNER))
+    house.registry.carry_out(RestoreToken(digest(SECRETS[OWNER]), "asked"), START, WALL, NOBODY)
+    assert house.let_in("POST", "/register", bearer(OWNER)).name == OWNER
 
 
 # -- what is remembered

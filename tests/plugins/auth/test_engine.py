@@ -20,6 +20,7 @@ from discovery.store.registration import Deregister, DeregisterMany, Register, R
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
+from tests.rest.harness import serving
 from tests.store.making import START, WALL, spec
 
 KEY = Key("web", "10.0.0.1", 80)
@@ -150,3 +151,17 @@ def test_a_heartbeat_of_what_is_foreign_and_unknown_lacks_the_right(house: House
     with pytest.raises(Forbidden) as caught:
         house.engine.renew(Key("gone", "10.0.0.1", 80), caller(house, OWNER))
     assert caught.value.right == "register:gone"
+
+
+async def test_a_foreign_item_of_a_batch_is_told_of_and_fails_nobody_else(tmp_path: Path) -> None:
+    house = House(tmp_path / "tokens.toml")
+    async with serving(admit=house.admit, seams=house.seams) as api:
+        spec = {"ip": "10.0.0.1", "port": 80}
+        admin, owner = ({"Authorization": bearer(name)} for name in (ADMIN, OWNER))
+        for name in ("web", "foreign"):
+            reply = await api.request("POST", "/register", spec | {"name": name, "id": name}, admin)
+            assert reply.status == 201
+        items = [spec | {"name": "web"}, spec | {"name": "foreign"}, {"id": "foreign"}, {"id": "web"}, {"id": "nobody"}]
+        reply = await api.request("POST", "/heartbeats", {"instances": items}, owner)
+        assert (reply.status, reply.body["updated"]) == (200, 2)
+        assert [each.get("name", each.get("id")) for each in reply.body["unknown"]] == ["foreign", "foreign", "nobody"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,15 +16,49 @@ from discovery.core.maintenance import Scope, Window
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Seams, journal
 from discovery.plugins.journal import Journal
-from discovery.plugins.journal.database import Writer
+from discovery.plugins.journal.database import Database, Op, Writer
+from discovery.plugins.journal.errors import CannotWrite
 from discovery.plugins.journal.files import FILE
 from discovery.store.operations import Drain, EndMaintenance, Maintain
 from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system import backlog
-from tests.plugins.journal.recording import Recording
+from tests.plugins.journal.making import LIMIT
 from tests.store.making import START, WALL, Log, Told, a_registry
+
+
+class Recording(Database):
+    """Writes down what it has committed, can be made to wait before that, and to refuse. `opened`: the last one of each file."""
+
+    opened: ClassVar[dict[Path, Recording]] = {}
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.opened[file] = self
+        self.groups: list[list[Op]] = []  # begun
+        self.done: list[list[Op]] = []
+        self.failures = 0
+        self.refuses = ""
+        self.may_go = threading.Event()
+        self.may_go.set()
+
+    def commit(self, ops: Iterable[Op]) -> None:
+        group = list(ops)
+        self.groups.append(group)
+        assert self.may_go.wait(LIMIT)
+        if self.refuses:
+            self.failures += 1
+            raise CannotWrite(self.file, self.refuses)
+        super().commit(group)
+        self.done.append(group)
+
+
+async def when(condition: Callable[[], object]) -> None:
+    """Waits for it, with a limit."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - what the writer's thread does has no event
+            await asyncio.sleep(0.001)
 
 
 class Time:

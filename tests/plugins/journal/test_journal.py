@@ -19,9 +19,8 @@ from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.operations import Checked, ReloadZones
 from discovery.store.registration import DeregisterMany, Upsert
-from tests.plugins.journal.house import House, Time, known, living, record
+from tests.plugins.journal.house import House, Time, known, living, record, when
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
-from tests.plugins.journal.recording import when
 from tests.store.making import START, TTL, WALL, spec
 
 KEY = spec().key

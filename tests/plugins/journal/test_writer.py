@@ -11,8 +11,8 @@ from discovery.plugins.journal.database import Writer, writer_of
 from discovery.plugins.journal.files import FILE
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
+from tests.plugins.journal.house import Recording, when
 from tests.plugins.journal.making import LIMIT, a_database, an_instance, content, put_index, puts
-from tests.plugins.journal.recording import Recording, when
 
 
 @pytest.fixture(autouse=True)
