@@ -197,6 +197,10 @@ class Proxy:
         self._random = Random(port)
         self._lies: Callable[[bytes], bytes] = lambda octets: octets  # of what etcd says
 
+    @property
+    def urls(self) -> list[str]:
+        return [self.url]
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
@@ -399,7 +403,7 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def nodes_of(etcd: EtcdCluster, count: int, **more: Any) -> AsyncIterator[list[Node]]:
+async def nodes_of(etcd: EtcdCluster | Proxy, count: int, **more: Any) -> AsyncIterator[list[Node]]:
     nodes = [Node(f"n{number}", etcd.urls, **more) for number in range(count)]
     try:
         for node in nodes:

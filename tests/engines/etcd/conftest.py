@@ -1,4 +1,4 @@
-"""A real etcd of one member, or of three."""
+"""A real etcd of one member, or of three; a client of the one, and a proxy in front of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.etcd.cluster import EtcdCluster
+from discovery.engines.etcd.gateway import Etcd
+from tests.engines.etcd.cluster import EtcdCluster, Proxy
 
 
 @asynccontextmanager
@@ -31,3 +32,19 @@ async def etcd(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
 async def three(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
     async with _running(tmp_path, 3) as cluster:
         yield cluster
+
+
+@pytest.fixture
+async def client(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
+    client = Etcd(etcd.urls)
+    await client.open()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def proxy(etcd: EtcdCluster) -> AsyncIterator[Proxy]:
+    proxy = Proxy(etcd.members[0].client)
+    await proxy.start()
+    yield proxy
+    await proxy.close()

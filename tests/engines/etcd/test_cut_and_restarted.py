@@ -14,9 +14,9 @@ from discovery.engines.etcd.messages import put
 from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, until
 
 
-async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_new(etcd: EtcdCluster) -> None:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
+async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_new(
+    etcd: EtcdCluster, proxy: Proxy
+) -> None:
     cut, old = Node("cut", [proxy.url]), Node("old", etcd.urls)
     new = Node("new", etcd.urls)
     begun: list[Node] = []
@@ -52,7 +52,6 @@ async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_ne
     finally:
         for node in begun:
             await node.stop()
-        await proxy.close()
 
 
 async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(
@@ -78,12 +77,11 @@ async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(
             await new.stop()
 
 
-async def test_what_a_node_tells_of_itself_is_seen_by_the_others_and_may_be_anything(etcd: EtcdCluster) -> None:
+async def test_what_a_node_tells_of_itself_is_seen_by_the_others_and_may_be_anything(
+    etcd: EtcdCluster, client: Etcd
+) -> None:
     async with nodes_of(etcd, 2, ttl=60.0) as (one, other):
-        client = Etcd(etcd.urls)
-        await client.open()
         await client.txn([], [put(b"reg/n/strange", b"[]"), put(b"reg/x/of-a-newer-node", b"?")])
-        await client.close()
         await until(lambda: one.engine.stats()["engine"]["skippedKeys"] == 1)
         await until(lambda: all(node["version"] for node in one.engine.stats()["engine"]["nodes"]))
         other.registry.zones = {"example.com": "7 00ff", "svc.local": ""}

@@ -27,14 +27,6 @@ from tests.engines.etcd.cluster import EtcdCluster, Proxy, free_port, until
 from tests.programs import program
 
 
-@pytest.fixture
-async def client(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
-    client = Etcd(etcd.urls)
-    await client.open()
-    yield client
-    await client.close()
-
-
 async def test_a_transaction_takes_the_branch_that_its_comparison_says(client: Etcd) -> None:
     first = await client.txn([created_at(b"a", 0)], [put(b"a", b"1")])
     assert first.succeeded
@@ -105,9 +97,7 @@ async def test_a_watch_that_hears_nothing_ends(client: Etcd) -> None:
             pass
 
 
-async def test_a_member_that_is_away_or_slow_is_passed_over_for_the_next(etcd: EtcdCluster) -> None:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
+async def test_a_member_that_is_away_or_slow_is_passed_over_for_the_next(etcd: EtcdCluster, proxy: Proxy) -> None:
     client = Etcd([f"http://127.0.0.1:{free_port()}", proxy.url, etcd.members[0].url])
     await client.open()
     try:
@@ -118,7 +108,6 @@ async def test_a_member_that_is_away_or_slow_is_passed_over_for_the_next(etcd: E
         assert client.endpoint == etcd.members[0].url
     finally:
         await client.close()
-        await proxy.close()
 
 
 async def test_when_none_answers_it_says_which_were_tried() -> None:

@@ -51,9 +51,9 @@ async def test_as_many_as_one_write_may_deregister_fit_into_a_transaction_of_etc
         assert len(gone) == MAX_DEREGISTERED
 
 
-async def test_a_name_that_was_reserved_since_is_seen_and_one_that_is_free_again_is_not(etcd: EtcdCluster) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
+async def test_a_name_that_was_reserved_since_is_seen_and_one_that_is_free_again_is_not(
+    etcd: EtcdCluster, client: Etcd
+) -> None:
     first = await client.txn([], [put(b"reg/z/a", b"{}")])
     unchanged = none_since(b"reg/z/", first.revision)
     assert (await client.txn([unchanged], [])).succeeded
@@ -61,4 +61,3 @@ async def test_a_name_that_was_reserved_since_is_seen_and_one_that_is_free_again
     assert (await client.txn([unchanged], [])).succeeded
     await client.txn([], [put(b"reg/z/b", b"{}"), put(b"reg/zz", b"")])
     assert not (await client.txn([unchanged], [])).succeeded
-    await client.close()

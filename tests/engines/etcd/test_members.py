@@ -48,10 +48,10 @@ async def test_no_acknowledged_registration_is_lost_with_the_leader_of_etcd(
         assert max(gaps) <= 3.0
 
 
-async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the_next(etcd: EtcdCluster) -> None:
+async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the_next(
+    etcd: EtcdCluster, proxy: Proxy
+) -> None:
     """The transaction is carried out, its answer comes too late, and it is sent again to another member: nothing is left to do."""
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
     node = Node("a", [proxy.url, etcd.urls[0]], ttl=60.0, limit=1)
     try:
         await node.start()
@@ -69,4 +69,3 @@ async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the
         assert node.state.keys() == {two.id}
     finally:
         await node.stop()
-        await proxy.close()

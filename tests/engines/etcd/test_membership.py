@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -91,42 +89,42 @@ async def test_a_node_starts_again_on_its_own_registry_and_on_no_other(etcd: Etc
     await once(Node("a", etcd.urls, folder=tmp_path, prefix="other/"))
 
 
-async def test_the_index_does_not_go_back_though_no_node_ran_when_etcd_did(etcd: EtcdCluster, tmp_path: Path) -> None:
-    async with client_of(etcd) as client:
-        node = Node("a", etcd.urls, folder=tmp_path)
-        await node.start()
-        await node.register("web", "10.0.0.1")
-        await node.stop()
-        kept = membership.read(tmp_path)
-        assert kept is not None
-        assert kept.last == node.registry.index
-        behind = kept.conf._replace(offset=kept.conf.offset - 5_000)  # as an older copy would have it
-        await client.txn([], [put(b"reg/conf", behind.dumps())])
-        again = Node("a", etcd.urls, folder=tmp_path)
-        other = Node("b", etcd.urls)
-        await other.start()
-        assert other.registry.index < kept.last
-        assert await once(again) > kept.last
-        await until(lambda: other.registry.index == again.registry.index)
-        await other.stop()
+async def test_the_index_does_not_go_back_though_no_node_ran_when_etcd_did(
+    etcd: EtcdCluster, client: Etcd, tmp_path: Path
+) -> None:
+    node = Node("a", etcd.urls, folder=tmp_path)
+    await node.start()
+    await node.register("web", "10.0.0.1")
+    await node.stop()
+    kept = membership.read(tmp_path)
+    assert kept is not None
+    assert kept.last == node.registry.index
+    behind = kept.conf._replace(offset=kept.conf.offset - 5_000)  # as an older copy would have it
+    await client.txn([], [put(b"reg/conf", behind.dumps())])
+    again = Node("a", etcd.urls, folder=tmp_path)
+    other = Node("b", etcd.urls)
+    await other.start()
+    assert other.registry.index < kept.last
+    assert await once(again) > kept.last
+    await until(lambda: other.registry.index == again.registry.index)
+    await other.stop()
 
 
 async def test_the_index_does_not_go_back_when_the_last_that_happened_was_somebody_s_etcdctl(
-    etcd: EtcdCluster, tmp_path: Path
+    etcd: EtcdCluster, client: Etcd, tmp_path: Path
 ) -> None:
-    async with client_of(etcd) as client:
-        node = Node("a", etcd.urls, folder=tmp_path)
-        await node.start()
-        instance = await node.register("web", "10.0.0.1")
-        await client.txn([], [delete(f"reg/i/web/{instance.id}".encode())])
-        await until(lambda: not node.state)
-        await node.stop()
+    node = Node("a", etcd.urls, folder=tmp_path)
+    await node.start()
+    instance = await node.register("web", "10.0.0.1")
+    await client.txn([], [delete(f"reg/i/web/{instance.id}".encode())])
+    await until(lambda: not node.state)
+    await node.stop()
     again = Node("a", etcd.urls, folder=tmp_path)
     assert await once(again) >= node.registry.index
 
 
 async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_and_running_nodes_follow(
-    etcd: EtcdCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    etcd: EtcdCluster, client: Etcd, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = Node("a", etcd.urls, folder=tmp_path, ttl=60.0)
     await node.start()
@@ -141,31 +139,19 @@ async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_
         assert "`discovery cluster begin`" in str(node.engine.not_ready())
         kept = membership.read(tmp_path)
         assert kept is not None
-        async with client_of(etcd) as client:
-            begun = await administration.begin(client, Layout("reg/"), kept)
-            assert begun.revision + begun.conf.offset > kept.last
-            with pytest.raises(EtcdError, match=f"it has registry {kept.conf.cluster} there"):
-                await administration.begin(client, Layout("reg/"), kept._replace(last=1))
+        begun = await administration.begin(client, Layout("reg/"), kept)
+        assert begun.revision + begun.conf.offset > kept.last
+        with pytest.raises(EtcdError, match=f"it has registry {kept.conf.cluster} there"):
+            await administration.begin(client, Layout("reg/"), kept._replace(last=1))
         await until(lambda: node.engine.not_ready() is None and not node.state)
         await node.register("web", "10.0.0.1")
-        async with client_of(etcd) as client:
-            await until(lambda: is_there(client, b"reg/leader"))
+        await until(lambda: is_there(client, b"reg/leader"))
         await until(lambda: node.engine.leads)
         late = Node("b", etcd.urls)
         assert await once(late) == node.registry.index > before
     finally:
         await node.stop()
     assert caplog.text.count("etcd has gone back") == 1
-
-
-@asynccontextmanager
-async def client_of(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
-    client = Etcd(etcd.urls)
-    await client.open()
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 async def test_a_node_that_finds_another_registry_where_its_own_was_says_which_and_keeps_out_of_it(
@@ -201,14 +187,12 @@ def wiped(etcd: EtcdCluster) -> None:
 
 
 async def test_a_node_that_knows_its_registry_starts_though_the_configuration_cannot_be_read(
-    etcd: EtcdCluster, tmp_path: Path
+    etcd: EtcdCluster, client: Etcd, tmp_path: Path
 ) -> None:
     node = Node("a", etcd.urls, folder=tmp_path, ttl=60.0)
     await node.start()
     kept = await node.register("web", "10.0.0.1")
     await node.stop()
-    client = Etcd(etcd.urls)
-    await client.open()
     written = (await client.range(b"reg/conf")).found[0].value
     await client.txn([], [put(b"reg/conf", b"{")])
     again = Node("a", etcd.urls, folder=tmp_path)
@@ -223,4 +207,3 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
         await until(lambda: again.engine.warning() is None)
     finally:
         await again.stop()
-        await client.close()

@@ -22,15 +22,12 @@ def registers(instance: Instance) -> Commit:
     return Commit(0, time.time(), NOBODY, "register", (event,))
 
 
-async def by_an_older_node(etcd: EtcdCluster, instance: Instance) -> None:
+async def by_an_older_node(client: Etcd, instance: Instance) -> None:
     """It compares the version of the service alone, and knows of no keys of ids."""
     layout = Layout("reg/")
     decision = Decision(registers(instance), (instance.spec.key.service,), node="old", ticket=1)
-    client = Etcd(etcd.urls)
-    await client.open()
     operations = list(layout.operations(decision, 0).values())
     await client.txn([], [*operations, put(layout.commit, keys.dumps([decision], layout.unknown))])
-    await client.close()
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -38,11 +35,11 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def test_one_id_for_two_services_by_an_older_node_stops_nobody(
-    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+    etcd: EtcdCluster, client: Etcd, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
         mine = await near.register("web", "10.0.0.1", id="mine")
-        await by_an_older_node(etcd, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
+        await by_an_older_node(client, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
         other = await far.register("api", "10.0.0.3")
         last = await near.register("web", "10.0.0.3")
         for node in (near, far):
@@ -79,11 +76,11 @@ async def test_a_node_that_missed_something_reads_the_service_again(
 
 
 async def test_the_leader_puts_the_keys_of_ids_that_an_older_node_left_out_and_removes_those_it_left(
-    etcd: EtcdCluster,
+    etcd: EtcdCluster, client: Etcd
 ) -> None:
     async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         await node.register("web", "10.0.0.1")
-        await by_an_older_node(etcd, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
+        await by_an_older_node(client, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
         await until(lambda: "mine" in node.state)
         mirror, layout = node.engine._mirror, Layout("reg/")
 

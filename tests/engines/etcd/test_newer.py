@@ -35,9 +35,9 @@ def test_a_newer_nodes_settings_stay_in_the_configuration_that_an_older_one_chan
     assert configuration.loads(conf.dumps()) == conf
 
 
-async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_instance(etcd: EtcdCluster) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
+async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_instance(
+    etcd: EtcdCluster, client: Etcd
+) -> None:
     async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
         instance = await near.register("web", "10.0.0.1")
         key = f"reg/i/web/{instance.id}"
@@ -66,12 +66,9 @@ async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_inst
         await until(lambda: not near.state)
         assert all(not each.engine._mirror._layout.unknown._of for each in (near, third))
         await third.stop()
-    await client.close()
 
 
-async def test_a_node_does_not_start_on_a_format_that_it_does_not_know(etcd: EtcdCluster) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
+async def test_a_node_does_not_start_on_a_format_that_it_does_not_know(etcd: EtcdCluster, client: Etcd) -> None:
     async with nodes_of(etcd, 1):
         pass
     newer = await value(client, "reg/conf") | {"format": configuration.FORMAT + 1}
@@ -80,7 +77,6 @@ async def test_a_node_does_not_start_on_a_format_that_it_does_not_know(etcd: Etc
     with pytest.raises(NewerVersion, match="its format is 2, this version knows 1"):
         await late.engine.open()
     await late.engine.close()
-    await client.close()
 
 
 def test_a_newer_format_ends_a_running_node_with_1_and_a_clear_word(tmp_path: Path) -> None:

@@ -10,67 +10,55 @@ from discovery.store.registration import Upsert
 from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, until
 
 
-async def test_a_cut_node_serves_all_and_loses_nobody_whose_heartbeats_it_has_heard(etcd: EtcdCluster) -> None:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
-    lonely = Node("lonely", [proxy.url], limit=100)
-    try:
-        async with nodes_of(etcd, 2, limit=100) as nodes:
-            await lonely.start()
-            ips = [f"10.2.0.{number + 1}" for number in range(60)]
-            await asyncio.gather(*(nodes[0].register("web", ip) for ip in ips))
-            keys = [Key("web", ip, 3000) for ip in ips]
-            lonely.beats |= set(keys[:20])
-            nodes[0].beats |= set(keys[20:40])
-            nodes[1].beats |= set(keys[40:])
-            await until(lambda: len(lonely.served("web")) == 60)
-            await asyncio.sleep(TTL)
-            syncs = lonely.engine._mirror.syncs
-            proxy.blackhole()
-            dying = keys[40:50]
-            nodes[1].beats -= set(dying)
-            left = {key.ip for key in keys} - {key.ip for key in dying}
-            ends = time.monotonic() + 10
-            while time.monotonic() < ends:
-                assert len(lonely.served("web")) == 60, "the cut node serves all"
-                assert left <= nodes[0].served("web")
-                await asyncio.sleep(0.1)
-            assert nodes[0].served("web") == nodes[1].served("web") == left
-            assert "suspect" in set(nodes[0].statuses("web").values())
-            proxy.heal()
-            ends = time.monotonic() + 3 * TTL
-            while time.monotonic() < ends:
-                assert all(left <= node.served("web") for node in (*nodes, lonely)), "nobody healthy was lost"
-                await asyncio.sleep(0.1)
-            assert all(node.served("web") == left for node in (*nodes, lonely))
-            assert set(nodes[0].statuses("web").values()) == {"healthy"}
-            assert lonely.engine._mirror.syncs == syncs, "no full resync"
-    finally:
-        await lonely.stop()
-        await proxy.close()
+async def test_a_cut_node_serves_all_and_loses_nobody_whose_heartbeats_it_has_heard(
+    etcd: EtcdCluster, proxy: Proxy
+) -> None:
+    async with nodes_of(etcd, 2, limit=100) as nodes, nodes_of(proxy, 1, limit=100) as (lonely,):
+        ips = [f"10.2.0.{number + 1}" for number in range(60)]
+        await asyncio.gather(*(nodes[0].register("web", ip) for ip in ips))
+        keys = [Key("web", ip, 3000) for ip in ips]
+        lonely.beats |= set(keys[:20])
+        nodes[0].beats |= set(keys[20:40])
+        nodes[1].beats |= set(keys[40:])
+        await until(lambda: len(lonely.served("web")) == 60)
+        await asyncio.sleep(TTL)
+        syncs = lonely.engine._mirror.syncs
+        proxy.blackhole()
+        dying = keys[40:50]
+        nodes[1].beats -= set(dying)
+        left = {key.ip for key in keys} - {key.ip for key in dying}
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            assert len(lonely.served("web")) == 60, "the cut node serves all"
+            assert left <= nodes[0].served("web")
+            await asyncio.sleep(0.1)
+        assert nodes[0].served("web") == nodes[1].served("web") == left
+        assert "suspect" in set(nodes[0].statuses("web").values())
+        proxy.heal()
+        ends = time.monotonic() + 3 * TTL
+        while time.monotonic() < ends:
+            assert all(left <= node.served("web") for node in (*nodes, lonely)), "nobody healthy was lost"
+            await asyncio.sleep(0.1)
+        assert all(node.served("web") == left for node in (*nodes, lonely))
+        assert set(nodes[0].statuses("web").values()) == {"healthy"}
+        assert lonely.engine._mirror.syncs == syncs, "no full resync"
 
 
-async def test_who_was_registered_at_a_node_that_is_cut_before_its_first_batch_is_not_lost(etcd: EtcdCluster) -> None:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
-    lonely = Node("lonely", [proxy.url])
-    try:
-        async with nodes_of(etcd, 2) as nodes:
-            await lonely.start()
-            await until(lambda: all(len(node.engine.stats()["engine"]["nodes"]) == 2 for node in nodes))
-            one = await lonely.register("web", "10.2.0.1")
-            proxy.blackhole()
-            lonely.beats.add(one.spec.key)
-            await until(lambda: all(node.served("web") for node in nodes))
-            ends = time.monotonic() + TTL + 4
-            while time.monotonic() < ends:
-                assert all(node.served("web") == {"10.2.0.1"} for node in (*nodes, lonely))
-                await asyncio.sleep(0.05)
-            proxy.heal()
-            await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in nodes))
-    finally:
-        await lonely.stop()
-        await proxy.close()
+async def test_who_was_registered_at_a_node_that_is_cut_before_its_first_batch_is_not_lost(
+    etcd: EtcdCluster, proxy: Proxy
+) -> None:
+    async with nodes_of(etcd, 2) as nodes, nodes_of(proxy, 1) as (lonely,):
+        await until(lambda: all(len(node.engine.stats()["engine"]["nodes"]) == 2 for node in nodes))
+        one = await lonely.register("web", "10.2.0.1")
+        proxy.blackhole()
+        lonely.beats.add(one.spec.key)
+        await until(lambda: all(node.served("web") for node in nodes))
+        ends = time.monotonic() + TTL + 4
+        while time.monotonic() < ends:
+            assert all(node.served("web") == {"10.2.0.1"} for node in (*nodes, lonely))
+            await asyncio.sleep(0.05)
+        proxy.heal()
+        await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in nodes))
 
 
 async def test_who_says_all_of_itself_with_each_beat_is_heard_by_all(etcd: EtcdCluster) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, until
 
 
 async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stale_or_etcd_is_full(
     etcd: EtcdCluster,
+    proxy: Proxy,
 ) -> None:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
-    node = Node("ready", [proxy.url], ttl=60.0)
-    try:
-        await node.start()
+    async with nodes_of(proxy, 1, ttl=60.0) as (node,):
         await until(lambda: node.engine.not_ready() is None)
         async with nodes_of(etcd, 1, ttl=60.0) as (other,):
             other.registry.zones = {"elsewhere.test": "1 00"}
@@ -29,6 +26,3 @@ async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stal
             proxy.heal()
             await until(lambda: node.engine.not_ready() is None)
             await other.start()
-    finally:
-        await node.stop()
-        await proxy.close()

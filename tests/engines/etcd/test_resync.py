@@ -33,10 +33,9 @@ async def fill(etcd: Etcd) -> None:
         await etcd.txn([], puts)
 
 
-async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(etcd: EtcdCluster) -> None:
-    proxy, client = Proxy(etcd.members[0].client), Etcd(etcd.urls)
-    await proxy.start()
-    await client.open()
+async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(
+    etcd: EtcdCluster, client: Etcd, proxy: Proxy
+) -> None:
     away = Node("away", [proxy.url], ttl=60.0)
     try:
         async with nodes_of(etcd, 1, ttl=60.0) as (node,):
@@ -80,15 +79,11 @@ async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(
     finally:
         gc.enable()
         await away.stop()
-        await proxy.close()
-        await client.close()
 
 
 async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_begun_again(
-    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+    etcd: EtcdCluster, client: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
     async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         mirror, registry = node.engine._mirror, node.registry
         monkeypatch.setattr(registry.log, "_max_events", 2 * AT_ONCE)
@@ -131,15 +126,12 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
         await client.txn([], [delete_all(b"reg/i")])  # `etcdctl del --prefix`: one revision
         await until(lambda: told)
         assert told == [(0, MISSED // 4 + 1)]
-    await client.close()
 
 
 async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_it(
-    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+    etcd: EtcdCluster, client: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A decision that cannot be read, so that its keys are applied one by one: what it compares is known when they all are."""
-    client = Etcd(etcd.urls)
-    await client.open()
     async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         await node.register("first", "10.9.0.1")
         mirror, version = node.engine._mirror, node.engine._mirror._layout.version("svc-0")
@@ -156,51 +148,48 @@ async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_i
         await until(lambda: mirror.revisions.get(version) == done.revision)
         assert seen == [None]
         assert "id-0" in node.state
-    await client.close()
 
 
-async def test_a_node_is_fresh_again_when_its_table_has_caught_up_and_holds_no_silence_of_before_against_anybody(
-    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+async def test_a_node_that_missed_compacted_history_reads_all_again_and_is_fresh_when_it_has_caught_up(
+    etcd: EtcdCluster, client: Etcd, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A batch of its own that is found when everything is read comes too early; and of the others' there is only the latest."""
-    proxy, client = Proxy(etcd.members[0].client), Etcd(etcd.urls)
-    await proxy.start()
-    await client.open()
-    away = Node("away", [proxy.url], ttl=60.0)
-    mirror, peers = away.engine._mirror, away.engine._peers
-    read_all, pieces, sync = mirror.reader.read_all, mirror.change_in_pieces, mirror.sync
+    """A batch of its own that is found then comes too early; and of the others' there is only the latest."""
     while_behind, judged_from = list[str | None](), list[float]()
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,), nodes_of(proxy, 1, ttl=60.0) as (away,):
+        mirror, peers = away.engine._mirror, away.engine._peers
+        read_all, pieces, sync = mirror.reader.read_all, mirror.change_in_pieces, mirror.sync
 
-    async def read_own_batch(*given: Any) -> Any:
-        await away.engine._presence.flush()
-        return await read_all(*given)
+        async def read_own_batch(*given: Any) -> Any:
+            await away.engine._presence.flush()
+            return await read_all(*given)
 
-    async def look(*given: Any) -> int:
-        while_behind.append(away.engine.not_ready())
-        return await pieces(*given)
+        async def look(*given: Any) -> int:
+            while_behind.append(away.engine.not_ready())
+            return await pieces(*given)
 
-    async def synced() -> None:
-        await sync()
-        judged_from.append(min(status.since for status in (peers.own, *peers.others)))
+        async def synced() -> None:
+            await sync()
+            judged_from.append(min(status.since for status in (peers.own, *peers.others)))
 
-    try:
-        async with nodes_of(etcd, 1, ttl=60.0) as (node,):
-            await away.start()
-            monkeypatch.setattr(mirror.reader, "read_all", read_own_batch)
-            monkeypatch.setattr(mirror, "change_in_pieces", look)
-            monkeypatch.setattr(mirror, "sync", synced)
-            proxy.cut()
-            await until(lambda: away.engine.not_ready())
-            missed = await node.register("web", "10.0.0.1")
-            await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
-            healed = time.monotonic()
-            proxy.heal()
-            await until(lambda: away.engine.not_ready() is None)
-            assert missed.id in away.state
-            assert len(while_behind) == 1
-            assert "has not told this node" in (while_behind[0] or "it was ready")
-            assert judged_from[0] > healed
-    finally:
-        await away.stop()
-        await proxy.close()
-        await client.close()
+        stays, goes = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
+        await until(lambda: len(away.state) == 2)
+        monkeypatch.setattr(mirror.reader, "read_all", read_own_batch)
+        monkeypatch.setattr(mirror, "change_in_pieces", look)
+        monkeypatch.setattr(mirror, "sync", synced)
+        proxy.cut()
+        await until(lambda: away.engine.not_ready())
+        await node.deregister(goes.id)
+        comes = await node.register("web", "10.0.0.3")
+        await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
+        healed = time.monotonic()
+        proxy.heal()
+        await until(lambda: away.engine.not_ready() is None)
+        assert away.state.keys() == {stays.id, comes.id}
+        assert "compacted" in caplog.text
+        assert mirror.syncs == len(while_behind) == 1
+        assert "has not told this node" in (while_behind[0] or "it was ready")
+        assert judged_from[0] > healed
+        last = await node.register("web", "10.0.0.4")
+        await until(lambda: last.id in away.state)
+        assert away.state == node.state
+        assert away.registry.index == node.registry.index

@@ -13,6 +13,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.engines.etcd import presence
 from discovery.engines.etcd.gateway import Credentials, Etcd
+from discovery.engines.etcd.messages import Json
 from discovery.store.errors import EngineAway
 from discovery.store.operations import Checked, Drain
 from discovery.store.registration import Deregister
@@ -54,80 +55,75 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house_of(etcd: EtcdCluster) -> AsyncIterator[House]:
-    proxy = Proxy(etcd.members[0].client)
-    await proxy.start()
-    cut = Node("cut", [proxy.url])
-    try:
-        async with nodes_of(etcd, 1) as (other,):
-            await cut.start()
-            house = House(cut, other, proxy)
-            await house.settle()
-            yield house
-    finally:
+async def house_of(etcd: EtcdCluster, proxy: Proxy) -> AsyncIterator[House]:
+    async with nodes_of(etcd, 1) as (other,), nodes_of(proxy, 1) as (cut,):
+        house = House(cut, other, proxy)
+        await house.settle()
+        yield house
         proxy.heal()
-        await cut.stop()
-        await proxy.close()
+
+
+@pytest.fixture
+async def house(etcd: EtcdCluster, proxy: Proxy) -> AsyncIterator[House]:
+    async with house_of(etcd, proxy) as house:
+        yield house
 
 
 @pytest.mark.parametrize("how", ["cut", "blackhole"])
 async def test_nobody_is_missing_anywhere_while_a_node_is_cut_off_for_many_leases_nor_when_it_is_back(
-    etcd: EtcdCluster, how: str
+    house: House, how: str
 ) -> None:
-    async with house_of(etcd) as house:
-        watching = asyncio.create_task(house.watch())
-        getattr(house.proxy, how)()
-        await house.stale()
-        await asyncio.sleep(2 * LEASE)
-        assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
-        assert house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"}
-        assert house.cut.registry.stale_seconds() >= 2 * LEASE
-        assert "s old" in (house.cut.engine.warning() or "")
-        house.proxy.heal()
-        await until(lambda: house.cut.registry.stale_seconds() == 0)
-        await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in (house.cut, house.other)))
-        await asyncio.sleep(LEASE)
-        watching.cancel()
-        assert not house.missing
-        await until(lambda: not house.cut.registry.has_own_statuses)
-        assert house.cut.engine.warning() is None
+    watching = asyncio.create_task(house.watch())
+    getattr(house.proxy, how)()
+    await house.stale()
+    await asyncio.sleep(2 * LEASE)
+    assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
+    assert house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"}
+    assert house.cut.registry.stale_seconds() >= 2 * LEASE
+    assert "s old" in (house.cut.engine.warning() or "")
+    house.proxy.heal()
+    await until(lambda: house.cut.registry.stale_seconds() == 0)
+    await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in (house.cut, house.other)))
+    await asyncio.sleep(LEASE)
+    watching.cancel()
+    assert not house.missing
+    await until(lambda: not house.cut.registry.has_own_statuses)
+    assert house.cut.engine.warning() is None
 
 
 async def test_who_falls_silent_at_a_cut_off_node_stays_a_suspect_alone_if_need_be_and_goes_when_etcd_is_heard(
-    etcd: EtcdCluster,
+    house: House,
 ) -> None:
-    async with house_of(etcd) as house:
-        house.proxy.blackhole()
-        house.cut.beats.clear()
-        house.other.beats.clear()
-        await until(lambda: house.cut.statuses("web") == {HERE: "suspect", THERE: "suspect"})
-        await asyncio.sleep(2 * LEASE)
-        assert house.cut.served("web") == {HERE, THERE}
-        house.proxy.heal()
-        await until(lambda: not house.cut.served("web") and not house.other.served("web"), 3 * LEASE)
+    house.proxy.blackhole()
+    house.cut.beats.clear()
+    house.other.beats.clear()
+    await until(lambda: house.cut.statuses("web") == {HERE: "suspect", THERE: "suspect"})
+    await asyncio.sleep(2 * LEASE)
+    assert house.cut.served("web") == {HERE, THERE}
+    house.proxy.heal()
+    await until(lambda: not house.cut.served("web") and not house.other.served("web"), 3 * LEASE)
 
 
-async def test_who_moves_to_another_node_is_a_suspect_at_the_one_that_is_cut_off(etcd: EtcdCluster) -> None:
-    async with house_of(etcd) as house:
-        watching = asyncio.create_task(house.watch())
-        house.proxy.blackhole()
-        house.cut.beats.clear()
-        house.other.beats.add(house.keys[HERE])
-        await until(lambda: house.cut.statuses("web")[HERE] == "suspect")
-        await asyncio.sleep(LEASE)
-        assert set(house.other.statuses("web").values()) == {"healthy"}
-        house.proxy.heal()
-        await until(lambda: set(house.cut.statuses("web").values()) == {"healthy"})
-        await asyncio.sleep(LEASE)
-        watching.cancel()
-        assert not house.missing
+async def test_who_moves_to_another_node_is_a_suspect_at_the_one_that_is_cut_off(house: House) -> None:
+    watching = asyncio.create_task(house.watch())
+    house.proxy.blackhole()
+    house.cut.beats.clear()
+    house.other.beats.add(house.keys[HERE])
+    await until(lambda: house.cut.statuses("web")[HERE] == "suspect")
+    await asyncio.sleep(LEASE)
+    assert set(house.other.statuses("web").values()) == {"healthy"}
+    house.proxy.heal()
+    await until(lambda: set(house.cut.statuses("web").values()) == {"healthy"})
+    await asyncio.sleep(LEASE)
+    watching.cancel()
+    assert not house.missing
 
 
 async def test_when_the_key_of_a_silent_node_has_ended_its_instances_are_judged_by_their_leases(
-    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+    etcd: EtcdCluster, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "NODE_LEASE_SECONDS", 6)
-    async with house_of(etcd) as house:
+    async with house_of(etcd, proxy) as house:
         house.proxy.blackhole()
         cut_at = time.monotonic()
         await until(lambda: house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"})
@@ -143,26 +139,25 @@ async def test_when_the_key_of_a_silent_node_has_ended_its_instances_are_judged_
 
 
 async def test_only_who_beats_at_a_cut_off_node_is_promoted_there_and_it_is_told_to_all_later(
-    etcd: EtcdCluster,
+    house: House,
 ) -> None:
-    async with house_of(etcd) as house:
-        await house.other.register("web", "10.0.0.3")
-        await until(lambda: house.cut.statuses("web").get("10.0.0.3") == "unhealthy", 3 * LEASE)
-        for node in (house.cut, house.other):
-            node.registry.liveness._cleanup_interval = 60.0
-        house.cut.beats.clear()
-        await until(lambda: house.cut.statuses("web").get(HERE) == "unhealthy", 3 * LEASE)
-        known = set(house.cut.statuses("web"))
-        house.proxy.blackhole()
-        await house.stale()
-        with pytest.raises(EngineAway):
-            house.cut.engine.renew(house.keys[HERE])
-        assert house.cut.statuses("web") == {
-            ip: "healthy" if ip == HERE else "suspect" if ip == THERE else "unhealthy" for ip in known
-        }
-        house.cut.beats.add(house.keys[HERE])
-        house.proxy.heal()
-        await until(lambda: house.other.statuses("web").get(HERE) == "healthy")
+    await house.other.register("web", "10.0.0.3")
+    await until(lambda: house.cut.statuses("web").get("10.0.0.3") == "unhealthy", 3 * LEASE)
+    for node in (house.cut, house.other):
+        node.registry.liveness._cleanup_interval = 60.0
+    house.cut.beats.clear()
+    await until(lambda: house.cut.statuses("web").get(HERE) == "unhealthy", 3 * LEASE)
+    known = set(house.cut.statuses("web"))
+    house.proxy.blackhole()
+    await house.stale()
+    with pytest.raises(EngineAway):
+        house.cut.engine.renew(house.keys[HERE])
+    assert house.cut.statuses("web") == {
+        ip: "healthy" if ip == HERE else "suspect" if ip == THERE else "unhealthy" for ip in known
+    }
+    house.cut.beats.add(house.keys[HERE])
+    house.proxy.heal()
+    await until(lambda: house.other.statuses("web").get(HERE) == "healthy")
 
 
 async def test_writes_and_heartbeats_are_refused_at_once_and_a_queue_together(three: EtcdCluster) -> None:
@@ -210,121 +205,106 @@ Goodbye = Callable[[Key], Write[object]]
     ids=["deregister", "drain"],
 )
 async def test_who_says_goodbye_at_a_cut_off_node_is_out_of_its_answers_until_it_beats_or_etcd_is_heard(
-    etcd: EtcdCluster, goodbye: Goodbye, status: str
+    house: House, goodbye: Goodbye, status: str
 ) -> None:
-    async with house_of(etcd) as house:
-        house.proxy.blackhole()
-        await house.stale()
-        for ip in (HERE, THERE):
-            with pytest.raises(EngineAway):
-                await house.cut.submit(goodbye(house.keys[ip]))
-        house.cut.beats.clear()
-        assert not house.cut.served("web")
-        assert set(house.cut.statuses("web").values()) == {status}
-        entry = house.cut.registry.at(house.keys[THERE])
-        assert entry.override is not None
-        assert "its owner says so" in entry.override.reason
+    house.proxy.blackhole()
+    await house.stale()
+    for ip in (HERE, THERE):
         with pytest.raises(EngineAway):
-            house.cut.engine.renew(house.keys[HERE])
-        assert house.cut.statuses("web") == {HERE: "healthy", THERE: status}
-        house.proxy.heal()
-        await until(lambda: house.cut.statuses("web") == {HERE: "healthy", THERE: "healthy"})
+            await house.cut.submit(goodbye(house.keys[ip]))
+    house.cut.beats.clear()
+    assert not house.cut.served("web")
+    assert set(house.cut.statuses("web").values()) == {status}
+    entry = house.cut.registry.at(house.keys[THERE])
+    assert entry.override is not None
+    assert "its owner says so" in entry.override.reason
+    with pytest.raises(EngineAway):
+        house.cut.engine.renew(house.keys[HERE])
+    assert house.cut.statuses("web") == {HERE: "healthy", THERE: status}
+    house.proxy.heal()
+    await until(lambda: house.cut.statuses("web") == {HERE: "healthy", THERE: "healthy"})
 
 
-async def test_what_is_no_goodbye_takes_nobody_out_at_a_cut_off_node(etcd: EtcdCluster) -> None:
-    async with house_of(etcd) as house:
-        house.proxy.blackhole()
-        await house.stale()
-        id = house.cut.registry.at(house.keys[HERE]).instance.id
-        refused: list[Write[object]] = [
-            Checked(id, "its port is closed"), Drain(id, False, "back"), Deregister("nobody", "gone")
-        ]  # fmt: skip
-        house.cut.engine._seams.authorize.append(_nobody_may)
-        refused.append(Deregister(id, "a stranger says so"))
-        for write in refused:
-            with pytest.raises(EngineAway):
-                await house.cut.submit(write)
-        house.cut.engine._seams.authorize.clear()
-        assert house.cut.served("web") == {HERE, THERE}
+async def test_what_is_no_goodbye_takes_nobody_out_at_a_cut_off_node(house: House) -> None:
+    house.proxy.blackhole()
+    await house.stale()
+    id = house.cut.registry.at(house.keys[HERE]).instance.id
+    refused: list[Write[object]] = [
+        Checked(id, "its port is closed"), Drain(id, False, "back"), Deregister("nobody", "gone")
+    ]  # fmt: skip
+    house.cut.engine._seams.authorize.append(_nobody_may)
+    refused.append(Deregister(id, "a stranger says so"))
+    for write in refused:
+        with pytest.raises(EngineAway):
+            await house.cut.submit(write)
+    house.cut.engine._seams.authorize.clear()
+    assert house.cut.served("web") == {HERE, THERE}
 
 
 def _nobody_may(owner: str | None, by: object) -> None:
     raise DiscoveryError("you may not")
 
 
-async def _slow(etcd: EtcdCluster, proxy: Proxy) -> None:
-    proxy.delay = 30.0
+ROOT = Credentials("root", "x")
+NO_SPACE = {"memberID": "0", "alarm": "NOSPACE"}
+# What is wrong for both nodes: the calls that bring it about, and who ends it how.
+REFUSES: dict[str, tuple[dict[str, Json], Credentials | None, dict[str, Json]]] = {
+    "NOSPACE": (
+        {"maintenance/alarm": {"action": "ACTIVATE", **NO_SPACE}}, None,
+        {"maintenance/alarm": {"action": "DEACTIVATE", **NO_SPACE}},
+    ),
+    "auth revoked": (
+        {
+            "auth/user/add": {"name": "root", "password": "x"}, "auth/role/add": {"name": "root"},
+            "auth/user/grant": {"user": "root", "role": "root"}, "auth/enable": {},
+        },
+        ROOT, {"auth/disable": {}},
+    ),
+}  # fmt: skip
 
 
-async def _full(etcd: EtcdCluster, proxy: Proxy) -> None:
-    client = Etcd(etcd.urls)
+async def _call(etcd: EtcdCluster, credentials: Credentials | None, calls: dict[str, Json]) -> None:
+    client = Etcd(etcd.urls, credentials)
     await client.open()
-    await client.call("maintenance/alarm", {"action": "ACTIVATE", "memberID": "0", "alarm": "NOSPACE"})
-    await client.close()
-
-
-async def _forbidden(etcd: EtcdCluster, proxy: Proxy) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
-    for path, asked in (
-        ("auth/user/add", {"name": "root", "password": "x"}), ("auth/role/add", {"name": "root"}),
-        ("auth/user/grant", {"user": "root", "role": "root"}), ("auth/enable", {}),
-    ):  # fmt: skip
+    for path, asked in calls.items():
         await client.call(path, asked)
     await client.close()
 
 
-async def _allowed(etcd: EtcdCluster, proxy: Proxy) -> None:
-    client = Etcd(etcd.urls, Credentials("root", "x"))
-    await client.open()
-    await client.call("auth/disable", {})
-    await client.close()
-
-
-async def _disarm(etcd: EtcdCluster, proxy: Proxy) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
-    await client.call("maintenance/alarm", {"action": "DEACTIVATE", "memberID": "0", "alarm": "NOSPACE"})
-    await client.close()
-
-
-async def _fast(etcd: EtcdCluster, proxy: Proxy) -> None:
-    proxy.delay = 0.0
-    proxy.cut()
-    proxy.heal()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right", "everywhere"),
-    [(_slow, _fast, False), (_full, _disarm, True), (_forbidden, _allowed, True)],
-    ids=["30 s a request", "NOSPACE", "auth revoked"],
-)
+@pytest.mark.parametrize("what", ["30 s a request", *REFUSES])
 async def test_an_etcd_that_is_there_and_refuses_is_as_one_that_is_away(
-    etcd: EtcdCluster, wrong: Callable[..., object], right: Callable[..., object], everywhere: bool
+    etcd: EtcdCluster, house: House, what: str
 ) -> None:
-    async with house_of(etcd) as house:
-        watching = asyncio.create_task(house.watch())
-        await wrong(etcd, house.proxy)  # type: ignore[misc]  # each is a coroutine function
-        await house.stale()
-        started = time.monotonic()
-        with pytest.raises(EngineAway):
-            await house.cut.register("other", HERE)
-        assert time.monotonic() - started < 0.2
-        await asyncio.sleep(LEASE + 1)
-        assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
-        if everywhere:
-            assert house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"}
-        await right(etcd, house.proxy)  # type: ignore[misc]
-        await until(lambda: all(node.registry.stale_seconds() == 0 for node in (house.cut, house.other)))
-        await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in (house.cut, house.other)))
-        watching.cancel()
-        assert not house.missing
+    watching = asyncio.create_task(house.watch())
+    wrong, credentials, right = REFUSES.get(what, ({}, None, {}))
+    house.proxy.delay = 0.0 if wrong else 30.0
+    await _call(etcd, None, wrong)
+    await house.stale()
+    started = time.monotonic()
+    with pytest.raises(EngineAway):
+        await house.cut.register("other", HERE)
+    assert time.monotonic() - started < 0.2
+    await asyncio.sleep(LEASE + 1)
+    assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
+    if wrong:
+        assert house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"}
+    await _call(etcd, credentials, right)
+    if not wrong:
+        house.proxy.delay = 0.0
+        house.proxy.cut()
+        house.proxy.heal()
+    await until(lambda: all(node.registry.stale_seconds() == 0 for node in (house.cut, house.other)))
+    await until(lambda: all(set(node.statuses("web").values()) == {"healthy"} for node in (house.cut, house.other)))
+    watching.cancel()
+    assert not house.missing
 
 
 async def test_without_a_majority_of_members_it_is_the_same_and_when_history_is_compacted_meanwhile(
     three: EtcdCluster,
 ) -> None:
-    async with house_of(three) as house:
+    proxy = Proxy(three.members[0].client)
+    await proxy.start()
+    async with house_of(three, proxy) as house:
         watching = asyncio.create_task(house.watch())
         lonely, *others = three.members
         for member in others:
@@ -337,10 +317,7 @@ async def test_without_a_majority_of_members_it_is_the_same_and_when_history_is_
             member.start(three.members)
         known = house.cut.engine._mirror.revision
         await until(lambda: house.other.engine._mirror.revision > known + 3)
-        client = Etcd(three.urls)
-        await client.open()
-        await client.call("kv/compaction", {"revision": (await client.range(b"reg/conf")).revision})
-        await client.close()
+        await house.other.engine._etcd.call("kv/compaction", {"revision": house.other.engine._mirror.revision})
         syncs = house.cut.engine._mirror.syncs
         house.proxy.heal()
         await until(lambda: house.cut.engine._mirror.syncs > syncs)
@@ -349,6 +326,7 @@ async def test_without_a_majority_of_members_it_is_the_same_and_when_history_is_
         watching.cancel()
         assert not house.missing
         assert lonely.runs
+    await proxy.close()
 
 
 async def test_a_lease_and_two_flushes_after_its_last_heartbeat_it_is_in_no_answer_of_any_node(

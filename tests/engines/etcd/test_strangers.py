@@ -67,11 +67,10 @@ async def test_what_is_no_etcd_is_shown_by_the_beginning_of_what_it_says() -> No
 
 
 @pytest.mark.parametrize("value", [b"{", b"[]", b"{}", b'{"ttl": 3}'])
-async def test_a_configuration_that_is_none_stops_a_new_node_and_is_named(etcd: EtcdCluster, value: bytes) -> None:
-    client = Etcd(etcd.urls)
-    await client.open()
+async def test_a_configuration_that_is_none_stops_a_new_node_and_is_named(
+    etcd: EtcdCluster, client: Etcd, value: bytes
+) -> None:
     await client.txn([], [put(b"reg/conf", value)])
-    await client.close()
     node = Node("a", etcd.urls)
     with pytest.raises(EngineAway, match=r"reg/conf is not a registry's: .*; choose another ETCD_PREFIX"):
         await node.engine.open()

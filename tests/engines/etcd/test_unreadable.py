@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,16 +20,6 @@ from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
 from tests.mutated import mutations
 
 SHA256 = b"1" * 32
-
-
-@asynccontextmanager
-async def client_of(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
-    client = Etcd(etcd.urls)
-    await client.open()
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 async def write(client: Etcd, values: dict[str, Any]) -> int:
@@ -55,10 +43,10 @@ def shown(instance: Instance, **fields: Any) -> dict[str, Any]:
 
 
 async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one_that_runs_nor_one_that_starts(
-    etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+    etcd: EtcdCluster, client: Etcd, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "discovery")  # thousands of lines otherwise
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,), client_of(etcd) as client:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         web = await node.register("web", "10.0.0.1", metadata={"a": [1]}, tags=["x"], ports={"http": 80})
         await node.register("stays", "10.0.0.9")
         await node.submit(Maintain(Scope("web"), Window("upgrade", node.wall() + 600, "ops")))
@@ -103,8 +91,8 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
         assert not fails
 
 
-async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etcd: EtcdCluster) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (node, other), client_of(etcd) as client:
+async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etcd: EtcdCluster, client: Etcd) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (node, other):
         one, two = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
         await node.register("quiet", "10.0.0.3")
         await node.submit(Maintain(Scope("quiet"), Window("upgrade", node.wall() + 600, "ops")))
@@ -153,8 +141,9 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
 
 async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_is_there_goes_on(
     etcd: EtcdCluster,
+    client: Etcd,
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,), client_of(etcd) as client:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         values = {
             "i/web/never": shown(known, id="never", ip="10.0.0.2", status="hovering"),
@@ -173,9 +162,11 @@ async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_i
         await node.register("web", "10.0.0.2")
 
 
-async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all_nodes(etcd: EtcdCluster) -> None:
+async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all_nodes(
+    etcd: EtcdCluster, client: Etcd
+) -> None:
     """A node that has begun since does not know who was there; the others hold what they read last."""
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,), client_of(etcd) as client:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         await seen(await write(client, {f"i/web/{known.id}": b"?"}), node)
         late = Node("late", etcd.urls, ttl=60.0)
@@ -215,8 +206,10 @@ async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_h
         assert node.engine.warning() is None
 
 
-async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_elder_stays(etcd: EtcdCluster) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,), client_of(etcd) as client:
+async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_elder_stays(
+    etcd: EtcdCluster, client: Etcd
+) -> None:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         values = {"i/web/double": shown(known, id="double"), f"i/api/{known.id}": shown(known, name="api")}
         await seen(await write(client, values), node)
