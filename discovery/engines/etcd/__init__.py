@@ -3,7 +3,7 @@ writes       decided here, compared and put in etcd, applied when the watch brin
 mirror       the only one who changes this node's registry, from the watch or all at once    following, mirror, read_all, difference
 comparison   of all of etcd now and then, of a service whose commit did not fit               comparing, misfits
 heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
-staleness    how old what this node knows is, and what it believes while etcd is away        staleness, overrides, suspected
+staleness    how old what this node knows is, and what it believes while etcd is away        staleness, overrides
 leader       whoever decides what time brings                                                leadership
 agreement    settings and reserved names that all nodes have in common                       agreement, conf
 membership   of which registry this node is, kept in DATA_DIR                                membership
@@ -149,16 +149,12 @@ class EtcdEngine:
         return result
 
     async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
-        writes = list(writes)
-        futures = [self._writes.submit(write, by) for write in writes]
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        for result in results:
+        found: list[T | DiscoveryError] = []
+        for result in await asyncio.gather(*(self.submit(write, by) for write in writes), return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, DiscoveryError):
                 raise result
-        for write, result in zip(writes, results, strict=True):
-            if isinstance(result, EngineAway):
-                self._presence.overrides.heed(write, by, self._seams.authorize)
-        return [each for each in results if not isinstance(each, BaseException) or isinstance(each, DiscoveryError)]
+            found.append(result)
+        return found
 
     def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
         """As `Engine.renew`: a client that is told 503 goes to another node, and one that cannot is not forgotten."""

@@ -8,9 +8,11 @@ import asyncio
 import logging
 from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.log_fields import fields
+from discovery.core.status import Status
 from discovery.engines.etcd.beats import GOODBYE, Heard, age, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
@@ -18,7 +20,6 @@ from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put, wi
 from discovery.engines.etcd.overrides import Overrides, Submit
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.staleness import Sent, Staleness
-from discovery.engines.etcd.suspected import Suspected, suspected
 from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -32,6 +33,18 @@ _PER_TURN = 2_000
 # Seconds of the leases on tombstones, which last a minute: one lease serves for so long and then another.
 _TOMBSTONES_SECONDS = 180
 _TOMBSTONES_FOR = 90.0
+# Names of services that are shown of a silent node: an operator needs an idea of what is concerned, not a list.
+_NAMES = 10
+
+
+class Suspected(NamedTuple):
+    """Who is a suspect here, and by no decision. `services`: the first of them, as they are shown."""
+
+    instances: int
+    services: list[str]
+
+
+NOBODY = Suspected(0, [])
 
 
 class Presence:
@@ -238,3 +251,24 @@ class Presence:
             self._registry.staleness_changed()
         if len(handles) > _PER_TURN:
             asyncio.get_running_loop().call_soon(self._renew, handles[_PER_TURN:], through, now, ago)
+
+
+async def suspected(registry: Registry, clock: Callable[[], float]) -> dict[NodeStatus, Suspected]:
+    """By the node that heard them last: who is a suspect here though nobody decided so, as it may beat where this node hears nothing."""
+    if not registry.has_own_statuses:
+        return {}
+    numbers: dict[NodeStatus, int] = {}
+    names: dict[NodeStatus, dict[str, None]] = {}
+    for entries in registry.in_parts():
+        now = clock()
+        for entry in entries:
+            through = entry.through
+            is_certain = entry.lease.alive(now) and not through.silent
+            if is_certain or entry.status is Status.SUSPECT or not entry.suspect(now):
+                continue
+            numbers[through] = numbers.get(through, 0) + 1
+            of = names.setdefault(through, {})
+            if len(of) < _NAMES:
+                of[entry.instance.spec.name] = None
+        await turns().over()
+    return {through: Suspected(number, list(names[through])) for through, number in numbers.items()}

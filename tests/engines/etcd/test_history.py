@@ -258,21 +258,16 @@ async def test_a_comparison_does_not_take_who_is_silent_for_back(
 
 
 async def test_wall_clocks_five_minutes_apart_expire_nobody_early_and_keep_nobody_late(etcd: EtcdCluster) -> None:
-    ahead = Node("ahead", etcd.urls, skew=300.0)
-    try:
-        await ahead.start()
-        async with nodes_of(etcd, 1) as (node,):
-            one = await ahead.register("web", "10.0.0.1")
-            two = await node.register("web", "10.0.0.2")
-            ahead.beats.add(one.spec.key)
-            await until(lambda: len(node.state) == 2)
-            ahead.skew = -300.0  # and it steps
-            await until(lambda: node.served("web") == ahead.served("web") == {"10.0.0.1"})
-            assert two.id not in node.served("web")
-            await asyncio.sleep(2)
-            assert node.served("web") == ahead.served("web") == {"10.0.0.1"}
-    finally:
-        await ahead.stop()
+    async with nodes_of(etcd, 1, skew=300.0) as (ahead,), nodes_of(etcd, 1) as (node,):
+        one = await ahead.register("web", "10.0.0.1")
+        two = await node.register("web", "10.0.0.2")
+        ahead.beats.add(one.spec.key)
+        await until(lambda: len(node.state) == 2)
+        ahead.skew = -300.0  # and it steps
+        await until(lambda: node.served("web") == ahead.served("web") == {"10.0.0.1"})
+        assert two.id not in node.served("web")
+        await asyncio.sleep(2)
+        assert node.served("web") == ahead.served("web") == {"10.0.0.1"}
 
 
 async def test_a_comparison_finds_nothing_on_a_busy_registry_and_mends_what_a_defect_left(etcd: EtcdCluster) -> None:

@@ -16,7 +16,7 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import FILE, Kept, Membership
 from discovery.engines.etcd.messages import EtcdError, delete, put
 from discovery.store.errors import EngineNotOpened
-from tests.engines.etcd.cluster import EtcdCluster, Node, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
 
 CONF = Conf("1a2b", RegistrySettings(3.0, 10, 1_000, 10_000, 0.5), 7)
 
@@ -126,9 +126,7 @@ async def test_the_index_does_not_go_back_when_the_last_that_happened_was_somebo
 async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_and_running_nodes_follow(
     etcd: EtcdCluster, client: Etcd, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node = Node("a", etcd.urls, folder=tmp_path, ttl=60.0)
-    await node.start()
-    try:
+    async with nodes_of(etcd, 1, folder=tmp_path, ttl=60.0) as (node,):
         await node.register("web", "10.0.0.1")
         before = node.registry.index
         await until(lambda: membership.read(tmp_path) is not None)
@@ -149,17 +147,13 @@ async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_
         await until(lambda: node.engine.leads)
         late = Node("b", etcd.urls)
         assert await once(late) == node.registry.index > before
-    finally:
-        await node.stop()
     assert caplog.text.count("etcd has gone back") == 1
 
 
 async def test_a_node_that_finds_another_registry_where_its_own_was_says_which_and_keeps_out_of_it(
     etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node = Node("a", etcd.urls, ttl=60.0)
-    await node.start()
-    try:
+    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         await node.register("web", "10.0.0.1")
         mine = node.engine.stats()["engine"]["cluster"]
         wiped(etcd)
@@ -172,8 +166,6 @@ async def test_a_node_that_finds_another_registry_where_its_own_was_says_which_a
         assert node.served("web") == {"10.0.0.1"}
         assert not other.state
         await other.stop()
-    finally:
-        await node.stop()
 
 
 async def is_there(client: Etcd, key: bytes) -> bool:
@@ -195,9 +187,7 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
     await node.stop()
     written = (await client.range(b"reg/conf")).found[0].value
     await client.txn([], [put(b"reg/conf", b"{")])
-    again = Node("a", etcd.urls, folder=tmp_path)
-    await again.start()
-    try:
+    async with nodes_of(etcd, 1, folder=tmp_path) as (again,):
         assert again.served("web") == {"10.0.0.1"}
         assert again.registry.lease_ttl == 60.0
         assert again.registry.index > node.registry.index
@@ -205,5 +195,3 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
         assert (await again.register("web", "10.0.0.2")).id != kept.id
         await client.txn([], [put(b"reg/conf", written)])
         await until(lambda: again.engine.warning() is None)
-    finally:
-        await again.stop()

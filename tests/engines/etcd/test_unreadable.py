@@ -105,9 +105,7 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
             f"r/{SHA256.hex()}": 7,
         }
         await seen(await write(client, values), node, other)
-        late = Node("late", etcd.urls, ttl=60.0)
-        await late.start()
-        try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             for each in (node, other):
                 for again in (each.engine._mirror.sync, each.engine._comparing.all):
                     assert each.served("web") == {"10.0.0.1", "10.0.0.2"}, "the watch, a resync, the comparison"
@@ -135,8 +133,6 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
                 assert not each.registry.windows
                 assert not each.registry.revoked
                 assert each.engine.warning() is None
-        finally:
-            await late.stop()
 
 
 async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_is_there_goes_on(
@@ -169,16 +165,12 @@ async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all
     async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         await seen(await write(client, {f"i/web/{known.id}": b"?"}), node)
-        late = Node("late", etcd.urls, ttl=60.0)
-        await late.start()
-        try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             new = await late.register("web", "10.0.0.1")
             await until(lambda: node.state == late.state == {new.id: new})
             await until(lambda: "fit" not in (node.engine.warning() or ""))
             assert node.engine.renew(new.spec.key).instance == new
             assert await node.engine._comparing.all() == 0
-        finally:
-            await late.stop()
 
 
 async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_hand(
@@ -213,9 +205,7 @@ async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_e
         known = await node.register("web", "10.0.0.1")
         values = {"i/web/double": shown(known, id="double"), f"i/api/{known.id}": shown(known, name="api")}
         await seen(await write(client, values), node)
-        late = Node("late", etcd.urls, ttl=60.0)
-        await late.start()
-        try:
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             for each in (node, late):
                 for again in (each.engine._comparing.all, each.engine._mirror.sync):
                     assert each.state == {known.id: known}
@@ -229,5 +219,3 @@ async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_e
                 assert each.served("web") == each.served("api") == {"10.0.0.1"}
                 await each.engine._mirror.sync()
                 assert each.engine.warning() is None
-        finally:
-            await late.stop()
