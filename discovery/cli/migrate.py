@@ -23,7 +23,6 @@ from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.migration import Migration
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.plugins.journal import files, moved
-from discovery.plugins.journal.errors import NoFile
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.lock import Lock
 from discovery.rest.api.times import iso
@@ -60,8 +59,6 @@ async def _into_etcd(migration: Migration, folder: Path, dry_run: bool) -> None:
             f"etcd has registry {conf.cluster} already, with {_counted(there)}: nothing was written; two registries are not joined, so "
             "name another ETCD_PREFIX, or delete those keys if nobody needs them"
         )
-    if not (folder / FILE).exists():
-        raise NoFile(folder / FILE)
     snapshot = files.read(folder, time.time())
     if dry_run:
         put_line(f"would be written to etcd: {_counted(snapshot)}, from {folder / FILE}")
