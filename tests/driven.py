@@ -29,10 +29,10 @@ class DrivenRegistry(Registry):
         return self.carry_out(write, now, now + APART if wall is None else wall, NOBODY)
 
     def register(self, spec: Registration, now: float, wall: float | None = None, replace: bool = False) -> Entry:
-        return self.by_id(self.do(Register(spec, replace), now, wall).id)
+        return self.at(self.do(Register(spec, replace), now, wall).id)
 
     def upsert(self, spec: Registration, now: float, wall: float | None = None) -> Entry:
-        return self.by_id(self.do(Upsert(spec), now, wall).id)
+        return self.at(self.do(Upsert(spec), now, wall).id)
 
     def renew(self, which: Key | str, now: float, wall: float | None = None) -> Entry:
         entry = self.at(which)
@@ -43,10 +43,10 @@ class DrivenRegistry(Registry):
 
     def checked(self, id: str, failing: str | None, now: float, wall: float | None = None) -> Entry:
         self.do(Checked(id, failing), now, wall)
-        return self.by_id(id)
+        return self.at(id)
 
     def drain(self, which: Key | str, draining: bool, reason: str, now: float, wall: float | None = None) -> Entry:
-        return self.by_id(self.do(Drain(which, draining, reason), now, wall).id)
+        return self.at(self.do(Drain(which, draining, reason), now, wall).id)
 
     def maintain(self, scope: Scope, window: Window, now: float, wall: float | None = None) -> None:
         settled = self.do(Maintain(scope, window), now, wall)
@@ -77,7 +77,7 @@ class DrivenRegistry(Registry):
     def restore(self, *instances: Instance, now: float, wall: float | None = None) -> list[Entry]:
         wall = now + APART if wall is None else wall
         self.load(Snapshot(self.index, instances), now, wall)
-        return [self.by_id(instance.id) for instance in instances]
+        return [self.at(instance.id) for instance in instances]
 
     def advance(self, now: float, limit: int = 1_000_000, wall: float | None = None) -> int:
         """At most `limit` of what has become due. How many decisions that were."""

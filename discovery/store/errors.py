@@ -14,8 +14,8 @@ class UnknownInstance(DiscoveryError):
         self.what = what
 
     @classmethod
-    def at(cls, key: Key) -> UnknownInstance:
-        return cls(f"{key.ip} port {key.port} of service {key.service}")
+    def at(cls, which: Key | str) -> UnknownInstance:
+        return cls(which if isinstance(which, str) else f"{which.ip} port {which.port} of service {which.service}")
 
 
 class UnknownService(DiscoveryError):

@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from discovery.core.status import Status
-from discovery.store.rules import (
-    ask_brake,
-    expire,
-    hold_more,
-    lapse,
-    living,
-    set_window,
-    settle,
-)
+from discovery.store.rules import ask_brake, expire, hold_more, lapse, living, set_window, settle
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write

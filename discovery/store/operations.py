@@ -7,18 +7,8 @@ from dataclasses import dataclass, replace
 from discovery.core.instance import Instance
 from discovery.core.kinds import RegistrySettings, SettingsEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.store.errors import (
-    NoWindow,
-    TooManyWindows,
-    UnknownInstance,
-)
-from discovery.store.rules import (
-    catch_up,
-    forget_absent,
-    override_status,
-    set_window,
-    settle,
-)
+from discovery.store.errors import NoWindow, TooManyWindows, UnknownInstance
+from discovery.store.rules import catch_up, forget_absent, override_status, set_window, settle
 from discovery.store.transaction import Transaction
 from discovery.store.windows import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
 from discovery.store.write import InstanceWrite, ScopeWrite, Subject, Write, named_entry

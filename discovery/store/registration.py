@@ -8,22 +8,8 @@ from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
-from discovery.store.errors import (
-    Deregistered,
-    IdTaken,
-    NameReserved,
-    ServiceFull,
-    UnknownInstance,
-    UnknownService,
-)
-from discovery.store.rules import (
-    catch_up,
-    expire,
-    forget_absent,
-    forget_drain,
-    living,
-    revive,
-)
+from discovery.store.errors import Deregistered, IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, revive
 from discovery.store.service import Entry, Service
 from discovery.store.tombstones import MAX_SECONDS
 from discovery.store.transaction import Transaction
@@ -72,25 +58,18 @@ class Register(Write[Instance]):
         return revive(txn, entry, after, "registered again")
 
 
-@dataclass(frozen=True)
-class Upsert(Write[Instance]):
+class Upsert(Register):
     """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago."""
 
-    spec: Registration
-    replace: bool = False
     action = "upsert"
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(*self.spec.key)
 
     def decide(self, txn: Transaction) -> Instance:
         key = self.spec.key
         left = txn.buried(key)
-        if left > 0 and txn.find_at(key) is None:
+        if left > 0 and txn.find(key) is None:
             txn.authorize(key.service)
             raise Deregistered(key, left)
-        return Register(self.spec, self.replace).decide(txn)
+        return super().decide(txn)
 
 
 def _add(
@@ -191,7 +170,7 @@ class DeregisterMany(Write[list[Instance]]):
         txn.authorize(self.service)
         if self.service is not None and not self.keys:
             raise UnknownService(self.service)
-        known = map(txn.find_at, self.keys)
+        known = map(txn.find, self.keys)
         return [_deregister(txn, entry, self.reason) for entry in known if entry is not None]
 
 

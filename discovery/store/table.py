@@ -31,29 +31,19 @@ class Table:
         start = bisect_right(self._names, fold(after))
         return [self._services[name] for name in self._names[start : start + limit]]
 
-    def by_id(self, id: str) -> Entry:
-        """UnknownInstance when there is none. Listed, so possibly unhealthy."""
-        entry = self._by_id.get(id)
-        if entry is None:
-            raise UnknownInstance(id)
-        return entry
-
-    def find(self, id: str) -> Entry | None:
-        return self._by_id.get(id)
+    def find(self, which: Key | str) -> Entry | None:
+        """By key or id. Listed, so possibly unhealthy."""
+        if isinstance(which, str):
+            return self._by_id.get(which)
+        service = self._services.get(which.service)
+        return None if service is None else service.entries.get((which.ip, which.port))
 
     def at(self, which: Key | str) -> Entry:
-        """By key or id; UnknownInstance."""
-        if isinstance(which, str):
-            return self.by_id(which)
-        service = self._services.get(which.service)
-        entry = service.entries.get((which.ip, which.port)) if service else None
+        """As `find`; UnknownInstance."""
+        entry = self.find(which)
         if entry is None:
             raise UnknownInstance.at(which)
         return entry
-
-    def knows(self, key: Key) -> bool:
-        service = self._services.get(key.service)
-        return service is not None and (key.ip, key.port) in service.entries
 
     def __len__(self) -> int:
         """Instances, those included whose lease has run out and that were not removed yet."""

@@ -105,29 +105,26 @@ class Transaction:
         self.ids += (id,)
         return self.find(id)
 
-    def find(self, id: str) -> Entry | None:
-        entry = self._state.find(id)
-        if entry is not None:
-            self.service_of(entry)
+    def find(self, which: Key | str) -> Entry | None:
+        entry = self._state.find(which)
+        if not isinstance(which, str):
+            self.services.append(which.service)
+        elif entry is not None:
+            self.services.append(fold(entry.instance.spec.name))
         return entry
 
-    def find_at(self, key: Key) -> Entry | None:
-        self.services.append(key.service)
-        service = self._state.services.get(key.service)
-        return None if service is None else service.entries.get((key.ip, key.port))
-
     def at(self, which: Key | str) -> Entry:
-        """By key or id; UnknownInstance."""
-        entry = self.find(which) if isinstance(which, str) else self.find_at(which)
+        """As `find`; UnknownInstance."""
+        entry = self.find(which)
         if entry is None:
-            raise UnknownInstance(which) if isinstance(which, str) else UnknownInstance.at(which)
+            raise UnknownInstance.at(which)
         return entry
 
     def affected(self, scope: Scope, known: bool) -> list[Entry]:
         """Those of it that are registered now. `known`: none is UnknownService or UnknownInstance."""
         if scope.ip is not None and scope.port is not None:
             key = Key(scope.service, scope.ip, scope.port)
-            entry = self.at(key) if known else self.find_at(key)
+            entry = self.at(key) if known else self.find(key)
             return [] if entry is None else [entry]
         service = self.service(scope.service)
         if service is None and known:

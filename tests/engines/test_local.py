@@ -103,7 +103,7 @@ async def test_it_begins_with_what_its_keeper_has(house: House) -> None:
 async def test_a_registration_is_the_truth_when_submit_returns(house: House) -> None:
     await house.engine.open()
     instance = await house.engine.submit(Register(spec()), CI)
-    entry = house.registry.by_id(instance.id)
+    entry = house.registry.at(instance.id)
     assert entry.instance is instance
     assert (instance.registered_at, entry.lease.expires_at) == (WALL, START + TTL)
     assert [(commit.by, commit.action) for commit in house.log.commits] == [(CI, "register")]

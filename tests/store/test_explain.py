@@ -86,7 +86,7 @@ def test_who_took_it_out_is_said_where_it_may_be_told_and_the_log_knows() -> Non
     registry.drain(ids[2], True, "nobody said who", START + 2)
     service = registry.service("web")
     assert service is not None
-    indexes = [registry.by_id(id).index for id in ids]
+    indexes = [registry.at(id).index for id in ids]
     assert askers(service, registry.log) == {(ids[0], indexes[0]): ops, (ids[1], indexes[1]): ops}
     states = [each._replace(by=ops) for each in _seen(registry, service, START + 3)]
     whys = [each.why for each in explain(states)]

@@ -32,7 +32,7 @@ EVENTS = st.builds(
 def registry_of(instances: list[Instance]) -> DrivenRegistry:
     registry = a_registry()
     for instance in instances:
-        if registry.find(instance.id) is None and not registry.knows(instance.spec.key):
+        if registry.find(instance.id) is None and registry.find(instance.spec.key) is None:
             service = instance.spec.key.service
             event = InstanceEvent(Kind.REGISTERED, service, None, instance._replace(status=Status.HEALTHY), "so", True)
             registry.apply(Commit(registry.index + 1, WALL, NOBODY, "register", (event,)), START)

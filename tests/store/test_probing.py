@@ -87,7 +87,7 @@ def test_no_answer_changes_nothing_and_the_same_answer_is_told_once() -> None:
 def test_who_beats_while_it_is_asked_stays_and_forgets_the_answer() -> None:
     registry = suspects()
     answer(registry, {1: Probed.ACCEPTED})
-    entry = registry.renew(registry.by_id("auto-200").instance.id, OUT + 1)
+    entry = registry.renew(registry.at("auto-200").instance.id, OUT + 1)
     assert entry.instance.spec.port == 1
     answer(registry, {1: Probed.REFUSED}, OUT + 1.5)
     assert (entry.status, entry.instance.probed) == (Status.HEALTHY, None)

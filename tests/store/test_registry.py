@@ -40,7 +40,7 @@ def test_registering_again_keeps_id_and_time_of_registration() -> None:
     assert again.spec.metadata == b'{"v":2}'
     assert (first.spec.metadata, len(registry)) == (b'{"v":1}', 1)
     assert log.kinds() == [Kind.REGISTERED, Kind.UPDATED]
-    assert log.changes[-1].instance == again == registry.by_id(first.id).instance
+    assert log.changes[-1].instance == again == registry.at(first.id).instance
 
 
 def test_registering_again_with_the_same_contents_is_no_change() -> None:
@@ -116,7 +116,7 @@ def test_an_instance_leaves_when_asked_to() -> None:
     assert log.changes[-1].reason == "asked for by 10.9.9.9"
     assert (registry.service("web"), len(registry), registry.next_deadline()) == (None, 0, None)
     with pytest.raises(UnknownInstance, match=entry.instance.id):
-        registry.by_id(entry.instance.id)
+        registry.at(entry.instance.id)
 
 
 def test_an_instance_that_comes_back_is_a_new_one() -> None:
@@ -233,8 +233,8 @@ def test_a_process_that_is_back_at_another_port_takes_its_id_from_its_old_self_i
         (Kind.REGISTERED, 81),
     ]
     assert registry.index == index + 1
-    assert not registry.knows(Key("web", "10.0.0.1", 80))
-    assert registry.by_id("mine") is entry
+    assert registry.find(Key("web", "10.0.0.1", 80)) is None
+    assert registry.at("mine") is entry
     assert [each.instance.id for each in registry.services["web"].entries.values()] == ["mine"]
 
 

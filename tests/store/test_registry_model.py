@@ -247,7 +247,7 @@ class RegistryModel(RuleBasedStateMachine):
             instance = listed[key].instance
             assert (instance.id, instance.registered_at) == (row.id, row.registered_at)
             assert (instance.spec, listed[key].lease.expires_at) == (row.spec, row.ends)
-            assert self.registry.by_id(row.id) is listed[key]
+            assert self.registry.at(row.id) is listed[key]
         assert {key: service.name for key, service in self.registry.services.items()} == self.names
         for name, service in self.registry.services.items():
             assert [entry.instance.spec.key for entry in service.entries.values()] == [

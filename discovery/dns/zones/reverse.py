@@ -81,7 +81,7 @@ class ReverseNames:
             return None
         if qtype == Type.SOA:
             return Answer.of([self._soa(name)])
-        known = map(self._registry.by_id, ids if isinstance(ids, set) else (ids,))
+        known = map(self._registry.at, ids if isinstance(ids, set) else (ids,))
         entries = served(islice(known, MAX_LOOKED_AT), now)[:MAX_POINTERS]
         if not entries:
             return Answer.nodata(

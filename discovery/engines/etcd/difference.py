@@ -147,7 +147,8 @@ class _Exchange:
     def _instance_at(self, key: Key) -> Instance | None:
         if key in self._at:
             return self._at[key]
-        return self._registry.at(key).instance if self._registry.knows(key) else None
+        entry = self._registry.find(key)
+        return None if entry is None else entry.instance
 
     def _leaves(self, other: Instance) -> bool:
         """One whose key cannot be read stays only until another gets its address: a node that never could read it does without."""

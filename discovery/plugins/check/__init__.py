@@ -1,6 +1,6 @@
 """Active checks: the registry itself probes the instances that asked for it when they registered. README.md beside this file.
 
-`rounds` says when, `probe` asks, `verdict` counts; here is whom, and what follows: a heartbeat, or a write through the engine.
+`rounds` says when, `probe` asks, `watch` counts; here is whom, and what follows: a heartbeat, or a write through the engine.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
-from discovery.plugins.check.verdict import Verdict
-from discovery.plugins.check.watch import Watch
+from discovery.plugins.check.watch import Verdict, Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Checked
@@ -80,7 +79,7 @@ class Checks(Plugin):
                 return
             self._stop(instance.id)
         if check is not None:
-            lease = self._registry.by_id(instance.id).lease
+            lease = self._registry.at(instance.id).lease
             watch = Watch(instance.id, instance.spec.ip, instance.spec.port, check, lease)
             self._watched[instance.id] = watch
             self._rounds.add(watch, self._random.uniform(0, watch.pace))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from discovery.core.log_fields import fields
-from discovery.plugins.check.lane import Lane
 from discovery.plugins.check.watch import Watch
+
+T = TypeVar("T")
 
 _log = logging.getLogger("discovery.check")
 
@@ -25,6 +27,32 @@ MAX_IN_HAND = 500
 STEP = 20
 # Timers count in whole milliseconds and may fire that much early.
 TIMER_GRAIN = 0.001
+
+
+class Lane(Generic[T]):
+    """Whose turn it is: so many at a time, the others in the order in which they came."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: OrderedDict[T, None] = OrderedDict()
+        self._in_hand = 0
+
+    def enter(self, item: T) -> None:
+        self._waiting[item] = None
+
+    def next(self) -> T | None:
+        """Who may go now, and has to `leave`; None when nobody waits, or all places are taken."""
+        if not self._waiting or self._in_hand >= self._most:
+            return None
+        self._in_hand += 1
+        return self._waiting.popitem(last=False)[0]
+
+    def leave(self) -> None:
+        self._in_hand -= 1
+
+    def drop(self, item: T) -> None:
+        """It waits no longer, if it did."""
+        self._waiting.pop(item, None)
 
 
 class Rounds:

@@ -191,7 +191,7 @@ class Beating:
         sent = json_object(request)
         body = RegisterBody.model_validate(sent)
         spec = body.registration()
-        known = self._registry.at(spec.key) if self._registry.knows(spec.key) else None
+        known = self._registry.find(spec.key)
         if known is not None and self._says_nothing_new(known, spec):
             entry = self._engine.renew(spec.key, request.caller)
         else:

@@ -143,7 +143,7 @@ class SimulatedNode:
 
     def hear(self, key: Key) -> None:
         """Its heartbeat, through a batch or at this node."""
-        if self.registry.knows(key):
+        if self.registry.find(key) is not None:
             self.registry.beat(self.registry.at(key), self._clock())
 
     @property

@@ -167,7 +167,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(who=WHO, key=KEYS, failing=st.sampled_from([None, "HTTP 503"]))
     def check(self, who: int, key: Key, failing: str | None) -> None:
-        if (registry := self.node(who).registry).knows(key):
+        if (registry := self.node(who).registry).find(key) is not None:
             self.submit(who, Checked(registry.at(key).instance.id, failing))
 
     @rule(who=WHO, name=NAMES)

@@ -72,7 +72,7 @@ async def test_one_that_takes_its_id_from_its_old_self_arrives(etcd: EtcdCluster
         await until(lambda: far.registry.index == near.registry.index)
         for node in (near, far):
             assert [entry.instance.spec.port for entry in node.registry] == [81]
-            assert node.registry.by_id("mine").instance.spec.port == 81
+            assert node.registry.at("mine").instance.spec.port == 81
         assert near.state == far.state
 
 
@@ -108,7 +108,7 @@ async def test_a_window_that_somebody_puts_or_deletes_by_hand_is_followed_by_its
         instance = await near.register("web", "10.0.0.1")
 
         def are(status: Status) -> bool:
-            return all(node.registry.by_id(instance.id).status is status for node in (near, far))
+            return all(node.registry.at(instance.id).status is status for node in (near, far))
 
         await until(lambda: far.state == near.state)
         window = exact_json.dumps(WindowEvent.kind.dumps(Window("by hand", time.time() + 600)))

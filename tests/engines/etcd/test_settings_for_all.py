@@ -64,4 +64,4 @@ async def test_a_change_is_one_event_on_each_node_and_leases_are_as_long_as_it_s
             [event] = commit.events
             assert event.name == "settings-changed"
             assert event.reason == "HEARTBEAT_TIMEOUT_SECONDS was 60 and is 33"
-            assert {node.registry.by_id(id).lease.ttl for id in ids} == {33.0 + grace}
+            assert {node.registry.at(id).lease.ttl for id in ids} == {33.0 + grace}

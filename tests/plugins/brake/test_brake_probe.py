@@ -44,10 +44,10 @@ class House:
         return await self.engine.submit(Register(spec(name, **{"ip": "127.0.0.1", "port": port, **fields})), by)
 
     def status(self, instance: Instance) -> Status:
-        return self.registry.by_id(instance.id).instance.status
+        return self.registry.at(instance.id).instance.status
 
     def probed(self, instance: Instance) -> Probed | None:
-        return self.registry.by_id(instance.id).instance.probed
+        return self.registry.at(instance.id).instance.probed
 
     @property
     def asked(self) -> int:
@@ -91,13 +91,11 @@ async def test_whose_port_refuses_is_out_and_whose_accepts_is_first_of_the_suspe
             found.ahead = 0.0
             await eventually(lambda: found.probed(hung) is Probed.ACCEPTED)
             await eventually(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
-            late = time.monotonic() - max(found.registry.by_id(each.id).lease.expires_at for each in dead)
+            late = time.monotonic() - max(found.registry.at(each.id).lease.expires_at for each in dead)
             print(f"out {late:.3f} s after their leases")
             service = found.registry.service("web")
             assert service is not None
-            assert [each.instance for each in service.served(time.monotonic())] == [
-                found.registry.by_id(hung.id).instance
-            ]
+            assert [each.instance for each in service.served(time.monotonic())] == [found.registry.at(hung.id).instance]
             assert found.asked == 4
 
 
@@ -109,7 +107,7 @@ async def test_nobody_is_asked_whom_a_stranger_registered_or_who_has_not_beaten_
         new = [await found.register(port, name="new") for port in gone[6:9]]
         dead = [await found.register(port, Caller("127.0.0.1", "ci"), name="dead") for port in gone[9:12]]
         for each in dead:
-            entry = found.registry.by_id(each.id)
+            entry = found.registry.at(each.id)
             entry.instance = entry.instance._replace(registered_at=time.time() - 60)
         await eventually(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
         assert {found.status(each) for each in [*others, *udp, *new]} == {Status.SUSPECT}

@@ -45,7 +45,7 @@ async def a_few_more(house: House, requests: list[bytes], number: int = 5) -> No
 async def test_a_passed_probe_counts_as_a_heartbeat() -> None:
     async with serving() as fake, watching() as house:
         instance = await house.register(fake.port, quick())
-        lease = house.registry.by_id(instance.id).lease
+        lease = house.registry.at(instance.id).lease
         registered = lease.renewed_at
         await a_few_more(house, fake.requests)
         await eventually(lambda: lease.renewed_at > registered)
@@ -58,7 +58,7 @@ async def test_one_that_never_beats_is_probed_before_its_lease_runs_out() -> Non
     """The interval of an hour is not what keeps it: its lease of 0.5 s is renewed all the same."""
     async with serving() as fake, watching(lease_ttl=0.5) as house:
         instance = await house.register(fake.port, quick(interval=3600.0))
-        entry = house.registry.by_id(instance.id)
+        entry = house.registry.at(instance.id)
         registered = entry.lease.renewed_at
         while entry.lease.renewed_at < registered + 1.5:
             assert entry.lease.alive(time.monotonic())
@@ -92,7 +92,7 @@ async def test_after_so_many_passes_it_is_back_and_each_of_them_was_a_heartbeat(
         await eventually(lambda: house.served() == 1)
         assert house.registry.renewals >= 4
         assert house.log.changes[-1].kind is Kind.HEALTHY
-        assert house.registry.by_id(instance.id).instance.failing is None
+        assert house.registry.at(instance.id).instance.failing is None
 
 
 async def test_a_failure_here_and_there_changes_nothing() -> None:
@@ -156,7 +156,7 @@ async def test_one_whose_lease_ran_out_and_that_was_removed_is_probed_no_more() 
         for _ in range(2):  # its lease runs out; the cleanup comes
             house.registry.advance(house.registry.next_deadline() or 0.0, 1)
         with pytest.raises(UnknownInstance):
-            house.registry.by_id(instance.id)
+            house.registry.at(instance.id)
         assert house.stats["checked"] == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.plugins.check.lane import Lane
+from discovery.plugins.check.rounds import Lane
 
 STEPS = st.lists(st.tuples(st.sampled_from(["enter", "next", "leave", "drop"]), st.integers(0, 5)))
 

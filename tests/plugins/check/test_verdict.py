@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.check import Check
-from discovery.plugins.check.verdict import Verdict
+from discovery.plugins.check.watch import Verdict
 
 
 def verdicts(results: str, failures: int, successes: int) -> str:

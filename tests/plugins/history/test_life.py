@@ -73,7 +73,7 @@ async def test_an_instance_that_registered_long_before_is_known_from_the_checkpo
     house.register(spec("web", ttl=3600.0, metadata={"version": 2}))
     registered = house.wall()
     for _ in range(24 * 4):
-        house.registry.renew(house.registry.by_id("auto-0").instance.spec.key, house.now, house.wall())
+        house.registry.renew(house.registry.at("auto-0").instance.spec.key, house.now, house.wall())
         house.advance(3000.0)
         house.recorder._tick()
         house.recorder._life.cancel()  # type: ignore[union-attr]

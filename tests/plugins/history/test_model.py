@@ -66,7 +66,7 @@ class HistoryModel(RuleBasedStateMachine):
 
     def known(self, name: str, port: int) -> Key | None:
         key = Key(name, "10.0.0.1", port)
-        return key if self.house.registry.knows(key) else None
+        return key if self.house.registry.find(key) is not None else None
 
     @rule(name=NAMES, ports=st.sets(PORTS))
     def beat(self, name: str, ports: set[int]) -> None:

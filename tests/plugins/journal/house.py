@@ -98,7 +98,7 @@ class House:
         return Recording.opened[self.folder / FILE]
 
     async def register(self, spec: Registration) -> Entry:
-        return self.registry.by_id((await self.engine.submit(Register(spec))).id)
+        return self.registry.at((await self.engine.submit(Register(spec))).id)
 
     async def deregister(self, which: Key | str) -> Instance:
         return await self.engine.submit(Deregister(which, "asked for"))

@@ -59,7 +59,7 @@ async def test_what_is_restored_is_what_was(folder: Path) -> None:
             assert entry.status is wanted
         for service in house.registry.services.values():
             assert all(entry.instance.spec.name == service.name for entry in service.entries.values())
-        assert house.registry.by_id("my-own-id").instance.spec.name == "own"
+        assert house.registry.at("my-own-id").instance.spec.name == "own"
         assert set(house.log.kinds()) == {Kind.RESTORED}
 
 
@@ -231,7 +231,7 @@ class Owner:
         else:
             writing = asyncio.create_task(house.drain(self.key, choice == "drain"))
         await asyncio.sleep(0)  # it is applied now, and waits for the disk
-        known = a_kept(house.registry.at(self.key).instance) if house.registry.knows(self.key) else None
+        known = a_kept(house.registry.at(self.key).instance) if house.registry.find(self.key) is not None else None
         self.states.append(known)
         step = len(self.states) - 1
         await writing
@@ -273,10 +273,10 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(folder: 
 
 def check(after: House, owners: Sequence[Owner], spans: Sequence[tuple[int, int]]) -> None:
     for owner, (least, most) in zip(owners, spans, strict=True):
-        found = a_kept(after.registry.at(owner.key).instance) if after.registry.knows(owner.key) else None
+        found = a_kept(after.registry.at(owner.key).instance) if after.registry.find(owner.key) is not None else None
         assert found in owner.states[least:most], owner.key
         if found is not None:
-            assert after.registry.by_id(found.id).lease.renewed_at == after.time.now
+            assert after.registry.at(found.id).lease.renewed_at == after.time.now
 
 
 async def test_a_window_that_ended_while_the_process_was_away_may_be_opened_again(folder: Path) -> None:
@@ -332,7 +332,7 @@ async def test_a_restart_with_other_settings_is_one_event_and_the_next_one_with_
             event.reason
             == f"HEARTBEAT_TIMEOUT_SECONDS was {TTL:g} and is 40, MAX_INSTANCES_PER_SERVICE was 1,000 and is 7"
         )
-        assert house.registry.by_id(entry.instance.id).lease.ttl == 40.0
+        assert house.registry.at(entry.instance.id).lease.ttl == 40.0
         await house.settled()
     async with living(folder, lease_ttl=40.0, max_instances=7) as house:
         assert not [commit for commit in house.log.commits if commit.action == ChangeSettings.action]

@@ -89,4 +89,4 @@ async def test_a_tag_of_one_that_knows_who_did_it_is_another(api: Api) -> None:
     reply = await api.get("/services?gone=1")
     assert (await api.get("/services?gone=1", **{"If-None-Match": reply.headers["ETag"]})).status == 304
     assert (await api.get("/services", **{"If-None-Match": reply.headers["ETag"]})).status == 200
-    assert not api.registry.knows(Key("user-service", "127.0.0.1", 3001))
+    assert api.registry.find(Key("user-service", "127.0.0.1", 3001)) is None

@@ -199,7 +199,7 @@ async def _everything_in_order(steps: list[tuple[str, Any, int]]) -> None:
     for step, of, port in steps:
         if step == "register":
             it.register(of, port, metadata={"v": next(versions)})
-        elif step == "drain" and it.registry.knows(Key(of, "10.0.0.1", port)):
+        elif step == "drain" and it.registry.find(Key(of, "10.0.0.1", port)) is not None:
             entry = it.registry.at(Key(of, "10.0.0.1", port))
             it.registry.drain(Key(of, "10.0.0.1", port), not entry.instance.draining, "asked for", START, WALL)
         elif step == "window" and it.registry.service(of):

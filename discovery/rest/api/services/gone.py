@@ -55,7 +55,7 @@ class Gone:
     def _is_news(self, event: InstanceEvent) -> bool:
         """Of one that comes and goes, the last time. It may be back, at its address or as its id."""
         instance, key = event.instance, event.instance.spec.key
-        if key in self._seen or self._registry.knows(key) or self._registry.find(instance.id) is not None:
+        if key in self._seen or self._registry.find(key) is not None or self._registry.find(instance.id) is not None:
             return False
         if not self._wanted.matches(instance):
             return False

@@ -150,7 +150,7 @@ class Listing:
         ]  # fmt: skip
 
     def instance(self, request: Request) -> Answer:
-        entry = self._registry.by_id(request.names["id"])
+        entry = self._registry.at(request.names["id"])
         return Answer(200, stamped(self._listed(entry, self._clock()), self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
