@@ -63,6 +63,8 @@ class Brake:
 
     def lapsed(self, id: str, at: float) -> None:
         """The lease of an instance that was trusted has run out, whatever becomes of it."""
+        if self.percent == 0:
+            return
         self._forget_old(at)
         self._lapses.put(id, at)
 

@@ -92,7 +92,7 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, registrant=txn.by.known)
+    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, Status.HEALTHY, None, txn.by.known)
     status = living(txn, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)

@@ -103,9 +103,10 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
         return False
     if instance.status is Status.UNHEALTHY:
         return lease.expires_at > now - lease.ttl
-    if entry.through.silent or not (lease.alive(now) or entry.over(now)):  # it may beat where this node does not hear
+    alive = lease.alive(now)
+    if entry.through.silent or not (alive or entry.over(now)):  # it may beat where this node does not hear
         return False
-    return lease.overdue(now) or not lease.alive(now)
+    return not alive or lease.overdue(now)
 
 
 def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:

@@ -180,7 +180,7 @@ class State(Table):
 
     def ttl_of(self, spec: Registration) -> float:
         """Seconds of its lease."""
-        return self.lease_ttl if spec.ttl is None else spec.ttl
+        return self.settings.heartbeat_timeout_seconds if spec.ttl is None else spec.ttl
 
     def buried(self, key: Key, now: float) -> float:
         """Seconds for which no heartbeat brings it back; 0 when there was no deregistration lately."""

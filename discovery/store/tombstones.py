@@ -18,8 +18,9 @@ class Tombstones(ChunkedDict[Key, float]):
         self.put(key, until)
         for _ in range(2):  # at a time, so that their number follows the burials down again
             first = self.first()
-            if first is not None and (first[1] <= now or len(self) > MAX_KEPT):
-                self.pop(first[0])
+            if first is None or (first[1] > now and len(self) <= MAX_KEPT):
+                break
+            self.pop(first[0])
 
     def left(self, key: Key, now: float) -> float:
         """Seconds for which it stays buried; 0 when it is not."""

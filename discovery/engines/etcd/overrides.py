@@ -18,7 +18,7 @@ from discovery.core.status import Status
 from discovery.engines.etcd.beats import Heard
 from discovery.engines.etcd.staleness import Staleness
 from discovery.store.node_status import NodeStatus, Override
-from discovery.store.registration import Register, Revive, Upsert
+from discovery.store.registration import Register, Revive
 from discovery.store.registry import Registry
 from discovery.store.rules import living
 from discovery.store.service import Entry
@@ -99,7 +99,7 @@ class Overrides:
         try:
             if write.says_goodbye:
                 write.decide(txn)
-            elif isinstance(write, Register | Upsert):
+            elif isinstance(write, Register):
                 txn.authorize(write.spec.key.service)
                 self.beat(self._registry.at(write.spec.key))
         except DiscoveryError:
