@@ -19,10 +19,9 @@ from random import Random
 from discovery.core import codec, exact_json
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key
-from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import end_of
 from discovery.store.operations import Drain
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, until
 
 SERVICES = 8
 
@@ -250,12 +249,7 @@ class Chaos:
         assert not self.gone & self._nodes[0].state.keys()
 
     async def _all_equal(self) -> bool:
-        client = Etcd(self.etcd.urls)
-        await client.open()
-        try:
-            found = (await client.range(b"reg/i/", end_of(b"reg/i/"))).found
-        finally:
-            await client.close()
+        found = (await self._nodes[0].engine._etcd.range(b"reg/i/", end_of(b"reg/i/"))).found
         truth = {each.key.decode().rsplit("/")[-1]: codec.instance(exact_json.loads(each.value)) for each in found}
         indexes = {node.registry.index for node in self._nodes}
         return len(indexes) == 1 and all(node.state == truth for node in self._nodes)
@@ -268,9 +262,7 @@ class Chaos:
 
 
 async def run(folder: Path, seconds: float, seed: int, nodes: int = 3, members: int = 3) -> Chaos:
-    etcd = EtcdCluster(folder, members)
-    try:
-        await etcd.start()
+    async with cluster_of(folder, members) as etcd:
         chaos = Chaos(etcd, nodes, seed)
         await chaos.start()
         try:
@@ -279,8 +271,6 @@ async def run(folder: Path, seconds: float, seed: int, nodes: int = 3, members: 
         finally:
             await chaos.stop()
         return chaos
-    finally:
-        etcd.kill()
 
 
 def main() -> None:

@@ -143,6 +143,17 @@ class EtcdCluster:
         )  # fmt: skip
 
 
+@contextlib.asynccontextmanager
+async def cluster_of(folder: Path, size: int, *more: str) -> AsyncIterator[EtcdCluster]:
+    """`more`: options of etcd."""
+    cluster = EtcdCluster(folder, size)
+    try:
+        await cluster.start(*more)
+        yield cluster
+    finally:
+        cluster.kill()
+
+
 async def leader_of(cluster: EtcdCluster) -> Member:
     """The member that leads etcd."""
     async with aiohttp.ClientSession() as session:

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from discovery.engines.etcd.gateway import Etcd
-from tests.engines.etcd.cluster import EtcdCluster, Proxy
-
-
-@asynccontextmanager
-async def _running(folder: Path, members: int) -> AsyncIterator[EtcdCluster]:
-    cluster = EtcdCluster(folder, members)
-    try:
-        await cluster.start()
-        yield cluster
-    finally:
-        cluster.kill()
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of
 
 
 @pytest.fixture
 async def etcd(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    async with _running(tmp_path, 1) as cluster:
+    async with cluster_of(tmp_path, 1) as cluster:
         yield cluster
 
 
 @pytest.fixture
 async def three(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    async with _running(tmp_path, 3) as cluster:
+    async with cluster_of(tmp_path, 3) as cluster:
         yield cluster
 
 

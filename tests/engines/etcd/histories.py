@@ -19,7 +19,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.store.errors import ServiceFull, UnknownInstance
 from discovery.store.registration import Deregister
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, until
 from tests.engines.etcd.linearizability import Call, is_linearizable, service_of
 
 CLIENTS, NODES, SERVICES = 8, 3, 4
@@ -163,9 +163,7 @@ class Histories:
 
 
 async def record(folder: Path, seconds: float, seed: int) -> Histories:
-    etcd = EtcdCluster(folder, 3)
-    try:
-        await etcd.start()
+    async with cluster_of(folder, 3) as etcd:
         histories = Histories(etcd, seed)
         await histories.start()
         try:
@@ -173,8 +171,6 @@ async def record(folder: Path, seconds: float, seed: int) -> Histories:
         finally:
             await histories.stop()
         return histories
-    finally:
-        etcd.kill()
 
 
 def main() -> None:

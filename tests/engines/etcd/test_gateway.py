@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from discovery.engines.etcd import gateway
 from discovery.engines.etcd.gateway import Credentials, Etcd
@@ -23,7 +23,7 @@ from discovery.engines.etcd.messages import (
     put,
     unchanged_since,
 )
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, free_port, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of, free_port, until
 from tests.programs import program
 
 
@@ -122,34 +122,6 @@ async def test_when_none_answers_it_says_which_were_tried() -> None:
         await client.close()
 
 
-@asynccontextmanager
-async def posing(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Etcd]:
-    """A client of what is no etcd."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    client = Etcd([f"http://127.0.0.1:{port}"])
-    await client.open()
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
-
-
-@pytest.mark.parametrize(("status", "text"), [(200, "<html>hello</html>"), (404, "no such page"), (200, "[]")])
-async def test_what_is_no_etcd_is_called_so(status: int, text: str) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(status=status, text=text)
-
-    async with posing(answer) as client:
-        with pytest.raises(EtcdError, match="not etcd"):
-            await client.range(b"a")
-
-
 async def test_a_line_of_a_watch_may_come_in_pieces_and_one_that_never_ends_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -162,11 +134,16 @@ async def test_a_line_of_a_watch_may_come_in_pieces_and_one_that_never_ends_is_r
         return reply
 
     monkeypatch.setattr(gateway, "_LINE_OCTETS", 100)
-    async with posing(answer) as client:
+    app = web.Application()
+    app.router.add_post("/v3/watch", answer)
+    async with TestServer(app) as server:
+        client = Etcd([str(server.make_url(""))])
+        await client.open()
         watched = client.watch(b"a", b"b", 1, silence=10)
         assert (await anext(watched)).revision == 7
         with pytest.raises(EtcdAway, match="more than 100 bytes"):
             await anext(watched)
+        await client.close()
 
 
 async def test_with_a_password_it_gets_a_token_and_a_new_one_when_that_ends(etcd: EtcdCluster) -> None:
@@ -277,21 +254,17 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
 
 
 async def test_a_full_etcd_is_told_from_one_that_is_away(tmp_path: Path) -> None:
-    cluster = EtcdCluster(tmp_path, 1)
-    try:
-        await cluster.start("--quota-backend-bytes", "200000")
+    async with cluster_of(tmp_path, 1, "--quota-backend-bytes", "200000") as cluster:
         client = Etcd(cluster.urls)
         await client.open()
+
+        async def fill() -> None:
+            for number in range(100):
+                await client.txn([], [put(b"k%d" % number, b"x" * 50_000)])
+
         try:
-
-            async def fill() -> None:
-                for number in range(100):
-                    await client.txn([], [put(b"k%d" % number, b"x" * 50_000)])
-
             with pytest.raises(EtcdError) as caught:
                 await fill()
             assert caught.value.is_full
         finally:
             await client.close()
-    finally:
-        cluster.kill()
