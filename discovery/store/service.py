@@ -66,7 +66,7 @@ class Entry:
 
     def status_at(self, now: float) -> Status:
         """As a reader at `now` has to see it: expiry is tested here, at the read, not when a sweep comes by."""
-        status = self.status
+        status = self.instance.status if self.override is None else self.override.status  # as `status`
         if self.lease.alive(now):
             return _SUSPECT if status is _HEALTHY and self.through.silent else status
         if status in _SILENT:
@@ -77,7 +77,7 @@ class Entry:
 
     def rank(self, now: float) -> int:
         """Its place among those that are served: suspects come after the healthy, and first of them those whose port accepts."""
-        if not self.suspect(now):
+        if self.status_at(now) is not _SUSPECT:
             return 0
         return 1 if self.instance.probed is Probed.ACCEPTED else 2
 

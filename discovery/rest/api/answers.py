@@ -74,4 +74,4 @@ class Answer(NamedTuple):
 
 def stamped(content: dict[str, Any], times: Times) -> bytes:
     """The JSON of an answer, which says when it was made, and how old what it says is."""
-    return orjson.dumps(content | times.stamp())
+    return orjson.dumps(times.stamp(content))

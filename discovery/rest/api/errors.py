@@ -125,8 +125,7 @@ def as_json(failure: Failure, times: Times) -> Answer:
         "code": failure.code,
         **failure.facts,
     }
-    body = orjson.dumps(said | times.stamp())
-    return Answer(failure.status, body, failure.headers, failure.index)
+    return Answer(failure.status, orjson.dumps(times.stamp(said)), failure.headers, failure.index)
 
 
 def answer_to(error: Exception, what: str, times: Times, form: ErrorForm = as_json) -> Answer:

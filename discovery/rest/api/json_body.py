@@ -35,7 +35,8 @@ def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loa
     if media != b"application/json" and not _is_json(media):
         text = f"Content-Type is {request.header(b'content-type')}; send the body as {JSON}"
         raise HttpError(415, "NOT_JSON", text)
-    if coding := request.header(b"content-encoding"):
+    if request.headers.get(b"content-encoding"):
+        coding = request.header(b"content-encoding")
         raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
     octets = request.body
     if not octets:

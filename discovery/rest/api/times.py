@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 # Two clocks read one after the other never agree to the microsecond. Below this they are taken to run in step, so that
 # one reading is always shown as the same time; above it the wall clock was set, and what is shown follows.
@@ -33,12 +34,12 @@ class Times:
     def now(self) -> str:
         return iso(self._wall())
 
-    def stamp(self) -> dict[str, str | int]:
-        """What every answer says of itself: `timestamp`, and `stale` where it is that."""
-        found: dict[str, str | int] = {"timestamp": self.now()}
+    def stamp(self, content: dict[str, Any]) -> dict[str, Any]:
+        """The same, with what every answer says of itself: `timestamp`, and `stale` where it is that."""
+        content["timestamp"] = iso(self._wall())
         if stale := self.stale():
-            found["stale"] = stale
-        return found
+            content["stale"] = stale
+        return content
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""

@@ -210,7 +210,9 @@ class Framer:
             raise _unreadable(_HEAD_TOO_LARGE)
         if b"," in headers.get(b"host", b"," if request.version == "1.1" else b""):  # RFC 9112 §3.2
             raise _unreadable("it needs one Host field")
-        if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":  # RFC 9112 §6.1
+        if (
+            b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked"
+        ):  # RFC 9112 §6.1
             raise HttpError(501, "CODING_UNSUPPORTED", "Transfer-Encoding may only be chunked; send the body as it is")
         if b"expect" in headers and headers[b"expect"].strip().lower() != b"100-continue":
             raise HttpError(417, "EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood")

@@ -166,7 +166,7 @@ class Front:
             self._second = now
             self._heads.clear()
         own = _NONE
-        if "Vary" in headers or "Content-Security-Policy" in headers:  # of pages, and of what is packed
+        if headers and ("Vary" in headers or "Content-Security-Policy" in headers):  # of pages, and of what is packed
             own = frozenset(HEADERS.keys() & headers.keys())
         head = self._heads.get((status, media, own))
         if head is None:

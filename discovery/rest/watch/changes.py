@@ -45,7 +45,7 @@ class Changes:
             index, events = await self._read(since, asked, limit, with_actor)
         except Compacted:  # while it was read
             raise self._gone(since) from None
-        head = {"index": index, "oldest": log.oldest, **self._times.stamp()}
+        head = self._times.stamp({"index": index, "oldest": log.oldest})
         return Answer(200, b'{"changes":[%b],%b' % (b",".join(events), orjson.dumps(head)[1:]), _HEADERS)
 
     async def _read(self, since: int, asked: EventFilter, limit: int, with_actor: bool) -> tuple[int, list[bytes]]:

@@ -136,10 +136,11 @@ class Resolving:
         found = service.served(now) if service else []
         if service is None or not found:
             raise _nobody(name, service, self._registry.index_of(name), now)
-        found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
+        if len(found) > 1:
+            found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
         body = orjson.dumps(self._resolved(service, found, now))
         tag = None if self._registry.is_ahead else tag_of(service, found, now, self._registry.view())
-        return Answer(200, body, headers(tag), self._registry.index_of(name))
+        return Answer(200, body, headers(tag), min(service.index, self._registry.index))
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
@@ -211,12 +212,13 @@ class Resolving:
             await turns().over()
 
     def _resolved(self, service: Service, ordered: list[Entry], now: float) -> views.Json:
-        return {
-            "serviceName": service.name,
-            "instanceCount": len(ordered),
-            "instances": self._shown.all(ordered, now),
-            **self._times.stamp(),
-        }
+        return self._times.stamp(
+            {
+                "serviceName": service.name,
+                "instanceCount": len(ordered),
+                "instances": self._shown.all(ordered, now),
+            }
+        )
 
 
 def _nobody(

@@ -223,7 +223,7 @@ class Listing:
             for _ in gone.read():
                 yield b""
             totals["gone"] = gone.shown
-        yield b"}," + orjson.dumps(totals | self._times.stamp())[1:]
+        yield b"}," + orjson.dumps(self._times.stamp(totals))[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""
