@@ -30,7 +30,7 @@ from discovery.rest.http.shared import Shared
 _log = logging.getLogger("discovery.rest")
 
 # Pipelined requests of one connection for one step: 50 µs each at the most.
-_PER_STEP = 8
+_PER_STEP = 16
 # Seconds for which one heartbeat stands for those that follow.
 _NOTED_SECONDS = 5.0
 # Seconds within which the order of connections by their last requests may be another.
