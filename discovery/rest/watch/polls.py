@@ -13,14 +13,13 @@ from functools import partial
 from itertools import islice
 from random import Random
 
-from discovery.core.errors import DiscoveryError
 from discovery.core.name import fold
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.deferred_answer import Client, DeferredAnswer
 from discovery.rest.api.errors import answer_to
 from discovery.rest.api.following.waiting import Asked, Make, Wait
 from discovery.rest.api.times import Times
-from discovery.rest.watch.watchers import Watchers
+from discovery.rest.watch.watchers import Watcher, Watchers
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
@@ -35,18 +34,16 @@ AHEAD_SECONDS = 1.0
 JITTER = 1 / 16
 
 
-class Poll(DeferredAnswer):
-    """`group`: where it waits. `client`: None before it begins and when it is answered. `prefix`: the client's, when it is counted."""
+class Poll(Watcher):
+    """`group`: where it waits."""
 
-    __slots__ = ("client", "group", "polls", "prefix", "timer", "wait")
+    __slots__ = ("group", "polls", "wait")
 
     def __init__(self, polls: Polls, group: Group, wait: Wait) -> None:
+        super().__init__()
         self.polls = polls
         self.group = group
         self.wait = wait
-        self.client: Client | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.prefix: str | None = None
 
     def begin(self, client: Client) -> None:
         self.client = client
@@ -131,7 +128,7 @@ class Polls:
 
     def begin(self, poll: Poll, client: Client) -> None:
         if self._has_other_nodes and poll.wait.seen > self._registry.index:
-            if self._counted(poll, client):
+            if self._watchers.come(poll, client):
                 self._ahead[poll] = None
                 poll.timer = asyncio.get_running_loop().call_later(AHEAD_SECONDS, self._is_reached, poll)
         else:
@@ -152,7 +149,7 @@ class Polls:
             group.polls[poll] = None
             turns().add(partial(self._answer, group))
             return
-        if not self._counted(poll, client):
+        if not self._watchers.come(poll, client):
             return
         poll.group = group = self._waiting.setdefault(group.service, {}).setdefault(group.asked, group)
         group.polls[poll] = None
@@ -160,17 +157,6 @@ class Polls:
         poll.timer = asyncio.get_running_loop().call_later(seconds, self.answer_now, poll)
         if group.service is None and poll.wait.seen < self._registry.index:
             self._tell_all_soon()
-
-    def _counted(self, poll: Poll, client: Client) -> bool:
-        """False when there is no room, which the client is told."""
-        try:
-            self._watchers.come(client.prefix)
-        except DiscoveryError as error:
-            poll.client = None
-            client.refuse(error)
-            return False
-        poll.prefix = client.prefix
-        return True
 
     def answer_now(self, poll: Poll) -> None:
         """As things are."""
@@ -188,11 +174,7 @@ class Polls:
 
     def _forget(self, poll: Poll) -> None:
         self._ahead.pop(poll, None)
-        if poll.timer is not None:
-            poll.timer.cancel()
-        if poll.prefix is not None:
-            self._watchers.go(poll.prefix)
-        poll.client = poll.timer = poll.prefix = None
+        self._watchers.go(poll)
 
     def _take(self, poll: Poll, group: Group) -> None:
         group.polls.pop(poll, None)

@@ -12,13 +12,12 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from random import Random
 
-from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.rest.api.deferred_answer import Client, DeferredAnswer
 from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.watch.messages import COMMENT, Messages, message, reset
 from discovery.rest.watch.reading import Passing, read
-from discovery.rest.watch.watchers import Watchers
+from discovery.rest.watch.watchers import Watcher, Watchers
 from discovery.store.log import Compacted
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -39,24 +38,19 @@ LOG_START = "X-Registry-Log-Start"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class Stream(DeferredAnswer):
+class Stream(Watcher):
     """`since`: the index from which on it wants to know; None: from now on. `position`: in the log; it has been told of all before, and
-    of the first `part` events of the next commit, of which `passing` knows what passes. `client`: None before it begins and when it is
-    over. `prefix`: the client's, when it is counted.
+    of the first `part` events of the next commit, of which `passing` knows what passes.
     """
 
-    __slots__ = (
-        "asked", "client", "idle", "part", "passing", "position", "prefix", "since", "streams", "timer", "with_actor",
-    )  # fmt: skip
+    __slots__ = ("asked", "idle", "part", "passing", "position", "since", "streams", "with_actor")
 
     def __init__(self, streams: Streams, asked: EventFilter, since: int | None, with_actor: bool) -> None:
+        super().__init__()
         self.streams = streams
         self.asked = asked
         self.since = since
         self.with_actor = with_actor
-        self.client: Client | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.prefix: str | None = None
         self.position = self.part = 0
         self.passing: Passing | None = None
         self.idle = False
@@ -117,13 +111,8 @@ class Streams:
             turns().add(self._cut_the_lost)
 
     def begin(self, stream: Stream, client: Client) -> None:
-        try:
-            self._watchers.come(client.prefix)
-        except DiscoveryError as error:
-            stream.client = None
-            client.refuse(error)
+        if not self._watchers.come(stream, client):
             return
-        stream.prefix = client.prefix
         client.start({**HEADERS, LOG_START: str(self._registry.log.start)})
         client.write(COMMENT)
         seconds = COMMENT_SECONDS * self._random.random()  # those that came together do not speak together
@@ -150,11 +139,7 @@ class Streams:
                 if not of_service:
                     del self._idle[service]
         self._behind.pop(stream, None)
-        if stream.timer is not None:
-            stream.timer.cancel()
-        if stream.prefix is not None:
-            self._watchers.go(stream.prefix)
-        stream.client = stream.timer = stream.prefix = None
+        self._watchers.go(stream)
 
     # -- reading
 

@@ -4,10 +4,26 @@ nobody, so there must be room for others beside them.
 
 from __future__ import annotations
 
+import asyncio
+
+from discovery.rest.api.deferred_answer import Client, DeferredAnswer
 from discovery.rest.api.errors import HttpError
 
 # Seconds after which one who was turned away may ask again: long enough that a crowd of them costs nothing.
 RETRY_AFTER = 5
+
+
+class Watcher(DeferredAnswer):
+    """A client that waits, or follows. `client`: None before it begins and when it has been answered. `prefix`: the client's, while it is
+    counted.
+    """
+
+    __slots__ = ("client", "prefix", "timer")
+
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.prefix: str | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Watchers:
@@ -24,8 +40,9 @@ class Watchers:
     def __len__(self) -> int:
         return self._all
 
-    def come(self, prefix: str) -> None:
-        """HttpError 503 when there is no room; then it is not counted."""
+    def come(self, watcher: Watcher, client: Client) -> bool:
+        """False when there is no room, which the client is told; then it is not counted."""
+        prefix = client.prefix
         own = self._of_prefix.get(prefix, 0)
         if self._all >= self._most or own >= self._most_of_prefix:
             self.refused += 1
@@ -33,13 +50,22 @@ class Watchers:
             text = (
                 f"There are too many watchers{whose}; ask without index, or try again in {RETRY_AFTER} s (MAX_WATCHERS)"
             )
-            raise HttpError(503, "TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER)
+            watcher.client = None
+            client.refuse(HttpError(503, "TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER))
+            return False
         self._of_prefix[prefix] = own + 1
         self._all += 1
+        watcher.prefix = prefix
+        return True
 
-    def go(self, prefix: str) -> None:
-        """One that came."""
-        self._all -= 1
-        left = self._of_prefix.pop(prefix) - 1
-        if left:
-            self._of_prefix[prefix] = left
+    def go(self, watcher: Watcher) -> None:
+        """Its timer too ends. Also of one that is not counted, or no longer."""
+        prefix = watcher.prefix
+        if prefix is not None:
+            self._all -= 1
+            left = self._of_prefix.pop(prefix) - 1
+            if left:
+                self._of_prefix[prefix] = left
+        if watcher.timer is not None:
+            watcher.timer.cancel()
+        watcher.client = watcher.timer = watcher.prefix = None

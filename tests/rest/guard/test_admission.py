@@ -6,7 +6,7 @@ import pytest
 
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.requests import Request
-from discovery.rest.guard.operators import require_operator
+from discovery.rest.guard.admission import require_operator
 
 
 def is_let_in(address: str, *headers: bytes) -> bool:
