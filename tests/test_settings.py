@@ -72,11 +72,14 @@ BAD = [
 
 
 def every() -> list[type[EnvSettings]]:
-    """The server's settings, and those of every plugin and engine: whatever there is, not what `kinds` finds."""
+    """The server's settings, and those of every plugin and engine: whatever there is, not what `kinds` finds. What a command reads for itself
+    is one of these.
+    """
     for module in pkgutil.walk_packages(discovery.__path__, "discovery."):
         if module.name.endswith(".settings") and not module.name.startswith("discovery.cli."):
             importlib.import_module(module.name)
-    return sorted(EnvSettings.__subclasses__(), key=lambda kind: kind.__name__)
+    found = [kind for kind in EnvSettings.__subclasses__() if not kind.__module__.startswith("discovery.cli.")]
+    return sorted(found, key=lambda kind: kind.__name__)
 
 
 @pytest.fixture(autouse=True)
