@@ -104,7 +104,7 @@ def test_it_has_a_key_in_etcd_and_a_node_that_reads_it_has_the_same_state() -> N
     reader.read(found, ["p", "web", "10.0.0.1-80"], KeyValue(b"", orjson.dumps(PaintEvent.kind.dumps(BLUE)), 1, 1))
     assert not found.unreadable
     assert list(filter(None, difference(layout, registry, found, "asked"))) == [(BEGAN,)]
-    registry.apply(commit(BEGAN), 0.0)
+    registry.change(commit(BEGAN), 0.0)
     assert set(registry.snapshot(0.0, WALL).values) > set(found.snapshot(0).values) == {PaintEvent(KEY, None, BLUE, "")}
     [gone] = filter(None, difference(layout, registry, Found(), "by hand", [b"reg/p/web/10.0.0.1-80"]))
     assert gone == (PaintEvent(KEY, BLUE, None, "by hand"),)

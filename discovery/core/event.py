@@ -1,6 +1,6 @@
 """What has changed, as values: an Event says what one thing was before and is after; a Commit holds the events of one decision.
 
-State follows from events by put and delete alone (`store.registry.apply`), so whoever has the commits has the table: the journal, the
+State follows from events by put and delete alone (`store.registry.change`), so whoever has the commits has the table: the journal, the
 audit log, watches, zone serials, other nodes. Heartbeats renew leases and are no events. There are two forms of events: of instances,
 here; and of everything else that is kept under a key, whose kinds `core.kinds` declares.
 """

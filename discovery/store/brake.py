@@ -126,9 +126,10 @@ class Brake:
                 self._forgotten, self._lapses = self._lapses, ChunkedDict()
             else:
                 self._lapses.pop(first[0])
-        for _ in range(min(_FREED_AT_ONCE, len(self._forgotten))):
-            if (forgotten := self._forgotten.first()) is not None:
-                self._forgotten.pop(forgotten[0])
+        for _ in range(_FREED_AT_ONCE):
+            if (forgotten := self._forgotten.first()) is None:
+                break
+            self._forgotten.pop(forgotten[0])
 
     def spread(self) -> float:
         """Somewhere in the first hundredth of a sweep: that is the random order."""

@@ -84,7 +84,9 @@ class Log:
             self._is_reset = True
         if self._is_reset:
             return services
-        octets = sum(map(octets_of, commit.events))
+        octets = 0
+        for event in commit.events:
+            octets += octets_of(event)
         self._commits.append((commit, octets))
         self._end += 1
         for service in services:

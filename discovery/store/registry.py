@@ -1,8 +1,8 @@
-"""The one way into the table: a write is decided (`write`, on a Transaction), its events are applied.
+"""The one way into the table: a write is decided (`write`, on a Transaction), its events are applied and shown.
 
 `change` is put and delete: it decides nothing, is the only code that changes the table, and changes all or, where the commit does not fit
 what the table holds, nothing. `publish` moves the index, the log and whoever waits for them, so that nobody who has seen an index lacks
-a part of it: `apply` is both at once. Hide at read, remove later: readers test the lease themselves, so nothing here has to be on time to
+a part of it. Hide at read, remove later: readers test the lease themselves, so nothing here has to be on time to
 be right. Pure and synchronous: `now`, `at` (monotonic seconds) and `wall` (epoch seconds) come from the caller.
 """
 
@@ -65,7 +65,9 @@ class Registry(State):
         if txn.events:
             for keeper in keepers:
                 keeper()
-            self.apply(Commit(self.index + 1, wall, by, write.action, tuple(txn.events)), now)
+            index = self.index + 1
+            self.change(Commit(index, wall, by, write.action, tuple(txn.events)), now)
+            self.publish(index)
         for entry in txn.beats:
             entry.lease.renew(now)
         if txn.settled or txn.half_held:
@@ -100,13 +102,11 @@ class Registry(State):
         self.renewals += 1
         return True
 
-    def apply(self, commit: Commit, at: float) -> None:
-        """`at`: when it was decided, on this node's monotonic clock. DoesNotFit: nothing has changed then."""
-        self.change(commit, at)
-        self.publish(commit.index)
-
     def change(self, commit: Commit, at: float) -> None:
-        """The table alone: a piece of what `publish` will show as one index. As `apply`."""
+        """The table alone: a piece of what `publish` will show as one index. DoesNotFit: nothing has changed then.
+
+        `at`: when it was decided, on this node's monotonic clock.
+        """
         if len(commit.events) > 1:  # one alone is looked at where it is applied
             fits.check(self, commit.events)
         for event in commit.events:

@@ -35,7 +35,8 @@ def registry_of(instances: list[Instance]) -> DrivenRegistry:
         if registry.find(instance.id) is None and registry.find(instance.spec.key) is None:
             service = instance.spec.key.service
             event = InstanceEvent(Kind.REGISTERED, service, None, instance._replace(status=Status.HEALTHY), "so", True)
-            registry.apply(Commit(registry.index + 1, WALL, NOBODY, "register", (event,)), START)
+            registry.change(Commit(registry.index + 1, WALL, NOBODY, "register", (event,)), START)
+            registry.publish(registry.index + 1)
     return registry
 
 
@@ -50,7 +51,8 @@ def test_a_commit_is_applied_whole_or_not_at_all(instances: list[Instance], even
     commit = Commit(registry.index + 1, WALL, NOBODY, "made up", tuple(events))
     misfit = None
     try:
-        registry.apply(commit, START)
+        registry.change(commit, START)
+        registry.publish(commit.index)
     except DoesNotFit as error:
         misfit = error
     if misfit is not None:
@@ -82,5 +84,5 @@ def test_it_says_what_does_not_fit(name: str, port: int, id: str, why: str) -> N
     drain = DrainEvent(new.spec.key, None, None, "an event of another kind before it is not applied either")
     events = (drain, InstanceEvent(Kind.REGISTERED, name, None, new, "so", True))
     with pytest.raises(DoesNotFit, match=why):
-        registry.apply(Commit(9, WALL, NOBODY, "register", events), START)
+        registry.change(Commit(9, WALL, NOBODY, "register", events), START)
     assert registry.index == 1

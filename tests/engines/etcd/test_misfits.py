@@ -53,7 +53,9 @@ async def test_one_id_for_two_services_by_an_older_node_stops_nobody(
 def forgets_to_remove(node: Node, name: str) -> Instance:
     """A defect: this node has an instance that is not in etcd."""
     ghost = Instance(new_id(), time.time(), Registration.of(name, "10.0.0.9", 80))
-    node.registry.apply(registers(ghost)._replace(index=node.registry.index + 1), time.monotonic())
+    commit = registers(ghost)._replace(index=node.registry.index + 1)
+    node.registry.change(commit, time.monotonic())
+    node.registry.publish(commit.index)
     return ghost
 
 
