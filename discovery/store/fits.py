@@ -40,9 +40,9 @@ def _all_stay(table: Table, events: Iterable[Event]) -> bool:
             if before is None or after is None or after.spec is not before.spec or before.id in seen:
                 return False
             seen.add(before.id)
-            entry = table.find(before.id)
+            entry, name = table.find(before.id), before.spec.name
             is_as_told = entry is not None and entry.instance is before and after.id == before.id
-            if not is_as_told or fold(before.spec.name) != event.service:
+            if not is_as_told or (name != event.service and fold(name) != event.service):
                 return False
     return True
 

@@ -90,10 +90,11 @@ class Entry:
     def over(self, now: float) -> bool:
         """Whether its lease has run out, and this process would know of a heartbeat at any node."""
         through, lease = self.through, self.lease
-        seconds = lease.term.seconds
-        if now < lease.renewed_at + seconds:  # nearly always
+        end = lease.renewed_at + lease.term.seconds
+        if now < end:  # nearly always
             return False
-        end = max(lease.renewed_at, through.since) + seconds
+        if through.since > lease.renewed_at:
+            end = through.since + lease.term.seconds
         return end <= now and end <= through.until and not through.silent
 
     @property
