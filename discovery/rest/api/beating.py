@@ -5,9 +5,8 @@ usual is looked up as it was sent.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from random import Random
 from typing import Annotated, Any
 
 import orjson
@@ -23,18 +22,16 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
-from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody, advice
+from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody, Registrar
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import Body, Described, Identity, Ip, Name, Perhaps, Port, Time
-from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registration import Upsert
-from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system.turns import turns
 
@@ -109,27 +106,7 @@ _HEARTBEAT = Fields(HeartbeatBody)
 _MANY = Fields(HeartbeatsBody)
 
 
-class Beating:
-    """`clock`: monotonic seconds, the registry's. `random` spreads the heartbeats. The rest is as `Registering` has it."""
-
-    def __init__(
-        self,
-        registry: Registry,
-        engine: Engine,
-        clock: Callable[[], float],
-        times: Times,
-        random: Random,
-        count_registration: Callable[[str, float], None],
-        note_refused: Callable[[Request, int, str], None],
-    ) -> None:
-        self._registry = registry
-        self._engine = engine
-        self._clock = clock
-        self._times = times
-        self._random = random
-        self._count_registration = count_registration
-        self._note_refused = note_refused
-
+class Beating(Registrar):
     def routes(self) -> list[Route]:
         right, kind, upserts = Right.WRITE, Kind.HEARTBEAT, (*CODES, "INSTANCE_DEREGISTERED")
         known, new = Example(title="It is known"), {"message": "Service registered successfully"}
@@ -230,7 +207,7 @@ class Beating:
         content = {
             "updated": renewed.updated,
             "unknown": renewed.unknown,
-            **advice(self._registry, self._random, renewed.shortest or self._registry.lease_ttl),
+            **self._advice(renewed.shortest or self._registry.lease_ttl),
             **_MANY.said_of(sent),
         }
         return Answer(200, stamped(content, self._times))
@@ -239,7 +216,7 @@ class Beating:
         return {
             "message": "Heartbeat updated",
             "instance": views.renewed(entry, now, self._times),
-            **advice(self._registry, self._random, entry.lease.ttl),
+            **self._advice(entry.lease.ttl),
         }
 
 

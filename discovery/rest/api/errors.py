@@ -101,15 +101,15 @@ class Failure(NamedTuple):
 ErrorForm = Callable[[Failure, Times], Answer]
 
 
-def described(error: Exception) -> tuple[int, str, str, Facts] | None:
-    """Status, code, message and facts; None when it is not foreseen."""
+def described(error: Exception) -> Failure | None:
+    """None when it is not foreseen."""
     if isinstance(error, ValidationError):
         error = of_shape(error)
     if isinstance(error, HttpError):
-        return error.status, error.code, str(error), error.facts
+        return Failure(error.status, error.code, str(error), error.facts, error.headers, error.index)
     for kind, status, code, facts in _TABLE:
         if isinstance(error, kind):
-            return status, code, str(error), facts(error)
+            return Failure(status, code, str(error), facts(error))
     return None
 
 
@@ -130,20 +130,16 @@ def as_json(failure: Failure, times: Times) -> Answer:
 
 def answer_to(error: Exception, what: str, times: Times, form: ErrorForm = as_json) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
-    found = described(error)
-    if found is None:
+    failure = described(error)
+    if failure is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
         return form(Failure(500, "INTERNAL", INTERNAL), times)
-    status, code, message, facts = found
-    headers = dict(_CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {})
-    if "retryAfter" in facts:
-        headers["Retry-After"] = str(facts["retryAfter"])  # seconds, RFC 9110 §10.2.3
-    index = None
-    if isinstance(error, HttpError):
-        headers, index = headers | dict(error.headers), error.index
+    headers = dict(_CHALLENGE if failure.status == HTTPStatus.UNAUTHORIZED else {})
+    if "retryAfter" in failure.facts:
+        headers["Retry-After"] = str(failure.facts["retryAfter"])  # seconds, RFC 9110 §10.2.3
     # What a client sent in a header may be no UTF-8.
-    printable = message.encode("utf-8", "backslashreplace").decode()
-    return form(Failure(status, code, printable, facts, headers, index), times)
+    printable = failure.message.encode("utf-8", "backslashreplace").decode()
+    return form(failure._replace(message=printable, headers=headers | dict(failure.headers)), times)
 
 
 def of_shape(error: ValidationError) -> InvalidField:

@@ -156,12 +156,12 @@ class Operations:
         return Answer(200, stamped(content, self._times))
 
     async def maintain(self, request: Request) -> Answer:
-        content = json_object(request)
-        body, warnings = MaintenanceBody.model_validate(content), _FIELDS.warnings(content)
+        sent = json_object(request)
+        body = MaintenanceBody.model_validate(sent)
         scope, window = self._scope(request), body.window(self._times.wall())
         await self._for_all(Maintain(scope, window), scope, request.caller)
         begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
-        return Answer(200, stamped(begins | ({"warnings": warnings} if warnings else {}), self._times))
+        return Answer(200, stamped(begins | _FIELDS.said_of(sent), self._times))
 
     async def end(self, request: Request) -> Answer:
         scope = self._scope(request)

@@ -145,8 +145,8 @@ _FIELDS = Fields(RegisterBody)
 _MANY = Fields(RegistrationsBody)
 
 
-class Registering:
-    """`clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
+class Registrar:
+    """What registering and beating have in common. `clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
 
     `count_registration`: is told of each by address and time, and refuses one too many. `note_refused`: is told by request how many items
     of a batch were refused, and why the first.
@@ -170,6 +170,13 @@ class Registering:
         self._count_registration = count_registration
         self._note_refused = note_refused
 
+    def _advice(self, ttl: float) -> Json:
+        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
+        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
+        return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
+
+
+class Registering(Registrar):
     def routes(self) -> list[Route]:
         full = {
             **FIRST, "ports": {"admin": 9001}, "protocol": "tcp", "weight": 50, "priority": 10, "maxAnswers": 3,
@@ -197,7 +204,7 @@ class Registering:
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
-            **advice(self._registry, self._random, self._registry.ttl_of(instance.spec)),
+            **self._advice(self._registry.ttl_of(instance.spec)),
             **_FIELDS.said_of(sent),
         }
         return Answer(201, stamped(content, self._times), location(instance))
@@ -216,16 +223,10 @@ class Registering:
         content = {
             "registered": len(results) - len(refused),
             "results": results,
-            **advice(self._registry, self._random, self._registry.lease_ttl),
+            **self._advice(self._registry.lease_ttl),
             **_MANY.said_of(sent),
         }
         return Answer(200, stamped(content, self._times))
-
-
-def advice(registry: Registry, random: Random, ttl: float) -> Json:
-    """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-    interval = ttl * 1000 / 3 * (0.9 + 0.2 * random.random())
-    return {"heartbeatIntervalMs": round(interval), "index": registry.index}
 
 
 async def register_all(
@@ -255,8 +256,7 @@ async def register_all(
 
 
 def _refused(error: DiscoveryError | ValidationError) -> Json:
-    found = described(error)
-    if found is None:
+    failure = described(error)
+    if failure is None:
         raise error
-    status, code, message, _ = found
-    return {"status": status, "code": code, "message": message}
+    return {"status": failure.status, "code": failure.code, "message": failure.message}
