@@ -48,6 +48,7 @@ class Following:
         self._silence = silence
         self._went_back = went_back
         self._lost: str | None = None
+        self._compacted = ""  # what the watch said when it could not go on
 
     @property
     def lost(self) -> str | None:
@@ -74,7 +75,8 @@ class Following:
                         extra=fields("etcd.away", reason=str(error)),
                     )  # fmt: skip
                 if isinstance(error, EtcdError) and error.is_compacted:
-                    await self._again(error)
+                    self._compacted = str(error)
+                    continue  # at once, and followed at once: who is fresh again must not be blind
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
 
     def _watched(self) -> AsyncGenerator[Changes, None]:
@@ -86,11 +88,14 @@ class Following:
         conf = await self._etcd.range(self._layout.conf)
         if await self._is_another(conf):
             await self._mirror.sync()
+        elif self._compacted:
+            await self._again(self._compacted)
         elif conf.revision - self._mirror.revision > _TOO_FAR:
             await self._again(f"{conf.revision - self._mirror.revision} revisions behind")
+        self._compacted = ""
 
-    async def _again(self, why: object) -> None:
-        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=str(why)))
+    async def _again(self, why: str) -> None:
+        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=why))
         await self._mirror.sync()
 
     async def _is_another(self, conf: Range) -> bool:
