@@ -56,12 +56,12 @@ class Interval(NamedTuple):
 @dataclass(frozen=True)
 class Promise:
     """Seconds. `lease`: from the last heartbeat, two flushes included. `visible`: from an acknowledgement until every node that hears etcd
-    answers by it. `slack`: of this machine's clock and scheduler. `held`: how long a silent node's key lasts.
+    answers by it. `slack`: of a busy machine, and what etcd takes there. `held`: how long a silent node's key lasts.
     """
 
     lease: float
     visible: float = 1.0
-    slack: float = 1.0
+    slack: float = 2.0
     held: float = 30.0
 
 
