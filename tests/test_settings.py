@@ -72,8 +72,8 @@ BAD = [
 
 
 def every() -> list[type[EnvSettings]]:
-    """The server's settings, and those of every plugin and engine: whatever there is, not what `kinds` finds. What a command reads for itself
-    is one of these.
+    """The server's settings, and those of every plugin and engine: whatever there is, not what `kinds` finds. What a command reads for
+    itself is one of these.
     """
     for module in pkgutil.walk_packages(discovery.__path__, "discovery."):
         if module.name.endswith(".settings") and not module.name.startswith("discovery.cli."):
