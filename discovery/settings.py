@@ -128,7 +128,7 @@ class Settings(EnvSettings):
     are more, the longest silent makes way."""
     http_max_connections_per_address: int = Field(2048, ge=8, le=60000)
     """HTTP connections of one address at a time, 8 to 60000."""
-    http_buffers_mb: int = Field(64, ge=1, le=4096)
+    http_buffers_mb: int = Field(48, ge=1, le=4096)
     """MiB, 1 to 4096, of answers that wait for clients to read them, DNS over TCP among them; with more, connections of whoever holds
     most and reads nothing are closed, never one that has brought a heartbeat within a minute."""
     max_watchers: int = Field(4096, ge=0, le=60000)
