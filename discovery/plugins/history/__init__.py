@@ -1,16 +1,14 @@
 """What happened, to whom, by whom, and who was in the answers at an instant: kept in files for some days. README.md beside this file.
 
-It follows the commits. Files are written and read in threads; the ring of the last commits in memory answers where there are none.
+It follows the commits. Files are written and read in threads.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from discovery.core.event import RESTORE, Commit
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.questions import Questions
@@ -25,7 +23,7 @@ FOLDER = "history"
 
 
 class History(Plugin):
-    """`days`: for which files are kept, `max_octets` of all of them; 0 days: there are none. `clock`: monotonic seconds, the registry's;
+    """`days`: for which files are kept, `max_octets` of all of them; 0 days: none is kept. `clock`: monotonic seconds, the registry's;
     `wall`: epoch seconds.
     """
 
@@ -42,36 +40,26 @@ class History(Plugin):
         self._registry = registry
         self._clock = clock
         self._wall = wall
-        self._began = registry.log.oldest, wall()
-        self._folders: list[Path] = []
+        self._seams = Seams()
         self.recorder: Recorder | None = None
         self._questions: Questions | None = None
 
     def install(self, seams: Seams) -> None:
-        tokens = seams.authorize  # of plugins that come later too
-        self._questions = Questions(
-            self._registry, self._clock, self._wall, tokens, lambda: self._began, lambda: self.recorder
-        )
-        self._folders = seams.folders
-        seams.followers.append(self.follow_commit)
+        self._seams = seams  # what plugins add that come later is in it
+        self._questions = Questions(self._registry, self._clock, self._wall, seams.authorize, lambda: self.recorder)
         seams.routes.extend(self._questions.routes())
 
     async def open(self, engine: Engine) -> None:
-        if self._days and self._folders:
-            folder = Folder(self._folders[0] / FOLDER, self._days, self._max_octets)
+        if self._days and self._seams.folders:
+            folder = Folder(self._seams.folders[0] / FOLDER, self._days, self._max_octets)
             self.recorder = Recorder(folder, self._registry, self._wall)
+            self._seams.followers.append(self.recorder.follow_commit)
 
     async def close(self) -> None:
         if self._questions is not None:
             self._questions.close()
         if self.recorder is not None:
             await self.recorder.close()
-
-    def follow_commit(self, commit: Commit) -> None:
-        if commit.action == RESTORE:
-            self._began = commit.index, commit.wall
-        if self.recorder is not None:
-            self.recorder.follow_commit(commit)
 
     def stats(self) -> Mapping[str, Any]:
         if self.recorder is None:

@@ -1,4 +1,4 @@
-"""What is asked of the history, and what it answers: values, for the files and for the ring alike."""
+"""What is asked of the history, and what it answers: values."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import InstanceEvent, ValueEvent, instant_of
+from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance
 from discovery.plugins.history.rows import StoredEvent
 
 
 class Cursor(NamedTuple):
-    """A page ends before this: `file` by its number (0: the ring), `key` of the event there."""
+    """A page ends before this: `file` by its number, `key` of the event there."""
 
     file: int
     key: int
@@ -32,21 +32,6 @@ class Asked(NamedTuple):
     until: float | None = None
     before: Cursor | None = None
     limit: int = 100
-
-    def holds(self, stored: StoredEvent) -> bool:
-        """But for the cursor."""
-        event = stored.event
-        if self.services is not None and event.service not in self.services:
-            return False
-        if self.kinds is not None and event.name not in self.kinds:
-            return False
-        if self.actor is not None and self.actor not in (stored.by.name, stored.by.address):
-            return False
-        ip = event.instance.spec.ip if isinstance(event, InstanceEvent) else event.place.get("ip")
-        return self.ip in (None, ip) and self.covers(instant_of(event, stored.wall))
-
-    def covers(self, instant: float) -> bool:
-        return (self.since is None or instant >= self.since) and (self.until is None or instant < self.until)
 
     def wants(self, life: ServerEvent) -> bool:
         """Starts and stops concern every service and host; nobody's token brings them about. What lasts is wanted if any of it is."""

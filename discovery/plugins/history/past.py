@@ -6,15 +6,15 @@ an event that was committed after the instant counts where its `lapsed_at` lies 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.event import Commit, InstanceEvent, instant_of
+from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.status import Status
-from discovery.plugins.history.asked import Asked, Cursor, InstanceAt, NotKnown, Page, ServiceAt, Values
-from discovery.plugins.history.rows import StoredEvent, keyed, stored_of
+from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
+from discovery.plugins.history.rows import StoredEvent
 from discovery.store.explain import Seen
 from discovery.store.windows import window_of
 
@@ -70,29 +70,6 @@ def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> V
     return {which: value for which, value in found.items() if value is not None}
 
 
-def rewound(now: Known, events: Sequence[StoredEvent]) -> list[tuple[Instance, float | None]]:
-    """The state before these events, from the one after them."""
-    found = {each.id: (each, since) for each, since in now}
-    for stored in reversed(events):
-        event = stored.event
-        if isinstance(event, InstanceEvent):
-            known = found.pop(event.instance.id, None)
-            if event.before is not None:
-                same = known is not None and known[0].status is event.before.status
-                found[event.before.id] = (event.before, known[1] if known is not None and same else None)
-    return list(found.values())
-
-
-def rewound_values(now: Values, events: Sequence[StoredEvent]) -> Values:
-    """As `rewound`."""
-    found = dict(now)
-    for stored in reversed(events):
-        event = stored.event
-        if not isinstance(event, InstanceEvent):
-            found[type(event), event.key] = event.before
-    return found
-
-
 def seen(then: ServiceAt, with_actor: bool) -> Iterator[Seen]:
     """Those that were registered, as `store.explain` wants them. For how long their leases ran on is not known."""
     windows = {key: value for (of, key), value in then.values.items() if of is WindowEvent}
@@ -109,43 +86,3 @@ def seen(then: ServiceAt, with_actor: bool) -> Iterator[Seen]:
         else:
             ended = each.since if status is Status.UNHEALTHY else None
             yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None, ttl=ttl)
-
-
-MISSING = "there are no files of the history (DATA_DIR or HISTORY_DAYS); only the last events in memory are known"
-
-
-def page(commits: Sequence[Commit], asked: Asked, since: float) -> Page:
-    """`commits`: oldest first, all since `since`."""
-    below = None if asked.before is None else asked.before.key
-    found: list[StoredEvent] = []
-    for one in reversed(list(keyed(commits))):
-        wanted = [
-            each for each in reversed(stored_of(one)) if (below is None or each.key < below) and asked.holds(each)
-        ]
-        found += wanted
-        if len(found) > asked.limit:
-            break
-    items = found[: asked.limit]
-    more = Cursor(items[-1].file, items[-1].key) if len(found) > asked.limit else None
-    return Page(items, more, since, MISSING)
-
-
-def as_it_was(
-    service: str, commits: Sequence[Commit], instant: float, now: Known, values: Values, untold: Mapping[str, float],
-    since: float,
-) -> ServiceAt:  # fmt: skip
-    """`commits`: all since `since`. `now`, `values`: the service's as they are. NotKnown."""
-    start = _set_back(commits)
-    if start:
-        commits, since = commits[start:], commits[start].wall
-    if instant < since:
-        raise NotKnown("Without files of the history nothing older is known", since)
-    stored = (each for one in keyed(commits) for each in stored_of(one))
-    events = [each for each in stored if each.event.service in (service, None)]
-    known, before = rewound(now, events), rewound_values(values, events)
-    return ServiceAt(instances(instant, known, events, untold), values_at(instant, before, events), None, since)
-
-
-def _set_back(commits: Sequence[Commit]) -> int:
-    """The place of the first commit since the clock was last set back: from there on they are in the order of time."""
-    return next((place for place in range(len(commits) - 1, 0, -1) if commits[place].wall < commits[place - 1].wall), 0)

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
 from discovery.core.event import Commit
-from discovery.core.kinds import SettingsEvent, WindowEvent
 from discovery.core.name import fold, label
 from discovery.core.status import SILENT
 from discovery.plugins.history import past
-from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow, Values
+from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
@@ -45,12 +44,10 @@ _DEFAULT_LIMIT = 100
 # Of those that were gone by the instant: the last so many.
 _MAX_GONE = 100
 
-T = TypeVar("T")
-
 
 class Questions:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `tokens`: not empty where who asked is for tokens with the right
-    read alone. `began`: the index and the wall of the state in which the ring began. `recorder`: None where the ring is all there is.
+    read alone. `recorder`: None where no history is kept.
     """
 
     def __init__(
@@ -59,14 +56,12 @@ class Questions:
         clock: Callable[[], float],
         wall: Callable[[], float],
         tokens: list[Any],
-        began: Callable[[], tuple[int, float]],
         recorder: Callable[[], Recorder | None],
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._wall = wall
         self._tokens = tokens
-        self._began = began
         self._recorder = recorder
         self._waiting = 0
         self._ended = False
@@ -106,10 +101,7 @@ class Questions:
         with_actor = self._may_see_actors(caller)
         if asked.actor is not None and not with_actor:
             _refuse(caller)
-        if (recorder := self._recorder()) is None:
-            commits, since = self._registry.log.after(self._registry.log.oldest), self._ring_since()
-            return Answer(200, await self._in_thread(lambda: _page(past.page(commits, asked, since), wall, with_actor)))
-        return await self._read(recorder, lambda reading: _page(reading.page(asked), wall, with_actor))
+        return await self._read(lambda reading: _page(reading.page(asked), wall, with_actor))
 
     # -- how it was
 
@@ -121,26 +113,8 @@ class Questions:
         if instant > wall:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
         with_actor = self._may_see_actors(request.caller)
-        recorder = self._recorder()
-        shown = partial(_explained, name, instant, with_actor, recorder is not None)
-        if recorder is None:
-            of_ring = self._of_ring(fold(name), instant)
-            return Answer(200, await self._in_thread(lambda: shown(of_ring())))
-        untold = self._untold(fold(name))
-        return await self._read(recorder, lambda reading: shown(reading.service_at(fold(name), instant, untold)))
-
-    def _of_ring(self, name: str, instant: float) -> Callable[[], ServiceAt]:
-        """For a thread: what the loop has is taken now."""
-        registry = self._registry
-        service = registry.service(name)
-        entries = () if service is None else service.entries.values()
-        known = [(entry.instance, entry.since) for entry in entries]
-        values: Values = {
-            (WindowEvent, scope): window for scope, window in registry.windows.items() if scope.service == name
-        }
-        values[SettingsEvent, None] = registry.settings
-        commits, untold, since = registry.log.after(registry.log.oldest), self._untold(name), self._ring_since()
-        return lambda: past.as_it_was(name, commits, instant, known, values, untold, since)
+        untold, shown = self._untold(fold(name)), partial(_explained, name, instant, with_actor)
+        return await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold)))
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
@@ -152,17 +126,13 @@ class Questions:
             if entry.status not in SILENT and entry.over(now)
         }
 
-    def _ring_since(self) -> float:
-        index, wall = self._began()
-        log = self._registry.log
-        if log.oldest <= index:
-            return wall
-        oldest: list[Commit] = log.after(log.oldest)[:1]
-        return oldest[0].wall if oldest else self._wall()
-
     # -- in a thread
 
-    async def _read(self, recorder: Recorder, ask: Callable[[Reading], bytes]) -> Answer:
+    async def _read(self, ask: Callable[[Reading], bytes]) -> Answer:
+        if (recorder := self._recorder()) is None:
+            raise HttpError(
+                404, "NOT_RECORDED", "No history is kept here: it takes a DATA_DIR, and HISTORY_DAYS above 0"
+            )
         await recorder.flushed()
         folder, broken = recorder.folder, list[Path]()
 
@@ -175,7 +145,7 @@ class Questions:
             for path in broken:
                 recorder.writer.put(partial(Folder.discard, path=path))
 
-    async def _in_thread(self, answer: Callable[[], T]) -> T:
+    async def _in_thread(self, answer: Callable[[], bytes]) -> bytes:
         if self._waiting >= _THREADS + _MAX_WAITING:
             text = f"{self._waiting} questions to the history are being answered; ask again in a second"
             raise HttpError(503, "HISTORY_BUSY", text, retryAfter=_RETRY_AFTER)
@@ -232,7 +202,7 @@ def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> views.Json:
     return shown if item.until == item.wall else shown | {"until": iso(item.until)}
 
 
-def _explained(name: str, instant: float, with_actor: bool, complete: bool, then: ServiceAt) -> bytes:
+def _explained(name: str, instant: float, with_actor: bool, then: ServiceAt) -> bytes:
     seen = list(past.seen(then, with_actor))
     gone = [each for each in then.instances if each.gone is not None][-_MAX_GONE:]
     if not seen and not gone:
@@ -248,7 +218,7 @@ def _explained(name: str, instant: float, with_actor: bool, complete: bool, then
         "down": then.down,
         "explained": explained,
         "gone": [event_view.shown(each.gone.event, _commit(each.gone), with_actor) for each in gone if each.gone],
-        "complete": complete and then.sure,
+        "complete": then.sure,
         "since": None if then.since is None else iso(then.since),
         "timestamp": iso(time.time()),
     }

@@ -34,8 +34,8 @@ _NO_INSTANCE: Row = (None,) * (INSTANCE_WIDTH - 2)
 
 
 class StoredEvent(NamedTuple):
-    """An event with what its commit said. `key`: see `keyed`. `wall`: the commit's. `file`: by its number; 0: of the
-    last commits in memory.
+    """An event with what its commit said. `key`: see `keyed`. `wall`: the commit's. `file`: by its number; 0 until it was
+    read from one.
     """
 
     key: int
@@ -73,12 +73,6 @@ def keyed(commits: Iterable[Commit], end: int = 0) -> Iterator[Keyed]:
 def of_commit(keyed: Keyed) -> list[Row]:
     first, commit = keyed
     return [_of_event(first + number, commit, event) for number, event in enumerate(commit.events)]
-
-
-def stored_of(keyed: Keyed) -> list[StoredEvent]:
-    """As if they had been written and read."""
-    first, commit = keyed
-    return [StoredEvent(first + number, commit.wall, commit.by, event) for number, event in enumerate(commit.events)]
 
 
 def _of_event(key: int, commit: Commit, event: Event) -> Row:

@@ -9,7 +9,7 @@ from discovery.system.env import EnvSettings
 
 class HistorySettings(EnvSettings):
     history_days: int = Field(7, ge=0, le=366)
-    """Days for which it is kept what happened, 0 to 366. 0: the last events in memory are all there is."""
+    """Days for which it is kept what happened, 0 to 366. 0: no history."""
 
     history_max_mb: int = Field(1024, ge=16, le=1_048_576)
     """MiB of all its files together, 16 to 1048576; the oldest go when there are more."""

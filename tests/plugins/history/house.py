@@ -16,7 +16,6 @@ from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.store.explain import explain
-from discovery.store.log import Log
 from discovery.store.service import Service
 from discovery.store.snapshot import Snapshot
 from tests.store.making import a_registry
@@ -119,7 +118,3 @@ def explained(found: ServiceAt) -> tuple[frozenset[str], dict[str, Status]]:
     seen = list(past.seen(found, with_actor=True))
     served = {each.instance.id for each, why in zip(seen, explain(seen), strict=True) if why.served}
     return frozenset(served), {each.instance.id: each.status for each in seen}
-
-
-def whole_log() -> Log:
-    return Log(max_events=1_000_000)

@@ -1,7 +1,7 @@
 """Whatever happens, the history says of any instant who was served then, and how each of the others was: what was seen at that instant.
 
 Instances come, beat, fall silent, drain, fail and flap, the brake holds some, windows open and close, the reaper comes late, midnight
-passes, the clock is set back, the server is stopped and killed. The files and the ring are asked; the live registry has answered before.
+passes, the clock is set back, the server is stopped and killed. The live registry has answered before.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from discovery.core.instance import Key
-from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.plugins.history import past
-from discovery.plugins.history.asked import ServiceAt, Values
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.operations import ReloadZones
-from tests.plugins.history.house import Answers, House, explained, whole_log
+from tests.plugins.history.house import Answers, House, explained
 from tests.store.making import a_brake, spec
 
 NAMES = st.sampled_from(["web", "web", "web", "api"])
@@ -42,12 +40,9 @@ class HistoryModel(RuleBasedStateMachine):
         self.house = self.runner.run(self._house(percent))
         self.recorded: list[tuple[float, Answers]] = []
         self.down: list[tuple[float, float]] = []
-        self.ring_since = self.house.wall()
 
     async def _house(self, percent: int) -> House:
-        return House(
-            Path(self.path.name) / "history", brake=a_brake(percent), damping=Damping(3, 60.0), log=whole_log()
-        )
+        return House(Path(self.path.name) / "history", brake=a_brake(percent), damping=Damping(3, 60.0))
 
     def teardown(self) -> None:
         try:
@@ -118,16 +113,10 @@ class HistoryModel(RuleBasedStateMachine):
         self.house.advance(0)  # what lapsed in the last moment before a kill is never told
         self.see()
         stopped = self.house.wall()
-        self.runner.run(self._restart(seconds, killed))
+        self.runner.run(self.house.restart(seconds, killed=killed))
         if not killed:
             self.down.append((stopped, self.house.wall()))
-        self.ring_since = self.house.wall()
         self.see()
-
-    async def _restart(self, seconds: float, killed: bool) -> None:
-        await self.house.restart(seconds, killed=killed)
-        self.house.registry.log = whole_log()
-        self.house.registry.log.begin(self.house.registry.index)
 
     @precondition(lambda self: len(self.recorded) % 7 == 6)
     @rule()
@@ -137,7 +126,6 @@ class HistoryModel(RuleBasedStateMachine):
         wall = self.house.wall()
         self.recorded = [(instant, answers) for instant, answers in self.recorded if instant < wall]
         self.down = [(since, min(until, wall)) for since, until in self.down if since < wall]
-        self.ring_since = wall
         self.house.advance(0)
         self.house.registry.do(
             ReloadZones("a test"), self.house.now, wall
@@ -151,21 +139,9 @@ class HistoryModel(RuleBasedStateMachine):
             for name in ("web", "api"):
                 expected = answers.get(name, (frozenset(), {}))
                 assert explained(await self.house.service_at(name, instant)) == expected, (instant, name)
-                if instant >= self.ring_since:
-                    assert explained(self._of_ring(name, instant)) == expected, (instant, name, "ring")
         for since, until in self.down:
             found = await self.house.service_at("web", (since + until) / 2)
             assert found.down is not None, (since, until, self.house.folder.files)
-
-    def _of_ring(self, name: str, instant: float) -> ServiceAt:
-        house, registry = self.house, self.house.registry
-        service = registry.service(name)
-        known = [(each.instance, each.since) for each in (service.entries.values() if service else ())]
-        values: Values = {
-            (WindowEvent, scope): window for scope, window in registry.windows.items() if scope.service == name
-        }
-        commits = registry.log.after(registry.log.oldest)
-        return past.as_it_was(name, commits, instant, known, values, house.untold(name), self.ring_since)
 
 
 TestHistoryModel = HistoryModel.TestCase

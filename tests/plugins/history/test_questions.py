@@ -78,9 +78,7 @@ DOCUMENTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("data", ["data", ""], ids=["files", "ring"])
-async def test_every_answer_is_as_documented(data: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATA_DIR", data)
+async def test_every_answer_is_as_documented(folder: Path) -> None:
     async with serving(folder) as api:
         await api.register(tags=["blue"], weight=7, metadata={"big": 10**30})
         await api.register(port=3002)
@@ -129,18 +127,17 @@ async def test_pages_follow_each_other_by_next(folder: Path) -> None:
         assert [each["kind"] for each in whole] == ["registered"] * 5 + ["started"]
 
 
-async def test_without_files_the_ring_answers_and_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HISTORY_DAYS", "0")
+@pytest.mark.parametrize(("setting", "value"), [("HISTORY_DAYS", "0"), ("DATA_DIR", "")])
+async def test_where_no_history_is_kept_the_answer_says_what_it_takes(
+    setting: str, value: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, value)
     async with serving(folder) as api:
-        id = await api.register()
-        page = await api.get("/history")
-        assert [each["kind"] for each in page["events"]] == ["registered"]
-        assert page["complete"] is False
-        assert page["missing"].startswith("there are no files of the history (DATA_DIR or HISTORY_DAYS)")
-        assert page["since"] <= page["events"][0]["timestamp"]
-        past = await api.get("/services/web/explain")
-        assert [each["id"] for each in past["explained"]] == [id]
-        assert past["complete"] is False
+        await api.register()
+        for path in ("/history", "/services/web/explain"):
+            reply = await api.request("GET", path)
+            assert (reply.status, reply.body["code"]) == (404, "NOT_RECORDED"), path
+            assert "DATA_DIR" in reply.body["message"]
         assert not (folder / "data" / "history").exists()
 
 

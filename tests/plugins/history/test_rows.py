@@ -29,8 +29,9 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
 
 
 def test_events_of_one_commit_have_its_index_and_their_order() -> None:
-    stored = rows.stored_of(*rows.keyed([Commit(7, 1e9, Caller(""), "register", tuple(EVENTS))]))
-    assert [each.event for each in stored] == EVENTS
+    commit = Commit(7, 1e9, Caller(""), "register", tuple(EVENTS))
+    stored = list(map(rows.stored, rows.of_commit(*rows.keyed([commit]))))
+    assert [each.event.name for each in stored] == [event.name for event in EVENTS]
     assert {each.index_of_commit for each in stored} == {7}
     assert sorted(stored, key=lambda each: each.key) == stored
 

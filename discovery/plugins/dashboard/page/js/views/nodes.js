@@ -86,7 +86,7 @@ const ofEtcd = (engine) => [
 
 const kept = ({ journal, history, audit }) => [
   ["journal", journal ? [journal.waiting > 0 && `${number(journal.waiting)} waiting`, journal.reason && shown(journal.reason)].filter(Boolean).join(", ") || "in order" : "none: a restart forgets everything"],
-  ["history", history?.since ? html`since <${Ago} at=${history.since} />` : "the last events alone (DATA_DIR, HISTORY_DAYS)"],
+  ["history", history?.since ? html`since <${Ago} at=${history.since} />` : "none (DATA_DIR, HISTORY_DAYS)"],
   ["history says", history?.reason && shown(history.reason)],
   ["audit", audit ? (audit.writable ? `${count(audit.written, "line")}` : said("failing", shown(audit.reason ?? "refused"))) : html`none (<a href=${href({ view: "access" })}>how to</a>)`],
   ["audit lost", audit?.lost ? said("failing", count(audit.lost, "line")) : null],
