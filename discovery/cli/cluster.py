@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 from pydantic import TypeAdapter, ValidationError
 
-from discovery.cli import group
+from discovery.cli.commands import group
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.core.kinds import RegistrySettings

@@ -26,6 +26,7 @@ _EVENTS = 100
 def tune() -> None:
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_YOUNGEST, _MIDDLE, _FULL)
     gc.callbacks.append(_freeze_survivors)
 

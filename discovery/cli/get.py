@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from discovery.cli import group
+from discovery.cli.commands import group
 from discovery.cli.connection import INSTANCE as SHAPE
 from discovery.cli.connection import Filters, Json, all_services, ask, given, in_path, one_service
 from discovery.cli.connection import get as get_json

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from discovery.cli import group
+from discovery.cli.commands import group
 from discovery.cli.connection import Json, Shape, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli import group
+from discovery.cli.commands import group
 from discovery.cli.connection import Json, ask, in_path, send
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed, WrongArguments

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from discovery import cli
+from discovery.cli.commands import COMMANDS
 from tests.programs import program
 
 
@@ -14,7 +15,7 @@ from tests.programs import program
 def test_the_script_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert all(command.name in script for commands in cli.COMMANDS.values() for command in commands)
+    assert all(command.name in script for commands in COMMANDS.values() for command in commands)
     checked = subprocess.run([program(shell), "-n"], input=script, capture_output=True, text=True, timeout=60)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import discovery
-from discovery import cli
+from discovery.cli.commands import COMMANDS
 from tests.cli.live import At
 from tests.docs.console import BLOCK, examples, form, rewritten
 from tests.stories.process import Discovery, running
@@ -87,7 +87,7 @@ def test_every_example_prints_what_the_page_says(page: str, outputs: list[list[s
 
 def test_every_command_has_an_example(page: str) -> None:
     shown = set(re.findall(r"^\$ discovery ([a-z]+)", page, re.MULTILINE))
-    commands = {command.name for commands in cli.COMMANDS.values() for command in commands}
+    commands = {command.name for commands in COMMANDS.values() for command in commands}
     assert commands - shown - NOT_RUN == set()
     assert all(f"discovery {name}" in page for name in NOT_RUN)
 

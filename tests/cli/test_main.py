@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import discovery
 from discovery import cli
-from discovery.cli import Command
+from discovery.cli.commands import COMMANDS, Command
 from discovery.core.errors import DiscoveryError
 from discovery.settings import Settings
 from tests.cli.live import process
@@ -32,11 +32,9 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def instead_of_serve(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
-    """`serve` is `run`, imported when it is called as every command is."""
-    module = ModuleType("discovery.cli.instead_of_serve")
-    vars(module)["run"] = run
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(cli, "COMMANDS", {"The server": (Command("serve", ".instead_of_serve:run", "serves"),)})
+    """The server's process is `run`, and the collector of the tests' own is left alone."""
+    monkeypatch.setattr("discovery.cli.server.run", run)
+    monkeypatch.setattr(gc, "disable", lambda: None)
 
 
 def test_what_is_wrong_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +79,8 @@ def test_what_goes_wrong_while_running_is_one_line_without_a_traceback(
 
 @pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (7, 7)])
 def test_a_command_may_choose_its_status(monkeypatch: pytest.MonkeyPatch, result: int | None, status: int) -> None:
-    instead_of_serve(monkeypatch, lambda: result)
-    assert cli.main(["serve"]) == status
+    monkeypatch.setattr("discovery.cli.deploy.unit", lambda: result)
+    assert cli.main(["unit"]) == status
 
 
 def test_ctrl_c_is_130_and_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -136,11 +134,11 @@ def test_it_tells_its_version_and_its_commands(capsys: Captured) -> None:
         assert cli.main(arguments) == 0
     said = capsys.readouterr().out
     assert discovery.__version__ in said
-    assert all(command.name in said for commands in cli.COMMANDS.values() for command in commands)
+    assert all(command.name in said for commands in COMMANDS.values() for command in commands)
 
 
 @pytest.mark.parametrize(
-    "command", [each for commands in cli.COMMANDS.values() for each in commands], ids=lambda each: each.name
+    "command", [each for commands in COMMANDS.values() for each in commands], ids=lambda each: each.name
 )
 def test_each_command_has_help_that_explains_each_option(command: Command, capsys: Captured) -> None:
     assert cli.main([command.name, "--help"]) == 0
@@ -164,8 +162,8 @@ def test_commands_import_what_they_need_and_no_more() -> None:
     assert not {"rich", "aiohttp", "discovery.app", "discovery.client"} & modules_of("unit")
     assert not {"aiohttp", "pydantic", "discovery.app", "discovery.client"} & modules_of("--help")
     assert not {"rich", "pydantic", "discovery.app"} & modules_of("get", "services", "-o", "name")
-    serving = modules_of(program="import sys, discovery.cli, discovery.cli.serve")
-    assert not {"rich", "rich.console", "yaml", "discovery.client"} & serving
+    serving = modules_of(program="import sys, discovery.cli, discovery.cli.server")
+    assert not {"aiohttp", "cyclopts", "rich", "yaml", "prometheus_client", "discovery.client"} & serving
 
 
 def test_a_pipe_that_closes_early_is_no_error() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.cli.serve import notify
+from discovery.cli.server import notify
 from tests.stories.process import LIMIT, running
 
 

@@ -14,7 +14,6 @@ from discovery import __version__
 from discovery.core.metric import Metric
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.metrics.lag import LoopLag
-from discovery.plugins.metrics.page import content_type, page
 from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.api.answers import Answer
@@ -70,11 +69,16 @@ class Metrics(Plugin):
         self._lag.stop()
 
     async def show(self, request: Request) -> Answer:
+        from discovery.plugins.metrics.page import page
+
         text, content_type = await page(self._metrics, request.header(b"accept") or "")
         return Answer(200, text, {"Cache-Control": "no-store"}, media=content_type)
 
 
 def _format(request: Request) -> str | None:
+    # Here, not above: prometheus-client takes 20 ms to import, which the first scrape may wait for, and a start need not.
+    from discovery.plugins.metrics.page import content_type
+
     return content_type(request.header(b"accept") or "") if "?" not in request.target else None
 
 
