@@ -22,6 +22,7 @@ ALONE = (
     "stories/cluster/test_brake_asks.py",
     "stories/liveness/test_brake_asks.py",
     "stories/test_freshness.py",
+    "stories/test_start_time.py",
     "plugins/journal/test_speed.py",
     "rest/http/test_slow_clients.py",
 )

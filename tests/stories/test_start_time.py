@@ -17,8 +17,8 @@ _FLOOR = "import aiohttp.web\nfrom pydantic import BaseModel\nclass A(BaseModel)
 
 
 def test_the_server_starts_in_little_more_than_its_libraries(tmp_path: Path) -> None:
-    floor = min(_processor(_libraries) for _ in range(_TRIES))
-    took = min(_processor(lambda: _server(tmp_path)) for _ in range(_TRIES))
+    pairs = [(_processor(_libraries), _processor(lambda: _server(tmp_path))) for _ in range(_TRIES)]
+    floor, took = map(min, zip(*pairs, strict=True))
     most = max(_LEAST, _TIMES * floor)
     print(f"start: {took:.3f} s of processor; interpreter, aiohttp and pydantic {floor:.3f} s; at most {most:.3f} s")
     assert took <= most

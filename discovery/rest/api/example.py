@@ -6,7 +6,7 @@ bodies and answers, whose fields have examples where a name or a type does not s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -28,7 +28,8 @@ ADMIN = {"name": "admin", "address": "10.0.0.2"}
 class Example(NamedTuple):
     """What is particular about a request and its answer. `body`: None: one with the fields that there must be. `query`: besides the
     parameters that it must have. `title`: where there are several. `after`: what has been done before, as `METHOD /path`. `more`: fields of
-    the answer that are not always there, or say something else than usual. `text`: the answer, where it is no JSON; it may have more lines.
+    the answer that are not always there, or say something else than usual. `text`: the answer, where it is no JSON, or what makes it. It
+    may have more lines.
     """
 
     body: Any = None
@@ -37,7 +38,7 @@ class Example(NamedTuple):
     title: str = ""
     after: tuple[str, ...] = ()
     more: Mapping[str, Any] = {}
-    text: str | None = None
+    text: str | Callable[[], str] | None = None
 
 
 # What fields of these names say, where their types do not tell.

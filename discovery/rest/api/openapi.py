@@ -188,9 +188,10 @@ def exchanges(route: Route, definitions: Document) -> list[Exchange]:
         body = example.body
         if body is None and route.body is not None:
             body = sample(_reference(route.body), definitions)
-        reply = (
-            example.text if route.reply is None else {**sample(_reference(route.reply), definitions), **example.more}
-        )
+        if route.reply is None:
+            reply: Any = example.text() if callable(example.text) else example.text
+        else:
+            reply = {**sample(_reference(route.reply), definitions), **example.more}
         found.append(Exchange(example, body, reply))
     return found
 

@@ -31,6 +31,10 @@ HEADING = "Following changes"
 _UNREADABLE = -1
 
 
+def _stream() -> str:
+    return f":\n\nid: {INDEX}\ndata: {json.dumps(sample_of(Event))}\n\n"
+
+
 class Watch:
     """`sees_actors(caller)`: who may know who asked for a change, and from where. `polls`: what /resolve and /services wait with.
 
@@ -56,13 +60,12 @@ class Watch:
 
     def routes(self) -> list[Route]:
         since, drain = {"since": str(INDEX - 1)}, ("PUT /instances/user-1/drain",)
-        event = sample_of(Event)
         return [
             Route(
                 "GET", "/events", self.events, Right.READ, Kind.STREAM,
                 "What happens, as it happens (Server-Sent Events); each message is an Event", HEADING,
                 codes=("TOO_MANY_WATCHERS",), query=EVENTS, media="text/event-stream",
-                examples=(Example(query=since, after=drain, text=f":\n\nid: {INDEX}\ndata: {json.dumps(event)}\n\n"),),
+                examples=(Example(query=since, after=drain, text=_stream),),
             ),
             Route(
                 "GET", "/changes", self.changes, Right.READ, Kind.QUESTION, "What has happened since an index", HEADING,
