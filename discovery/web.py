@@ -36,6 +36,7 @@ from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
+from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.rest.http import access_log
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
@@ -82,7 +83,7 @@ class Web:
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time, lambda: registry.stale_seconds())
         rate = RegisterRate(settings.registers_per_second)
-        self._refusals = Refusals(clock, _call_later)
+        self._refusals = Refusals(clock, _call_later, HeartbeatNotes(registry, clock, time.time))
         self._connections, watchers = _limits(settings)
         self._waiting = waiting
         self._watch = watch = Watch(

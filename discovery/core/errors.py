@@ -17,11 +17,19 @@ class InvalidField(DiscoveryError, ValueError):
 
 
 class Unauthorized(DiscoveryError):
-    """Nobody knows who asks: no token, or one that is not known or has expired."""
+    """Nobody knows who asks: no token, or one that is not known or has expired. `plain`: the same as the end of a sentence about the
+    client, without the token's name.
+    """
+
+    def __init__(self, message: str, plain: str) -> None:
+        super().__init__(message)
+        self.plain = plain
 
 
 class Forbidden(DiscoveryError):
     """It is known who asks, and that he may not. `right`: the one that is missing."""
+
+    plain = "its token has not the right to it"
 
     def __init__(self, who: str, right: str) -> None:
         super().__init__(f"The token {who} has no right {right!r}")

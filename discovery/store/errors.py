@@ -9,6 +9,8 @@ from discovery.core.instance import Key
 
 
 class UnknownInstance(DiscoveryError):
+    plain = "it is not registered"
+
     def __init__(self, what: str) -> None:
         super().__init__(f"No instance {what} is registered")
         self.what = what
@@ -70,6 +72,8 @@ class IdTaken(DiscoveryError):
 
 class Deregistered(DiscoveryError):
     """A heartbeat that carries a registration, too soon after the instance was deregistered. `left`: seconds."""
+
+    plain = "it was deregistered a moment ago"
 
     def __init__(self, key: Key, left: float) -> None:
         super().__init__(

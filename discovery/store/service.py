@@ -31,10 +31,12 @@ class Entry:
     `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
     health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
     removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
-    `through`: the node that heard it last. `override`: what is believed here in place of what was decided, while nobody can be told.
+    `through`: the node that heard it last. `beaten_from`: from where it beat at this node, if ever from elsewhere than its registrant.
+    `override`: what is believed here in place of what was decided, while nobody can be told.
     """
 
     __slots__ = (
+        "beaten_from",
         "brake_released_at",
         "due",
         "flaps",
@@ -57,6 +59,7 @@ class Entry:
         self.next_action_at = 0.0
         self.due: float | None = None
         self.through: NodeStatus = DIRECT
+        self.beaten_from: str | None = None
         self.override: Override | None = None
 
     @property

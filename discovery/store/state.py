@@ -29,6 +29,7 @@ from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
+from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
 from discovery.store.values import Holder, Values
@@ -101,6 +102,7 @@ class State(Table):
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats
         self.unknown_heartbeats = 0  # of instances that are not registered
+        self.refused = RefusedHeartbeats()
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()
         self.log.begin(index)

@@ -41,6 +41,7 @@ from discovery.rest.guard.browsers import Browsers, IsHost
 from discovery.rest.guard.cors import Cors
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
+from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
 from discovery.rest.http.kept_bodies import KeptBodies
@@ -87,9 +88,12 @@ class Clock:
 
 
 class Api:
-    def __init__(self, clock: Clock, registry: DrivenRegistry, port: int, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, clock: Clock, registry: DrivenRegistry, refusals: Refusals, port: int, session: aiohttp.ClientSession
+    ) -> None:
         self.clock = clock
         self.registry = registry
+        self.refusals = refusals
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.session = session
@@ -217,7 +221,7 @@ async def serving(
     )
     times, random = Times(clock, clock.wall, lambda: registry.stale_seconds()), Random(1)
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
-    refusals = Refusals(clock, asyncio.get_running_loop().call_later)
+    refusals = Refusals(clock, asyncio.get_running_loop().call_later, HeartbeatNotes(registry, clock, clock.wall))
     watch = watching(registry, times)
     take = RegisterRate(registers_per_second).take
     every: list[Route] = [
@@ -245,7 +249,7 @@ async def serving(
         [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
         served.listen(sock, None)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
-            yield Api(clock, registry, sock.getsockname()[1], session)
+            yield Api(clock, registry, refusals, sock.getsockname()[1], session)
     finally:
         await served.close()
 

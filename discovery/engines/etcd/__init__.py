@@ -166,6 +166,8 @@ class EtcdEngine:
                 raise UnknownForNow(away) from None
             raise
         self._authorize(entry.instance.spec.key.service, by)
+        if by.address != entry.instance.registrant.address:
+            entry.beaten_from = by.address
         away = self._presence.away
         if not self._presence.overrides.beat(entry):
             self._registry.renewals += 1

@@ -78,6 +78,8 @@ class LocalEngine:
             for authorize in self._seams.authorize:
                 authorize(owner, by)
         entry = self._registry.at(which)
+        if by.address != entry.instance.registrant.address:
+            entry.beaten_from = by.address
         if not self._registry.beat(entry, self._clock()):
             self._carry_out(Revive(which), by)
             self._registry.renewals += 1

@@ -131,7 +131,8 @@ class Auth(Plugin):
                 if is_token and self._revoked:
                     self._check_revoked(digest(secret.strip()), "")
                 raise Unauthorized(
-                    "The token in Authorization is not known here; ask whoever runs this registry for one"
+                    "The token in Authorization is not known here; ask whoever runs this registry for one",
+                    "its token is not known here",
                 )
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
@@ -139,13 +140,15 @@ class Auth(Plugin):
         if self._revoked:
             self._check_revoked(token.digest, token.name)
         if token.expires is not None and self._wall() >= token.expires:
-            raise Unauthorized(f"The token {token.name} expired at {_second(token.expires)}; ask for a new one")
+            text = f"The token {token.name} expired at {_second(token.expires)}; ask for a new one"
+            raise Unauthorized(text, "its token expired")
         return token
 
     def _check_revoked(self, sha256: bytes, name: str) -> None:
         if (revoked := self._revoked.get(sha256)) is not None:
             known = name or revoked.name or "in Authorization"
-            raise Unauthorized(f"The token {known} was revoked at {_second(revoked.at)}; ask for a new one")
+            text = f"The token {known} was revoked at {_second(revoked.at)}; ask for a new one"
+            raise Unauthorized(text, "its token was revoked")
 
     def _authorize(self, owner: str | None, by: Caller) -> None:
         """As `authorize`; the token may have been revoked since it was shown."""
@@ -158,7 +161,8 @@ class Auth(Plugin):
         if right is Right.READ and not self._reads_need_token:
             return
         if not caller.name:
-            raise Unauthorized(f"This takes a token with the right {right.value!r}: send Authorization: Bearer TOKEN")
+            text = f"This takes a token with the right {right.value!r}: send Authorization: Bearer TOKEN"
+            raise Unauthorized(text, "it shows no token")
         if right is Right.READ and not grants.may_read:
             raise Forbidden(caller.name, "read")
         if right is Right.ADMIN and not grants.admin:

@@ -170,7 +170,9 @@ class Questions:
 
 def _refuse(caller: Caller) -> None:
     if not caller.name:
-        raise Unauthorized("actor takes a token with the right 'read': send Authorization: Bearer TOKEN")
+        raise Unauthorized(
+            "actor takes a token with the right 'read': send Authorization: Bearer TOKEN", "it shows no token"
+        )
     raise Forbidden(caller.name, "read")
 
 

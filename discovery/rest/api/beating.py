@@ -39,6 +39,8 @@ from discovery.system.turns import turns
 MAX_BATCH = 10_000
 # Heartbeats of one piece: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
 _PIECE = 20
+# Of a batch, so many are noted each as an instance whose heartbeats are refused: 4 µs each.
+_MAX_NOTED = 100
 # What is echoed of an item, and octets of JSON of each.
 _NAMING = ("name", "ip", "port", "id")
 _MAX_SHOWN = 128
@@ -203,7 +205,7 @@ class Beating(Registrar):
         renewed = await renew_all(self._engine, items, request.caller)
         self._registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
-            self._note_refused(request, len(renewed.unknown), renewed.unknown[0]["message"])
+            self._note_refused(request, len(renewed.unknown), renewed.refused)
         content = {
             "updated": renewed.updated,
             "unknown": renewed.unknown,
@@ -221,11 +223,14 @@ class Beating(Registrar):
 
 
 class Renewals:
-    """`shortest`: the ttl of the shortest lease that was renewed, seconds; 0.0 when none was. `away`: see `Engine.renew`."""
+    """`refused`: the first of those that renewed nothing, with their errors. `shortest`: the ttl of the shortest lease that was renewed,
+    seconds; 0.0 when none was. `away`: see `Engine.renew`.
+    """
 
     def __init__(self) -> None:
         self.updated = 0
         self.unknown: list[Json] = []
+        self.refused: list[tuple[Any, DiscoveryError]] = []
         self.shortest = 0.0
         self.away: EngineAway | Moved | None = None
 
@@ -251,6 +256,8 @@ def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewals, b
             continue
         except DiscoveryError as error:
             result.unknown.append({**_shown(item), "message": str(error)})
+            if len(result.refused) < _MAX_NOTED:
+                result.refused.append((item, error))
             continue
         result.updated += 1
         if lease.ttl < shortest:

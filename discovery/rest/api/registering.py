@@ -160,7 +160,7 @@ class Registrar:
         times: Times,
         random: Random,
         count_registration: Callable[[str, float], None],
-        note_refused: Callable[[Request, int, str], None],
+        note_refused: Callable[[Request, int, Sequence[tuple[Any, DiscoveryError]]], None],
     ) -> None:
         self._registry = registry
         self._engine = engine
@@ -219,7 +219,7 @@ class Registering(Registrar):
         results = await register_all(self._engine, items, request.caller, count, self._clock)
         refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
         if refused:
-            self._note_refused(request, len(refused), refused[0]["message"])
+            self._note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
         content = {
             "registered": len(results) - len(refused),
             "results": results,

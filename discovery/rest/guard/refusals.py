@@ -5,14 +5,15 @@ counted, and the count is told when they are over, whether the client comes agai
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import orjson
+from typing import Any
 
 from discovery.core.address import client_prefix
+from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
+from discovery.rest.guard.refused_heartbeats import HeartbeatNotes, json_of
 
 _log = logging.getLogger("discovery.refusals")
 
@@ -24,8 +25,6 @@ MAX_CLIENTS = 4096
 MAX_LINES = 100
 # Characters of what was wrong: it may quote what was sent.
 _MAX_WHY = 300
-# Octets of a body that is read again for the names in it.
-_MAX_BODY = 4096
 
 
 @dataclass(slots=True)
@@ -38,11 +37,21 @@ class _Client:
 
 
 class Refusals:
-    """`clock`: monotonic seconds. `call_later(seconds, callback)`: the event loop's."""
+    """`clock`: monotonic seconds. `call_later(seconds, callback)`: the event loop's. `heartbeats`: are told of those.
 
-    def __init__(self, clock: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    `wrong_token(request, status)`: is told of each 401 and 403 that is no heartbeat of an instance from its own address.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+        heartbeats: HeartbeatNotes,
+    ) -> None:
         self._clock = clock
         self._call_later = call_later
+        self._heartbeats = heartbeats
+        self.wrong_token: Callable[[Request, int], None] = lambda request, status: None
         self._clients: dict[str, _Client] = {}  # by prefix, the longest since its line first
         self._others = 0  # held back of clients that are not remembered
         self._scheduled = False
@@ -51,12 +60,15 @@ class Refusals:
 
     def note(self, request: Request, status: int, why: Exception) -> None:
         """The request was answered with an error; those that say nothing about the client (5xx) are no business of this."""
+        if not self._heartbeats.note(request, status, why) and status in (401, 403):
+            self.wrong_token(request, status)
         if (400 <= status < 500 or status == 507) and request.route.kind.tells_refused:
             self._note(request, 1, str(why)[:_MAX_WHY], f"{status}, ", status=status)
 
-    def note_items(self, request: Request, count: int, why: str) -> None:
-        """So many of a batch were refused; why the first of them."""
-        self._note(request, count, why[:_MAX_WHY], f"{count} in one request, the first: ")
+    def note_items(self, request: Request, count: int, refused: Sequence[tuple[Any, DiscoveryError]]) -> None:
+        """So many of a batch were refused; some of them as they were sent, the first among them."""
+        self._note(request, count, str(refused[0][1])[:_MAX_WHY], f"{count} in one request, the first: ")
+        self._heartbeats.note_items(request, refused)
 
     def close(self) -> None:
         """What was held back is told now."""
@@ -134,13 +146,6 @@ class Refusals:
 
 def _named(body: bytes) -> dict[str, object]:
     """Which instance the request was about, as it was sent; the body may be anything."""
-    if not body or len(body) > _MAX_BODY:
-        return {}
-    try:
-        sent = orjson.loads(body)
-    except ValueError:
-        return {}
-    if not isinstance(sent, dict):
-        return {}
+    sent = json_of(body)
     names = {"service": sent.get("name"), "ip": sent.get("ip"), "port": sent.get("port"), "id": sent.get("id")}
     return {name: value for name, value in names.items() if isinstance(value, str | int)}

@@ -20,12 +20,15 @@ MAX_HEAD = 16 * 1024
 MAX_FIELDS = 100
 # Octets that are parsed at a time: 200 of the smallest requests, half a millisecond.
 SLICE = 4096
+# Octets of the body of a heartbeat or registration that is refused: which instance it was about.
+_MAX_NAMING = 4096
 # A body's octets may be so many times as many with the framing of its chunks: it is sent in pieces, not in octets.
 _MAX_FRAMING = 2
 
 
 class Framer:
-    """`admit(request)`: asked when a head is whole; raises what the request is refused with. A refused one's body is dropped.
+    """`admit(request)`: asked when a head is whole; raises what the request is refused with. A refused one's body is dropped, where
+    it does not name an instance.
 
     `heads`: shared with other connections.
 
@@ -195,7 +198,9 @@ class Framer:
             request.refusal = error.with_traceback(None)
         else:
             self._let_in(request)
-        if request.refusal is not None and (not request.keeps or request.expects):
+        if request.refusal is not None and (
+            request.expects or not (request.keeps or self._names(request, self.missing))
+        ):
             self._end_with(request)
         if b"content-length" in headers and self.missing > request.route.max_body:
             self._refuse_body(request)
@@ -233,6 +238,10 @@ class Framer:
         request.target = f"/{path}"
         request.path = request.target.partition("?")[0]
 
+    def _names(self, request: Request, octets: int) -> bool:
+        """Whether so much of its body is kept for the log and the accounts, though it was refused."""
+        return 0 < octets <= _MAX_NAMING and request.route.kind.tells_refused
+
     def on_body(self, part: bytes) -> None:
         request = self.coming
         if request is None:
@@ -240,7 +249,7 @@ class Framer:
         self.body_size += len(part)
         if self.body_size > request.route.max_body:
             self._refuse_body(request)
-        elif request.refusal is None:
+        elif request.refusal is None or self._names(request, self.body_size):
             self._body += part
 
     def on_message_complete(self) -> None:

@@ -12,8 +12,11 @@ from discovery.core.caller import Caller
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.guard.refusals import EVERY, MAX_CLIENTS, MAX_LINES, Refusals
+from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
+from discovery.store.errors import UnknownInstance
 from tests.rest.harness import USER, serving
 from tests.routes import asked
+from tests.store.making import a_registry
 
 WHY = HttpError(404, "INSTANCE_UNKNOWN", "No instance 10.0.0.1 port 80 of service a is registered")
 
@@ -51,7 +54,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def refusals(loop: Loop) -> Refusals:
-    return Refusals(loop.time, loop.call_later)
+    return Refusals(loop.time, loop.call_later, HeartbeatNotes(a_registry(), loop.time, loop.time))
 
 
 def records(caplog: pytest.LogCaptureFixture) -> list[Any]:
@@ -162,7 +165,7 @@ def test_a_batch_is_a_line_and_each_of_its_items_counts(
     batch = asked("POST", "/heartbeats")
     batch.caller = Caller("10.0.0.1")
     for _ in range(2):
-        refusals.note_items(batch, 17, "No instance x is registered")
+        refusals.note_items(batch, 17, [({}, UnknownInstance("x"))])
     loop.forward(EVERY)
     first, second = lines(caplog)
     assert first == "refused POST /heartbeats from 10.0.0.1: 17 in one request, the first: No instance x is registered"

@@ -221,7 +221,7 @@ async def test_a_stream_ends_when_its_token_does(monkeypatch: pytest.MonkeyPatch
     def admit(request: Request) -> Caller:
         grants = tokens.get(request.header(b"authorization") or "")
         if grants is None:
-            raise Unauthorized("The token in Authorization is not known here")
+            raise Unauthorized("The token in Authorization is not known here", "its token is not known here")
         return Caller(request.address, "somebody", grants)
 
     async with serving(admit=admit) as api, talking(api) as ends, talking(api) as stays:

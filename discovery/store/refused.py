@@ -1,0 +1,120 @@
+"""Heartbeats that were refused lately, by instance: since when, how often, and why. What a service's account says of them. Pure; `now` is
+monotonic seconds, `wall` epoch seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from discovery.core.address import client_prefix
+from discovery.core.caller import Caller
+from discovery.core.instance import Key
+from discovery.store.service import Entry
+
+# Seconds after the last one for which they are remembered.
+KEPT_SECONDS = 900.0
+# Instances that are remembered, 500 octets each, and of those at one client prefix. Of all, the one refused longest ago makes way; a client
+# that has its share waits until some of it has faded.
+MAX_KEPT = 4096
+MAX_OF_CLIENT = 512
+
+
+class Why(NamedTuple):
+    """`text`: for who may know the names of tokens and clients; `plain`: for everybody. Each the end of a sentence."""
+
+    text: str
+    plain: str
+
+
+class Refused(NamedTuple):
+    """`since`: the first, epoch seconds; `last`: monotonic. `why`: of the last one. `prefix`: of its client."""
+
+    since: float
+    last: float
+    times: int
+    why: Why
+    prefix: str
+
+
+class RefusedService(NamedTuple):
+    """`since`: epoch seconds. `plain`: why the last of them was, for everybody."""
+
+    instances: int
+    times: int
+    since: float
+    plain: str
+
+
+class RefusedHeartbeats:
+    def __init__(self) -> None:
+        self._kept: dict[Key, Refused] = {}  # that refused longest ago first
+        self._of_client: Counter[str] = Counter()
+
+    def note(self, key: Key, entry: Entry | None, by: Caller, why: Why, now: float, wall: float) -> bool:
+        """A heartbeat of `key` was refused; `entry`: what is registered there. False where it proves nothing, for a stranger could have
+        sent it: not from an address of the instance, and of one that is not registered without a token either.
+        """
+        if not (_is_own(entry, by.address) if entry is not None else by.name or by.address == key.ip):
+            return False
+        self._forget(now)
+        before = self._kept.get(key)
+        if before is not None and _is_over(before, entry, now):
+            self._drop(key)
+            before = None
+        prefix = client_prefix(by.address)
+        if before is None:
+            if self._of_client[prefix] >= MAX_OF_CLIENT:
+                return True
+            before = Refused(wall, now, 0, why, prefix)
+            self._of_client[prefix] += 1
+            if len(self._kept) >= MAX_KEPT:
+                self._drop(next(iter(self._kept)))
+        self._kept.pop(key, None)
+        self._kept[key] = before._replace(last=now, times=before.times + 1, why=why)
+        return True
+
+    def of(self, key: Key, entry: Entry | None, now: float) -> Refused | None:
+        """None: none was lately, or heartbeats have been taken since."""
+        found = self._kept.get(key)
+        return None if found is None or _is_over(found, entry, now) else found
+
+    def of_service(self, service: str, now: float) -> dict[Key, Refused]:
+        """Those of it that were refused lately, registered or not. `service`: its folded name."""
+        return {key: each for key, each in self._kept.items() if key.service == service and not _has_faded(each, now)}
+
+    def by_service(self, now: float) -> dict[str, RefusedService]:
+        """Of all services (folded names) that have any."""
+        found: dict[str, RefusedService] = {}
+        for key, each in self._kept.items():
+            if not _has_faded(each, now):
+                known = found.get(key.service) or RefusedService(0, 0, each.since, "")
+                found[key.service] = RefusedService(
+                    known.instances + 1, known.times + each.times, min(known.since, each.since), each.why.plain
+                )
+        return found
+
+    def _forget(self, now: float) -> None:
+        while self._kept and _has_faded(self._kept[key := next(iter(self._kept))], now):
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        prefix = self._kept.pop(key).prefix
+        self._of_client[prefix] -= 1
+        if not self._of_client[prefix]:
+            del self._of_client[prefix]
+
+
+def _is_own(entry: Entry, address: str) -> bool:
+    return address in (entry.instance.spec.ip, entry.instance.registrant.address, entry.beaten_from)
+
+
+def _has_faded(refused: Refused, now: float) -> bool:
+    return refused.last <= now - KEPT_SECONDS
+
+
+def _is_over(refused: Refused, entry: Entry | None, now: float) -> bool:
+    """For a lease's length none was refused, and others were taken."""
+    if entry is None:
+        return _has_faded(refused, now)
+    return refused.last < entry.lease.renewed_at and refused.last <= now - entry.lease.ttl
