@@ -46,18 +46,32 @@ Laid = tuple[bytes, int, bytes, int, bool]
 
 
 def lay_in_order(pieces: Iterable[Piece], room: int, most: int | None = None) -> Laid:
-    """Lays down pieces from the first on, `most` at the most, until the next does not fit into `room` octets."""
+    """Lays down records from the first on, `most` at the most, until the next does not fit into `room` octets; then in the same way those
+    that go with them, into what is left. Only records that are left out make it incomplete (RFC 2181 §9).
+    """
     laid: list[Piece] = []
     complete = True
     for piece in pieces:
         if len(laid) == most:
             break
-        room -= piece.size
-        if room < 0:
+        if len(piece.record) > room:
             complete = False
             break
+        room -= len(piece.record)
         laid.append(piece)
-    return _joined(laid, complete)
+    beside = []
+    for piece in laid:
+        room -= len(piece.beside)
+        if room < 0:
+            break
+        beside.append(piece)
+    return (
+        b"".join([piece.record for piece in laid]),
+        len(laid),
+        b"".join([piece.beside for piece in beside]),
+        sum([piece.beside_count for piece in beside]),
+        complete,
+    )
 
 
 class Alternatives(Protocol):
@@ -127,7 +141,7 @@ class _Permuted:
     def __init__(self, pieces: list[Piece], random: Random) -> None:
         self._pieces = pieces
         self._size = sum([piece.size for piece in pieces])
-        self._orders = [_joined(order, True) for order in permutations(pieces)]
+        self._orders = [lay_in_order(order, self._size) for order in permutations(pieces)]
         self._random = random
 
     def max_size(self) -> int:
@@ -148,6 +162,7 @@ class _Ring:
 
     __slots__ = (
         "_beside",
+        "_beside_at",
         "_companions",
         "_count",
         "_draw",
@@ -155,7 +170,6 @@ class _Ring:
         "_records",
         "_rounds_left",
         "_size",
-        "_size_at",
     )
 
     few = True
@@ -165,7 +179,7 @@ class _Ring:
         self._companions = pieces[0].beside_count
         self._draw = random.random
         self._shuffle(pieces)
-        self._size = self._size_at[self._count]
+        self._size = sum([piece.size for piece in pieces])
 
     def max_size(self) -> int:
         return self._size
@@ -175,22 +189,23 @@ class _Ring:
         if not self._rounds_left:
             self._shuffle(self._pieces())
         self._rounds_left -= 1
-        number = self._count
+        number = beside = self._count
+        record_at, beside_at = self._record_at, self._beside_at
         first = int(self._draw() * number)
-        if cut := self._size > room:
-            size_at = self._size_at
-            number = max(0, bisect_right(size_at, size_at[first] + room) - 1 - first)
-        record_at = self._record_at
-        start, end = record_at[first], record_at[first + number]
-        if not self._companions:
-            return self._records[start:end], number, b"", 0, not cut
-        size_at = self._size_at
-        beside = self._beside[size_at[first] - start : size_at[first + number] - end]
-        return self._records[start:end], number, beside, number * self._companions, not cut
+        if self._size > room:
+            number = min(number, _fit(record_at, first, room))
+            room -= record_at[first + number] - record_at[first]
+            beside = min(number, _fit(beside_at, first, room))
+        return (
+            self._records[record_at[first] : record_at[first + number]],
+            number,
+            self._beside[beside_at[first] : beside_at[first + beside]],
+            beside * self._companions,
+            number == self._count,
+        )
 
     def _pieces(self) -> list[Piece]:
-        record_at = self._record_at
-        beside_at = [size - record for size, record in zip(self._size_at, record_at, strict=True)]
+        record_at, beside_at = self._record_at, self._beside_at
         return [
             Piece(
                 self._records[record_at[index] : record_at[index + 1]],
@@ -203,29 +218,22 @@ class _Ring:
     def _shuffle(self, pieces: Sequence[Piece]) -> None:
         draw = self._draw
         order = sorted(pieces, key=lambda piece: draw())  # half of what Random.shuffle takes for so few
-        records = [piece.record for piece in order]
-        sizes = [len(record) for record in records]
-        self._records = b"".join(records) * 2
-        self._beside = b""
-        self._record_at = self._size_at = _places(tuple(sizes * 2))
-        if self._companions:
-            beside = [piece.beside for piece in order]
-            self._beside = b"".join(beside) * 2
-            self._size_at = _places(tuple([size + len(one) for size, one in zip(sizes, beside, strict=True)] * 2))
+        self._records, self._record_at = _twice([piece.record for piece in order])
+        self._beside, self._beside_at = _twice([piece.beside for piece in order])
         self._rounds_left = _ROUNDS
+
+
+def _fit(places: Sequence[int], first: int, room: int) -> int:
+    """How many, from number `first` on, fit into `room` octets."""
+    return max(0, bisect_right(places, places[first] + room) - 1 - first)
+
+
+def _twice(octets: list[bytes]) -> tuple[bytes, tuple[int, ...]]:
+    """All in a row, two times, and where each begins."""
+    return b"".join(octets) * 2, _places(tuple([len(one) for one in octets] * 2))
 
 
 @lru_cache(maxsize=_MAX_PLACES)
 def _places(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Where pieces of these sizes begin, and the last one's end."""
     return (0, *accumulate(sizes))
-
-
-def _joined(pieces: Sequence[Piece], complete: bool) -> Laid:
-    return (
-        b"".join([piece.record for piece in pieces]),
-        len(pieces),
-        b"".join([piece.beside for piece in pieces]),
-        sum([piece.beside_count for piece in pieces]),
-        complete,
-    )

@@ -16,11 +16,13 @@ from discovery.dns.message.wire import Template
 from discovery.dns.server.traffic import Outcome, Traffic
 from discovery.dns.zones.zone import Zone
 
-# Types from here on ask for operations, or for anything at all (RFC 6895 §3.1); and OPT is no question.
-_FIRST_META = 128
+# Types that ask for operations, or for anything at all (RFC 6895 §3.1); and OPT is no question.
+_META = range(128, 256)
 # What HTTPS, 65, becomes in lower case. TYPE97, which is nobody's, is counted as HTTPS, too.
 _LOWERED_HTTPS = 97
 _IN = Class.IN.to_bytes(2, "big")
+# Zones, times types: a stranger may ask for 65,000 of these.
+_MAX_KNOWN = 1024
 
 
 class _Templates:
@@ -49,7 +51,7 @@ class NxdomainCache:
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._zones: dict[bytes, _Templates] = {}
-        # By what stands behind the label, of which there are 128 for a zone: what replies are counted as beside it.
+        # By what stands behind the label: what replies are counted as beside it.
         self._known: dict[bytes, tuple[_Templates, Outcome]] = {}
         self._last: tuple[Zone, bytes]  # and a label that it lacks
 
@@ -88,9 +90,11 @@ class NxdomainCache:
         templates, rtype = self._zones.get(tail[:-4]), int.from_bytes(tail[-4:-2], "big")
         if rtype == _LOWERED_HTTPS:
             rtype = Type.HTTPS
-        if templates is None or tail[-2:] != _IN or rtype >= _FIRST_META or rtype == Type.OPT:
+        if templates is None or tail[-2:] != _IN or rtype in _META or rtype == Type.OPT:
             return None
         asked = Question(from_wire(tail), rtype)
         outcome = self._traffic.of(asked, Rcode.NXDOMAIN, Reason.UNKNOWN_NAME, kept=True)
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
         self._known[tail] = found = templates, outcome
         return found

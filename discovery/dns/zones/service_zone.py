@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
@@ -130,7 +131,11 @@ class ServiceZone:
         made = kind.make(live, qtype) if kind else None
         if made is None or not made.answer:
             # Always complete: over TCP there would be no more.
-            why = _no_such_type(service.name, kind) if whole else _none_so_far(service.name, chosen, candidates)
+            why = (
+                _no_such_type(service.name, selector.form, kind)
+                if whole
+                else _none_so_far(service.name, chosen, candidates)
+            )
             return Answer(explanation=why, lifetime=kept)
         most = self._most_of(entries)
         return Answer(
@@ -243,5 +248,11 @@ def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Exp
     return Explanation(OTHER, f"{text}; ask again, and others are looked at")
 
 
-def _no_such_type(name: str, kind: LiveType | None) -> Explanation | None:
-    return Explanation(OTHER, f"{name} exists, {kind.missing_text}") if kind and kind.missing_text else None
+def _no_such_type(name: str, form: Form, kind: LiveType | None) -> Explanation:
+    lacks = kind.missing_text if kind else f"names of this form have only {_names_of(form)}"
+    return Explanation(OTHER, f"{name} exists, {lacks}")
+
+
+@cache
+def _names_of(form: Form) -> str:
+    return ", ".join(kind.name for kind in OF_FORM[form].values())

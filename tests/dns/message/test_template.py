@@ -6,7 +6,7 @@ import gc
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import permutations
+from itertools import accumulate, permutations
 from random import Random
 from typing import NamedTuple
 
@@ -138,15 +138,17 @@ def test_what_is_laid_down_is_the_longest_beginning_of_an_order_that_fits(
         laid = lay(laying, room)
         laid_down = _pieces_of(laid, pieces)
         assert len(set(laid_down)) == len(laid_down) == laid.answer_count
-        used = sum(pieces[index].size for index in laid_down)
-        assert used == len(laid.answer) + len(laid.additional) <= room
-        assert laid.additional == b"".join(pieces[index].beside for index in laid_down), "in step, in the same order"
-        assert laid.additional_count == sum(pieces[index].beside_count for index in laid_down)
         wanted = min(len(pieces), most or len(pieces))
-        assert laid.complete == (len(laid_down) == wanted)
+        assert laid.complete == (len(laid_down) == wanted), "whatever becomes of what goes with them (RFC 2181 §9)"
+        left = room - len(laid.answer)
         if not laid.complete:
-            left = [each.size for index, each in enumerate(pieces) if index not in laid_down]
-            assert used + max(left) > room, "greedy: some next one did not fit"
+            missing = [len(each.record) for index, each in enumerate(pieces) if index not in laid_down]
+            assert max(missing) > left, "greedy: some next one did not fit"
+        beside = [pieces[index] for index in laid_down]
+        needed = list(accumulate(len(each.beside) for each in beside))
+        fit = sum(size <= left for size in needed)
+        assert laid.additional == b"".join(each.beside for each in beside[:fit]), "in the same order, as far as it goes"
+        assert laid.additional_count == sum(each.beside_count for each in beside[:fit])
         if not alike:
             priorities = [ranks[index].priority for index in laid_down]
             assert priorities == sorted(priorities)

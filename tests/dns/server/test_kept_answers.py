@@ -14,7 +14,7 @@ import pytest
 from discovery.core.event import Commit
 from discovery.dns.message import wire
 from discovery.dns.server import kept_answers as hot
-from discovery.dns.server import responder
+from discovery.dns.server import nxdomain_cache, responder
 from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 from discovery.store.service import Service
@@ -62,6 +62,24 @@ SHAPES: list[dict[str, Any]] = [
     {"udp": False},
     {"udp": False, "edns": 0},
 ]
+
+
+@pytest.mark.parametrize("rtype", ["A", "TYPE127", "URI", "TYPE257", "TYPE65280"])
+def test_an_unknown_name_is_not_looked_up_whatever_records_are_asked_for(rtype: str) -> None:
+    world = world_of("web")
+    assert outcome(world.ask("nope.svc.local", rtype, edns=1232)) == "NXDOMAIN"
+    assert world.asked == 0
+
+
+def test_types_that_a_stranger_asks_unknown_names_for_are_remembered_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nxdomain_cache, "_MAX_KNOWN", 3)
+    world = world_of("web")
+    for rtype in range(1000, 1010):
+        assert outcome(world.ask("nope.svc.local", f"TYPE{rtype}")) == "NXDOMAIN"
+    assert isinstance(world.responder, hot.KeptAnswers)
+    assert len(world.responder._nxdomain._known) <= 3
 
 
 @pytest.mark.parametrize("rtype", ["A", "SRV", "TXT", "HTTPS"])

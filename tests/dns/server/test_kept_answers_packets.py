@@ -220,5 +220,5 @@ def test_tcp_has_the_whole_answer_while_udp_is_cut_from_the_same_template() -> N
         assert cut.flags & dns.flags.TC
         assert not whole.flags & dns.flags.TC
         assert len(whole.answer) == len(whole.additional) == 30
-        assert 4 < len(cut.answer) == len(cut.additional) < 30
+        assert 4 < len(cut.answer) < 30
     assert world.asked == 1

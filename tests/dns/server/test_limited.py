@@ -132,6 +132,16 @@ def test_what_is_cut_has_its_question_and_a_cookie_and_nothing_else(
     assert len(cut.wire or b"") <= len(asked.to_wire()) + (16 if cut.options else 0)
 
 
+def test_badvers_that_is_cut_is_no_larger_than_the_whole_reply() -> None:
+    """No cookie is read from a version that is not ours, so none is given."""
+    it = limited(world(), per_answer=1, slip=1)
+    asked = make_query("api.svc.local", edns=1232, version=1, options=[cookie()])
+    whole, cut = (reply_to(asked.to_wire(), it) for _ in range(2))
+    assert parsed(whole).rcode() == dns.rcode.BADVERS
+    assert parsed(cut).flags & dns.flags.TC
+    assert len(cut or b"") <= len(whole or b"")
+
+
 @pytest.mark.parametrize("rtype", ["A", "SRV", "TXT"])
 def test_a_query_for_records_that_is_limited_is_not_looked_up(rtype: str) -> None:
     of = world(hot=False)

@@ -1,5 +1,5 @@
-"""HAProxy whose backend is filled from our SRV records, and which checks the registry itself; what it thinks of each server is read
-from its statistics page.
+"""HAProxy whose backend is filled from our SRV records by the lines of docs/proxies.md, and which checks the registry itself; what it
+thinks of each server is read from its statistics page.
 """
 
 from __future__ import annotations
@@ -10,44 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import discovery
 from tests.stories.judges.daemon import Daemon, answers_tcp, daemon, free_port
 from tests.stories.process import LIMIT
 
-_CONFIG = """
-global
-  nbthread 1
-  stats timeout 5s
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 10s
-  timeout server 10s
-resolvers discovery
-  nameserver us 127.0.0.1:{dns}
-  accepted_payload_size 1232
-  resolve_retries 2
-  timeout resolve 200ms
-  timeout retry 1s
-  hold valid 200ms
-  hold obsolete 0s
-  hold nx 0s
-  hold other 0s
-  hold refused 10s
-  hold timeout 10s
-frontend in
-  bind 127.0.0.1:{port}
+PAGE = Path(discovery.__file__).parent / "docs" / "proxies.md"
+# Its statistics, and a check of the registry itself, beside what the page says.
+_MORE = """
   stats enable
   stats uri /haproxy-stats
   stats show-legends
-  default_backend web
-backend web
-  balance roundrobin
-  server-template srv {slots} _web._tcp.svc.local resolvers discovery resolve-prefer ipv4 init-addr none
+"""
+_REGISTRY = """
 backend registry
   option httpchk
   server bare 127.0.0.1:{http} check inter 100ms
 """
-SLOTS = 5
+TCP, UDP = "tcp@", ""
 
 
 class HAProxy:
@@ -66,16 +45,25 @@ class HAProxy:
 
     def up(self) -> set[str]:
         """`IP:PORT` of the servers that it sends requests to."""
-        servers = [row for row in self._rows() if row["pxname"] == "web" and row["svname"].startswith("srv")]
-        assert len(servers) == SLOTS
+        servers = [row for row in self._rows() if row["pxname"] == "users" and row["svname"].startswith("user")]
         return {row["addr"] for row in servers if not row["status"].startswith("MAINT")}
 
 
 @contextmanager
-def haproxy(dns: int, http: int, folder: Path) -> Iterator[HAProxy]:
+def haproxy(dns: int, http: int, folder: Path, way: str = TCP) -> Iterator[HAProxy]:
+    """With the page's lines; over UDP with the largest answer that it may be sent there."""
     port = free_port()
+    lines = PAGE.read_text().partition("```haproxy\n")[2].partition("```")[0]
+    for theirs, ours in {
+        "tcp@127.0.0.1:8600": f"{way}127.0.0.1:{dns}",
+        "65535": "65535" if way == TCP else "1232",
+        "bind 127.0.0.1:8080\n": f"bind 127.0.0.1:{port}{_MORE}",
+        "_user-service.": "_web.",
+    }.items():
+        assert theirs in lines
+        lines = lines.replace(theirs, ours)
     config = folder / "haproxy.cfg"
-    config.write_text(_CONFIG.format(dns=dns, http=http, port=port, slots=SLOTS))
+    config.write_text(lines + _REGISTRY.format(http=http))
     with daemon("haproxy", "-db", "-f", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield HAProxy(running, port)

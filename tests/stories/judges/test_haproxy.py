@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.stories.judges.backends import backend, get
-from tests.stories.judges.haproxy import SLOTS, HAProxy, haproxy
+from tests.stories.judges.haproxy import TCP, UDP, HAProxy, haproxy
 from tests.stories.process import Discovery, running
 
 IP = "127.0.0.1"
@@ -17,7 +18,7 @@ IP = "127.0.0.1"
 
 @pytest.fixture
 def server() -> Iterator[Discovery]:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=5) as server:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=5, MAX_INSTANCES_PER_SERVICE=30) as server:
         yield server
 
 
@@ -38,7 +39,7 @@ def follows(proxy: HAProxy, *ports: int) -> None:
     """HAProxy comes to know exactly these, and each of them, no other, gets requests."""
     expected = {f"{IP}:{port}" for port in ports}
     proxy.running.until(lambda: proxy.up() == expected)
-    replies = [get(proxy.url) for _ in range(4 * SLOTS)]
+    replies = [get(proxy.url) for _ in range(8)]
     assert set(replies) == ({(200, address) for address in expected} or {(503, "")})
 
 
@@ -71,6 +72,20 @@ def test_when_the_last_one_dies_nobody_gets_requests(server: Discovery, proxy: H
     follows(proxy)
     server.register("web", IP, ports[1])
     follows(proxy, ports[1])
+
+
+@pytest.mark.parametrize(("way", "instances"), [(TCP, 30), (UDP, 20)])
+def test_of_many_instances_none_is_ever_down(server: Discovery, tmp_path: Path, way: str, instances: int) -> None:
+    """It takes TC for an error. 20 SRV records fit a datagram of 1232 octets without their addresses, for which it asks then."""
+    expected = {f"{IP}:{20000 + number}" for number in range(instances)}
+    for number in range(instances):
+        server.register("web", IP, 20000 + number)
+    with haproxy(server.dns_port, server.port, tmp_path, way) as proxy:
+        proxy.running.until(lambda: proxy.up() == expected)
+        until = time.monotonic() + 3  # it asks every second
+        while time.monotonic() < until:
+            assert proxy.up() == expected
+            time.sleep(0.1)
 
 
 def test_its_default_health_check_of_the_registry_passes(proxy: HAProxy) -> None:
