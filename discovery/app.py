@@ -19,6 +19,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
+from discovery.core.warning import WarningList
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
@@ -77,6 +78,9 @@ PLUGINS: tuple[Factory, ...] = (
     reference.make,
 )
 
+# Between two looks at what is to be warned of.
+LOOK_SECONDS = 1.0
+
 # What takes a feature's place where the engine keeps the state.
 INSTEAD: Mapping[Factory, Factory] = {journal.make: journal.make_folder}
 
@@ -107,6 +111,9 @@ class Server:
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
+        self._seams.concerns.extend([*self._names.zones.concerns(), *self._engine.concerns()])
+        self._warnings = WarningList(self._seams.concerns)
+        self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
         self._web = Web(
             settings,
             self._registry,
@@ -118,14 +125,15 @@ class Server:
             self._names.respond_over_https,
             self._names.zones.is_fixed_host,
             {"registry": self._registry_not_loaded, "engine": self._engine.not_ready},
-            [self._names.zones.warning, self._engine.warning],
+            self._warnings,
             self._more_stats,
             lambda: self._names.listening,
             waiting,
         )
 
         self._check_exposure(settings)
-        self._seams.metrics.extend([*self._engine.metrics(), *self._names.metrics(), *self._web.metrics()])
+        for part in (self._engine, self._names, self._web, self._warnings):
+            self._seams.metrics.extend(part.metrics())
         paused = "Seconds for which the process stood still."
         self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
         if self._tls is not None:
@@ -144,7 +152,9 @@ class Server:
             self._names.zones.watch()
             if self._certificates is not None:
                 self._certificates.start()
-            return [*await self._web.open(), *await self._names.open(), "ready"]
+            lines = [*await self._web.open(), *await self._names.open(), "ready"]
+            self._look()
+            return lines
         except BaseException:
             await self.stop()
             raise
@@ -153,6 +163,8 @@ class Server:
         """Also after a start that failed halfway. One part that fails to close keeps no other from it."""
         self._reaper.stop()
         self._clock.stop()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._reload is not None:
             self._reload.cancel()
         # Both faces finish what is in hand at the same time: one after the other would need 4 of the 5 seconds that there are.
@@ -164,6 +176,10 @@ class Server:
         closing.append(self._engine.close)
         for close in closing:
             await _closed(close)
+
+    def _look(self) -> None:
+        self._warnings.look(self._clock())
+        self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     def reload(self) -> asyncio.Task[None]:
         """What SIGHUP asks for: zone files, tokens and certificates, read again. The task never fails."""

@@ -14,6 +14,7 @@ from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
 from discovery.core.network import Networks
+from discovery.core.warning import WarningList
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
@@ -57,7 +58,7 @@ _log = logging.getLogger("discovery.web")
 
 class Web:
     """Opened once, closed once. `respond`: what DNS over HTTPS asks. `is_fixed_host`: as `browsers.hosts` has it. `checks`: what /ready
-    asks. `concerns`: what it warns of. `more_stats`: for /stats. `dns_at()`: where DNS is answered.
+    asks. `warnings`: what it warns of. `more_stats`: for /stats. `dns_at()`: where DNS is answered.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Web:
         respond: Respond,
         is_fixed_host: Callable[[str], bool],
         checks: Mapping[str, Check],
-        concerns: Sequence[Check],
+        warnings: WarningList,
         more_stats: Callable[[], Mapping[str, Any]],
         dns_at: Callable[[], Sequence[Place]],
         waiting: WaitingOctets,
@@ -100,7 +101,7 @@ class Web:
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *watch.routes(),
-            *ServerItself(registry, clock, times, checks, concerns, more_stats).routes(),
+            *ServerItself(registry, clock, times, checks, warnings, sees_actors, more_stats).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
             *Dig(respond, dig.query, dig.read, dns_at, settings.dns_domain[0]).routes(),
             *OpenApi(lambda: self.routes).routes(),

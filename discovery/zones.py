@@ -16,6 +16,7 @@ from threading import Thread
 import watchfiles
 
 from discovery.core.log_fields import fields
+from discovery.core.warning import Concern, one, warning
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
@@ -158,9 +159,11 @@ class Zones:
         self.failure = reason
         self.failures += 1
 
-    def warning(self) -> str | None:
-        """What is wrong while the zones are served as they were, for /ready."""
-        return None if self.failure is None else f"{self.failure}; the zones are served as they were before"
+    def concerns(self) -> Sequence[Concern]:
+        def bad() -> str | None:
+            return None if self.failure is None else f"{self.failure}; the zones are served as they were before"
+
+        return [warning("zone_file", one(bad))]
 
     def is_fixed_host(self, host: str) -> bool:
         """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name

@@ -175,23 +175,35 @@ async def ready(it: Running) -> Any:
         return await response.json()
 
 
+async def ready_with(it: Running, warnings: int) -> Any:
+    """The list asks its parts at most every 0.1 s."""
+    for _ in range(int(LIMIT / 0.05)):
+        if len((content := await ready(it))["warnings"]) == warnings:
+            return content
+        await asyncio.sleep(0.05)
+    raise AssertionError(content["warnings"])
+
+
 async def test_ready_warns_of_a_bad_zone_file_with_its_line_until_it_is_mended(zones: Path) -> None:
     async with running(settings(zones)) as it:
         assert (await ready(it))["warnings"] == []
         good = (zones / "svc.local.zone").read_text()
         (zones / "svc.local.zone").write_text(good + "broken IN A no-address\u202e\n")
         await it.server.reload()
-        content = await ready(it)
+        content = await ready_with(it, 1)
         assert (content["ready"], content["notReady"]) == (True, {})
         [warning] = content["warnings"]
-        assert f"{zones}/svc.local.zone: line 7: " in warning
-        assert "'broken IN A no-address\\u202e'" in warning, "the line's text, with nothing raw in it"
-        assert "the zones are served as they were before" in warning
+        assert (warning["code"], warning["severity"], warning["count"]) == ("zone_file", "warning", 1)
+        assert warning["see"] == "discovery/docs/troubleshooting.md#zone_file"
+        assert f"{zones}/svc.local.zone: line 7: " in warning["text"]
+        assert "'broken IN A no-address\\u202e'" in warning["text"], "the line's text, with nothing raw in it"
+        assert "the zones are served as they were before" in warning["text"]
+        assert await metric(it, r'discovery_warning\{code="zone_file",severity="warning"\}') == ["1.0"]
         [failed] = await metric(it, "discovery_zones_failed_reloads_total")
         assert float(failed) >= 1
         (zones / "svc.local.zone").write_text(good)
         await it.server.reload()
-        assert (await ready(it))["warnings"] == []
+        await ready_with(it, 0)
         assert await metric(it, "discovery_zones_failed_reloads_total") >= [failed], "a counter does not go back"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from discovery.core.metric import Metric
+from discovery.core.warning import Concern
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
@@ -50,8 +51,8 @@ class Seams(WriteSeams):
     has moved, so that readers see it. `responders`: what is done with DNS messages
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
-    API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `dns_traffic`, `http_traffic`: what is
-    asked and answered.
+    API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
+    `dns_traffic`, `http_traffic`: what is asked and answered.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Seams(WriteSeams):
     admits: list[Callable[[Admit], Admit]] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
+    concerns: list[Concern] = field(default_factory=list)
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
 

@@ -11,6 +11,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
+from discovery.core.warning import Concern
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
@@ -55,8 +56,8 @@ class Engine(Protocol):
     def not_ready(self) -> str | None:
         """Why this node must not be asked to change something now; None when it may."""
 
-    def warning(self) -> str | None:
-        """What is not as it should be between the nodes, though this one can be asked and changed."""
+    def concerns(self) -> Sequence[Concern]:
+        """What it warns of. Asked for once, before `open`."""
 
     def stats(self) -> Mapping[str, Any]:
         """What it adds to GET /stats, each under a name of its own, as plain JSON."""

@@ -280,10 +280,11 @@ async def test_what_does_not_fit_is_a_defect_of_which_its_writer_is_told_and_nob
     instance = await house.engine.submit(Register(spec()))
     told, index = list(house.log.commits), house.registry.index
     del house.registry._by_id[instance.id]
-    assert house.engine.warning() is None
+    [misfit] = house.engine.concerns()
+    assert not misfit.check()
     with pytest.raises(DoesNotFit):
         await house.engine.submit(Drain(instance.spec.key, True, "asked"))
     assert (house.log.commits, house.registry.index) == (told, index)
-    assert "does not fit" in str(house.engine.warning())
+    assert "does not fit" in str(misfit.check())
     assert house.engine.not_ready() is None
     await house.engine.submit(Register(spec("api")))

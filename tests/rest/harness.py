@@ -11,7 +11,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -23,6 +23,7 @@ import aiohttp
 from discovery.core.instance import Registration
 from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network, Networks
+from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.beating import Beating
 from discovery.rest.api.openapi import OpenApi
@@ -195,6 +196,7 @@ async def serving(
     origins: Collection[str] = (ORIGIN,),
     routes: Iterable[Route] = (),
     checks: Mapping[str, Callable[[], str | None]] | None = None,
+    concerns: Sequence[Concern] = (),
     brake_percent: float = 0,
     brake_max_seconds: float = 60,
     damping: Damping = NO_DAMPING,
@@ -233,7 +235,7 @@ async def serving(
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
         *watch.routes(),
-        *ServerItself(registry, clock, times, checks or {}).routes(),
+        *ServerItself(registry, clock, times, checks or {}, WarningList(concerns), lambda caller: sees_actors).routes(),
         *OpenApi(lambda: every).routes(),
         *routes,
     ]

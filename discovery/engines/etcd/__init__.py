@@ -25,6 +25,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
+from discovery.core.warning import Concern, critical, each, warning
 from discovery.engines.etcd.agreement import Agreement
 from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.conf import Conf
@@ -52,6 +53,8 @@ from discovery.store.write import Write
 T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
+
+_DIFFER = "{}; make ZONES_DIR and DNS_DOMAIN the same on all nodes"
 
 
 class EtcdEngine:
@@ -203,12 +206,33 @@ class EtcdEngine:
             return f"etcd takes no writes: {self._etcd.full}; compact and defragment it, then `etcdctl alarm disarm`"
         return self._following.lost or self._presence.away
 
-    def warning(self) -> str | None:
-        seconds = self._presence.staleness.seconds()
-        stale = f"what this node answers is {seconds} s old: it does not hear etcd" if seconds else None
-        mirror = self._mirror
-        warnings = (stale, mirror.unreadable.warning(), mirror.misfits.warning(), self._infos.warning())
-        return "; ".join(filter(None, warnings)) or None
+    def concerns(self) -> Sequence[Concern]:
+        return [
+            critical("node_cut_off", self._cut_off),
+            warning("node_silent", self._silent),
+            warning("keys_unreadable", self._mirror.unreadable.warnings),
+            warning("commit_misfit", self._mirror.misfits.warnings),
+            warning("zones_differ", lambda: each(map(_DIFFER.format, self._infos.differences()))),
+        ]
+
+    def _cut_off(self) -> Mapping[str, str]:
+        why, seconds = self.not_ready(), self._presence.staleness.seconds()
+        writes = {} if why is None else {"writes": f"this node takes no writes: {why}"}
+        stale = f"what this node answers is {seconds} s old: it does not hear etcd; look at its way there"
+        return writes | ({"reads": stale} if seconds else {})
+
+    def _silent(self) -> Mapping[str, str]:
+        """While this node is cut off itself, all others are silent to it: that is told already."""
+        if not self._presence.staleness.fresh:
+            return {}
+        return {
+            peer[
+                "node"
+            ]: f"the node {peer['node']} is silent for {peer['silentForSeconds']:.0f} s: what it heard last is suspect until it beats "
+            "elsewhere; is its process dead, or cut off from etcd?"
+            for peer in self._peers.shown(self._clock())
+            if peer["silent"]
+        }
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(

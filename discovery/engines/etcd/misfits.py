@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from discovery.core.log_fields import fields
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
@@ -60,10 +60,8 @@ class Misfits:
         self._why.clear()
         self._any.clear()
 
-    def warning(self) -> str | None:
-        """For /ready."""
-        if not self._why:
-            return None
-        service, why = next(iter(self._why.items()))
-        more = f", and so for {len(self._why) - 1} more" if len(self._why) > 1 else ""
-        return f"what came from etcd about the service {service} does not fit what this node has ({why}){more}: it is read again"
+    def warnings(self) -> Mapping[str, str]:
+        return {
+            service: f"what came from etcd about the service {service} does not fit what this node has ({why}): it is read again"
+            for service, why in self._why.items()
+        }

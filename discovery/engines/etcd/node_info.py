@@ -6,21 +6,16 @@ n/NODE    {"version": "…", "zones": {"example.com": "SERIAL DIGEST", "svc.loca
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from discovery.core import exact_json
-from discovery.core.log_fields import fields
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change, put
 
-_log = logging.getLogger("discovery.etcd")
-
-# Zones that a node tells of, 100 octets each; and differences that are shown at a time.
+# Zones that a node tells of, 100 octets each.
 _MOST_ZONES = 1000
-_MOST_SHOWN = 5
 
 Zones = Mapping[str, str]
 
@@ -89,25 +84,8 @@ class NodeInfos:
                 self._compare(node, info)
         return [each for node, found in self._differences.items() if not self._is_silent(node) for each in found]
 
-    def warning(self) -> str | None:
-        """For /ready."""
-        found = self.differences()
-        if not found:
-            return None
-        more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
-        shown = "; ".join(found[:_MOST_SHOWN])
-        return f"the nodes serve different zones: {shown}{more}; make ZONES_DIR and DNS_DOMAIN the same on all nodes"
-
     def _compare(self, node: str, info: NodeInfo) -> None:
-        found = list(_differing(node, info.zones, _first(self._own_zones())))
-        if found and found != self._differences.get(node):
-            shown = "; ".join(found[:_MOST_SHOWN])
-            _log.warning(
-                "zones differ between nodes: %s",
-                shown,
-                extra=fields("zones.differ", node=node, differences=len(found), reason=shown),
-            )
-        self._differences[node] = found
+        self._differences[node] = list(_differing(node, info.zones, _first(self._own_zones())))
 
 
 def _differing(node: str, theirs: Zones, mine: Zones) -> list[str]:

@@ -1,11 +1,9 @@
-"""Keys in etcd that this node cannot read: somebody wrote them by hand, or a newer version did. Each is named in the log, counted and
-warned of; what was read last holds until the key is repaired or deleted, and nobody registers at its address or its id meanwhile.
-"""
+"""Keys in etcd that this node cannot read: somebody wrote them by hand, or a newer version did. Each is counted and
+warned of; what was read last holds until the key is repaired or deleted, and nobody registers at its address or its id meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,13 +11,7 @@ from discovery.core import exact_json
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Key
-from discovery.core.log_fields import fields
 from discovery.store.errors import EngineAway
-
-_log = logging.getLogger("discovery.etcd")
-
-# Keys that a warning names.
-_SHOWN = 3
 
 
 class KeyUnreadable(EngineAway):
@@ -69,14 +61,7 @@ class UnreadableKeys:
 
     def note(self, key: bytes, found: Unreadable) -> None:
         self.times += 1
-        known = self._keys.get(key)
         self._keys[key] = found
-        if known is None or known.reason != found.reason:
-            _log.error(
-                "the key %s in etcd cannot be read and is passed over: %s; what was read last holds until it is repaired or deleted",
-                shown(key), found.reason,
-                extra=fields("etcd.unreadable", key=shown(key), reason=found.reason),
-            )  # fmt: skip
 
     def note_all(self, found: Mapping[bytes, Unreadable]) -> None:
         for key, each in found.items():
@@ -97,13 +82,13 @@ class UnreadableKeys:
                 return KeyUnreadable(key, found.reason)
         return None
 
-    def warning(self) -> str | None:
-        """For /ready."""
-        if not self._keys:
-            return None
-        named = "; ".join(f"{shown(key)} ({found.reason})" for key, found in list(self._keys.items())[:_SHOWN])
-        more = f"; and {len(self._keys) - _SHOWN} more" if len(self._keys) > _SHOWN else ""
-        return f"keys in etcd cannot be read, and what was read last holds: {named}{more}; repair or delete them"
+    def warnings(self) -> Mapping[str, str]:
+        return {
+            shown(
+                key
+            ): f"the key {shown(key)} in etcd cannot be read ({found.reason}), and what was read last holds; repair or delete it"
+            for key, found in self._keys.items()
+        }
 
 
 def shown(key: bytes) -> str:

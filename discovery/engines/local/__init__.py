@@ -11,6 +11,7 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
+from discovery.core.warning import Concern, one, warning
 from discovery.store.engine import WriteSeams
 from discovery.store.fits import DoesNotFit
 from discovery.store.operations import ChangeSettings
@@ -88,8 +89,8 @@ class LocalEngine:
     def not_ready(self) -> str | None:
         return None
 
-    def warning(self) -> str | None:
-        return self._misfit
+    def concerns(self) -> Sequence[Concern]:
+        return [warning("commit_misfit", one(lambda: self._misfit))]
 
     def stats(self) -> Mapping[str, Any]:
         return {}

@@ -81,12 +81,15 @@ class Auth(Plugin):
         def admit(request: Request) -> Caller:
             route = request.route
             caller = inner(request)
-            if route.right is not Right.NONE:
-                authorization = route.manners.authorization(request)
-                if authorization is not None:
+            authorization = route.manners.authorization(request)
+            if authorization is not None:
+                try:
                     token = self._token(authorization)
                     caller = Caller(request.address, token.name, token.grants, token.digest)
-                self._check(route.right, caller)
+                except Unauthorized:
+                    if route.right is not Right.NONE:  # what is open to all shows more to some
+                        raise
+            self._check(route.right, caller)
             return caller
 
         return admit
@@ -158,7 +161,7 @@ class Auth(Plugin):
 
     def _check(self, right: Right, caller: Caller) -> None:
         grants = caller.grants
-        if right is Right.READ and not self._reads_need_token:
+        if right is Right.NONE or (right is Right.READ and not self._reads_need_token):
             return
         if not caller.name:
             text = f"This takes a token with the right {right.value!r}: send Authorization: Bearer TOKEN"

@@ -144,7 +144,7 @@ CODES: Mapping[str, Code] = {
     "NOT_READY": Code(
         503,
         "Not ready: it is still being filled",
-        {"ready": False, "notReady": {"registry": "it is still being filled"}},
+        {"ready": False, "notReady": {"registry": "it is still being filled"}, "warnings": []},
     ),
     "STORAGE_UNAVAILABLE": Code(
         503,

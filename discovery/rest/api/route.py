@@ -42,7 +42,7 @@ STORED = ("STORAGE_UNAVAILABLE", "ENGINE_UNAVAILABLE", "MOVED")
 class Right(Enum):
     """What a token must have for a route; the value is its name."""
 
-    NONE = ""  # anybody's, whatever token is shown
+    NONE = ""  # anybody's; whoever shows a token may be told more
     READ = "read"
     WRITE = "register"
     ADMIN = "admin"  # where there are no tokens: this machine's own clients

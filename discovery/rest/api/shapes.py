@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from discovery.core import check
 from discovery.core.status import Status
+from discovery.core.warning import Severity
 
 # The JSON schemas below are for /openapi.json and check nothing; they repeat what `core` checks.
 LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
@@ -137,6 +138,19 @@ class Actor(Described):
     address: str
 
 
+class ReadyWarning(Described):
+    """What is not as it should be, though all can be asked. `count`: how many there are of this code. Who may not read has each code once,
+    without the rest.
+    """
+
+    code: str = Field(examples=["zone_file"])
+    severity: Severity
+    count: int
+    text: Perhaps[str] = Field(None, description="what is wrong, with what, and what to do")
+    since: Perhaps[Time] = None
+    see: Perhaps[str] = Field(None, description="its entry in Troubleshooting")
+
+
 class Error(Reply):
     """`error`: the status in words. `message`: what happened, to what, and what to do next. `code`: for programs. The others are facts
     of some codes.
@@ -164,3 +178,4 @@ class Error(Reply):
     since: Perhaps[Time] = Field(None, description="from when on there is a history")
     ready: Perhaps[bool] = None
     not_ready: Perhaps[dict[str, str]] = Field(None, alias="notReady")
+    warnings: Perhaps[list[ReadyWarning]] = None

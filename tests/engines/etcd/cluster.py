@@ -30,7 +30,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.store.brake import Brake
-from discovery.store.engine import WriteSeams
+from discovery.store.engine import Engine, WriteSeams
 from discovery.store.reaper import Reaper
 from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
@@ -186,6 +186,11 @@ async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
             return
         assert time.monotonic() < deadline, f"not true within {limit:g} s"
         await asyncio.sleep(0.01)
+
+
+def said(engine: Engine) -> str:
+    """All that it warns of, but for nodes that are silent."""
+    return "; ".join(text for each in engine.concerns() if each.code != "node_silent" for text in each.check().values())
 
 
 class Proxy:

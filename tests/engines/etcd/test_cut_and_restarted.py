@@ -11,7 +11,7 @@ import pytest
 
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said, until
 
 
 async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_new(
@@ -86,11 +86,11 @@ async def test_what_a_node_tells_of_itself_is_seen_by_the_others_and_may_be_anyt
         await until(lambda: all(node["version"] for node in one.engine.stats()["engine"]["nodes"]))
         other.registry.zones = {"example.com": "7 00ff", "svc.local": ""}
         one.registry.zones = {"example.com": "8 00fe", "svc.local": ""}
-        await until(lambda: "example.com is a file with serial 7" in (one.engine.warning() or ""))
-        assert "at " + other.id in (one.engine.warning() or "")
+        await until(lambda: "example.com is a file with serial 7" in said(one.engine))
+        assert "at " + other.id in said(one.engine)
         assert one.engine.not_ready() is None
         one.registry.zones = dict(other.registry.zones)
-        assert "zones" not in (one.engine.warning() or "")
+        assert "zones" not in said(one.engine)
         other.registry.zones = {"svc.local": ""}
-        await until(lambda: f"this node serves example.com, {other.id} does not" in (one.engine.warning() or ""))
-        await until(lambda: f"{one.id} serves example.com, this node does not" in (other.engine.warning() or ""))
+        await until(lambda: f"this node serves example.com, {other.id} does not" in said(one.engine))
+        await until(lambda: f"{one.id} serves example.com, this node does not" in said(other.engine))

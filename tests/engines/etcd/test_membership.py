@@ -16,7 +16,7 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import FILE, Kept, Membership
 from discovery.engines.etcd.messages import EtcdError, delete, put
 from discovery.store.errors import EngineNotOpened
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, until
 
 CONF = Conf("1a2b", RegistrySettings(3.0, 10, 1_000, 10_000, 0.5), 7)
 
@@ -191,7 +191,7 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
         assert again.served("web") == {"10.0.0.1"}
         assert again.registry.lease_ttl == 60.0
         assert again.registry.index > node.registry.index
-        assert "reg/conf" in (again.engine.warning() or "")
+        assert "reg/conf" in said(again.engine)
         assert (await again.register("web", "10.0.0.2")).id != kept.id
         await client.txn([], [put(b"reg/conf", written)])
-        await until(lambda: again.engine.warning() is None)
+        await until(lambda: not said(again.engine))

@@ -14,7 +14,7 @@ from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, until
 
 
 def registers(instance: Instance) -> Commit:
@@ -45,7 +45,7 @@ async def test_one_id_for_two_services_by_an_older_node_stops_nobody(
         for node in (near, far):
             await until(lambda node=node: node.state.keys() == {"mine", other.id, last.id})  # type: ignore[misc]
             assert node.state["mine"] == mine
-            await until(lambda node=node: "stands in another service" in str(node.engine.warning()))  # type: ignore[misc]
+            await until(lambda node=node: "stands in another service" in said(node.engine))  # type: ignore[misc]
             assert node.engine.not_ready() is None
         assert not [text for text in told(caplog) if "begins again" in text]
 
@@ -70,7 +70,7 @@ async def test_a_node_that_missed_something_reads_the_service_again(
         await until(lambda: far.state == near.state)
         assert new.id in far.state
         assert ghost.id not in far.state
-        await until(lambda: far.engine.warning() is None)
+        await until(lambda: not said(far.engine))
         [text] = told(caplog)
         assert f"{ghost.id} is registered already at 10.0.0.9 port 80 of web" in text
         await far.deregister(new.id)

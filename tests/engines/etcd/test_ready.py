@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, said, until
 
 
 async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stale_or_etcd_is_full(
@@ -13,11 +13,11 @@ async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stal
         await until(lambda: node.engine.not_ready() is None)
         async with nodes_of(etcd, 1, ttl=60.0) as (other,):
             other.registry.zones = {"elsewhere.test": "1 00"}
-            await until(lambda: "elsewhere.test" in (node.engine.warning() or ""))
+            await until(lambda: "elsewhere.test" in said(node.engine))
             await other.kill()
             await until(lambda: node.engine._peers.any_silent)
             assert node.engine.not_ready() is None, "a silent node, and zones that differ, are no reason"
-            assert node.engine.warning() is None, "a silent one is not compared"
+            assert not said(node.engine), "a silent one is not compared"
             node.engine._etcd.full = "mvcc: database space exceeded"
             assert "alarm disarm" in (node.engine.not_ready() or "")
             node.engine._etcd.full = None

@@ -16,7 +16,7 @@ from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.unreadable import KeyUnreadable
 from discovery.store.operations import Drain, Maintain
 from discovery.store.revoking import RevokeToken
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, until
 from tests.mutated import mutations
 
 SHA256 = b"1" * 32
@@ -112,9 +112,9 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
                     assert Scope("quiet") in each.registry.windows
                     assert SHA256 in each.registry.revoked
                     await again()
-                warning = each.engine.warning() or ""
-                assert f"reg/{broken} (port: is out of range" in warning
-                assert "and 1 more; repair or delete them" in warning
+                warning = said(each.engine)
+                assert f"reg/{broken} in etcd cannot be read (port: is out of range" in warning
+                assert warning.count("repair or delete it") == 4
                 assert each.engine.stats()["engine"]["unreadableKeys"] == 4
                 assert each.engine.not_ready() is None
             assert late.served("web") == set()
@@ -132,7 +132,7 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
                 assert each.state[one.id].spec.metadata == b'{"v":2}'
                 assert not each.registry.windows
                 assert not each.registry.revoked
-                assert each.engine.warning() is None
+                assert not said(each.engine)
 
 
 async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_is_there_goes_on(
@@ -168,7 +168,7 @@ async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all
         async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             new = await late.register("web", "10.0.0.1")
             await until(lambda: node.state == late.state == {new.id: new})
-            await until(lambda: "fit" not in (node.engine.warning() or ""))
+            await until(lambda: "fit" not in said(node.engine))
             assert node.engine.renew(new.spec.key).instance == new
             assert await node.engine._comparing.all() == 0
 
@@ -191,11 +191,11 @@ async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_h
         await node.deregister(first.id)
         await until(lambda: other.state == node.state == {second.id: second})
         assert other.registry.index == node.registry.index
-        assert "reg/commit" in (other.engine.warning() or "")
+        assert "reg/commit" in said(other.engine)
         monkeypatch.undo()
         third = await other.register("web", "10.0.0.3")
         await until(lambda: node.state == {second.id: second, third.id: third})
-        assert node.engine.warning() is None
+        assert not said(node.engine)
 
 
 async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_elder_stays(
@@ -211,11 +211,11 @@ async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_e
                     assert each.state == {known.id: known}
                     assert await again() in (0, None)
                     assert each.engine.stats()["engine"]["unreadableKeys"] == 2
-            assert f"reg/i/web/double ({known.id} has its address)" in (late.engine.warning() or "")
+            assert f"reg/i/web/double in etcd cannot be read ({known.id} has its address)" in said(late.engine)
             moved = {f"i/web/{known.id}": None, f"i/api/{known.id}": shown(known, name="api", port=81)}
             await seen(await write(client, moved), node, late)
             for each in (node, late):
                 await each.engine._comparing.all()
                 assert each.served("web") == each.served("api") == {"10.0.0.1"}
                 await each.engine._mirror.sync()
-                assert each.engine.warning() is None
+                assert not said(each.engine)

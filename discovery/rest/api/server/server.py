@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from discovery import __version__
+from discovery.core.caller import Caller
 from discovery.core.status import Status
+from discovery.core.warning import WarningList
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError
@@ -16,14 +18,14 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.server.counting import count_by_status
-from discovery.rest.api.shapes import Described, Reply, Time
+from discovery.rest.api.shapes import Described, ReadyWarning, Reply, Time
 from discovery.rest.api.times import Times
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 
 HEADING = "The server itself"
 
-# What is not ready (or not as it should be), and why; None when it is.
+# Why something is not ready; None when it is.
 Check = Callable[[], "str | None"]
 
 
@@ -72,14 +74,12 @@ class HealthReply(Reply):
 class ReadyReply(Reply):
     ready: bool
     not_ready: dict[str, str] = Field(alias="notReady", examples=[{}])
-    warnings: list[str] = Field(
-        examples=[[]], description="what is not as it should be, though all can be asked: a zone file that is bad"
-    )
+    warnings: list[ReadyWarning] = Field(examples=[[]], description="the critical ones first, then the oldest")
 
 
 class ServerItself:
-    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks; `concerns`: what it warns of, though all can be asked.
-    `more_stats`: what others add to /stats.
+    """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks; `warnings`: what it warns of, though all can be asked.
+    `sees_names`: who is told more of these than what kinds there are. `more_stats`: what others add to /stats.
     """
 
     def __init__(
@@ -88,14 +88,16 @@ class ServerItself:
         clock: Callable[[], float],
         times: Times,
         checks: Mapping[str, Check],
-        concerns: Sequence[Check] = (),
+        warnings: WarningList,
+        sees_names: Callable[[Caller], bool],
         more_stats: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._times = times
         self._checks = checks
-        self._concerns = concerns
+        self._warnings = warnings
+        self._sees_names = sees_names
         self._more_stats = more_stats
         self._started_at = clock()
 
@@ -145,13 +147,29 @@ class ServerItself:
         checks = self._checks
         if values_of(request).get("for") == "reads":
             checks = {name: check for name, check in checks.items() if name in _OF_READS}
+        warnings = self._warned(request.caller)
         reasons = {name: reason for name, check in checks.items() if (reason := check()) is not None}
         if reasons:
-            raise HttpError(
-                503, "NOT_READY", f"Not ready: {'; '.join(reasons.values())}", ready=False, notReady=reasons
-            )
-        warnings = [warning for concern in self._concerns if (warning := concern()) is not None]
+            why = "; ".join(reasons.values())
+            raise HttpError(503, "NOT_READY", f"Not ready: {why}", ready=False, notReady=reasons, warnings=warnings)
         return self._reply({"ready": True, "notReady": {}, "warnings": warnings})
+
+    def _warned(self, caller: Caller) -> list[views.Json]:
+        held = self._warnings.at(self._clock())
+        if not self._sees_names(caller):
+            kinds = {each.code: {"code": each.code, "severity": each.severity, "count": each.total} for each in held}
+            return list(kinds.values())
+        return [
+            {
+                "code": each.code,
+                "severity": each.severity,
+                "count": each.total,
+                "text": each.text,
+                "since": self._times.of(each.since),
+                "see": each.see,
+            }
+            for each in held
+        ]
 
     def _uptime(self) -> int:
         """Whole seconds."""

@@ -48,7 +48,7 @@ export function Nodes() {
 function Concerns({ state }) {
   if (!state) return null;
   const waits = Object.entries(state.notReady ?? {});
-  const said = [...waits.map(([part, why]) => `Not ready: ${part}, ${why}`), ...(state.warnings ?? [])];
+  const said = [...waits.map(([part, why]) => `Not ready: ${part}, ${why}`), ...(state.warnings ?? []).map(({ code, text }) => text ?? code)];
   return said.length > 0 && html`<ul class="concerns" role="alert">${said.map((each) => html`<li key=${each}><${Glyph} status="failing" /> ${shown(each)}</li>`)}</ul>`;
 }
 
