@@ -12,13 +12,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from discovery.core.log_fields import fields
 from discovery.system.backlog import Backlog, retry_after
-
-_log = logging.getLogger("discovery.writer")
 
 T = TypeVar("T")
 
@@ -33,11 +32,13 @@ class WriteRefused(Exception):
 
 
 class BackgroundWriter(Generic[T]):
-    """To be made and used in the event loop, but for three functions that it calls in its thread or in the loop:
+    """To be made and used in the event loop. The log says when writes begin to be refused, when they are possible again, and what is lost
+    at the end.
 
-    `write`: in the thread; stores a group, or raises WriteRefused.
+    `name`: of its lines and its thread. `file`: what they name. `meanwhile`: what becomes of everything else while it cannot be written.
+    `write`: called in the thread; stores a group, or raises WriteRefused.
     `close_file`: in the thread, once, after the last write.
-    `notice`: in the loop, with the reason when writes begin to be refused, and with None when they are possible again.
+    `recovered`: in the loop, when writes are possible again.
 
     `patience`: seconds for one write, after which the file counts as refusing until that write returns.
     `max_items`, `max_octets`: more than this waiting is `full`. The writer itself never drops anything: its owner lets nothing more in.
@@ -46,17 +47,23 @@ class BackgroundWriter(Generic[T]):
     def __init__(
         self,
         name: str,
+        file: Path,
         write: Callable[[Sequence[T]], None],
         close_file: Callable[[], None],
-        notice: Callable[[str | None], None],
+        meanwhile: str,
         *,
         patience: float,
         max_items: int,
         max_octets: int,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
+        self._name = name
+        self._log = logging.getLogger(f"discovery.{name}")
+        self._file = file
         self._write = write
         self._close_file = close_file
-        self._notice = notice
+        self._meanwhile = meanwhile
+        self._recovered = recovered
         self._patience = patience
         self._max_items = max_items
         self._max_octets = max_octets
@@ -122,7 +129,12 @@ class BackgroundWriter(Generic[T]):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended
-        return len(self._backlog)
+        if left := len(self._backlog):
+            self._log.error(
+                "%s: %d writes could not be made before the end: %s", self._file, left, self.refuses,
+                extra=fields(f"{self._name}.lost", file=self._file, writes=left, reason=self.refuses),
+            )  # fmt: skip
+        return left
 
     def _start(self) -> None:
         """The next write, or the end."""
@@ -164,13 +176,19 @@ class BackgroundWriter(Generic[T]):
     def _fail(self, reason: str) -> None:
         began, self._failing = self._failing is None, reason
         if began:
-            self._notice(reason)
+            self._log.error(
+                "%s cannot be written: %s; %s", self._file, reason, self._meanwhile,
+                extra=fields(f"{self._name}.cannot_write", file=self._file, reason=reason),
+            )  # fmt: skip
         self._tell(self._backlog.added, reason)
 
     def _recover(self) -> None:
         if self._failing is not None:
             self._failing = None
-            self._notice(None)
+            self._log.warning(
+                "%s can be written again", self._file, extra=fields(f"{self._name}.can_write", file=self._file)
+            )
+            self._recovered()
 
     def _tell(self, upto: int, reason: str | None) -> None:
         waiters, self._waiters = self._waiters, []
@@ -188,7 +206,7 @@ class BackgroundWriter(Generic[T]):
         try:
             self._close_file()
         except Exception:
-            _log.exception("a file could not be closed", extra=fields("file.close_failed"))
+            self._log.exception("a file could not be closed", extra=fields("file.close_failed"))
         self._call_loop(partial(_end, self._ended))
 
     def _stored(self, group: Sequence[T]) -> tuple[int, str | None]:
@@ -197,7 +215,7 @@ class BackgroundWriter(Generic[T]):
         except WriteRefused as refused:
             return refused.written, refused.reason
         except Exception:
-            _log.exception("a write failed in a way that was not foreseen", extra=fields("file.write_failed"))
+            self._log.exception("a write failed in a way that was not foreseen", extra=fields("file.write_failed"))
             return 0, "an error that the log tells of"
         return len(group), None
 

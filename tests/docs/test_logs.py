@@ -54,11 +54,10 @@ def logged() -> Iterator[Line]:
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
                 and node.func.attr in LEVELS
-                and isinstance(node.func.value, ast.Name)
-                and node.func.value.id in ("_log", "logger")
+                and ast.unparse(node.func.value) in ("_log", "self._log", "logger")
             ):
                 line = line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
-                yield from of_kinds(line) if line.event == "*.*" else [line]
+                yield from of_kinds(line) if line.event == "*.*" else of_writers(line)
 
 
 def of_kinds(line: Line) -> Iterator[Line]:
@@ -66,6 +65,12 @@ def of_kinds(line: Line) -> Iterator[Line]:
     for kind in (each.kind for each in KINDS.values() if each.kind.text):
         for verb in dict.fromkeys(kind.log_verbs or kind.verbs):
             yield line._replace(where=f"{line.where} {kind.noun}.{verb}", event=f"{kind.noun}.{verb}")
+
+
+def of_writers(line: Line) -> Iterator[Line]:
+    """A line of the writers in the background, by whose name each begins."""
+    for name in WRITERS if "background_writer" in line.where and str(line.event).startswith("*") else ("*",):
+        yield line._replace(event=line.event and line.event.replace("*", name, 1))
 
 
 def line_of(call: ast.Call, where: str) -> Line:
@@ -85,6 +90,7 @@ def event_of(node: ast.expr) -> str | None:
     return None
 
 
+WRITERS = ("journal", "history", "audit")
 LINES = list(logged())
 DOCUMENTED: dict[str, frozenset[str]] = {
     event: frozenset(re.findall(r"`(\w+)`", fields))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,6 @@ class FakeFile:
         self.fails: Exception | None = None
         self.closed = 0
         self.threads: set[int] = set()
-        self.notices: list[str | None] = []
 
     def write(self, items: Sequence[str]) -> None:
         self.threads.add(threading.get_ident())
@@ -53,7 +53,7 @@ def a_writer(
     file: FakeFile, patience: float = LIMIT, max_items: int = 1000, max_octets: int = 10**6
 ) -> BackgroundWriter[str]:
     return BackgroundWriter(
-        "fake", file.write, file.close, file.notices.append, patience=patience, max_items=max_items, max_octets=max_octets
+        "fake", Path("fake.db"), file.write, file.close, "all else goes on", patience=patience, max_items=max_items, max_octets=max_octets
     )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_to_all_who_come(
 
 
 async def test_what_failed_is_kept_in_order_and_written_when_it_heals(
-    writer: BackgroundWriter[str], file: FakeFile
+    writer: BackgroundWriter[str], file: FakeFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.refuses = "no room"
     for item in "abc":
@@ -190,10 +190,13 @@ async def test_what_failed_is_kept_in_order_and_written_when_it_heals(
     await when(lambda: writer.refuses is None)
     await writer.settled(writer.put("d"))
     assert file.content == ["a", "b", "c", "d"]
-    assert file.notices == ["no room", None], "once when it begins, once when it is over"
+    said = ["fake.db cannot be written: no room; all else goes on", "fake.db can be written again"]
+    assert caplog.messages == said, "once when it begins, once when it is over"
 
 
-async def test_it_heals_as_often_as_it_fails(writer: BackgroundWriter[str], file: FakeFile) -> None:
+async def test_it_heals_as_often_as_it_fails(
+    writer: BackgroundWriter[str], file: FakeFile, caplog: pytest.LogCaptureFixture
+) -> None:
     for turn in range(5):
         file.refuses = f"{turn}"
         with pytest.raises(WriteRefused):
@@ -201,7 +204,7 @@ async def test_it_heals_as_often_as_it_fails(writer: BackgroundWriter[str], file
         file.refuses = ""
         await when(lambda: writer.refuses is None)
     assert file.content == [f"{turn}" for turn in range(5)]
-    assert file.notices == ["0", None, "1", None, "2", None, "3", None, "4", None]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"] * 5
 
 
 async def test_the_part_that_went_in_is_not_written_again(writer: BackgroundWriter[str], file: FakeFile) -> None:
@@ -228,13 +231,16 @@ async def test_an_error_that_was_not_foreseen_is_a_refusal_and_in_the_log(
     assert "ZeroDivisionError: of all things" in caplog.text
 
 
-async def test_whoever_is_noticed_may_put_at_once(file: FakeFile) -> None:
+async def test_whoever_is_told_that_it_recovered_may_put_at_once(file: FakeFile) -> None:
     """As the audit does, which tells how many lines are missing."""
 
-    def notice(reason: str | None) -> None:
-        noisy.put(f"{reason}")
+    def recovered() -> None:
+        noisy.put("told")
 
-    noisy = BackgroundWriter[str]("fake", file.write, file.close, notice, patience=LIMIT, max_items=10, max_octets=10)
+    noisy = BackgroundWriter[str](
+        "fake", Path("fake.db"), file.write, file.close, "", patience=LIMIT, max_items=10, max_octets=10,
+        recovered=recovered,
+    )  # fmt: skip
     file.refuses = "full"
     with pytest.raises(WriteRefused):
         await noisy.settled(noisy.put("a"))
@@ -242,13 +248,13 @@ async def test_whoever_is_noticed_may_put_at_once(file: FakeFile) -> None:
     await when(lambda: noisy.refuses is None)
     await noisy.settled(noisy.put("b"))
     assert await noisy.close(LIMIT) == 0
-    assert file.content == ["a", "full", "None", "b"]
+    assert file.content == ["a", "told", "b"]
 
 
 # -- a disk that hangs
 
 
-async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> None:
+async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile, caplog: pytest.LogCaptureFixture) -> None:
     writer = a_writer(file, patience=0.02)
     await blocked(writer, file)
     with pytest.raises(WriteRefused, match=r"the disk has not answered for 0\.02 s"):
@@ -259,16 +265,18 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> Non
     await when(lambda: writer.done == 2)
     assert writer.refuses is None
     assert file.content == ["first", "second"]
-    assert file.notices == ["the disk has not answered for 0.02 s", None]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     await writer.close(LIMIT)
 
 
-async def test_patience_counts_for_one_write_and_not_for_the_time_between(file: FakeFile) -> None:
+async def test_patience_counts_for_one_write_and_not_for_the_time_between(
+    file: FakeFile, caplog: pytest.LogCaptureFixture
+) -> None:
     writer = a_writer(file, patience=0.03)
     for item in "abc":
         await writer.settled(writer.put(item))
         await asyncio.sleep(0.05)
-    assert file.notices == []
+    assert not caplog.records
     await writer.close(LIMIT)
 
 
@@ -342,11 +350,12 @@ async def test_close_tries_once_more_and_says_how_much_is_lost(file: FakeFile, m
     assert (file.content, file.closed, len(file.begun)) == (["a"], 1, 2)
 
 
-async def test_close_gives_up_a_disk_that_hangs(file: FakeFile) -> None:
+async def test_close_gives_up_a_disk_that_hangs(file: FakeFile, caplog: pytest.LogCaptureFixture) -> None:
     writer = a_writer(file)
     await blocked(writer, file)
     writer.put("second")
     assert await writer.close(0.02) == 2
+    assert "fake.db: 2 writes could not be made before the end" in caplog.text
     assert file.closed == 0, "not while the thread is in the middle of a write"
     file.let_go.set()
     await when(lambda: file.closed)

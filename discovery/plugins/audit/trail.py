@@ -7,15 +7,11 @@ for as long as they fit; those that do not fit are counted, and a line in the fi
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 
-from discovery.core.log_fields import fields
 from discovery.plugins.audit import line
 from discovery.plugins.audit.file import AuditFile
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
-
-_log = logging.getLogger("discovery.audit")
 
 # What may wait to be written: 100,000 lines of the usual size.
 MAX_LINES = 100_000
@@ -30,18 +26,13 @@ class Trail:
     """Made in the event loop. `lost`: lines that will never be in the file."""
 
     def __init__(self, file: AuditFile) -> None:
-        self._file = file
         self._untold = 0  # lost lines of which the file does not know yet
         self.lost = 0
         self.writer = BackgroundWriter[bytes](
-            "audit",
-            file.append,
-            file.close,
-            self._notice,
-            patience=PATIENCE,
-            max_items=MAX_LINES,
-            max_octets=MAX_OCTETS,
-        )
+            "audit", file.path, file.append, file.close,
+            "writes go on, and their lines are kept until it can or until they are too many",
+            patience=PATIENCE, max_items=MAX_LINES, max_octets=MAX_OCTETS, recovered=self._tell_lost,
+        )  # fmt: skip
 
     def add(self, octets: bytes) -> None:
         if self.writer.full:
@@ -58,31 +49,8 @@ class Trail:
 
     async def close(self) -> None:
         """Once more what is left, then the file."""
-        left = await self.writer.close(CLOSE_SECONDS) + self._untold
-        if left:
-            reason = self.writer.refuses
-            _log.error(
-                "%d lines of the audit log could not be written before the end: %s",
-                left,
-                reason,
-                extra=fields("audit.lost", lines=left, reason=reason),
-            )
-
-    def _notice(self, reason: str | None) -> None:
-        if reason is None:
-            _log.warning(
-                "%s can be written again; %d lines were lost",
-                self._file.path,
-                self._untold,
-                extra=fields("audit.can_write", file=self._file.path, lost=self._untold),
-            )
-            self._tell_lost()
-        else:
-            _log.error(
-                "%s cannot be written: %s; writes go on, and their lines are kept until it can or until they are too many",
-                self._file.path, reason,
-                extra=fields("audit.cannot_write", file=self._file.path, reason=reason),
-            )  # fmt: skip
+        self._tell_lost()
+        await self.writer.close(CLOSE_SECONDS)
 
     def _tell_lost(self) -> None:
         if self._untold:

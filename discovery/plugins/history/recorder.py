@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from discovery.core.event import RESTORE, Commit, ValueEvent, octets_of
 from discovery.core.kinds import SettingsEvent, WindowEvent, begun
-from discovery.core.log_fields import fields
 from discovery.plugins.history.file import SIGN_OF_LIFE, Began, Checkpoint
 from discovery.plugins.history.folder import Folder, Step
 from discovery.plugins.history.rows import Keyed, keyed
 from discovery.store.registry import Registry
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
-
-_log = logging.getLogger("discovery.history")
 
 # Seconds for which commits are gathered, and how many at the most: many go into a file at the price of a few.
 GATHER = 0.25
@@ -56,7 +52,7 @@ class Recorder:
         self._missing_from: float | None = None
         self._loop = asyncio.get_running_loop()
         self.writer = BackgroundWriter[Step](
-            "history", folder.write, folder.close, self._notice,
+            "history", folder.path, folder.write, folder.close, "everything else goes on, and the history will say what it misses",
             patience=PATIENCE, max_items=MAX_ITEMS, max_octets=MAX_OCTETS,
         )  # fmt: skip
 
@@ -147,23 +143,4 @@ class Recorder:
             self._life.cancel()
         if self._day_ends:
             self.writer.put(partial(Folder.stop, wall=self._wall()))
-        if left := await self.writer.close(CLOSE_SECONDS):
-            _log.error(
-                "the end of the history could not be written (%s); %d writes were left",
-                self.writer.refuses,
-                left,
-                extra=fields("history.lost", reason=self.writer.refuses, writes=left),
-            )
-
-    def _notice(self, reason: str | None) -> None:
-        if reason is None:
-            _log.warning(
-                "%s can be written again", self.folder.path, extra=fields("history.can_write", file=self.folder.path)
-            )
-        else:
-            _log.error(
-                "%s cannot be written: %s; everything else goes on, and the history will say what it misses",
-                self.folder.path,
-                reason,
-                extra=fields("history.cannot_write", file=self.folder.path, reason=reason),
-            )
+        await self.writer.close(CLOSE_SECONDS)

@@ -198,13 +198,7 @@ class Journal(Plugin):
         if writer is not None:
             if writer.refuses is None:
                 writer.put(_index(self._registry.index, 0))  # exactly
-            if left := await writer.close(CLOSE_SECONDS):
-                _log.error(
-                    "%d changes could not be written before the end: %s",
-                    left,
-                    writer.refuses,
-                    extra=fields("journal.lost", changes=left, reason=writer.refuses),
-                )
+            await writer.close(CLOSE_SECONDS)
         if self._lock is not None:
             self._lock.close()
 

@@ -16,7 +16,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram
 from discovery.plugins.journal import schema
 from discovery.plugins.journal.errors import CannotWrite, Damaged
@@ -129,7 +128,8 @@ def writer_of(database: Database, seconds: Histogram | None = None, octets: Hist
     """Made in the event loop; it closes the database at its end. Notes of each transaction how long it took and how large it was."""
     measured = partial(_measured, database.write, seconds or Histogram(SECONDS), octets or Histogram(OCTETS))
     return BackgroundWriter(
-        "journal", measured, database.close, partial(_notice, database.file),
+        "journal", database.file, measured, database.close,
+        "register, deregister, drain and maintenance get 503 until it can be: is the disk full?",
         patience=PATIENCE, max_items=MAX_COMMITS, max_octets=MAX_OCTETS,
     )  # fmt: skip
 
@@ -149,13 +149,3 @@ def _measured(
 
 def _size(value: object) -> int:
     return len(value) if isinstance(value, str | bytes) else 8
-
-
-def _notice(file: Path, reason: str | None) -> None:
-    if reason is None:
-        _log.warning("%s can be written again; nothing was lost", file, extra=fields("journal.can_write", file=file))
-    else:
-        refused = "register, deregister, drain and maintenance get 503 until it can be"
-        _log.error(
-            "%s; %s", CannotWrite(file, reason), refused, extra=fields("journal.cannot_write", file=file, reason=reason)
-        )

@@ -50,7 +50,7 @@ async def test_a_refusal_names_the_file_in_the_log_and_not_to_strangers(
     with pytest.raises(WriteRefused, match=r"^the disk is full$"):
         await writer.settled(writer.put([put_index(1)]))
     assert writer.refuses == "the disk is full"
-    assert f"{database.file} cannot be written: the disk is full; make room on its disk; register," in caplog.text
+    assert f"{database.file} cannot be written: the disk is full; register," in caplog.text
     database.refuses = ""
     await when(lambda: writer.refuses is None)
     said = [record.levelname for record in caplog.records if record.name == "discovery.journal"]
