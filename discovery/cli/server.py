@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import socket
-import sys
+
+import uvloop
 
 from discovery import __version__
 from discovery.app import Server
@@ -24,7 +25,7 @@ def run() -> None:
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     raise_open_files()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvloop.Loop) as runner:
         runner.run(_serve(settings))
 
 
@@ -39,10 +40,9 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     server.on_failure = stop.set
     loop = asyncio.get_running_loop()
-    if sys.platform != "win32":
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, server.reload)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     gc_tuning.tune()  # before a large table is restored
     server.followers.append(gc_tuning.EventCollector().follow_commit)
     for line in await server.start():
@@ -61,7 +61,7 @@ async def _serve(settings: Settings) -> None:
 def notify(state: str) -> None:
     """What systemd wants to hear of a service of Type=notify (sd_notify(3)). Nothing, where it did not start us."""
     where = os.environ.get("NOTIFY_SOCKET", "")
-    if sys.platform == "win32" or not where:
+    if not where:
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -74,11 +74,3 @@ def notify(state: str) -> None:
             error.strerror or error,
             extra=fields("systemd.not_told", state=state),
         )
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.Loop

@@ -8,6 +8,14 @@ import os
 from pathlib import Path
 
 
+def write_in_place(file: Path, octets: bytes) -> None:
+    """For its owner alone. OSError."""
+    new = file.with_name(f"{file.name}.new")
+    with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as written:
+        written.write(octets)
+    put_in_place(new, file)
+
+
 def put_in_place(new: Path, file: Path) -> None:
     """Moves `new` over `file`, and is sure of it when it returns. OSError."""
     _sync(new)

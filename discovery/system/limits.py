@@ -4,7 +4,7 @@ another's, whatever it is sent.
 
 from __future__ import annotations
 
-import sys
+import resource
 from typing import NamedTuple
 
 # What all parts together may use: HTTP's largest setting, and OTHERS.
@@ -15,19 +15,12 @@ OTHERS = 4096
 
 def raise_open_files() -> None:
     """The usual soft limit of 1,024 is for programs that call select(); the hard one is what was granted."""
-    if sys.platform != "win32":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def open_files() -> int:
-    if sys.platform == "win32":
-        return _MOST
-    import resource
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else soft
 

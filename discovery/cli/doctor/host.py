@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import resource
 import shutil
 import sys
 import urllib.request
@@ -61,10 +62,6 @@ def _registry_at(given: Settings) -> str | None:
 
 
 def open_files(given: Settings) -> Iterator[Finding]:
-    if sys.platform == "win32":
-        return
-    import resource
-
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = given.http_max_connections + OTHERS
     if hard == resource.RLIM_INFINITY or hard >= wanted:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -19,7 +18,7 @@ from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.conf import Conf
 from discovery.store.errors import EngineNotOpened
-from discovery.system.in_place import put_in_place
+from discovery.system.in_place import write_in_place
 from discovery.system.threads import in_daemon_thread
 
 _log = logging.getLogger("discovery.etcd")
@@ -55,11 +54,8 @@ def read(folder: Path) -> Kept | None:
 
 def write(folder: Path, kept: Kept) -> None:
     """OSError."""
-    new = folder / f"{FILE}.new"
     content = {"index": kept.last, "conf": json.loads(kept.conf.dumps())}
-    with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-        file.write(json.dumps(content, indent=1) + "\n")
-    put_in_place(new, folder / FILE)
+    write_in_place(folder / FILE, json.dumps(content, indent=1).encode() + b"\n")
 
 
 class Membership:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
 from discovery.system.background_writer import WriteRefused
-
-_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # a link could lead to somebody else's file
 
 
 class AuditFileUnusable(DiscoveryError):
@@ -109,7 +106,8 @@ class AuditFile:
         self._open()
 
     def _open(self) -> None:
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o600)
+        # A link could lead to somebody else's file.
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             os.write(self._descriptor, b"\n")

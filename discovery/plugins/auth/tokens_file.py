@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,8 +86,6 @@ def _write(file: Path, text: str) -> None:
 
 
 def _same_owner_and_mode(descriptor: int, file: Path) -> None:
-    if sys.platform == "win32":
-        return
     before = file.stat() if file.exists() else None
     owner = before or file.parent.stat()
     if os.geteuid() == 0:

@@ -10,7 +10,6 @@ import itertools
 import os
 import sqlite3
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -90,8 +89,7 @@ def _copy(source: Path, copy: Path, mode: int = 0o600) -> Snapshot:
     _look_at(source)
     remove(copy)
     descriptor = os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    if sys.platform != "win32":
-        os.fchmod(descriptor, mode)  # whatever the umask is
+    os.fchmod(descriptor, mode)  # whatever the umask is
     os.close(descriptor)
     with (
         translated_errors(source, CannotRead),

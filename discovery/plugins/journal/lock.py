@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import sys
 from pathlib import Path
 
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
-
-_NO_LINK = 0 if sys.platform == "win32" else os.O_NOFOLLOW  # a link could lead to somebody else's file
 
 
 class Lock:
@@ -19,7 +17,9 @@ class Lock:
             if not folder.exists():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 give_to_owner(folder)
-            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+            self._file = os.open(
+                folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )  # a link could lead elsewhere
             give_to_owner(folder / "lock")
         except OSError as error:
             raise DataDirUnusable(folder, error.strerror or str(error)) from None
@@ -43,7 +43,7 @@ class Lock:
 def held_by(folder: Path) -> str | None:
     """The pid of the process that holds the lock of `folder`; None when nobody does. Nothing is changed."""
     try:
-        file = os.open(folder / "lock", os.O_RDWR if sys.platform == "win32" else os.O_RDONLY | _NO_LINK)
+        file = os.open(folder / "lock", os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
@@ -55,30 +55,13 @@ def held_by(folder: Path) -> str | None:
     return None
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: int) -> None:
-        os.lseek(file, 1024, os.SEEK_SET)  # not where the pid is, which others must be able to read
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _lock(file: int) -> None:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-if sys.platform == "win32":
-
-    def give_to_owner(made: Path) -> None:
-        """There is no root."""
-
-else:
-
-    def give_to_owner(made: Path) -> None:
-        """`made` gets the owner and the group of the folder that it is in, if we are root. OSError."""
-        if os.geteuid() == 0:
-            folder = made.parent.stat()
-            # That user may have put a link in its place meanwhile.
-            os.chown(made, folder.st_uid, folder.st_gid, follow_symlinks=False)
+def give_to_owner(made: Path) -> None:
+    """`made` gets the owner and the group of the folder that it is in, if we are root. OSError."""
+    if os.geteuid() == 0:
+        folder = made.parent.stat()
+        # That user may have put a link in its place meanwhile.
+        os.chown(made, folder.st_uid, folder.st_gid, follow_symlinks=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from discovery.plugins.journal.errors import CannotWrite
-from discovery.system.in_place import put_in_place
+from discovery.system.in_place import write_in_place
 
 FILE = "moved.json"
 
@@ -33,11 +32,8 @@ def read(folder: Path) -> Mark | None:
 
 def write(folder: Path, mark: Mark) -> None:
     """CannotWrite."""
-    new = folder / f"{FILE}.new"
     try:
-        with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-            file.write(json.dumps(mark._asdict()) + "\n")
-        put_in_place(new, folder / FILE)
+        write_in_place(folder / FILE, json.dumps(mark._asdict()).encode() + b"\n")
     except OSError as error:
         raise CannotWrite(folder / FILE, error.strerror or str(error)) from None
 
