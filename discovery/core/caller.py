@@ -51,5 +51,7 @@ def _known(address: str, name: str) -> Caller:
 
 
 NOBODY = Caller("")
+# The address of a client whose connection had ended before it was looked up: what it sent can still be read (RFC 7239 has the word).
+UNKNOWN = "unknown"
 # For what the server does of itself.
 SERVER = Caller("", "the server", Grants(admin=True))

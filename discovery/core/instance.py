@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from discovery.core.checked import or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
+from discovery.core.network import ip_of
 from discovery.core.shared import shared
 from discovery.core.status import SILENT, Probed, Status
 
@@ -95,6 +97,14 @@ class Registration:
         return len(self.metadata) + lists + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
 
 
+class Vouched(IntEnum):
+    """What speaks for an instance's address: the more, the greater."""
+
+    NOT = 0
+    TOKEN = 1  # who registered it had one
+    ITS_ADDRESS = 2  # it was registered from there
+
+
 class Instance(NamedTuple):
     """A registered process. `registered_at`: epoch seconds, for people.
 
@@ -119,8 +129,8 @@ class Instance(NamedTuple):
         return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed)
 
     @property
-    def vouched(self) -> bool:
-        """Whether who registered it had a token, or registered its own address: nobody else could have the server connect to it."""
+    def vouched(self) -> Vouched:
+        """Where it is Vouched.NOT, nobody could have the server connect to it."""
         return vouches(self.registrant, self.spec)
 
     @property
@@ -133,8 +143,11 @@ class Instance(NamedTuple):
         return f"[{self.spec.ip}]:{self.spec.port}" if ":" in self.spec.ip else f"{self.spec.ip}:{self.spec.port}"
 
 
-def vouches(by: Caller, spec: Registration) -> bool:
-    return bool(by.name) or by.address == spec.ip
+def vouches(by: Caller, spec: Registration) -> Vouched:
+    """That it was `by` who registered it."""
+    if by.address == spec.ip or ip_of(by.address) == ip_of(spec.ip):
+        return Vouched.ITS_ADDRESS
+    return Vouched.TOKEN if by.name else Vouched.NOT
 
 
 def _tags(value: object) -> tuple[str, ...]:

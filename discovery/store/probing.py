@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from discovery.core.network import Networks, ip_of
+from discovery.core.network import Networks, is_off_limits
 from discovery.core.status import TRUSTED, Probed, Status
 from discovery.store.brake import OF_ALL_PERCENT
 from discovery.store.service import Entry
@@ -37,16 +37,14 @@ _AT_ONCE = 100
 
 
 def may_be_asked(entry: Entry, now: float, wall: float, networks: Networks, is_alone: bool) -> bool:
-    """`networks`: none for all but link-local ones. `is_alone`: there is no other node, so that loopback is the same to all."""
+    """`networks`: none for all of them. `is_alone`: see `is_off_limits`."""
     instance, lease = entry.instance, entry.lease
-    ip, by = ip_of(instance.spec.ip), ip_of(instance.registrant.address)
-    if ip is None or instance.spec.protocol == "udp" or not instance.vouched:
+    ip = instance.spec.ip
+    if instance.spec.protocol == "udp" or not instance.vouched:
         return False
     if wall - (now - lease.renewed_at) - instance.registered_at < lease.ttl + BEATEN:
         return False
-    if ip.is_loopback:
-        return is_alone and by is not None and by.is_loopback
-    return instance.spec.ip in networks if networks else not (ip.is_link_local or ip.is_multicast)
+    return not is_off_limits(ip, instance.registrant.address, is_alone) and (not networks or ip in networks)
 
 
 class AskQueue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from discovery.core.caller import NOBODY
 from discovery.core.event import Kind
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
@@ -50,10 +51,10 @@ class Register(Write[Instance]):
             return _add(txn, spec, folded, own_id, service, self.replace)
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
-        # Who vouched for it once has: two registrants that take turns are no change each time.
-        by = txn.by.known
-        if by != known.registrant and (known.vouched or not vouches(by, spec)):
-            by = known.registrant
+        # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
+        by, first = txn.by.known, known.registrant
+        if spec.check == known.spec.check and first != NOBODY and vouches(first, spec) >= vouches(by, spec):
+            by = first
         after = Instance(known.id, known.registered_at, spec, known.draining_since, known.status, failing, by)
         return revive(txn, entry, after, "registered again")
 

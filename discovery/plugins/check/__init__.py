@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -15,10 +15,12 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
+from discovery.core.network import Network, Networks
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
+from discovery.plugins.check.targets import refusal
 from discovery.plugins.check.watch import Verdict, Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
@@ -34,12 +36,15 @@ COMPLAIN_EVERY = 60.0
 
 
 class Checks(Plugin):
-    """`random` spreads the first probes."""
+    """`random` spreads the first probes. `networks`: see `targets`."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], random: Random) -> None:
+    def __init__(
+        self, registry: Registry, clock: Callable[[], float], random: Random, networks: Iterable[Network] = ()
+    ) -> None:
         self._registry = registry
         self._clock = clock
         self._random = random
+        self._networks = Networks(networks)
         self._watched: dict[str, Watch] = {}  # by id
         self._rounds = Rounds(clock, self._check)
         self._complains_at = 0.0
@@ -92,14 +97,15 @@ class Checks(Plugin):
     # -- a probe and what follows from it
 
     async def _check(self, watch: Watch) -> None:
+        known = self._registry.find(watch.id)
         if not self._engine.leads:  # of several nodes one probes; whoever is next goes on from what that one has found
-            known = self._registry.find(watch.id)
             watch.verdict = Verdict(None if known is None else known.instance.failing)
             watch.told = watch.verdict.failing
             watch.probing = None
             return
+        failure = None if known is None else refusal(known.instance, self._networks, not self._engine.has_other_nodes)
         try:
-            failure = await probe(watch.ip, watch.port, watch.check)
+            failure = failure or await probe(watch.ip, watch.port, watch.check)
         except CannotProbe as error:
             self._complain(error)
             return
@@ -145,4 +151,5 @@ class Checks(Plugin):
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Checks | None:
-    return Checks(registry, clock, Random()) if CheckSettings.read().check_enabled else None
+    settings = CheckSettings.read()
+    return Checks(registry, clock, Random(), settings.check_networks) if settings.check_enabled else None

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import cast
 
 from discovery.core.address import client_prefix
+from discovery.core.caller import UNKNOWN
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import WITHOUT_BODY, Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
@@ -84,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=UNSENT)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.address = str(peer[0]) if peer else ""
+        self.address = str(peer[0]) if peer else UNKNOWN
         self.prefix = client_prefix(self.address)
         if self.address in self._front.proxies:  # it is of many clients, so it counts alone
             self.prefix = f"{self.prefix} {id(self)}"

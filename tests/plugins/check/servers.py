@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.instance import Instance, Key, Registration
 from discovery.engines.local import LocalEngine
@@ -89,9 +90,11 @@ class House:
     engine: LocalEngine
     plugin: Checks
 
-    async def register(self, port: int, check: Check | None, name: str = "web", **fields: Any) -> Instance:
+    async def register(
+        self, port: int, check: Check | None, name: str = "web", by: Caller = NOBODY, **fields: Any
+    ) -> Instance:
         spec = replace(Registration.of(name, "127.0.0.1", port, **fields), check=check)
-        return await self.engine.submit(Register(spec))
+        return await self.engine.submit(Register(spec), by)
 
     def served(self, name: str = "web") -> int:
         """How many instances answers have now."""

@@ -332,3 +332,34 @@ async def test_a_node_that_does_not_lead_probes_nobody_and_goes_on_from_what_the
         assert house.log.kinds() == [Kind.REGISTERED, Kind.FAILING], (
             "a verdict that stands is not told again, nor taken back"
         )
+
+
+async def test_a_target_that_is_not_allowed_is_never_asked_and_fails_until_it_registers_itself() -> None:
+    """Whoever registers it again without a check of his own does not change for whom it is made."""
+    async with serving() as fake, watching() as house:
+        await house.register(fake.port, quick(failures=2), by=Caller("10.0.0.9", "ci"))
+        await eventually(lambda: house.served() == 0)
+        assert "CHECK_NETWORKS" in house.log.changes[-1].reason
+        await house.register(fake.port, quick(failures=2), by=Caller("10.0.0.8", "shop"))
+        assert (fake.accepted, house.served()) == (0, 0)
+        await house.register(fake.port, quick(failures=2), by=Caller("127.0.0.1"))
+        await eventually(lambda: house.served() == 1)
+        assert fake.accepted >= 1
+
+
+async def test_another_ones_check_of_an_instance_is_not_made_for_whoever_registered_it_before() -> None:
+    async with serving() as fake, watching() as house:
+        await house.register(fake.port, quick(failures=1), by=Caller("127.0.0.1"))
+        await eventually(lambda: fake.requests)
+        await house.register(fake.port, quick(path="/shutdown", failures=1), by=Caller("10.0.0.9", "ci"))
+        await eventually(lambda: house.served() == 0)
+        assert {request.split()[1] for request in fake.requests} == {b"/health"}
+
+
+async def test_one_that_was_restored_without_its_registrant_is_checked_until_it_registers_again() -> None:
+    async with serving() as fake, watching() as house:
+        instance = await house.register(fake.port, quick(failures=1))
+        await eventually(lambda: fake.requests)
+        assert instance.registrant == NOBODY
+        await house.register(fake.port, quick(failures=1), by=Caller("10.0.0.9"))
+        await eventually(lambda: house.served() == 0)

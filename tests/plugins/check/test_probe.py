@@ -15,6 +15,8 @@ import pytest
 import uvloop
 
 from discovery.core.check import Check
+from discovery.core.errors import InvalidField
+from discovery.core.instance import Registration
 from discovery.plugins.check.probe import MAX_ANSWER, CannotProbe, probe
 from tests.plugins.check.servers import LIMIT, OK, Fake, Script, eventually, serving, silent_port
 
@@ -232,6 +234,20 @@ def test_tcp_passes_when_a_connection_opens_and_says_nothing_on_it(run: Run) -> 
             assert fake.requests == []
 
     run(test())
+
+
+async def test_no_name_is_ever_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may point elsewhere by the time that it is connected to (DNS rebinding): all that is ever asked is an address."""
+
+    async def looked_up(*args: object, **more: object) -> list[object]:
+        raise AssertionError(args)
+
+    with pytest.raises(InvalidField, match="must be an IPv4 or IPv6 address"):
+        Registration.of("web", "rebinding.example", 3001)
+    async with serving() as fake:
+        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", looked_up)
+        monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+        assert await probe("127.0.0.1", fake.port, PATIENT) is None
 
 
 def test_a_socket_that_is_connected_to_itself_is_nobody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

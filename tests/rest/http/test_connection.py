@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import struct
 import time
 import weakref
 
 import orjson
 import pytest
+import uvloop
 
+from discovery.core.caller import UNKNOWN
 from discovery.core.instance import Registration
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Pieces
@@ -297,3 +301,26 @@ async def test_an_answer_that_cannot_be_begun_is_an_internal_error_and_the_next_
         got = replies(await talk(api.port, request("GET /breaks"), HEALTH + LAST))
         assert statuses(got) == [500, 200, 404]
         assert got[0].body["code"] == "INTERNAL"
+
+
+def test_a_client_that_resets_before_it_is_looked_up_is_unknown_and_not_nobody() -> None:
+    """What it sent is read all the same; nobody is who registered what an older version restored, and is asked no questions."""
+
+    async def reset_at_once() -> None:
+        async with serving() as api:
+            registered = asyncio.Event()
+            api.registry.followers.append(lambda commit: registered.set())
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                sock.connect_ex(
+                    ("127.0.0.1", api.port)
+                )  # on loopback that is at once; the server has no turn before the reset
+                body = b'{"name":"a","ip":"10.0.0.1","port":1}'
+                sock.sendall(request("POST /register", "Content-Type: application/json", body=body))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            async with asyncio.timeout(LIMIT):
+                await registered.wait()
+            [entry] = api.registry.services["a"].entries.values()
+            assert entry.instance.registrant.address == UNKNOWN
+
+    uvloop.run(reset_at_once())
