@@ -93,6 +93,7 @@ class Service:
         self._registry = RegistryClient(**access)
         self._beats = Beats(random.uniform, time.monotonic())
         self._draining = False
+        self._own: dict[str, str] = {}  # what it says of its health
         self._open = False
         self._task: asyncio.Task[None] | None = None
         self._pid: int | None = None  # of the process that started it plainly
@@ -159,6 +160,14 @@ class Service:
         safe, now = (datetime.fromisoformat(reply.content[field]) for field in ("safeAfter", "timestamp"))
         return max(0.0, (safe - now).total_seconds())
 
+    async def report(self, health: str, output: str = "") -> None:
+        """What it says of itself from now on: `passing`, `warning` (served with a small share) or `failing` (out of answers, its lease
+        renewed all the same). `output`: what it found, at most 4 KiB. RegistryError: it is said again with each beat.
+        """
+        self._own = {"health": health, "output": output}
+        if self.registered:
+            await self._say()
+
     # -- for everybody else
 
     def __enter__(self) -> Self:
@@ -203,21 +212,25 @@ class Service:
     async def _speak(self) -> None:
         """Registers or beats, whichever is due. RegistryError."""
         if self.registered:
-            self._accepted(await self._send("/heartbeat", self._key()))
+            self._accepted(await (self._say() if self._own else self._send("/heartbeat", self._key())))
             return
         if self._find_ip:
             self.ip = await local_address(self._registry.servers, self._registry.timeout)
         reply = await self._send("/register", self._key() | self._options)
         if self._draining:  # a registry that has lost its memory must not answer with it again
             await self.drain()
-        self._accepted(reply)
+        self._accepted(await self._say() if self._own else reply)
         self.id = reply.content["instance"]["id"]
         _log.info("%s is registered at %s:%d with %s", self.name, self.ip, self.port, reply.url)
 
-    async def _send(self, path: str, body: Mapping[str, Any]) -> Reply:
+    async def _say(self) -> Reply:
+        """A beat that tells its health, too."""
+        return await self._send("/instances", self._key() | self._options | self._own, "PUT")
+
+    async def _send(self, path: str, body: Mapping[str, Any], method: str = "POST") -> Reply:
         """No server may keep the others from being asked before the lease ends."""
         seconds = min(self._registry.timeout, self._beats.interval)
-        return await self._registry.request("POST", path, json=body, timeout=seconds)
+        return await self._registry.request(method, path, json=body, timeout=seconds)
 
     def _accepted(self, reply: Reply) -> None:
         if self._trouble:

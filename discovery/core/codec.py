@@ -14,7 +14,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.checked import flag, moment, or_none, text, whole
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
-from discovery.core.instance import OPTIONS, Instance, Registration, options
+from discovery.core.instance import OPTIONS, Instance, Registration, facts, facts_of, options
 from discovery.core.kinds import KINDS
 from discovery.core.status import Probed, Status
 
@@ -83,7 +83,7 @@ def of_instance(instance: Instance) -> Json:
         "failing": instance.failing,
         "registrant": of_caller(instance.registrant),
         "probed": instance.probed,
-    }
+    } | facts(instance)
 
 
 def instance(found: Mapping[str, Any]) -> Instance:
@@ -100,6 +100,7 @@ def instance(found: Mapping[str, Any]) -> Instance:
             or_none(text, found["failing"]),
             caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
             Probed(found["probed"]) if found.get("probed") in _PROBED else None,
+            **facts_of(found),
         )
 
 

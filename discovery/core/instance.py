@@ -15,6 +15,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.checked import or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
+from discovery.core.health import Health, OwnHealth
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
 from discovery.core.network import ip_of
@@ -27,6 +28,8 @@ MAX_PORTS = 32
 # SkyDNS's defaults: room to prefer or to spare an instance in both directions.
 DEFAULT_WEIGHT = 100
 DEFAULT_PRIORITY = 10
+# Of one that warns: a hundredth of the others' share.
+DEFAULT_WARNING_WEIGHT = 1
 
 # Of a label and its place in a list; a port takes two.
 _LABEL_OCTETS = 112
@@ -52,9 +55,9 @@ class Key(NamedTuple):
 class Registration:
     """A registration that keeps every rule; `Registration.of` makes one from what a client sent.
 
-    `weight` and `priority` are SRV's (RFC 2782). `zone` is the locality. `ttl` in seconds and `id` are the server's
-    choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives at most so many
-    of the service's instances in one reply; None is all.
+    `weight` and `priority` are SRV's (RFC 2782); `warning_weight`: its weight while it warns. `zone` is the locality. `ttl` in seconds and
+    `id` are the server's choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives
+    at most so many of the service's instances in one reply; None is all.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Registration:
     protocol: str = "tcp"
     weight: int = DEFAULT_WEIGHT
     priority: int = DEFAULT_PRIORITY
+    warning_weight: int = DEFAULT_WARNING_WEIGHT
     zone: str | None = None
     ttl: float | None = None
     max_answers: int | None = None
@@ -111,6 +115,7 @@ class Instance(NamedTuple):
     `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did.
     `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
     whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
+    `own`: what it says of its health.
     """
 
     id: str
@@ -121,12 +126,23 @@ class Instance(NamedTuple):
     failing: str | None = None
     registrant: Caller = NOBODY
     probed: Probed | None = None
+    own: OwnHealth = OwnHealth()
 
     def with_status(self, status: Status) -> Instance:
-        id, registered_at, spec, draining_since, _, failing, registrant, probed = self
+        id, registered_at, spec, draining_since, _, failing, registrant, probed, own = self
         if probed is not None and status not in SILENT:
             probed = None
-        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed)
+        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed, own)
+
+    @property
+    def fails(self) -> bool:
+        """By the registry's checks of it, or by its own word."""
+        return self.failing is not None or self.own.health is Health.FAILING
+
+    @property
+    def weight(self) -> int:
+        """Its share now, as in SRV."""
+        return self.spec.warning_weight if self.own.health is Health.WARNING else self.spec.weight
 
     @property
     def vouched(self) -> Vouched:
@@ -208,6 +224,7 @@ OPTIONS = (
     Option("protocol", "protocol", _protocol),
     Option("weight", "weight", partial(whole_of, "weight", 0, 65535)),
     Option("priority", "priority", partial(whole_of, "priority", 0, 65535)),
+    Option("warning_weight", "warningWeight", partial(whole_of, "warningWeight", 0, 65535)),
     Option("zone", "zone", lambda value: None if value is None else label(value, "zone")),
     Option("ttl", "ttl", lambda value: None if value is None else shared(seconds_of("ttl", MIN_TTL, MAX_TTL, value))),
     Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
@@ -226,3 +243,32 @@ def options(spec: Registration) -> dict[str, Any]:
         if value != default:
             found[name] = dict(value) if field == "ports" else value.shown() if field == "check" else value
     return found
+
+
+class Fact(NamedTuple):
+    """What is known of an instance besides its registration, on every node and after a restart. `name`: in JSON. `dumps`, `loads`: to JSON
+    and back; `loads` raises ValueError, KeyError or TypeError.
+    """
+
+    field: str
+    name: str
+    dumps: Callable[[Any], Any]
+    loads: Callable[[Any], Any]
+
+    @property
+    def default(self) -> Any:
+        return Instance._field_defaults[self.field]
+
+
+# The one list for the journal, the history and other nodes. What older versions wrote in other forms (drains, checks) stands there.
+FACTS = (Fact("own", "own", OwnHealth.dumps, OwnHealth.loads),)
+
+
+def facts(instance: Instance) -> dict[str, Any]:
+    """Those that differ from their defaults, as JSON; `facts_of` reads them back."""
+    return {fact.name: fact.dumps(value) for fact in FACTS if (value := getattr(instance, fact.field)) != fact.default}
+
+
+def facts_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """For Instance, by field. What was written by an older version has none."""
+    return {fact.field: fact.loads(found[fact.name]) for fact in FACTS if fact.name in found}

@@ -50,6 +50,6 @@ class Expire(Write[bool]):
             if again is not None:
                 txn.ask_again(entry, again)
         elif entry.lease.alive(now):
-            txn.change(entry, instance, living(txn, instance), f"quiet for {txn.damping.window:g} s")
+            txn.change(entry, instance, living(txn.windows, instance), f"quiet for {txn.damping.window:g} s")
         else:
             lapse(txn, entry)

@@ -133,7 +133,7 @@ def _explained(each: Seen, better: bool) -> Explanation:
     status = each.status
     instance, who = each.instance, each.by or "somebody"
     reason = "no reason is known" if each.window is None else each.window.reason
-    why = [each.own or _WHY[status].format(who=who, reason=reason, failing=instance.failing)]
+    why = [each.own or _WHY[status].format(who=who, reason=reason, failing=_failing(instance))]
     if status is Status.UNHEALTHY and each.own is None and each.ttl is not None:
         why[0] += f": no heartbeat for {each.ttl:g} s"
     if status is Status.FLAPPING:
@@ -151,7 +151,7 @@ _WHY = {
     Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
     Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
     Status.DRAINING: "it is draining, {who} asked for it",
-    Status.FAILING: "the checks of it fail: {failing}",
+    Status.FAILING: "{failing}",
     Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
 }
 
@@ -168,7 +168,13 @@ def _besides(each: Seen) -> list[str]:
         found.append("draining besides")
     if instance.failing is not None and status is not Status.FAILING:
         found.append(f"its checks failed besides: {instance.failing}")
+    elif instance.fails and status is not Status.FAILING:
+        found.append(f"besides, {instance.own.reason}")
     return found
+
+
+def _failing(instance: Instance) -> str:
+    return instance.own.reason if instance.failing is None else f"the checks of it fail: {instance.failing}"
 
 
 def _since(each: Seen) -> float | None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from discovery.core.event import InstanceEvent
+from discovery.core.health import Health
 from discovery.core.status import DOWN, SILENT, TRUSTED, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
@@ -31,6 +32,7 @@ class Liveness:
         self._started_at = started_at
         self._cleanup_interval = cleanup_interval
         self._counts = dict.fromkeys(Status, 0)
+        self.warning = 0  # instances that warn of themselves
         self._deadlines = Deadlines()
         self._retimed: Iterator[list[Entry]] = iter(())
         self.is_retiming = False  # `tidy` has more of these
@@ -81,6 +83,7 @@ class Liveness:
 
     def added(self, entry: Entry) -> None:
         self._counts[entry.instance.status] += 1
+        self.warning += entry.instance.own.health is Health.WARNING
         self._deadlines.push(entry, self._deadline(entry))
 
     def adopted(self, entry: Entry, service: Service, at: float) -> None:
@@ -105,6 +108,7 @@ class Liveness:
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status
         self._counts[status] -= 1
+        self.warning -= entry.instance.own.health is Health.WARNING
         if status is _SUSPECT:
             self._leaves_hold(service)
         self._deadlines.discard(entry, its_turn=status is Status.UNHEALTHY)
@@ -114,6 +118,8 @@ class Liveness:
         assert event.before is not None
         assert event.after is not None
         before, after = event.before.status, event.after.status
+        if event.before.own is not event.after.own:
+            self.warning += (event.after.own.health is Health.WARNING) - (event.before.own.health is Health.WARNING)
         if before is not after:
             self._counts[before] -= 1
             self._counts[after] += 1

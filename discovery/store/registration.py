@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from discovery.core.caller import NOBODY
 from discovery.core.event import Kind
+from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
@@ -25,12 +26,14 @@ class Register(Write[Instance]):
     """Adds the instance, or renews and updates the one at the same key, which keeps its id and registered_at.
 
     An id that the client chose counts when the instance is added, and is not part of the stored `spec`. `replace`: another instance of
-    the service that has this id makes way, in the same commit: it is the same process, which has come back at another address.
+    the service that has this id makes way, in the same commit: it is the same process, which has come back at another address. `own`:
+    what it says of its health, without `since`; None: it begins anew, as healthy.
     NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive.
     """
 
     spec: Registration
     replace: bool = False
+    own: OwnHealth | None = None
     action = "register"
 
     @property
@@ -48,19 +51,25 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            return _add(txn, spec, folded, own_id, service, self.replace)
+            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own))
         known = catch_up(txn, entry)
         failing = known.failing if spec.check == known.spec.check else None
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
         if spec.check == known.spec.check and first != NOBODY and vouches(first, spec) >= vouches(by, spec):
             by = first
-        after = Instance(known.id, known.registered_at, spec, known.draining_since, known.status, failing, by)
-        return revive(txn, entry, after, "registered again")
+        own = self._own(txn, known)
+        after = known._replace(spec=spec, failing=failing, registrant=by, own=own)
+        return revive(txn, entry, after, "registered again" if own == known.own else own.reason)
+
+    def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
+        return said(txn, known, self.own or OwnHealth())
 
 
 class Upsert(Register):
-    """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago."""
+    """A heartbeat that carries the whole registration: as Register, but Deregistered where that was too short ago. Where it says nothing
+    of its health, that stays as it is.
+    """
 
     action = "upsert"
 
@@ -72,9 +81,24 @@ class Upsert(Register):
             raise Deregistered(key, left)
         return super().decide(txn)
 
+    def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
+        return said(txn, known, self.own)
+
+
+def said(txn: Transaction, known: Instance | None, own: OwnHealth | None) -> OwnHealth:
+    """What an instance says of its health from now on. The same again changes nothing: its output is shown, and is no event."""
+    before = OwnHealth() if known is None else known.own
+    return before if own is None or own.health is before.health else own._replace(since=txn.wall)
+
 
 def _add(
-    txn: Transaction, spec: Registration, folded: str, own_id: str | None, service: Service | None, replace_other: bool
+    txn: Transaction,
+    spec: Registration,
+    folded: str,
+    own_id: str | None,
+    service: Service | None,
+    replace_other: bool,
+    own: OwnHealth,
 ) -> Instance:
     if service is None and (why := txn.reserved(folded)) is not None:
         raise NameReserved(spec.name, why)
@@ -93,8 +117,8 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, Status.HEALTHY, None, txn.by.known)
-    status = living(txn, instance)
+    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, registrant=txn.by.known, own=own)
+    status = living(txn.windows, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
     txn.register(instance, folded, "new instance")
@@ -126,6 +150,26 @@ class Revive(InstanceWrite[Entry]):
     def decide(self, txn: Transaction) -> Entry:
         entry = named_entry(txn, self.which)
         revive(txn, entry, catch_up(txn, entry), "heartbeat received")
+        return entry
+
+
+@dataclass(frozen=True)
+class Report(InstanceWrite[Entry]):
+    """A heartbeat that says another health than before, without `since`. UnknownInstance."""
+
+    own: OwnHealth
+    action = "report"
+    lasts = False
+
+    @property
+    def says_goodbye(self) -> bool:  # type: ignore[override]  # read alone
+        return self.own.health is Health.FAILING
+
+    def decide(self, txn: Transaction) -> Entry:
+        entry = named_entry(txn, self.which)
+        known = catch_up(txn, entry)
+        own = said(txn, known, self.own)
+        revive(txn, entry, known._replace(own=own), own.reason)
         return entry
 
 

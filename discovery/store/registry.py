@@ -23,6 +23,7 @@ from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
 from discovery.store import fits
 from discovery.store.expiry import Expire
+from discovery.store.rules import living
 from discovery.store.service import Entry, Service
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
@@ -161,6 +162,8 @@ class Registry(State):
             fits.check(self, (event,))
         entry.instance = after
         entry.override = None
+        if after.own is not before.own:
+            entry.output = None
         entry.index = commit.index
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
@@ -232,15 +235,11 @@ class Registry(State):
         _tell(self.index_followers, self._services, self.index)
 
     def _restore(self, stored: Instance, now: float, wall: float) -> InstanceEvent:
-        spec = stored.spec
-        status = Status.HEALTHY if stored.draining_since is None else Status.DRAINING
-        if self.window(stored) is not None:
-            status = Status.MAINTENANCE
-        instance = Instance(
-            stored.id, stored.registered_at, spec, stored.draining_since, status, registrant=stored.registrant
-        )
-        service = spec.key.service
-        self._put(instance, service, self.index, now, wall, sorted=False)
+        instance = stored._replace(failing=None, probed=None)
+        instance = instance.with_status(living(self.windows, instance))
+        service = instance.spec.key.service
+        since = stored.own.since if instance.status is Status.FAILING else wall
+        self._put(instance, service, self.index, now, since, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:

@@ -13,7 +13,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import Transaction
-from discovery.store.windows import window_of, with_window
+from discovery.store.windows import WindowMap, window_of, with_window
 
 # Seconds for which the drain of an instance that was removed for its silence is remembered: a deployment that is finished next day.
 DRAIN_REMEMBERED = 24 * 3600.0
@@ -23,13 +23,13 @@ _CALM = 0.01
 _ASIDE = 4
 
 
-def living(txn: Transaction, instance: Instance) -> Status:
+def living(windows: WindowMap, instance: Instance) -> Status:
     """The status of one whose lease runs, whatever it was before."""
-    if window_of(txn.windows, instance) is not None:
+    if window_of(windows, instance) is not None:
         return Status.MAINTENANCE
     if instance.draining_since is not None:
         return Status.DRAINING
-    return Status.HEALTHY if instance.failing is None else Status.FAILING
+    return Status.FAILING if instance.fails else Status.HEALTHY
 
 
 # -- silence
@@ -95,7 +95,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
 def _is_silent(txn: Transaction, entry: Entry) -> bool:
     """Fell silent within one timeout, and nothing is known that explains it."""
     instance, lease, now = entry.instance, entry.lease, txn.now
-    if entry.brake_released or instance.draining_since is not None or instance.failing is not None:
+    if entry.brake_released or instance.draining_since is not None or instance.fails:
         return False
     if instance.probed is Probed.REFUSED:
         return False
@@ -115,7 +115,7 @@ def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
     again = txn.brake.asks_again(service.hold, txn.now)
     if again is None:
         instance, lease = entry.instance, entry.lease
-        status = living(txn, instance) if lease.alive(txn.now) else Status.UNHEALTHY
+        status = living(txn.windows, instance) if lease.alive(txn.now) else Status.UNHEALTHY
         txn.change(entry, instance, status, f"no heartbeat for {txn.now - lease.renewed_at:.1f} s, the brake lets go")
     return again
 
@@ -125,13 +125,13 @@ def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
 
 def revive(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
     """It beats, and is `after` from now on. `catch_up` comes before."""
-    return txn.change(entry, after, living(txn, after), reason, renews=True)
+    return txn.change(entry, after, living(txn.windows, after), reason, renews=True)
 
 
 def override_status(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
     """A person or a check has decided: what the brake believes no longer counts, and nobody is revived by it. As `revive`."""
     silent = after.status is Status.UNHEALTHY or (after.status is Status.SUSPECT and not entry.lease.alive(txn.now))
-    return txn.change(entry, after, Status.UNHEALTHY if silent else living(txn, after), reason)
+    return txn.change(entry, after, Status.UNHEALTHY if silent else living(txn.windows, after), reason)
 
 
 def expire(txn: Transaction, entry: Entry, reason: str) -> None:

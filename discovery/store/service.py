@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from discovery.core.health import OwnHealth
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
@@ -32,7 +33,8 @@ class Entry:
     health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
     removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
     `through`: the node that heard it last. `beaten_from`: from where it beat at this node, if ever from elsewhere than its registrant.
-    `override`: what is believed here in place of what was decided, while nobody can be told.
+    `output`: the latest that it said of its health, where no event told of it; None: the instance has it. `override`: what is believed
+    here in place of what was decided, while nobody can be told.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class Entry:
         "instance",
         "lease",
         "next_action_at",
+        "output",
         "override",
         "since",
         "through",
@@ -61,6 +64,13 @@ class Entry:
         self.through: NodeStatus = DIRECT
         self.beaten_from: str | None = None
         self.override: Override | None = None
+        self.output: str | None = None
+
+    @property
+    def own(self) -> OwnHealth:
+        """What it says of its health, with its latest words."""
+        own = self.instance.own
+        return own if self.output is None else own._replace(output=self.output)
 
     @property
     def status(self) -> Status:

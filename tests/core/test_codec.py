@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from discovery.core import codec, exact_json
 from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
+from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.kinds import Drained, DrainEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
@@ -17,13 +18,15 @@ from tests.mutated import mutations
 FULL = Registration.of(
     "Web", "2001:db8::1", 80,
     metadata={"big": 10**30, "text": "ü"}, tags=["a", "b"], ports={"http": 8080}, protocol="udp", weight=7, priority=3,
-    zone="eu-1", ttl=30, max_answers=2, check={"http": "/health", "interval": 5},
+    zone="eu-1", warning_weight=3, ttl=30, max_answers=2, check={"http": "/health", "interval": 5},
 )  # fmt: skip
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 
 BEFORE = Instance("id-1", 1e9, PLAIN, None, Status.HEALTHY)
 BY = Caller("10.0.0.9", "ci")
-AFTER = Instance("id-1", 1e9, FULL, 1e9 + 5, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED)
+AFTER = Instance(
+    "id-1", 1e9, FULL, 1e9 + 5, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED, OwnHealth(Health.WARNING, "full", 1e9)
+)
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
 EVENTS: list[Event] = [

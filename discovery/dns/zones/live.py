@@ -102,8 +102,7 @@ def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -
 
 
 def _rank(instance: Instance) -> Rank:
-    spec = instance.spec
-    return Rank(spec.priority, spec.weight)
+    return Rank(instance.spec.priority, instance.weight)
 
 
 def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
@@ -132,7 +131,7 @@ def _srv(live: Live, rtype: int) -> Made:
 def _srv_rdata(live: Live, instance: Instance, host: bytes) -> bytes:
     """RFC 2782. The target is never compressed."""
     spec = instance.spec
-    return _SRV.pack(spec.priority, spec.weight, live.match(instance) or spec.port) + host
+    return _SRV.pack(spec.priority, instance.weight, live.match(instance) or spec.port) + host
 
 
 _SRV = struct.Struct("!HHH")
@@ -264,7 +263,7 @@ def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
     place = f"{to_text(from_wire(host))}:{live.match(instance) or spec.port}"
     in_text = _BARE_PERCENT.sub("%25", quote(path, safe=_IN_PATHS)) if isinstance(path, str) else ""
     uri = f"{scheme}://{place}/{in_text.removeprefix('/')}"
-    return struct.pack("!HH", spec.priority, spec.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
+    return struct.pack("!HH", spec.priority, instance.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
 
 
 LIVE_TYPES = (

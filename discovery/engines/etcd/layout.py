@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from discovery.core import codec, exact_json
 from discovery.core.checked import text, whole
 from discovery.core.event import Commit, Event, InstanceEvent
-from discovery.core.instance import OPTIONS, Instance, Registration
+from discovery.core.instance import FACTS, OPTIONS, Instance, Registration
 from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
@@ -61,7 +61,9 @@ def is_state(letter: str) -> bool:
     return letter == "i" or letter == "t" or of_letter(letter) is not None
 
 
-_KNOWN = codec.of_instance(Instance("", 0.0, Registration(name="", ip="", port=0))).keys()
+_KNOWN = codec.of_instance(Instance("", 0.0, Registration(name="", ip="", port=0))).keys() | {
+    fact.name for fact in FACTS
+}
 _OPTIONS = {option.name for option in OPTIONS}
 
 

@@ -69,7 +69,7 @@ class Overrides:
         lives = registry.beat(entry, now)
         if not lives and self._away() is not None:
             entry.lease.renewed_at = now
-            status = living(Transaction(registry, now, self._wall(), SERVER), entry.instance)
+            status = living(registry.windows, entry.instance)
             self._override(entry, Override(status, "it beats here, and etcd could not be told of that yet", True))
         if lives or entry.override is not None:
             entry.through = own

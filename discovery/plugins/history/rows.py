@@ -15,7 +15,7 @@ import orjson
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
-from discovery.core.instance import Instance, options
+from discovery.core.instance import Instance, facts, options
 from discovery.core.name import fold
 from discovery.core.status import Status
 
@@ -90,7 +90,7 @@ def _of_event(key: int, commit: Commit, event: Event) -> Row:
 
 def of_instance(instance: Instance, service: str) -> Row:
     spec = instance.spec
-    chosen = options(spec)
+    chosen = options(spec) | facts(instance)
     return (
         service, spec.ip, spec.port, instance.id, spec.name, instance.registered_at, instance.draining_since, spec.ttl or 0.0,
         instance.status.value, instance.failing, spec.metadata, exact_json.dumps(chosen) if chosen else None,
@@ -114,7 +114,7 @@ def value(content: bytes) -> ValueEvent[Any, Any]:
 
 
 def _other(before: Instance, after: Instance) -> bytes:
-    if before.spec is after.spec or before.spec == after.spec:
+    if (before.spec is after.spec or before.spec == after.spec) and facts(before) == facts(after):
         return orjson.dumps([before.status, before.failing, before.draining_since, 0.0])  # four, for older versions
     return exact_json.dumps(codec.of_instance(before))
 
@@ -137,15 +137,17 @@ def stored(row: Row) -> StoredEvent:
 
 def instance(row: Row) -> Instance:
     _, ip, port, id, name, registered_at, draining_since, _, status, failing, metadata, chosen = row
+    options = {} if chosen is None else exact_json.loads(chosen)
     return codec.instance(
         {
+            **options,  # facts stand among them
             "id": id,
             "registeredAt": registered_at,
             "name": name,
             "ip": ip,
             "port": port,
             "metadata": exact_json.loads(metadata),
-            "options": {} if chosen is None else exact_json.loads(chosen),
+            "options": options,
             "drainingSince": draining_since,
             "status": status,
             "failing": failing,

@@ -15,7 +15,7 @@ import orjson
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
-from discovery.core.instance import OPTIONS, Instance, Key, Registration
+from discovery.core.instance import FACTS, OPTIONS, Instance, Key, Registration, facts, facts_of
 from discovery.core.kinds import KINDS
 from discovery.core.shared import shared
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 # Stored only where they differ from these.
 _DEFAULTS = [(option.field, option.default) for option in OPTIONS]
 _NO_OPTIONS = "{}"
-# Among the options: no field of a registration has this name.
+# Among the options, as the other facts about an instance: no field of a registration has their names.
 _REGISTRANT = "registrant"
 
 
@@ -68,7 +68,12 @@ def read_all(sql: sqlite3.Connection, table: str, read: Callable[[Row], T]) -> l
 
 def kept(instance: Instance) -> Row:
     """What may change of a row."""
-    return instance.draining_since, instance.registrant, instance.spec
+    return (
+        instance.draining_since,
+        instance.registrant,
+        instance.spec,
+        *[getattr(instance, fact.field) for fact in FACTS],
+    )
 
 
 def of_instance(instance: Instance) -> Row:
@@ -120,8 +125,9 @@ def _instance(
         return Instance(id, registered_at, Registration(name=name, ip=ip, port=port, metadata=metadata), draining_since)
     chosen = _from_options(options)
     by = Caller(*chosen.pop(_REGISTRANT, NOBODY[:2])).known
+    known = facts_of({fact.name: chosen.pop(fact.name) for fact in FACTS if fact.name in chosen})
     spec = Registration(name=name, ip=ip, port=port, metadata=metadata, **chosen)
-    return Instance(id, registered_at, spec, draining_since, registrant=by)
+    return Instance(id, registered_at, spec, draining_since, registrant=by, **known)
 
 
 def of_tombstone(key: Key, until: float) -> Row:
@@ -141,6 +147,7 @@ def _options(instance: Instance) -> str:
         options["check"] = spec.check.shown()
     if by != NOBODY:
         options[_REGISTRANT] = by[:2]
+    options |= facts(instance)
     return orjson.dumps(options).decode() if options else _NO_OPTIONS
 
 

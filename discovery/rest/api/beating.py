@@ -14,6 +14,7 @@ from pydantic import Field, StrictBool, WithJsonSchema
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.health import OwnHealth
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.name import fold
@@ -22,7 +23,7 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
-from discovery.rest.api.registering import CODES, HEADING, Advice, RegisterBody, Registrar
+from discovery.rest.api.registering import CODES, HEADING, Advice, InstanceBody, RegisterBody, Registrar, own_health
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
@@ -31,7 +32,8 @@ from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
-from discovery.store.registration import Upsert
+from discovery.store.registration import Report, Upsert
+from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system.turns import turns
 
@@ -103,7 +105,8 @@ class HeartbeatsReply(Advice):
     unknown: list[Missed]
 
 
-_UPSERT = Fields(RegisterBody, HeartbeatBody)
+_UPSERT = Fields(InstanceBody)
+_WITH_REGISTRATION = Fields(RegisterBody, HeartbeatBody)
 _HEARTBEAT = Fields(HeartbeatBody)
 _MANY = Fields(HeartbeatsBody)
 
@@ -116,7 +119,7 @@ class Beating(Registrar):
         return [
             Route(
                 "PUT", "/instances", self.upsert, right, kind, "A heartbeat that carries the registration", HEADING,
-                HeartbeatReply, RegisterBody, status=(200, 201), codes=upserts, is_small=True,
+                HeartbeatReply, InstanceBody, status=(200, 201), codes=upserts, is_small=True,
                 examples=(known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new)),
             ),
             Route(
@@ -156,7 +159,8 @@ class Beating(Registrar):
                 return Answer(200, orjson.dumps(renewed))
         body = HeartbeatBody.model_validate(content)
         if body.with_registration:
-            return self.upsert(request)
+            registration = RegisterBody.model_validate(content)
+            return self._upsert(request, registration, None, _WITH_REGISTRATION.said_of(content))
         try:
             entry = self._engine.renew(body.key(), request.caller)
         except UnknownInstance:
@@ -166,19 +170,22 @@ class Beating(Registrar):
         return Answer(200, stamped(renewed, self._times))
 
     async def upsert(self, request: Request) -> Answer:
-        """A heartbeat that carries the whole registration. One that says nothing new is no write."""
         sent = json_object(request)
-        body = RegisterBody.model_validate(sent)
+        body = InstanceBody.model_validate(sent)
+        return await self._upsert(request, body, body.own(), _UPSERT.said_of(sent))
+
+    async def _upsert(self, request: Request, body: RegisterBody, own: OwnHealth | None, said: Json) -> Answer:
+        """A heartbeat that carries the whole registration. One that says nothing new is no write. `said`: for the reply."""
         spec = body.registration()
         known = self._registry.find(spec.key)
-        if known is not None and self._says_nothing_new(known, spec):
+        if known is not None and self._says_nothing_new(known, spec, own):
             entry = self._engine.renew(spec.key, request.caller)
         else:
             if known is not None:  # a heartbeat all the same, whatever becomes of the rest
                 self._engine.renew(spec.key, request.caller)
             self._count_registration(request.caller.address, self._clock())
             try:
-                instance = await self._engine.submit(Upsert(spec, body.replace), request.caller)
+                instance = await self._engine.submit(Upsert(spec, body.replace, own), request.caller)
             except Deregistered:
                 self._registry.unknown_heartbeats += 1
                 raise
@@ -186,14 +193,17 @@ class Beating(Registrar):
             entry = self._registry.find(instance.id) or Entry(
                 instance, Lease(self._registry.term_of(instance.spec), self._clock())
             )
-        content = self._renewed(entry, self._clock()) | _UPSERT.said_of(sent)
+        note_output(entry, own)
+        content = self._renewed(entry, self._clock()) | said
         content["instance"] |= views.registered(entry.instance)
         if known is not None:
             return Answer(200, stamped(content, self._times))
         content["message"] = "Service registered successfully"
         return Answer(201, stamped(content, self._times), location(entry.instance))
 
-    def _says_nothing_new(self, known: Entry, spec: Registration) -> bool:
+    def _says_nothing_new(self, known: Entry, spec: Registration, own: OwnHealth | None) -> bool:
+        if own is not None and own.health is not known.instance.own.health:
+            return False
         same = known.instance.spec == replace(spec, name=known.instance.spec.name, id=None)
         return same and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
 
@@ -202,7 +212,7 @@ class Beating(Registrar):
         items = HeartbeatsBody.model_validate(sent).instances
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
-        renewed = await renew_all(self._engine, items, request.caller)
+        renewed = await renew_all(self._engine, self._registry, items, request.caller)
         self._registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
             self._note_refused(request, len(renewed.unknown), renewed.refused)
@@ -222,6 +232,12 @@ class Beating(Registrar):
         }
 
 
+def note_output(entry: Entry, own: OwnHealth | None) -> None:
+    """What it says besides a health that it had said already: shown at once, and no event."""
+    if own is not None and own.output != entry.own.output:
+        entry.output = own.output
+
+
 class Renewals:
     """`refused`: the first of those that renewed nothing, with their errors. `shortest`: the ttl of the shortest lease that was renewed,
     seconds; 0.0 when none was. `away`: see `Engine.renew`.
@@ -234,35 +250,60 @@ class Renewals:
         self.shortest = 0.0
         self.away: EngineAway | Moved | None = None
 
+    def refuse(self, item: object, error: DiscoveryError) -> None:
+        if isinstance(error, EngineAway | Moved):
+            self.away = error
+        else:
+            self.unknown.append({**_shown(item), "message": str(error)})
+            if len(self.refused) < _MAX_NOTED:
+                self.refused.append((item, error))
 
-async def renew_all(engine: Engine, items: Sequence[Any], by: Caller) -> Renewals:
+    def add(self, entry: Entry) -> None:
+        self.updated += 1
+        ttl = entry.lease.term.seconds
+        if not self.shortest or ttl < self.shortest:
+            self.shortest = ttl
+
+
+async def renew_all(engine: Engine, registry: Registry, items: Sequence[Any], by: Caller) -> Renewals:
     """EngineAway, Moved, when all have been noted."""
     result = Renewals()
     for start in range(0, len(items), _PIECE):
         await turns().over()
-        _renew(engine, items[start : start + _PIECE], start, result, by)
+        reports = _renew(engine, registry, items[start : start + _PIECE], start, result, by)
+        outcomes = await engine.submit_all([report for _, report in reports], by) if reports else ()
+        for (item, _), outcome in zip(reports, outcomes, strict=True):
+            if isinstance(outcome, DiscoveryError):
+                result.refuse(item, outcome)
+            else:
+                registry.renewals += 1
+                result.add(outcome)
     if result.away is not None:
         raise result.away
     return result
 
 
-def _renew(engine: Engine, items: Sequence[Any], start: int, result: Renewals, by: Caller) -> None:
-    shortest = result.shortest or float("inf")
+def _renew(
+    engine: Engine, registry: Registry, items: Sequence[Any], start: int, result: Renewals, by: Caller
+) -> list[tuple[Any, Report]]:
+    """Those that say another health than before are yet to be reported."""
+    reports = []
     for number, item in enumerate(items, start):
         try:
-            lease = _renew_one(engine, item, number, by).lease
-        except (EngineAway, Moved) as error:
-            result.away = error
-            continue
+            if type(item) is not dict or "health" not in item:  # nearly always
+                result.add(_renew_one(engine, item, number, by))
+                continue
+            which, own = _which(item, number), own_health(item["health"], item.get("output"), f"instances[{number}].")
+            known = registry.find(which)
+            if own is not None and known is not None and own.health is not known.instance.own.health:
+                reports.append((item, Report(which, own)))
+            else:
+                entry = _renew_one(engine, item, number, by)
+                note_output(entry, own)
+                result.add(entry)
         except DiscoveryError as error:
-            result.unknown.append({**_shown(item), "message": str(error)})
-            if len(result.refused) < _MAX_NOTED:
-                result.refused.append((item, error))
-            continue
-        result.updated += 1
-        if lease.ttl < shortest:
-            shortest = lease.ttl
-    result.shortest = shortest if result.updated else 0.0
+            result.refuse(item, error)
+    return reports
 
 
 def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:

@@ -6,14 +6,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 
 from discovery.core import metadata
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS, Registration
+from discovery.core.health import MAX_OUTPUT, Health, OwnHealth
+from discovery.core.instance import (
+    DEFAULT_PRIORITY,
+    DEFAULT_WARNING_WEIGHT,
+    DEFAULT_WEIGHT,
+    MAX_PORTS,
+    MAX_TAGS,
+    Registration,
+)
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -82,7 +90,7 @@ Id = Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z
 
 
 class RegisterBody(Body):
-    """POST /register, PUT /instances, and POST /heartbeat with `register`."""
+    """POST /register, and POST /heartbeat with `register`."""
 
     name: Name
     ip: Ip
@@ -93,6 +101,9 @@ class RegisterBody(Body):
     protocol: Protocol = "tcp"
     weight: Uint16 = DEFAULT_WEIGHT
     priority: Uint16 = DEFAULT_PRIORITY
+    warning_weight: Uint16 = Field(
+        DEFAULT_WARNING_WEIGHT, alias="warningWeight", description="its weight while it warns"
+    )
     zone: Name | None = None
     ttl: Seconds = None
     max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
@@ -102,15 +113,45 @@ class RegisterBody(Body):
         False, description="with `id`: another instance of the service that has this id makes way for this one"
     )
 
+    # Fields that are no part of the registration.
+    _besides: ClassVar[tuple[str, ...]] = ("replace",)
+
     def registration(self) -> Registration:
         """InvalidField when a value breaks a rule."""
         fields = vars(self).copy()  # dict(self) takes 2 µs more
-        del fields["replace"]
+        for name in self._besides:
+            del fields[name]
         return Registration.of(**fields)
 
 
+OwnHealthOf = Annotated[StrictStr, WithJsonSchema({"type": "string", "enum": list(Health)})]
+Output = Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX_OUTPUT})]
+
+
+class InstanceBody(RegisterBody):
+    """PUT /instances, and an item of POST /registrations: what the original did not know, besides."""
+
+    health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
+    output: Output | None = Field(None, description="what it found, in its words")
+
+    _besides: ClassVar[tuple[str, ...]] = ("replace", "health", "output")
+
+    def own(self) -> OwnHealth | None:
+        """None: it says nothing of it. InvalidField."""
+        return own_health(self.health, self.output)
+
+
+def own_health(health: object, output: object, field: str = "") -> OwnHealth | None:
+    """From what was sent: None where there is nothing. InvalidField; `field`: in front of the names."""
+    if health is not None:
+        return OwnHealth.of(health, output, field)
+    if output is not None:
+        raise InvalidField(f"{field}output", "stands beside health: passing, warning or failing")
+    return None
+
+
 class RegistrationsBody(Body):
-    """POST /registrations. The items are bodies of POST /register, checked one by one, so that one of them fails nobody else."""
+    """POST /registrations. The items are bodies of PUT /instances, checked one by one, so that one of them fails nobody else."""
 
     instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_REGISTRATIONS})]
 
@@ -142,6 +183,7 @@ class RegistrationsReply(Advice):
 
 
 _FIELDS = Fields(RegisterBody)
+_ITEM = Fields(InstanceBody)
 _MANY = Fields(RegistrationsBody)
 
 
@@ -242,8 +284,8 @@ async def register_all(
         await turns().over()
         try:
             count(clock())
-            body = RegisterBody.model_validate(item)
-            writes.append(Register(body.registration(), body.replace))
+            body = InstanceBody.model_validate(item)
+            writes.append(Register(body.registration(), body.replace, body.own()))
             places.append(place)
         except (DiscoveryError, ValidationError) as error:
             results[place] = _refused(error)
@@ -251,7 +293,7 @@ async def register_all(
         if isinstance(result, DiscoveryError):
             results[place] = _refused(result)
         else:
-            results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_FIELDS.said_of(items[place])}
+            results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
     return results
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from discovery.core import check
+from discovery.core.health import Health
 from discovery.core.status import Status
 from discovery.core.warning import Severity
 
@@ -104,12 +105,15 @@ class Options(Described):
     protocol: Perhaps[str] = None
     weight: Perhaps[int] = None
     priority: Perhaps[int] = None
+    warning_weight: Perhaps[int] = Field(None, alias="warningWeight")
     zone: Perhaps[str] = None
     ttl: Perhaps[float] = None
     check: Perhaps[Check] = None
     max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
     tags: Perhaps[list[str]] = None
     ports: Perhaps[dict[str, int]] = None
+    health: Perhaps[Health] = Field(None, description="what it says of itself, where that is not `passing`")
+    output: Perhaps[str] = Field(None, description="what it found, in its words")
 
 
 class Resolved(Options):

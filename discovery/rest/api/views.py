@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
@@ -69,7 +70,14 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
         "lastHeartbeat": times.of(entry.lease.renewed_at),
         "registeredAt": iso(instance.registered_at),
         "metadata": orjson.Fragment(instance.spec.metadata),
-    } | options(instance.spec)
+    } | (options(instance.spec) | own_health(entry.own))
+
+
+def own_health(own: OwnHealth) -> Json:
+    """What it says of it, where that is more than that it is well."""
+    if own.health is Health.PASSING:
+        return {"output": own.output} if own.output else {}
+    return {"health": own.health, "output": own.output}
 
 
 def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Json:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
-from discovery.core.instance import Instance, Key, Registration
+from discovery.core.health import Health, OwnHealth
+from discovery.core.instance import FACTS, Instance, Key, Registration
 from discovery.core.kinds import (
     KINDS,
     Drained,
@@ -50,6 +51,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "protocol": st.sampled_from(["tcp", "udp"]),
     "weight": UINT16,
     "priority": UINT16,
+    "warning_weight": UINT16,
     "zone": LABELS,
     "ttl": st.floats(1, 3600) | st.integers(1, 3600),
     "max_answers": st.integers(1, 65535),
@@ -63,14 +65,11 @@ SPECS = st.builds(
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
 BYS = st.just(NOBODY) | st.tuples(IPS, st.sampled_from(["", "ci"])).map(lambda by: Caller(*by))
+FACTS_DRAWN = {"own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES)}
 INSTANCES = st.builds(
-    lambda id, at, spec, since, by: Instance(id, at, spec, since, registrant=by),
-    IDS,
-    TIMES,
-    SPECS,
-    st.none() | TIMES,
-    BYS,
-)
+    lambda id, at, spec, since, by, known: Instance(id, at, spec, since, registrant=by, **known),
+    IDS, TIMES, SPECS, st.none() | TIMES, BYS, st.fixed_dictionaries({}, optional=FACTS_DRAWN),
+)  # fmt: skip
 SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
 KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
 DRAWN: dict[Any, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
@@ -138,6 +137,7 @@ def test_a_tombstone_comes_back(sql: sqlite3.Connection, each: tuple[Key, float]
 def test_every_field_of_a_registration_is_drawn_above() -> None:
     """`id` counts when an instance is added and is not part of what is stored; a new field has to be drawn, too."""
     assert {field.name for field in dataclasses.fields(Registration)} == {*FIELDS, "name", "ip", "port", "id"}
+    assert {fact.field for fact in FACTS} == FACTS_DRAWN.keys()
 
 
 def test_a_check_comes_back_with_every_field() -> None:

@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "protocol": "udp",
     "weight": 7,
     "priority": 3,
+    "warningWeight": 2,
     "zone": "eu-west",
     "ttl": 30,
     "maxAnswers": 2,

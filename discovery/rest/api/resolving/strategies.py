@@ -53,7 +53,7 @@ class Strategies:
         return entries
 
     def _drawn(self, entries: list[Entry]) -> list[Entry]:
-        ranks = [(entry.instance.spec.priority, entry.instance.spec.weight) for entry in entries]
+        ranks = [(entry.instance.spec.priority, entry.instance.weight) for entry in entries]
         return [entries[place] for place in draw(ranks, self._random)]
 
     def _turned(self, entries: list[Entry], question: Hashable, given: int) -> list[Entry]:

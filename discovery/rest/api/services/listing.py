@@ -10,6 +10,7 @@ import orjson
 from pydantic import Field
 
 from discovery.core.caller import Caller
+from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.status import Status
@@ -41,7 +42,9 @@ _ACTORS = "actors"
 
 PARAMETERS: Table = {
     **FILTERS,
-    "status": parameters.some_of(Status, "the instances of these statuses"),
+    "status": parameters.some_of(
+        (*Status, Health.WARNING), "the instances of these statuses; warning: those that say so of themselves"
+    ),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,
     "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
@@ -101,6 +104,10 @@ def _form(request: Request) -> str | None:
     return request.query if _SAME_FOR_ALL.fullmatch(request.query) else None
 
 
+# What is no status, and is asked for as one.
+_WARNING = frozenset({Health.WARNING})
+
+
 class Wanted(NamedTuple):
     """Which instances a request wants to see. `statuses` None: of any."""
 
@@ -108,7 +115,8 @@ class Wanted(NamedTuple):
     statuses: frozenset[str] | None
 
     def has(self, entry: Entry, now: float) -> bool:
-        if self.statuses is not None and entry.status_at(now) not in self.statuses:
+        statuses, own = self.statuses, entry.instance.own.health
+        if statuses is not None and entry.status_at(now) not in statuses and own not in statuses & _WARNING:
             return False
         return self.filter.matches(entry.instance)
 

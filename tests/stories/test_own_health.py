@@ -1,0 +1,47 @@
+"""A service says of itself that it fails: it is in no answer, over HTTP and DNS, and neither after the server was killed."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from pathlib import Path
+
+from discovery.client import Service
+from tests.stories.process import Discovery, running
+
+
+def assert_failing(server: Discovery) -> None:
+    """And everybody is told why."""
+    assert server.request("GET", "/resolve/api").status == 404
+    assert server.ask("api.svc.local").answer == []
+    [instance] = server.request("GET", "/services/api").body["instances"]
+    assert (instance["status"], instance["health"], instance["output"]) == ("failing", "failing", "the pool is empty")
+    assert "it says of itself: the pool is empty" in str(server.request("GET", "/services/api/explain").body)
+
+
+async def test_who_reports_that_it_fails_fails_until_it_says_otherwise_whatever_becomes_of_the_server(
+    tmp_path: Path,
+) -> None:
+    with running(DATA_DIR=str(tmp_path)) as server:
+        body = {
+            "name": "api",
+            "ip": "127.0.0.1",
+            "port": 3001,
+            "ttl": 60,
+            "health": "failing",
+            "output": "the pool is empty",
+        }
+        assert server.request("PUT", "/instances", body).status == 201
+        await to_thread(assert_failing, server)
+        server.process.kill()
+        server.process.wait()
+    with running(DATA_DIR=str(tmp_path)) as server:
+        await to_thread(assert_failing, server)
+        service = Service("api", 3001, ip="127.0.0.1", ttl=60, urls=server.http)
+        await service.open()
+        assert (await to_thread(server.request, "GET", "/resolve/api")).status == 200, "a new process begins as healthy"
+        await service.report("warning", "80 % full")
+        [instance] = (await to_thread(server.request, "GET", "/resolve/api")).body["instances"]
+        assert (instance["status"], instance["health"], instance["output"]) == ("healthy", "warning", "80 % full")
+        [srv] = (await to_thread(server.ask, "api.svc.local", "SRV")).answer
+        assert [each.weight for each in srv] == [1]
+        await service.close()
