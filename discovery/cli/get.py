@@ -19,7 +19,7 @@ from discovery.client import RegistryClient
 get = group("get")
 
 Status = Annotated[
-    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping"] | None,
+    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping", "warning"] | None,
     Parameter(help="only those with this status"),
 ]
 INSTANCE = (

@@ -48,6 +48,7 @@ const lease = (instance, why) => [
   ["its own ttl", instance.ttl && `${instance.ttl} s`],
   ["check", instance.check && plain(instance.check)],
   ["check says", instance.checkFailure && shown(instance.checkFailure)],
+  ["says of itself", (instance.health ?? instance.output) && shown([instance.health ?? "passing", instance.output].filter(Boolean).join(": "))],
 ];
 
 const registered = (instance) => [
@@ -58,6 +59,7 @@ const registered = (instance) => [
   ["ports", instance.ports && Object.entries(instance.ports).map(([name, port]) => `${shown(name)} ${port}`).join(", ")],
   ["protocol", instance.protocol],
   ["weight", instance.weight],
+  ["weight while it warns", instance.warningWeight],
   ["priority", instance.priority],
   ["most answers", instance.maxAnswers],
 ];
