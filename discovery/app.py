@@ -51,7 +51,6 @@ from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
-from discovery.system.files import FileWatch
 from discovery.system.tls import Tls, TlsError
 from discovery.system.waiting_octets import WaitingOctets
 from discovery.web import Web
@@ -106,7 +105,6 @@ class Server:
         self._engine = _engine(settings.engine_url, self._registry, self._clock, self._seams)
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
-        self._certificates = None if self._tls is None else FileWatch(self._tls.files, self._tls.reload)
         waiting = WaitingOctets(settings.http_buffers_mb * 2**20)
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
@@ -150,8 +148,8 @@ class Server:
             self._clock.start()
             self._reaper.start()
             self._names.zones.watch()
-            if self._certificates is not None:
-                self._certificates.start()
+            if self._tls is not None:
+                self._tls.start()
             lines = [*await self._web.open(), *await self._names.open(), "ready"]
             self._look()
             return lines
@@ -170,8 +168,8 @@ class Server:
         # Both faces finish what is in hand at the same time: one after the other would need 4 of the 5 seconds that there are.
         await asyncio.gather(_closed(self._names.close), _closed(self._web.close))
         closing = [self._names.zones.close]
-        if self._certificates is not None:
-            closing.append(self._certificates.close)
+        if self._tls is not None:
+            closing.append(self._tls.close)
         closing += [plugin.close for plugin in reversed(self._plugins)]  # some of them write until then
         closing.append(self._engine.close)
         for close in closing:

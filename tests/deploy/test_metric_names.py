@@ -98,7 +98,7 @@ def test_a_file_that_is_bad_is_told_until_it_is_mended(server: All, what: str) -
     assert server.says(name, "1.0")
     before = file.read_text() if file.exists() else ""
     file.write_text("this is nothing\n")
-    server.server.process.send_signal(signal.SIGHUP)  # the others are read again by themselves, but not keys
+    server.server.process.send_signal(signal.SIGHUP)
     until(lambda: server.says(name, "0.0"))
     if what == "zones":
         file.unlink()

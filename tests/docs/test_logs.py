@@ -57,7 +57,7 @@ def logged() -> Iterator[Line]:
                 and ast.unparse(node.func.value) in ("_log", "self._log", "logger")
             ):
                 line = line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
-                yield from of_kinds(line) if line.event == "*.*" else of_writers(line)
+                yield from of_kinds(line) if line.event == "*.*" else of_parts(line)
 
 
 def of_kinds(line: Line) -> Iterator[Line]:
@@ -67,9 +67,10 @@ def of_kinds(line: Line) -> Iterator[Line]:
             yield line._replace(where=f"{line.where} {kind.noun}.{verb}", event=f"{kind.noun}.{verb}")
 
 
-def of_writers(line: Line) -> Iterator[Line]:
-    """A line of the writers in the background, by whose name each begins."""
-    for name in WRITERS if "background_writer" in line.where and str(line.event).startswith("*") else ("*",):
+def of_parts(line: Line) -> Iterator[Line]:
+    """A line of what is there several times, and begins with whose it is."""
+    file = line.where.partition(":")[0]
+    for name in PARTS.get(file, "*") if str(line.event).startswith("*") else "*":
         yield line._replace(event=line.event and line.event.replace("*", name, 1))
 
 
@@ -90,7 +91,10 @@ def event_of(node: ast.expr) -> str | None:
     return None
 
 
-WRITERS = ("journal", "history", "audit")
+PARTS = {
+    "system/background_writer.py": ("journal", "history", "audit"),
+    "system/files.py": ("certificate", "tokens", "transfer_keys"),
+}
 LINES = list(logged())
 DOCUMENTED: dict[str, frozenset[str]] = {
     event: frozenset(re.findall(r"`(\w+)`", fields))

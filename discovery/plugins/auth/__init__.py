@@ -6,19 +6,16 @@ says whose service it is about. What the first does not know, a body's or an id'
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.kinds import Revocation
-from discovery.core.log_fields import fields
-from discovery.core.metric import gauge
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.routes import TokenRoutes
 from discovery.plugins.auth.settings import AuthSettings
@@ -30,9 +27,7 @@ from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
-from discovery.system.files import FileWatch
-
-_log = logging.getLogger("discovery.auth")
+from discovery.system.files import Reloaded
 
 # Authorization headers whose token is remembered: those of all clients that beat.
 _MAX_REMEMBERED = 4096
@@ -50,31 +45,24 @@ class Auth(Plugin):
         revoked: Mapping[bytes, Revocation] = MappingProxyType({}),
     ) -> None:
         self._own = own
-        self._file = file
+        self._file = None if file is None else Reloaded("tokens", [file], partial(read, file))
         self._reads_need_token = reads_need_token
         self._wall = wall
         self._revoked = revoked
-        self._watch = None if file is None else FileWatch([file], self.reload)
-        self._tokens = Tokens([*own, *(read(file) if file is not None else ())])
         self._remembered: dict[str, Token] = {}
-        self._reloading = asyncio.Lock()
-        self._failure: str | None = None  # why what was read last is not in use
+        self._use(() if self._file is None else self._file.value)
+        if self._file is not None:
+            self._file.on_change = self._use
         self._routes = TokenRoutes(
             lambda: self._tokens, revoked, Times(wall, wall),
-            reads_need_token=reads_need_token, file=file, failure=lambda: self._failure,
+            reads_need_token=reads_need_token, file=file, failure=lambda: None if self._file is None else self._file.failure,
         )  # fmt: skip
 
     def install(self, seams: Seams) -> None:
         seams.admits.append(self.admit)
         seams.routes.extend([self._routes.listing(), *self._routes.revoking()])
         if self._file is not None:
-            seams.metrics.append(
-                gauge(
-                    "discovery_tokens_last_reload_successful",
-                    "0 while the file of tokens is bad: those before it are in use.",
-                    lambda: self._failure is None,
-                )
-            )
+            seams.metrics.append(self._file.metric())
         seams.authorize.append(self._authorize)
 
     def admit(self, inner: Admit) -> Admit:
@@ -96,33 +84,21 @@ class Auth(Plugin):
 
     async def open(self, engine: Engine) -> None:
         self._routes.engine = engine
-        if self._watch is not None:
-            self._watch.start()
+        if self._file is not None:
+            self._file.start()
 
     async def close(self) -> None:
-        if self._watch is not None:
-            await self._watch.close()
+        if self._file is not None:
+            await self._file.close()
 
     async def reload(self) -> None:
-        """Reads the file again; a bad one is logged and the tokens stay as they were."""
-        if self._file is None:
-            return
-        async with self._reloading:  # an older look must not undo a newer one
-            try:
-                read_again = await asyncio.to_thread(read, self._file)
-            except TokensError as error:
-                self._failure = str(error)
-                _log.error("%s; the tokens stay as they were", error, extra=fields("tokens.failed", file=self._file))
-                return
-            self._tokens = Tokens([*self._own, *read_again])
-            self._failure = None
-            self._remembered.clear()
-            _log.info(
-                "%d tokens read again from %s",
-                len(read_again),
-                self._file,
-                extra=fields("tokens.reloaded", file=self._file, tokens=len(read_again)),
-            )
+        if self._file is not None:
+            await self._file.reload()
+
+    def _use(self, tokens: Sequence[Token]) -> None:
+        """Those of the file."""
+        self._tokens = Tokens([*self._own, *tokens])
+        self._remembered.clear()
 
     def _token(self, authorization: str) -> Token:
         token = self._remembered.get(authorization)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -13,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from discovery.core.event import Commit
-from discovery.core.log_fields import fields
-from discovery.core.metric import gauge
 from discovery.core.network import Network
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
@@ -27,9 +23,7 @@ from discovery.plugins.transfer.settings import Secondary, TransferSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
-from discovery.system.threads import in_daemon_thread
-
-_log = logging.getLogger("discovery.transfer")
+from discovery.system.files import Reloaded
 
 
 class Transfer(Plugin):
@@ -44,30 +38,21 @@ class Transfer(Plugin):
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._keys_file = keys_file
-        self._reloading = asyncio.Lock()
-        self._reloaded = True  # what was read last is in use
-        self._keys = keys.load(keys_file)
+        self._keys = Reloaded("transfer_keys", [keys_file], partial(keys.load, keys_file))
         self._networks = networks
         self._wall = wall
         self.sending = Sending(registry, clock, wall)
-        self._notifiers = [Notifier(one, lambda: next(iter(self._keys.values())), wall) for one in secondaries]
+        self._notifiers = [Notifier(one, lambda: next(iter(self._keys.value.values())), wall) for one in secondaries]
 
     def install(self, seams: Seams) -> None:
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
         seams.index_followers.append(self.follow_index)
-        seams.metrics.append(
-            gauge(
-                "discovery_transfer_keys_last_reload_successful",
-                "0 while the file of keys is bad: those before it are in use.",
-                lambda: self._reloaded,
-            )
-        )
+        seams.metrics.append(self._keys.metric())
 
     def respond(self, inner: Respond) -> Respond:
-        return TransferResponder(inner, self.sending, lambda: self._keys, self._networks, self._wall).respond
+        return TransferResponder(inner, self.sending, lambda: self._keys.value, self._networks, self._wall).respond
 
     def follow(self, zones: Sequence[Zone]) -> None:
         self.sending.follow(zones)
@@ -91,23 +76,15 @@ class Transfer(Plugin):
         return {"transfers": numbers | {"taken": sending.taken.shown(sending.zones), "told": told}}
 
     async def open(self, engine: Engine) -> None:
+        self._keys.start()
         for notifier in self._notifiers:
             notifier.start()
 
     async def reload(self) -> None:
-        async with self._reloading:  # an older look must not undo a newer one
-            try:
-                self._keys = await in_daemon_thread(partial(keys.load, self._keys_file))
-                self._reloaded = True
-            except keys.KeysUnusable as error:
-                self._reloaded = False
-                _log.error("%s; the keys stay as they were", error, extra=fields("keys.failed", file=self._keys_file))
-            else:
-                _log.info(
-                    "keys read again from %s", self._keys_file, extra=fields("keys.reloaded", file=self._keys_file)
-                )
+        await self._keys.reload()
 
     async def close(self) -> None:
+        await self._keys.close()
         for notifier in self._notifiers:
             await notifier.close()
 

@@ -85,7 +85,7 @@ async def test_a_bad_file_keeps_the_old_and_is_reported(
     assert not knows(house, FOREIGN)
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert str(house.file) in record.getMessage()
-    assert "stay as they were" in record.getMessage()
+    assert "stays in use" in record.getMessage()
 
 
 async def test_a_good_one_after_it_counts(house: House) -> None:
@@ -138,7 +138,7 @@ async def test_and_one_that_is_behind_a_link_which_is_swapped(tmp_path: Path) ->
 async def test_one_that_went_away_and_comes_back_is_read_then(house: House, caplog: pytest.LogCaptureFixture) -> None:
     async with watching(house):
         house.file.unlink()
-        await comes_true(lambda: any("stay as they were" in record.getMessage() for record in caplog.records))
+        await comes_true(lambda: any("stays in use" in record.getMessage() for record in caplog.records))
         assert knows(house, OWNER)
         house.file.write_text(written((FOREIGN,)))
         await comes_true(lambda: knows(house, FOREIGN))

@@ -176,7 +176,7 @@ def test_a_bad_certificate_is_reported_and_the_old_one_stays(tmp_path: Path, bad
         assert shown_to_newcomers(secure) == {good}
         text = other.key.read_text() if bad == "another's key" else bad
         (secure.pair.key if bad == "another's key" else secure.pair.cert).write_text(text)
-        until(lambda: any("stays as it was" in line for line in secure.server.log))
+        until(lambda: any("stays in use" in line for line in secure.server.log))
         assert shown_to_newcomers(secure) == {good}
         put(other, secure)
         until(lambda: shown_to_newcomers(secure) == {of_file(other.cert)})
