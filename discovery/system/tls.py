@@ -6,14 +6,47 @@ import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.metric import Metric, gauge
 from discovery.system.certificate import ends_at
 from discovery.system.files import Reloaded
-from discovery.system.handshakes import Handshakes
 from discovery.system.limits import open_files, shares
+
+
+class Handshakes:
+    """In hand at a time, of all listeners together. Beyond `most`, the oldest of the client prefix that has most is given up, and beyond
+    half as many of one prefix its oldest: whoever connects and says nothing would hold its place for HANDSHAKE_SECONDS.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._of_prefix: dict[str, dict[asyncio.Task[Any], None]] = {}  # the oldest first
+        self._count = 0
+
+    def add(self, task: asyncio.Task[Any], prefix: str) -> None:
+        if len(self._of_prefix.get(prefix, ())) >= self._most // 2:
+            self._give_up(prefix)
+        elif self._count >= self._most:
+            self._give_up(max(self._of_prefix, key=lambda each: len(self._of_prefix[each])))
+        self._of_prefix.setdefault(prefix, {})[task] = None
+        self._count += 1
+        task.add_done_callback(lambda task: self._forget(task, prefix))
+
+    def _give_up(self, prefix: str) -> None:
+        oldest = next(iter(self._of_prefix[prefix]))
+        self._forget(oldest, prefix)
+        oldest.cancel()
+
+    def _forget(self, task: asyncio.Task[Any], prefix: str) -> None:
+        tasks = self._of_prefix.get(prefix, {})
+        if task in tasks:
+            del tasks[task]
+            self._count -= 1
+            if not tasks:
+                del self._of_prefix[prefix]
+
 
 # Octets that one connection reads at a time (RFC 8446 §5.1: a record has 16 KiB), and that may wait in the socket's own transport.
 _READ, _UNSENT = 16 * 1024, 4 * 1024

@@ -6,23 +6,65 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.dns.server.traffic import Exchange
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
-from discovery.plugins.log.bodies import LogBody, LogReply
 from discovery.plugins.log.switch import Filter, Rate
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.json_body import read
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Body, Reply, Time
 from discovery.rest.api.times import Times, iso
 from discovery.rest.http import access_log
 from discovery.store.registry import Registry
+
+Level = Literal["debug", "info", "warning", "error"]
+
+MAX_SECONDS, USUAL_SECONDS = 86_400, 600
+# Lines a second: enough to see what goes on, and less than the log's reader has to keep up with.
+MAX_PER_SECOND, USUAL_PER_SECOND = 1_000, 100
+
+_DnsName = Annotated[StrictStr, WithJsonSchema({"type": "string", "examples": ["user-service"]})]
+_Network = Annotated[StrictStr, WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})]
+
+
+class LogBody(Body):
+    """PUT /admin/log: what is logged from now on, for a time. A field that is not known is refused: a slip must not turn the log off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queries: StrictBool = False
+    accesses: StrictBool = False
+    level: Level | None = None
+    seconds: Annotated[StrictInt, Field(ge=1, le=MAX_SECONDS)] = USUAL_SECONDS
+    per_second: Annotated[StrictInt, Field(alias="perSecond", ge=1, le=MAX_PER_SECOND)] = USUAL_PER_SECOND
+    name: _DnsName | None = None
+    client: _Network | None = None
+    answer: StrictBool = False
+
+
+class LogReply(Reply):
+    """`until`: when all is as it was configured; null when it is. `written`, `heldBack`: lines since it was switched."""
+
+    queries: bool
+    accesses: bool
+    level: str
+    per_second: int = Field(alias="perSecond")
+    name: str | None
+    client: str | None
+    answer: bool
+    until: Time | None
+    written: int
+    held_back: int = Field(alias="heldBack")
+
 
 _log = logging.getLogger("discovery.log")
 _OFF = LogBody()

@@ -6,14 +6,15 @@ the event loop free in between.
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from discovery import __version__
-from discovery.core.metric import Metric
+from discovery.core.metric import Histogram, Metric, histogram
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.metrics.lag import LoopLag
 from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.api.answers import Answer
@@ -23,6 +24,33 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+
+TICK = 0.1
+# Seconds. Timers of the loop count in whole milliseconds.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class LoopLag:
+    """How late the event loop is: a timer that should go off every 0.1 s notes how late it was."""
+
+    def __init__(self) -> None:
+        self._late = Histogram(_SECONDS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.metric = histogram("discovery_event_loop_lag_seconds", "How late a timer is.", self._late)
+
+    def start(self) -> None:
+        self._due = monotonic() + TICK
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self._late.observe(max(0.0, monotonic() - self._due))
+        self.start()
+
 
 _EXAMPLE = """\
 # HELP discovery_instances Instances.

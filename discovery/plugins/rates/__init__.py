@@ -9,22 +9,58 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Annotated
+
+from pydantic import Field
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.metric import Histogram
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.rates.replies import StatsHistoryReply
-from discovery.plugins.rates.series import Counts, Reading, Series
+from discovery.plugins.rates.series import Counts, Reading, Samples
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Described, Reply, Time
 from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
+
+_Numbers = Annotated[list[float | None], Field(min_length=60, max_length=60)]
+_Counts = Annotated[list[int | None], Field(min_length=60, max_length=60)]
+
+
+class Series(Described):
+    """60 values in each list, oldest first, `step` seconds apart, from `from` on. null: not measured, or nothing to measure. What is not
+    `PerSecond` is a number in the whole step.
+    """
+
+    from_: Time = Field(alias="from")
+    step: int
+    measured: _Counts = Field(description="seconds of the step that were measured")
+    dns_queries_per_second: _Numbers = Field(alias="dnsQueriesPerSecond")
+    dns_p50_ms: _Numbers = Field(alias="dnsP50Ms")
+    dns_p99_ms: _Numbers = Field(alias="dnsP99Ms")
+    nxdomain_share: _Numbers = Field(alias="nxdomainShare", description="of the queries, 0 to 1")
+    http_requests_per_second: _Numbers = Field(alias="httpRequestsPerSecond")
+    http_p50_ms: _Numbers = Field(alias="httpP50Ms")
+    http_p99_ms: _Numbers = Field(alias="httpP99Ms")
+    heartbeats_per_second: _Numbers = Field(alias="heartbeatsPerSecond")
+    registrations: _Counts
+    expiries: _Counts = Field(description="leases that ran out")
+    changes: _Counts = Field(description="events: registrations, changes of status, windows, …")
+    instances: _Counts = Field(description="at the end of the step")
+
+
+class StatsHistoryReply(Reply):
+    """Of the node that is asked: seconds of the last minute, whole minutes of the last hour."""
+
+    seconds: Series
+    minutes: Series
+
 
 _NXDOMAIN = "NXDOMAIN"
 # Seconds after the full one, so that a timer that is early does not look at the second before.
@@ -39,7 +75,7 @@ class Rates(Plugin):
         self._times = times
         self._wall = wall
         self._dns, self._http = DnsTraffic(), HttpTraffic()
-        self._series = Series()
+        self._series = Samples()
         self._expiries = self._changes = 0
         self._timer: asyncio.TimerHandle | None = None
 

@@ -46,7 +46,7 @@ class Slot(NamedTuple):
     came: Reading
 
 
-class Series:
+class Samples:
     """Times are epoch seconds."""
 
     def __init__(self) -> None:

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from discovery.core.address import client_prefix
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.dns.message import names
@@ -17,17 +19,63 @@ from discovery.dns.message.query import HEADER
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
 from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.top.replies import MAX_MINUTES, TOP, USUAL_LIMIT, TopReply
 from discovery.plugins.top.sketch import Heavy, Window
+from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.example import Example
-from discovery.rest.api.query import values_of
+from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
+from discovery.rest.api.shapes import Described, Reply
 from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
 from discovery.store.registry import Registry
+
+# Entries of a list, and how far back it goes.
+MAX_LIMIT, USUAL_LIMIT = 100, 10
+MAX_MINUTES = 10
+
+TOP: Table = {
+    "limit": parameters.whole(1, MAX_LIMIT, f"at most so many of each list; {USUAL_LIMIT} where it is not given"),
+    "minutes": parameters.whole(1, MAX_MINUTES, f"the last so many; {MAX_MINUTES} where it is not given"),
+}
+
+
+class Asking(Described):
+    """`error`: by how much the number may be too low."""
+
+    client: str
+    queries: int
+    error: int
+
+
+class Requesting(Described):
+    client: str
+    requests: int
+    error: int
+
+
+class AskedFor(Described):
+    name: str
+    queries: int
+    error: int
+
+
+class Changing(Described):
+    service: str
+    changes: int
+    error: int
+
+
+class TopReply(Reply):
+    minutes: int
+    clients: list[Asking]
+    http_clients: list[Requesting] = Field(alias="httpClients")
+    names: list[AskedFor]
+    unknown_names: list[AskedFor] = Field(alias="unknownNames")
+    services: list[Changing]
+
 
 # Of each list, in each minute of the last ten: 0.3 KB a key at the most, 4 MB in all.
 MOST = 256

@@ -15,8 +15,7 @@ import dns.message
 import pytest
 
 from discovery.cli.logs import escaped
-from discovery.plugins.log import LogSwitch
-from discovery.plugins.log.bodies import LogReply
+from discovery.plugins.log import LogReply, LogSwitch
 from tests.plugins.started import LIMIT, REGISTRATION, Running, running, settings
 
 SECRET = "a secret of the tests"  # noqa: S105

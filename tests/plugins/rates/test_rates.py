@@ -13,8 +13,7 @@ from discovery.core.instance import Key
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Question
 from discovery.plugins import Seams
-from discovery.plugins.rates import Rates
-from discovery.plugins.rates.replies import StatsHistoryReply
+from discovery.plugins.rates import Rates, StatsHistoryReply
 from discovery.rest.api.requests import Request
 from discovery.rest.api.times import Times
 from tests.plugins.started import Running, running, settings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.plugins.rates.series import COLUMNS, SLOTS, Counts, Reading, Series, percentile
+from discovery.plugins.rates.series import COLUMNS, SLOTS, Counts, Reading, Samples, percentile
 
 START = 1_769_860_800  # 2026-01-31T12:00:00Z, a whole minute
 
@@ -16,9 +16,9 @@ def reading(number: int, *, nxdomain: int = 0, instances: int = 3) -> Reading:
     return Reading(Counts(number, nxdomain, 0, 0, number // 10, 0, 0), instances, [0, number, *[0] * 12], [])
 
 
-def filled(*seconds: tuple[int, int]) -> Series:
+def filled(*seconds: tuple[int, int]) -> Samples:
     """At the end of second START + n so many queries had come."""
-    series = Series()
+    series = Samples()
     series.begin(reading(100))
     for second, number in seconds:
         series.add(START + second, reading(number))
@@ -74,7 +74,7 @@ def test_two_readings_of_one_second_add_up() -> None:
 
 
 def test_the_share_of_names_that_nobody_has() -> None:
-    series = Series()
+    series = Samples()
     series.begin(reading(0))
     series.add(START, reading(8, nxdomain=2))
     series.add(START + 1, reading(8, nxdomain=2))

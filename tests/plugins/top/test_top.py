@@ -13,8 +13,7 @@ import pytest
 from discovery.dns.message.names import from_wire, to_text
 from discovery.dns.message.reason import Reason
 from discovery.dns.server.traffic import Outcome
-from discovery.plugins.top import Top
-from discovery.plugins.top.replies import TopReply
+from discovery.plugins.top import Top, TopReply
 from discovery.rest.api.times import Times
 from tests.plugins.started import LIMIT, Running, running, settings
 

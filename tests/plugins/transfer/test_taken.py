@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from discovery.dns.message import names
-from discovery.plugins.transfer.taken import MAX_TAKEN, Taken
+from discovery.plugins.transfer.sending import MAX_TAKEN, Taken
 from tests.dns.world import World
 from tests.plugins.transfer.primary import Primary
 
