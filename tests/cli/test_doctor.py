@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -155,15 +156,33 @@ def test_the_lines_name_every_zone_and_an_address_that_can_be_asked() -> None:
 # -- the lines, in the programs that they are for
 
 
+LOOPBACK = "127.3.2.1"  # not the first one
+ZONE_FILE = "$TTL 60\n@ IN SOA ns.svc.local. host.svc.local. 0 20 5 60 2\n@ IN NS ns.svc.local.\n"
+ZONE_FILES = {
+    "legacy.example": ZONE_FILE + "printer IN A 10.1.2.9\n",
+    "2.1.10.in-addr.arpa": ZONE_FILE + "9 IN PTR printer.legacy.example.\n",
+}
+QUESTIONS = [
+    ("web.svc.local", "A", "10.1.2.3"),
+    ("printer.legacy.example", "A", "10.1.2.9"),
+    ("9.2.1.10.in-addr.arpa", "PTR", "printer.legacy.example."),
+    ("3.2.1.10.in-addr.arpa", "PTR", "ip-10-1-2-3-p3001.web.svc.local."),
+]
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[Discovery]:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    zones = tmp_path_factory.mktemp("zones")
+    for name, text in ZONE_FILES.items():
+        (zones / f"{name}.zone").write_text(text)
+    return zones
+
+
+@pytest.fixture(scope="module")
+def server(zones: Path) -> Iterator[Discovery]:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, DNS_HOST=LOOPBACK, ZONES_DIR=zones) as server:
         server.register("web", ip="10.1.2.3")
         yield server
-
-
-def lines(resolver: str, server: Discovery) -> str:
-    return discovery("doctor", "--resolver", resolver, "--dns-port", str(server.dns_port)).out
 
 
 DNSMASQ = "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\npid-file=\nuser=\nlog-facility=-\nstop-dns-rebind\n"
@@ -198,11 +217,18 @@ controls {{ }};
     ],
 )
 def test_a_resolver_with_the_lines_finds_our_services(
-    server: Discovery, folder: Path, resolver: str, program: str, arguments: list[str], config: str
+    server: Discovery, zones: Path, folder: Path, resolver: str, program: str, arguments: list[str], config: str
 ) -> None:
-    port, file, text = free_port(), folder / "config", lines(resolver, server)
-    options = "".join(re.findall(r"^#\s+(validate-except .*)$", text, re.MULTILINE))
+    port, file = free_port(), folder / "config"
+    settings = {"DNS_HOST": LOOPBACK, "ZONES_DIR": str(zones)}
+    text = discovery("doctor", "--resolver", resolver, "--dns-port", str(server.dns_port), **settings).out
+    options = "".join(re.findall(r"^#   (.*;)$", text, re.MULTILINE))
     file.write_text(config.format(port=port, folder=folder, options=options) + text)
     with daemon(program, *(each.format(file=file) for each in arguments), folder=folder) as resolving:
         resolving.until(lambda: answers_tcp(port))
-        resolving.until(lambda: dig(server, "-p", str(port), "+recurse", "web.svc.local", "A").answer)
+        for name, rtype, expected in QUESTIONS:
+            resolving.until(partial(finds, server, port, name, rtype, expected))
+
+
+def finds(server: Discovery, port: int, name: str, rtype: str, expected: str) -> bool:
+    return dig(server, "-p", str(port), "+recurse", name, rtype).rdata == {expected}

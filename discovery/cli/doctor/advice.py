@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
+from discovery.dns.zones import zonefile
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
 from discovery.system.sockets import authority
@@ -36,7 +39,9 @@ LINES = {
 
 def lines(resolver: str, settings: Settings) -> str:
     """`resolver`: one of LINES. SettingsError where nobody can know the port."""
-    ip, port, zones = reachable(settings.dns_addresses[0]), settings.dns_port, settings.dns_domain
+    ip, port = reachable(settings.dns_addresses[0]), settings.dns_port
+    files = [file.name.removesuffix(zonefile.SUFFIX).lower() for file in zonefile.files(settings.zones_dir)]
+    zones = tuple(dict.fromkeys((*settings.dns_domain, *files)))
     if port == 0:
         raise SettingsError(
             "DNS_PORT: is 0, a free port that is another one at each start; resolvers need to be told one"
@@ -48,7 +53,7 @@ def lines(resolver: str, settings: Settings) -> str:
         "server": authority(ip, port),
         "domains": " ".join(f"~{zone}" for zone in zones),
         "quoted": " ".join(f'"{zone}";' for zone in zones),
-        "loopback": "  do-not-query-localhost: no\n" if ip in ("127.0.0.1", "::1") else "",
+        "loopback": "  do-not-query-localhost: no\n" if ip_address(ip).is_loopback else "",
     }
     return once.format(**values) + "".join(each.format(zone=zone, **values) for zone in zones)
 

@@ -132,8 +132,12 @@ def _check(transaction: dns.transaction.Transaction, name: dns.name.Name, rdatas
 
 
 def load_all(folder: Path) -> list[StaticZone]:
-    """Every `*.zone` in the folder but hidden ones (editors' locks); none when there is no such folder."""
-    return [load(path) for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))]
+    return [load(path) for path in files(folder)]
+
+
+def files(folder: Path) -> list[Path]:
+    """Every `*.zone` in the folder but hidden ones (editors' locks), each named after its zone; none when there is no such folder."""
+    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
 
 
 def made_up(origin: Name, addresses: Iterable[str], negative_ttl: int) -> StaticZone:
