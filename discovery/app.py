@@ -96,7 +96,11 @@ class Server:
         instead = INSTEAD if settings.engine_url else {}
         made = [instead.get(factory, factory)(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
-        self._seams = Seams(followers=self._registry.followers, index_followers=self._registry.index_followers)
+        self._seams = Seams(
+            followers=self._registry.followers,
+            index_followers=self._registry.index_followers,
+            dns_addresses=settings.dns_addresses,
+        )
         self.failure: DiscoveryError | None = None  # why it has to end, though nobody asked for it
         self.on_failure: Callable[[], None] = lambda: None
         self._seams.fails.append(self._fail)

@@ -52,7 +52,7 @@ class Seams(WriteSeams):
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
     API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
-    `dns_traffic`, `http_traffic`: what is asked and answered.
+    `dns_traffic`, `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -67,6 +67,7 @@ class Seams(WriteSeams):
     concerns: list[Concern] = field(default_factory=list)
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
+    dns_addresses: Sequence[str] = ()
 
 
 class Plugin:

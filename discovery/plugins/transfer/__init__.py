@@ -27,13 +27,16 @@ from discovery.system.files import Reloaded
 
 
 class Transfer(Plugin):
-    """`clock`: monotonic seconds; `wall`: seconds since the epoch, which TSIG is about. KeysUnusable."""
+    """`sources`: addresses that secondaries are told from; none: where DNS listens.
+
+    `clock`: monotonic seconds; `wall`: seconds since the epoch, which TSIG is about. KeysUnusable."""
 
     def __init__(
         self,
         keys_file: Path,
         networks: Sequence[Network],
         secondaries: Sequence[Secondary],
+        sources: Sequence[str],
         registry: Registry,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
@@ -42,9 +45,14 @@ class Transfer(Plugin):
         self._networks = networks
         self._wall = wall
         self.sending = Sending(registry, clock, wall)
-        self._notifiers = [Notifier(one, lambda: next(iter(self._keys.value.values())), wall) for one in secondaries]
+        self._sources = sources
+        self._notifiers = [
+            Notifier(one, lambda: next(iter(self._keys.value.values())), lambda: self._sources, wall)
+            for one in secondaries
+        ]
 
     def install(self, seams: Seams) -> None:
+        self._sources = self._sources or seams.dns_addresses
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
@@ -94,6 +102,13 @@ def make(registry: Registry, clock: Callable[[], float]) -> Transfer | None:
     if settings.transfer_keys_file is None:
         return None
     try:
-        return Transfer(settings.transfer_keys_file, settings.transfer_allow, settings.transfer_notify, registry, clock)
+        return Transfer(
+            settings.transfer_keys_file,
+            settings.transfer_allow,
+            settings.transfer_notify,
+            settings.transfer_notify_source,
+            registry,
+            clock,
+        )
     except keys.KeysUnusable as error:
         raise SettingsError(str(error)) from None

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import random
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from dns.tsig import Key
@@ -33,11 +34,18 @@ _AA = 0x0400
 
 
 class Notifier:
-    """`key` gives the one to sign with; `wall` seconds since the epoch."""
+    """`key` gives the one to sign with; `sources` our addresses, of which secondaries know one; `wall` seconds since the epoch."""
 
-    def __init__(self, secondary: Secondary, key: Callable[[], Key], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        secondary: Secondary,
+        key: Callable[[], Key],
+        sources: Callable[[], Sequence[str]],
+        wall: Callable[[], float],
+    ) -> None:
         self._secondary = secondary
         self._key = key
+        self._sources = sources
         self._wall = wall
         self._zones: Sequence[Zone] = ()
         self._moved = asyncio.Event()
@@ -76,22 +84,17 @@ class Notifier:
             await self._moved.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._moved.clear()
-            silent = False
+            silent, reason = False, "no reply"
             try:
                 silent = not await self._tell()
             except OSError as error:
-                silent = True
-                _log.debug(
-                    "NOTIFY to %s: %s",
-                    self._secondary,
-                    error,
-                    extra=fields("notify.failed", ip=self._secondary.ip, port=self._secondary.port, reason=str(error)),
-                )
+                silent, reason = True, str(error)
             if silent and not self._silent:
                 _log.warning(
-                    "secondary %s does not answer NOTIFY; it will ask when its refresh time comes",
+                    "secondary %s does not answer NOTIFY (%s); it will ask when its refresh time comes",
                     self._secondary,
-                    extra=fields("notify.unanswered", ip=self._secondary.ip, port=self._secondary.port),
+                    reason,
+                    extra=fields("notify.unanswered", ip=self._secondary.ip, port=self._secondary.port, reason=reason),
                 )
             self._silent = silent
             if not silent:
@@ -100,8 +103,11 @@ class Notifier:
     async def _tell(self) -> bool:
         """Whether all was answered."""
         loop = asyncio.get_running_loop()
+        source = source_for(self._secondary.ip, self._sources())
         transport, replies = await loop.create_datagram_endpoint(
-            _Replies, remote_addr=(self._secondary.ip, self._secondary.port)
+            _Replies,
+            local_addr=None if source is None else (source, 0),
+            remote_addr=(self._secondary.ip, self._secondary.port),
         )
         try:
             messages = {id: self._message(zone, id) for id, zone in _numbered(self._zones)}
@@ -124,6 +130,16 @@ class Notifier:
         question = Question(zone.origin, Type.SOA)
         section = to_wire(question.name) + struct.pack("!HH", question.type, question.klass)
         return Signer(self._key()).sign(head + section + Packer(question)(soa), int(self._wall()))
+
+
+def source_for(secondary: str, addresses: Iterable[str]) -> str | None:
+    """The first address that a packet to `secondary` can leave from; None where the kernel has to choose."""
+    to = ip_address(secondary)
+    for address in addresses:
+        ip = ip_address(address)
+        if ip.version == to.version and not ip.is_unspecified and (to.is_loopback or not ip.is_loopback):
+            return address
+    return None
 
 
 class _Replies(asyncio.DatagramProtocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,16 @@ Secondary = Endpoint
 _secondary = endpoint("secondary", "told anything")
 
 
+def _own_address(value: object) -> str:
+    try:
+        ip = ip_address(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no IP address") from None
+    if ip.is_unspecified:
+        raise ValueError(f"{value} is every address; name the one that secondaries know this server by")
+    return str(ip)
+
+
 class TransferSettings(EnvSettings):
     transfer_keys_file: Path | None = None
     """A file of TSIG keys, as tsig-keygen prints them. Empty: no zone transfers."""
@@ -25,6 +36,12 @@ class TransferSettings(EnvSettings):
     ] = ()
     """Secondaries that are told of changes (NOTIFY): IP, IP:PORT or [IPv6]:PORT, comma separated. Empty: they ask when their
     refresh time comes."""
+
+    transfer_notify_source: Annotated[
+        tuple[Annotated[str, BeforeValidator(_own_address)], ...], NoDecode, BeforeValidator(split)
+    ] = ()
+    """Addresses of this host from which secondaries are told, comma separated, one for each of IPv4 and IPv6. Empty: where DNS listens
+    (DNS_HOST)."""
 
     @model_validator(mode="after")
     def _whole_or_not_at_all(self) -> TransferSettings:

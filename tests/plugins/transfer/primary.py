@@ -41,7 +41,9 @@ class Primary:
         path.write_text(file)
         self.ahead = 0.0
         networks = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
-        self.plugin = Transfer(path, networks, (), self.world.registry, lambda: 0.0, lambda: time.time() + self.ahead)
+        self.plugin = Transfer(
+            path, networks, (), (), self.world.registry, lambda: 0.0, lambda: time.time() + self.ahead
+        )
         self.plugin.follow(self.world.catalog.zones)
         self.world.registry.followers.append(self.plugin.follow_commit)
         self.world.registry.index_followers.append(self.plugin.follow_index)

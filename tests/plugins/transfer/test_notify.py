@@ -59,7 +59,7 @@ async def listening(folder: Path, fixed: dict[str, str] | None = None) -> AsyncI
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        plugin = Transfer(path, (), [Secondary(*sock.getsockname())], world.registry, lambda: 0.0, time.time)
+        plugin = Transfer(path, (), [Secondary(*sock.getsockname())], (), world.registry, lambda: 0.0, time.time)
         world.registry.index_followers.append(plugin.follow_index)
         plugin.follow(world.catalog.zones)
         await plugin.open(None)  # type: ignore[arg-type]
@@ -91,6 +91,25 @@ async def test_rfc1996_3_7_every_zone_is_told_of_with_its_serial(tmp_path: Path)
             assert message.flags & dns.flags.AA
             assert message.question[0].rdtype == dns.rdatatype.SOA
             assert serial(message) == secondary.world.registry.index
+
+
+@pytest.mark.parametrize(
+    ("secondary", "addresses", "source"),
+    [
+        ("10.0.0.53", ["10.0.0.1", "10.0.0.2"], "10.0.0.1"),
+        ("10.0.0.53", ["127.0.0.1", "::1", "10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.53", ["0.0.0.0"], None),
+        ("10.0.0.53", ["127.0.0.1"], None),
+        ("127.0.0.1", ["127.0.0.3"], "127.0.0.3"),
+        ("2001:db8::53", ["10.0.0.1", "2001:db8::1"], "2001:db8::1"),
+        ("2001:db8::53", ["10.0.0.1", "::"], None),
+        ("10.0.0.53", [], None),
+    ],
+)
+def test_a_secondary_is_told_from_the_address_that_it_asks(
+    secondary: str, addresses: list[str], source: str | None
+) -> None:
+    assert notify.source_for(secondary, addresses) == source
 
 
 async def test_a_change_is_told_soon_and_many_are_told_together(tmp_path: Path) -> None:
@@ -143,7 +162,7 @@ async def test_nobody_at_the_port_is_no_failure(tmp_path: Path, caplog: pytest.L
     path = tmp_path / "keys.conf"
     path.write_text(FILE)
     world = World()
-    plugin = Transfer(path, (), [nobody], world.registry, lambda: 0.0, time.time)
+    plugin = Transfer(path, (), [nobody], (), world.registry, lambda: 0.0, time.time)
     plugin.follow(world.catalog.zones)
     with caplog.at_level(logging.WARNING, "discovery.transfer"):
         await plugin.open(None)  # type: ignore[arg-type]

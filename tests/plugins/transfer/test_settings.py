@@ -17,7 +17,7 @@ from tests.store.making import a_registry
 @pytest.fixture(autouse=True)
 def _no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("TRANSFER_KEYS_FILE", "TRANSFER_ALLOW", "TRANSFER_NOTIFY"):
+    for name in ("TRANSFER_KEYS_FILE", "TRANSFER_ALLOW", "TRANSFER_NOTIFY", "TRANSFER_NOTIFY_SOURCE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -47,6 +47,10 @@ async def test_with_keys_and_networks_it_is_on(tmp_path: Path, monkeypatch: pyte
         ({"NOTIFY": "10.0.0.53"}, "TRANSFER_KEYS_FILE: without keys"),
         ({"KEYS_FILE": "keys.conf", "ALLOW": "everybody"}, "TRANSFER_ALLOW: "),
         ({"KEYS_FILE": "keys.conf", "ALLOW": "10.0.0.1/8"}, "TRANSFER_ALLOW: "),
+        *(
+            ({"KEYS_FILE": "keys.conf", "ALLOW": "::1", "NOTIFY_SOURCE": text}, "TRANSFER_NOTIFY_SOURCE: ")
+            for text in ("ns.example", "0.0.0.0", "::", "10.0.0.1:53")
+        ),
         *(
             ({"KEYS_FILE": "keys.conf", "ALLOW": "::1", "NOTIFY": text}, "TRANSFER_NOTIFY: ")
             for text in (

@@ -1,19 +1,22 @@
-"""Knot and BIND as secondaries of the server in a namespace, which has no way out: both ask 127.0.0.1:53 and answer at PORT. BIND may
-be given several primaries.
+"""Knot and BIND as secondaries of the server in a namespace, which has no way out, by the lines of the plugin's page: both ask PRIMARY at
+port 53 and answer at 127.0.0.1, PORT. BIND may be given several primaries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import discovery
 from tests.stories.judges.daemon import Daemon, daemon
 from tests.stories.judges.namespace import Namespace
-from tests.stories.transfer.keys import ALGORITHM, NAME, SECRET
+from tests.stories.transfer.keys import NAME, SECRET
 
-PORT = 5300
+# Not the address that the kernel would choose for a packet of ours.
+PRIMARY, PORT = "127.0.0.3", 5300
 
+PAGE = Path(discovery.__file__).parent / "plugins" / "transfer" / "README.md"
 _KNOT = f"""
 server:
   rundir: "{{folder}}"
@@ -27,30 +30,11 @@ log:
     any: info
 database:
   storage: "{{folder}}"
-key:
-  - id: {NAME}
-    algorithm: {ALGORITHM}
-    secret: {SECRET}
-remote:
-  - id: primary
-    address: 127.0.0.1@53
-    key: {NAME}
-acl:
-  - id: told
-    address: 127.0.0.1
-    key: {NAME}
-    action: notify
-zone:
-  - domain: svc.local
+template:
+  - id: default
     storage: "{{folder}}"
-    master: primary
-    acl: told
-    refresh-min-interval: 2
 """
-
-# It reads the server's own file of keys.
 _BIND = f"""
-include "{{folder}}/keys.conf";
 options {{{{
   directory "{{folder}}";
   pid-file none;
@@ -60,31 +44,37 @@ options {{{{
   recursion no;
   dnssec-validation no;
   notify no;
-  min-refresh-time 1;
-}}}};
-controls {{{{ }}}};
-zone "svc.local" {{{{
-  type secondary;
-  primaries {{{{ {{primaries}} }}}};
   allow-transfer {{{{ 127.0.0.1; }}}};
-  file "svc.local.db";
   masterfile-format text;
 }}}};
+controls {{{{ }}}};
 """
+
+
+def _lines(beginning: str, ours: Mapping[str, str]) -> str:
+    """The block of the page that begins so, with what stands in it of somebody's own replaced by ours."""
+    text = beginning + PAGE.read_text().partition(f"```{beginning}")[2].partition("```")[0]
+    text = text.removeprefix("yaml\n").removeprefix("\n")
+    for theirs, mine in ours.items():
+        assert theirs in text
+        text = text.replace(theirs, mine)
+    return text
 
 
 @contextmanager
 def knot(place: Namespace, folder: Path) -> Iterator[Daemon]:
     config = folder / "knot.conf"
-    config.write_text(_KNOT.format(folder=folder))
+    ours = {"10.0.0.1@8600": f"{PRIMARY}@53", "10.0.0.1": PRIMARY, "secret: …": f"secret: {SECRET}"}
+    config.write_text(_KNOT.format(folder=folder) + _lines("yaml\n# Knot", ours))
     with daemon("knotd", "-c", str(config), folder=folder, prefix=place.prefix) as running:
         yield running
 
 
 @contextmanager
-def bind(place: Namespace, folder: Path, primaries: Sequence[str] = ("127.0.0.1",)) -> Iterator[Daemon]:
+def bind(place: Namespace, folder: Path, primaries: Sequence[str] = (PRIMARY,)) -> Iterator[Daemon]:
     config = folder / "named.conf"
     listed = " ".join(f"{primary} port 53 key {NAME};" for primary in primaries)
-    config.write_text(_BIND.format(folder=folder, primaries=listed))
+    lines = _lines("\n// BIND", {"10.0.0.1 port 8600 key secondary-1;": listed})
+    config.write_text(_BIND.format(folder=folder) + lines)
     with daemon("named", "-g", "-c", str(config), folder=folder, prefix=place.prefix) as running:
         yield running

@@ -13,7 +13,7 @@ from discovery.dns.zones.live import LIVE_TYPES
 from tests.stories.judges.daemon import Daemon
 from tests.stories.judges.namespace import Namespace, namespace
 from tests.stories.transfer import keys
-from tests.stories.transfer.secondaries import PORT, bind, knot
+from tests.stories.transfer.secondaries import PORT, PRIMARY, bind, knot
 
 ZONE = """$TTL 60
 @ IN SOA ns hostmaster 0 {refresh} 1 604800 2
@@ -51,7 +51,8 @@ class Pair(NamedTuple):
     def ask(self, name: str, rtype: str, port: int = PORT) -> Reply:
         asked = f"{name}.svc.local" if name else "svc.local"
         options = ("+norecurse", "+noall", "+comments", "+answer", "+nocookie", "+tries=1", "+time=5")
-        text = self.place.run("dig", "-r", "@127.0.0.1", "-p", str(port), *options, asked, rtype).stdout
+        at = PRIMARY if port == 53 else "127.0.0.1"
+        text = self.place.run("dig", "-r", f"@{at}", "-p", str(port), *options, asked, rtype).stdout
         [header] = [line for line in text.splitlines() if "HEADER" in line]
         [flags] = [line for line in text.splitlines() if line.startswith(";; flags:")]
         records = (" ".join(line.split()) for line in text.splitlines() if line and not line.startswith(";"))
@@ -96,7 +97,7 @@ def _pair(start: Start, folder: Path, refresh: int, **others: Any) -> Iterator[P
     zones = folder / "zones"
     zones.mkdir()
     (zones / "svc.local.zone").write_text(ZONE.format(refresh=refresh))
-    settings = keys.settings(folder, ZONES_DIR=str(zones), **others)
+    settings = keys.settings(folder, ZONES_DIR=str(zones), DNS_HOST=PRIMARY, **others)
     with namespace(folder, **settings) as place:
         register(place)
         with start(place, folder) as secondary:
