@@ -180,7 +180,7 @@ def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(zones: Path) -> Iterator[Discovery]:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=600, DNS_HOST=LOOPBACK, ZONES_DIR=zones) as server:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, DNS_HOST=LOOPBACK, ZONES_DIR=str(zones)) as server:
         server.register("web", ip="10.1.2.3")
         yield server
 
