@@ -17,13 +17,15 @@ from discovery.core.checked import or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health, OwnHealth
 from discovery.core.lease import MAX_TTL, MIN_TTL
-from discovery.core.name import fold, label
+from discovery.core.name import fold, label, plain_text
 from discovery.core.network import ip_of
 from discovery.core.shared import shared
 from discovery.core.status import SILENT, Probed, Status
 
-# A registration is kept for every instance, so each list in it is bounded; DNS names are the reason for labels.
-MAX_TAGS = 32
+# A registration is kept for every instance, so each list in it is bounded. Octets: of one tag, and of all.
+MAX_TAGS = 64
+MAX_TAG = 1024
+MAX_TAGS_OCTETS = 16 * 1024
 MAX_PORTS = 32
 # SkyDNS's defaults: room to prefer or to spare an instance in both directions.
 DEFAULT_WEIGHT = 100
@@ -57,7 +59,8 @@ class Registration:
 
     `weight` and `priority` are SRV's (RFC 2782); `warning_weight`: its weight while it warns. `zone` is the locality. `ttl` in seconds and
     `id` are the server's choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives
-    at most so many of the service's instances in one reply; None is all.
+    at most so many of the service's instances in one reply; None is all. `tags` are any text, as they were sent; those that are labels
+    have DNS names.
     """
 
     name: str
@@ -98,7 +101,13 @@ class Registration:
     def extra_octets(self) -> int:
         """About what it takes in memory beyond a plain registration."""
         lists = _LABEL_OCTETS * (len(self.tags) + 2 * len(self.ports))
-        return len(self.metadata) + lists + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
+        tags = sum(map(len, self.tags)) if self.tags else 0
+        return (
+            len(self.metadata)
+            + lists
+            + tags
+            + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
+        )
 
 
 class Vouched(IntEnum):
@@ -168,11 +177,13 @@ def vouches(by: Caller, spec: Registration) -> Vouched:
 
 def _tags(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
-        raise InvalidField("tags", "must be a list of labels")
+        raise InvalidField("tags", "must be a list of strings")
     if len(value) > MAX_TAGS:
         raise InvalidField("tags", f"has {len(value)} entries, at most {MAX_TAGS} are kept")
-    tags = [label(tag, f"tags[{index}]") for index, tag in enumerate(value)]
-    return tuple({fold(tag): tag for tag in tags}.values())
+    tags = tuple([plain_text(tag, f"tags[{index}]", MAX_TAG) for index, tag in enumerate(value)])
+    if sum(len(tag.encode()) for tag in tags) > MAX_TAGS_OCTETS:
+        raise InvalidField("tags", f"are more than {MAX_TAGS_OCTETS:,} octets together")
+    return tags
 
 
 def _ports(value: object) -> tuple[tuple[str, int], ...]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.errors import InvalidField
+from discovery.core.instance import MAX_TAG
 from discovery.core.moment import UNITS, NoMoment
 from discovery.core.moment import parse as parse_moment
-from discovery.core.name import fold, label
+from discovery.core.name import fold, label, plain_text
 from discovery.rest.api.query import Parameter, Table
 from discovery.rest.api.shapes import ADDRESS, LABEL, PORT
 
@@ -84,12 +85,22 @@ def some_of(words: Iterable[str], description: str = "") -> Parameter:
 
 
 def name(description: str = "", most: int = 1, example: str = "user-service") -> Parameter:
-    """A label, folded: of a service, a tag, a locality."""
+    """A label, folded: of a service, a locality."""
 
     def read(name: str, text: str) -> str:
         return fold(label(text, name))
 
     return Parameter(read, _described({**LABEL, "examples": [example]}, description), most)
+
+
+def tag(description: str = "", most: int = 1) -> Parameter:
+    """Any text, folded."""
+
+    def read(name: str, text: str) -> str:
+        return fold(plain_text(text, name, MAX_TAG))
+
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_TAG, "examples": ["blue"]}
+    return Parameter(read, _described(schema, description), most)
 
 
 def names(description: str = "") -> Parameter:

@@ -19,10 +19,12 @@ from discovery.core.instance import (
     DEFAULT_WARNING_WEIGHT,
     DEFAULT_WEIGHT,
     MAX_PORTS,
+    MAX_TAG,
     MAX_TAGS,
     Registration,
 )
 from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import described
@@ -62,7 +64,15 @@ CODES = (
     "ENGINE_UNAVAILABLE", "MOVED",
 )  # fmt: skip
 
-Tags = Annotated[list[StrictStr], WithJsonSchema({"type": "array", "items": LABEL, "maxItems": MAX_TAGS})]
+# What the original routes take.
+_MOST_LABELS = 32
+Labels = Annotated[list[StrictStr], WithJsonSchema({"type": "array", "items": LABEL, "maxItems": _MOST_LABELS})]
+Tags = Annotated[
+    list[StrictStr],
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG}, "maxItems": MAX_TAGS}
+    ),
+]
 Protocol = Annotated[StrictStr, WithJsonSchema({"enum": ["tcp", "udp"]})]
 Uint16 = Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535})]
 Seconds = Annotated[Any, WithJsonSchema({"type": ["number", "null"], "minimum": MIN_TTL, "maximum": MAX_TTL})]
@@ -96,7 +106,7 @@ class RegisterBody(Body):
     ip: Ip
     port: Port
     metadata: Metadata = None
-    tags: Tags = []  # noqa: RUF012 pydantic copies it
+    tags: Labels = []  # noqa: RUF012 pydantic copies it
     ports: Ports = None
     protocol: Protocol = "tcp"
     weight: Uint16 = DEFAULT_WEIGHT
@@ -121,7 +131,16 @@ class RegisterBody(Body):
         fields = vars(self).copy()  # dict(self) takes 2 µs more
         for name in self._besides:
             del fields[name]
+        if self.tags:
+            fields["tags"] = self._tags()
         return Registration.of(**fields)
+
+    def _tags(self) -> Sequence[str]:
+        """Labels, each once."""
+        if len(self.tags) > _MOST_LABELS:
+            raise InvalidField("tags", f"has {len(self.tags)} entries, at most {_MOST_LABELS} are kept")
+        tags = [label(tag, f"tags[{index}]") for index, tag in enumerate(self.tags)]
+        return tuple({fold(tag): tag for tag in tags}.values())
 
 
 OwnHealthOf = Annotated[StrictStr, WithJsonSchema({"type": "string", "enum": list(Health)})]
@@ -131,10 +150,14 @@ Output = Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX
 class InstanceBody(RegisterBody):
     """PUT /instances, and an item of POST /registrations: what the original did not know, besides."""
 
+    tags: Tags = []  # noqa: RUF012 pydantic copies it
     health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
     output: Output | None = Field(None, description="what it found, in its words")
 
     _besides: ClassVar[tuple[str, ...]] = ("replace", "health", "output")
+
+    def _tags(self) -> Sequence[str]:
+        return self.tags
 
     def own(self) -> OwnHealth | None:
         """None: it says nothing of it. InvalidField."""

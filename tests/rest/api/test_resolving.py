@@ -43,7 +43,7 @@ async def test_nobody_who_matches_is_a_404_that_says_why(api: Api) -> None:
     assert_error(await api.get("/resolve/nobody?tag=blue"), 404, "No service nobody")
 
 
-@pytest.mark.parametrize("query", ["tag=-", "zone=a.b", "port=0", "limit=0", "limit=1001", "meta.a=1&meta.a=2"])
+@pytest.mark.parametrize("query", ["tag=", "zone=a.b", "port=0", "limit=0", "limit=1001", "meta.a=1&meta.a=2"])
 async def test_a_broken_parameter_is_a_400_that_names_it(api: Api, query: str) -> None:
     await api.register()
     reply = await api.get(f"/resolve/user-service?{query}")

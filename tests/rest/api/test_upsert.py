@@ -243,7 +243,7 @@ BAD: dict[str, Any] = {
     "ip": "localhost",
     "port": 0,
     "metadata": [],
-    "tags": ["a b"],
+    "tags": ["a\0"],
     "ports": {"a": 0},
     "protocol": "sctp",
     "weight": -1,
@@ -265,6 +265,16 @@ async def test_a_bad_field_is_named_and_neither_registered_nor_renewed(api: Api,
     assert_error(reply, 400, field)
     assert reply.body["field"].startswith(field)
     assert api.state() == before
+
+
+async def test_a_put_takes_any_text_for_a_tag_and_it_is_found_by_that(api: Api) -> None:
+    tags = ["urlprefix-/web", "traefik.enable=true", "Blü", "blue"]
+    assert (await api.request("PUT", "/instances", USER | {"tags": tags})).status == 201
+    assert (await api.get("/instances/id-1")).body["tags"] == tags
+    for query in ("urlprefix-/WEB", "TRAEFIK.enable%3Dtrue&tag=Blue", "bl%C3%BC"):
+        (found,) = (await api.get(f"/resolve/user-service?tag={query}")).body["instances"]
+        assert found["tags"] == tags
+    assert_error(await api.post("/register", USER | {"tags": tags}), 400, "tags[0]")
 
 
 @every_way
