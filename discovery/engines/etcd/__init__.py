@@ -1,7 +1,7 @@
 """The engine of several nodes: the truth is in etcd, and each node answers from its own mirror of it. README.md beside this file.
 writes       decided here, compared and put in etcd, applied when the watch brings them      writes, layout
 mirror       the only one who changes this node's registry, from the watch or all at once    following, mirror, read_all, difference
-comparison   of all of etcd now and then, of a service whose commit did not fit               comparing, misfits
+comparison   of all of etcd now and then, of a service whose commit did not fit               upkeep, misfits
 heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
 staleness    how old what this node knows is, and what it believes while etcd is away        staleness, overrides
 leader       whoever decides what time brings                                                leadership
@@ -27,7 +27,6 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.core.warning import Concern, critical, each, warning
 from discovery.engines.etcd.agreement import Agreement
-from discovery.engines.etcd.comparing import Comparing
 from discovery.engines.etcd.conf import Conf
 from discovery.engines.etcd.following import Following
 from discovery.engines.etcd.gateway import Etcd
@@ -103,8 +102,7 @@ class EtcdEngine:
             node, self._presence.overrides.beat, lambda: self._presence.away,
             lambda: self._agreement.version,
         )  # fmt: skip
-        self._comparing = Comparing(etcd, layout, registry, self._mirror)
-        self._upkeep = Upkeep(etcd, layout, self._mirror, self._comparing, registry, lambda: self.leads)
+        self._upkeep = Upkeep(etcd, layout, self._mirror, registry, lambda: self.leads)
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- the seam
@@ -259,7 +257,7 @@ class EtcdEngine:
                 "resyncs": self._mirror.syncs,
                 "skippedKeys": self._mirror.unreadable.times,
                 "unreadableKeys": len(self._mirror.unreadable),
-                "mended": self._comparing.mended,
+                "mended": self._upkeep.mended,
                 **nodes_shown(self._peers, self._infos, self._presence.suspected, self._clock()),
             }
         }

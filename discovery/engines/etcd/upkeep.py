@@ -1,19 +1,23 @@
-"""What is done once in a while: etcd is compared with this node, and the leader clears away what nobody compares any more."""
+"""What is done once in a while: what is in etcd is compared with what this node has, all of it, or a service where a commit did not fit.
+
+The watch goes on meanwhile; a difference is a defect, and is mended. The leader clears away what nobody compares any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from discovery.core.ids import is_made_here
 from discovery.core.log_fields import fields
-from discovery.engines.etcd.comparing import Comparing
+from discovery.engines.etcd.difference import Together, difference, here
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, Json, created_at, delete, nested, put, unchanged_since
 from discovery.engines.etcd.mirror import Mirror
+from discovery.engines.etcd.read_all import Found
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 
@@ -23,6 +27,8 @@ _log = logging.getLogger("discovery.etcd")
 COMPARE_SECONDS = 600
 # Seconds between two looks whether this node has begun to lead.
 LOOK_SECONDS = 5
+# Seconds to wait for the watch; one that is broken may have gone back to before what was read.
+_REACH_SECONDS = 10.0
 # Keys of ids that are put in one transaction.
 _IDS_AT_ONCE = 50
 # Comparisons that a service's version outlives its last instance: an hour. Versions that go with one of them: 1 ms each.
@@ -31,21 +37,17 @@ _SWEPT_AT_ONCE = 1000
 
 
 class Upkeep:
+    """`mended`: differences that were found."""
+
     def __init__(
-        self,
-        etcd: Etcd,
-        layout: Layout,
-        mirror: Mirror,
-        comparing: Comparing,
-        registry: Registry,
-        leads: Callable[[], bool],
+        self, etcd: Etcd, layout: Layout, mirror: Mirror, registry: Registry, leads: Callable[[], bool]
     ) -> None:
         self._etcd = etcd
         self._layout = layout
         self._mirror = mirror
-        self._comparing = comparing
         self._registry = registry
         self._leads = leads
+        self.mended = 0
         self._idle: dict[str, tuple[int, int]] = {}  # services without instances: version, and for how many comparisons
 
     async def run(self) -> None:
@@ -56,7 +58,7 @@ class Upkeep:
             compares = number % (COMPARE_SECONDS // LOOK_SECONDS) == 0
             try:
                 if compares:
-                    await self._comparing.all()
+                    await self.compare()
                     if self._leads():
                         await self.sweep()
                 if self._leads() and (compares or not led):
@@ -72,7 +74,7 @@ class Upkeep:
 
     async def mend(self) -> None:
         """For ever: reads again the services of commits that did not fit."""
-        await self._mirror.misfits.mend(self._comparing.service)
+        await self._mirror.misfits.mend(self._read_service)
 
     async def keep_ids(self) -> None:
         """Ids that clients chose have a key each: of instances that an older version registered it is missing, and it is left over of those
@@ -113,3 +115,70 @@ class Upkeep:
         for service, version in over[:_SWEPT_AT_ONCE]:
             key = self._layout.version(service)
             await self._etcd.txn([unchanged_since(key, version)], [delete(key)])
+
+    # -- comparisons
+
+    async def compare(self) -> int:
+        """How many differences there were: 0, unless etcd or the mirror has a defect. What has changed since the reading began is left out.
+        EtcdAway, EtcdError, TimeoutError.
+        """
+        mirror = self._mirror
+        syncs, mirror.deleted = mirror.syncs, set()
+        try:
+            found = await mirror.reader.read_all(self._etcd, is_comparison=True)
+            await mirror.reached(found.revision, _REACH_SECONDS)
+            differing = list[Together]()
+            for together in difference(self._layout, self._registry, found, "found in etcd by the comparison"):
+                differing += [together] if together else []
+                await turns().over()
+            while True:
+                async with mirror.changing:
+                    if mirror.syncs != syncs:  # etcd may have gone back meanwhile, and what was read with it
+                        return 0
+                    if not differing or self._is_unseen(self._index):
+                        return await self._apply(found, differing)
+                await mirror.reached(mirror.revision + 1, _REACH_SECONDS)
+        finally:
+            mirror.deleted = None
+
+    async def _read_service(self, service: str) -> None:
+        """Reads it again, where a commit about it did not fit. As `compare`."""
+        mirror = self._mirror
+        found = await mirror.reader.read_service(self._etcd, service)
+        await mirror.reached(max(found.revision, self._registry.index - mirror.offset + 1), _REACH_SECONDS)
+        async with mirror.changing:
+            version, index = self._layout.version(service), self._index
+            if found.revisions.get(version) != mirror.revisions.get(version) or not self._is_unseen(index):
+                return  # it has changed meanwhile
+            gone = [key for key in here(self._layout, self._registry, service) if key not in found.revisions]
+            reason, times = "found in etcd when its service was read again", mirror.misfits.times
+            events = difference(self._layout, self._registry, found, reason, gone)
+            self.mended += await mirror.change_in_pieces(events, "mended", index)
+            mirror.publish(index)
+            mirror.note(found)
+            if mirror.misfits.times == times:
+                mirror.misfits.forget(service)
+
+    @property
+    def _index(self) -> int:
+        return self._mirror.revision + self._mirror.offset
+
+    def _is_unseen(self, index: int) -> bool:
+        """Nobody has seen it, so that more may belong to it."""
+        return index > self._registry.index
+
+    async def _apply(self, found: Found, differing: Iterable[Together]) -> int:
+        mirror, index, last = self._mirror, self._index, found.revision + self._mirror.offset
+        since = [each for each in differing if all(mirror.changed_at(event) <= last for event in each)]
+        for key, revision in found.revisions.items():
+            if mirror.revisions.get(key, 0) < revision and key not in (mirror.deleted or ()):
+                mirror.revisions[key] = revision
+        number = await mirror.change_in_pieces(since, "mended", index)
+        if number:
+            _log.error(
+                "this node differed from etcd in %d things, which is mended: a defect, please report it", number,
+                extra=fields("etcd.differed", differences=number),
+            )  # fmt: skip
+        mirror.publish(index)
+        self.mended += number
+        return number

@@ -191,7 +191,7 @@ async def test_a_token_revoked_at_one_node_is_so_at_all_and_a_comparison_finds_n
         assert list(near.registry.revoked) == digests
         await until(lambda: far.registry.revoked == near.registry.revoked)
         assert far.registry.index == near.registry.index
-        assert await far.engine._comparing.all() == 0
+        assert await far.engine._upkeep.compare() == 0
         await far.submit(RestoreToken(digests[0], "asked"))
         await client.txn([], [delete(f"reg/r/{digests[1].hex()}".encode())])  # by hand
         await until(lambda: list(near.registry.revoked) == list(far.registry.revoked) == digests[2:])
@@ -211,7 +211,7 @@ async def test_a_token_that_is_revoked_during_a_comparison_stays_revoked(
             return found
 
         monkeypatch.setattr(Reader, "read_all", read_and_revoke)
-        assert await node.engine._comparing.all() == 0
+        assert await node.engine._upkeep.compare() == 0
         assert sha256 in node.registry.revoked
 
 
@@ -253,7 +253,7 @@ async def test_a_comparison_does_not_take_who_is_silent_for_back(
         await other.kill()
         await until(lambda: node.engine._peers.any_silent)
         before = node.engine._peers.shown(0)[0]["lastHeardSeconds"]
-        assert await node.engine._comparing.all() == 0
+        assert await node.engine._upkeep.compare() == 0
         assert node.engine._peers.shown(0)[0]["lastHeardSeconds"] == before
 
 
@@ -275,13 +275,13 @@ async def test_a_comparison_finds_nothing_on_a_busy_registry_and_mends_what_a_de
         await asyncio.gather(*(nodes[0].register(f"svc{number}", "10.0.0.1") for number in range(50)))
         writing = asyncio.create_task(_write(nodes[0]))
         for _ in range(5):
-            assert await nodes[1].engine._comparing.all() == 0
+            assert await nodes[1].engine._upkeep.compare() == 0
         writing.cancel()
         await until(lambda: nodes[1].state == nodes[0].state)
         entry = nodes[1].registry.at(Key("svc7", "10.0.0.1", 3000))
         right = entry.instance
         entry.instance = right._replace(failing="as no commit has said")
-        assert await nodes[1].engine._comparing.all() == 1
+        assert await nodes[1].engine._upkeep.compare() == 1
         assert nodes[1].state == nodes[0].state
         assert nodes[1].engine.stats()["engine"]["mended"] == 1
 

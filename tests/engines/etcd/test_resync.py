@@ -120,7 +120,7 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
         with pytest.raises(Compacted) as gone:
             registry.log.after(seen)
         assert gone.value.oldest == registry.index
-        assert await node.engine._comparing.all() == 0
+        assert await node.engine._upkeep.compare() == 0
         told: list[tuple[int, int]] = []
         registry.index_followers.append(lambda services: told.append((len(registry), len(services))))
         await client.txn([], [delete_all(b"reg/i")])  # `etcdctl del --prefix`: one revision

@@ -87,7 +87,7 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
         await seen(revision, node)
         assert number > 1000
         assert len(node.engine._mirror.unreadable) == 0, "all are repaired"
-        assert await node.engine._comparing.all() == 0
+        assert await node.engine._upkeep.compare() == 0
         assert not fails
 
 
@@ -107,7 +107,7 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
         await seen(await write(client, values), node, other)
         async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             for each in (node, other):
-                for again in (each.engine._mirror.sync, each.engine._comparing.all):
+                for again in (each.engine._mirror.sync, each.engine._upkeep.compare):
                     assert each.served("web") == {"10.0.0.1", "10.0.0.2"}, "the watch, a resync, the comparison"
                     assert Scope("quiet") in each.registry.windows
                     assert SHA256 in each.registry.revoked
@@ -170,7 +170,7 @@ async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all
             await until(lambda: node.state == late.state == {new.id: new})
             await until(lambda: "fit" not in said(node.engine))
             assert node.engine.renew(new.spec.key).instance == new
-            assert await node.engine._comparing.all() == 0
+            assert await node.engine._upkeep.compare() == 0
 
 
 async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_hand(
@@ -207,7 +207,7 @@ async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_e
         await seen(await write(client, values), node)
         async with nodes_of(etcd, 1, ttl=60.0) as (late,):
             for each in (node, late):
-                for again in (each.engine._comparing.all, each.engine._mirror.sync):
+                for again in (each.engine._upkeep.compare, each.engine._mirror.sync):
                     assert each.state == {known.id: known}
                     assert await again() in (0, None)
                     assert each.engine.stats()["engine"]["unreadableKeys"] == 2
@@ -215,7 +215,7 @@ async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_e
             moved = {f"i/web/{known.id}": None, f"i/api/{known.id}": shown(known, name="api", port=81)}
             await seen(await write(client, moved), node, late)
             for each in (node, late):
-                await each.engine._comparing.all()
+                await each.engine._upkeep.compare()
                 assert each.served("web") == each.served("api") == {"10.0.0.1"}
                 await each.engine._mirror.sync()
                 assert not said(each.engine)
