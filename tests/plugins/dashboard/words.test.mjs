@@ -7,6 +7,8 @@ import { eventTest, groupsWith, instanceTest, matches } from "../../../discovery
 import { Parser } from "../../../discovery/plugins/dashboard/page/js/stream.js";
 import { Table } from "../../../discovery/plugins/dashboard/page/js/table.js";
 import { clock, endpoint, plain, shown, span } from "../../../discovery/plugins/dashboard/page/js/text.js";
+import { STATUSES } from "../../../discovery/plugins/dashboard/page/js/table.js";
+import { worseGroup, worseInstance } from "../../../discovery/plugins/dashboard/page/js/worst.js";
 import { drawn } from "../../../discovery/plugins/dashboard/page/js/windowing.js";
 
 test("hidden characters are seen", () => {
@@ -88,9 +90,19 @@ test("a ring keeps the newest", () => {
 });
 
 test("rows that can be seen are drawn, and few others", () => {
-  assert.deepEqual(drawn(0, 800, 40, 10_000), { first: 0, end: 28 });
-  assert.deepEqual(drawn(40_000, 800, 40, 10_000), { first: 992, end: 1028 });
-  assert.deepEqual(drawn(-500, 300, 40, 5), { first: 0, end: 3 });
-  assert.deepEqual(drawn(1e9, 800, 40, 10), { first: 9, end: 10 });
-  assert.deepEqual(drawn(0, 800, 40, 0), { first: 0, end: 0 });
+  const high = (pixels) => () => pixels;
+  assert.deepEqual(drawn(0, 800, 10_000, high(40)), { first: 0, end: 28, before: 0, whole: 400_000 });
+  assert.deepEqual(drawn(40_000, 800, 10_000, high(40)), { first: 992, end: 1028, before: 39_680, whole: 400_000 });
+  assert.deepEqual(drawn(-500, 300, 5, high(40)), { first: 0, end: 5, before: 0, whole: 200 });
+  assert.deepEqual(drawn(1e9, 800, 10, high(40)), { first: 1, end: 10, before: 40, whole: 400 });
+  assert.deepEqual(drawn(0, 800, 0, high(40)), { first: 0, end: 0, before: 0, whole: 0 });
+  assert.deepEqual(drawn(1000, 100, 100, (at) => (at < 10 ? 100 : 40)), { first: 2, end: 21, before: 200, whole: 4600 });
+});
+
+test("who has nobody left stands first, then who lost most, and last who is out by intention; instances by their status", () => {
+  const group = (name, counts) => ({ name, counts: { ...Object.fromEntries(STATUSES.map((each) => [each, 0])), ...counts }, get size() { return Object.values(this.counts).reduce((a, b) => a + b); } });
+  const groups = [group("well", { healthy: 3 }), group("drained", { draining: 3 }), group("half", { healthy: 1, unhealthy: 1 }), group("held", { healthy: 1, suspect: 9 }), group("lost", { failing: 1, maintenance: 9 })];
+  assert.deepEqual(groups.toSorted(worseGroup).map(({ name }) => name), ["lost", "half", "held", "drained", "well"]);
+  const statuses = [...STATUSES, "of a newer server"].map((status) => ({ status }));
+  assert.deepEqual(statuses.sort(worseInstance).map(({ status }) => status), ["of a newer server", "unhealthy", "failing", "suspect", "flapping", "maintenance", "draining", "healthy"]);
 });

@@ -166,3 +166,59 @@ def _lives(it: Shop) -> None:
     it.drains("recommendations", 0)
     it.server.request("DELETE", f"/instances/{it.ids['recommendations', 0]}/drain")
     it.server.request("DELETE", f"/instances/{it.ids['mailer', 1]}")
+
+
+# Of the bad night: services, how many instances each has beside the large one, and what is said of a window that begins in it.
+NIGHT_SERVICES = 60
+LARGE = "zz-orders-with-a-name-as-long-as-people-give-them"
+NIGHT_REASON = "the storage array of rack 14 is replaced by its vendor since 02:10; runbook OPS-2231, call the vendor before you end this"
+
+
+@contextmanager
+def night(folder: Path) -> Iterator[Discovery]:
+    """60 services with 400 instances, and all of the trouble at once: a brake that holds, silent ones, failing checks, drains, maintenance;
+    some have gone, in order and not. The worst have the last names.
+    """
+    (folder / "tokens.toml").write_text(_TOKENS)
+    with running(
+        TOKENS_FILE=str(folder / "tokens.toml"), AUDIT_FILE=str(folder / "audit.jsonl"), DATA_DIR=str(folder / "data"),
+        HEARTBEAT_TIMEOUT_SECONDS=3600, CLEANUP_INTERVAL_SECONDS=900, BRAKE_MAX_SECONDS=3600, MAX_INSTANCES_PER_SERVICE=100,
+        REGISTERS_PER_SECOND=100_000, CHECK_NETWORKS="127.0.0.0/8",
+    ) as server:  # fmt: skip
+        server.token = OPERATOR
+        names = [
+            f"{'abcdefghijklmnopqrstuvw'[number % 23]}-service-{number:02}" for number in range(NIGHT_SERVICES - 1)
+        ]
+        specs = [_night_spec(name, number) for name in names for number in range(6)]
+        specs += [_night_spec(LARGE, number) for number in range(400 - len(specs))]
+        ids = [each["id"] for each in server.request("POST", "/registrations", {"instances": specs}).body["results"]]
+        _happens_at_night(server, dict(zip(((spec["name"], spec["port"]) for spec in specs), ids, strict=True)), names)
+        yield server
+
+
+def _night_spec(name: str, number: int) -> dict[str, Any]:
+    host = (sum(map(ord, name)) + number * 7) % 40 + 10
+    return {
+        "name": name, "ip": f"10.30.{host % 4}.{host}", "port": 8000 + number, "tags": ["blue"], "zone": f"eu-1{'abc'[host % 3]}",
+        "metadata": {"version": f"4.{number}.0", "team": "orders", "commit": hash_of(name)}, "ttl": 3600,
+    }  # fmt: skip
+
+
+def _happens_at_night(server: Discovery, ids: dict[tuple[str, int], str], names: list[str]) -> None:
+    for name in names[50:54]:  # these have nobody left who can be reached
+        for port in range(8000, 8006):
+            check = {"tcp": True, "interval": 1, "timeout": 0.5, "failures": 1}
+            server.register(name, "127.0.0.1", port - 7990, check=check)
+            server.request("DELETE", f"/instances/{ids[name, port]}")
+    for name in names[20:30]:
+        assert server.request("PUT", f"/instances/{ids[name, 8001]}/drain").status == 200
+    for id in (f"/instances/{ids[LARGE, 8000]}", f"/services/{names[40]}"):
+        assert server.request("PUT", f"{id}/maintenance", {"reason": NIGHT_REASON, "seconds": 7200}).status == 200
+    for name in names[30:34]:
+        server.register(name, "10.30.9.9", 9, ttl=1)  # these fall silent one by one
+    until(lambda: server.request("GET", "/stats").body["instancesByStatus"].get("unhealthy"))
+    for port in range(8010, 8040):
+        spec = _night_spec(LARGE, port - 8000)
+        server.register(**spec | {"ttl": 2})
+    until(lambda: (server.request("GET", "/stats").body["instancesByStatus"].get("suspect") or 0) >= 30)
+    until(lambda: (server.request("GET", "/stats").body["instancesByStatus"].get("failing") or 0) >= 24)

@@ -70,11 +70,20 @@ def test_an_unknown_screen_is_the_first_one(visit: Visits, server: Discovery) ->
     expect(page.get_by_role("heading", level=1)).to_have_text("Services")
 
 
-def test_the_menu_ends_with_the_page_about_the_api(visit: Visits, server: Discovery) -> None:
+def test_the_menu_ends_with_the_page_about_the_api_whose_links_work_and_lead_back(
+    visit: Visits, server: Discovery
+) -> None:
     page = visit(server)
     page.get_by_role("navigation").get_by_role("link", name="API", exact=True).click()
     expect(page).to_have_url(f"{server.http}/docs")
     expect(page.get_by_role("button", name="Register, or register again").first).to_be_visible()
+    links = page.get_by_role("link").evaluate_all("all => all.map(each => each.href)")
+    assert len(links) >= 2
+    for link in links:
+        assert link.startswith(server.http), link
+        assert get(link)[0] == 200, link
+    page.get_by_role("link", name="Dashboard").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Services")
 
 
 def test_an_empty_registry_says_how_to_fill_it_and_with_a_token_how_to_show_it(

@@ -12,8 +12,8 @@ from tests.stories.process import LIMIT, Discovery
 
 Scheme = Literal["dark", "light"]
 
-# What the screens are judged at: a large laptop, and a phone.
-DESKTOP, PHONE = (1440, 900), (390, 844)
+# What the screens are judged at: a large laptop, a tablet, and a phone.
+DESKTOP, TABLET, PHONE = (1440, 900), (768, 1024), (390, 844)
 
 expect.set_options(timeout=LIMIT * 1000)
 

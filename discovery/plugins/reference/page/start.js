@@ -1,5 +1,8 @@
 // Starts Swagger UI on this server's own document, and asks nobody else anything.
 
+// It makes a link of the licence, to a page of another host.
+const nothing = () => () => null;
+
 // Its headings begin at the third level: one of the second goes before them.
 const headed = (Operations, { React }) => props => React.createElement(React.Fragment, null,
   React.createElement("h2", { className: "routes" }, "Routes"), React.createElement(Operations, props));
@@ -7,7 +10,7 @@ const headed = (Operations, { React }) => props => React.createElement(React.Fra
 SwaggerUIBundle({
   url: "openapi.json",
   domNode: document.getElementById("reference"),
-  plugins: [() => ({ wrapComponents: { operations: headed } })],
+  plugins: [() => ({ wrapComponents: { operations: headed, License: nothing, OAS31License: nothing } })],
   validatorUrl: null, // no badge of another server's
   deepLinking: false, // it would put links into buttons
   docExpansion: "list",

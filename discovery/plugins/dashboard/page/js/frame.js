@@ -36,7 +36,7 @@ export function App() {
         ({ id, title }) => html`<a key=${id} href=${href({ view: id })} aria-current=${id === (found.menu ?? found.id) ? "page" : undefined}>${title}</a>`,
       )}
       <a href=${new URL("docs", BASE)}>API</a>
-      <${Pulse} key=${token.value} />
+      ${found.id !== "load" && html`<${Pulse} key=${token.value} />`}
     </nav>
     <main id="main" tabindex="-1">
       <${Stale} />
@@ -47,6 +47,14 @@ export function App() {
     <${Question} />
     ${(asked || wanted.value) && html`<${TokenBox} close=${() => (setAsked(false), (wanted.value = ""))} />`}
   </div>`;
+}
+
+/** Enter opens the first that was found, the arrow goes to it. */
+function toHits(event) {
+  const hit = { Enter: "click", ArrowDown: "focus" }[event.key];
+  if (!hit || event.isComposing) return;
+  event.preventDefault();
+  document.querySelector("main [role=row] a")?.[hit]();
 }
 
 /** Every screen is narrowed by it. "/" goes there. */
@@ -62,5 +70,5 @@ function Search() {
     return () => removeEventListener("keydown", press);
   }, []);
   return html`<input ref=${box} class="search" type="search" aria-label="Search" aria-keyshortcuts="/" placeholder="Search names, addresses, tags, metadata" autocomplete="off" spellcheck="false"
-    maxlength="200" value=${place.value.q ?? ""} onInput=${(event) => change({ q: event.target.value })} />`;
+    maxlength="200" value=${place.value.q ?? ""} onInput=${(event) => change({ q: event.target.value })} onKeyDown=${toHits} />`;
 }

@@ -62,17 +62,22 @@ async function keepUp(signal) {
         return; // until there is another token
       }
       if (!(error instanceof Away || error instanceof Refused || error instanceof TypeError)) console.error(error);
+      if (signal.aborted) return;
+      await pause(signal, error);
+      continue;
     }
     if (signal.aborted) return;
     await pause(signal);
   }
 }
 
-/** The stream has ended, or nobody answers: a while, longer each time, and by chance, so that pages do not come back together. */
-async function pause(signal) {
-  const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures++) * (0.75 + Math.random() / 2);
-  const since = connection.value.state === "away" ? connection.value.since : Date.now();
-  connection.value = { state: "away", since, retryAt: Date.now() + wait };
+/** The stream has ended, or nobody answers, or with a refusal: a while, longer each time, as long as the server wants at least, and by
+ * chance, so that pages do not come back together. */
+async function pause(signal, error) {
+  const wait = Math.max(Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures++), (error?.body?.retryAfter ?? 0) * 1000) * (0.75 + Math.random() / 2);
+  const [state, message] = error instanceof Refused ? ["busy", error.message] : ["away", "The server does not answer"];
+  const since = connection.value.state === state ? connection.value.since : Date.now();
+  connection.value = { state, message, status: error?.status, since, retryAt: Date.now() + wait };
   await new Promise((resolve) => {
     const over = () => {
       clearTimeout(timer);
@@ -86,7 +91,7 @@ async function pause(signal) {
 
 /** The first page is shown at once; once there is something to see, the new table takes its place when it is whole. */
 async function readAll(signal) {
-  if (connection.value.state !== "away") connection.value = { state: "loading" };
+  if (!["away", "busy"].includes(connection.value.state)) connection.value = { state: "loading" };
   const table = store.complete ? new Table() : (store.table = new Table());
   let index = null;
   let after = "";

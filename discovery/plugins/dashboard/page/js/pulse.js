@@ -1,8 +1,8 @@
-// Beside every screen, where there is room: how much is asked, how fast it is answered, what fell silent. The whole is on the screen Load.
+// Beside every other screen, where there is room: the figures of the screen Load, of the same minute.
 import { Spark } from "./components/spark.js";
 import { html } from "./html.js";
 import { usePoll } from "./poll.js";
-import { last, latency, rate, total } from "./rates.js";
+import { latency, mean, most, rate, total } from "./rates.js";
 import { href } from "./url.js";
 
 const EVERY = 5000; // milliseconds
@@ -13,12 +13,13 @@ export function Pulse() {
   if (!data) return html`<div class="pulse" aria-hidden="true"></div>`;
   const { dnsQueriesPerSecond, httpRequestsPerSecond, httpP99Ms, expiries } = data.seconds;
   const lines = [
-    ["DNS", `${rate(last(dnsQueriesPerSecond))} /s`, dnsQueriesPerSecond],
-    ["HTTP", `${rate(last(httpRequestsPerSecond))} /s`, httpRequestsPerSecond],
-    ["p99", latency(last(httpP99Ms)), httpP99Ms],
+    ["DNS", `${rate(mean(dnsQueriesPerSecond))} /s`, dnsQueriesPerSecond],
+    ["HTTP", `${rate(mean(httpRequestsPerSecond))} /s`, httpRequestsPerSecond],
+    ["HTTP p99", latency(most(httpP99Ms)), httpP99Ms],
     ["Expiries", rate(total(expiries)), expiries],
   ];
-  return html`<a class="pulse" href=${href({ view: "load" })} aria-label=${`Load: ${lines.map(([name, value]) => `${name} ${value}`).join(", ")}`}>
-    ${lines.map(([name, value, values]) => html`<span key=${name}><span class="quiet">${name}</span><${Spark} values=${values} label=${name} width=${40} height=${20} /><b>${value}</b></span>`)}
+  return html`<a class="pulse" href=${href({ view: "load" })} aria-label=${`Load in the last minute: ${lines.map(([name, value]) => `${name} ${value}`).join(", ")}`}>
+    <span class="quiet of">In the last minute</span>
+    ${lines.map(([name, value, values]) => html`<span key=${name}><span class="quiet">${name}</span><${Spark} values=${values} label=${name} width=${32} height=${20} /><b>${value}</b></span>`)}
   </a>`;
 }

@@ -7,7 +7,13 @@ export const times = ({ from, step }) => Array.from({ length: 60 }, (_, at) => D
 /** The newest value that was measured; null when there is none. */
 export const last = (values) => values.findLast((value) => value !== null) ?? null;
 
-export const most = (values) => values.reduce((found, value) => Math.max(found, value ?? 0), 0);
+/** Of those that were measured; null when there is none. */
+export const most = (values) => values.reduce((found, value) => (value === null ? found : Math.max(found ?? 0, value)), null);
+
+export function mean(values) {
+  const measured = values.filter((value) => value !== null);
+  return measured.length ? total(measured) / measured.length : null;
+}
 
 /** What came in all. */
 export const total = (values) => values.reduce((found, value) => found + (value ?? 0), 0);

@@ -42,6 +42,15 @@ export function eventTest(query) {
   return all.length ? (event) => all.every((word) => once(event, ofEvent).includes(word)) : null;
 }
 
+/** How many instances of each status have all words. */
+export function countsOf(table, query) {
+  const test = instanceTest(query);
+  if (!test) return table.counts;
+  const counts = {};
+  for (const instance of table.byId.values()) if (test(instance)) counts[instance.status] = (counts[instance.status] ?? 0) + 1;
+  return counts;
+}
+
 /** Groups that have an instance with all words, and one of `statuses` if there are any. */
 export function groupsWith(groups, query, statuses) {
   const test = instanceTest(query);

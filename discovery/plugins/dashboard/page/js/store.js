@@ -10,7 +10,8 @@ const FEED = 500;
 export const version = signal(0);
 export const store = { table: new Table(), feed: new Ring(FEED), complete: false };
 
-/** `state`: loading · live · away (the server does not answer: `since`, `retryAt`) · refused (its `message`) · hidden. Epoch milliseconds. */
+/** `state`: loading · live · away (the server does not answer) · busy (it answers, and refuses for now: its `message` and `status`), both with
+ * `since` and `retryAt` in epoch milliseconds · refused (its `message`) · hidden. */
 export const connection = signal({ state: "loading" });
 
 /** As `version`, four times a second at the most: for lists that move as a whole, which nobody could read faster. */

@@ -79,7 +79,7 @@ export class Table {
   }
 
   hostList() {
-    return this.#list("hosts", byAddress);
+    return this.#list("hosts", (a, b) => compared(a.octets, b.octets));
   }
 
   #list(what, order) {
@@ -159,9 +159,10 @@ export function octets(ip) {
   return [6, ...[...first, ...middle, ...last].map((group) => parseInt(group, 16))];
 }
 
-function byAddress(a, b) {
-  for (let at = 0; at < a.octets.length; at++) {
-    const difference = a.octets[at] - b.octets[at];
+/** Of two that `octets` gave, as `sort` wants it. */
+export function compared(a, b) {
+  for (let at = 0; at < a.length; at++) {
+    const difference = a[at] - b[at];
     if (difference) return difference;
   }
   return 0;

@@ -8,7 +8,7 @@ import { Glyph } from "./glyph.js";
 
 // Kinds that are no status, by what they mean for the answers.
 const TONES = {
-  registered: "healthy", updated: "changed", deregistered: "unhealthy", expired: "unhealthy", restored: "healthy",
+  registered: "healthy", updated: "changed", deregistered: "ended", expired: "unhealthy", restored: "healthy",
   "maintenance-begins": "maintenance", "maintenance-changed": "maintenance", "maintenance-ends": "healthy",
 };
 
@@ -32,6 +32,6 @@ export function eventCells(event, Cell, service = true) {
     <${Cell} of="kind"><${Kind} kind=${event.kind} /><//>
     ${service && html`<${Cell} of="name">${event.service && html`<a href=${href({ view: "service", service: event.service })}>${shown(it?.name ?? event.service)}</a>`}<//>`}
     <${Cell} of="whom">${it ? html`<a class="mono" href=${href({ view: "service", service: event.service, instance: it.id })}>${whom(event)}</a>` : whom(event)}<//>
-    <${Cell} of="reason" title=${shown(event.reason ?? "")}>${shown(event.reason ?? "")}<//>
+    <${Cell} of="reason">${shown(event.reason ?? "")}<//>
     <${Cell} of="who">${who(event)}<//>`;
 }

@@ -9,6 +9,7 @@ const SHAPES = {
   failing: { d: "M6 .8 11.600 10.800H.400Z" },
   unhealthy: { d: "M2.200 2.200 9.800 9.800M9.800 2.200 2.200 9.800", stroke: true },
   maintenance: { d: "M2 2h8v8H2Z" },
+  ended: { d: "M2.500 2.500h7v7h-7Z", stroke: true }, // of who went as one should
   changed: { d: "M3 6h6", stroke: true }, // of an event that is no status
   draining: { d: "M6 1.200V9.600M2.200 6.200 6 10 9.800 6.200", stroke: true },
 };

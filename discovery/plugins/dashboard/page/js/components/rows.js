@@ -1,24 +1,30 @@
-// A table that may be long: only the rows that can be seen are there. All have the same height, on a phone another one (cards). The arrow
-// keys go from row to row.
-import { html, signal, useEffect, useRef, useState } from "../html.js";
+// A table that may be long: only the rows that can be seen are there. Each is as high as its text needs, on a phone it is a card: the height
+// of those that were not drawn yet is guessed. The arrow keys go from row to row, and from the first one back to the search.
+import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { change, place } from "../url.js";
 import { drawn } from "../windowing.js";
 
-const query = matchMedia("(max-width: 760px)");
+const MOST = 2000; // heights that are remembered beyond those of the rows that there are
+
+const query = matchMedia("(max-width: 1000px)");
 export const narrow = signal(query.matches);
 query.addEventListener("change", () => (narrow.value = query.matches));
 
-/** `columns`: {id, title, sort} of the head; `sort`: what the order is called that a click on it gives. `row(item)`: its cells, `<${Cell} of="id">`. `heights`: of a row, and of a card; pixels. */
+/** `columns`: {id, title, sort} of the head; `sort`: what the order is called that a click on it gives. `row(item)`: its cells, `<${Cell} of="id">`. `heights`: of most rows, and of most cards; pixels. */
 export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 84] }) {
   const body = useRef(null);
-  const [at, setAt] = useState({ top: 0, screen: innerHeight });
-  const height = heights[narrow.value ? 1 : 0];
+  const [at, setAt] = useState({ top: 0, screen: innerHeight, width: 0 });
+  const measured = useRef({ of: "", heights: new Map() }); // by key, at one width
+  const guess = heights[narrow.value ? 1 : 0];
+  if (measured.current.of !== `${at.width}` || measured.current.heights.size > MOST + items.length) measured.current = { of: `${at.width}`, heights: new Map() };
+  const known = measured.current.heights;
   useEffect(() => {
     let asked = 0;
     const look = () => {
       asked ||= requestAnimationFrame(() => {
         asked = 0;
-        if (body.current) setAt({ top: -body.current.getBoundingClientRect().top, screen: innerHeight });
+        const box = body.current?.getBoundingClientRect();
+        if (box) setAt({ top: -box.top, screen: innerHeight, width: box.width });
       });
     };
     look();
@@ -36,13 +42,24 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
   const move = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const row = step && event.target.closest("[role=row]");
-    const next = row && (step > 0 ? row.nextElementSibling : row.previousElementSibling)?.querySelector("a");
+    const beside = row && (step > 0 ? row.nextElementSibling : row.previousElementSibling);
+    const next = beside ? beside.querySelector("a") : row && step < 0 && document.querySelector(".search");
     if (!next) return;
     event.preventDefault();
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });
   };
-  const { first, end } = drawn(at.top, at.screen, height, items.length);
+  const { first, end, before, whole } = drawn(at.top, at.screen, items.length, (index) => known.get(keyOf(items[index])) ?? guess);
+  useLayoutEffect(() => {
+    let news = false;
+    [...body.current.children].forEach((row, index) => {
+      const [key, { height }] = [keyOf(items[first + index]), row.getBoundingClientRect()];
+      if (Math.abs((known.get(key) ?? guess) - height) < 0.5) return;
+      known.set(key, height);
+      news = true;
+    });
+    if (news) setAt((last) => ({ ...last }));
+  });
   return html`<div class=${`rows ${kind}`} role="table" aria-label=${label} aria-rowcount=${items.length + 1}>
     <div class="head" role="rowgroup">
       <div role="row" aria-rowindex="1">
@@ -50,7 +67,7 @@ export function Rows({ items, keyOf, label, columns, row, kind, heights = [44, 8
       </div>
     </div>
     <div class="body" role="rowgroup" ref=${body} onKeyDown=${move}
-      style=${{ height: `${items.length * height}px`, paddingTop: `${first * height}px`, "--row": `${height}px` }}>
+      style=${{ height: `${whole}px`, paddingTop: `${before}px` }}>
       ${items.slice(first, end).map(
         (item, index) => html`<div key=${keyOf(item)} role="row" aria-rowindex=${first + index + 2}>${row(item)}</div>`,
       )}

@@ -3,13 +3,14 @@ import { get, part } from "../api.js";
 import { Clock } from "../components/ago.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
+import { counted } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html, useEffect, useState } from "../html.js";
 import { audited, byWhom } from "../audited.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
 import { stats } from "../stats.js";
-import { count, endpoint, number, shown } from "../text.js";
+import { count, endpoint, shown } from "../text.js";
 import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
 
@@ -35,7 +36,7 @@ function Tokens({ q }) {
   const { data, error } = usePoll("admin/tokens", 10_000);
   const all = data?.tokens ?? [];
   const found = all.filter((token) => matches(q, token.name, token.source, ...token.register, ...rights(token)));
-  return html`<section class="part first"><h2>Tokens <span class="quiet">${data && (q ? `${found.length} of ${all.length}` : number(all.length))}</span></h2>
+  return html`<section class="part first"><h2>Tokens <span class="quiet">${data && counted(found.length, all.length, "token", q)}</span></h2>
     ${isRefusal(error) ? html`<${NotAllowed} error=${error} what="Tokens" />` : html`<${Failed} error=${error} />`}
     ${data?.fileFailure && html`<p class="failed" role="alert">${shown(data.fileFailure)}. The tokens that were read before are in use.</p>`}
     ${found.length > 0 && html`<${Rows} kind="tokens" label="Tokens" items=${found} keyOf=${({ name }) => name} columns=${TOKENS} row=${tokenRow} heights=${[44, 84]} />`}
@@ -89,7 +90,7 @@ function Audit({ q }) {
   const all = [...(first?.lines ?? []), ...older.lines];
   const found = all.filter((line) => matches(q, byWhom(line), line.action, line.service ?? "", line.outcome ?? "", audited(line), line.instance?.ip ? endpoint(line.instance.ip, line.instance.port) : ""));
   const { error } = newest;
-  return html`<section class="part"><h2>Audit <span class="quiet">${newest.data && (q ? `${found.length} of ${count(all.length, "line")}` : count(all.length, "line"))}</span></h2>
+  return html`<section class="part"><h2>Audit <span class="quiet">${newest.data && counted(found.length, all.length, "line", q)}</span></h2>
     ${(actor || of) && html`<p class="narrowed">Only ${actor && html`by <b>${shown(actor)}</b> `}${of && html`about <b>${shown(of)}</b> `}<button type="button" onClick=${() => change({ actor: "", of: "" })}>Show all</button></p>`}
     ${off ? html`<${Off} />` : isRefusal(error) ? html`<${NotAllowed} error=${error} what="Audit lines" />` : html`<${Failed} error=${error} />`}
     ${found.length > 0 && html`<${Rows} kind="audit" label="Audit" items=${found} keyOf=${(line) => `${line.time} ${line.index} ${line.action} ${line.instance?.id} ${line.outcome}`} columns=${AUDIT} row=${auditRow} heights=${[44, 100]} />`}

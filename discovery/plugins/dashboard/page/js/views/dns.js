@@ -3,13 +3,14 @@ import { get, part } from "../api.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Glyph } from "../components/glyph.js";
+import { counted } from "../components/results.js";
 import { meaning, meant, suggested } from "../dig.js";
 import { html, useEffect, useState } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
 import { dns } from "../stats.js";
 import { store, version } from "../store.js";
-import { count, shown } from "../text.js";
+import { shown } from "../text.js";
 import { change, href, place } from "../url.js";
 
 const TITLES = { answer: "Answer", authority: "Authority", additional: "Additional" };
@@ -84,7 +85,7 @@ function Answer({ found, name, type }) {
 const shown_ = (text) => text.split("\n").map(shown).join("\n");
 
 function Section({ title, records, all }) {
-  return html`<section class="part"><h2>${title} <span class="quiet">${records.length < all ? `${records.length} of ${count(all, "record")}` : count(all, "record")}</span></h2>
+  return html`<section class="part"><h2>${title} <span class="quiet">${counted(records.length, all, "record", records.length < all)}</span></h2>
     <ul class="records">${records.map((record, at) => html`<li key=${`${at} ${record.data}`}>
       <span class="type">${record.type}</span><code class="data"><${Data} record=${record} /></code>
       <span class="of"><code>${shown(record.name)}</code><span class="quiet" title="for how many seconds a cache may keep it">TTL ${record.ttl} s</span></span></li>`)}</ul></section>`;

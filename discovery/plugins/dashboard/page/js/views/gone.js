@@ -2,11 +2,12 @@
 import { Ago } from "../components/ago.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Kind } from "../components/event.js";
+import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
-import { count, endpoint, shown } from "../text.js";
+import { endpoint, shown } from "../text.js";
 import { change, href, place } from "../url.js";
 
 const COLUMNS = [
@@ -21,7 +22,7 @@ export function Gone() {
   const all = data?.gone ?? [];
   const found = all.filter((gone) => matches(q, gone.name, endpoint(gone.ip, gone.port), gone.id, gone.kind, gone.reason ?? "", who(gone.actor)));
   return html`<h1>Recently gone</h1>
-    <p class="results" aria-live="polite">${data ? (q ? `${found.length} of ${count(all.length, "instance")}` : count(all.length, "instance")) : ""}</p>
+    <${Results} known=${data !== null} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
     <${Failed} error=${error} />
     ${found.length > 0 && html`<${Rows} kind="events" label="Recently gone" items=${found} keyOf=${({ id, index }) => `${index} ${id}`} columns=${COLUMNS} row=${row} heights=${[40, 88]} />`}
     ${data && !found.length && html`<${Empty} title=${q ? "None that has gone has that" : "Nobody has gone lately"}>
@@ -34,6 +35,6 @@ function row(gone) {
     <${Cell} of="kind"><${Kind} kind=${gone.kind} /><//>
     <${Cell} of="name"><a href=${href({ view: "service", service })}>${shown(gone.name)}</a><//>
     <${Cell} of="whom"><a class="mono" href=${href({ view: "service", service, instance: gone.id })}>${endpoint(gone.ip, gone.port)}</a><//>
-    <${Cell} of="reason" title=${shown(gone.reason ?? "")}>${shown(gone.reason ?? "")}<//>
+    <${Cell} of="reason">${shown(gone.reason ?? "")}<//>
     <${Cell} of="who">${shown(who(gone.actor))}<//>`;
 }

@@ -3,17 +3,19 @@ import { part } from "../api.js";
 import { Bar } from "../components/bar.js";
 import { Empty } from "../components/empty.js";
 import { Status } from "../components/glyph.js";
+import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { Tags } from "../components/tags.js";
 import { html } from "../html.js";
 import { groupsWith, instanceTest } from "../search.js";
-import { connection, store, version } from "../store.js";
-import { count, endpoint, number, shown } from "../text.js";
+import { store, version } from "../store.js";
+import { endpoint, number, shown } from "../text.js";
 import { change, href, place } from "../url.js";
+import { worseGroup } from "../worst.js";
 import { Timeline } from "./timeline.js";
 
 const COLUMNS = [
-  { id: "name", title: "Host" }, { id: "health", title: "Health" }, { id: "healthy", title: "Healthy" }, { id: "runs", title: "What runs there" },
+  { id: "name", title: "Host", sort: "name" }, { id: "health", title: "Health", sort: "" }, { id: "healthy", title: "Healthy" }, { id: "runs", title: "What runs there" },
 ];
 const OF_HOST = [{ id: "name", title: "Instance" }, { id: "service", title: "Service" }, { id: "state", title: "Status" }, { id: "has", title: "Tags, metadata" }];
 // Services that a row names.
@@ -21,14 +23,15 @@ const NAMED = 8;
 
 export function Hosts() {
   version.value;
-  const { q = "", ip } = place.value;
+  const { q = "", ip, sort } = place.value;
   if (ip) return html`<${Host} ip=${ip} q=${q} />`;
   const all = store.table.hostList();
-  const hosts = groupsWith(all, q, new Set());
+  const found = groupsWith(all, q, new Set());
+  const hosts = sort === "name" ? found : found.toSorted(worseGroup);
   return html`<h1>Hosts</h1>
-    <p class="results" aria-live="polite">${q ? `${number(hosts.length)} of ${count(all.length, "host")}` : count(all.length, "host")}</p>
+    <${Results} known=${store.complete} found=${hosts.length} all=${all.length} noun="host" narrowed=${q} />
     ${hosts.length > 0 && html`<${Rows} kind="hosts" label="Hosts" items=${hosts} keyOf=${({ key }) => key} columns=${COLUMNS} row=${row} />`}
-    ${!hosts.length && connection.value.state !== "loading" && html`<${Empty} title=${all.length ? "No host has that" : "Nothing is registered yet"}>
+    ${!hosts.length && store.complete && html`<${Empty} title=${all.length ? "No host has that" : "Nothing is registered yet"}>
       ${all.length ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all hosts</button>` : html`<p>A host is here when an instance is registered at its address: <a href="?">Services</a> says how.</p>`}<//>`}`;
 }
 
@@ -50,7 +53,7 @@ function Host({ ip, q }) {
     <div class="title"><h1 class="mono">${shown(ip)}</h1>
       ${host && html`<span class="glance"><${Bar} counts=${host.counts} /><span>${number(host.counts.healthy)} of ${number(host.size)} healthy</span></span>`}</div>
     ${host && html`<${Rows} kind="of-host" label="Instances of this host" items=${found} keyOf=${({ id }) => id} columns=${OF_HOST} row=${instanceRow} heights=${[44, 84]} />`}
-    ${!host && connection.value.state !== "loading" && html`<${Empty} title="Nothing is registered at this address"><p>Below is what happened there before.</p><//>`}
+    ${!host && store.complete && html`<${Empty} title="Nothing is registered at this address"><p>Below is what happened there before.</p><//>`}
     <${Timeline} query=${`ip=${part(ip)}&limit=100`} mine=${(event) => (event.instance ?? event.before)?.ip === ip} />`;
 }
 

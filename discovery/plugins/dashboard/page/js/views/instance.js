@@ -6,7 +6,7 @@ import { Empty } from "../components/empty.js";
 import { Facts } from "../components/facts.js";
 import { Status } from "../components/glyph.js";
 import { html } from "../html.js";
-import { connection } from "../store.js";
+import { store } from "../store.js";
 import { endpoint, plain, shown } from "../text.js";
 import { href } from "../url.js";
 import { Timeline } from "./timeline.js";
@@ -15,7 +15,7 @@ import { Timeline } from "./timeline.js";
 export function Instance({ service, name, id, why }) {
   const instance = service?.instances.get(id);
   return html`<p class="path"><a href="?">Services</a> / <a href=${href({ view: "service", service: name })}>${shown(service?.name ?? name)}</a> /</p>
-    ${instance ? html`<${Known} service=${service} instance=${instance} why=${why} />` : html`<h1>${shown(id)}</h1>${connection.value.state !== "loading" && html`<${Gone} />`}`}
+    ${instance ? html`<${Known} service=${service} instance=${instance} why=${why} />` : html`<h1>${shown(id)}</h1>${store.complete && html`<${Gone} />`}`}
     <${Timeline} query=${`service=${part(name)}&limit=200`} mine=${(event) => event.service === name && isAbout(event, id, instance)} service=${false} />`;
 }
 

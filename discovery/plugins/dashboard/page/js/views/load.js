@@ -3,20 +3,21 @@ import { Chart } from "../components/chart.js";
 import { Empty, Failed } from "../components/empty.js";
 import { html } from "../html.js";
 import { usePoll } from "../poll.js";
-import { last, latency, most, rate, share, times, total } from "../rates.js";
+import { last, latency, mean, most, rate, share, times, total } from "../rates.js";
 import { matches } from "../search.js";
 import { change, place } from "../url.js";
 
-// Each card: its title, what the number in it is, its lines (title, name in the answer, colour, dashes) and how a value is said.
+// Each card: its title, the figure in it (what is made of the first line's values, and said of them), its lines (title, name in the answer,
+// colour, dashes), how a value is said, and whether it counts.
 const CARDS = [
-  { title: "DNS queries", unit: "a second", say: rate, lines: [["queries", "dnsQueriesPerSecond", "accent"]] },
-  { title: "HTTP requests", unit: "a second", say: rate, lines: [["requests", "httpRequestsPerSecond", "accent"], ["heartbeats", "heartbeatsPerSecond", "maintenance", [6, 4]]] },
-  { title: "DNS latency", unit: "", say: latency, lines: [["half are faster", "dnsP50Ms", "accent"], ["99 of 100 are faster", "dnsP99Ms", "suspect", [6, 4]]] },
-  { title: "HTTP latency", unit: "", say: latency, lines: [["half are faster", "httpP50Ms", "accent"], ["99 of 100 are faster", "httpP99Ms", "suspect", [6, 4]]] },
-  { title: "Names that nobody has", unit: "of the queries", say: share, lines: [["NXDOMAIN", "nxdomainShare", "failing"]] },
-  { title: "Leases that ran out", unit: "", say: rate, sum: true, lines: [["expiries", "expiries", "unhealthy"]] },
-  { title: "Changes", unit: "", say: rate, sum: true, lines: [["events", "changes", "draining"]] },
-  { title: "Instances", unit: "", say: rate, lines: [["instances", "instances", "healthy"]] },
+  { title: "DNS queries", of: mean, unit: "a second, mean", say: rate, lines: [["queries", "dnsQueriesPerSecond", "accent"]] },
+  { title: "HTTP requests", of: mean, unit: "a second, mean", say: rate, lines: [["requests", "httpRequestsPerSecond", "accent"], ["heartbeats", "heartbeatsPerSecond", "maintenance", [6, 4]]] },
+  { title: "DNS latency", of: most, unit: "p99, the highest", say: latency, lines: [["p99", "dnsP99Ms", "suspect", [6, 4]], ["median", "dnsP50Ms", "accent"]] },
+  { title: "HTTP latency", of: most, unit: "p99, the highest", say: latency, lines: [["p99", "httpP99Ms", "suspect", [6, 4]], ["median", "httpP50Ms", "accent"]] },
+  { title: "Names that nobody has", of: mean, unit: "of the queries, mean", say: share, lines: [["NXDOMAIN", "nxdomainShare", "failing"]] },
+  { title: "Leases that ran out", of: total, unit: "", say: rate, sum: true, lines: [["expiries", "expiries", "unhealthy"]] },
+  { title: "Changes", of: total, unit: "", say: rate, sum: true, lines: [["events", "changes", "draining"]] },
+  { title: "Instances", of: last, say: rate, lines: [["instances", "instances", "healthy"]] },
 ];
 
 export function Load() {
@@ -36,15 +37,14 @@ export function Load() {
     ${series && !cards.length && html`<${Empty} title="No curve has that name"><button type="button" onClick=${() => change({ q: "" })}>Show all curves</button><//>`}`;
 }
 
-function Card({ card: { title, unit, say, sum, lines }, series, by }) {
+function Card({ card: { title, of, unit, say, sum, lines }, series, by }) {
   const drawn = lines.map(([name, key, tone, dash]) => ({ title: name, values: series[key], tone, dash }));
-  const [first] = drawn;
-  const now = sum ? total(first.values) : last(first.values);
-  const what = sum ? (by === "minutes" ? "in the last hour" : "in the last minute") : unit;
-  const label = `${title}: ${say(now)} ${what}; at the most ${drawn.map((line) => `${say(most(line.values))} ${line.title}`).join(", ")}`;
+  const figure = say(of(drawn[0].values));
+  const what = unit === undefined ? "now" : `${unit} ${by === "minutes" ? "in the last hour" : "in the last minute"}`;
+  const label = `${title}: ${figure} ${what}; at the most ${drawn.map((line) => `${say(most(line.values))} ${line.title}`).join(", ")}`;
   return html`<section class="card load"><h2>${title}</h2>
-    <p class="figure"><b>${say(now)}</b> <span class="quiet">${what}</span></p>
+    <p class="figure"><b>${figure}</b> <span class="quiet">${what}</span></p>
     <${Chart} times=${times(series)} lines=${drawn} say=${say} label=${label} bars=${sum} />
-    ${drawn.length > 1 && html`<p class="legend">${drawn.map(({ title, tone, dash, values }) => html`<span key=${title}><i class=${`${tone} ${dash ? "dashed" : ""}`}></i>${title} <b>${say(last(values))}</b></span>`)}</p>`}
+    ${drawn.length > 1 && html`<p class="legend">${drawn.map(({ title, tone, dash, values }) => html`<span key=${title}><i class=${`${tone} ${dash ? "dashed" : ""}`}></i>${title} <b>${say(of(values))}</b></span>`)}</p>`}
   </section>`;
 }

@@ -4,12 +4,13 @@ import { BeginDialog, EndDialog } from "../components/acting.js";
 import { Until } from "../components/ago.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Glyph } from "../components/glyph.js";
+import { Results } from "../components/results.js";
 import { narrow } from "../components/rows.js";
 import { html } from "../html.js";
 import { pose } from "../question.js";
 import { matches } from "../search.js";
-import { connection, store, version } from "../store.js";
-import { clock, count, endpoint, shown } from "../text.js";
+import { store, version } from "../store.js";
+import { clock, endpoint, shown } from "../text.js";
 import { useTimeline } from "../timeline.js";
 import { change, href, place } from "../url.js";
 import { nameOf, placed, spans, tickText, ticks } from "../windows.js";
@@ -23,7 +24,7 @@ const isMaintenance = ({ kind }) => kind.startsWith("maintenance-");
 export function Maintenance() {
   version.value;
   const { q = "", scale = "day" } = place.value;
-  const { events, error } = useTimeline(QUERY, isMaintenance);
+  const { events, answer, error } = useTimeline(QUERY, isMaintenance);
   const [, , back, ahead] = SCALES.find(([id]) => id === scale) ?? SCALES[1];
   const axis = { begin: now.value - back * HOUR, end: now.value + ahead * HOUR };
   const all = spans(store.table.windows.values(), events).filter((span) => matches(q, nameOf(span), span.reason, span.by?.name ?? "", span.by?.address ?? ""));
@@ -33,13 +34,13 @@ export function Maintenance() {
     <div class="chips" role="group" aria-label="How much time is shown">
       ${SCALES.map(([id, title]) => html`<button key=${id} type="button" class="chip" aria-pressed=${id === scale} onClick=${() => change({ scale: id === "day" ? "" : id })}>${title}</button>`)}
     </div>
-    <p class="results" aria-live="polite">${count(current.length, "window")} now, ${past.length} over</p>
+    <${Results} known=${store.complete && (answer || error)} all=${current.length} noun="window" more=${` now, ${past.length} over`} />
     <${Failed} error=${error} />
     ${current.length + past.length
       ? html`<div class="calendar" role="table" aria-label="Maintenance windows"><${Axis} ...${axis} />
           ${current.map((span) => html`<${Row} key=${nameOf(span)} span=${span} axis=${axis} />`)}
           ${past.map((span) => html`<${Row} key=${`${nameOf(span)} ${span.until}`} span=${span} axis=${axis} />`)}</div>`
-      : connection.value.state !== "loading" && html`<${Nothing} q=${q} />`}`;
+      : store.complete && html`<${Nothing} q=${q} />`}`;
 }
 
 function Axis({ begin, end }) {

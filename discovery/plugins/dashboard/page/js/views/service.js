@@ -6,45 +6,49 @@ import { Bar } from "../components/bar.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
 import { Status } from "../components/glyph.js";
+import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { Tags } from "../components/tags.js";
 import { html } from "../html.js";
 import { usePoll } from "../poll.js";
 import { instanceTest } from "../search.js";
 import { dns } from "../stats.js";
-import { connection, store, version } from "../store.js";
-import { fold } from "../table.js";
-import { count, endpoint, number, shown } from "../text.js";
+import { store, version } from "../store.js";
+import { compared, fold, octets } from "../table.js";
+import { endpoint, number, shown } from "../text.js";
 import { header } from "../token.js";
 import { href, place } from "../url.js";
+import { worseInstance } from "../worst.js";
 import { Instance } from "./instance.js";
 import { Timeline } from "./timeline.js";
 
 const COLUMNS = [
-  { id: "name", title: "Instance" }, { id: "state", title: "Status, and why" }, { id: "beat", title: "Last heartbeat" }, { id: "until", title: "Until" },
+  { id: "name", title: "Instance", sort: "name" }, { id: "state", title: "Status, and why", sort: "" }, { id: "beat", title: "Last heartbeat" }, { id: "until", title: "Until" },
   { id: "act", title: "Actions" },
 ];
-// Registered first, as the server lists them: the order never changes by itself.
+// Of those that are as bad the first to register comes first, as the server lists them.
 const byRegistration = (a, b) => (a.registeredAt < b.registeredAt ? -1 : a.registeredAt > b.registeredAt ? 1 : a.id < b.id ? -1 : 1);
+const byWorst = (a, b) => worseInstance(a, b) || byRegistration(a, b);
+const byAddress = (a, b) => compared(octets(a.ip), octets(b.ip)) || a.port - b.port;
 
 export function Service() {
   version.value;
-  const { service: named = "", instance: id, q = "", status } = place.value;
+  const { service: named = "", instance: id, q = "", status, sort } = place.value;
   const key = fold(named); // an address may have been typed
   const service = store.table.services.get(key);
   const { data, error } = usePoll(service ? `resolve/${part(key)}?explain=1` : null, 2000);
   const whys = new Map((data?.explained ?? []).map((each) => [each.id, each]));
   if (id) return html`<${Instance} service=${service} name=${key} id=${id} why=${whys.get(id)} />`;
   const test = instanceTest(q);
-  const all = service ? [...service.instances.values()].sort(byRegistration) : [];
+  const all = service ? [...service.instances.values()].sort(sort === "name" ? byAddress : byWorst) : [];
   const found = all.filter((instance) => (!test || test(instance)) && (!status || status.split(",").includes(instance.status)));
   const row = (instance) => instanceCells(service, instance, whys.get(instance.id));
   return html`<${Head} service=${service} name=${key} />
     ${service
-      ? html`<p class="results" aria-live="polite">${test ? `${number(found.length)} of ${count(all.length, "instance")}` : count(all.length, "instance")}</p>
+      ? html`<${Results} known=${store.complete} found=${found.length} all=${all.length} noun="instance" narrowed=${test || status} />
         <${Failed} error=${error?.status === 404 ? null : error} />
         <${Rows} kind="instances" label="Instances" items=${found} keyOf=${({ id }) => id} columns=${COLUMNS} row=${row} heights=${[68, 116]} />`
-      : connection.value.state === "loading" ? null : html`<${Absent} name=${key} />`}
+      : store.complete && html`<${Absent} name=${key} />`}
     ${key && html`<${Commands} name=${service?.name ?? key} /><${Timeline} query=${`service=${part(key)}&limit=100`} mine=${(event) => event.service === key} service=${false} />`}`;
 }
 
@@ -58,7 +62,7 @@ function Head({ service, name }) {
 
 function instanceCells(service, instance, why) {
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service: service.key, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><${Tags} instance=${instance} /><//>
-    <${Cell} of="state"><${Status} status=${instance.status} /><span class="why" title=${why && shown(why.why)}>${why && why.status === instance.status ? shown(why.why) : "\u00a0"}</span><//>
+    <${Cell} of="state"><${Status} status=${instance.status} /><span class="why">${why && why.status === instance.status ? shown(why.why) : "\u00a0"}</span><//>
     <${Cell} of="beat">${why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`}<//>
     <${Cell} of="until">${why?.until && html`<${Until} at=${why.until} />`}<//>
     <${Cell} of="act"><${InstanceActions} service=${service} instance=${instance} /><//>`;

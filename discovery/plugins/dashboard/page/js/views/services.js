@@ -4,30 +4,27 @@ import { Bar, said } from "../components/bar.js";
 import { Copy } from "../components/copy.js";
 import { Empty } from "../components/empty.js";
 import { Glyph } from "../components/glyph.js";
+import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html } from "../html.js";
 import { joined, listed } from "../place.js";
-import { groupsWith } from "../search.js";
+import { countsOf, groupsWith } from "../search.js";
 import { connection, store, version } from "../store.js";
 import { STATUSES } from "../table.js";
-import { count, number, shown } from "../text.js";
+import { number, shown } from "../text.js";
 import { BASE } from "../api.js";
 import { header, wanted } from "../token.js";
 import { change, href, place } from "../url.js";
+import { worseGroup } from "../worst.js";
 
 const COLUMNS = [
-  { id: "name", title: "Service", sort: "" },
-  { id: "health", title: "Health", sort: "health" },
+  { id: "name", title: "Service", sort: "name" },
+  { id: "health", title: "Health", sort: "" },
   { id: "healthy", title: "Healthy" },
   { id: "rest", title: "Not healthy" },
   { id: "changed", title: "Changed", sort: "changed" },
 ];
-// By what stands in the address: the worst, or what changed last, comes first; else the order of names.
-const ORDERS = {
-  __proto__: null, // what stands in the address may be any word
-  health: (a, b) => a.counts.healthy / a.size - b.counts.healthy / b.size,
-  changed: (a, b) => b.touched - a.touched,
-};
+const byChange = (a, b) => b.touched - a.touched;
 
 export function Services() {
   version.value;
@@ -35,22 +32,17 @@ export function Services() {
   const { q = "", status, sort } = place.value;
   const statuses = listed(status);
   const found = groupsWith(table.serviceList(), q, statuses);
-  const services = ORDERS[sort] ? found.toSorted(ORDERS[sort]) : found;
+  const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup);
   return html`<h1>Services</h1>
-    <${Chips} counts=${table.counts} chosen=${statuses} />
-    <p class="results" aria-live="polite">${results(services.length, table.services.size, q, statuses)}</p>
+    <${Chips} counts=${countsOf(table, q)} chosen=${statuses} />
+    <${Results} known=${store.complete} found=${services.length} all=${table.services.size} noun="service" narrowed=${q || statuses.size} />
     ${services.length
       ? html`<${Rows} kind="services" label="Services" items=${services} keyOf=${(service) => service.key} columns=${COLUMNS} row=${row} />`
       : html`<${Nobody} table=${table} q=${q} />`}`;
 }
 
-function results(found, all, q, statuses) {
-  if (!all && !store.complete) return "";
-  return q || statuses.size ? `${number(found)} of ${count(all, "service")}` : count(all, "service");
-}
-
-/** The statuses with the number of instances; each narrows the list to those who have one. */
-export function Chips({ counts, chosen }) {
+/** The statuses with the number of instances that the search finds; each narrows the list to those who have one. */
+function Chips({ counts, chosen }) {
   const toggle = (status) => {
     const next = new Set(chosen);
     next.delete(status) || next.add(status);
@@ -59,7 +51,7 @@ export function Chips({ counts, chosen }) {
   return html`<div class="chips" role="group" aria-label="Only those that have instances which are">
     ${STATUSES.map(
       (status) => html`<button key=${status} type="button" class="chip" aria-pressed=${chosen.has(status)} onClick=${() => toggle(status)}
-        data-none=${counts[status] ? undefined : ""}><${Glyph} status=${status} />${status}<b>${number(counts[status])}</b></button>`,
+        data-none=${counts[status] || !store.complete ? undefined : ""}><${Glyph} status=${status} />${status}<b>${store.complete ? number(counts[status] ?? 0) : "…"}</b></button>`,
     )}
   </div>`;
 }
@@ -78,7 +70,7 @@ function Nobody({ table, q }) {
   const { state, message } = connection.value;
   if (state === "refused") return html`<${Empty} title="No access"><p>${message}</p>
     <button type="button" class="primary" onClick=${() => (wanted.value = message)}>Type a token</button><//>`;
-  if (state !== "live" && !table.services.size) return html`<div class="waiting" aria-hidden="true">${[1, 2, 3, 4, 5].map((key) => html`<i key=${key}></i>`)}</div>`;
+  if (!store.complete && !table.services.size) return html`<div class="waiting" aria-hidden="true">${[1, 2, 3, 4, 5].map((key) => html`<i key=${key}></i>`)}</div>`;
   if (table.services.size)
     return html`<${Empty} title=${q ? `Nothing here has “${shown(q)}”` : "No service has such instances"}>
       <p>The search looks into names, addresses, tags, metadata and statuses; every word has to be found.</p>

@@ -1,0 +1,217 @@
+"""A bad night, 60 services of 400 instances: what must be on the screen at once at every size, and whole (`demo.night`)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.stories.dashboard.axe import faint, violations
+from tests.stories.dashboard.demo import LARGE, NIGHT_REASON, OPERATOR, night
+from tests.stories.dashboard.visits import DESKTOP, PHONE, TABLET, Visits, is_live
+from tests.stories.process import Discovery
+
+SIZES = {"1440": DESKTOP, "768": TABLET, "390": PHONE}
+OF_LARGE = f"view=service&service={LARGE}"
+
+# What stands partly outside of a box that hides it, or is shortened with dots; and buttons and cells of one row that lie over each other.
+_CUT = """() => {
+    const found = [];
+    const shown = element => element.checkVisibility({ checkVisibilityCSS: true }) && element.getClientRects().length;
+    for (const element of document.querySelectorAll("main :is(h1, h2, button, .status, .why, .reason, .why-line, .bar, .brake p, time)")) {
+        if (!shown(element)) continue;
+        const box = element.getBoundingClientRect();
+        for (let up = element; up.localName !== "main"; up = up.parentElement) {
+            const style = getComputedStyle(up), around = up.getBoundingClientRect();
+            if (["inline", "contents"].includes(style.display) || style.overflowX === "visible" && style.overflowY === "visible") continue;
+            if (["auto", "scroll"].includes(style.overflowX)) break;
+            if (up === element && up.localName !== "button" && up.scrollWidth > up.clientWidth + 1 || box.left < around.left - 1
+                || box.right > around.right + 1 || box.bottom > around.bottom + 1) found.push(`${element.textContent} in ${up.className}`);
+        }
+    }
+    for (const row of document.querySelectorAll("main [role=row]")) {
+        const boxes = [...row.querySelectorAll("button, .status, time, .why, a")].filter(shown)
+            .map(each => [each, each.getBoundingClientRect()]);
+        for (const [one, a] of boxes) for (const [other, b] of boxes)
+            if (!one.contains(other) && !other.contains(one) && one !== other && a.left < b.right - 1 && b.left < a.right - 1
+                && a.top < b.bottom - 1 && b.top < a.bottom - 1) found.push(`${one.textContent} over ${other.textContent}`);
+    }
+    if (document.scrollingElement.scrollWidth > document.documentElement.clientWidth) found.push("the page is wider than the window");
+    return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
+    with night(tmp_path_factory.mktemp("night")) as server:
+        yield server
+
+
+def rows(page: Page) -> Locator:
+    return page.get_by_role("table").first.locator(".body [role=row]")
+
+
+def is_whole(page: Page) -> None:
+    expect(page.get_by_role("main")).to_be_visible()
+    cut = page.evaluate(_CUT)
+    deadline = time.monotonic() + 5  # rows take the height that they need in the frame after they are drawn
+    while cut and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
+        cut = page.evaluate(_CUT)
+    assert cut == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_worst_services_stand_first_and_nothing_of_them_is_cut_off(
+    visit: Visits, troubled: Discovery, size: str
+) -> None:
+    page = visit(troubled, size=SIZES[size], token=OPERATOR, motion=False)
+    is_live(page)
+    for place in range(4):
+        expect(rows(page).nth(place)).to_contain_text("0 of 6")
+        expect(rows(page).nth(place)).to_contain_text("6 failing")
+    expect(rows(page).nth(4)).to_contain_text(LARGE)
+    expect(rows(page).nth(4)).to_contain_text("30 suspect")
+    for status, number in (("suspect", 30), ("failing", 24), ("unhealthy", 4), ("maintenance", 7), ("draining", 10)):
+        chip = page.get_by_role("button", name=f"{status} {number}")
+        expect(chip).to_be_in_viewport(ratio=1)
+    expect(rows(page).first).to_be_in_viewport()
+    is_whole(page)
+    assert violations(page) == ""
+    page.emulate_media(color_scheme="dark")
+    assert faint(page) == ""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_worst_instances_stand_first_with_the_whole_reason_and_all_that_can_be_done(
+    visit: Visits, troubled: Discovery, size: str
+) -> None:
+    page = visit(troubled, OF_LARGE, size=SIZES[size], token=OPERATOR, motion=False)
+    is_live(page)
+    expect(rows(page).first).to_contain_text("suspect")
+    expect(rows(page).first).to_contain_text("it fell silent together with many others: the brake holds it")
+    is_whole(page)
+    page.get_by_role("searchbox").fill("maintenance")
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text(NIGHT_REASON)
+    if size == "1440":
+        for name in ("Drain", "End maintenance", "Deregister"):
+            expect(rows(page).get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+    is_whole(page)
+    assert violations(page) == ""
+    page.get_by_role("searchbox").fill("")
+    page.evaluate("scrollTo(0, 1e6)")  # rows that were guessed are as high as they are
+    page.get_by_role("heading", name="What happened").scroll_into_view_if_needed()
+    is_whole(page)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("view", ["hosts", "feed", "gone", "maintenance"])
+def test_other_lists_are_whole_too(visit: Visits, troubled: Discovery, view: str, size: str) -> None:
+    page = visit(troubled, f"view={view}", size=SIZES[size], token=OPERATOR, motion=False)
+    expect(page.get_by_role("main")).to_contain_text(re.compile(r"\d+ (host|event|instance|window)"))
+    is_whole(page)
+
+
+def test_who_left_in_order_is_not_shown_as_a_failure(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, "view=gone", token=OPERATOR)
+    left = rows(page).first.get_by_text("deregistered")
+    expect(left).to_have_class("status ended")
+    red = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--unhealthy')")
+    assert left.evaluate("it => getComputedStyle(it).getPropertyValue('--tone')") != red
+
+
+def test_the_pieces_of_a_bar_are_told_apart_without_colours(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, token=OPERATOR)
+    is_live(page)
+    patterns = page.evaluate(
+        """async () => {
+            const { STATUSES } = await import("./ui/js/table.js");
+            const bar = document.querySelector(".bar");
+            return STATUSES.map(status => {
+                const piece = bar.appendChild(Object.assign(document.createElement("i"), { className: status }));
+                return getComputedStyle(piece).backgroundImage.replace(/rgba?\\([^)]*\\)/g, "");
+            });
+        }"""
+    )
+    assert len(patterns) == len(set(patterns)) == 7, patterns
+
+
+def test_what_is_not_known_yet_is_not_shown_as_none(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, at="/docs", token=OPERATOR)
+    waiting: list[Route] = []
+    for path in ("services?*", "history?*"):
+        page.route(f"**/{path}", lambda route: waiting.append(route))
+    for view in ("services", "hosts", "feed", "gone", "maintenance", "service"):
+        page.goto(f"/ui?view={view}&service={LARGE}")
+        expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
+        assert not re.search(r"(?<![.\d])0(?![.\d])|[Nn]obody|[Nn]othing", page.get_by_role("main").inner_text()), view
+    assert waiting
+
+
+def test_a_search_counts_what_it_finds(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, token=OPERATOR)
+    is_live(page)
+    page.get_by_role("searchbox").fill("service-5")
+    expect(page.get_by_text("9 of 60 services")).to_be_visible()
+    expect(page.get_by_role("button", name="failing 24")).to_be_visible()
+    expect(page.get_by_role("button", name="suspect 0")).to_be_visible()
+    page.get_by_role("searchbox").fill("127.0.0.1")
+    expect(page.get_by_role("button", name="healthy 0", exact=True)).to_be_visible()
+
+
+def test_enter_opens_the_first_hit_and_arrows_lead_from_the_search_and_back(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, token=OPERATOR)
+    is_live(page)
+    search = page.get_by_role("searchbox")
+    search.fill("service-2")
+    expect(rows(page)).to_have_count(10)
+    search.press("ArrowDown")
+    expect(rows(page).first.get_by_role("link")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(rows(page).nth(1).get_by_role("link")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(search).to_be_focused()
+    name = rows(page).first.get_by_role("link").inner_text()
+    search.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def test_one_rate_and_one_p99_stand_on_a_screen_each_with_its_unit_and_window(
+    visit: Visits, troubled: Discovery
+) -> None:
+    page = visit(troubled, token=OPERATOR)
+    pulse = page.locator(".pulse")
+    expect(pulse).to_contain_text("In the last minute")
+    expect(pulse).to_contain_text(re.compile(r"HTTP\s*[\d.,]+ /s"))
+    expect(pulse).to_contain_text(re.compile(r"HTTP p99\s*[\d.]+ (µs|ms|s)"))
+    page.get_by_role("navigation").get_by_role("link", name="Load", exact=True).click()
+    expect(pulse).to_have_count(0)
+    card = page.locator("section").filter(has=page.get_by_role("heading", name="HTTP latency"))
+    expect(card).to_contain_text("p99, the highest in the last minute")
+    [figure] = re.findall(r"([\d.]+ (?:µs|ms|s))p99", card.inner_text().replace("\n", "").replace(" p99,", "p99,")) or [
+        ""
+    ]
+    expect(card.locator(".legend")).to_contain_text(figure)
+    card = page.locator("section").filter(has=page.get_by_role("heading", name="HTTP requests"))
+    expect(card).to_contain_text("a second, mean in the last minute")
+
+
+def test_a_server_that_wants_fewer_requests_is_not_called_gone(visit: Visits, troubled: Discovery) -> None:
+    visit.faults.expect("429")
+    page = visit(troubled, at="/docs", token=OPERATOR)
+    refusal = json.dumps({"message": "There are too many watchers; try again in 5 s", "retryAfter": 5})
+    page.route("**/events", lambda route: route.fulfill(status=429, body=refusal, content_type="application/json"))
+    page.goto("/ui")
+    status = page.get_by_role("banner").get_by_role("status")
+    expect(status).to_have_text("Too many requests")
+    expect(page.get_by_role("main")).to_contain_text("There are too many watchers")
+    expect(page.get_by_role("banner")).to_contain_text(re.compile("again in [3-6] s"))
+    page.unroute("**/events")
+    page.get_by_role("button", name="Try now").click()
+    is_live(page)
