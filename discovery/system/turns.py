@@ -14,8 +14,6 @@ from weakref import WeakKeyDictionary
 
 # Seconds of one turn: a DNS answer waits for no more than a few of them.
 TURN = 0.002
-# Small steps that may be done at once between two turns, while nobody waits for his: to wait for a turn costs more than most of them.
-_AT_ONCE = 16
 
 # Whether there is more to do; it is called again then, after the others.
 Step = Callable[[], bool]
@@ -30,7 +28,7 @@ class Turns:
         self._steps: deque[Step | asyncio.Future[None]] = deque()
         self._running = self._resumed = False
         self._until = 0.0
-        self._at_once = _AT_ONCE
+        self._ahead = 0.0  # seconds of small steps outside of any turn, since the last began
 
     def add(self, step: Step) -> None:
         """From within the event loop; done in a turn to come."""
@@ -45,11 +43,21 @@ class Turns:
             self._start()
 
     def may_go_ahead(self) -> bool:
-        """Whether a small step may be done now, outside of any turn."""
-        if self._running or self._at_once <= 0:
-            return False
-        self._at_once -= 1
-        return True
+        """Whether a small step may be done now, outside of any turn: to wait for one costs more than most of them. Nobody waits for his, and
+        those that were done so have not taken the time of a turn.
+        """
+        return self._ahead < TURN and not self._small and not self._steps
+
+    def spent(self, seconds: float) -> None:
+        """So long did a small step take. A turn begins before they have taken a whole one, so that seldom one has to wait for it."""
+        self._ahead += seconds
+        if self._ahead > TURN / 2 and not self._running:
+            self._start()
+
+    def reserve(self, seconds: float) -> None:
+        """The step at hand has begun a task, which will take about so long: as much less is done in this turn."""
+        self._until -= seconds
+        self.spent(seconds)
 
     def is_over(self) -> bool:
         """Whether it is time to hand back."""
@@ -67,12 +75,6 @@ class Turns:
             await future
             self._until = self.clock() + TURN
 
-    def end(self) -> None:
-        """The step at hand has begun a task, whose time is not known: nothing else is done until that has had its turn."""
-        if not self._running:
-            self._start()
-        self._until = 0.0
-
     def _start(self) -> None:
         self._running = True
         asyncio.get_running_loop().call_soon(self._run)
@@ -82,7 +84,6 @@ class Turns:
         if not self._resumed:
             self._until = self.clock() + TURN
         self._resumed = False
-        self._at_once = _AT_ONCE
         small, steps = self._small, self._steps
         try:
             while small:
@@ -96,6 +97,7 @@ class Turns:
                 if self.clock() >= self._until:
                     break
         finally:  # a defect of one keeps no other from its turn
+            self._ahead = 0.0
             self._running = bool(small or steps or self._resumed)
             if self._running:
                 asyncio.get_running_loop().call_soon(self._run)

@@ -136,3 +136,36 @@ async def test_whoever_is_cancelled_while_it_waits_for_a_turn_keeps_nobody_else_
 
 async def test_a_loop_has_one_scheduler_that_all_share() -> None:
     assert turns_of_loop() is turns_of_loop()
+
+
+async def test_small_steps_go_ahead_until_they_have_taken_the_time_of_a_turn_or_somebody_waits() -> None:
+    turns = Turns(lambda: 0.0)
+    ahead = 0
+    while turns.may_go_ahead():
+        turns.spent(TURN / 10)
+        ahead += 1
+    assert ahead == 10
+    await asyncio.sleep(0)
+    assert turns.may_go_ahead(), "a turn has begun, in which nobody had anything to do"
+    turns.add(lambda: False)
+    assert not turns.may_go_ahead()
+    await asyncio.sleep(0)
+    assert turns.may_go_ahead()
+
+
+async def test_what_a_task_will_take_is_left_out_of_the_turn_that_begins_it() -> None:
+    now, done = 0.0, []
+    turns = Turns(lambda: now)
+
+    def step(number: int) -> bool:
+        done.append(number)
+        turns.reserve(TURN / 2)
+        return False
+
+    for number in range(4):
+        turns.add_small(partial(step, number))
+    counts = []
+    for _ in range(2):
+        await asyncio.sleep(0)
+        counts.append(len(done))
+    assert counts == [2, 4]

@@ -85,6 +85,7 @@ class TcpServer:
         self.now = clock
 
     async def start(self) -> None:
+        self.turns = turns()
         self._server = Listener(self._sock, lambda: _Connection(self), self._tls)
 
     async def close(self) -> None:
@@ -131,6 +132,7 @@ class _Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._loop = asyncio.get_running_loop()
+        self._turns = server.turns
         self._used_at = 0.0  # on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
         self._way = replace(server.transport, stream=self._stream)
@@ -151,8 +153,10 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         self._heard = True
-        if not self._scheduled and turns().may_go_ahead():
+        if not self._scheduled and self._turns.may_go_ahead():
+            began = self._turns.clock()
             self._answer_whole_messages()
+            self._turns.spent(self._turns.clock() - began)
         else:
             self._schedule()
 
@@ -212,7 +216,7 @@ class _Connection(asyncio.Protocol):
         if not self._scheduled and not self._transport.is_closing():
             self._scheduled = True
             self._transport.pause_reading()
-            turns().add_small(self._step)
+            self._turns.add_small(self._step)
 
     def _step(self) -> bool:
         self._scheduled = False

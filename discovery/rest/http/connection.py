@@ -27,11 +27,14 @@ from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.phase_timer import SECONDS, Phase, PhaseTimer
 from discovery.rest.http.pull import PIECE, Pull
 from discovery.rest.http.shared import Shared
+from discovery.system.turns import TURN
 
 _log = logging.getLogger("discovery.rest")
 
-# Pipelined requests of one connection for one step: 50 µs each at the most.
-_PER_STEP = 16
+# Seconds after which a connection that was sent much lets others go before it.
+_STEP = 0.0005
+# Seconds that the task of a small request takes at the most in one turn.
+_SMALL_TASK = 0.0001
 # Seconds for which one heartbeat stands for those that follow.
 _NOTED_SECONDS = 5.0
 # Seconds within which the order of connections by their last requests may be another.
@@ -165,12 +168,8 @@ class Connection(asyncio.Protocol):
 
     # -- what others ask of it
 
-    @property
-    def _is_busy(self) -> bool:
-        return self._current is not None or bool(self._framer.whole)
-
     def is_idle(self) -> bool:
-        return not self._is_busy and not self._unread
+        return self._current is None and not self._framer.whole and not self._unread
 
     def make_way(self) -> None:
         self._closing = True
@@ -226,11 +225,9 @@ class Connection(asyncio.Protocol):
         return self._closing or self._transport is None or self._transport.is_closing()
 
     def _work(self) -> None:
-        """As far as it goes in one step, and in others while nobody waits: to come back costs more than a request."""
         framer = self._framer
-        for _ in range(_PER_STEP):
-            if self._closing or self._paused or self._current is not None:
-                break
+        began = now = monotonic()
+        while not (self._closing or self._paused or self._current is not None):
             if framer.whole:
                 request = framer.whole[0]
                 if not self._large and (not request.route.is_small or "?" in request.target):
@@ -241,21 +238,31 @@ class Connection(asyncio.Protocol):
                     break
                 self._large = False
                 del framer.whole[0]
-                self._begin(request)
+                self._begin(request, now)
+                now = self._since
             elif framer.ended:
                 self._end()
             elif self._unread:
                 self._parse()
+                if framer.whole:
+                    continue
+                now = monotonic()
             elif self._stopping and framer.coming is None:
                 self._end()
             else:
                 break
-        else:
-            if self._turns.may_go_ahead():
-                self._work()
-                return
-            self._schedule()
+            if now > began + _STEP:
+                self._go_on()
+                break
         self._update_timer()
+        self._turns.spent(now - began)
+
+    def _go_on(self) -> None:
+        """With what waits, if anything does."""
+        if self._unread or self._framer.whole or self._framer.ended or self._stopping:
+            self._schedule()
+        else:
+            self._update_timer()
 
     def _has_to_wait(self) -> bool:
         """While others have much to read, for a moment: whoever is answered now would have octets wait that nobody has room for."""
@@ -294,9 +301,9 @@ class Connection(asyncio.Protocol):
             self._shared.bodies.grown(self, len(coming.body))
             self._shared.bodies.whole(self)
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: Request, now: float) -> None:
         self._new = False
-        self._since = now = monotonic()
+        self._since = now
         if self._ordered_at < now - _ORDER_SECONDS:
             self._ordered_at = now
             self._limits.used(self, now)
@@ -311,7 +318,7 @@ class Connection(asyncio.Protocol):
         else:
             self._task = self._loop.create_task(self._front.awaited(request, answer))
             self._task.add_done_callback(self._task_ended)
-            self._turns.end()
+            self._turns.reserve(_SMALL_TASK if request.route.is_small else TURN)
 
     def _defer(self, request: Request, deferred: DeferredAnswer) -> None:
         assert self._transport is not None
@@ -329,7 +336,7 @@ class Connection(asyncio.Protocol):
         elif not task.cancelled() and request is not None:
             self._limits.used(self, monotonic())
             self._send(request, task.result())
-            self._schedule()
+            self._go_on()
 
     def _exchange_ended(self) -> None:
         """In the middle of the other's work: it is told later that it has ended, as when the client leaves."""
@@ -340,12 +347,12 @@ class Connection(asyncio.Protocol):
         if self._is_gone:
             return
         if exchange.handed_on:
-            self._begin(exchange.request)
+            self._begin(exchange.request, monotonic())
             return
         self._limits.used(self, monotonic())
         if exchange.outcome is not None:
             self._send(exchange.request, exchange.outcome)
-            self._schedule()
+            self._go_on()
         else:
             self._finish(exchange.request)
             self._close()
@@ -441,18 +448,22 @@ class Connection(asyncio.Protocol):
         """What the client owes us decides how long it may take, and who makes way for others."""
         if self._closing or self._transport is None:
             return
-        framer = self._framer
+        framer, phase = self._framer, _IDLE
         if self._paused:
             phase = Phase.READ if self._held <= MUCH else Phase.READ_MUCH
-        elif self._is_busy or self._unread:
-            phase = Phase.IDLE
+        elif self._current is not None or framer.whole or self._unread:
+            pass
         elif framer.coming is not None:
             phase = Phase.BODY
             self._ask_for_body(framer.coming)
-        else:
-            phase = Phase.HEAD if self._new or framer.begun else Phase.IDLE
+        elif self._new or framer.begun:
+            phase = Phase.HEAD
         is_owing = phase in _OWING
-        if self._timer.wait_for(phase, framer.heads_read if is_owing else 0) and is_owing:
+        if (
+            (phase is not self._timer.phase or is_owing)
+            and self._timer.wait_for(phase, framer.heads_read if is_owing else 0)
+            and is_owing
+        ):
             self._ordered_at = _NEVER
             self._limits.owes(self)
         if bool(self._unread) is not self._reading_paused:
@@ -528,4 +539,5 @@ class Connection(asyncio.Protocol):
 
 _NEVER = float("-inf")
 _HEARTBEAT = Kind.HEARTBEAT  # looking into an enum takes as long as all the rest of a test
+_IDLE = Phase.IDLE
 _OWING = (Phase.HEAD, Phase.BODY)

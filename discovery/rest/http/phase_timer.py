@@ -24,20 +24,20 @@ SECONDS = {Phase.IDLE: 60.0, Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.READ: 31.
 
 
 class PhaseTimer:
-    """`on_end(phase)` is called when the time for a phase is over."""
+    """`on_end(phase)` is called when the time for a `phase` is over."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_end: Callable[[Phase], None]) -> None:
         self._loop = loop
         self._on_end: Callable[[Phase], None] | None = on_end
-        self._phase: Phase | None = None
+        self.phase: Phase | None = None
         self._of = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def wait_for(self, phase: Phase, of: int) -> bool:
         """False: it is the same phase `of` the same request, and the time runs on."""
-        if phase is self._phase and of is self._of:
+        if phase is self.phase and of is self._of:
             return False
-        self._phase, self._of = phase, of
+        self.phase, self._of = phase, of
         self.wait(SECONDS[phase])
         return True
 
@@ -56,5 +56,5 @@ class PhaseTimer:
 
     def _end(self) -> None:
         self._timer = None
-        if self._on_end is not None and self._phase is not None:
-            self._on_end(self._phase)
+        if self._on_end is not None and self.phase is not None:
+            self._on_end(self.phase)

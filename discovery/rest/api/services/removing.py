@@ -24,7 +24,7 @@ from discovery.store.engine import Engine
 from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.system.turns import turns
+from discovery.system.turns import TURN, turns
 
 # Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 32 instances each.
 _UNDER_WAY = 48
@@ -113,7 +113,7 @@ class Removing:
             names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
             under_way.append(asyncio.ensure_future(self._engine.submit(write, caller)))
-            turns().end()  # its task begins; they are made safe together
+            turns().reserve(TURN)  # its task begins; they are made safe together
             await turns().over()
             part = next(parts, [])
             if not part or len(under_way) == _UNDER_WAY:
