@@ -43,8 +43,8 @@ class Turns:
             self._start()
 
     def may_go_ahead(self) -> bool:
-        """Whether a small step may be done now, outside of any turn: to wait for one costs more than most of them. Nobody waits for his, and
-        those that were done so have not taken the time of a turn.
+        """Whether a small step may be done now, outside of any turn, since to wait for one costs more than most of them: nobody waits for
+        his, and those that were done so have not taken the time of a turn.
         """
         return self._ahead < TURN and not self._small and not self._steps
 
