@@ -19,7 +19,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
-from discovery.core.warning import WarningList
+from discovery.core.warning import Concern, WarningList, warning
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
@@ -113,7 +113,7 @@ class Server:
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
-        self._seams.concerns.extend([*self._names.zones.concerns(), *self._engine.concerns()])
+        self._seams.concerns.extend([*self._of_registry(), *self._names.zones.concerns(), *self._engine.concerns()])
         self._warnings = WarningList(self._seams.concerns)
         self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
         self._web = Web(
@@ -227,6 +227,13 @@ class Server:
             f"HOST, DNS_HOST: {settings.public_address} can be reached from other machines and anybody there could register; set API_TOKEN "
             "or TOKENS_FILE, listen on 127.0.0.1, or set ALLOW_ANONYMOUS=true if that is what you want"
         )
+
+    def _of_registry(self) -> list[Concern]:
+        refused = self._registry.refused
+        return [
+            *self._registry.losses.concerns(time.time),
+            warning("heartbeats_refused", lambda: refused.warnings(self._clock())),
+        ]
 
     async def _zones_reloaded(self) -> None:
         await self._engine.submit(ReloadZones("zone files were read again"), SERVER)

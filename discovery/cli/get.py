@@ -12,7 +12,7 @@ from discovery.cli.commands import group
 from discovery.cli.connection import INSTANCE as SHAPE
 from discovery.cli.connection import Filters, Json, all_services, ask, given, in_path, one_service
 from discovery.cli.connection import get as get_json
-from discovery.cli.output import Column, Format, put_record, put_rows
+from discovery.cli.output import Column, Format, put_record, put_rows, say
 from discovery.cli.times import span
 from discovery.client import RegistryClient
 
@@ -53,8 +53,10 @@ _NOBODY = "nothing is registered that matches"
 @get.command
 def services(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every service, and how many of its instances are healthy"""
-    found = ask(lambda registry: _services(registry, status, filters))
+    found, gone = ask(lambda registry: _services_and_gone(registry, status, filters))
     put_rows([service_row(each) for each in found], SERVICE, output, name="service", whole=found, empty=_NOBODY)
+    if output in ("table", "wide"):
+        say(gone_line(gone))
 
 
 @get.command
@@ -112,6 +114,27 @@ def address(instance: Json) -> str:
 async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
     pairs = (filters or Filters()).pairs() + given(("status", status))
     return [each async for each in all_services(registry, pairs)]
+
+
+async def _services_and_gone(
+    registry: RegistryClient, status: str | None, filters: Filters | None
+) -> tuple[list[Json], Json]:
+    stats = await get_json(registry, "/stats", has={"totalRegistrations": int})
+    return await _services(registry, status, filters), stats.get("goneLastHour", {}).get("lost", {})
+
+
+def gone_line(lost: Json) -> str:
+    """Who fell silent or failed the checks within the last hour, and is not back; empty where nobody did. Times are UTC."""
+    if not lost.get("instances"):
+        return ""
+    since, until = (str(lost[name])[11:16] for name in ("since", "until"))
+    went = f"{_many(lost['instances'], 'instance')} of {_many(lost['serviceCount'], 'service')} went"
+    when = f"at {since}" if since == until else f"between {since} and {until}"
+    return f"{went} {when} and did not come back; `discovery history --since {since}`"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def service_row(service: Json) -> Json:

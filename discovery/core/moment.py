@@ -58,6 +58,11 @@ def _found(text: str, wall: float) -> float | None:
     return _of_iso(text) if _DATE.fullmatch(text) else None
 
 
+def to_the_second(wall: float) -> str:
+    """2026-01-31T03:12:00Z"""
+    return datetime.fromtimestamp(wall, UTC).isoformat()[:19] + "Z"
+
+
 def _of_iso(text: str) -> float | None:
     if len(text) > len("2026-01-31 "):
         text = text[:11] + _LOST_PLUS.sub("+", text[11:])

@@ -5,11 +5,13 @@ monotonic seconds, `wall` epoch seconds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from discovery.core.address import client_prefix
 from discovery.core.caller import Caller
 from discovery.core.instance import Key
+from discovery.core.moment import to_the_second
 from discovery.store.service import Entry
 
 # Seconds after the last one for which they are remembered.
@@ -93,6 +95,14 @@ class RefusedHeartbeats:
                     known.instances + 1, known.times + each.times, min(known.since, each.since), each.why.plain
                 )
         return found
+
+    def warnings(self, now: float) -> Mapping[str, str]:
+        """By service."""
+        return {
+            service: f"heartbeats of {found.instances} instances of {service} are refused since {to_the_second(found.since)}, {found.times}"
+            f" times: {found.plain}; they fall out of the answers. `discovery explain {service}` says of each why"
+            for service, found in self.by_service(now).items()
+        }
 
     def _forget(self, now: float) -> None:
         while self._kept and _has_faded(self._kept[key := next(iter(self._kept))], now):

@@ -29,6 +29,7 @@ from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
+from discovery.store.losses import Losses
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
@@ -93,7 +94,8 @@ class State(Table):
         self.reserved: Mapping[str, str] = {}
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
-        self.followers: list[Follower] = []
+        self.losses = Losses()
+        self.followers: list[Follower] = [self.losses.follow_commit]
         self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`
         self.staleness = 0  # how often that was called

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.cli.live import At
 from tests.programs import program
 from tests.stories.dig import dig
 from tests.stories.process import LIMIT, Discovery, running, until
@@ -89,3 +90,30 @@ def test_a_restart_with_other_settings_is_an_event_that_curl_and_the_audit_tell_
         shown = curl(server, "/resolve/user-service?explain=1")["explained"][0]
         assert 55 < seconds(shown["until"]) - time.time() <= 60
         server.stop()
+
+
+def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_path: Path) -> None:
+    def started() -> AbstractContextManager[Discovery]:
+        return running(DATA_DIR=str(tmp_path / "data"), BRAKE_PERCENT=0, CLEANUP_INTERVAL_SECONDS=1)
+
+    def gone(server: Discovery) -> Any:
+        return curl(server, "/stats")["goneLastHour"]
+
+    with started() as server:
+        server.register("user-service", port=3001, ttl=600)
+        for port in (3002, 3003):
+            server.register("user-service", port=port, ttl=1)
+        server.register("billing", id="b1", ttl=600)
+        server.request("DELETE", "/instances/b1")
+        until(lambda: gone(server)["lost"]["instances"] == 2)
+        assert (gone(server)["lost"]["services"], gone(server)["ended"]["services"]) == (["user-service"], ["billing"])
+        until(lambda: curl(server, "/stats")["activeInstances"] == 1)
+        before, listed = gone(server), At(server.http)("get", "services")
+        since = before["lost"]["since"][11:16]
+        assert f"; `discovery history --since {since}`" in listed.err
+        assert listed.err.startswith("2 instances of 1 service went ")
+    with started() as server:
+        until(lambda: gone(server)["lost"]["instances"] == 2)
+        assert gone(server) == before
+        server.register("user-service", port=3002, ttl=600)
+        assert gone(server)["lost"]["instances"] == 1

@@ -5,21 +5,31 @@ It follows the commits. Files are written and read in threads.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from discovery.core.event import InstanceEvent, Kind, instant_of
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.history.asked import Asked, TooSlow
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.questions import Questions
+from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
+from discovery.plugins.history.rows import StoredEvent
 from discovery.plugins.history.settings import HistorySettings
 from discovery.rest.api.times import iso
 from discovery.store.engine import Engine
+from discovery.store.losses import KEPT, MAX_GONE
 from discovery.store.registry import Registry
+from discovery.system.threads import in_daemon_thread
 
 # In the folder of what survives a restart.
 FOLDER = "history"
+
+_LEAVES = frozenset({Kind.UNHEALTHY, Kind.FAILING, Kind.EXPIRED, Kind.DEREGISTERED})
 
 
 class History(Plugin):
@@ -43,6 +53,7 @@ class History(Plugin):
         self._seams = Seams()
         self.recorder: Recorder | None = None
         self._questions: Questions | None = None
+        self._recalling: asyncio.Task[None] | None = None
 
     def install(self, seams: Seams) -> None:
         self._seams = seams  # what plugins add that come later is in it
@@ -54,8 +65,25 @@ class History(Plugin):
             folder = Folder(self._seams.folders[0] / FOLDER, self._days, self._max_octets)
             self.recorder = Recorder(folder, self._registry, self._wall)
             self._seams.followers.append(self.recorder.follow_commit)
+            self._recalling = asyncio.get_running_loop().create_task(self._recall(self.recorder))
+
+    async def _recall(self, recorder: Recorder) -> None:
+        """Who has gone within the last hour is not forgotten by a restart."""
+        await recorder.restored.wait()
+        await recorder.flushed()
+        asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
+        with contextlib.suppress(TooSlow):
+            page = await in_daemon_thread(lambda: Reading(recorder.folder.files).page(asked))
+            gone = [
+                (item.event, instant_of(item.event, item.wall))
+                for item in reversed(page.items)
+                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
+            ]
+            self._registry.losses.recall(gone, lambda key: self._registry.find(key) is not None)
 
     async def close(self) -> None:
+        if self._recalling is not None:
+            self._recalling.cancel()
         if self._questions is not None:
             self._questions.close()
         if self.recorder is not None:

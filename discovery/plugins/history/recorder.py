@@ -51,6 +51,7 @@ class Recorder:
         self._missing = 0
         self._missing_from: float | None = None
         self._loop = asyncio.get_running_loop()
+        self.restored = asyncio.Event()  # all that was there before this process is in the table
         self.writer = BackgroundWriter[Step](
             "history", folder.path, folder.write, folder.close, "everything else goes on, and the history will say what it misses",
             patience=PATIENCE, max_items=MAX_ITEMS, max_octets=MAX_OCTETS,
@@ -63,6 +64,7 @@ class Recorder:
 
     def follow_commit(self, commit: Commit) -> None:
         if commit.action == RESTORE:
+            self.restored.set()
             self._begin(Began.START, commit.index, commit.wall)
             self._tick()
             return

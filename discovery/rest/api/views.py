@@ -13,6 +13,7 @@ from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
 from discovery.store.explain import Explanation, Seen
+from discovery.store.losses import GoneTogether
 from discovery.store.service import Entry, Service
 
 Json = dict[str, Any]
@@ -35,6 +36,16 @@ def brake_holds(services: Iterable[Service], max_seconds: float, times: Times) -
         }
         for hold, service in largest
     ]
+
+
+def gone_together(gone: GoneTogether) -> Json:
+    return {
+        "instances": gone.instances,
+        "serviceCount": gone.service_count,
+        "services": list(gone.services),
+        "since": None if gone.since is None else iso(gone.since),
+        "until": None if gone.until is None else iso(gone.until),
+    }
 
 
 def identity(instance: Instance) -> Json:

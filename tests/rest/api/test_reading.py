@@ -126,6 +126,7 @@ async def test_stats_counts_what_happened(api: Api) -> None:
     reply = await api.get("/stats")
     assert reply.status == 200
     assert time_of(reply.body.pop("timestamp")) == api.time(61.7)
+    nobody = {"instances": 0, "serviceCount": 0, "services": [], "since": None, "until": None}
     assert reply.body == {
         "totalRegistrations": 3,
         "totalHeartbeats": 1,
@@ -134,6 +135,7 @@ async def test_stats_counts_what_happened(api: Api) -> None:
         "activeInstances": 2,
         "services": ["user-service", "task-service"],
         "instancesByStatus": dict.fromkeys(Status, 0) | {Status.UNHEALTHY: 2},
+        "goneLastHour": {"lost": nobody, "ended": nobody},  # the reaper has not come by
         "servicesHeldByTheBrake": [],
         "brakeHolds": [],
         "uptime": 61,

@@ -43,6 +43,23 @@ class BrakeHold(Described):
     until: Time
 
 
+class GoneTogether(Described):
+    """Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all."""
+
+    instances: int
+    service_count: int = Field(alias="serviceCount")
+    services: list[str]
+    since: Time | None
+    until: Time | None
+
+
+class GoneLastHour(Described):
+    """`lost`: they fell silent or failed their checks. `ended`: somebody deregistered or drained them."""
+
+    lost: GoneTogether
+    ended: GoneTogether
+
+
 class StatsReply(Reply):
     """More may be in it, an object for each part of the server that counts."""
 
@@ -58,6 +75,7 @@ class StatsReply(Reply):
     heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
     cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
     instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
+    gone_last_hour: GoneLastHour = Field(alias="goneLastHour")
     services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake", examples=[[]])
     brake_holds: list[BrakeHold] = Field(
         alias="brakeHolds", description="of the hundred services with most suspects", examples=[[]]
@@ -126,6 +144,9 @@ class ServerItself:
             "heartbeatTimeout": f"{registry.lease_ttl:g}s",
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
             "instancesByStatus": {status.value: count for status, count in counts.items()},
+            "goneLastHour": {
+                name: views.gone_together(gone) for name, gone in registry.losses.gone(self._times.wall()).items()
+            },
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
             "brakeHolds": views.brake_holds(
                 registry.services.values(), registry.liveness.brake.max_seconds, self._times
