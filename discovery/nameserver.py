@@ -10,7 +10,7 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit
-from discovery.core.metric import Metric, counter, gauge
+from discovery.core.metric import Metric, counter
 from discovery.dns import dig
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
@@ -142,15 +142,11 @@ class NameServer:
                 self._shed,
                 lambda: len(self._connections),
             ),
-            gauge(
-                "discovery_zones_last_reload_successful",
-                "0 while a zone file is bad: the zones are served as they were.",
-                lambda: self.zones.failure is None,
-            ),
+            self.zones.files.metric(),
             counter(
                 "discovery_zones_failed_reloads",
                 "Readings of the zone files that changed nothing: one of them is bad, or the folder is gone.",
-                lambda: self.zones.failures,
+                lambda: self.zones.files.failures,
             ),
         ]
 

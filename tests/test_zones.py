@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import watchfiles
 
-import discovery.zones
 from discovery.core.instance import Registration
 from discovery.dns.message.names import from_text
 from discovery.dns.zones import zonefile
@@ -20,7 +19,9 @@ from discovery.dns.zones.catalog import Catalog
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.store.registry import Registry
-from discovery.zones import MAX_READERS, Zones
+from discovery.system import files as system_files
+from discovery.system.files import MAX_READERS
+from discovery.zones import Zones
 from tests.dns.world import HEAD
 from tests.store.making import START, WALL, a_registry
 
@@ -120,7 +121,7 @@ class Reading:
 
 @pytest.fixture(name="reading")
 def _reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
-    monkeypatch.setattr(discovery.zones, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(system_files, "SLOW_SECONDS", 0.01)
     reading = Reading(monkeypatch)
     yield reading
     reading.let_all_go()
@@ -147,7 +148,7 @@ async def test_a_reading_that_hangs_does_not_hold_up_a_later_one_nor_undo_it(
     reading.gates[1].set()
     await until(lambda: origins(zones) == {b"svc", b"zone-1"})
     reading.gates[0].set()
-    await until(lambda: not zones._serving)
+    await until(lambda: not zones.files._tasks)
     assert origins(zones) == {b"svc", b"zone-1"}
     await zones.close()
 
@@ -161,7 +162,7 @@ async def test_so_many_readings_hang_and_no_more_and_the_log_says_so(
     assert len(reading.gates) == MAX_READERS
     assert "does a mount hang?" in caplog.text
     reading.let_all_go()
-    await until(lambda: not any(thread.is_alive() for thread in zones._threads))
+    await until(lambda: not any(thread.is_alive() for thread in zones.files.readers))
     last = asyncio.create_task(zones.reload())
     await until(lambda: len(reading.gates) == MAX_READERS + 1)
     reading.let_all_go()
@@ -175,7 +176,7 @@ async def test_closing_does_not_wait_for_a_reading_that_hangs(tmp_path: Path, re
     await zones.reload()
     async with asyncio.timeout(1):
         await zones.close()
-    assert all(thread.daemon for thread in zones._threads)
+    assert all(thread.daemon for thread in zones.files.readers)
 
 
 async def test_a_fifo_among_the_files_is_named_and_the_next_reload_goes_well(
@@ -213,7 +214,7 @@ async def test_the_watch_survives_a_mistake_that_nobody_thought_of(
     zones = zones_of(a_folder(tmp_path, {"svc.local": ""}), a_registry(), "svc.local")
     begun = 0
 
-    async def awatch(folder: Path) -> AsyncIterator[None]:
+    async def awatch(*folders: Path, **options: bool) -> AsyncIterator[None]:
         nonlocal begun
         begun += 1
         if begun == 1:
@@ -222,8 +223,9 @@ async def test_the_watch_survives_a_mistake_that_nobody_thought_of(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(watchfiles, "awatch", awatch)
-    monkeypatch.setattr(discovery.zones, "_FOLDER_SECONDS", 0.001)
+    monkeypatch.setattr(system_files, "_FOLDER_SECONDS", 0.001)
     zones.watch()
-    await until(lambda: origins(zones) == {b"svc"})
+    a_folder(tmp_path, {"other.example": ""})
+    await until(lambda: origins(zones) == {b"svc", b"other"})
     assert "ArithmeticError: of the watcher" in caplog.text
     await zones.close()

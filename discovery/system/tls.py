@@ -87,6 +87,7 @@ class Tls(Reloaded[Made]):
     def __init__(self, cert: Path, key: Path, client_ca: Path | None = None) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
         super().__init__("certificate", [file for file in (cert, key, client_ca) if file is not None], self._make)
+        self.load()
         self.handshakes = Handshakes(shares(open_files()).handshakes)
 
     @property

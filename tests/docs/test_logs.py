@@ -93,7 +93,7 @@ def event_of(node: ast.expr) -> str | None:
 
 PARTS = {
     "system/background_writer.py": ("journal", "history", "audit"),
-    "system/files.py": ("certificate", "tokens", "transfer_keys"),
+    "system/files.py": ("zones", "certificate", "tokens", "transfer_keys"),
 }
 LINES = list(logged())
 DOCUMENTED: dict[str, frozenset[str]] = {

@@ -50,7 +50,7 @@ class Auth(Plugin):
         self._wall = wall
         self._revoked = revoked
         self._remembered: dict[str, Token] = {}
-        self._use(() if self._file is None else self._file.value)
+        self._use_all(() if self._file is None else self._file.load())
         if self._file is not None:
             self._file.on_change = self._use
         self._routes = TokenRoutes(
@@ -95,7 +95,10 @@ class Auth(Plugin):
         if self._file is not None:
             await self._file.reload()
 
-    def _use(self, tokens: Sequence[Token]) -> None:
+    async def _use(self, tokens: Sequence[Token]) -> None:
+        self._use_all(tokens)
+
+    def _use_all(self, tokens: Sequence[Token]) -> None:
         """Those of the file."""
         self._tokens = Tokens([*self._own, *tokens])
         self._remembered.clear()

@@ -42,6 +42,7 @@ class Transfer(Plugin):
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys = Reloaded("transfer_keys", [keys_file], partial(keys.load, keys_file))
+        self._keys.load()
         self._networks = networks
         self._wall = wall
         self.sending = Sending(registry, clock, wall)
