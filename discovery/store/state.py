@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from discovery.core.event import Commit, ValueEvent
@@ -33,8 +33,40 @@ from discovery.store.losses import Losses
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
-from discovery.store.values import Holder, Values
 from discovery.store.windows import Windows, window_of
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Holder(Protocol):
+    """Of the values of one kind."""
+
+    @property
+    def all(self) -> Mapping[Any, Any]: ...
+
+    def set(self, key: Any, value: Any, offset: float) -> None:
+        """`value` None: it is no longer. `offset`: what makes monotonic seconds of epoch seconds."""
+
+
+class Values(dict[K, V]):
+    """In the order in which they were put; beyond `most` the oldest are given up."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._most = most
+
+    @property
+    def all(self) -> Mapping[K, V]:
+        return self
+
+    def set(self, key: K, value: V | None, offset: float) -> None:
+        self.pop(key, None)
+        if value is not None:
+            self[key] = value
+            if self._most is not None and len(self) > self._most:
+                del self[next(iter(self))]
+
 
 # 500 octets each. Beyond, the oldest are given up.
 MAX_DRAINS = 16_384

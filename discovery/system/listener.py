@@ -14,7 +14,6 @@ from typing import Any
 
 from discovery.core.address import client_prefix
 from discovery.core.log_fields import fields
-from discovery.system import in_clear
 from discovery.system.tls import Tls, TlsProtocol
 
 _log = logging.getLogger("discovery.listener")
@@ -98,8 +97,8 @@ class Listener:
 
     async def _shake_hands(self, connection: socket.socket, tls: Tls) -> None:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            if self._to_http is not None and await in_clear.speaks_http(connection):
-                await in_clear.answer(connection, self._to_http)
+            if self._to_http is not None and await _speaks_http(connection):
+                await _answer_in_clear(connection, self._to_http)
                 connection.close()
                 return
             done: asyncio.Future[None] = self._loop.create_future()
@@ -126,3 +125,42 @@ class Listener:
             connection.close()
             if not isinstance(error, OSError):  # what strangers send; TimeoutError and SSLError are such
                 _log.error("a connection failed", exc_info=error, extra=fields("listener.failed"))
+
+
+# HTTP without TLS on the port of HTTPS is told apart by its first octet, and answered in clear, so that people need not guess.
+# RFC 9112 §3: a request begins with its method, in capital letters. RFC 8446 §5.1: TLS begins with octet 22.
+_METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Octets of the request that are read and thrown away, in pieces: a reset, which a close with octets unread is, would take our words away.
+_PIECE = 16 * 1024
+_MOST_PIECES = 8
+
+
+async def _speaks_http(connection: socket.socket) -> bool:
+    """Waits for the client's first octet, which stays unread. OSError."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(connection, _note, readable)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(connection)
+    try:
+        first = connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    return bool(first) and first[0] in _METHOD
+
+
+async def _answer_in_clear(connection: socket.socket, make: Callable[[], bytes]) -> None:
+    """Says it, and reads on for a while. OSError. The caller closes the connection."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(connection, make())
+    connection.shutdown(socket.SHUT_WR)
+    for _ in range(_MOST_PIECES):
+        if not await loop.sock_recv(connection, _PIECE):
+            return
+
+
+def _note(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)

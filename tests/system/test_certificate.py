@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.system.certificate import ends_at
+from discovery.system.tls import ends_at
 from tests.programs import program
 
 

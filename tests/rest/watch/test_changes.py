@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from discovery.core.instance import Registration
-from discovery.rest.watch import changes
+from discovery.rest.watch import watch
 from discovery.store.log import Log
 from tests.rest.harness import ORIGIN, USER, Api, assert_error
 
@@ -93,7 +93,7 @@ async def test_large_events_are_told_in_pages_of_a_megabyte(api: Api) -> None:
 async def test_a_filter_that_finds_nothing_for_long_is_answered_with_how_far_it_got(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "_MAX_PIECES", 2)
+    monkeypatch.setattr(watch, "_MAX_PIECES", 2)
     api.fill(20, 10)
     found = await api.get("/changes?since=0&tag=blue")
     assert (found.body["changes"], found.body["index"]) == ([], 100)
