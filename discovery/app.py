@@ -260,7 +260,7 @@ async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
     timeout, sweep = settings.heartbeat_timeout_seconds, settings.cleanup_interval_seconds
-    return Registry(
+    registry = Registry(
         settings.of_registry,
         cleanup_interval=sweep,
         new_id=new_id,
@@ -272,6 +272,8 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
         brake=Brake(settings.brake_percent, settings.brake_max_seconds, sweep, timeout, random),
         damping=Damping(settings.flap_max_changes, settings.flap_window_seconds),
     )
+    registry.max_permanent = settings.permanent_per_token if settings.permanent_allowed else 0
+    return registry
 
 
 # How the truth is shared between processes, by the scheme of ENGINE_URL: the module that has its `make`, imported when it is chosen.

@@ -148,6 +148,10 @@ class Settings(EnvSettings):
     """Services in all, 1 to 1000000; one more gets 507."""
     max_instances: int = Field(1_000_000, ge=1, le=10_000_000)
     """Instances in all, 1 to 10000000; one more gets 507."""
+    permanent_allowed: bool = True
+    """true: an instance may register without a lease ("lease": "none"), and stays until it is deregistered."""
+    permanent_per_token: int = Field(1000, ge=1, le=1_000_000)
+    """Instances without a lease, 1 to 1000000, of one token, or of one client's network without tokens; one more gets 409."""
     registers_per_second: int = Field(500, ge=0, le=1_000_000)
     """Registrations a second from one address, 0 to 1000000, twice as many at once; beyond 429. Heartbeats are not counted. 0: no limit."""
     brake_percent: int = Field(30, ge=0, le=100)

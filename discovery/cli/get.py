@@ -19,7 +19,8 @@ from discovery.client import RegistryClient
 get = group("get")
 
 Status = Annotated[
-    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping", "warning"] | None,
+    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping", "warning", "lapsed"]
+    | None,
     Parameter(help="only those with this status"),
 ]
 INSTANCE = (

@@ -13,10 +13,10 @@ from discovery.core import metadata as metadata_text
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
-from discovery.core.checked import or_none, seconds_of, whole_of
+from discovery.core.checked import moment, or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health, OwnHealth
-from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label, plain_text
 from discovery.core.network import ip_of
 from discovery.core.shared import shared
@@ -32,6 +32,7 @@ DEFAULT_WEIGHT = 100
 DEFAULT_PRIORITY = 10
 # Of one that warns: a hundredth of the others' share.
 DEFAULT_WARNING_WEIGHT = 1
+NO_KEEP = 0.0
 
 # Of a label and its place in a list; a port takes two.
 _LABEL_OCTETS = 112
@@ -60,7 +61,8 @@ class Registration:
     `weight` and `priority` are SRV's (RFC 2782); `warning_weight`: its weight while it warns. `zone` is the locality. `ttl` in seconds and
     `id` are the server's choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives
     at most so many of the service's instances in one reply; None is all. `tags` are any text, as they were sent; those that are labels
-    have DNS names.
+    have DNS names. `lease` "none": it need not beat, and is registered until somebody deregisters it. `keep`: seconds for which it is
+    known after its lease, in no answer; a heartbeat brings it back with all that it said.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Registration:
     warning_weight: int = DEFAULT_WARNING_WEIGHT
     zone: str | None = None
     ttl: float | None = None
+    lease: str | None = None
+    keep: float = NO_KEEP
     max_answers: int | None = None
     check: Check | None = None
     id: str | None = None
@@ -84,6 +88,8 @@ class Registration:
         cls, name: object, ip: object, port: object, *, metadata: object = None, id: object = None, **chosen: object
     ) -> Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault. `chosen`: some of `OPTIONS`."""
+        if chosen.get("lease") is not None and (chosen.get("ttl") is not None or chosen.get("keep")):
+            raise InvalidField("lease", "cannot be none beside a ttl or keep: they are of a lease that ends")
         return cls(
             name=label(name, "name"),
             ip=parse_ip(ip),
@@ -124,7 +130,7 @@ class Instance(NamedTuple):
     `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did.
     `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
     whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
-    `own`: what it says of its health.
+    `own`: what it says of its health. `lapsed_at`: when the lease ran out of one that is kept after it, epoch seconds.
     """
 
     id: str
@@ -136,12 +142,15 @@ class Instance(NamedTuple):
     registrant: Caller = NOBODY
     probed: Probed | None = None
     own: OwnHealth = OwnHealth()
+    lapsed_at: float | None = None
 
     def with_status(self, status: Status) -> Instance:
-        id, registered_at, spec, draining_since, _, failing, registrant, probed, own = self
+        id, registered_at, spec, draining_since, _, failing, registrant, probed, own, lapsed_at = self
         if probed is not None and status not in SILENT:
             probed = None
-        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed, own)
+        if lapsed_at is not None and status is not Status.UNHEALTHY:
+            lapsed_at = None
+        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed, own, lapsed_at)
 
     @property
     def fails(self) -> bool:
@@ -205,6 +214,12 @@ def _protocol(value: object) -> str:
     return str(value)
 
 
+def _lease(value: object) -> str | None:
+    if value not in (None, "none"):
+        raise InvalidField("lease", "must be none, or not be there; how long one lasts is its ttl")
+    return None if value is None else "none"
+
+
 def _own_id(value: object) -> str | None:
     if value is None:
         return None
@@ -238,6 +253,8 @@ OPTIONS = (
     Option("warning_weight", "warningWeight", partial(whole_of, "warningWeight", 0, 65535)),
     Option("zone", "zone", lambda value: None if value is None else label(value, "zone")),
     Option("ttl", "ttl", lambda value: None if value is None else shared(seconds_of("ttl", MIN_TTL, MAX_TTL, value))),
+    Option("lease", "lease", _lease),
+    Option("keep", "keep", partial(seconds_of, "keep", 0.0, MAX_KEEP)),
     Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
     Option("check", "check", partial(or_none, Check.of)),
 )
@@ -272,7 +289,10 @@ class Fact(NamedTuple):
 
 
 # The one list for the journal, the history and other nodes. What older versions wrote in other forms (drains, checks) stands there.
-FACTS = (Fact("own", "own", OwnHealth.dumps, OwnHealth.loads),)
+FACTS = (
+    Fact("own", "own", OwnHealth.dumps, OwnHealth.loads),
+    Fact("lapsed_at", "lapsedAt", float, moment),
+)
 
 
 def facts(instance: Instance) -> dict[str, Any]:

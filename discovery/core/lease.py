@@ -5,6 +5,10 @@ from __future__ import annotations
 # What an instance may ask for. Under a second the network's own jitter expires it; over an hour nobody would call it health.
 MIN_TTL = 1.0
 MAX_TTL = 3600.0
+# Of one that is registered until somebody deregisters it: 31 years. A number, so that nobody who reads a lease has to ask.
+PERMANENT_TTL = 1e9
+# How long an instance may ask to be known after its lease.
+MAX_KEEP = 7 * 86400.0
 
 
 class Term:

@@ -47,6 +47,19 @@ class RegistryFull(DiscoveryError):
         self.limit = limit
 
 
+class PermanentRefused(DiscoveryError):
+    """`limit` 0: none is taken."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} instances without a lease are registered by this token or client, the most that PERMANENT_PER_TOKEN allows; "
+            "deregister some, or leave lease out and send heartbeats"
+            if limit
+            else "No instance without a lease is taken here (PERMANENT_ALLOWED=false); leave lease out and send heartbeats"
+        )
+        self.limit = limit
+
+
 class NameReserved(DiscoveryError):
     """`why`: the rest of the sentence that begins with the name."""
 

@@ -133,7 +133,10 @@ def _explained(each: Seen, better: bool) -> Explanation:
     status = each.status
     instance, who = each.instance, each.by or "somebody"
     reason = "no reason is known" if each.window is None else each.window.reason
-    why = [each.own or _WHY[status].format(who=who, reason=reason, failing=_failing(instance))]
+    permanent = status is Status.HEALTHY and instance.spec.lease is not None
+    why = [
+        _PERMANENT if permanent else each.own or _WHY[status].format(who=who, reason=reason, failing=_failing(instance))
+    ]
     if status is Status.UNHEALTHY and each.own is None and each.ttl is not None:
         why[0] += f": no heartbeat for {each.ttl:g} s"
     if status is Status.FLAPPING:
@@ -145,6 +148,7 @@ def _explained(each: Seen, better: bool) -> Explanation:
     return Explanation(served, "; ".join(why), _since(each), _until(each))
 
 
+_PERMANENT = "it is registered without a lease, until somebody deregisters it"
 _WHY = {
     Status.HEALTHY: "its lease runs",
     Status.UNHEALTHY: "its lease ran out",
@@ -183,7 +187,7 @@ def _since(each: Seen) -> float | None:
 
 def _until(each: Seen) -> float | None:
     if each.status is Status.HEALTHY:
-        return each.lease_end
+        return each.lease_end if each.instance.spec.lease is None else None
     if each.status is Status.MAINTENANCE:
         return None if each.window is None else each.window.until
     return each.ends

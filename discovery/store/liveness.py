@@ -6,33 +6,49 @@ All of it is local or derived and may be lost; none of it decides anything by it
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from discovery.core.address import client_prefix
+from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent
 from discovery.core.health import Health
+from discovery.core.instance import Instance
 from discovery.core.status import DOWN, SILENT, TRUSTED, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
 from discovery.store.deadlines import Deadlines
 from discovery.store.service import Entry, Service
 
-_SUSPECT = Status.SUSPECT
+_SUSPECT, _WARNING = Status.SUSPECT, Health.WARNING
 # Of one call of `tidy`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
 _PUT_OFF_AT_ONCE = 500
 # Seconds until those are looked at again whose lease has run out, and of whom a node may have heard that this one does not hear.
 _LOOK_AGAIN = 2.0
 
 
-class Liveness:
-    """Seconds are monotonic. `cleanup_interval`: between two cleanups, counted from `started_at` on."""
+def owner_of(by: Caller) -> str:
+    """Whom a limit counts: a token, or who has none by his network."""
+    return f"token {by.name}" if by.name else client_prefix(by.address)
 
-    def __init__(self, brake: Brake, damping: Damping, started_at: float, cleanup_interval: float) -> None:
+
+class Liveness:
+    """Seconds are monotonic. `cleanup_interval`: between two cleanups, counted from `started_at` on. `max_lapsed`: so many are kept after
+    their leases because they asked for it; more go as any other.
+    """
+
+    def __init__(
+        self, brake: Brake, damping: Damping, started_at: float, cleanup_interval: float, max_lapsed: int
+    ) -> None:
         self.brake = brake
         self.damping = damping
         self._started_at = started_at
         self._cleanup_interval = cleanup_interval
         self._counts = dict.fromkeys(Status, 0)
         self.warning = 0  # instances that warn of themselves
+        self.lapsed = 0  # those that are kept after their leases
+        self.permanent: Counter[str] = Counter()  # those without a lease, by `owner_of` their registrants
+        self.max_lapsed = max_lapsed
         self._deadlines = Deadlines()
         self._retimed: Iterator[list[Entry]] = iter(())
         self.is_retiming = False  # `tidy` has more of these
@@ -82,8 +98,7 @@ class Liveness:
     # -- what apply tells it
 
     def added(self, entry: Entry) -> None:
-        self._counts[entry.instance.status] += 1
-        self.warning += entry.instance.own.health is Health.WARNING
+        self._count(entry.instance, 1)
         self._deadlines.push(entry, self._deadline(entry))
 
     def adopted(self, entry: Entry, service: Service, at: float) -> None:
@@ -92,7 +107,7 @@ class Liveness:
         if status is _SUSPECT:
             self._hold(entry, service, at)
         elif status is Status.UNHEALTHY:
-            entry.next_action_at = self._cleanup_after(at + self._cleanup_interval)
+            entry.next_action_at = self._removed_at(entry, at)
         elif status is Status.FLAPPING:
             entry.flaps = Flaps()
             entry.flaps.until = at + self.damping.window
@@ -107,8 +122,7 @@ class Liveness:
 
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status
-        self._counts[status] -= 1
-        self.warning -= entry.instance.own.health is Health.WARNING
+        self._count(entry.instance, -1)
         if status is _SUSPECT:
             self._leaves_hold(service)
         self._deadlines.discard(entry, its_turn=status is Status.UNHEALTHY)
@@ -118,11 +132,9 @@ class Liveness:
         assert event.before is not None
         assert event.after is not None
         before, after = event.before.status, event.after.status
-        if event.before.own is not event.after.own:
-            self.warning += (event.after.own.health is Health.WARNING) - (event.before.own.health is Health.WARNING)
+        self._count(event.before, -1)
+        self._count(event.after, 1)
         if before is not after:
-            self._counts[before] -= 1
-            self._counts[after] += 1
             self._moved(entry, service, before, after, at, released)
         if event.renews and before in SILENT:
             self.brake.came_back(event.after.id)
@@ -141,7 +153,7 @@ class Liveness:
             self._leaves_hold(service)
         if after is Status.UNHEALTHY:
             since = at if before is _SUSPECT else entry.lease.expires_at
-            entry.next_action_at = self._cleanup_after(since + self._cleanup_interval)
+            entry.next_action_at = self._removed_at(entry, since)
         if self.damping.changes and (before in DOWN) != (after in DOWN):
             entry.flaps = entry.flaps or Flaps()
             entry.flaps.note(at, self.damping)
@@ -173,6 +185,22 @@ class Liveness:
             return entry.next_action_at
         ends = entry.lease.expires_at
         return min(ends, entry.flaps.until) if status is Status.FLAPPING and entry.flaps is not None else ends
+
+    def _count(self, instance: Instance, by: int) -> None:
+        self._counts[instance.status] += by
+        if instance.own.health is _WARNING:
+            self.warning += by
+        if instance.lapsed_at is not None:
+            self.lapsed += by
+        if instance.spec.lease is not None:
+            self.permanent[owner_of(instance.registrant)] += by
+
+    def _removed_at(self, entry: Entry, since: float) -> float:
+        """When it is forgotten that is unhealthy `since` then."""
+        keeps = entry.instance.lapsed_at is not None and self.lapsed <= self.max_lapsed
+        return self._cleanup_after(
+            (entry.lease.expires_at + entry.instance.spec.keep) if keeps else since + self._cleanup_interval
+        )
 
     def _cleanup_after(self, time: float) -> float:
         """The first cleanup at or after `time`; cleanups run every `cleanup_interval` from the start on."""

@@ -53,6 +53,8 @@ class Register(Write[Instance]):
         if entry is None:
             return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own))
         known = catch_up(txn, entry)
+        if spec.lease is not None and known.spec.lease is None:
+            txn.refuse_permanent()
         failing = known.failing if spec.check == known.spec.check else None
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
@@ -107,6 +109,8 @@ def _add(
         same_service = txn.service_of(replaced) is service
         if not (replace_other and same_service):
             raise IdTaken(own_id, same_service)
+    if spec.lease is not None:
+        txn.refuse_permanent()
     full = service is not None and len(service.entries) >= txn.settings.max_instances_per_service
     if not full and (error := txn.is_full(new_service=service is None)) is not None:
         raise error

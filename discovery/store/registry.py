@@ -235,6 +235,9 @@ class Registry(State):
         _tell(self.index_followers, self._services, self.index)
 
     def _restore(self, stored: Instance, now: float, wall: float) -> InstanceEvent:
+        if stored.lapsed_at is not None:
+            lapsed = self._adopt(stored.with_status(Status.UNHEALTHY), now, wall)
+            return lapsed._replace(reason="known from before the start, after its lease")
         instance = stored._replace(failing=None, probed=None)
         instance = instance.with_status(living(self.windows, instance))
         service = instance.spec.key.service
@@ -243,8 +246,10 @@ class Registry(State):
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
-        term, silent = self.term_of(instance.spec), instance.status in SILENT
-        entry = Entry(instance, Lease(term, now - term.seconds if silent else now), self.index, wall)
+        term, silent, lapsed_at = self.term_of(instance.spec), instance.status in SILENT, instance.lapsed_at
+        since = wall if lapsed_at is None else lapsed_at
+        renewed_at = now - (wall - since) - term.seconds if silent else now
+        entry = Entry(instance, Lease(term, renewed_at), self.index, since)
         service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
         self._insert(entry, service)
         self.liveness.adopted(entry, service, now)

@@ -55,7 +55,7 @@ def lapse(txn: Transaction, entry: Entry) -> Instance:
 
 def _hold(txn: Transaction, service: Service, suspects: list[Entry]) -> None:
     held = 0 if service.hold is None else service.hold.suspects
-    share = f"as {held + len(suspects)} of {len(service.entries)} are: held by the brake"
+    share = f"as {held + len(suspects)} of {service.living} are: held by the brake"
     for each in suspects:
         silence = f"silent for {txn.now - each.lease.renewed_at:.1f} s, {share}"
         txn.change(each, txn.current(each), Status.SUSPECT, silence)
@@ -82,7 +82,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     if txn.calm(service, _CALM) and not brake.engages_everywhere(lapses, everywhere):
         return []  # a mass of lapses is counted once, not once for each
     silent = [each for each in service.entries.values() if _is_silent(txn, each)]
-    if not brake.engages(len(silent), len(service.entries), lapses, everywhere):
+    if not brake.engages(len(silent), service.living, lapses, everywhere):
         txn.note_calm(service)
         return []
     fit = max(1, txn.room - _ASIDE)

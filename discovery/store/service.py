@@ -81,7 +81,8 @@ class Entry:
         """As a reader at `now` has to see it: expiry is tested here, at the read, not when a sweep comes by."""
         status = self.instance.status if self.override is None else self.override.status  # as `status`
         if self.lease.alive(now):
-            return _SUSPECT if status is _HEALTHY and self.through.silent else status
+            doubted = status is _HEALTHY and self.through.silent and self.instance.spec.lease is None
+            return _SUSPECT if doubted else status
         if status in _SILENT:
             return status
         if self.over(now):
@@ -139,6 +140,11 @@ class Service:
         self.hold: Hold | None = None
         self.calm_at: float | None = None
         self.index = 0
+
+    @property
+    def living(self) -> int:
+        """How many there are, without those that are known for some time after their lease."""
+        return sum(entry.instance.lapsed_at is None for entry in self.entries.values())
 
     def healthy(self, now: float) -> list[Entry]:
         """Those whose lease still runs at `now` and that nothing keeps out of answers."""

@@ -22,7 +22,7 @@ from discovery.core.kinds import (
     TokenEvent,
     WindowEvent,
 )
-from discovery.core.lease import Term
+from discovery.core.lease import PERMANENT_TTL, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.store.brake import Brake
@@ -86,6 +86,9 @@ class Unsettled(NamedTuple):
     since: float
 
 
+_PERMANENT = Term(PERMANENT_TTL)
+
+
 def _as_new_as_can_be() -> int:
     return 0
 
@@ -132,6 +135,7 @@ class State(Table):
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`
         self.staleness = 0  # how often that was called
         self.stale_seconds: Callable[[], int] = _as_new_as_can_be
+        self.max_permanent = 1000  # without a lease, of one token or client prefix; 0: none may
         self.has_own_statuses = False  # readers may see other statuses here than were decided last
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats
@@ -141,7 +145,7 @@ class State(Table):
         self.log = log or Log()
         self.log.begin(index)
         no_brake = Brake(0, 0, cleanup_interval, self.lease_ttl, Random())
-        self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval)
+        self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval, settings.max_instances)
         self.drains: Values[Key, Drained] = Values(MAX_DRAINS)
         self.revoked: Values[bytes, Revocation] = Values()
         self.unsettled: dict[Scope, Unsettled] = {}
@@ -157,6 +161,7 @@ class State(Table):
         """They hold from now on: each lease is as long as they say, whenever it began."""
         before, self.settings = self.settings, settings
         self.liveness.brake.timeout = self.lease_ttl
+        self.liveness.max_lapsed = settings.max_instances
         self._term.seconds = self.lease_ttl + settings.grace
         for ttl, term in self._own_terms.items():
             term.seconds = ttl + settings.grace
@@ -201,6 +206,11 @@ class State(Table):
         return self.log.index_of(fold(name)) if service is None else min(service.index, self.index)
 
     @property
+    def living(self) -> int:
+        """How many instances there are, without those that are known for some time after their lease."""
+        return len(self) - self.liveness.lapsed
+
+    @property
     def lease_ttl(self) -> float:
         """Seconds, of a lease that has no ttl of its own."""
         return self.settings.heartbeat_timeout_seconds
@@ -208,7 +218,7 @@ class State(Table):
     def term_of(self, spec: Registration) -> Term:
         """How long its lease lasts."""
         if spec.ttl is None:
-            return self._term
+            return self._term if spec.lease is None else _PERMANENT
         term = self._own_terms.get(spec.ttl)
         if term is None:
             self._own_terms[spec.ttl] = term = Term(spec.ttl + self.settings.grace)
@@ -216,6 +226,8 @@ class State(Table):
 
     def ttl_of(self, spec: Registration) -> float:
         """Seconds of its lease."""
+        if spec.lease is not None:
+            return PERMANENT_TTL
         return self.settings.heartbeat_timeout_seconds if spec.ttl is None else spec.ttl
 
     def buried(self, key: Key, now: float) -> float:

@@ -19,7 +19,8 @@ from discovery.core.name import fold
 from discovery.core.status import DOWN, SILENT, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
-from discovery.store.errors import RegistryFull, UnknownInstance, UnknownService
+from discovery.store.errors import PermanentRefused, RegistryFull, UnknownInstance, UnknownService
+from discovery.store.liveness import owner_of
 from discovery.store.service import Entry, Service
 from discovery.store.state import State, Unsettled
 
@@ -179,12 +180,18 @@ class Transaction:
     def new_id(self) -> str:
         return self._state.new_id()
 
+    def refuse_permanent(self) -> None:
+        """PermanentRefused, when the caller may not have one more instance without a lease."""
+        most = self._state.max_permanent
+        if self._state.liveness.permanent[owner_of(self.by)] >= most:
+            raise PermanentRefused(most)
+
     def is_full(self, *, new_service: bool) -> RegistryFull | None:
         """Why there cannot be one more instance, of a service of its own or of one there is."""
         state, settings = self._state, self._state.settings
         if new_service and len(state.services) >= settings.max_services:
             return RegistryFull("services", settings.max_services)
-        return RegistryFull("instances", settings.max_instances) if len(state) >= settings.max_instances else None
+        return RegistryFull("instances", settings.max_instances) if state.living >= settings.max_instances else None
 
     # -- what time has brought, and this process's estimates
 
@@ -226,7 +233,7 @@ class Transaction:
 
     def lapses_with(self, entry: Entry) -> tuple[int, int]:
         """How many have fallen silent within one timeout, in all services, with this one; and how many there are in all."""
-        return self.brake.lapses(entry.instance.id, self.now), len(self._state)
+        return self.brake.lapses(entry.instance.id, self.now), self._state.living
 
     def calm(self, service: Service, seconds: float) -> bool:
         """Whether its silent ones were counted that lately, and were not too many."""
@@ -254,6 +261,8 @@ class Transaction:
             reason = f"{reason}, but it changed more than {damping.changes} times in {damping.window:g} s"
         if after.status is not status:
             after = after.with_status(status)
+        if status is Status.UNHEALTHY and after.spec.keep and after.lapsed_at is None:
+            after = after._replace(lapsed_at=self._lapsed_at(entry, before) or self.wall)
         if after == before:
             if renews:
                 self.beats += (entry,)

@@ -18,14 +18,23 @@ from tests.mutated import mutations
 FULL = Registration.of(
     "Web", "2001:db8::1", 80,
     metadata={"big": 10**30, "text": "ü"}, tags=["a", "b"], ports={"http": 8080}, protocol="udp", weight=7, priority=3,
-    zone="eu-1", warning_weight=3, ttl=30, max_answers=2, check={"http": "/health", "interval": 5},
+    zone="eu-1", warning_weight=3, ttl=30, keep=60, max_answers=2, check={"http": "/health", "interval": 5},
 )  # fmt: skip
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 
 BEFORE = Instance("id-1", 1e9, PLAIN, None, Status.HEALTHY)
 BY = Caller("10.0.0.9", "ci")
 AFTER = Instance(
-    "id-1", 1e9, FULL, 1e9 + 5, Status.DRAINING, "HTTP 503", BY, Probed.ACCEPTED, OwnHealth(Health.WARNING, "full", 1e9)
+    "id-1",
+    1e9,
+    FULL,
+    1e9 + 5,
+    Status.DRAINING,
+    "HTTP 503",
+    BY,
+    Probed.ACCEPTED,
+    OwnHealth(Health.WARNING, "full", 1e9),
+    1e9 + 7,
 )
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
@@ -61,7 +70,8 @@ def test_an_instance_of_an_older_version_has_nobody_who_registered_it() -> None:
 def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:
     listed = {option.field for option in OPTIONS}
     assert listed == set(Registration.__dataclass_fields__) - {"name", "ip", "port", "metadata", "id"}
-    assert set(options(FULL)) == {option.name for option in OPTIONS}
+    permanent = Registration.of("web", "10.0.0.1", 80, lease="none")  # no ttl stands beside that
+    assert {*options(FULL), *options(permanent)} == {option.name for option in OPTIONS}
     assert options(PLAIN) == {}
 
 

@@ -100,6 +100,12 @@ CODES: Mapping[str, Code] = {
     "NAME_RESERVED": Code(
         409, "The name ns has fixed records in a zone file; register under another name", {"serviceName": "ns"}
     ),
+    "PERMANENT_REFUSED": Code(
+        409,
+        "1000 instances without a lease are registered by this token or client, the most that "
+        "PERMANENT_PER_TOKEN allows; deregister some, or leave lease out and send heartbeats",
+        {"limit": 1000},
+    ),
     "SERVICE_FULL": Code(
         409,
         "Service user-service has 10 instances, the most that MAX_INSTANCES_PER_SERVICE allows, and none "

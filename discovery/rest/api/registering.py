@@ -21,9 +21,10 @@ from discovery.core.instance import (
     MAX_PORTS,
     MAX_TAG,
     MAX_TAGS,
+    NO_KEEP,
     Registration,
 )
-from discovery.core.lease import MAX_TTL, MIN_TTL
+from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -60,7 +61,7 @@ HEADING = "Registering"
 MAX_REGISTRATIONS = 1000
 # What a registration may end in.
 CODES = (
-    "SERVICE_FULL", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
+    "SERVICE_FULL", "PERMANENT_REFUSED", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
     "ENGINE_UNAVAILABLE", "MOVED",
 )  # fmt: skip
 
@@ -151,6 +152,12 @@ class InstanceBody(RegisterBody):
     """PUT /instances, and an item of POST /registrations: what the original did not know, besides."""
 
     tags: Tags = []  # noqa: RUF012 pydantic copies it
+    lease: Annotated[StrictStr, WithJsonSchema({"const": "none"})] | None = Field(
+        None, description="none: it need not beat, and is registered until somebody deregisters it"
+    )
+    keep: Annotated[Any, WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_KEEP})] = Field(
+        NO_KEEP, description="seconds for which it is known after its lease, in no answer; a heartbeat brings it back"
+    )
     health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
     output: Output | None = Field(None, description="what it found, in its words")
 
@@ -237,7 +244,7 @@ class Registrar:
 
     def _advice(self, ttl: float) -> Json:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
+        interval = min(ttl, MAX_TTL) * 1000 / 3 * (0.9 + 0.2 * self._random.random())
         return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
 
 

@@ -6,7 +6,7 @@ Unknown fields are accepted, as the original did: its clients send more than it 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -108,6 +108,8 @@ class Options(Described):
     warning_weight: Perhaps[int] = Field(None, alias="warningWeight")
     zone: Perhaps[str] = None
     ttl: Perhaps[float] = None
+    lease: Perhaps[Literal["none"]] = Field(None, description="none: it is registered until somebody deregisters it")
+    keep: Perhaps[float] = Field(None, description="seconds for which it is known after its lease")
     check: Perhaps[Check] = None
     max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
     tags: Perhaps[list[str]] = None
@@ -133,6 +135,9 @@ class Listed(Resolved):
     draining: Perhaps[bool] = None
     maintenance: Perhaps[Window] = None
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+    lapsed_at: Perhaps[Time] = Field(
+        None, alias="lapsedAt", description="it is known after its lease, which ended then"
+    )
 
 
 class Actor(Described):

@@ -104,6 +104,8 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
         shown["maintenance"] = maintenance(window)
     if entry.instance.failing is not None:
         shown["checkFailure"] = entry.instance.failing
+    if entry.instance.lapsed_at is not None:
+        shown["lapsedAt"] = iso(entry.instance.lapsed_at)
     return shown
 
 

@@ -54,18 +54,27 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "warning_weight": UINT16,
     "zone": LABELS,
     "ttl": st.floats(1, 3600) | st.integers(1, 3600),
+    "lease": st.just("none"),
+    "keep": st.floats(0, 7 * 86400),
     "max_answers": st.integers(1, 65535),
     "check": CHECKS,
 }
+
+
+def _allowed(fields: dict[str, Any]) -> dict[str, Any]:
+    """One without a lease has none that could end."""
+    return {name: value for name, value in fields.items() if "lease" not in fields or name not in ("ttl", "keep")}
+
+
 IPS = st.sampled_from(["10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fd00::1:2:3"])
 SPECS = st.builds(
-    lambda name, ip, port, fields: Registration.of(name, ip, port, **fields),
+    lambda name, ip, port, fields: Registration.of(name, ip, port, **_allowed(fields)),
     LABELS, IPS, PORTS, st.fixed_dictionaries({}, optional=FIELDS),
 )  # fmt: skip
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
 BYS = st.just(NOBODY) | st.tuples(IPS, st.sampled_from(["", "ci"])).map(lambda by: Caller(*by))
-FACTS_DRAWN = {"own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES)}
+FACTS_DRAWN = {"own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES), "lapsed_at": TIMES}
 INSTANCES = st.builds(
     lambda id, at, spec, since, by, known: Instance(id, at, spec, since, registrant=by, **known),
     IDS, TIMES, SPECS, st.none() | TIMES, BYS, st.fixed_dictionaries({}, optional=FACTS_DRAWN),

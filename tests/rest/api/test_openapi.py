@@ -169,6 +169,7 @@ TOUR = [
     ask("POST /register", USER | {"port": 3002}),
     ask("POST /register", USER | {"name": "other-service", "id": "user-1"}, "ID_TAKEN"),
     ask("POST /register", USER | {"port": 3003}, "SERVICE_FULL"),
+    ask("PUT /instances", USER | {"port": 3003, "lease": "none"}, "PERMANENT_REFUSED"),
     ask("POST /register", USER | {"name": "fixed"}, "NAME_RESERVED"),
     ask("POST /register", USER | {"port": 0}, "INVALID_FIELD"),
     ask("POST /register", [], "NOT_AN_OBJECT"),
@@ -244,6 +245,7 @@ async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> No
 
     async with serving(max_instances=2, is_host=is_host) as api:
         api.registry.reserved = {"fixed": "has fixed records in a zone file"}
+        api.registry.max_permanent = 0
         for asked in TOUR:
             await assert_documented(api, asked)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import orjson
@@ -40,10 +40,17 @@ _PAGE = 100
 # Of the values that were asked for: whether the reader may know who did what.
 _ACTORS = "actors"
 
+# What is no status, and is asked for as one.
+_BESIDES: Mapping[str, Callable[[Instance], bool]] = {
+    "warning": lambda instance: instance.own.health is Health.WARNING,
+    "lapsed": lambda instance: instance.lapsed_at is not None,
+}
+
 PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(
-        (*Status, Health.WARNING), "the instances of these statuses; warning: those that say so of themselves"
+        (*Status, *_BESIDES),
+        "the instances of these statuses; warning: those that say so of themselves; lapsed: those that are kept after their lease",
     ),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,
@@ -104,10 +111,6 @@ def _form(request: Request) -> str | None:
     return request.query if _SAME_FOR_ALL.fullmatch(request.query) else None
 
 
-# What is no status, and is asked for as one.
-_WARNING = frozenset({Health.WARNING})
-
-
 class Wanted(NamedTuple):
     """Which instances a request wants to see. `statuses` None: of any."""
 
@@ -115,9 +118,11 @@ class Wanted(NamedTuple):
     statuses: frozenset[str] | None
 
     def has(self, entry: Entry, now: float) -> bool:
-        statuses, own = self.statuses, entry.instance.own.health
-        if statuses is not None and entry.status_at(now) not in statuses and own not in statuses & _WARNING:
-            return False
+        statuses = self.statuses
+        if statuses is not None and entry.status_at(now) not in statuses:
+            instance = entry.instance
+            if not any(name in statuses and is_so(instance) for name, is_so in _BESIDES.items()):
+                return False
         return self.filter.matches(entry.instance)
 
 

@@ -1,4 +1,4 @@
-"""A service says of itself that it fails: it is in no answer, over HTTP and DNS, and neither after the server was killed."""
+"""Who was in no answer before a kill is in none after it: who fails by its own word, who is known after its lease."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from asyncio import to_thread
 from pathlib import Path
 
 from discovery.client import Service
-from tests.stories.process import Discovery, running
+from tests.stories.process import Discovery, running, until
 
 
 def assert_failing(server: Discovery) -> None:
@@ -45,3 +45,24 @@ async def test_who_reports_that_it_fails_fails_until_it_says_otherwise_whatever_
         [srv] = (await to_thread(server.ask, "api.svc.local", "SRV")).answer
         assert [each.weight for each in srv] == [1]
         await service.close()
+
+
+def test_the_lapsed_are_lapsed_and_those_without_a_lease_are_there(tmp_path: Path) -> None:
+    at = {"name": "api", "ip": "127.0.0.1"}
+    with running(DATA_DIR=str(tmp_path), CLEANUP_INTERVAL_SECONDS=1) as server:
+        assert server.request("PUT", "/instances", {**at, "port": 1, "ttl": 1, "keep": 3600}).status == 201
+        assert server.request("PUT", "/instances", {**at, "port": 2, "lease": "none"}).status == 201
+        [lapsed] = until(
+            lambda: server.request("GET", "/services?status=lapsed").body["services"].get("api", {}).get("instances")
+        )
+        server.process.kill()
+        server.process.wait()
+    with running(DATA_DIR=str(tmp_path), CLEANUP_INTERVAL_SECONDS=1) as server:
+        assert [each["port"] for each in server.request("GET", "/resolve/api").body["instances"]] == [2]
+        [srv] = server.ask("api.svc.local", "SRV").answer
+        assert [each.port for each in srv] == [2]
+        again, other = server.request("GET", "/services/api").body["instances"]
+        assert (again["status"], again["lapsedAt"], again["keep"]) == ("unhealthy", lapsed["lapsedAt"], 3600)
+        assert (other["status"], other["lease"]) == ("healthy", "none")
+        assert server.heartbeat("api", port=1).status == 200
+        assert {each["port"] for each in server.request("GET", "/resolve/api").body["instances"]} == {1, 2}
