@@ -1,59 +1,152 @@
-// This process in the registry, and others found there. Node 18 or newer, nothing to install.
-import { connect } from "node:net";
+// This process in the registry, and others found there, kept fresh while registries come and go. Node 18.17 or newer, or a browser: nothing
+// to install. Types are in registry.d.mts beside this file. Both functions take `{ url, token }` last; without them the environment says.
 
-const { DISCOVERY_URL: registry = "http://127.0.0.1:3100", DISCOVERY_TOKEN: token } = process.env;
-const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const env = globalThis.process?.env ?? {};
+const REST = 30_000; // milliseconds within which two failures let an instance rest, and for how long
+const GRACE = 10_000; // a usual lease: who lives has registered again by then at a registry that has begun anew
+const FOR_GOOD = [400, 401, 403, 409];
 
-async function ask(method, path, body, ms = 5000) {
-  const options = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(ms) };
-  const reply = await fetch(registry + path, options);
+/** {status, index, body} of an answer in JSON. `ms`: for all of it; `signal`: ends it at once. */
+async function ask({ url, token }, method, path, { body, ms = 5000, signal } = {}) {
+  const limits = [AbortSignal.timeout(ms), ...(signal ? [signal] : [])];
+  const headers = { ...(body && { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
+  const reply = await fetch(url.replace(/\/$/, "") + path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.any(limits) });
   return { status: reply.status, index: Number(reply.headers.get("X-Registry-Index")), body: await reply.json() };
 }
 
-// The address by which we speak to the registry; never what our own name resolves to.
-function localAddress() {
-  const { hostname, port, protocol } = new URL(registry);
+const place = (options) => ({ url: env.DISCOVERY_URL ?? "http://127.0.0.1:3100", token: env.DISCOVERY_TOKEN, ...options });
+const refusal = ({ status, body }) => Object.assign(new Error(body?.message ?? `it answers ${status}`), { status });
+
+/** `ms`, or until `signal`. */
+const pause = (ms, signal) => new Promise((done) => {
+  const over = () => (clearTimeout(timer), signal.removeEventListener("abort", over), done());
+  const timer = setTimeout(over, ms);
+  signal.addEventListener("abort", over);
+});
+
+/** A promise with what settles it. Nobody needs to wait for it: its failure is no unhandled one. */
+function promised() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  made.promise.catch(() => {});
+  return made;
+}
+
+/** The same text is said once, not with each attempt. */
+function teller() {
+  let last = "";
+  return (text) => text !== last && (last = text) && console.error(text);
+}
+
+/** The address by which we speak to the registry; never what our own name resolves to. */
+async function localAddress(url) {
+  if (!globalThis.process?.versions?.node) throw new Error("a browser does not know its own address: give `ip`");
+  const { connect } = await import("node:net");
+  const { hostname, port, protocol } = new URL(url);
   return new Promise((done, fail) => {
     const socket = connect(port || (protocol === "https:" ? 443 : 80), hostname.replace(/[[\]]/g, ""));
     socket.once("connect", () => (done(socket.localAddress), socket.destroy())).once("error", fail);
   });
 }
 
-// Registers, beats, and registers again when the registry has forgotten. Returns what deregisters: stop serving after it.
-export async function register(name, port, fields = {}) {
-  const instance = { name, port, ...fields };
-  let registered = false, stopped = false, timer, beating, last;
-  const say = (text) => text !== last && (last = text) && console.error(text); // once, not each second
-  async function beat(next = 1000) {
+/** Registers, beats, and registers again when the registry has forgotten. */
+export function register(name, port, fields = {}, options = {}) {
+  const [at, instance, ending, ready, say] = [place(options), { name, port, ...fields }, new AbortController(), promised(), teller()];
+  let registered = false, timer, beating, stopping;
+  async function beat() {
+    let next = 1000;
     try {
-      instance.ip ??= await localAddress();
-      const { status, body } = await ask("POST", registered ? "/heartbeat" : "/register", instance);
+      instance.ip ??= await localAddress(at.url);
+      const reply = await ask(at, "POST", registered ? "/heartbeat" : "/register", { body: instance, signal: ending.signal });
+      const { status, body } = reply;
+      if (status < 300) ready.resolve();
+      else if (FOR_GOOD.includes(status)) ready.reject(refusal(reply));
       say(status < 300 || status === 404 ? "" : `${name} is not registered: ${body.message}`);
       next = body.heartbeatIntervalMs ?? body.retryAfterMs ?? (registered ? 0 : next);
       registered = status < 300;
     } catch (error) {
-      say(`the registry is away, ${name} is tried again: ${error.cause ?? error}`);
+      if (!stopping) say(`the registry is away, ${name} is tried again: ${error.cause ?? error}`);
     }
-    if (!stopped) timer = setTimeout(() => (beating = beat()), next);
+    if (!stopping) timer = setTimeout(() => (beating = beat()), next);
   }
-  await (beating = beat());
-  return async () => {
-    clearTimeout(timer, (stopped = true));
-    await beating;
-    await ask("DELETE", `/services/${name}/instances?ip=${instance.ip}&port=${port}`).catch(() => {}); // else the lease ends
+  beating = beat();
+  const stop = async () => {
+    clearTimeout(timer);
+    ready.reject(new Error(`${name} was stopped`));
+    await Promise.race([beating, pause(1000, ending.signal)]); // what is under way would register it again behind our back
+    ending.abort();
+    if (!instance.ip) return;
+    const path = `/services/${encodeURIComponent(name)}/instances?ip=${encodeURIComponent(instance.ip)}&port=${port}`;
+    await ask(at, "DELETE", path, { ms: 2000 }).catch(() => {}); // else the lease ends
   };
+  return { ready: ready.promise, stop: () => (stopping ??= stop()) };
 }
 
-// A list that is kept fresh by long polls; the last good one while the registry is away. `next()`: one after the other.
-export function follow(name) {
-  let index = 0, turn = 0, stopped = false;
-  const list = { instances: [], next: () => list.instances[turn++ % list.instances.length], stop: () => (stopped = true) };
+/** A list that is kept fresh by long polls: the last good one while the registry is away. */
+export function follow(name, options = {}) {
+  const [at, ending, ready, say, failures] = [place(options), new AbortController(), promised(), teller(), new Map()];
+  let index = 0, turn = 0, certain = false, emptySince = null; // `certain`: nothing was missed since the last answer
+  const key = ({ ip, port }) => `${ip} ${port}`;
+  const list = {
+    instances: [],
+    ready: ready.promise,
+    next() {
+      const awake = list.instances.filter((each) => !(failures.get(key(each))?.until > Date.now()));
+      const some = awake.length ? awake : list.instances; // one that may fail is better than none
+      const healthy = some.filter(({ status }) => status === "healthy");
+      return (healthy.length ? healthy : some)[turn++ % (healthy.length || some.length)];
+    },
+    failed(instance) {
+      const [before, now] = [failures.get(key(instance)), Date.now()];
+      failures.set(key(instance), { at: now, until: before && now - before.at <= REST ? now + REST : 0 });
+    },
+    async retry(use, times = 3) {
+      for (await list.ready; ; ) {
+        const instance = list.next();
+        if (!instance) throw new Error(`no instance of ${name} is registered and healthy`);
+        try {
+          return await use(instance);
+        } catch (error) {
+          list.failed(instance);
+          if (--times <= 0) throw error;
+        }
+      }
+    },
+    stop() {
+      ending.abort();
+      ready.reject(new Error(`${name} is no longer followed`));
+    },
+  };
+
+  /** An empty answer is not believed where something may have been missed: a registry that has just begun anew knows nobody yet. */
+  function take({ index: newest, body: { instances: found = [] } }) {
+    if (!Array.isArray(found)) throw new Error("what answers is no registry");
+    certain &&= newest >= index;
+    if (found.length || certain || !list.instances.length) emptySince = null;
+    else if (Date.now() - (emptySince ??= Date.now()) >= GRACE) emptySince = null;
+    certain = emptySince === null;
+    index = certain ? newest : 0;
+    if (certain) list.instances = found;
+    const there = new Set(list.instances.map(key));
+    for (const each of failures.keys()) if (!there.has(each)) failures.delete(each);
+    ready.resolve();
+  }
+
   (async () => {
-    for (; !stopped; ) {
-      const reply = await ask("GET", `/resolve/${name}?index=${index}&wait=30s`, undefined, 40_000).catch(() => null);
-      if ([200, 404].includes(reply?.status)) ({ index, body: { instances: list.instances = [] } } = reply);
-      else await sleep(1000, (index = 0)); // another registry, or one that has started again, counts anew
+    for (const { signal } = ending; !signal.aborted; ) {
+      try {
+        const reply = await ask(at, "GET", `/resolve/${encodeURIComponent(name)}?index=${index}&wait=30s`, { ms: 40_000, signal });
+        if (![200, 404].includes(reply.status)) throw refusal(reply);
+        take(reply);
+        say("");
+        if (certain) continue;
+      } catch (error) {
+        if (signal.aborted) return;
+        [index, certain] = [0, false]; // another registry, or one that has started again, counts anew
+        if (FOR_GOOD.includes(error.status)) ready.reject(error);
+        say(`${name} is not read, and asked for again: ${error.cause ?? error.message}`);
+      }
+      await pause(1000, signal);
     }
   })();
   return list;

@@ -4,15 +4,30 @@ import { pathToFileURL } from "node:url";
 
 const { register, follow } = await import(pathToFileURL(process.argv[2]));
 const list = follow("other");
-let deregister = async () => {};
+let instance;
+let undefinedSeen = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "register") {
-    deregister = await register("js", 3001, { tags: ["blue"] });
-    console.log("registered");
-  } else if (line === "list") console.log(JSON.stringify(list.instances.map((each) => each.port)));
+    instance = register("js", 3001, { tags: ["blue"] });
+    console.log("asked");
+  } else if (line === "ready") console.log(await Promise.all([instance.ready, list.ready]).then(() => "ready", (error) => `${error.status} ${error.message}`));
+  else if (line === "list") console.log(JSON.stringify(list.instances.map((each) => each.port)));
   else if (line === "next") console.log(list.next().port);
-  else break;
+  else if (line === "pick") {
+    setInterval(() => (undefinedSeen += list.next() === undefined), 5).unref();
+    console.log("picking");
+  } else if (line === "missed") console.log(undefinedSeen);
+  else if (line.startsWith("fails ")) {
+    const [, port, times] = line.split(" ");
+    for (let at = 0; at < times; at++) list.failed({ ip: "127.0.0.1", port: Number(port) });
+    console.log(JSON.stringify([...new Set(Array.from({ length: 20 }, () => list.next().port))].sort()));
+  } else if (line.startsWith("retry ")) {
+    const tried = [];
+    const use = ({ port }) => (tried.push(port), port === Number(line.slice(6)) ? port : Promise.reject(new Error("refused")));
+    console.log(JSON.stringify([await list.retry(use, 5), tried.length > 1]));
+  } else break;
 }
+const began = performance.now();
 list.stop();
-await deregister();
-process.exit(0);
+await instance?.stop();
+console.error(`stopped in ${Math.round(performance.now() - began)} ms`);

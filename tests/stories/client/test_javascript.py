@@ -1,20 +1,26 @@
-"""discovery/docs/examples/registry.mjs, driven under Node through a restart of the registry."""
+"""discovery/docs/examples/registry.mjs under Node and in a browser, through crashes of the registry; and its types."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.request import urlopen
+
+import pytest
 
 import discovery
 from tests.programs import program
-from tests.stories.process import LIMIT, environment, running, until
+from tests.stories.dashboard.chromium import chromium
+from tests.stories.process import LIMIT, Discovery, environment, running, until
 
 EXAMPLE = Path(discovery.__file__).parent / "docs" / "examples" / "registry.mjs"
 DRIVER = Path(__file__).with_name("driver.mjs")
+NODE_MODULES = Path(__file__).parents[1] / "node" / "node_modules"
 
 
 class Node:
@@ -74,7 +80,7 @@ def test_the_javascript_says_once_what_is_wrong_and_ends_in_order_while_the_regi
         Thread(target=server.serve_forever).start()
         node = Node(f"http://127.0.0.1:{server.server_port}")
         try:
-            assert node.ask("register") == "registered"
+            assert node.ask("register") == "asked"
             until(lambda: _Busy.asked > 10)
             server.shutdown()
             server.server_close()
@@ -85,13 +91,14 @@ def test_the_javascript_says_once_what_is_wrong_and_ends_in_order_while_the_regi
     assert said.count("js is not registered: the disk is full") == 1
 
 
-def test_the_javascript_registers_follows_and_survives_a_restart_without_memory() -> None:
+def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_without_memory() -> None:
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
         server = first.enter_context(running(HEARTBEAT_TIMEOUT_SECONDS=1))
         port, node = server.port, Node(server.http)
         stack.callback(node.close)
-        assert node.ask("register") == "registered"
+        assert node.ask("register") == "asked"
+        assert node.ask("ready") == "ready"
         instance = server.request("GET", "/resolve/js").body["instances"][0]
         assert (instance["ip"], instance["port"], instance["tags"]) == ("127.0.0.1", 3001, ["blue"])
         server.register("other", port=3002, ttl=60)
@@ -99,12 +106,123 @@ def test_the_javascript_registers_follows_and_survives_a_restart_without_memory(
         server.register("other", port=3003, ttl=60)
         until(lambda: node.ask("list") in ("[3002,3003]", "[3003,3002]"))
         assert node.ask("next") != node.ask("next")
-        first.close()
+        assert node.ask("fails 3002 1") == "[3002,3003]", "one failure may be anybody's"
+        assert node.ask("fails 3002 1") == "[3003]"
+        assert node.ask("fails 3003 2") == "[3002,3003]", "one that may fail is better than none"
+        node.ask("pick")
+        first.close()  # killed
         assert len(json.loads(node.ask("list"))) == 2, "the last good list"
         server = stack.enter_context(running(PORT=port, HEARTBEAT_TIMEOUT_SECONDS=1))
         until(lambda: server.request("GET", "/resolve/js").status == 200)
+        until(lambda: answered_that_nobody_is_there(server) >= 2)
+        assert len(json.loads(node.ask("list"))) == 2, "that is not believed so soon"
         server.register("other", port=3004, ttl=60)
         until(lambda: node.ask("list") == "[3004]")
+        assert node.ask("missed") == "0", "at each moment there was somebody to ask"
+        server.register("other", port=3005, ttl=60)
+        until(lambda: len(json.loads(node.ask("list"))) == 2)
+        assert node.ask("retry 3005") in ("[3005,true]", "[3005,false]")
         said = node.end()
         assert server.request("GET", "/resolve/js").status == 404
     assert "the registry is away" in said
+    assert stopped_in(said) < 1000
+
+
+def answered_that_nobody_is_there(server: Discovery) -> int:
+    with urlopen(f"{server.http}/metrics", timeout=LIMIT) as response:
+        text = response.read().decode()
+    counted = r'^discovery_http_requests_total\{method="GET",route="/resolve/\{name\}",status="404"\} (\d+)'
+    return sum(map(int, re.findall(counted, text, re.M)))
+
+
+def stopped_in(said: str) -> int:
+    """Milliseconds."""
+    return int(re.findall(r"stopped in (\d+) ms", said)[-1])
+
+
+def test_what_is_refused_for_good_is_told_to_who_waits() -> None:
+    with running(API_TOKEN="a-secret-of-the-stories", REQUIRE_READ_TOKEN=True) as server:  # noqa: S106
+        node = Node(server.http)
+        try:
+            node.ask("register")
+            assert node.ask("ready").startswith("401 ")
+            assert stopped_in(node.end()) < 3000
+        finally:
+            node.close()
+
+
+def test_a_browser_follows_and_survives_a_crash_of_the_registry() -> None:
+    with ExitStack() as stack:
+        page = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Page))
+        Thread(target=page.serve_forever).start()
+        stack.callback(page.shutdown)
+        origin = f"http://127.0.0.1:{page.server_port}"
+        first = stack.enter_context(ExitStack())
+        server = first.enter_context(running(ALLOWED_ORIGINS=origin))
+        server.register("other", port=3002, ttl=60)
+        browser = stack.enter_context(chromium()).new_page()
+        browser.goto(origin)
+        following = """async url => {
+            const { follow, register } = await import("/registry.mjs");
+            window.list = follow("other", { url });
+            window.own = register("in-a-browser", 3009, { ip: "127.0.0.1", ttl: 2 }, { url });
+            await Promise.all([list.ready, own.ready]);
+            window.missed = 0;
+            setInterval(() => (missed += list.next() === undefined), 5);
+            return list.retry(({ port }) => port);
+        }"""
+        assert browser.evaluate(following, server.http) == 3002
+        port = server.port
+        first.close()
+        server = stack.enter_context(running(ALLOWED_ORIGINS=origin, PORT=port))
+        until(lambda: server.request("GET", "/resolve/in-a-browser").status == 200)
+        server.register("other", port=3004, ttl=60)
+        browser.wait_for_function("list.next().port === 3004")
+        assert browser.evaluate("missed") == 0
+        browser.evaluate("list.stop(); own.stop()")
+        until(lambda: server.request("GET", "/resolve/in-a-browser").status == 404)
+
+
+class _Page(_Busy):
+    def do_GET(self) -> None:
+        script = self.path == "/registry.mjs"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/javascript" if script else "text/html")
+        self.end_headers()
+        self.wfile.write(EXAMPLE.read_bytes() if script else b"<!doctype html><title>a page</title>")
+
+
+_USE = """import { follow, register, type Instance, type Registration } from "./registry.mjs";
+const registered: Registration = register("users", 3001, { tags: ["blue"], metadata: { version: 2 } }, { url: "http://127.0.0.1:3100" });
+await registered.ready;
+const list = follow("users");
+const next: Instance | undefined = list.next();
+if (next) list.failed(next);
+const text: string = await list.retry(async ({ ip, port }) => `${ip}:${port}`, 2);
+list.stop();
+await registered.stop();
+export { text };
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "wrong"), [("", ""), ("list.next().port;", "possibly 'undefined'"), ("register(1, 2);", "not assignable")]
+)
+def test_typescript_reads_the_types(tmp_path: Path, more: str, wrong: str) -> None:
+    compiler = NODE_MODULES / "typescript" / "bin" / "tsc"
+    if not compiler.exists():
+        pytest.skip("typescript is not installed (npm install --prefix tests/stories/node)")
+    for name in ("registry.mjs", "registry.d.mts"):
+        (tmp_path / name).write_bytes((EXAMPLE.parent / name).read_bytes())
+    (tmp_path / "use.mts").write_text(_USE + more)
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"]
+    command = [program("node"), str(compiler), *options, "use.mts"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (done.returncode != 0) == bool(wrong), done.stdout
+    assert wrong in done.stdout
+
+
+def test_the_types_name_what_the_file_exports() -> None:
+    exported = re.compile(r"^export (?:async )?function (\w+)", re.M)
+    types = EXAMPLE.with_name("registry.d.mts").read_text()
+    assert sorted(exported.findall(EXAMPLE.read_text())) == sorted(exported.findall(types))
