@@ -15,6 +15,7 @@ from discovery.cli.connection import get as get_json
 from discovery.cli.output import Column, Format, put_record, put_rows, say
 from discovery.cli.times import span
 from discovery.client import RegistryClient
+from discovery.core.address import authority
 
 get = group("get")
 
@@ -108,8 +109,7 @@ def instance_row(instance: Json) -> Json:
 
 
 def address(instance: Json) -> str:
-    ip = str(instance["ip"])
-    return f"[{ip}]:{instance['port']}" if ":" in ip else f"{ip}:{instance['port']}"
+    return authority(str(instance["ip"]), instance["port"])
 
 
 async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,18 +13,7 @@ from discovery.core import moment
 
 TIMES = "2h (ago), 03:12 (UTC) or 2026-01-31T03:12Z"
 
-_SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|[smhd]))+")
-_PART = re.compile(r"([0-9.]+)(ms|[smhd])")
 _DAY = 86400
-
-
-def seconds_of(text: str) -> float:
-    """`90`, `60s`, `1h30m`. ValueError."""
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text):
-        return float(text)
-    if not _SPAN.fullmatch(text):
-        raise ValueError(f"{text[:64]!a} is no span of time; write 90s, 5m, 2h or 1h30m")
-    return sum(float(number) * moment.UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def as_time(type_: Any, tokens: Sequence[Token]) -> float:
@@ -47,7 +35,7 @@ def as_moment(type_: Any, tokens: Sequence[Token]) -> str:
 
 def as_seconds(type_: Any, tokens: Sequence[Token]) -> float:
     """For cyclopts: an option that is a span of time."""
-    return seconds_of(tokens[0].value)
+    return moment.span(tokens[0].value)
 
 
 def span(seconds: float) -> str:

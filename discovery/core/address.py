@@ -69,6 +69,11 @@ def _integer(value: object) -> int | None:
     return None
 
 
+def authority(ip: str, port: object) -> str:
+    """An address and its port as in a URL."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 # What one client usually has of IPv6 (RFC 6177), in bits.
 _CLIENT_PREFIX_BITS = 56
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
-from discovery.core.address import parse_ip, parse_port
+from discovery.core.address import authority, parse_ip, parse_port
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.checked import moment, or_none, seconds_of, whole_of
@@ -174,7 +174,7 @@ class Instance(NamedTuple):
     @property
     def address(self) -> str:
         """`10.0.0.1:3001` or `[2001:db8::1]:3001`."""
-        return f"[{self.spec.ip}]:{self.spec.port}" if ":" in self.spec.ip else f"{self.spec.ip}:{self.spec.port}"
+        return authority(self.spec.ip, self.spec.port)
 
 
 def vouches(by: Caller, spec: Registration) -> Vouched:

@@ -18,9 +18,10 @@ EXAMPLES = "2026-01-31T03:12:00Z, 03:12 (UTC), -2h or epoch seconds"
 MAX_TEXT = 64
 _DAY = 86400
 # Seconds, of every span of time that is written as 500ms, 30s or 7d.
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?|([0-9]{1,9}(\.[0-9]{1,3})?(ms|[smhdw]))+")
+_PART = re.compile(r"([0-9.]+)(ms|[smhdw]|)")
 _AGO = re.compile(r"-?((?:[0-9]{1,9}[smhdw])+)")
-_PART = re.compile(r"([0-9]+)([smhdw])")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,9})?))?")
 # From 2001 to 2286: not milliseconds, and not a date without its dashes.
 _EPOCH = re.compile(r"[1-9][0-9]{9}(?:\.[0-9]{1,9})?")
@@ -32,6 +33,13 @@ _LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
 class NoMoment(ValueError):
     def __init__(self, text: str) -> None:
         super().__init__(f"{text[:MAX_TEXT]!a} is no time; write {EXAMPLES}")
+
+
+def span(text: str) -> float:
+    """Seconds: `90`, `500ms`, `60s`, `1h30m`. ValueError."""
+    if not SPAN.fullmatch(text):
+        raise ValueError(f"{text[:MAX_TEXT]!a} is no span of time; write 90s, 500ms, 2h or 1h30m")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in _PART.findall(text))
 
 
 def parse(text: str, wall: float) -> float:
@@ -50,7 +58,7 @@ def _found(text: str, wall: float) -> float | None:
     if _EPOCH.fullmatch(text):
         return float(text)
     if match := _AGO.fullmatch(text):
-        return wall - sum(int(number) * UNITS[unit] for number, unit in _PART.findall(match[1]))
+        return wall - span(match[1])
     if match := _CLOCK.fullmatch(text):
         seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3] or 0)
         today = wall - wall % _DAY + seconds

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self, get_args
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from discovery.core.address import authority
 from discovery.core.errors import DiscoveryError
 
 
@@ -73,7 +74,7 @@ class Endpoint(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return authority(self.ip, self.port)
 
 
 def endpoint(what: str, purpose: str, standard: int = DNS_PORT) -> Callable[[object], object]:

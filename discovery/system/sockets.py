@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
+from discovery.core.address import authority
 from discovery.core.errors import DiscoveryError
 from discovery.system.holder import holder
 
@@ -58,11 +59,6 @@ def bind(ips: Sequence[str], port: int, kinds: Sequence[socket.SocketKind], sett
         else:
             return bound
     raise AssertionError("unreachable")
-
-
-def authority(ip: str, port: int) -> str:
-    """As in a URL."""
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def authority_of(sock: socket.socket) -> str:

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from discovery.core.address import authority
 from discovery.system.holder import holder
-from discovery.system.sockets import DATAGRAM, STREAM, BindError, authority, authority_of, bind
+from discovery.system.sockets import DATAGRAM, STREAM, BindError, authority_of, bind
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from discovery.core.address import authority
 from discovery.dns.zones import zonefile
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
-from discovery.system.sockets import authority
 
 # Of each resolver: what stands once, and what stands for each zone.
 LINES = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discovery.core.address import authority
 from discovery.plugins.audit.line import DONE
 
 Json = dict[str, Any]
@@ -39,8 +40,7 @@ def _what(content: Json) -> Iterator[str]:
         yield content["service"]
     instance = content.get("instance") or {}
     if "ip" in instance:
-        ip = str(instance["ip"])
-        yield f"[{ip}]:{instance.get('port')}" if ":" in ip else f"{ip}:{instance.get('port')}"
+        yield authority(str(instance["ip"]), instance.get("port"))
     if "id" in instance:
         yield f"[id {_value(instance['id'])}]"
 

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 
+from discovery.core.address import authority
 from discovery.core.check import Check
 from discovery.core.errors import DiscoveryError
 from discovery.system.connecting import connect, stream_socket
@@ -57,8 +58,7 @@ async def probe(ip: str, port: int, check: Check) -> str | None:
 async def _get(sock: socket.socket, ip: str, port: int, path: str, answer: bytearray) -> None:
     """Adds to `answer` until its end, or as much of it as we read."""
     loop = asyncio.get_running_loop()
-    host = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-    await loop.sock_sendall(sock, _REQUEST.format(path=path, host=host).encode("ascii"))
+    await loop.sock_sendall(sock, _REQUEST.format(path=path, host=authority(ip, port)).encode("ascii"))
     while chunk := await loop.sock_recv(sock, MAX_ANSWER - len(answer)):
         answer += chunk
         if len(answer) == MAX_ANSWER:

@@ -9,7 +9,7 @@ from typing import Any
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.errors import InvalidField
 from discovery.core.instance import MAX_TAG
-from discovery.core.moment import UNITS, NoMoment
+from discovery.core.moment import SPAN, NoMoment, span
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label, plain_text
 from discovery.rest.api.query import Parameter, Table
@@ -17,7 +17,6 @@ from discovery.rest.api.shapes import ADDRESS, LABEL, PORT
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)?")
 # Epoch seconds: so late that no "so long ago" lies before 1970.
 _LATE = 1e15
 
@@ -136,15 +135,15 @@ def text(most_characters: int, description: str = "", most: int = 1, example: st
 
 
 def duration(most: float, description: str = "") -> Parameter:
-    """Seconds, from `30`, `30s`, `500ms`, `2m`, `2h` or `7d`. More than `most` is `most`."""
+    """Seconds, from `30`, `30s`, `500ms`, `2m` or `1h30m`. More than `most` is `most`."""
 
     def read(name: str, text: str) -> float:
-        match = _DURATION.fullmatch(text)
-        if match is None:
-            raise InvalidField(name, "must be a duration such as 30s, 500ms, 2m or 2h")
-        return min(most, int(match[1]) * UNITS[match[2] or "s"])
+        try:
+            return min(most, span(text))
+        except ValueError:
+            raise InvalidField(name, "must be a duration such as 30s, 500ms, 2m or 2h") from None
 
-    schema = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["30s"]}
+    schema = {"type": "string", "pattern": f"^({SPAN.pattern})$", "examples": ["30s"]}
     return Parameter(read, _described(schema, description))
 
 

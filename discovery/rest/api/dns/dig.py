@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
+from discovery.core.address import authority
 from discovery.core.errors import InvalidField
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.dns.doh import Respond
@@ -142,9 +143,8 @@ def _text(content: Mapping[str, Any]) -> str:
 def _host(request: Request) -> str:
     """As the client has it."""
     address, port, _ = request.arrival
-    own = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     host = request.header(b"host")
-    return host if host and host.isascii() and host.isprintable() else own
+    return host if host and host.isascii() and host.isprintable() else authority(address, port)
 
 
 def _reachable(listening: Sequence[Place], local: str) -> Place:
