@@ -96,9 +96,11 @@ class Server:
         instead = INSTEAD if settings.engine_url else {}
         made = [instead.get(factory, factory)(self._registry, self._clock) for factory in PLUGINS]
         self._plugins = [plugin for plugin in made if plugin is not None]
+        registry = self._registry
         self._seams = Seams(
-            followers=self._registry.followers,
-            index_followers=self._registry.index_followers,
+            followers=registry.followers,
+            index_followers=registry.index_followers,
+            last_checks=registry.last_checks,
             dns_addresses=settings.dns_addresses,
         )
         self.failure: DiscoveryError | None = None  # why it has to end, though nobody asked for it
@@ -121,6 +123,7 @@ class Server:
             self._registry,
             self._engine,
             self._clock,
+            self._clock.paused_since,
             random,
             self._seams,
             self._tls,

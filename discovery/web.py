@@ -13,6 +13,7 @@ from typing import Any
 from discovery.core.caller import Caller
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
+from discovery.core.name import fold
 from discovery.core.network import Networks
 from discovery.core.warning import WarningList
 from discovery.dns import dig
@@ -67,6 +68,7 @@ class Web:
         registry: Registry,
         engine: Engine,
         clock: Callable[[], float],
+        paused_since: Callable[[float], float],
         random: Random,
         seams: Seams,
         tls: Tls | None,
@@ -82,7 +84,8 @@ class Web:
         self._seams = seams
         self._tls = tls
         self._is_fixed_host = is_fixed_host
-        times = Times(clock, time.time, lambda: registry.stale_seconds())
+        times = Times(clock, time.time, lambda: registry.stale_seconds(), paused_since)
+        registry.wall_of = times.wall_of
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later, HeartbeatNotes(registry, clock, time.time))
         self._connections, watchers = _limits(settings)
@@ -95,9 +98,9 @@ class Web:
         self.routes = [
             *Registering(registry, engine, clock, times, random, rate.take, note_items).routes(),
             *Beating(registry, engine, clock, times, random, rate.take, note_items).routes(),
-            *Resolving(registry, clock, times, random, watch.polls, sees_actors).routes(),
-            *Listing(registry, clock, times, watch.polls, sees_actors).routes(),
-            *OneService(registry, clock, times, watch.polls, sees_actors).routes(),
+            *Resolving(registry, clock, times, random, watch.polls, self._sees_names).routes(),
+            *Listing(registry, clock, times, watch.polls, sees_actors, self._sees_names).routes(),
+            *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *watch.routes(),
@@ -161,6 +164,10 @@ class Web:
     def _sees_actors(self, caller: Caller) -> bool:
         """Who may know who did what: whoever may read, and everybody where nobody has a token."""
         return caller.grants.may_read or not self._seams.authorize
+
+    def _sees_names(self, caller: Caller, service: str) -> bool:
+        """Who may know the names in its accounts, of tokens, actors and clients: admins and owners, and all where nobody has a token."""
+        return caller.grants.may_write(fold(service)) or not self._seams.authorize
 
     def of_operators(self) -> list[str]:
         """The routes that are for this machine alone, where there are no tokens."""

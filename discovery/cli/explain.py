@@ -20,6 +20,9 @@ _COLUMNS = (
     Column("why", fold=True),
     Column("since", fold=True),
     Column("until", fold=True),
+    Column("next", fold=True, wide=True),
+    Column("lastHeartbeat", fold=True, wide=True),
+    Column("missed", right=True, wide=True),
     Column("id", wide=True),
 )
 
@@ -53,4 +56,5 @@ def _besides(found: Json) -> Iterator[str]:
 
 
 def _row(each: Json) -> Json:
-    return {**each, "address": address(each), "served": "yes" if each["served"] else "no"}
+    missed = each.get("heartbeats", {}).get("missed")
+    return {**each, "address": address(each), "served": "yes" if each["served"] else "no", "missed": missed}

@@ -86,9 +86,9 @@ def hosts(*, status: Status = None, filters: Filters | None = None, output: Form
 def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: Format = "table") -> None:
     """the instances of one service"""
     found = ask(lambda registry: one_service(registry, name))
-    put_rows(
-        [instance_row(each) for each in found["instances"]], INSTANCE, output, name="id", whole=found, empty=_NOBODY
-    )
+    columns = (*INSTANCE[:3], Column("why", fold=True), Column("since", fold=True), *INSTANCE[3:])
+    rows = [instance_row(each) for each in found["instances"]]
+    put_rows(rows, columns, output, name="id", whole=found, empty=_NOBODY)
 
 
 @get.command

@@ -1,7 +1,7 @@
 """A moment as people give it on a command line or in a URL, as epoch seconds. The answers' own spelling is one of the forms.
 
 2026-01-31T03:12:00Z, 2026-01-31T03:12:00.250+01:00, 2026-01-31 03:12    ISO 8601; without a zone it is UTC, as in every answer
-03:12, 03:12:30       UTC: the last time that a clock showed this
+03:12, 03:12:30Z      UTC: the last time that a clock showed this
 -2h, 2h, -1h30m       so long ago; units s, m, h, d and w
 1769829120, 1769829120.25    epoch seconds
 now
@@ -22,7 +22,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 
 SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?|([0-9]{1,9}(\.[0-9]{1,3})?(ms|[smhdw]))+")
 _PART = re.compile(r"([0-9.]+)(ms|[smhdw]|)")
 _AGO = re.compile(r"-?((?:[0-9]{1,9}[smhdw])+)")
-_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,9})?))?")
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,9})?))?Z?")
 # From 2001 to 2286: not milliseconds, and not a date without its dashes.
 _EPOCH = re.compile(r"[1-9][0-9]{9}(?:\.[0-9]{1,9})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].+)?")
@@ -69,6 +69,12 @@ def _found(text: str, wall: float) -> float | None:
 def to_the_second(wall: float) -> str:
     """2026-01-31T03:12:00Z"""
     return datetime.fromtimestamp(wall, UTC).isoformat()[:19] + "Z"
+
+
+def short(moment: float, wall: float) -> str:
+    """For a sentence at `wall`: the clock alone while that is plain. `parse` reads it."""
+    text = to_the_second(moment)
+    return text[11:] if abs(wall - moment) < _DAY / 2 else text
 
 
 def _of_iso(text: str) -> float | None:

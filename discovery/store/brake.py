@@ -25,14 +25,16 @@ _FREED_AT_ONCE = 100
 
 
 class Hold:
-    """The suspects of one service, from the first to the last. `until`: how long they are believed. `most`: of them at a time.
+    """The suspects of one service, from the first to the last. `since`: the first, epoch seconds. `until`: how long they are believed.
+    `most`: of them at a time.
 
     Monotonic seconds. Rounds of letting go are counted from `until` on; `freed` in the latest one.
     """
 
-    __slots__ = ("freed", "most", "round", "suspects", "until")
+    __slots__ = ("freed", "most", "round", "since", "suspects", "until")
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, since: float, until: float) -> None:
+        self.since = since
         self.until = until
         self.suspects = 0
         self.most = 0
@@ -72,8 +74,8 @@ class Brake:
         """It beats again."""
         self._lapses.pop(id)
 
-    def begin(self, at: float) -> Hold:
-        return Hold(at + self.max_seconds)
+    def begin(self, at: float, wall: float) -> Hold:
+        return Hold(wall, at + self.max_seconds)
 
     def let_go(self, hold: Hold, at: float) -> None:
         """Of one of its suspects."""

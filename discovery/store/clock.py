@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 from discovery.core.log_fields import fields
@@ -19,6 +20,8 @@ _log = logging.getLogger("discovery.clock")
 TICK = 0.25
 # Lateness that counts as a pause; less is a busy loop. A tenth of the usual lease.
 LATE = 1.0
+# Pauses that are remembered, so that times before them are shown as they were.
+_MOST = 32
 
 
 class Clock:
@@ -27,6 +30,7 @@ class Clock:
     def __init__(self, source: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._paused = 0.0
+        self._pauses: deque[tuple[float, float]] = deque(maxlen=_MOST)  # when, by this clock, and how long
         self._too_late = float("inf")
         self._timer: asyncio.TimerHandle | None = None
         self.on_pause: Callable[[float, float], None] = lambda seconds, now: None
@@ -41,6 +45,12 @@ class Clock:
     def paused(self) -> float:
         """Seconds in all."""
         return self._paused
+
+    def paused_since(self, reading: float) -> float:
+        """Seconds for which it stood still after it showed this."""
+        if not self._pauses or reading >= self._pauses[-1][0]:  # nearly always
+            return 0.0
+        return sum(seconds for at, seconds in self._pauses if reading < at)
 
     def tick(self) -> None:
         now = self._source()
@@ -60,6 +70,7 @@ class Clock:
 
     def _notice(self, now: float) -> None:
         pause = now - (self._too_late - LATE)
+        self._pauses.append((now - self._paused - pause, pause))
         self._paused += pause
         self._too_late = now + TICK + LATE
         _log.warning(

@@ -1,74 +1,163 @@
-"""Why each instance of a service is in the answers or not, since when, and until when: `dig` and /resolve in words. Pure.
+"""The account of an instance: why it is in the answers or not, since when and until when, who did that, and what happens next.
 
-`explain` takes the instances of one service as they stood at an instant, and says of each what `service.served` decided; it asks no
-clock and no registry, so it explains a state that was replayed from events as well as the one at hand (`seen` makes that).
+HTTP, DNS, the command line and the dashboard show this and nothing else, so that all of them tell the same. `accounts` makes those of the
+registry as it is, `told` one of a state that was replayed from events. Who may not know the names of tokens, actors and clients (all but
+admins and owners, and DNS) gets `by` None, and texts without them. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from discovery.core import moment
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.event import InstanceEvent
+from discovery.core.event import InstanceEvent, Kind
 from discovery.core.instance import Instance
+from discovery.core.lease import Lease
 from discovery.core.maintenance import Window
-from discovery.core.status import Probed, Status
+from discovery.core.name import fold
+from discovery.core.status import SILENT, Status
 from discovery.store.log import Log
+from discovery.store.refused import Refused
 from discovery.store.service import Entry, Service
+from discovery.store.state import CheckResult, State
 
 
-class Seen(NamedTuple):
-    """An instance as it stood at an instant. Times are epoch seconds; None: not known.
+class Beats(NamedTuple):
+    """Of heartbeats: the last one and when the next is due, epoch seconds. `every`: seconds between two, as it was told at first, and at
+    most so far. `missed`: how many since the last.
+    """
 
-    `status`: what a reader saw, UNHEALTHY from the end of the lease on (`Entry.status_at`). `since`: when it became that.
-    `lease_end`: when the lease runs out, or ran out. `ends`: when the status ends by itself: a flapping one has held still, the brake
-    lets go of a suspect, an unhealthy one is removed. `window`: the maintenance that is for it. `by`: who took it out of the answers, and
-    `probed`: what its port said when the brake asked, where that may be told. `own`: why this process believes it, though nobody
-    decided so. `ttl`: of its lease, seconds.
+    last: float
+    every: float
+    due: float
+    missed: int
+
+
+class Account(NamedTuple):
+    """`served`: it is in the answers. `why`: clauses; the times of the status are in none of them. `since`, `until`: of the status, epoch
+    seconds; None: not known, or until somebody ends it. A healthy one is served `until` its lease ends, and longer with each heartbeat.
+    `by`: who took it out. `next`: what happens next; "" of the past. `last_heartbeat`: None: not known.
     """
 
     instance: Instance
     status: Status
+    served: bool
+    why: str
     since: float | None = None
-    lease_end: float | None = None
-    ends: float | None = None
-    window: Window | None = None
+    until: float | None = None
     by: Caller | None = None
-    probed: Probed | None = None
-    own: str | None = None
-    ttl: float | None = None
+    next: str = ""
+    last_heartbeat: float | None = None
+    beats: Beats | None = None
+    refused: Refused | None = None
+    check: CheckResult | None = None
 
 
 Askers = Mapping[tuple[str, int], Caller]
 
+_SERVED = (Status.HEALTHY, Status.SUSPECT)
 
-class Explanation(NamedTuple):
-    """`served`: it is in the answers. `why`: a sentence without times. `since`, `until`: of the status; epoch seconds, None: not known, or
-    until somebody ends it. A healthy one is served `until` its lease ends, and longer with each heartbeat.
+
+def any_better(statuses: Iterable[Status]) -> bool:
+    """Whether there are some that are served before those that flap."""
+    return any(status in _SERVED for status in statuses)
+
+
+def accounts(
+    registry: State, service: Service, entries: Collection[Entry], now: float, by: Askers | None = None
+) -> list[Account]:
+    """One of each of `entries`, of which the answer could be made, in order. `by`: of `askers`; None for whoever may not know who did
+    what.
     """
-
-    served: bool
-    why: str
-    since: float | None
-    until: float | None
+    better = any_better(entry.status_at(now) for entry in entries)
+    return [account(registry, service, entry, now, better, by) for entry in entries]
 
 
-def seen(
-    entry: Entry, service: Service, window: Window | None, now: float, offset: float, by: Askers | None = None
-) -> Seen:
-    """An entry of `service` as it stands at `now`. `window`: the registry's for it. `offset`: of epoch seconds to monotonic ones. `by`: of
-    `askers`, for a reader who may know who did what.
-    """
-    status, lease_end = entry.status_at(now), entry.lease.expires_at + offset
-    lapsed_unnoticed = status is Status.UNHEALTHY and entry.status is not status
+def account(
+    registry: State, service: Service, entry: Entry, now: float, better: bool, by: Askers | None = None
+) -> Account:
+    """`better`: of `any_better`."""
+    wall_of, instance, status, lease = registry.wall_of, entry.instance, entry.status_at(now), entry.lease
     own = _own(entry, status, by is not None)
-    since = None if own else lease_end if lapsed_unnoticed else entry.since
-    ends, ttl = _ends(entry, service, status, offset), entry.lease.ttl
-    seen = Seen(entry.instance, status, since, lease_end, ends, window, own=own, ttl=ttl)
-    if by is None:
-        return seen
-    return seen._replace(by=by.get((entry.instance.id, entry.index)), probed=entry.instance.probed)
+    if own and entry.override is None and math.isfinite(entry.through.until):
+        since: float | None = wall_of(entry.through.until)  # that node was heard until then
+    elif own:
+        since = None
+    else:
+        since = wall_of(entry.lease_end) if _is_unnoticed(entry, now) else entry.since
+    until = _until(entry, service, status)
+    refused = registry.refused.of(instance.spec.key, entry, now)
+    check = next((each for last in registry.last_checks if (each := last(instance.id)) is not None), None)
+    beats = None if instance.spec.lease is not None else _beats(lease, registry.settings.grace, now)
+    more = []
+    if by is not None and instance.probed is not None:
+        more.append(f"its port {instance.probed} a connection when the brake asked")
+    if beats is not None and beats.missed and status not in SILENT:
+        more.append("a heartbeat is missing" if beats.missed == 1 else f"{beats.missed} heartbeats are missing")
+    if refused is not None:
+        more.append(f"its {refusal(refused, wall_of(now), by is not None)}")
+    if check is not None and check.failure is not None and status is not Status.FAILING:
+        more.append(f"its last check failed: {check.failure}")
+    found = told(
+        instance, status, better, since=since, until=None if until is None else wall_of(until), ttl=lease.ttl,
+        window=registry.window(instance), by=None if by is None else by.get((instance.id, entry.index)), own=own, more=more,
+    )  # fmt: skip
+    return found._replace(
+        next=_next(entry, status, refused is not None),
+        last_heartbeat=wall_of(lease.renewed_at),
+        beats=beats and beats._replace(last=wall_of(beats.last), due=wall_of(beats.due)),
+        refused=refused,
+        check=None if check is None else check._replace(at=wall_of(check.at)),
+    )
+
+
+def told(
+    instance: Instance, status: Status, better: bool, *, since: float | None = None, until: float | None = None,
+    ttl: float | None = None, window: Window | None = None, by: Caller | None = None, own: str | None = None,
+    more: Iterable[str] = (),
+) -> Account:  # fmt: skip
+    """`ttl`: of its lease, seconds. `window`: the maintenance that is for it. `own`: why this process believes it, though nobody decided
+    so. `more`: further clauses.
+    """
+    reason = "no reason is known" if window is None else window.reason
+    is_permanent = status is Status.HEALTHY and instance.spec.lease is not None
+    why = [
+        _PERMANENT
+        if is_permanent
+        else own or _WHY[status].format(who=by or "somebody", reason=reason, failing=_failing(instance))
+    ]
+    if status is Status.UNHEALTHY and own is None and ttl is not None:
+        why[0] += f": no heartbeat for {ttl:g} s"
+    if status is Status.FLAPPING:
+        why.append("others are" if better else "nothing better is left")
+    if status is Status.MAINTENANCE and window is not None:
+        until = window.until
+    if status is Status.DRAINING:
+        since = instance.draining_since
+    why += [*more, *_besides(instance, status, window)]
+    served = status in _SERVED or (status is Status.FLAPPING and not better)
+    return Account(instance, status, served, "; ".join(why), since, until, by)
+
+
+_PERMANENT = "it is registered without a lease, until somebody deregisters it"
+_WHY = {
+    Status.HEALTHY: "its lease runs",
+    Status.UNHEALTHY: "its lease ran out",
+    Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
+    Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
+    Status.DRAINING: "it is draining, {who} asked for it",
+    Status.FAILING: "{failing}",
+    Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
+}
+
+
+def _is_unnoticed(entry: Entry, now: float) -> bool:
+    """Its lease has run out, and no event has told so yet."""
+    return entry.status_at(now) is Status.UNHEALTHY and entry.status is not Status.UNHEALTHY
 
 
 _MAY_BEAT = "it may beat at another node, of which this one does not hear: behind the healthy ones until it does"
@@ -83,14 +172,129 @@ def _own(entry: Entry, status: Status, sees_actors: bool) -> str | None:
     return _MAY_BEAT if status is Status.SUSPECT and entry.instance.status is not status else None
 
 
-def _ends(entry: Entry, service: Service, status: Status, offset: float) -> float | None:
+def _failing(instance: Instance) -> str:
+    return instance.own.reason if instance.failing is None else f"the checks of it fail: {instance.failing}"
+
+
+def _besides(instance: Instance, status: Status, window: Window | None) -> list[str]:
+    """What would keep it out of answers if its status did not."""
+    if status in _SERVED or status is Status.FLAPPING:
+        return []
+    found = []
+    if window is not None and status is not Status.MAINTENANCE:
+        found.append(f"in maintenance besides: {window.reason}")
+    if instance.draining and status is not Status.DRAINING:
+        found.append("draining besides")
+    if instance.failing is not None and status is not Status.FAILING:
+        found.append(f"its checks failed besides: {instance.failing}")
+    elif instance.fails and status is not Status.FAILING:
+        found.append(f"besides, {instance.own.reason}")
+    return found
+
+
+def _until(entry: Entry, service: Service, status: Status) -> float | None:
+    """When the status ends by itself, monotonic: the lease, or a flapping one has held still, the brake lets go, it is removed."""
+    if status is Status.HEALTHY:
+        return entry.lease.expires_at if entry.instance.spec.lease is None else None
     if status is Status.UNHEALTHY and entry.status is status:
-        return entry.next_action_at + offset
+        return entry.next_action_at
     if entry.instance.status is status is Status.SUSPECT and service.hold is not None:
-        return service.hold.until + offset
-    if status is Status.FLAPPING and entry.flaps is not None:
-        return entry.flaps.until + offset
-    return None
+        return service.hold.until
+    return entry.flaps.until if status is Status.FLAPPING and entry.flaps is not None else None
+
+
+_NEXT = {
+    Status.HEALTHY: "without a heartbeat it leaves the answers",
+    Status.UNHEALTHY: "without a heartbeat it is removed",
+    Status.SUSPECT: "without a heartbeat the brake lets go of it",
+    Status.MAINTENANCE: "it is back when the window ends, if its lease runs",
+    Status.DRAINING: "it stays out until the drain is ended",
+    Status.FAILING: "it is back when its checks pass",
+    Status.FLAPPING: "it is healthy when it has held still",
+}
+
+
+def _next(entry: Entry, status: Status, is_refused: bool) -> str:
+    if status is Status.SUSPECT and entry.instance.status is not status:
+        return "it is judged when that node is heard again, or is gone for good"
+    if status is Status.HEALTHY and entry.instance.spec.lease is not None:
+        return ""
+    if is_refused:
+        return _NEXT[status].replace("a heartbeat", "a heartbeat that is taken")
+    return _NEXT[status]
+
+
+# Of the time between two heartbeats: one that is no later than that is not missing yet.
+_LATE = 0.25
+
+
+def _beats(lease: Lease, grace: float, now: float) -> Beats:
+    every = lease.longest_gap or (lease.ttl - grace) / 3  # as registering advises
+    missed = int(max(0.0, (now - lease.renewed_at) / every - _LATE))
+    return Beats(lease.renewed_at, every, lease.renewed_at + every, missed)
+
+
+def refusal(refused: Refused, wall: float, sees_names: bool) -> str:
+    """`heartbeats are refused since 04:12:03Z, 588 times: its token expired`."""
+    why = refused.why.text if sees_names else refused.why.plain
+    count = "once" if refused.times == 1 else f"{refused.times} times"
+    return f"heartbeats are refused since {moment.short(refused.since, wall)}, {count}: {why}"
+
+
+# -- of many at once, in one text: what DNS and errors say
+
+
+def why_none(registry: State, service: Service, meant: Sequence[Entry], now: float) -> str:
+    """Of instances none of which is served: how many are what, and the account of the one that left last, or whose heartbeats are refused.
+    The end of a sentence that says how many there are.
+    """
+    kinds = Counter(entry.status_at(now) for entry in meant)
+    each = ", ".join(f"{count} {status}" for status, count in kinds.items())
+    last = max(meant, key=lambda entry: _left(registry, entry, now))
+    found = account(registry, service, last, now, False)
+    since = "" if found.since is None else f" since {moment.short(found.since, registry.wall_of(now))}"
+    which = "it is that" if len(meant) == 1 else "the last"
+    return f" ({each}), {which}{since}: {found.why}"
+
+
+def _left(registry: State, entry: Entry, now: float) -> tuple[bool, float]:
+    is_refused = registry.refused.of(entry.instance.spec.key, entry, now) is not None
+    return is_refused, registry.wall_of(entry.lease_end) if _is_unnoticed(entry, now) else entry.since
+
+
+def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float) -> str:
+    """Why some of an answer's entries, the last of them too, are not healthy: how many, and that one's account."""
+    last = entries[-1]
+    status = last.status_at(now)
+    count = sum(entry.status_at(now) is status for entry in entries)
+    service = registry.services[last.instance.spec.key.service]
+    found, wall = account(registry, service, last, now, False), registry.wall_of(now)
+    since = "" if found.since is None else f" since {moment.short(found.since, wall)}"
+    until = "" if found.until is None else f"; until {moment.short(found.until, wall)} at most"
+    return f"{name}: {count} of {len(entries)} answers are {status}{since}: {found.why}{until}"
+
+
+def absent(registry: State, name: str, now: float, sees_names: bool = False) -> str:
+    """What is known of a service that is not registered; "" where that is nothing. A clause."""
+    wall, found = registry.wall_of(now), []
+    last = registry.log.last_of(fold(name))
+    if last is not None:
+        for event in reversed(last.events):
+            if isinstance(event, InstanceEvent) and event.service == fold(name) and event.after is None:
+                silent = event.kind is Kind.EXPIRED
+                who = f" by {last.by}" if sees_names and last.by not in (NOBODY, SERVER) else ""
+                how = "it fell silent" if silent else f"it was deregistered{who}"
+                found.append(f"one of this name was until {moment.short(last.wall, wall)}: {how} (history)")
+                break
+    refused = registry.refused.of_service(fold(name), now)
+    if refused:
+        key, latest = next(reversed(refused.items()))
+        at = f" of {key.ip} port {key.port}" if sees_names else ""
+        found.append(refusal(latest, wall, sees_names).replace("heartbeats", f"heartbeats{at}", 1))
+    return "; ".join(found)
+
+
+# -- who took them out
 
 
 def askers(service: Service, log: Log) -> Askers:
@@ -116,78 +320,3 @@ _TAKEN_OUT = (Status.DRAINING, Status.MAINTENANCE)
 def _takes_out(event: InstanceEvent) -> bool:
     before, after = event.before, event.after
     return after is not None and after.status in _TAKEN_OUT and (before is None or before.status is not after.status)
-
-
-_SERVED = (Status.HEALTHY, Status.SUSPECT)
-
-
-def explain(instances: Iterable[Seen]) -> list[Explanation]:
-    """One of each, in order. `instances`: all that the answer could be made of; those that flap depend on the others."""
-    instances = list(instances)
-    better = any(each.status in _SERVED for each in instances)
-    return [_explained(each, better) for each in instances]
-
-
-def _explained(each: Seen, better: bool) -> Explanation:
-    """`better`: there are others that are served before those that flap."""
-    status = each.status
-    instance, who = each.instance, each.by or "somebody"
-    reason = "no reason is known" if each.window is None else each.window.reason
-    permanent = status is Status.HEALTHY and instance.spec.lease is not None
-    why = [
-        _PERMANENT if permanent else each.own or _WHY[status].format(who=who, reason=reason, failing=_failing(instance))
-    ]
-    if status is Status.UNHEALTHY and each.own is None and each.ttl is not None:
-        why[0] += f": no heartbeat for {each.ttl:g} s"
-    if status is Status.FLAPPING:
-        why.append("others are" if better else "nothing better is left")
-    if each.probed is not None:
-        why.append(f"its port {each.probed} a connection when the brake asked")
-    why += _besides(each)
-    served = status in _SERVED or (status is Status.FLAPPING and not better)
-    return Explanation(served, "; ".join(why), _since(each), _until(each))
-
-
-_PERMANENT = "it is registered without a lease, until somebody deregisters it"
-_WHY = {
-    Status.HEALTHY: "its lease runs",
-    Status.UNHEALTHY: "its lease ran out",
-    Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
-    Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
-    Status.DRAINING: "it is draining, {who} asked for it",
-    Status.FAILING: "{failing}",
-    Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
-}
-
-
-def _besides(each: Seen) -> list[str]:
-    """What would keep it out of answers if its status did not."""
-    instance, status = each.instance, each.status
-    if status in _SERVED or status is Status.FLAPPING:
-        return []
-    found = []
-    if each.window is not None and status is not Status.MAINTENANCE:
-        found.append(f"in maintenance besides: {each.window.reason}")
-    if instance.draining and status is not Status.DRAINING:
-        found.append("draining besides")
-    if instance.failing is not None and status is not Status.FAILING:
-        found.append(f"its checks failed besides: {instance.failing}")
-    elif instance.fails and status is not Status.FAILING:
-        found.append(f"besides, {instance.own.reason}")
-    return found
-
-
-def _failing(instance: Instance) -> str:
-    return instance.own.reason if instance.failing is None else f"the checks of it fail: {instance.failing}"
-
-
-def _since(each: Seen) -> float | None:
-    return each.instance.draining_since if each.status is Status.DRAINING else each.since
-
-
-def _until(each: Seen) -> float | None:
-    if each.status is Status.HEALTHY:
-        return each.lease_end if each.instance.spec.lease is None else None
-    if each.status is Status.MAINTENANCE:
-        return None if each.window is None else each.window.until
-    return each.ends

@@ -160,7 +160,7 @@ class Liveness:
 
     def _hold(self, entry: Entry, service: Service, at: float) -> None:
         if service.hold is None:
-            service.hold = self.brake.begin(at)
+            service.hold = self.brake.begin(at, entry.since)
         service.hold.add()
         entry.next_action_at = (self.brake.asks_again(service.hold, at) or at) + self.brake.spread()
 

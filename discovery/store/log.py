@@ -148,10 +148,15 @@ class Log:
 
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
+        last = self.last_of(service)
+        return self.oldest if last is None else last.index
+
+    def last_of(self, service: str) -> Commit | None:
+        """The last about the service that readers see, as far as the log goes back."""
         seen = (
             commit for position, commit in reversed(self._by_service.get(service, _NONE)) if position <= self.position
         )
-        return next((commit.index for commit in seen), self.oldest)
+        return next(seen, None)
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()

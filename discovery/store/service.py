@@ -112,6 +112,11 @@ class Entry:
         return end <= now and end <= through.until and not through.silent
 
     @property
+    def lease_end(self) -> float:
+        """From then on its lease is over, as `over` has it."""
+        return max(self.lease.renewed_at, self.through.since) + self.lease.term.seconds
+
+    @property
     def brake_released(self) -> bool:
         """The brake has let go of it since it last beat."""
         return self.brake_released_at > self.lease.renewed_at

@@ -89,8 +89,19 @@ class Unsettled(NamedTuple):
 _PERMANENT = Term(PERMANENT_TTL)
 
 
+class CheckResult(NamedTuple):
+    """Of an active check. `failure`: None: it passed. `at`: monotonic seconds."""
+
+    at: float
+    failure: str | None
+
+
 def _as_new_as_can_be() -> int:
     return 0
+
+
+def _itself(reading: float) -> float:
+    return reading
 
 
 class State(Table):
@@ -103,6 +114,8 @@ class State(Table):
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
+    `last_checks`: what the last active check of an instance came to, by its id. `wall_of`: epoch seconds of a reading of its clock, for
+    people.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
@@ -141,6 +154,8 @@ class State(Table):
         self.renewals = 0  # heartbeats
         self.unknown_heartbeats = 0  # of instances that are not registered
         self.refused = RefusedHeartbeats()
+        self.last_checks: list[Callable[[str], CheckResult | None]] = []
+        self.wall_of: Callable[[float], float] = _itself
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()
         self.log.begin(index)

@@ -293,7 +293,7 @@ class Transaction:
         """When its lease ran out, if no event has told of that yet. Epoch seconds."""
         if before.status in SILENT or not entry.over(self.now):
             return None
-        return self.wall - (self.now - entry.lease.expires_at)
+        return self.wall - (self.now - entry.lease_end)
 
     def _flaps(self, entry: Entry, before: Instance) -> bool:
         """Whether it changes its health too often, with what this transaction changes of it."""

@@ -222,6 +222,7 @@ async def serving(
         damping=damping,
     )
     times, random = Times(clock, clock.wall, lambda: registry.stale_seconds()), Random(1)
+    registry.wall_of = times.wall_of
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     refusals = Refusals(clock, asyncio.get_running_loop().call_later, HeartbeatNotes(registry, clock, clock.wall))
     watch = watching(registry, times)
@@ -229,9 +230,9 @@ async def serving(
     every: list[Route] = [
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Resolving(registry, clock, times, random, watch.polls, lambda caller: sees_actors).routes(),
-        *Listing(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
-        *OneService(registry, clock, times, watch.polls, lambda caller: sees_actors).routes(),
+        *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors).routes(),
+        *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors, lambda *whom: sees_actors).routes(),
+        *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
         *watch.routes(),

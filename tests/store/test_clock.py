@@ -163,3 +163,20 @@ def test_once_stopped_it_takes_nothing_for_a_pause() -> None:
     story.clock.stop()
     story.stop(5)
     assert (story.clock(), story.pauses) == (START + 5, [])
+
+
+def test_what_it_showed_before_a_pause_was_so_much_longer_ago() -> None:
+    story = Story()
+    story.run(10)
+    before = story.clock()
+    story.stop(60)
+    after = story.clock()
+    story.run(10)
+    between = story.clock()
+    story.stop(30)
+    story.clock()
+    assert story.clock.paused == pytest.approx(90, abs=2 * TICK)
+    assert story.clock.paused_since(story.clock()) == 0
+    assert story.clock.paused_since(between) == pytest.approx(30, abs=TICK)
+    assert story.clock.paused_since(after) == pytest.approx(30, abs=TICK)
+    assert story.clock.paused_since(before) == story.clock.paused

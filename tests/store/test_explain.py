@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance
+from discovery.core.instance import Instance, Key
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.damping import Damping
-from discovery.store.explain import Explanation, Seen, askers, explain, seen
+from discovery.store.explain import Account, Askers, absent, accounts, askers, told, why_none
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
-from discovery.store.registration import Register
+from discovery.store.refused import Why
+from discovery.store.registration import Deregister, Register
 from discovery.store.service import Entry, Service, served
 from discovery.store.snapshot import Snapshot
+from discovery.store.state import CheckResult
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, a_registry, an_entry, braked, crowd, spec
 
+OPS = Caller("10.0.0.9", "ops")
 
-def explained(registry: DrivenRegistry, now: float, name: str = "web") -> list[Explanation]:
+
+def explained(registry: DrivenRegistry, now: float, name: str = "web", by: Askers | None = None) -> list[Account]:
     """In the order of registration."""
+    registry.wall_of = wall
     service = registry.service(name)
     assert service is not None
-    return explain(_seen(registry, service, now))
+    return accounts(registry, service, service.entries.values(), now, by)
 
 
-def _seen(registry: DrivenRegistry, service: Service, now: float) -> Iterator[Seen]:
-    for entry in service.entries.values():
-        yield seen(entry, service, registry.window(entry.instance), now, APART)
-
-
-def one(registry: DrivenRegistry, now: float) -> Explanation:
+def one(registry: DrivenRegistry, now: float) -> Account:
     return explained(registry, now)[0]
+
+
+def short(account: Account) -> tuple[bool, str, float | None, float | None]:
+    return account.served, account.why, account.since, account.until
 
 
 def wall(now: float) -> float:
@@ -47,9 +51,9 @@ def wall(now: float) -> float:
 def test_a_healthy_one_is_served_since_it_registered_until_its_lease_ends() -> None:
     registry = a_registry()
     entry = registry.register(spec(), START)
-    assert one(registry, START + 1) == Explanation(True, "its lease runs", wall(START), wall(START + TTL))
+    assert short(one(registry, START + 1)) == (True, "its lease runs", wall(START), wall(START + TTL))
     registry.renew(entry.instance.id, START + 4)
-    assert one(registry, START + 5) == Explanation(True, "its lease runs", wall(START), wall(START + 4 + TTL))
+    assert short(one(registry, START + 5)) == (True, "its lease runs", wall(START), wall(START + 4 + TTL))
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["before anybody was told", "after the reaper came late"])
@@ -73,25 +77,25 @@ def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
     assert (found.served, found.since, found.until) == (False, wall(START + 3), None)
     assert found.why == "it is draining, somebody asked for it"
     registry.drain(entry.instance.id, False, "a test", START + 5)
-    assert one(registry, START + 6) == Explanation(True, "its lease runs", wall(START + 5), wall(START + TTL))
+    missing = "its lease runs; a heartbeat is missing"
+    assert short(one(registry, START + 6)) == (True, missing, wall(START + 5), wall(START + TTL))
 
 
 def test_who_took_it_out_is_said_where_it_may_be_told_and_the_log_knows() -> None:
     registry = a_registry()
     ids = [registry.register(spec(port=port), START).instance.id for port in (80, 81, 82)]
-    ops = Caller("10.0.0.9", "ops")
-    registry.carry_out(Drain(ids[0], True, "a test"), START + 1, wall(START + 1), ops)
+    registry.carry_out(Drain(ids[0], True, "a test"), START + 1, wall(START + 1), OPS)
     window = Window("a new disk", wall(START + 600))
-    registry.carry_out(Maintain(Scope("web", "10.0.0.1", 81), window), START + 1, wall(START + 1), ops)
+    registry.carry_out(Maintain(Scope("web", "10.0.0.1", 81), window), START + 1, wall(START + 1), OPS)
     registry.drain(ids[2], True, "nobody said who", START + 2)
     service = registry.service("web")
     assert service is not None
     indexes = [registry.at(id).index for id in ids]
-    assert askers(service, registry.log) == {(ids[0], indexes[0]): ops, (ids[1], indexes[1]): ops}
-    states = [each._replace(by=ops) for each in _seen(registry, service, START + 3)]
-    whys = [each.why for each in explain(states)]
-    assert whys[0] == "it is draining, ops at 10.0.0.9 asked for it"
-    assert whys[1] == "it is in maintenance, ops at 10.0.0.9 asked for it: a new disk"
+    assert askers(service, registry.log) == {(ids[0], indexes[0]): OPS, (ids[1], indexes[1]): OPS}
+    drained, maintained, undated = explained(registry, START + 3, by=askers(service, registry.log))
+    assert (drained.why, drained.by) == ("it is draining, ops at 10.0.0.9 asked for it", OPS)
+    assert (maintained.why, maintained.by) == ("it is in maintenance, ops at 10.0.0.9 asked for it: a new disk", OPS)
+    assert (undated.why, undated.by) == ("it is draining, somebody asked for it", None)
     registry.log.begin(registry.index)  # and has forgotten all of it
     assert askers(service, registry.log) == {}
 
@@ -111,8 +115,11 @@ def test_maintenance_says_its_reason_and_its_end() -> None:
     registry.register(spec(), START)
     registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 2)
     found = one(registry, START + 3)
-    assert found == Explanation(
-        False, "it is in maintenance, somebody asked for it: a new disk", wall(START + 2), wall(START + 600)
+    assert short(found) == (
+        False,
+        "it is in maintenance, somebody asked for it: a new disk",
+        wall(START + 2),
+        wall(START + 600),
     )
 
 
@@ -120,7 +127,7 @@ def test_a_failing_check_says_what_it_saw() -> None:
     registry = a_registry()
     entry = registry.register(spec(), START)
     registry.checked(entry.instance.id, "HTTP 503", START + 2)
-    assert one(registry, START + 3) == Explanation(False, "the checks of it fail: HTTP 503", wall(START + 2), None)
+    assert short(one(registry, START + 3)) == (False, "the checks of it fail: HTTP 503", wall(START + 2), None)
 
 
 def test_what_would_keep_it_out_besides_is_said_too() -> None:
@@ -159,9 +166,7 @@ def test_what_this_process_alone_believes_is_said_without_an_end_and_the_actor_o
     entry.override = Override(Status.DRAINING, "asked for by alice; etcd could not be told of that", beats=False)
     out = one(registry, START + 1)
     assert (out.served, "alice" in out.why, "taken out at this node" in out.why) == (False, False, True)
-    service = registry.service("web")
-    assert service is not None
-    assert "alice" in explain([seen(entry, service, None, START + 1, APART, {})])[0].why
+    assert "alice" in explained(registry, START + 1, by={})[0].why
 
 
 def test_a_flapping_one_is_served_only_where_nothing_better_is_left() -> None:
@@ -199,7 +204,7 @@ def test_it_says_of_each_what_the_answers_decide(states: list[tuple[Status, bool
         entry.lease = Lease(Term(TTL), START if alive else START - TTL)
         service.entries["10.0.0.1", port] = entry
     entries = list(service.entries.values())
-    found = explain(seen(entry, service, None, START, APART) for entry in entries)
+    found = accounts(a_registry(), service, entries, START)
     in_answers: list[Entry] = served(entries, START)
     assert [each.served for each in found] == [entry in in_answers for entry in entries]
     assert all(each.why for each in found)
@@ -207,4 +212,126 @@ def test_it_says_of_each_what_the_answers_decide(states: list[tuple[Status, bool
 
 def test_a_state_that_was_replayed_is_explained_with_what_is_known_of_it() -> None:
     instance = an_entry().instance.with_status(Status.HEALTHY)
-    assert explain([Seen(instance, Status.HEALTHY)]) == [Explanation(True, "its lease runs", None, None)]
+    assert told(instance, Status.HEALTHY, True) == Account(instance, Status.HEALTHY, True, "its lease runs")
+
+
+# -- heartbeats
+
+
+@pytest.mark.parametrize(
+    ("grace", "beats", "at", "every", "missed"),
+    [
+        (0.0, [], 1.0, TTL / 3, 0),
+        (0.0, [], 4.0, TTL / 3, 0),  # late by less than a quarter
+        (0.0, [], 4.5, TTL / 3, 1),
+        (0.0, [], 9.0, TTL / 3, 2),
+        (0.0, [2.0, 4.0], 6.0, 2.0, 0),
+        (0.0, [2.0, 4.0], 9.0, 2.0, 2),
+        (2.0, [], 1.0, TTL / 3, 0),
+    ],
+)
+def test_when_the_next_heartbeat_is_due_and_how_many_are_missing(
+    grace: float, beats: list[float], at: float, every: float, missed: int
+) -> None:
+    registry = a_registry()
+    registry.adopt(registry.settings._replace(etcd_flush_seconds=grace / 2))
+    entry = registry.register(spec(), START)
+    for beat in beats:
+        registry.renew(entry.instance.id, START + beat)
+    found = one(registry, START + at)
+    last = wall(START + (beats[-1] if beats else 0.0))
+    assert found.beats is not None
+    assert (found.beats.last, found.beats.missed) == (last, missed)
+    assert [found.beats.every, found.beats.due] == pytest.approx([every, last + every])
+    assert found.last_heartbeat == last, "whatever the grace of the lease"
+    words = {0: "its lease runs", 1: "its lease runs; a heartbeat is missing"}
+    assert found.why == words.get(missed, f"its lease runs; {missed} heartbeats are missing")
+
+
+def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(), START)
+    why = Why("the token ci expired at 04:12:00", "its token expired")
+    for second in range(3):
+        registry.refused.note(
+            entry.instance.spec.key, entry, Caller("10.0.0.1"), why, START + second, wall(START + second)
+        )
+    everybody, owner = explained(registry, START + 3)[0], explained(registry, START + 3, by={})[0]
+    told = "its lease runs; its heartbeats are refused since 22:13:20Z, 3 times"
+    assert (everybody.why, owner.why) == (f"{told}: its token expired", f"{told}: the token ci expired at 04:12:00")
+    assert everybody.next == "without a heartbeat that is taken it leaves the answers"
+    later = one(registry, START + TTL)
+    assert later.why.endswith(
+        "no heartbeat for 10 s; its heartbeats are refused since 22:13:20Z, 3 times: its token expired"
+    )
+
+
+# -- checks
+
+
+def test_what_the_last_check_came_to_is_told_with_its_time() -> None:
+    registry = a_registry()
+    registry.register(spec(), START)
+    registry.last_checks.append(lambda id: CheckResult(START + 2, "HTTP 503"))
+    found = one(registry, START + 3)
+    assert found.check == CheckResult(wall(START + 2), "HTTP 503")
+    assert found.why == "its lease runs; its last check failed: HTTP 503"
+
+
+# -- of many, and of none
+
+
+def test_of_a_service_of_which_none_is_served_the_one_that_left_last_is_told() -> None:
+    registry = a_registry()
+    entries = crowd(registry, 3)
+    registry.drain(entries[0].instance.id, True, "a test", START + 5)
+    registry.renew(entries[2].instance.id, START + 4)
+    registry.wall_of = wall
+    service = registry.service("web")
+    assert service is not None
+    ran_out = "its lease ran out: no heartbeat for 10 s"
+    last = why_none(registry, service, entries, START + 20)
+    assert last == f" (3 unhealthy), the last since 22:13:34Z: {ran_out}"
+    key, why = entries[1].instance.spec.key, Why("", "its token expired")
+    registry.refused.note(key, entries[1], Caller("10.0.0.1"), why, START + 12, wall(START + 12))
+    refused = why_none(registry, service, entries, START + 20)
+    assert refused.endswith(
+        "since 22:13:30Z: " + ran_out + "; its heartbeats are refused since 22:13:32Z, once: its token expired"
+    )
+
+
+@pytest.mark.parametrize(
+    ("leave", "everybody", "owner"),
+    [
+        (lambda registry: registry.advance(START + 20, ALL), "it fell silent", "it fell silent"),
+        (
+            lambda registry: registry.carry_out(Deregister("auto-0", "asked for"), START + 20, wall(START + 20), OPS),
+            "it was deregistered",
+            "it was deregistered by ops at 10.0.0.9",
+        ),
+    ],
+)
+def test_of_what_is_not_there_it_says_until_when_it_was_and_what_became_of_it(
+    leave: Callable[[DrivenRegistry], object], everybody: str, owner: str
+) -> None:
+    registry = a_registry()
+    registry.wall_of = wall
+    assert absent(registry, "web", START) == ""
+    registry.register(spec("Web"), START)
+    leave(registry)
+    clause = "one of this name was until 22:13:40Z: {} (history)"
+    assert absent(registry, "WEB", START + 30) == clause.format(everybody)
+    assert absent(registry, "web", START + 30, sees_names=True) == clause.format(owner)
+    day = 86400.0
+    assert "until 2023-11-14T22:13:40Z" in absent(registry, "web", START + day)
+
+
+def test_heartbeats_for_what_is_not_registered_say_that_a_registration_is_missing() -> None:
+    registry, why = a_registry(), Why("no instance is registered", "it is not registered")
+    registry.wall_of = wall
+    registry.refused.note(Key("web", "10.0.0.1", 80), None, Caller("10.0.0.1"), why, START, wall(START))
+    refused = "heartbeats{} are refused since 22:13:20Z, once: "
+    assert absent(registry, "web", START + 1) == refused.format("") + "it is not registered"
+    assert absent(registry, "web", START + 1, sees_names=True) == (
+        refused.format(" of 10.0.0.1 port 80") + "no instance is registered"
+    )

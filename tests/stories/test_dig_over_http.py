@@ -21,7 +21,7 @@ from tests.stories.process import LIMIT, Discovery, running
 Z = "svc.local"
 END = "\n;; To ask it yourself:\n"
 # What differs from one question to the next.
-PASSING = r"last heartbeat \d+ s ago"
+PASSING = r"since \d\d:\d\d:\d\dZ"
 
 
 @pytest.fixture(scope="module")

@@ -68,9 +68,15 @@ def option(code: int, data: bytes) -> bytes:
     return _OPTION.pack(code, len(data)) + data
 
 
+# Octets of an explanation's text.
+MAX_EXPLANATION = 200
+
+
 def explanation_option(code: int, text: str) -> bytes:
-    """RFC 8914 §2."""
-    octets = text.encode()
+    """RFC 8914 §2. The text is cut to what fits beside everything else; strangers' control characters are left out of it."""
+    octets = "".join(filter(str.isprintable, text)).encode()
+    if len(octets) > MAX_EXPLANATION:
+        octets = octets[: MAX_EXPLANATION - 3].decode(errors="ignore").encode() + b"..."
     return _EXPLANATION.pack(Option.EDE, 2 + len(octets), code) + octets
 
 

@@ -93,7 +93,7 @@ class ReverseNames:
         return self._pointers(name, entries, now)._replace(complete=complete)
 
     def _pointers(self, owner: Name, entries: list[Entry], now: float) -> Answer:
-        stale = staleness("this address", entries, now)
+        stale = staleness(self._registry, "this address", entries, now)
         left = math.floor(min(entry.effective_lease(now).left(now) for entry in entries))
         ttl = max(0, min(longest_ttl(self.ttl, stale), left))
         ordered = sorted(entries, key=lambda entry: (entry.rank(now), entry.instance.spec.key))

@@ -8,7 +8,6 @@ is not made of healthy instances alone says so.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate, groupby
@@ -26,6 +25,7 @@ from discovery.dns.zones.live import OF_FORM, Live, LiveType
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, every, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
+from discovery.store.explain import absent, why_none
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
@@ -83,6 +83,8 @@ class ServiceZone:
             return ""
         service = self._registry.services.get(name)
         if service is None:
+            if known := absent(self._registry, name, now):
+                return f"no service {name}; {known}"
             near = self._suggester.suggest(name, now)
             return f"no service {name}" + (f"; did you mean {near}?" if near else "")
         return (
@@ -114,14 +116,14 @@ class ServiceZone:
         entries = served(meant, now)
         if not entries:
             return Answer.nodata(
-                Explanation(OTHER, lambda: _none_healthy(service.name, meant, now), Reason.NONE_HEALTHY)
+                Explanation(OTHER, lambda: self._none_healthy(service, meant, now), Reason.NONE_HEALTHY)
             )
         kind = OF_FORM[selector.form].get(qtype)
         candidates = _candidates(entries, kind)
         chosen = _as_many_as_fit(candidates, kind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
-        stale = staleness(service.name, about, now)
+        stale = staleness(self._registry, service.name, about, now)
         leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
         lifetime = Lifetime(service.key.decode(), tuple(leases), longest_ttl(self.ttl, stale))
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
@@ -147,6 +149,9 @@ class ServiceZone:
             lifetime=kept,
             explanation=stale,
         )
+
+    def _none_healthy(self, service: Service, meant: list[Entry], now: float) -> str:
+        return f"{service.name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
@@ -234,13 +239,6 @@ def _metadata_size(entry: Entry) -> int:
 def _rotated(entries: list[Entry], now: float) -> list[Entry]:
     start = int(now * 1000) % len(entries)
     return entries[start:] + entries[:start]
-
-
-def _none_healthy(name: str, entries: list[Entry], now: float) -> str:
-    silent = min(now - entry.lease.renewed_at for entry in entries)
-    kinds = Counter(entry.status_at(now) for entry in entries)
-    others = ", ".join(f"{count} {status}" for status, count in kinds.items() if status is not Status.UNHEALTHY)
-    return f"{name} is known, 0 of {len(entries)} healthy{f' ({others})' if others else ''}, last heartbeat {silent:.0f} s ago"
 
 
 def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Explanation:

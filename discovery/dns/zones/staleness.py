@@ -8,26 +8,21 @@ from collections.abc import Sequence
 from discovery.core.status import Status
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import OTHER, STALE, Explanation
+from discovery.store.explain import not_healthy
 from discovery.store.service import Entry
+from discovery.store.state import State
 
 # Seconds that such an answer may be kept: long enough for the client that asked.
 STALE_TTL = 1
 
 
-def staleness(name: str, entries: Sequence[Entry], now: float) -> Explanation | None:
+def staleness(registry: State, name: str, entries: Sequence[Entry], now: float) -> Explanation | None:
     """What to tell of an answer about `name` with these entries, in the order of `served`; None of healthy ones."""
     last = entries[-1].status_at(now)  # the healthy ones come first
     if last is Status.HEALTHY:
         return None
-    count = sum(entry.status_at(now) is last for entry in entries)
-    if last is Status.FLAPPING:
-        return Explanation(OTHER, f"{name}: all {count} answers are of instances that are flapping", Reason.STALE)
-    if entries[-1].instance.status is Status.SUSPECT:
-        why = "they fell silent together"
-    else:
-        why = "another node of the registry may hear them, and this one does not hear of it"
-    text = f"{name}: {count} of {len(entries)} answers are suspect: {why}"
-    return Explanation(STALE, text, Reason.STALE)
+    code = OTHER if last is Status.FLAPPING else STALE
+    return Explanation(code, lambda: not_healthy(registry, name, entries, now), Reason.STALE)
 
 
 def longest_ttl(ttl: int, stale: object) -> int:

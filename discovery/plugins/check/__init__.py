@@ -26,6 +26,7 @@ from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
 from discovery.store.operations import Checked
 from discovery.store.registry import Registry
+from discovery.store.state import CheckResult
 
 _log = logging.getLogger("discovery.check")
 
@@ -51,6 +52,7 @@ class Checks(Plugin):
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
+        seams.last_checks.append(self.last)
 
     async def open(self, engine: Engine) -> None:
         self._engine = engine
@@ -74,6 +76,11 @@ class Checks(Plugin):
     def stats(self) -> Mapping[str, Any]:
         failing = sum(watch.told is not None for watch in self._watched.values())
         return {"check": {"checked": len(self._watched), "failing": failing, "inHand": self._rounds.in_hand}}
+
+    def last(self, id: str) -> CheckResult | None:
+        """None: it was not checked at this node."""
+        watch = self._watched.get(id)
+        return None if watch is None else watch.last
 
     # -- whom to watch
 
@@ -113,6 +120,7 @@ class Checks(Plugin):
             watch.probing = None  # a write that has begun is not cancelled with the watch
         watch.slow = self._clock() - watch.started > SLOW
         watch.verdict.note(failure, watch.check)
+        watch.last = CheckResult(watch.started, failure)
         _log.debug(
             "check of %s port %d: %s [id %s]",
             watch.ip,

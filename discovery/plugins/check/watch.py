@@ -7,6 +7,7 @@ import math
 
 from discovery.core.check import Check
 from discovery.core.lease import Lease
+from discovery.store.state import CheckResult
 
 # Of the lease, without a sign of life: probed then, whatever the interval, or one that cannot beat would expire between two probes
 # of 10 s. Above the third in which heartbeats come with their jitter; below a half, so that one lost probe ends nothing.
@@ -37,12 +38,27 @@ class Verdict:
 
 
 class Watch:
-    """`told`: what the registry knows of the verdict. `slow`: so was its last probe, or there was none. `started`: that probe's time.
+    """`last`: what came of the last one. `told`: what the registry knows of the verdict. `slow`: so was its last probe, or there was none.
+    `started`: that probe's time.
 
     `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn. `over`: watched no longer.
     """
 
-    __slots__ = ("check", "id", "ip", "lease", "over", "port", "probing", "slow", "started", "timer", "told", "verdict")
+    __slots__ = (
+        "check",
+        "id",
+        "ip",
+        "last",
+        "lease",
+        "over",
+        "port",
+        "probing",
+        "slow",
+        "started",
+        "timer",
+        "told",
+        "verdict",
+    )
 
     def __init__(self, id: str, ip: str, port: int, check: Check, lease: Lease) -> None:
         self.id = id
@@ -51,6 +67,7 @@ class Watch:
         self.check = check
         self.lease = lease
         self.verdict = Verdict()
+        self.last: CheckResult | None = None
         self.told: str | None = None
         self.slow = True
         self.over = False

@@ -70,14 +70,14 @@ class Page(NamedTuple):
 
 
 class InstanceAt(NamedTuple):
-    """An instance as it was at an instant. `since`: when its status became that. `lapsed_at`: when its lease had ended, where no event had
-    told of it by then; None while it ran. `gone`: the event that removed it; None while it was registered. `by`: who brought its status
+    """An instance as it was at an instant. `since`: when its status became that. `lease_end`: when its lease had ended; None while it ran,
+    or where that is not known. `gone`: the event that removed it; None while it was registered. `by`: who brought its status
     about; None: not known.
     """
 
     instance: Instance
     since: float | None
-    lapsed_at: float | None = None
+    lease_end: float | None = None
     gone: StoredEvent | None = None
     by: Caller | None = None
 

@@ -6,16 +6,16 @@ an event that was committed after the instant counts where its `lapsed_at` lies 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from discovery.core.caller import NOBODY, SERVER
 from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
-from discovery.core.status import Status
+from discovery.core.status import SILENT, Status
 from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
 from discovery.plugins.history.rows import StoredEvent
-from discovery.store.explain import Seen
+from discovery.store.explain import Account, any_better, told
 from discovery.store.windows import window_of
 
 # Seconds. An event follows the end of a lease at the next turn of the reaper; a loaded one is late by some.
@@ -48,16 +48,21 @@ def instances(
             found[id] = _then(event, stored, before)
         elif event.lapsed_at is not None and event.lapsed_at <= instant:
             lapses[id] = event.lapsed_at
-    return [each._replace(lapsed_at=lapses.get(id)) if each.gone is None else each for id, each in found.items()]
+    return [
+        each._replace(lease_end=lapses.get(id, each.lease_end)) if each.gone is None else each
+        for id, each in found.items()
+    ]
 
 
 def _then(event: InstanceEvent, stored: StoredEvent, before: InstanceAt | None) -> InstanceAt:
     if event.after is None:
         return InstanceAt(event.instance, stored.wall, gone=stored)
+    ended = None if event.renews else event.lapsed_at
     if event.before is not None and event.before.status is event.after.status:
-        return InstanceAt(event.after, None) if before is None else before._replace(instance=event.after)
+        known = InstanceAt(event.after, None) if before is None else before._replace(instance=event.after)
+        return known._replace(lease_end=ended)
     by = None if stored.by[:2] in _OURSELVES else stored.by
-    return InstanceAt(event.after, instant_of(event, stored.wall), by=by)
+    return InstanceAt(event.after, instant_of(event, stored.wall), ended, by=by)
 
 
 def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> Values:
@@ -70,19 +75,26 @@ def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> V
     return {which: value for which, value in found.items() if value is not None}
 
 
-def seen(then: ServiceAt, with_actor: bool) -> Iterator[Seen]:
-    """Those that were registered, as `store.explain` wants them. For how long their leases ran on is not known."""
+def accounts(then: ServiceAt, sees_names: bool) -> list[Account]:
+    """Of those that were registered. For how long their leases ran on is not known."""
     windows = {key: value for (of, key), value in then.values.items() if of is WindowEvent}
     settings = then.values.get((SettingsEvent, None))
-    for each in then.instances:
-        if each.gone is not None:
-            continue
-        window = window_of(windows, each.instance)
-        own = each.instance.spec.ttl
+    present = [each for each in then.instances if each.gone is None]
+    better, found = any_better(map(_status, present)), []
+    for each in present:
+        instance, status, ended = each.instance, _status(each), each.lease_end
+        own = instance.spec.ttl
         ttl = None if settings is None else settings.grace + (own or settings.heartbeat_timeout_seconds)
-        status = each.instance.status
-        if each.lapsed_at is not None and status is not Status.SUSPECT:
-            yield Seen(each.instance, Status.UNHEALTHY, each.lapsed_at, each.lapsed_at, None, window, ttl=ttl)
-        else:
-            ended = each.since if status is Status.UNHEALTHY else None
-            yield Seen(each.instance, status, each.since, ended, None, window, each.by if with_actor else None, ttl=ttl)
+        lapsed = status is not instance.status
+        account = told(
+            instance, status, better, since=ended if lapsed else each.since, ttl=ttl, window=window_of(windows, instance),
+            by=each.by if sees_names and not lapsed else None,
+        )  # fmt: skip
+        found.append(account._replace(last_heartbeat=None if ended is None or ttl is None else ended - ttl))
+    return found
+
+
+def _status(each: InstanceAt) -> Status:
+    """As a reader saw it."""
+    status = each.instance.status
+    return Status.UNHEALTHY if each.lease_end is not None and status not in SILENT else status

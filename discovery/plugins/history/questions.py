@@ -33,7 +33,7 @@ from discovery.rest.api.query import period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import iso
-from discovery.store.explain import explain
+from discovery.store.explain import Account, accounts, askers
 from discovery.store.registry import Registry
 
 # Questions that are being answered, and that may wait for it besides: beyond, 503.
@@ -112,16 +112,23 @@ class Questions:
         instant = values["at"](wall) if "at" in values else wall
         if instant > wall:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
-        with_actor = self._may_see_actors(request.caller)
-        untold, shown = self._untold(fold(name)), partial(_explained, name, instant, with_actor)
+        sees_names = not self._tokens or request.caller.grants.may_write(fold(name))
+        now = None if "at" in values else self._as_it_is(fold(name), sees_names)
+        untold, shown = self._untold(fold(name)), partial(_explained, name, instant, sees_names, now)
         return await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold)))
+
+    def _as_it_is(self, name: str, sees_names: bool) -> list[Account]:
+        service, now = self._registry.service(name), self._clock()
+        if service is None:
+            return []
+        by = askers(service, self._registry.log) if sees_names else None
+        return accounts(self._registry, service, service.entries.values(), now, by)
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
         service, now = self._registry.service(name), self._clock()
-        offset = self._wall() - now
         return {
-            entry.instance.id: entry.lease.expires_at + offset
+            entry.instance.id: self._registry.wall_of(entry.lease_end)
             for entry in (() if service is None else service.entries.values())
             if entry.status not in SILENT and entry.over(now)
         }
@@ -204,13 +211,14 @@ def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> views.Json:
     return shown if item.until == item.wall else shown | {"until": iso(item.until)}
 
 
-def _explained(name: str, instant: float, with_actor: bool, then: ServiceAt) -> bytes:
-    seen = list(past.seen(then, with_actor))
+def _explained(name: str, instant: float, sees_names: bool, now: list[Account] | None, then: ServiceAt) -> bytes:
+    """`now`: the accounts, where the instant is now."""
+    found = past.accounts(then, sees_names) if now is None else now
     gone = [each for each in then.instances if each.gone is not None][-_MAX_GONE:]
-    if not seen and not gone:
+    if not found and not gone:
         text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"
         raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **_since(then.since))
-    explained = [views.explained(*each) for each in zip(seen, explain(seen), strict=True)]
+    explained = [views.explained(each, sees_names) for each in found]
     if then.down is not None:
         explained = [each | {"served": False, "why": then.down} for each in explained]
     content = {
@@ -219,7 +227,7 @@ def _explained(name: str, instant: float, with_actor: bool, then: ServiceAt) -> 
         "served": sum(each["served"] for each in explained),
         "down": then.down,
         "explained": explained,
-        "gone": [event_view.shown(each.gone.event, _commit(each.gone), with_actor) for each in gone if each.gone],
+        "gone": [event_view.shown(each.gone.event, _commit(each.gone), sees_names) for each in gone if each.gone],
         "complete": then.sure,
         "since": None if then.since is None else iso(then.since),
         "timestamp": iso(time.time()),

@@ -140,6 +140,47 @@ class Listed(Resolved):
     )
 
 
+class Heartbeats(Described):
+    """`everySeconds`: between two, as it was told at first, and at most so far. `missed`: since the last."""
+
+    every_seconds: float = Field(alias="everySeconds", examples=[3.333])
+    next_due: Time = Field(alias="nextDue")
+    missed: int
+
+
+class RefusedHeartbeats(Described):
+    """`why`: of the last one; the names of tokens only to admins and to whoever may write the service."""
+
+    since: Time
+    count: int
+    why: str = Field(examples=["its token expired"])
+
+
+class LastCheck(Described):
+    """Of its active check. `failure` null: it passed."""
+
+    at: Time
+    failure: str | None
+
+
+class Accounted(Described):
+    """The account of an instance: `why` it is `served` or not; `since` and `until` of its status: null: not known, or until somebody ends
+    it; of a healthy one until its lease ends, and longer with each heartbeat. `by`: who took it out, for admins and whoever may write the
+    service. `next`: what happens next; empty of the past. `lastHeartbeat` null: not known.
+    """
+
+    served: bool
+    why: str = Field(examples=["its lease runs"])
+    since: Time | None
+    until: Time | None
+    by: str | None
+    next: str = Field(examples=["without a heartbeat it leaves the answers"])
+    last_heartbeat: Time | None = Field(alias="lastHeartbeat")
+    heartbeats: Perhaps[Heartbeats] = None
+    refused_heartbeats: Perhaps[RefusedHeartbeats] = Field(None, alias="refusedHeartbeats")
+    last_check: Perhaps[LastCheck] = Field(None, alias="lastCheck")
+
+
 class Actor(Described):
     """`name`: of the token, "" without one. `address`: the client's, "" of what the server does of itself."""
 

@@ -16,15 +16,24 @@ def _never() -> int:
     return 0
 
 
+def _not_since(reading: float) -> float:
+    return 0.0
+
+
 class Times:
-    """`stale`: how old what is answered is, whole seconds; 0: it is not."""
+    """`stale`: how old what is answered is, whole seconds; 0: it is not. `paused_since`: the clock's."""
 
     def __init__(
-        self, clock: Callable[[], float], wall: Callable[[], float], stale: Callable[[], int] = _never
+        self,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        stale: Callable[[], int] = _never,
+        paused_since: Callable[[float], float] = _not_since,
     ) -> None:
         self._clock = clock
         self._wall = wall
         self.stale = stale
+        self._paused_since = paused_since
         self._offset = wall() - clock()
 
     def wall(self) -> float:
@@ -43,10 +52,14 @@ class Times:
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""
-        return iso(reading + self.offset())
+        return iso(self.wall_of(reading))
+
+    def wall_of(self, reading: float) -> float:
+        """The same in epoch seconds."""
+        return reading + self.offset() - self._paused_since(reading)
 
     def offset(self) -> float:
-        """Seconds from monotonic readings to epoch seconds."""
+        """Seconds from monotonic readings to epoch seconds, since the last pause."""
         offset = self._wall() - self._clock()
         if abs(offset - self._offset) > _STEP:
             self._offset = offset

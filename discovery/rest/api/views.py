@@ -12,7 +12,7 @@ from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
-from discovery.store.explain import Explanation, Seen
+from discovery.store.explain import Account
 from discovery.store.losses import GoneTogether
 from discovery.store.service import Entry, Service
 
@@ -23,15 +23,15 @@ Json = dict[str, Any]
 _MOST_HOLDS = 100
 
 
-def brake_holds(services: Iterable[Service], max_seconds: float, times: Times) -> list[Json]:
-    """The largest first. `max_seconds`: how long the brake holds."""
+def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
+    """The largest first."""
     held = [(service.hold, service) for service in services if service.hold is not None]
     largest = nlargest(_MOST_HOLDS, held, key=lambda each: each[0].suspects)
     return [
         {
             "serviceName": service.name,
             "suspects": hold.suspects,
-            "since": times.of(hold.until - max_seconds),
+            "since": iso(hold.since),
             "until": times.of(hold.until),
         }
         for hold, service in largest
@@ -109,22 +109,43 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
     return shown
 
 
-def explained(seen: Seen, found: Explanation) -> Json:
-    """Why an instance is in the answers or not. `since` and `until` null: not known, or until somebody ends it. `lastHeartbeat` null: not
-    known.
-    """
-    instance, lease_end, ttl = seen.instance, seen.lease_end, seen.ttl
+def explained(account: Account, sees_names: bool) -> Json:
+    """An instance and its account."""
+    instance = account.instance
     return {
         "id": instance.id,
         "ip": instance.spec.ip,
         "port": instance.spec.port,
-        "status": seen.status,
-        "served": found.served,
-        "why": found.why,
-        "since": None if found.since is None else iso(found.since),
-        "until": None if found.until is None else iso(found.until),
-        "lastHeartbeat": None if lease_end is None or ttl is None else iso(lease_end - ttl),
+        "status": account.status,
+    } | accounted(account, sees_names)
+
+
+def accounted(account: Account, sees_names: bool) -> Json:
+    """Its account. Null: not known, or, of `until`, until somebody ends it."""
+    beats, refused, check = account.beats, account.refused, account.check
+    shown: Json = {
+        "served": account.served,
+        "why": account.why,
+        "since": _time(account.since),
+        "until": _time(account.until),
+        "by": None if account.by is None else str(account.by),
+        "next": account.next,
+        "lastHeartbeat": _time(account.last_heartbeat),
     }
+    if beats is not None:
+        shown["heartbeats"] = {
+            "everySeconds": round(beats.every, 3), "nextDue": iso(beats.due), "missed": beats.missed,
+        }  # fmt: skip
+    if refused is not None:
+        why = refused.why.text if sees_names else refused.why.plain
+        shown["refusedHeartbeats"] = {"since": iso(refused.since), "count": refused.times, "why": why}
+    if check is not None:
+        shown["lastCheck"] = {"at": iso(check.at), "failure": check.failure}
+    return shown
+
+
+def _time(wall: float | None) -> str | None:
+    return None if wall is None else iso(wall)
 
 
 def maintenance(window: Window) -> Json:

@@ -15,7 +15,6 @@ from discovery.plugins.history.asked import Asked, Page, ServiceAt
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
-from discovery.store.explain import explain
 from discovery.store.service import Service
 from discovery.store.snapshot import Snapshot
 from tests.store.making import a_registry
@@ -115,6 +114,6 @@ def _served(service: Service, now: float) -> tuple[frozenset[str], dict[str, Sta
 
 def explained(found: ServiceAt) -> tuple[frozenset[str], dict[str, Status]]:
     """As `House.served`."""
-    seen = list(past.seen(found, with_actor=True))
-    served = {each.instance.id for each, why in zip(seen, explain(seen), strict=True) if why.served}
-    return frozenset(served), {each.instance.id: each.status for each in seen}
+    accounts = past.accounts(found, sees_names=True)
+    served = {each.instance.id for each in accounts if each.served}
+    return frozenset(served), {each.instance.id: each.status for each in accounts}

@@ -9,6 +9,7 @@ import pytest
 
 from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
+from discovery.core.status import SILENT, Status
 from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, NotKnown, ServerEvent
 from discovery.plugins.history.file import Began
@@ -16,7 +17,7 @@ from discovery.plugins.history.recorder import GATHER
 from discovery.rest.api.times import iso
 from discovery.store.operations import ChangeSettings
 from tests.plugins.history.house import EVENING, House, explained
-from tests.store.making import TTL, spec
+from tests.store.making import TTL, a_brake, spec
 
 
 def lives(items: object) -> list[tuple[str, str]]:
@@ -153,11 +154,33 @@ async def test_what_a_lease_lasted_is_known_of_each_instant(tmp_path: Path) -> N
     house.registry.do(ChangeSettings(changed), house.now, house.wall())
     house.advance(1.0)
 
-    async def at(instant: float) -> list[float | None]:
-        return [each.ttl for each in past.seen(await house.service_at("web", instant), with_actor=True)]
+    async def at(instant: float) -> list[float]:
+        then = await house.service_at("web", instant)
+        lapsed = then._replace(instances=[each._replace(lease_end=instant) for each in then.instances])
+        return [instant - (each.last_heartbeat or 0.0) for each in past.accounts(lapsed, sees_names=True)]
 
     assert await at(before) == [TTL, 33]
     assert await at(house.wall()) == [77, 33]
     await house.restart(5.0)
     assert await at(house.wall()) == [77, 33], "the state that a file begins with has it"
+    await house.end()
+
+
+async def test_when_one_beat_last_that_the_brake_let_go_is_not_guessed_from_when_it_did(tmp_path: Path) -> None:
+    house = House(tmp_path / "history", brake=a_brake())
+    for port in (1, 2, 3):
+        house.register(spec("web", port=port))
+    beaten = house.wall()
+    statuses = set()
+    while house.registry.services:
+        house.advance(1.0)
+        silent = [
+            each
+            for each in past.accounts(await house.service_at("web", house.wall()), sees_names=True)
+            if each.status in SILENT
+        ]
+        statuses |= {each.status for each in silent}
+        expected = {Status.SUSPECT: beaten, Status.UNHEALTHY: None}
+        assert all(each.last_heartbeat == expected[each.status] for each in silent)
+    assert statuses == {Status.SUSPECT, Status.UNHEALTHY}
     await house.end()

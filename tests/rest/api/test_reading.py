@@ -50,7 +50,8 @@ async def test_an_instance_is_shown_by_its_id(api: Api) -> None:
     api.forward(3)
     reply = await api.get(f"/instances/{id}")
     assert reply.status == 200
-    assert reply.body.keys() - {"timestamp"} == LISTED
+    account = {"served", "why", "since", "until", "by", "next", "heartbeats"}
+    assert reply.body.keys() - {"timestamp"} == LISTED | account
     assert reply.body.items() >= (USER | {"id": id, "metadata": {"a": 1}, "isHealthy": True}).items()
     assert reply.body["timeSinceHeartbeat"] == "3s"
 

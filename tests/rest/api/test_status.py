@@ -291,3 +291,15 @@ async def test_a_check_is_shown_as_it_was_registered(api: Api, check: dict[str, 
 async def test_no_check_is_none(api: Api) -> None:
     await api.register(check=None)
     assert "check" not in (await api.get("/instances/id-1")).body
+
+
+async def test_a_pause_of_the_process_moves_no_start_of_the_brake(held: Api) -> None:
+    await silent_together(held, range(1, 4))
+    held.settle()
+    seen = []
+    for _ in range(2):
+        (hold,) = (await held.get("/stats")).body["brakeHolds"]
+        explained = (await held.get(f"{RESOLVE}?explain=1")).body["explained"]
+        seen += [hold["since"], *(each["since"] for each in explained)]
+        held.clock.ahead += 30  # the clock of leases stood still, and the wall's went on
+    assert len(set(seen)) == 1

@@ -35,3 +35,12 @@ def test_when_the_wall_clock_is_set_what_is_shown_follows() -> None:
     clock.ahead += 3600
     assert (time_of(times.of(clock.now)) - before).total_seconds() == 3600
     assert times.now() == times.of(clock.now)
+
+
+def test_a_pause_moves_no_time_that_lies_before_it() -> None:
+    clock = Clock()
+    times = Times(clock, clock.wall, paused_since=lambda reading: 30.0 if reading < 6000.0 <= clock.now else 0.0)
+    before = times.of(5000.0)
+    clock.now, clock.ahead = 6000.0, clock.ahead + 30
+    assert times.of(5000.0) == before
+    assert time_of(times.of(6000.0)).timestamp() == clock.wall()

@@ -6,8 +6,7 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -31,17 +30,17 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Described, Ip, Perhaps, Port, Reply, Resolved, Time
+from discovery.rest.api.shapes import Accounted, Ip, Perhaps, Port, Reply, Resolved
 from discovery.rest.api.times import Times
-from discovery.store.explain import Askers, Explanation, Seen, askers, explain, seen
+from discovery.store.explain import Account, Askers, absent, account, any_better, askers, why_none
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
 
 # The most instances a service may have.
 MAX_LIMIT = 1000
-# Beside the parameters' values: whether the answer may name who did what.
-_ACTORS = "actors"
+# Beside the parameters' values: whether the answer may name tokens, actors and clients.
+_NAMES = "names"
 
 PARAMETERS: Table = {
     **FILTERS,
@@ -52,20 +51,11 @@ PARAMETERS: Table = {
 }
 
 
-class Explained(Described):
-    """`since`, `until`: of the status; null: not known, or until somebody ends it. Of a healthy one: until its lease ends, and longer with
-    each heartbeat. `lastHeartbeat` null: not known.
-    """
-
+class Explained(Accounted):
     id: str
     ip: Ip
     port: Port
     status: Status
-    served: bool
-    why: str = Field(examples=["it is in maintenance, somebody asked for it: a new disk"])
-    since: Time | None
-    until: Time | None
-    last_heartbeat: Time | None = Field(alias="lastHeartbeat")
 
 
 class ResolveReply(Reply):
@@ -77,12 +67,16 @@ class ResolveReply(Reply):
 
 _SERVED = {
     "id": "user-1", "ip": "10.0.0.7", "port": 3001, "status": "healthy", "served": True, "why": "its lease runs",
-    "since": "2026-01-31T11:00:00.000Z", "until": "2026-01-31T12:00:28.000Z", "lastHeartbeat": "2026-01-31T11:59:58.000Z",
+    "since": "2026-01-31T11:00:00.000Z", "until": "2026-01-31T12:00:28.000Z", "by": None,
+    "next": "without a heartbeat it leaves the answers", "lastHeartbeat": "2026-01-31T11:59:58.000Z",
+    "heartbeats": {"everySeconds": 10.0, "nextDue": "2026-01-31T12:00:08.000Z", "missed": 0},
 }  # fmt: skip
 
 
 class Resolving:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who took an instance out."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
+    service's instances.
+    """
 
     def __init__(
         self,
@@ -91,7 +85,7 @@ class Resolving:
         times: Times,
         random: Random,
         polls: LongPolls,
-        sees_actors: Callable[[Caller], bool] = lambda caller: False,
+        sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -99,7 +93,7 @@ class Resolving:
         self._shown = Shown(times)
         self._strategies = Strategies(random)
         self._polls = polls
-        self._sees_actors = sees_actors
+        self._sees_names = sees_names
 
     def routes(self) -> list[Route]:
         return [
@@ -123,7 +117,7 @@ class Resolving:
         if "?" in request.target:
             values = values_of(request)
             if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
-                values[_ACTORS] = self._sees_actors(request.caller)
+                values[_NAMES] = self._sees_names(request.caller, name)
             wait = Wait.of(values)
             if wait is None:
                 return self._asked(name, values)
@@ -135,7 +129,7 @@ class Resolving:
         service = self._registry.service(name)
         found = service.served(now) if service else []
         if service is None or not found:
-            raise _nobody(name, service, self._registry.index_of(name), now)
+            raise self._nobody(name, service, now)
         if len(found) > 1:
             found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
         body = orjson.dumps(self._resolved(service, found, now))
@@ -144,25 +138,25 @@ class Resolving:
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
-        by = await self._askers(name) if explains and values[_ACTORS] else None
+        by = await self._askers(name) if explains and values[_NAMES] else None
         matching = await self._matching(name, asked)
         now = self._clock()
         service = self._registry.service(name)
         found = served(matching, now)
         if service is None or not (found or explains):
-            raise _nobody(name, service, self._registry.index_of(name), now, matching if asked else None)
+            raise self._nobody(name, service, now, matching if asked else None)
         strategy = values.get("strategy", LATEST)
         ordered = self._strategies.order(strategy, found, (service.key, asked), limit, now)
         content, index = self._resolved(service, ordered, now), self._registry.index_of(name)
         tag = (
             None
-            if self._registry.is_ahead
+            if self._registry.is_ahead or explains  # whose accounts change with every heartbeat
             else tag_of(service, ordered, now, self._registry.view(), without_wait(values))
         )
         if explains:
             explained = self._explained(service, matching, ordered, now, by)
             await turns().over()  # for 1,000 instances it was 5 ms to here, and is 3 from here
-            content["explained"] = [views.explained(each, why) for each, why in explained]
+            content["explained"] = [views.explained(each, values[_NAMES]) for each in explained]
         return Answer(200, orjson.dumps(content), headers(tag), index)
 
     async def _askers(self, name: str) -> Askers:
@@ -174,23 +168,17 @@ class Resolving:
 
     def _explained(
         self, service: Service, matching: list[Entry], ordered: list[Entry], now: float, by: Askers | None
-    ) -> list[tuple[Seen, Explanation]]:
+    ) -> list[Account]:
         """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
-        offset, window = self._times.offset(), self._registry.window
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
-        states = [
-            (entry, seen(entry, service, window(entry.instance), now, offset, by)) for entry in service.entries.values()
-        ]
-        whys = iter(explain(state for entry, state in states if id(entry) in meant))
-        found = []
-        for entry, state in states:
+        better, found = any_better(entry.status_at(now) for entry in matching), []
+        for entry in service.entries.values():
+            each = account(self._registry, service, entry, now, better, by)
             if id(entry) not in meant:
-                why = Explanation(False, "the query does not mean it", None, None)
-            else:
-                why = next(whys)
-                if why.served and id(entry) not in given:
-                    why = why._replace(served=False, why=f"{why.why}; there is no room for it within the limit")
-            found.append((state, why))
+                each = each._replace(served=False, why="the query does not mean it", since=None, until=None, next="")
+            elif each.served and id(entry) not in given:
+                each = each._replace(served=False, why=f"{each.why}; there is no room for it within the limit")
+            found.append(each)
         return found
 
     async def _matching(self, name: str, asked: Filter) -> list[Entry]:
@@ -220,24 +208,25 @@ class Resolving:
             }
         )
 
-
-def _nobody(
-    name: str, service: Service | None, index: int, now: float, matching: Iterable[Entry] | None = None
-) -> HttpError:
-    """`matching`: those that the filter meant; None: there was no filter."""
-    if service is None:
-        message = f"No service {name} is registered; GET /services lists those that are, GET /history?service={name} what became of it"
-        return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])
-    meant = list(service.entries.values() if matching is None else matching)
-    known = Counter(entry.status_at(now) for entry in meant)
-    each = ", ".join(f"{count} {status}" for status, count in known.items())
-    if matching is None:
-        why = f"none of its {len(meant)} instances is healthy ({each})"
-    elif meant:
-        why = f"none of the {len(meant)} of its {len(service.entries)} instances that match is healthy ({each})"
-    else:
-        why = f"none of its {len(service.entries)} instances matches"
-    message = f"Service {name} is known, but {why}; see GET /services"
-    error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
-    error.index = index
-    return error
+    def _nobody(
+        self, name: str, service: Service | None, now: float, matching: Sequence[Entry] | None = None
+    ) -> HttpError:
+        """`matching`: those that the filter meant; None: there was no filter."""
+        if service is None:
+            known = absent(self._registry, name, now)
+            message = (
+                f"No service {name} is registered{f'; {known}' if known else ''}; GET /services lists those that are, "
+                f"GET /history?service={name} what became of it"
+            )
+            return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])
+        meant = list(service.entries.values()) if matching is None else matching
+        of_all = f"its {len(service.entries)} instances"
+        if not meant:
+            why = f"none of {of_all} matches"
+        else:
+            which = of_all if matching is None else f"the {len(meant)} of {of_all} that match"
+            why = f"none of {which} is healthy{why_none(self._registry, service, meant, now)}"
+        message = f"Service {name} is known, but {why}; see GET /services/{name}"
+        error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
+        error.index = self._registry.index_of(name)
+        return error

@@ -10,7 +10,7 @@ import orjson
 
 from discovery.core.instance import Instance
 from discovery.rest.api import views
-from discovery.rest.api.times import Times, iso
+from discovery.rest.api.times import Times
 from discovery.store.service import Entry
 
 # Instances, at half a kilobyte each; and octets of metadata and lists, beyond which one is not kept. All are forgotten when they are too
@@ -31,15 +31,14 @@ class Shown:
 
     def all(self, entries: Iterable[Entry], now: float) -> list[orjson.Fragment]:
         """Each as it has to be seen at `now`."""
-        offset = self._times.offset()
-        return [orjson.Fragment(self._text(entry, now, offset)) for entry in entries]
+        return [orjson.Fragment(self._text(entry, now)) for entry in entries]
 
-    def _text(self, entry: Entry, now: float, offset: float) -> str:
+    def _text(self, entry: Entry, now: float) -> str:
         instance = entry.instance
         kept = self._kept.get(instance.id)
         if kept is None or kept[0] is not instance:
             kept = self._keep(entry, now)
-        return "".join((kept[1], entry.status_at(now), _BEAT, iso(entry.lease.renewed_at + offset), kept[2]))
+        return "".join((kept[1], entry.status_at(now), _BEAT, self._times.of(entry.lease.renewed_at), kept[2]))
 
     def _keep(self, entry: Entry, now: float) -> _Kept:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()

@@ -148,9 +148,7 @@ class ServerItself:
                 name: views.gone_together(gone) for name, gone in registry.losses.gone(self._times.wall()).items()
             },
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
-            "brakeHolds": views.brake_holds(
-                registry.services.values(), registry.liveness.brake.max_seconds, self._times
-            ),
+            "brakeHolds": views.brake_holds(registry.services.values(), self._times),
             **self._more_stats(),
         }
         return self._reply(content)

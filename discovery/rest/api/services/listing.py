@@ -26,10 +26,12 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.services.gone import Gone
-from discovery.rest.api.shapes import Actor, Described, Identity, Listed, Perhaps, Reply, Time
+from discovery.rest.api.shapes import Accounted, Actor, Described, Identity, Listed, Perhaps, Reply, Time
 from discovery.rest.api.times import Times
+from discovery.store.explain import account, any_better, askers
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
+from discovery.system.turns import turns
 
 HEADING = "Finding instances"
 _INSTANCE = "/instances/{id}"
@@ -64,7 +66,7 @@ def location(instance: Instance) -> dict[str, str]:
     return {"Location": _INSTANCE.format(id=instance.id)}
 
 
-class InstanceReply(Listed):
+class InstanceReply(Accounted, Listed):
     timestamp: Time
     stale: Perhaps[int] = None
 
@@ -127,7 +129,9 @@ class Wanted(NamedTuple):
 
 
 class Listing:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who took an instance out."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who asked
+    for what; `sees_names`: who may know the names in the accounts of a service's instances.
+    """
 
     def __init__(
         self,
@@ -136,12 +140,14 @@ class Listing:
         times: Times,
         polls: LongPolls,
         sees_actors: Callable[[Caller], bool] = lambda caller: False,
+        sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
     ) -> None:
         self._registry = registry
         self._polls = polls
         self._clock = clock
         self._times = times
         self._sees_actors = sees_actors
+        self._sees_names = sees_names
 
     def routes(self) -> list[Route]:
         return [
@@ -162,9 +168,17 @@ class Listing:
             ),
         ]  # fmt: skip
 
-    def instance(self, request: Request) -> Answer:
-        entry = self._registry.at(request.names["id"])
-        return Answer(200, stamped(self._listed(entry, self._clock()), self._times))
+    async def instance(self, request: Request) -> Answer:
+        """With its account."""
+        registry, id = self._registry, request.names["id"]
+        key = registry.at(id).instance.spec.key
+        service, sees_names = registry.services[key.service], self._sees_names(request.caller, key.service)
+        by = askers(service, registry.log) if sees_names else None
+        await turns().over()  # to look through the whole log takes 8 ms
+        entry, now = registry.at(id), self._clock()
+        better = any_better(each.status_at(now) for each in service.entries.values())
+        found = views.accounted(account(registry, service, entry, now, better, by), sees_names)
+        return Answer(200, stamped(self._listed(entry, now) | found, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""

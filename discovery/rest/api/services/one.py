@@ -20,32 +20,29 @@ from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING
-from discovery.rest.api.shapes import Listed, Reply, Time
-from discovery.rest.api.times import Times, iso
-from discovery.store.explain import Explanation, askers, explain, seen
+from discovery.rest.api.shapes import Accounted, Listed, Reply
+from discovery.rest.api.times import Times
+from discovery.store.explain import Account, absent, accounts, askers
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
 
-class ListedWithReason(Listed):
-    """`why` it is `served` or not; `since` and `until` of its status: null: not known, or until somebody ends it."""
-
-    served: bool
-    why: str = Field(examples=["its lease runs"])
-    since: Time | None
-    until: Time | None
+class ListedWithAccount(Accounted, Listed):
+    pass
 
 
 class ServiceReply(Reply):
     service_name: str = Field(alias="serviceName")
     instance_count: int = Field(alias="instanceCount")
     healthy_count: int = Field(alias="healthyCount")
-    instances: list[ListedWithReason]
+    instances: list[ListedWithAccount]
 
 
 class OneService:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who took an instance out."""
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
+    service's instances.
+    """
 
     def __init__(
         self,
@@ -53,13 +50,13 @@ class OneService:
         clock: Callable[[], float],
         times: Times,
         polls: LongPolls,
-        sees_actors: Callable[[Caller], bool],
+        sees_names: Callable[[Caller, str], bool],
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._times = times
         self._polls = polls
-        self._sees_actors = sees_actors
+        self._sees_names = sees_names
         self._suggester = Suggester(lambda: registry.services)
 
     def routes(self) -> list[Route]:
@@ -72,21 +69,22 @@ class OneService:
 
     def get(self, request: Request) -> Awaitable[Answer] | DeferredAnswer:
         """At once, or when something about it has changed."""
-        name, with_actors = label(request.names["name"], "name"), self._sees_actors(request.caller)
-        make = partial(self._answer, name, with_actors)
+        name = label(request.names["name"], "name")
+        sees_names = self._sees_names(request.caller, name)
+        make = partial(self._answer, name, sees_names)
         wait = Wait.of(values_of(request))
         if wait is None:
             return make()
         # Whoever waits shares an answer with his like alone, and with nobody who waits for the instances to use.
-        return self._polls.of_service(name, wait, (("all", str(with_actors)),), make)
+        return self._polls.of_service(name, wait, (("all", str(sees_names)),), make)
 
-    async def _answer(self, name: str, with_actors: bool) -> Answer:
-        by = askers(self._found(name), self._registry.log) if with_actors else None
+    async def _answer(self, name: str, sees_names: bool) -> Answer:
+        by = askers(self._found(name, sees_names), self._registry.log) if sees_names else None
         await turns().over()  # to look through the whole log takes 8 ms
-        registry, service, now, offset = self._registry, self._found(name), self._clock(), self._times.offset()
+        registry, service, now = self._registry, self._found(name, sees_names), self._clock()
         entries = list(service.entries.values())
-        whys = explain(seen(each, service, registry.window(each.instance), now, offset, by) for each in entries)
-        shown = [self._shown(entry, why, now) for entry, why in zip(entries, whys, strict=True)]
+        found = accounts(registry, service, entries, now, by)
+        shown = [self._shown(entry, each, now, sees_names) for entry, each in zip(entries, found, strict=True)]
         tag = None if registry.is_ahead else etag(registry.index_of(name), (registry.view(), tuple(map(_state, shown))))
         content = {
             "serviceName": service.name,
@@ -97,28 +95,27 @@ class OneService:
         await turns().over()  # for 1,000 instances it was 9 ms to here
         return Answer(200, stamped(content, self._times), headers(tag), registry.index_of(name))
 
-    def _found(self, name: str) -> Service:
+    def _found(self, name: str, sees_names: bool) -> Service:
         """HttpError 404 with the nearest name."""
         service = self._registry.service(name)
         if service is not None:
             return service
         near = self._suggester.suggest(fold(name), self._clock())
         guess, more = ("", {}) if near is None else (f"Did you mean {near}? ", {"suggestion": near})
-        text = f"No service {name} is registered. {guess}GET /services lists those that are, GET /history?service={name} what became of it"
+        known = absent(self._registry, name, self._clock(), sees_names)
+        text = (
+            f"No service {name} is registered{f'; {known}' if known else ''}. {guess}GET /services lists those that are, "
+            f"GET /history?service={name} what became of it"
+        )
         error = HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **more)
         error.index = self._registry.index_of(name)
         raise error
 
-    def _shown(self, entry: Entry, why: Explanation, now: float) -> views.Json:
-        return {
-            **views.listed(entry, now, self._times, self._registry.window(entry.instance)),
-            "served": why.served,
-            "why": why.why,
-            "since": None if why.since is None else iso(why.since),
-            "until": None if why.until is None else iso(why.until),
-        }
+    def _shown(self, entry: Entry, account: Account, now: float, sees_names: bool) -> views.Json:
+        listed = views.listed(entry, now, self._times, self._registry.window(entry.instance))
+        return listed | views.accounted(account, sees_names)
 
 
-def _state(shown: views.Json) -> tuple[str, str, bool]:
-    """Heartbeats do not change it."""
-    return shown["id"], shown["status"], shown["served"]
+def _state(shown: views.Json) -> tuple[str, str, bool, bool]:
+    """Heartbeats that are taken do not change it."""
+    return shown["id"], shown["status"], shown["served"], "refusedHeartbeats" in shown
