@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _exit_status(error)
     except KeyboardInterrupt:
         return 130
+    except RecursionError:
+        return _failed("what it was answered is nested too deeply to be shown", 1)
     except BrokenPipeError:  # `discovery audit | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from types import UnionType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NotRequired, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from cyclopts import Parameter
+from pydantic import StringConstraints
+from typing_extensions import TypedDict
 
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import say
@@ -18,13 +19,52 @@ from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryEr
 T = TypeVar("T")
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
-# The fields that an answer must have, and their types: the ones that the command reads.
-Shape = Mapping[str, "type | UnionType"]
-INSTANCE: Shape = {"id": str, "ip": str, "port": int}
+
+# Of what an answer has, the fields that commands read; whatever comes besides is shown with -o json.
+Seconds = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}s$")]
+
+
+class Done(TypedDict):
+    message: str
+
+
+class Placed(TypedDict):
+    ip: str
+    port: int
+
+
+class Identity(Placed):
+    id: str
+    name: str
+    draining: NotRequired[bool]
+
+
+class Listed(Identity):
+    status: str
+    timeSinceHeartbeat: Seconds
+    zone: NotRequired[str | None]
+    tags: NotRequired[list[str]]
+
+
+class _Instances(TypedDict):
+    instances: list[Listed]
+
+
+class Service(_Instances):
+    name: str
+
+
+class _OneService(_Instances):
+    serviceName: str
+
+
+class _Services(TypedDict):
+    services: dict[str, _Instances]
+    next: NotRequired[str | None]
+
 
 # Services a request: the server's own most.
 _PAGE = 100
-_SERVICES: Shape = {"services": dict, "totalServices": int}
 # The server's codes for what it does not know: it is older than this command.
 _UNKNOWN_TO_IT = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "PARAMETER_UNKNOWN")
 
@@ -57,54 +97,56 @@ def refused(error: Refused) -> str:
     return str(error)
 
 
-async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: Shape) -> Json:
-    """The answer, a JSON object with these fields. Failed where it is another, as of some other program that speaks JSON."""
-    return shaped(await registry.request(method, path, json=body), method, path, has)
+async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: type[T]) -> T:
+    """The answer, of that shape. NotARegistry where it is another, as of some other program that speaks JSON."""
+    return shaped(await registry.request(method, path, json=body), has)
 
 
-def shaped(reply: Reply, method: str, path: str, has: Shape) -> Json:
-    """What `send` gives, of a reply that is there."""
-    content = reply.content
-    if isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in has.items()):
-        if (stale := content.get("stale")) and not path.partition("after=")[2]:  # said once, with the first page
-            say(f"discovery: {reply.url} does not hear what happens at the other nodes: what it says is {stale} s old")
-        return content
-    raise Failed(
-        f"{reply.url} is no registry: its answer to {method} {path.partition('?')[0]} has no {' and '.join(has)}; is DISCOVERY_URL right?"
-    )
+def shaped(reply: Reply, has: type[T], quietly: bool = False) -> T:
+    """What `send` gives, of a reply that is there. `quietly`: that it is old was said before."""
+    found = reply.of_shape(has)
+    if not quietly and (stale := reply.content.get("stale")):
+        say(f"discovery: {reply.url} does not hear what happens at the other nodes: what it says is {stale} s old")
+    return found
 
 
-async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: Shape) -> Json:
+async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: type[T]) -> T:
     """As `send`. A name may come several times in the query."""
     return await send(registry, "GET", f"{path}?{urlencode(pairs)}" if pairs else path, has=has)
 
 
-async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Json]:
-    """Each as `{name, instanceCount, healthyCount, instances}`, in the order of their names; read page by page."""
+async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Service]:
+    """In the order of their names; read page by page."""
     after: str | None = ""
     while after is not None:
-        page = await get(registry, "/services", [*pairs, ("limit", str(_PAGE)), ("after", after)], has=_SERVICES)
+        query = urlencode([*pairs, ("limit", str(_PAGE)), ("after", after)])
+        page = shaped(await registry.request("GET", f"/services?{query}"), _Services, quietly=after != "")
         for name, service in page["services"].items():
             yield {"name": name, **service}
-        after = page.get("next")
+        before, after = after, page.get("next")
+        if after == before:
+            raise Failed(
+                "the registry's list of services does not end: it begins again where it was; is DISCOVERY_URL right?"
+            )
 
 
-async def one_service(registry: RegistryClient, name: str) -> Json:
+async def one_service(registry: RegistryClient, name: str) -> Service:
     """As in `all_services`, and why each instance is in the answers or not. Failed when there is none of that name."""
     if not name:
         raise WrongArguments("the service's name is empty")
     try:
-        found = await get(registry, f"/services/{in_path(name)}", has={"serviceName": str, "instances": list})
+        found = await get(registry, f"/services/{in_path(name)}", has=_OneService)
     except Refused as error:
         if error.code != "SERVICE_UNKNOWN":
             raise
         near = error.content.get("suggestion")
-        guess = f"did you mean {near}? " if isinstance(near, str) else ""
+        guess = f"did you mean {near}? " if near else ""
         raise Failed(
             f"no service {name} is registered; {guess}`discovery get services` lists those that are, `discovery history {name}` "
             "says what became of it"
         ) from None
-    return {"name": found.pop("serviceName"), **found}
+    content: Json = dict(found)
+    return cast("Service", {"name": content.pop("serviceName"), **content})
 
 
 def in_path(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from discovery.cli.connection import Json
 from discovery.cli.get import address
 from discovery.cli.output import Column, cell
+from discovery.client.event_stream import EventContent
 
 COLUMNS = (
     Column("time"),
@@ -18,23 +19,23 @@ COLUMNS = (
 )
 
 
-def row(event: Json) -> Json:
+def row(event: EventContent) -> Json:
     """`event`: as /events, /changes and /history have it."""
-    about = event.get("instance") or event.get("before") or {}
+    about = event["instance"] or event["before"]
     actor = event.get("actor") or {}
     return {
         "time": event.get("timestamp"),
-        "kind": event.get("kind"),
-        "service": about.get("name") or event.get("service"),
-        "address": address(about) if about else None,
+        "kind": event["kind"],
+        "service": (about and about.get("name")) or event["service"],
+        "address": about and address(about),
         "reason": event.get("reason"),
-        "id": about.get("id"),
-        "index": event.get("index"),
+        "id": about and about.get("id"),
+        "index": event["index"],
         "actor": " at ".join(filter(None, (actor.get("name"), actor.get("address")))),
     }
 
 
-def line(event: Json) -> str:
+def line(event: EventContent) -> str:
     """One line, safe to show."""
     found = {key: cell(value) for key, value in row(event).items()}
     where = " ".join(filter(None, (found["service"], found["address"])))

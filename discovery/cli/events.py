@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from discovery.cli.connection import Filters, Json, ask
+from discovery.cli.connection import Filters, ask
 from discovery.cli.event_rows import line, row
 from discovery.cli.output import Format, as_json, as_yaml, say
 from discovery.client import Connected, Disconnected, Event, RegistryClient, Reset
 from discovery.client import events as follow
+from discovery.client.event_stream import EventContent
 
 
 def events(
@@ -67,7 +68,7 @@ async def _follow(
         await stream.aclose()
 
 
-def _shown(event: Json, output: str) -> str:
+def _shown(event: EventContent, output: str) -> str:
     if output == "json":
         return as_json(event, indent=None).removesuffix("\n")
     if output == "yaml":

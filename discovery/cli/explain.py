@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, ask, get, in_path
+from discovery.cli.connection import Json, Placed, ask, get, in_path
 from discovery.cli.event_rows import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
+from discovery.client.event_stream import EventContent
 
 _COLUMNS = (
     Column("address"),
@@ -27,6 +29,21 @@ _COLUMNS = (
 )
 
 
+class _Account(Placed):
+    served: bool
+    heartbeats: NotRequired[dict[str, Any]]
+
+
+class _Explained(TypedDict):
+    """The last four: of an instant before."""
+
+    explained: list[_Account]
+    down: NotRequired[str | None]
+    gone: NotRequired[list[EventContent]]
+    complete: NotRequired[bool]
+    since: NotRequired[str | None]
+
+
 def explain(
     name: Annotated[str, Parameter(help="of a service")],
     /,
@@ -38,14 +55,14 @@ def explain(
         path, pairs = f"/resolve/{in_path(name)}", [("explain", "1")]
     else:
         path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
-    found = ask(lambda registry: get(registry, path, pairs, has={"explained": list}))
+    found = ask(lambda registry: get(registry, path, pairs, has=_Explained))
     put_rows([_row(each) for each in found["explained"]], _COLUMNS, output, name="id", whole=found, empty="no instance")
     if output in ("table", "wide"):
         for text in _besides(found):
             say(text)
 
 
-def _besides(found: Json) -> Iterator[str]:
+def _besides(found: _Explained) -> Iterator[str]:
     """What an answer about the past says besides."""
     if found.get("down"):
         yield f"nobody was answered then: {found['down']}"
@@ -55,6 +72,6 @@ def _besides(found: Json) -> Iterator[str]:
         yield f"the history begins at {found.get('since')}: what was before is not known"
 
 
-def _row(each: Json) -> Json:
+def _row(each: _Account) -> Json:
     missed = each.get("heartbeats", {}).get("missed")
     return {**each, "address": address(each), "served": "yes" if each["served"] else "no", "missed": missed}

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import INSTANCE as SHAPE
-from discovery.cli.connection import Filters, Json, all_services, ask, given, in_path, one_service
+from discovery.cli.connection import (
+    Filters,
+    Identity,
+    Json,
+    Listed,
+    Placed,
+    Service,
+    all_services,
+    ask,
+    given,
+    in_path,
+    one_service,
+)
 from discovery.cli.connection import get as get_json
 from discovery.cli.output import Column, Format, put_record, put_rows, say
 from discovery.cli.times import span
 from discovery.client import RegistryClient
+from discovery.client.replies import Time
 from discovery.core.address import authority
 
 get = group("get")
@@ -58,7 +71,7 @@ def services(*, status: Status = None, filters: Filters | None = None, output: F
     found, gone = ask(lambda registry: _services_and_gone(registry, status, filters))
     put_rows([service_row(each) for each in found], SERVICE, output, name="service", whole=found, empty=_NOBODY)
     if output in ("table", "wide"):
-        say(gone_line(gone))
+        say(gone)
 
 
 @get.command
@@ -73,7 +86,7 @@ def instances(*, status: Status = None, filters: Filters | None = None, output: 
 @get.command
 def hosts(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every address, and what is registered there"""
-    found: dict[str, list[Json]] = {}
+    found: dict[str, list[Listed]] = {}
     for service in ask(lambda registry: _services(registry, status, filters)):
         for each in service["instances"]:
             found.setdefault(each["ip"], []).append(each)
@@ -94,11 +107,11 @@ def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: 
 @get.command
 def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output: Format = "table") -> None:
     """one instance, with everything that is known of it"""
-    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=SHAPE))
+    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=Identity))
     put_record(found, output, name="id")
 
 
-def instance_row(instance: Json) -> Json:
+def instance_row(instance: Listed) -> Json:
     """An instance of a service's list, for a table."""
     return {
         **instance,
@@ -108,27 +121,44 @@ def instance_row(instance: Json) -> Json:
     }
 
 
-def address(instance: Json) -> str:
-    return authority(str(instance["ip"]), instance["port"])
+def address(instance: Placed) -> str:
+    return authority(instance["ip"], instance["port"])
 
 
-async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
+async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Service]:
     pairs = (filters or Filters()).pairs() + given(("status", status))
     return [each async for each in all_services(registry, pairs)]
 
 
+class _Lost(TypedDict):
+    instances: int
+    serviceCount: int
+    since: Time | None
+    until: Time | None
+
+
+class _GoneLastHour(TypedDict):
+    lost: _Lost
+
+
+class _Stats(TypedDict):
+    totalRegistrations: int
+    goneLastHour: NotRequired[_GoneLastHour]
+
+
 async def _services_and_gone(
     registry: RegistryClient, status: str | None, filters: Filters | None
-) -> tuple[list[Json], Json]:
-    stats = await get_json(registry, "/stats", has={"totalRegistrations": int})
-    return await _services(registry, status, filters), stats.get("goneLastHour", {}).get("lost", {})
+) -> tuple[list[Service], str]:
+    stats = await get_json(registry, "/stats", has=_Stats)
+    gone = stats.get("goneLastHour")
+    return await _services(registry, status, filters), gone_line(gone["lost"]) if gone else ""
 
 
-def gone_line(lost: Json) -> str:
+def gone_line(lost: _Lost) -> str:
     """Who fell silent or failed the checks within the last hour, and is not back; empty where nobody did. Times are UTC."""
-    if not lost.get("instances"):
+    if not lost["instances"]:
         return ""
-    since, until = (str(lost[name])[11:16] for name in ("since", "until"))
+    since, until = (str(time)[11:16] for time in (lost["since"], lost["until"]))
     went = f"{_many(lost['instances'], 'instance')} of {_many(lost['serviceCount'], 'service')} went"
     when = f"at {since}" if since == until else f"between {since} and {until}"
     return f"{went} {when} and did not come back; `discovery history --since {since}`"
@@ -138,7 +168,7 @@ def _many(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def service_row(service: Json) -> Json:
+def service_row(service: Service) -> Json:
     instances = service["instances"]
     return {
         "service": service["name"],
@@ -148,11 +178,11 @@ def service_row(service: Json) -> Json:
     }
 
 
-def _host(ip: str, instances: list[Json]) -> Json:
+def _host(ip: str, instances: list[Listed]) -> Json:
     return {"host": ip, **_counts(instances), "services": _each(each["name"] for each in instances)}
 
 
-def _counts(instances: list[Json]) -> Json:
+def _counts(instances: list[Listed]) -> Json:
     """`2 of 3`, and how it is with the others."""
     statuses = Counter(each["status"] for each in instances)
     others = [f"{count} {status}" for status, count in sorted(statuses.items()) if status != "healthy"]

@@ -14,8 +14,8 @@ from discovery.core.log_fields import fields
 
 _log = logging.getLogger("discovery.log")
 
-# What a terminal may take as an order: C0, delete, C1, line separators, changes of direction.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What a terminal may take as an order: C0, delete, C1, line separators, changes of direction. And halves of a character, which are no text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 # Lines that may wait to be written. Beyond, whoever reads the log is too slow, and lines are dropped rather than the server stopped.

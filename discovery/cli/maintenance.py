@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import Json, Shape, ask, get, in_path, send
+from discovery.cli.connection import Done, Json, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_line, put_rows
@@ -19,6 +20,21 @@ from discovery.rest.api.times import iso
 maintenance = group("maintenance")
 
 _COLUMNS = (Column("service", fold=True), Column("address"), Column("until"), Column("reason", fold=True))
+
+
+class _Begun(TypedDict):
+    until: str
+    reason: str
+
+
+class _Window(_Begun):
+    serviceName: str
+    ip: NotRequired[str]
+    port: NotRequired[int]
+
+
+class _Windows(TypedDict):
+    windows: list[_Window]
 
 
 @maintenance.command
@@ -53,9 +69,13 @@ def end(target: Word = None, /, *, where: Where | None = None) -> None:
 @maintenance.command(name="list")
 def list_(*, output: Format = "table") -> None:
     """every window there is"""
-    windows = ask(lambda registry: get(registry, "/maintenance", has={"windows": list}))["windows"]
+    windows = ask(lambda registry: get(registry, "/maintenance", has=_Windows))["windows"]
     rows = [
-        {**each, "service": each["serviceName"], "address": address(each) if "ip" in each else "all"}
+        {
+            **each,
+            "service": each["serviceName"],
+            "address": address({"ip": each["ip"], "port": each["port"]}) if "ip" in each and "port" in each else "all",
+        }
         for each in windows
     ]
     put_rows(rows, _COLUMNS, output, name="service", whole=windows, empty="nothing is in maintenance")
@@ -65,7 +85,7 @@ async def _at(
     registry: RegistryClient, method: str, word: str | None, where: Where | None, body: Json | None
 ) -> list[tuple[str, Any]]:
     """What it is about, and the reply: once for a whole service, else for each instance."""
-    has: Shape = {"message": str} if body is None else {"until": str, "reason": str}
+    has: type[Done | _Begun] = Done if body is None else _Begun
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
     if where in (None, EVERYWHERE):

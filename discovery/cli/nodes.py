@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from discovery.cli.connection import Json, ask
 from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
 from discovery.cli.output import Column, Format, put_rows
-from discovery.cli.times import epoch, span
+from discovery.cli.times import span
+from discovery.client.replies import Finite, Time, epoch
 
 _NODE = (
     Column("node", fold=True),
@@ -29,35 +32,67 @@ _HOLD = (
     Column("instances", right=True),
     Column("services", fold=True),
 )
-_STATS = {"activeInstances": int}
-_NOBODY = {"instances": 0}
 _WHEN_HEARD = "when etcd is heard"
-# Who is in the answers for what this node does not hear, and why; by the field of /stats.
-_HELD = {
-    "heldThroughUnknownNodes": "a silent node may have heard them before this one began",
-    "heldHere": "this node heard them last, and another one may hear them now",
-}
+# Why somebody is in the answers for what this node does not hear.
+_UNKNOWN_NODES = "a silent node may have heard them before this one began"
+_HERE = "this node heard them last, and another one may hear them now"
 # Services that a row names.
 _NAMES = 3
+
+
+class _Holds(TypedDict):
+    instances: int
+    services: list[str]
+
+
+class _Node(TypedDict):
+    node: str
+    silent: bool
+    lastHeardSeconds: Finite
+    silentForSeconds: Finite | None
+    version: NotRequired[str | None]
+    holds: NotRequired[_Holds]
+
+
+class _Engine(TypedDict):
+    node: str
+    leads: bool
+    fresh: bool
+    nodes: list[_Node]
+    leader: NotRequired[str | None]
+    lagSeconds: NotRequired[Finite]
+    movedTo: NotRequired[object]
+    heldHere: NotRequired[_Holds]
+    heldThroughUnknownNodes: NotRequired[_Holds]
+
+
+class _BrakeHold(TypedDict):
+    serviceName: str
+    suspects: int
+    since: Time
+    until: Time
+
+
+class _Stats(TypedDict):
+    activeInstances: int
+    engine: NotRequired[_Engine]
+    brakeHolds: NotRequired[list[_BrakeHold]]
+
+
+# A single node has nothing to say of others.
+_ALONE: _Engine = {"node": "this one alone", "leads": True, "fresh": True, "nodes": []}
 
 
 @get.command
 def nodes(*, output: Format = "table") -> None:
     """the nodes of the registry, as the one that is asked hears them"""
-    found = ask(lambda registry: get_json(registry, "/stats", has=_STATS))
-    # A single node has nothing to say of others.
-    engine = found.get("engine") or {
-        "kind": "local",
-        "node": "this one alone",
-        "leads": True,
-        "fresh": True,
-        "nodes": [],
-    }
+    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
+    engine = found.get("engine") or _ALONE
     own = {
         **{name: engine.get(name) for name in ("node", "version", "revision", "endpoint", "cluster")},
         "state": "moved" if engine.get("movedTo") else "here" if engine["fresh"] else "cut off: it does not hear etcd",
         "leads": _yes(engine["leads"]),
-        "lastHeard": f"{span(float(engine['lagSeconds']))} ago" if engine.get("lagSeconds", 1e6) < 1e6 else "",
+        "lastHeard": f"{span(lag)} ago" if (lag := engine.get("lagSeconds", 1e6)) < 1e6 else "",
         "holds": _held(engine.get("heldHere")) or _held(engine.get("heldThroughUnknownNodes")),
     }
     others = [
@@ -66,7 +101,7 @@ def nodes(*, output: Format = "table") -> None:
             "version": node.get("version"),
             "state": "silent" if node["silent"] else "here",
             "leads": _yes(node["node"] == engine.get("leader")),
-            "lastHeard": f"{span(float(node['lastHeardSeconds']))} ago",
+            "lastHeard": f"{span(node['lastHeardSeconds'])} ago",
             "holds": _held(node.get("holds")),
         }
         for node in engine["nodes"]
@@ -77,21 +112,20 @@ def nodes(*, output: Format = "table") -> None:
 @get.command
 def holds(*, output: Format = "table") -> None:
     """who keeps silent instances in the answers, and for how much longer: silent nodes, and the brake"""
-    found = ask(lambda registry: get_json(registry, "/stats", has=_STATS))
-    engine: Json = found.get("engine") or {}
-    rows = [
+    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
+    engine = found.get("engine") or _ALONE
+    rows: list[Json] = [
         {
             "heldBy": f"{node['node']} is silent, and may hear them",
-            "since": f"{span(float(node['silentForSeconds']))} ago",
+            "since": f"{span(node['silentForSeconds'] or 0)} ago",
             "letsGo": "when its key in etcd ends" if engine["fresh"] else _WHEN_HEARD,
-            **node["holds"],
+            **holds,
         }
-        for node in engine.get("nodes", ())
-        if node["silent"] and node.get("holds", _NOBODY)["instances"]
+        for node in engine["nodes"]
+        if node["silent"] and (holds := node.get("holds")) and holds["instances"]
     ]
-    for field, why in _HELD.items():
-        held = engine.get(field, _NOBODY)
-        if held["instances"]:
+    for held, why in ((engine.get("heldThroughUnknownNodes"), _UNKNOWN_NODES), (engine.get("heldHere"), _HERE)):
+        if held and held["instances"]:
             rows.append({"heldBy": why, "letsGo": "" if engine["fresh"] else _WHEN_HEARD, **held})
     now = datetime.now(UTC).timestamp()
     rows += [
@@ -104,7 +138,7 @@ def holds(*, output: Format = "table") -> None:
         }
         for hold in found.get("brakeHolds", ())
     ]
-    shown = [row | {"services": _named(row)} for row in rows]
+    shown = [row | {"services": _named(row["services"])} for row in rows]
     put_rows(
         shown,
         _HOLD,
@@ -115,14 +149,13 @@ def holds(*, output: Format = "table") -> None:
     )
 
 
-def _held(holds: Json | None) -> str:
+def _held(holds: _Holds | None) -> str:
     if not holds or not holds["instances"]:
         return ""
-    return f"{holds['instances']} of {_named(holds)}"
+    return f"{holds['instances']} of {_named(holds['services'])}"
 
 
-def _named(holds: dict[str, Any]) -> str:
-    names = holds.get("services", [])
+def _named(names: list[str]) -> str:
     return ", ".join(names[:_NAMES]) + (", …" if len(names) > _NAMES else "")
 
 

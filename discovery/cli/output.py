@@ -27,7 +27,7 @@ Format = Annotated[
 Row = Mapping[str, Any]
 
 # What JSON text may hold and a terminal may take as an order.
-_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 STYLES = {
     "healthy": "green",

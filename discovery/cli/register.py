@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, Shape, ask, in_path, key_values, send
+from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
 from discovery.cli.targets import Where, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
+from discovery.client.replies import Finite
 
 
 @Parameter(name="*")
@@ -41,6 +44,11 @@ class Fields:
         return {key: value for key, value in every.items() if value not in (None, [], {})}
 
 
+class _Registered(TypedDict):
+    instance: Identity
+    heartbeatIntervalMs: Finite
+
+
 def register(
     name: Annotated[str, Parameter(help="of the service")],
     /,
@@ -56,8 +64,7 @@ def register(
     body: Json = {"name": name, "ip": ip, "port": port, **(fields or Fields()).given(), **own}
     if replace:
         body["replace"] = True
-    has: Shape = {"instance": dict, "heartbeatIntervalMs": int}
-    reply = ask(lambda registry: send(registry, "POST", "/register", body, has=has))
+    reply = ask(lambda registry: send(registry, "POST", "/register", body, has=_Registered))
     instance, every = reply["instance"], reply["heartbeatIntervalMs"] / 1000
     line = f"registered {named(instance)}; it has to send a heartbeat every {every:.1f} s"
     put_done([instance], [line], output, whole=reply)
@@ -75,14 +82,16 @@ def deregister(
     put_done(found, [f"deregistered {named(each)}" for each in found], output, whole=found)
 
 
-async def _deregister(registry: RegistryClient, target: str | None, where: Where | None, all: bool) -> list[Any]:
+async def _deregister(
+    registry: RegistryClient, target: str | None, where: Where | None, all: bool
+) -> Sequence[Identity]:
     found = await instances_of(registry, target, where)
     if len(found) > 1 and not all:
         raise Failed(f"{target} has {len(found)} instances: name one with --ip and --port, or all of them with --all")
     for each in found:
-        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has={"message": str})
+        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has=Done)
     return found
 
 
-def named(instance: Json) -> str:
+def named(instance: Identity) -> str:
     return f"{instance['name']} {address(instance)} [id {instance['id']}]"

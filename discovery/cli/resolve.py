@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, Json, ask, get, given, in_path
+from discovery.cli.connection import Filters, Placed, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE, address
 from discovery.cli.output import Column, Format, put_rows
-from discovery.cli.times import epoch, span
+from discovery.cli.times import span
+from discovery.client.replies import Time, epoch
 
 _COLUMNS = tuple(column for column in INSTANCE if column.key not in ("service", "registeredAt"))
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
+
+
+class _Instance(Placed):
+    lastHeartbeat: Time  # noqa: N815 - as JSON has it
+
+
+class _Resolved(TypedDict):
+    instances: list[_Instance]
+    timestamp: Time
 
 
 def resolve(
@@ -41,15 +52,13 @@ def resolve(
             )
         _over_dns(name, domain, dns_server, output)
         return
-    found = ask(
-        lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has={"instances": list, "timestamp": str})
-    )
+    found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has=_Resolved))
     now = epoch(found["timestamp"])
     rows = [{**each, "address": address(each), "lastBeat": _beat(each, now)} for each in found["instances"]]
     put_rows(rows, _COLUMNS, output, name="address", whole=found)
 
 
-def _beat(instance: Json, now: float) -> str:
+def _beat(instance: _Instance, now: float) -> str:
     return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import INSTANCE, Json, all_services, get, in_path, one_service
+from discovery.cli.connection import Identity, all_services, get, in_path, one_service
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.client import Refused, RegistryClient
 
@@ -27,25 +28,25 @@ EVERYWHERE = Where()
 
 async def instances_of(
     registry: RegistryClient, word: str | None, where: Where | None, host: str | None = None
-) -> list[Json]:
+) -> Sequence[Identity]:
     """As in GET /services; never empty. WrongArguments where nothing is named, or too much; Failed where nobody is meant."""
     where = where or EVERYWHERE
     if host is not None:
         if word is not None or where != EVERYWHERE:
             raise WrongArguments("--host: means every instance at that address; leave out what else is named")
-        found = [
+        at_host = [
             each async for service in all_services(registry) for each in service["instances"] if each["ip"] == host
         ]
-        if not found:
+        if not at_host:
             raise Failed(f"nothing is registered at {host}; `discovery get hosts` lists the addresses")
-        return found
+        return at_host
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
     if where == EVERYWHERE:
         by_id = await _by_id(registry, word)
         if by_id is not None:
             return [by_id]
-    instances: list[Json] = (await one_service(registry, word))["instances"]
+    instances = (await one_service(registry, word))["instances"]
     ip, port = where.ip, where.port
     found = [each for each in instances if ip in (None, each["ip"]) and port in (None, each["port"])]
     if not found:
@@ -54,10 +55,10 @@ async def instances_of(
     return found
 
 
-async def _by_id(registry: RegistryClient, word: str) -> Json | None:
+async def _by_id(registry: RegistryClient, word: str) -> Identity | None:
     """An id may look like a service's name."""
     try:
-        return await get(registry, f"/instances/{in_path(word)}", has=INSTANCE)
+        return await get(registry, f"/instances/{in_path(word)}", has=Identity)
     except Refused as error:
         if error.status == 404:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from cyclopts import Token
@@ -44,8 +43,3 @@ def span(seconds: float) -> str:
         if seconds < limit:
             return f"{max(0, seconds) / size:.0f} {unit}"
     return f"{seconds / _DAY:.0f} d"
-
-
-def epoch(iso: str) -> float:
-    """Of a time as the server writes it. ValueError."""
-    return datetime.fromisoformat(iso).timestamp()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import Json, ask, in_path, send
+from discovery.cli.connection import ask, in_path, send
 from discovery.cli.env_file import EnvFile, use
-from discovery.cli.errors import Failed, WrongArguments
+from discovery.cli.errors import WrongArguments
 from discovery.cli.output import Column, Format, put_line, put_rows
 from discovery.client import RegistryClient
 from discovery.plugins.auth.settings import AuthSettings
@@ -93,13 +94,18 @@ def restore(sha256: Annotated[str, Parameter(help="of its secret, as `revoke` sh
     put_line(f"{_named(found)} is no longer revoked")
 
 
-async def _delete(registry: RegistryClient, path: str) -> Json:
-    token = (await send(registry, "DELETE", path, has={"token": dict}))["token"]
-    if all(isinstance(token.get(name), str) for name in ("name", "sha256", "revokedAt")):
-        return dict(token)
-    raise Failed(
-        f"no registry answers there: what it says of {path.rpartition('/')[0]} is no token; is DISCOVERY_URL right?"
-    )
+class _Revoked(TypedDict):
+    name: str
+    sha256: str
+    revokedAt: str
+
+
+class _Reply(TypedDict):
+    token: _Revoked
+
+
+async def _delete(registry: RegistryClient, path: str) -> _Revoked:
+    return (await send(registry, "DELETE", path, has=_Reply))["token"]
 
 
 def _known(name: str, given: Path | None, env_file: Path | None) -> str:
@@ -111,7 +117,7 @@ def _known(name: str, given: Path | None, env_file: Path | None) -> str:
     return found[0] if found else name
 
 
-def _named(found: Json) -> str:
+def _named(found: _Revoked) -> str:
     return f"{found['name'] or 'the token'} [sha256 {found['sha256']}]"
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from pydantic import create_model
 
 from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.live import on_a_terminal, show
@@ -23,6 +26,16 @@ _LISTS = (
     ("clients", "client", "DNS client", "queries"),
     ("httpClients", "client", "HTTP client", "requests"),
     ("services", "service", "service", "changes"),
+)
+_MODEL: Callable[..., Any] = create_model
+_SHAPE = _MODEL(
+    "Top",
+    minutes=int,
+    timestamp=str,
+    **{
+        key: GenericAlias(list, _MODEL(key, **{field: str, counted: int, "error": int}))
+        for key, field, _, counted in _LISTS
+    },
 )
 
 
@@ -57,7 +70,7 @@ def top(
 
 async def _read(registry: RegistryClient, minutes: int | None, limit: int | None) -> Json:
     pairs = given(("minutes", minutes), ("limit", limit))
-    return await get(registry, "/top", pairs, has={"minutes": int} | {key: list for key, *_ in _LISTS})
+    return await get(registry, "/top", pairs, has=_SHAPE)
 
 
 async def _live(registry: RegistryClient, minutes: int | None, limit: int | None, every: float) -> None:

@@ -38,27 +38,23 @@ class Unreachable(RegistryError):
 class Refused(RegistryError):
     """The registry answered with an error. `status`: HTTP's. `code`: the registry's own, such as INSTANCE_UNKNOWN, or empty.
 
-    `content`: the whole JSON body. `headers`: by any case. `retry_after`: seconds the server asks to wait, or None.
+    `content`: the JSON body, an object. `headers`: by any case. `retry_after`: seconds the server asks to wait, or None.
     """
 
-    def __init__(self, status: int, code: str, message: str, content: Any, headers: Mapping[str, str]) -> None:
-        super().__init__(printable(message))
+    def __init__(
+        self, status: int, content: Mapping[str, Any], headers: Mapping[str, str], retry_after: float | None
+    ) -> None:
+        super().__init__(printable(content["message"]))
         self.status = status
-        self.code = code
+        self.code: str = content.get("code", "")
         self.content = content
         self.headers = headers
+        self.retry_after = retry_after
 
     @property
     def passing(self) -> bool:
         """Whether it may end while nothing changes here: too many clients, no room, a server that starts, ends or has no disk."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-    @property
-    def retry_after(self) -> float | None:
-        if isinstance(self.content, dict) and isinstance(milliseconds := self.content.get("retryAfterMs"), int | float):
-            return milliseconds / 1000
-        text = self.headers.get("Retry-After", "")
-        return float(text) if text.isascii() and text.isdigit() else None
 
 
 class NotARegistry(RegistryError):

@@ -7,19 +7,20 @@ nothing was heard yet - what happened in between is lost, and `Connected.resumed
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
 
 import aiohttp
+from typing_extensions import TypedDict
 
 from discovery.client.errors import Attempt, NotARegistry, Refused, RegistryError, Unreachable
+from discovery.client.instance import InstanceContent
 from discovery.client.messages import Message, Messages
 from discovery.client.registry_client import Params, RegistryClient
-from discovery.client.replies import UNANSWERED, index_of, number_in, why
+from discovery.client.replies import UNANSWERED, checked, index_of, number_in, parsed, why
 
 PATH = "/events"
 # The server sends a comment every 15 s, spread; two may be late.
@@ -53,6 +54,31 @@ class Reset:
     oldest: int
 
 
+class Actor(TypedDict):
+    name: NotRequired[str]
+    address: NotRequired[str]
+
+
+class InstanceTold(InstanceContent):
+    name: NotRequired[str]
+
+
+class EventContent(TypedDict):
+    index: int
+    kind: str
+    service: str | None
+    instance: InstanceTold | None
+    before: InstanceTold | None
+    reason: NotRequired[str]
+    timestamp: NotRequired[str]
+    actor: NotRequired[Actor | None]
+
+
+class _ResetContent(TypedDict):
+    index: int
+    oldest: int
+
+
 @dataclass(frozen=True)
 class Event:
     """One change. `instance`: what it is now, `before`: what it was, both as GET /instances/ID shows what was registered, or None.
@@ -63,10 +89,10 @@ class Event:
     index: int
     kind: str
     service: str | None
-    instance: dict[str, Any] | None
-    before: dict[str, Any] | None
+    instance: InstanceContent | None
+    before: InstanceContent | None
     reason: str
-    content: dict[str, Any]
+    content: EventContent
 
 
 Item = Connected | Disconnected | Reset | Event
@@ -176,19 +202,21 @@ async def _read(response: aiohttp.ClientResponse, position: Position) -> AsyncGe
     try:
         async for piece in response.content.iter_any():
             for message in messages.feed(piece):
-                item = _item(message)
+                item = _item(message, position.url or "")
                 position.id = message.id or position.id
                 yield item
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         raise NotARegistry(position.url or "", "events that cannot be read") from None
 
 
-def _item(message: Message) -> Event | Reset:
-    content = json.loads(message.data)
+def _item(message: Message, url: str) -> Event | Reset:
+    content = parsed(message.data)
     if message.event == "reset":
-        return Reset(int(content["index"]), int(content["oldest"]))
+        reset = checked(content, _ResetContent, url)
+        return Reset(reset["index"], reset["oldest"])
+    content = checked(content, EventContent, url)
     return Event(
-        index=int(content["index"]),
+        index=content["index"],
         kind=content["kind"],
         service=content["service"],
         instance=content["instance"],

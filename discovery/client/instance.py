@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 HEALTHY, SUSPECT, FLAPPING = "healthy", "suspect", "flapping"
 # The registry's defaults, which it does not repeat for each instance.
 DEFAULT_WEIGHT, DEFAULT_PRIORITY = 100, 10
+
+
+class InstanceContent(TypedDict):
+    """As /resolve and events have it."""
+
+    ip: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+    status: str
+    id: NotRequired[str]
+    metadata: NotRequired[dict[str, Any] | None]
+    tags: NotRequired[list[str]]
+    ports: NotRequired[dict[str, int] | None]
+    weight: NotRequired[Annotated[int, Field(ge=0, le=65535)]]
+    priority: NotRequired[int]
+    zone: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,11 @@ class Instance:
         return f"[{self.ip}]" if ":" in self.ip else self.ip
 
     @classmethod
-    def of(cls, service: str, content: Mapping[str, Any]) -> Instance:
-        """From the JSON of /resolve and of events. KeyError, TypeError for what is none."""
+    def of(cls, service: str, content: InstanceContent) -> Instance:
         return cls(
             service=service,
             ip=content["ip"],
-            port=int(content["port"]),
+            port=content["port"],
             status=content["status"],
             id=content.get("id", ""),
             metadata=content.get("metadata") or {},

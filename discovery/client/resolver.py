@@ -13,14 +13,16 @@ import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Self, Unpack
+from typing import NotRequired, Self, Unpack
 from urllib.parse import quote
+
+from typing_extensions import TypedDict
 
 from discovery.client.access import Access
 from discovery.client.choosing import Choice, Resting, Strategy
-from discovery.client.errors import NotARegistry, RegistryError
+from discovery.client.errors import RegistryError
 from discovery.client.event_stream import SILENCE, Connected, Disconnected, Event, Position, Reset, events
-from discovery.client.instance import Instance
+from discovery.client.instance import Instance, InstanceContent
 from discovery.client.known import GRACE, Known
 from discovery.client.registry_client import RegistryClient
 
@@ -46,6 +48,10 @@ class NoInstance(RegistryError):
     def __init__(self, name: str) -> None:
         super().__init__(f"no instance of {name!r} is registered and healthy")
         self.name = name
+
+
+class _Resolved(TypedDict):
+    instances: NotRequired[list[InstanceContent]]
 
 
 class Resolver:
@@ -146,10 +152,7 @@ class Resolver:
     async def _read(self, known: Known, certain: bool) -> None:
         path = f"/resolve/{quote(known.name, safe='')}"
         reply = await self._registry.request("GET", path, accept=(HTTPStatus.NOT_FOUND,))
-        try:
-            found = [Instance.of(known.name, each) for each in reply.content.get("instances", ())]
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise NotARegistry(reply.url, "a list of instances that cannot be read") from None
+        found = [Instance.of(known.name, each) for each in reply.of_shape(_Resolved).get("instances", ())]
         # Each server counts for itself, and where no events come there is nothing to compare with.
         index = reply.index if self._live and reply.url == self._position.url else None
         if not known.read(found, index, time.monotonic(), certain):
@@ -236,13 +239,7 @@ class Resolver:
 
     def _apply(self, event: Event) -> None:
         known = self._known.get(event.service or "")
-        if known is None:
-            return
-        try:
-            certain = known.apply(event)
-        except (KeyError, TypeError, ValueError):  # an instance that cannot be read
-            certain = False
-        if not certain:
+        if known is not None and not known.apply(event):
             self._read_soon(known, certain=True)
 
     def _warn_once(self, trouble: object) -> None:

@@ -18,10 +18,11 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Self, Unpack
+from typing import Any, NotRequired, Self, Unpack
 from urllib.parse import quote
+
+from typing_extensions import TypedDict
 
 from discovery.client import background
 from discovery.client.access import Access
@@ -29,9 +30,21 @@ from discovery.client.beats import DEFAULT_INTERVAL, MAX_INTERVAL, MIN_INTERVAL,
 from discovery.client.errors import Refused, RegistryError
 from discovery.client.local_address import local_address
 from discovery.client.registry_client import Params, RegistryClient
-from discovery.client.replies import Reply
+from discovery.client.replies import Drained, Finite, Reply, seconds_left
 
 _log = logging.getLogger("discovery.client")
+
+
+class _Heard(TypedDict):
+    heartbeatIntervalMs: NotRequired[Finite]
+
+
+class _Identified(TypedDict):
+    id: str
+
+
+class _Registered(_Heard):
+    instance: _Identified
 
 
 class Service:
@@ -157,8 +170,7 @@ class Service:
         """Takes it out of new answers while it goes on living. Seconds until no DNS cache holds it any more. RegistryError."""
         self._draining = True
         reply = await self._registry.request("PUT", self._path("/drain"), params=self._at())
-        safe, now = (datetime.fromisoformat(reply.content[field]) for field in ("safeAfter", "timestamp"))
-        return max(0.0, (safe - now).total_seconds())
+        return seconds_left(reply.of_shape(Drained))
 
     async def report(self, health: str, output: str = "") -> None:
         """What it says of itself from now on: `passing`, `warning` (served with a small share) or `failing` (out of answers, its lease
@@ -217,10 +229,11 @@ class Service:
         if self._find_ip:
             self.ip = await local_address(self._registry.servers, self._registry.timeout)
         reply = await self._send("/register", self._key() | self._options)
+        id = reply.of_shape(_Registered)["instance"]["id"]
         if self._draining:  # a registry that has lost its memory must not answer with it again
             await self.drain()
         self._accepted(await self._say() if self._own else reply)
-        self.id = reply.content["instance"]["id"]
+        self.id = id
         _log.info("%s is registered at %s:%d with %s", self.name, self.ip, self.port, reply.url)
 
     async def _say(self) -> Reply:
@@ -258,7 +271,5 @@ class Service:
 
 def _interval(reply: Reply) -> float:
     """Seconds. A server that does not say - the one this began as - is told as often as its usual timeout needs it."""
-    milliseconds = reply.content.get("heartbeatIntervalMs")
-    if not isinstance(milliseconds, int | float) or not milliseconds > 0:
-        return DEFAULT_INTERVAL
-    return min(MAX_INTERVAL, max(MIN_INTERVAL, milliseconds / 1000))
+    milliseconds = reply.of_shape(_Heard).get("heartbeatIntervalMs", 0)
+    return min(MAX_INTERVAL, max(MIN_INTERVAL, milliseconds / 1000)) if milliseconds > 0 else DEFAULT_INTERVAL

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
 from discovery.cli import connection
 from discovery.client import RegistryClient
 from tests.cli.live import At, discovery
-from tests.client.servers import nobody
+from tests.client.servers import DEEP, STRANGE, mutants, nobody
 
 COMMANDS = [
     ["get", "services"],
@@ -47,6 +49,16 @@ def serving(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+
+
+@contextlib.contextmanager
+def answering(body: Callable[[], str]) -> Iterator[str]:
+    def serve(connected: socket.socket) -> None:
+        connected.recv(65536)
+        connected.sendall(reply("200 OK", "application/json", body()))
+
+    with serving(serve) as url:
+        yield url
 
 
 @contextlib.contextmanager
@@ -136,14 +148,83 @@ def test_a_wrong_server(command: list[str], octets: bytes, said: str) -> None:
     assert told.isprintable()
 
 
+# A reply that has what every command reads of a registry's, and more.
+PLACE = {"id": "web-1", "name": "web", "ip": "10.0.0.1", "port": 1}
+TIME = "2026-01-31T12:00:00.000Z"
+INSTANCE = PLACE | {
+    "status": "healthy", "timeSinceHeartbeat": "3s", "lastHeartbeat": TIME, "registeredAt": TIME, "metadata": {"a": [1]}, "tags": ["x"],
+    "zone": "z", "served": True, "why": "its lease runs", "since": TIME, "until": TIME,
+}  # fmt: skip
+EVENT = {
+    "index": 7, "kind": "registered", "service": "web", "instance": INSTANCE, "before": None, "reason": "new", "timestamp": TIME,
+    "actor": {"name": "ci", "address": "10.0.0.9"},
+}  # fmt: skip
+HOLDS = {"instances": 1, "services": ["web"]}
+NODE = {"node": "b", "silent": True, "lastHeardSeconds": 3, "silentForSeconds": 2.5, "version": "1", "holds": HOLDS}
+REPLY = PLACE | {
+    "message": "done", "timestamp": TIME, "safeAfter": TIME, "services": {"web": {"instances": [INSTANCE]}}, "next": None,
+    "serviceName": "web", "instances": [INSTANCE], "instance": INSTANCE, "heartbeatIntervalMs": 3000, "explained": [INSTANCE],
+    "gone": [EVENT], "down": "it was not there", "complete": False, "since": TIME, "events": [EVENT], "missing": "much",
+    "windows": [{"serviceName": "web", "ip": "10.0.0.1", "port": 1, "until": TIME, "reason": "x"}], "until": TIME, "reason": "x",
+    "token": {"name": "ci", "sha256": "00", "revokedAt": TIME}, "queries": True, "accesses": False, "level": "info",
+    "activeInstances": 1, "totalRegistrations": 9,
+    "goneLastHour": {"lost": {"instances": 2, "serviceCount": 1, "since": TIME, "until": TIME}}, "brakeHolds": [{"serviceName": "web", "suspects": 1, "since": TIME, "until": TIME}],
+    "engine": {"node": "a", "leads": True, "fresh": True, "nodes": [NODE], "leader": "a", "lagSeconds": 0.1, "heldHere": HOLDS},
+}  # fmt: skip
+COUNTED = {"name": "web", "client": "10.0.0.1", "service": "web", "queries": 5, "requests": 5, "changes": 5, "error": 1}
+TOP = {key: [COUNTED] for key in ("unknownNames", "names", "clients", "httpClients", "services")}
+READING = [
+    (["get", "services", "-o", "wide"], REPLY),
+    (["get", "hosts"], REPLY),
+    (["get", "service", "web"], REPLY),
+    (["get", "instance", "x"], REPLY),
+    (["get", "nodes"], REPLY),
+    (["get", "holds"], REPLY),
+    (["resolve", "web"], REPLY),
+    (["explain", "web"], REPLY),
+    (["explain", "web", "--at", "2h", "-o", "yaml"], REPLY),
+    (["history", "-o", "wide"], REPLY),
+    (["watch", "web"], REPLY),
+    (["wait", "web", "--timeout", "0s"], REPLY),
+    (["top"], REPLY | TOP | {"minutes": 10}),
+    (["log"], REPLY),
+    (["register", "web", "--ip", "10.0.0.1", "--port", "1"], REPLY),
+    (["deregister", "web"], REPLY),
+    (["drain", "web"], REPLY),
+    (["undrain", "--host", "10.0.0.1"], REPLY),
+    (["maintenance", "begin", "web", "--for", "1m", "--reason", "x"], REPLY),
+    (["maintenance", "end", "web", "--port", "1"], REPLY),
+    (["maintenance", "list"], REPLY),
+    (["token", "restore", "00"], REPLY),
+]
+
+
 @pytest.mark.parametrize(
-    "body", ["{}", "[]", "null", '{"services": 1, "next": null}', '{"instances": [{}], "timestamp": 7}']
+    ("command", "body"), READING, ids=lambda each: " ".join(each) if isinstance(each, list) else ""
 )
-@pytest.mark.parametrize("command", [*COMMANDS[:3], COMMANDS[6], COMMANDS[7]], ids=" ".join)
-def test_a_server_that_answers_something_else_in_json(command: list[str], body: str) -> None:
-    with saying(reply("200 OK", "application/json", body)) as url:
-        done = At(url)(*command)
-    assert f"{url} is no registry: its answer to " in done.said
+def test_whatever_the_json_is_like_it_is_shown_or_one_line_says_what_is_wrong(command: list[str], body: Any) -> None:
+    chance = random.Random(" ".join(command))
+    bodies = [body, *(found for value in chance.sample(STRANGE, 4) for found in mutants(body, value))]
+    asked = [body, *chance.sample(bodies, 60)]
+    with answering(lambda: json.dumps(asked[0])) as url:
+        assert At(url)(*command).status == 0
+        while asked:
+            done = At(url)(*command)
+            assert done.status in (0, 1)
+            assert (done.out + done.err).replace("\n", "").isprintable()
+            assert done.status == 0 or (done.err.startswith("discovery: ") and done.err.count("\n") == 1), done
+            asked.pop(0)
+
+
+def test_what_is_nested_too_deeply_to_be_shown_is_said_in_one_line() -> None:
+    with saying(reply("200 OK", "application/json", json.dumps(REPLY | {"more": DEEP}))) as url:
+        assert "nested too deeply" in At(url)("get", "instance", "x", "-o", "yaml").said
+
+
+def test_json_that_no_registry_gives_names_the_field() -> None:
+    with saying(reply("200 OK", "application/json", json.dumps(REPLY | {"timestamp": 7}))) as url:
+        said = At(url)("resolve", "web").said
+    assert f"{url} is no registry: it answered with JSON that no registry gives (timestamp: " in said
 
 
 def test_an_older_server_without_the_route() -> None:

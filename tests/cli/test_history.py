@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.cli.times import epoch
+from discovery.client.replies import epoch
 from tests.cli.live import At
 from tests.stories.process import Discovery, running, until
 

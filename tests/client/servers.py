@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -52,3 +53,25 @@ def nobody() -> str:
     """A base URL where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+# -- JSON that is another than a registry's
+
+DEEP: Any = []
+for _ in range(400):
+    DEEP = [DEEP]
+STRANGE = [
+    None, True, -1, 0.5, 10**400, float("inf"), "", "x", "\x1b[2J\n\u202e", "\ud800", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00", [], {},
+    [None], {"a": None}, DEEP,
+]  # fmt: skip
+
+
+def mutants(whole: Any, value: Any) -> Iterator[Any]:
+    """`whole` with the value in the place of each of its parts in turn, and without each."""
+    yield value
+    if isinstance(whole, dict):
+        for key, part in whole.items():
+            yield {name: each for name, each in whole.items() if name != key}
+            yield from (whole | {key: changed} for changed in mutants(part, value))
+    elif isinstance(whole, list):
+        yield from ([changed] for part in whole for changed in mutants(part, value))

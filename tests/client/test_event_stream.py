@@ -31,8 +31,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def change(index: int, service: str = "api") -> str:
     return (
-        f'id: {index}\ndata: {{"index": {index}, "kind": "register", "service": "{service}", "instance": {{"id": "x"}},'
-        ' "before": null, "reason": "new instance", "actor": null, "timestamp": "2026-01-31T12:00:00.000Z"}\n\n'
+        f'id: {index}\ndata: {{"index": {index}, "kind": "register", "service": "{service}",'
+        ' "instance": {"id": "x", "ip": "10.0.0.1", "port": 1, "status": "healthy"}, "before": null,'
+        ' "reason": "new instance", "actor": null, "timestamp": "2026-01-31T12:00:00.000Z"}\n\n'
     )
 
 
@@ -75,13 +76,8 @@ async def test_events_are_values_and_a_broken_stream_is_taken_up_where_it_ended(
     assert found[3] == Connected(url, resumed=True)
     first, second = found[1], found[4]
     assert isinstance(first, Event)
-    assert (first.index, first.kind, first.service, first.instance, first.before) == (
-        7,
-        "register",
-        "api",
-        {"id": "x"},
-        None,
-    )
+    assert (first.index, first.kind, first.service, first.before) == (7, "register", "api", None)
+    assert first.instance == {"id": "x", "ip": "10.0.0.1", "port": 1, "status": "healthy"}
     assert first.content["timestamp"] == "2026-01-31T12:00:00.000Z"
     assert isinstance(second, Event)
     assert second.service == "web"

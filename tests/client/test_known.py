@@ -8,21 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.client.event_stream import Event
-from discovery.client.instance import Instance
+from discovery.client.instance import Instance, InstanceContent
 from discovery.client.known import GRACE, Known
 
-Json = dict[str, Any]
 
-
-def shown(port: int, status: str = "healthy", id: str = "x") -> Json:
+def shown(port: int, status: str = "healthy", id: str = "x") -> InstanceContent:
     return {"id": id, "ip": "10.0.0.1", "port": port, "status": status}
 
 
-def changed(index: int, before: Json | None, instance: Json | None) -> Event:
-    return Event(index, "…", "api", instance, before, "", {})
+def changed(index: int, before: InstanceContent | None, instance: InstanceContent | None) -> Event:
+    told: Any = {}
+    return Event(index, "…", "api", instance, before, "", told)
 
 
-def of(*contents: Json) -> list[Instance]:
+def of(*contents: InstanceContent) -> list[Instance]:
     return [Instance.of("api", each) for each in contents]
 
 
@@ -123,7 +122,7 @@ def test_whatever_order_lists_and_events_come_in_it_ends_as_the_registry_has_it(
     changes: list[tuple[int, str | None]], first: int, reads: list[tuple[int, int]]
 ) -> None:
     """`first`: index of the list that was read first. `reads`: a list of that index that comes only after so many events."""
-    truth: list[dict[int, Json]] = [{}]
+    truth: list[dict[int, InstanceContent]] = [{}]
     events: list[Event] = []
     for port, status in changes:
         state = dict(truth[-1])

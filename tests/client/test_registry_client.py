@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from discovery.client import NotARegistry, Refused, RegistryClient, RegistryError, Unreachable
-from tests.client.servers import answering, nobody, saying, silent
+from discovery.client import NotARegistry, Refused, RegistryClient, RegistryError, Resolver, Service, Unreachable
+from tests.client.servers import STRANGE, answering, mutants, nobody, saying, silent
 
 
 def json(content: Any, status: int = 200, **headers: str) -> web.Response:
@@ -190,3 +192,34 @@ async def test_an_answer_that_breaks_off_is_told_as_that() -> None:
     async with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") as url, RegistryClient(url) as registry:
         with pytest.raises(Unreachable, match="it broke off in the middle of its answer"):
             await registry.request("GET", "/health")
+
+
+REPLIES = {
+    "instance": {"id": "x"}, "heartbeatIntervalMs": 3000, "timestamp": "2026-01-31T12:00:00Z", "safeAfter": "2026-01-31T12:00:05Z",
+    "instances": [
+        {"ip": "10.0.0.1", "port": 1, "status": "healthy", "weight": 1, "priority": 1, "metadata": {}, "tags": ["a"], "ports": {"b": 2}}
+    ],
+    "message": "no", "code": "NO", "retryAfterMs": 5, "suggestion": "y",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_whatever_a_server_says_is_an_answer_or_an_error_of_the_registrys(status: int) -> None:
+    """Never another exception: a program that registers itself must not end by what some server says."""
+    bodies = [body for value in STRANGE for body in mutants(REPLIES, value)]
+    asked: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        return json(asked[-1], status)
+
+    async with answering(answer) as url:
+        for body in random.Random(1).sample(bodies, 150):
+            asked.append(body)
+            resolver, service = Resolver(urls=url), Service("web", 3001, urls=url)
+            with contextlib.suppress(RegistryError):
+                await service.open()
+                await service.drain()
+            with contextlib.suppress(RegistryError):
+                await resolver.pick("web")
+            await service.close()
+            await resolver.close()
