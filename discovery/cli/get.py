@@ -142,7 +142,6 @@ class _GoneLastHour(TypedDict):
 
 
 class _Stats(TypedDict):
-    totalRegistrations: int
     goneLastHour: NotRequired[_GoneLastHour]
 
 

@@ -167,8 +167,8 @@ REPLY = PLACE | {
     "gone": [EVENT], "down": "it was not there", "complete": False, "since": TIME, "events": [EVENT], "missing": "much",
     "windows": [{"serviceName": "web", "ip": "10.0.0.1", "port": 1, "until": TIME, "reason": "x"}], "until": TIME, "reason": "x",
     "token": {"name": "ci", "sha256": "00", "revokedAt": TIME}, "queries": True, "accesses": False, "level": "info",
-    "activeInstances": 1, "totalRegistrations": 9,
-    "goneLastHour": {"lost": {"instances": 2, "serviceCount": 1, "since": TIME, "until": TIME}}, "brakeHolds": [{"serviceName": "web", "suspects": 1, "since": TIME, "until": TIME}],
+    "goneLastHour": {"lost": {"instances": 2, "serviceCount": 1, "since": TIME, "until": TIME}}, "activeInstances": 1,
+    "brakeHolds": [{"serviceName": "web", "suspects": 1, "since": TIME, "until": TIME}],
     "engine": {"node": "a", "leads": True, "fresh": True, "nodes": [NODE], "leader": "a", "lagSeconds": 0.1, "heldHere": HOLDS},
 }  # fmt: skip
 COUNTED = {"name": "web", "client": "10.0.0.1", "service": "web", "queries": 5, "requests": 5, "changes": 5, "error": 1}
