@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from dotenv import dotenv_values
 
 from discovery.cli.output import say
+from discovery.core.errors import reason_of
 from discovery.plugins.journal.settings import JournalSettings
 from discovery.system.env import SettingsError
 
@@ -42,7 +43,7 @@ def use(file: Path | None) -> None:
     except (OSError, UnicodeDecodeError) as error:
         if file is None:
             return  # there is no such installation, or it is not this user's to read
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise SettingsError(f"{file}: cannot be read: {reason}; ask as a user who may") from None
     nearer = set() if file else {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     values = {name.upper(): value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}

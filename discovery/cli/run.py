@@ -25,6 +25,7 @@ from discovery.cli.programs_port import ProgramsPort
 from discovery.cli.register import Fields
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress, Refused, RegistryError, Service
+from discovery.core.errors import reason_of
 
 _log = logging.getLogger("discovery.run")
 
@@ -96,7 +97,7 @@ class _Supervisor:
         try:
             self._program = program = await Program.start(self._command)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
+            reason = reason_of(error)
             _log.error("%s cannot be started: %s", self._command[0], reason)
             return 127 if isinstance(error, FileNotFoundError) else 126
         _log.info("started %s, pid %d", " ".join(self._command), program.pid)

@@ -13,6 +13,7 @@ import uvloop
 from discovery import __version__
 from discovery.app import Server
 from discovery.cli import gc_tuning, logs
+from discovery.core.errors import reason_of
 from discovery.core.log_fields import fields
 from discovery.settings import Settings
 from discovery.system.limits import raise_open_files
@@ -71,6 +72,6 @@ def notify(state: str) -> None:
         _log.warning(
             "systemd cannot be told %s: %s",
             state,
-            error.strerror or error,
+            reason_of(error),
             extra=fields("systemd.not_told", state=state),
         )

@@ -34,3 +34,8 @@ class Forbidden(DiscoveryError):
     def __init__(self, who: str, right: str) -> None:
         super().__init__(f"The token {who} has no right {right!r}")
         self.right = right
+
+
+def reason_of(error: BaseException) -> str:
+    """Of an OSError what the system says, without number and file; of others their text."""
+    return getattr(error, "strerror", None) or str(error)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from discovery.core.address import authority
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.system.holder import holder
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -25,7 +25,7 @@ class BindError(DiscoveryError):
     """`who`: the process that has the address, where that can be seen."""
 
     def __init__(self, ip: str, port: int, settings: str, error: OSError, who: str | None = None) -> None:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         reason = f"{reason} by {who}" if who else reason
         super().__init__(f"Cannot listen on {authority(ip, port)}: {reason}; {_way_out(error.errno, port, settings)}")
 

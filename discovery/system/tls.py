@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.metric import Metric, gauge
 from discovery.system.files import Reloaded
 from discovery.system.limits import open_files, shares
@@ -114,13 +114,13 @@ class Tls(Reloaded[Made]):
             context.load_cert_chain(self._cert, self._key)
             end = ends_at(self._cert)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = reason_of(error)
             raise TlsError(f"{self._cert} with {self._key} cannot be used: {reason}") from None
         if self._client_ca is not None:
             try:
                 context.load_verify_locations(self._client_ca)
             except (OSError, ssl.SSLError) as error:
-                raise TlsError(f"{self._client_ca} cannot be used: {error.strerror or error}") from None
+                raise TlsError(f"{self._client_ca} cannot be used: {reason_of(error)}") from None
             context.verify_mode = ssl.CERT_REQUIRED
         return Made(context, end)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from discovery.core.errors import reason_of
 from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.conf import Conf
@@ -88,7 +89,7 @@ class Membership:
             await in_daemon_thread(lambda: self._write(folder, kept))
             self._kept, self._refused = kept, None
         except OSError as error:
-            self._refuse(error.strerror or str(error))
+            self._refuse(reason_of(error))
 
     async def run(self) -> None:
         """For ever."""

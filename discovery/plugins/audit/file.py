@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.system.background_writer import WriteRefused
 
 
@@ -39,7 +39,7 @@ class AuditFile:
                 raise AuditFileUnusable(path, "it is no regular file")
             self._open()
         except OSError as error:
-            raise AuditFileUnusable(path, _text(error)) from None
+            raise AuditFileUnusable(path, reason_of(error)) from None
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Each ends with a newline, and survives the machine's end when this returns. WriteRefused."""
@@ -50,7 +50,7 @@ class AuditFile:
                 self._write(b"".join(part))
                 written += len(part)
         except OSError as error:
-            raise WriteRefused(_text(error), written) from None
+            raise WriteRefused(reason_of(error), written) from None
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -116,7 +116,3 @@ class AuditFile:
 def predecessor(path: Path, number: int) -> Path:
     """FILE.1 is the youngest."""
     return path.with_name(f"{path.name}.{number}")
-
-
-def _text(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.name import fold
 from discovery.plugins.audit.file import predecessor
 
@@ -76,7 +76,7 @@ def opened(path: Path) -> Iterator[list[BinaryIO]]:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise NoAuditFile(each, error.strerror or str(error)) from None
+                raise NoAuditFile(each, reason_of(error)) from None
             status = os.fstat(file.fileno())
             if (status.st_dev, status.st_ino) not in known:
                 known.add((status.st_dev, status.st_ino))

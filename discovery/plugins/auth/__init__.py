@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.kinds import Revocation
+from discovery.core.moment import to_the_second
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.routes import TokenRoutes
 from discovery.plugins.auth.settings import AuthSettings
@@ -122,14 +122,14 @@ class Auth(Plugin):
         if self._revoked:
             self._check_revoked(token.digest, token.name)
         if token.expires is not None and self._wall() >= token.expires:
-            text = f"The token {token.name} expired at {_second(token.expires)}; ask for a new one"
+            text = f"The token {token.name} expired at {to_the_second(token.expires)}; ask for a new one"
             raise Unauthorized(text, "its token expired")
         return token
 
     def _check_revoked(self, sha256: bytes, name: str) -> None:
         if (revoked := self._revoked.get(sha256)) is not None:
             known = name or revoked.name or "in Authorization"
-            text = f"The token {known} was revoked at {_second(revoked.at)}; ask for a new one"
+            text = f"The token {known} was revoked at {to_the_second(revoked.at)}; ask for a new one"
             raise Unauthorized(text, "its token was revoked")
 
     def _authorize(self, owner: str | None, by: Caller) -> None:
@@ -151,10 +151,6 @@ class Auth(Plugin):
             raise Forbidden(caller.name, "admin")
         if right is Right.WRITE and not (grants.register or grants.admin):
             raise Forbidden(caller.name, "register")
-
-
-def _second(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
 
 
 def authorize(owner: str | None, by: Caller) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discovery.core.caller import Grants
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.name import fold
 
 # The name of the token that API_TOKEN is.
@@ -78,7 +78,7 @@ def read(file: Path) -> list[Token]:
     try:
         text = file.read_text("utf-8")
     except OSError as error:
-        raise TokensError(file, error.strerror or str(error)) from None
+        raise TokensError(file, reason_of(error)) from None
     except ValueError as error:
         raise TokensError(file, f"is no TOML: {error}") from None
     if not text:  # somebody is writing it, or has lost it: nobody means to lock all out

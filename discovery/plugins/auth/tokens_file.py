@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from discovery.core.errors import reason_of
 from discovery.plugins.auth.tokens import TokensError, parse, read
 
 _HEADER = re.compile(r"\s*\[\[\s*token\s*\]\]")
@@ -22,7 +23,7 @@ def add(file: Path, block: str) -> None:
     try:
         text = file.read_text("utf-8") if file.exists() else ""
     except (OSError, ValueError) as error:
-        raise TokensError(file, _reason(error)) from None
+        raise TokensError(file, reason_of(error)) from None
     joined = f"{text.rstrip()}\n\n{block}" if text.strip() else block
     parse(joined, file)
     _write(file, joined)
@@ -71,7 +72,7 @@ def _write(file: Path, text: str) -> None:
     except FileExistsError:
         raise TokensError(file, f"somebody else is changing it; if nobody is, remove {new}") from None
     except OSError as error:
-        raise TokensError(file, _reason(error)) from None
+        raise TokensError(file, reason_of(error)) from None
     try:
         with open(descriptor, "w", encoding="utf-8") as written:
             written.write(text)
@@ -82,7 +83,7 @@ def _write(file: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink()
-        raise TokensError(file, _reason(error)) from None
+        raise TokensError(file, reason_of(error)) from None
 
 
 def _same_owner_and_mode(descriptor: int, file: Path) -> None:
@@ -92,7 +93,3 @@ def _same_owner_and_mode(descriptor: int, file: Path) -> None:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
     if before is not None:
         os.fchmod(descriptor, before.st_mode & 0o777)
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from discovery.core.errors import reason_of
 from discovery.core.log_fields import fields
 from discovery.plugins.history import file as files
 from discovery.plugins.history.file import Began, Checkpoint, Ended, HistoryFile, Info, NewerFormat
@@ -62,7 +63,7 @@ class Folder:
                 step(self)
             except (OSError, sqlite3.Error) as error:
                 if not self._gave_up(error):
-                    raise WriteRefused(_text(error), number) from None
+                    raise WriteRefused(reason_of(error), number) from None
 
     def _gave_up(self, error: Exception) -> bool:
         """The file that is written is broken, or is no longer there: what was to be written is missing, and the next file says so."""
@@ -177,7 +178,9 @@ class Folder:
             if there:
                 path.replace(away)
             sqlite.remove(path)  # what stands beside it
-        kept = f"{path} cannot be read ({_text(error)}) and is kept as {away.name}" if there else f"{path} was removed"
+        kept = (
+            f"{path} cannot be read ({reason_of(error)}) and is kept as {away.name}" if there else f"{path} was removed"
+        )
         self._skip(path.name, f"{kept}; what it had is missing")
 
     def _skip(self, name: str, what: str) -> None:
@@ -215,7 +218,3 @@ def _number(path: Path) -> int:
 
 def _octets(checkpoint: Checkpoint) -> int:
     return sum(_KNOWN + len(instance.spec.metadata) for instance in checkpoint.instances)
-
-
-def _text(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from discovery.core.errors import reason_of
 from discovery.plugins.journal import rows, schema, wal
 from discovery.plugins.journal.database import AHEAD, Database, Op, create
 from discovery.plugins.journal.errors import CannotRead, CannotWrite, Interrupted
@@ -161,7 +162,7 @@ def _errors_as_cannot_write(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotWrite(file, error.strerror or str(error)) from None
+        raise CannotWrite(file, reason_of(error)) from None
 
 
 def read(folder: Path, wall: float) -> Snapshot:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from discovery.core.errors import reason_of
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import MAX_SECONDS
@@ -66,7 +67,7 @@ def reading(named: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise NoFile(named) from None
     except OSError as error:
-        raise CannotRead(named, error.strerror or str(error)) from None
+        raise CannotRead(named, reason_of(error)) from None
 
 
 def snapshot_of(content: Snapshot, wall: float) -> Snapshot:

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from discovery.core.errors import reason_of
 from discovery.plugins.journal.errors import DataDirInUse, DataDirUnusable
 
 
@@ -22,7 +23,7 @@ class Lock:
             )  # a link could lead elsewhere
             give_to_owner(folder / "lock")
         except OSError as error:
-            raise DataDirUnusable(folder, error.strerror or str(error)) from None
+            raise DataDirUnusable(folder, reason_of(error)) from None
         try:
             _lock(self._file)
         except OSError:
@@ -34,7 +35,7 @@ class Lock:
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:  # a disk without room for seven octets: the lock works, but nothing else will
             os.close(self._file)
-            raise DataDirUnusable(folder, error.strerror or str(error)) from None
+            raise DataDirUnusable(folder, reason_of(error)) from None
 
     def close(self) -> None:
         os.close(self._file)

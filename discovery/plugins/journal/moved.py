@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from discovery.core.errors import reason_of
 from discovery.plugins.journal.errors import CannotWrite
 from discovery.system.in_place import write_in_place
 
@@ -35,7 +36,7 @@ def write(folder: Path, mark: Mark) -> None:
     try:
         write_in_place(folder / FILE, json.dumps(mark._asdict()).encode() + b"\n")
     except OSError as error:
-        raise CannotWrite(folder / FILE, error.strerror or str(error)) from None
+        raise CannotWrite(folder / FILE, reason_of(error)) from None
 
 
 def remove(folder: Path) -> None:

@@ -18,7 +18,7 @@ import dns.exception
 import dns.name
 from dns.tsig import Key
 
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, reason_of
 from discovery.plugins.transfer.tsig import ALGORITHMS, Keys
 from discovery.plugins.transfer.tsig import text as name_text
 
@@ -49,7 +49,7 @@ def load(path: Path) -> Keys:
             text = file.read(_MAX_OCTETS)
         return parse(text)
     except OSError as error:
-        raise KeysUnusable(path, error.strerror or str(error)) from None
+        raise KeysUnusable(path, reason_of(error)) from None
     except ValueError as error:
         reason = "is not ASCII text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise KeysUnusable(path, reason) from None
