@@ -10,13 +10,14 @@ import pytest
 
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import Forbidden
+from discovery.core.health import OwnHealth
 from discovery.core.instance import Key
 from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.store import operations, registration, revoking
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.operations import ChangeSettings, Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
-from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.registration import Deregister, DeregisterMany, Register, Report, Revive, Upsert
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
     "deregister all": (DeregisterMany((KEY,), "asked", "web"), OWNED),
     "revive": (Revive(KEY), OWNED),
     "revive by id": (Revive(ID), OWNED),
+    "report": (Report(KEY, OwnHealth.of("warning", None)), OWNED),
     "maintain": (Maintain(PLACE, WINDOW), OWNED),
     "end": (EndMaintenance(PLACE, "asked"), OWNED),
     "maintain all": (Maintain(SERVICE, WINDOW), "admin"),
