@@ -141,8 +141,9 @@ async def one_service(registry: RegistryClient, name: str) -> Service:
             raise
         near = error.content.get("suggestion")
         guess = f"did you mean {near}? " if near else ""
+        known = f"{error.content['known']}; " if error.content.get("known") else ""
         raise Failed(
-            f"no service {name} is registered; {guess}`discovery get services` lists those that are, `discovery history {name}` "
+            f"no service {name} is registered; {known}{guess}`discovery get services` lists those that are, `discovery history {name}` "
             "says what became of it"
         ) from None
     content: Json = dict(found)

@@ -97,7 +97,7 @@ def account(
     if by is not None and instance.probed is not None:
         more.append(f"its port {instance.probed} a connection when the brake asked")
     if beats is not None and beats.missed and status not in SILENT:
-        more.append("a heartbeat is missing" if beats.missed == 1 else f"{beats.missed} heartbeats are missing")
+        more.append("heartbeats are missing")
     if refused is not None:
         more.append(f"its {refusal(refused, wall_of(now), by is not None)}")
     if check is not None and check.failure is not None and status is not Status.FAILING:

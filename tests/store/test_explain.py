@@ -77,7 +77,7 @@ def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
     assert (found.served, found.since, found.until) == (False, wall(START + 3), None)
     assert found.why == "it is draining, somebody asked for it"
     registry.drain(entry.instance.id, False, "a test", START + 5)
-    missing = "its lease runs; a heartbeat is missing"
+    missing = "its lease runs; heartbeats are missing"
     assert short(one(registry, START + 6)) == (True, missing, wall(START + 5), wall(START + TTL))
 
 
@@ -244,8 +244,7 @@ def test_when_the_next_heartbeat_is_due_and_how_many_are_missing(
     assert (found.beats.last, found.beats.missed) == (last, missed)
     assert [found.beats.every, found.beats.due] == pytest.approx([every, last + every])
     assert found.last_heartbeat == last, "whatever the grace of the lease"
-    words = {0: "its lease runs", 1: "its lease runs; a heartbeat is missing"}
-    assert found.why == words.get(missed, f"its lease runs; {missed} heartbeats are missing")
+    assert found.why == ("its lease runs; heartbeats are missing" if missed else "its lease runs")
 
 
 def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know() -> None:

@@ -102,7 +102,8 @@ class OneService:
             return service
         near = self._suggester.suggest(fold(name), self._clock())
         guess, more = ("", {}) if near is None else (f"Did you mean {near}? ", {"suggestion": near})
-        known = absent(self._registry, name, self._clock(), sees_names)
+        if known := absent(self._registry, name, self._clock(), sees_names):
+            more = {**more, "known": known}
         text = (
             f"No service {name} is registered{f'; {known}' if known else ''}. {guess}GET /services lists those that are, "
             f"GET /history?service={name} what became of it"

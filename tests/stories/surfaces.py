@@ -1,0 +1,57 @@
+"""What a server tells of a service on each of its surfaces, brought to the same form: to be compared with each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stories.dig import dig
+from tests.stories.process import LIMIT, Discovery, environment
+
+# What an account says; the times and counts of heartbeats differ from one question to the next.
+ACCOUNT = ("status", "served", "why", "since", "by", "next")
+
+
+def cli(server: Discovery, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "discovery", *arguments]
+    given = environment(DISCOVERY_URL=server.http, **({"DISCOVERY_TOKEN": token} if token else {}))
+    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+def accounts(server: Discovery, service: str, token: str = "") -> Mapping[str, dict[int, dict[str, Any]]]:
+    """By surface, and by port: what each of them says of the service's instances."""
+    server.token = token
+    resolved = server.request("GET", f"/resolve/{service}?explain=1").body["explained"]
+    listed = server.request("GET", f"/services/{service}").body["instances"]
+    past = server.request("GET", f"/services/{service}/explain").body["explained"]
+    one = [server.request("GET", f"/instances/{each['id']}").body for each in listed]
+    explained = json.loads(cli(server, "explain", service, "-o", "json", token=token).stdout)["explained"]
+    got = json.loads(cli(server, "get", "service", service, "-o", "json", token=token).stdout)["instances"]
+    surfaces = {
+        "/resolve": resolved, "/services": listed, "/services/explain": past, "/instances": one,
+        "discovery explain": explained, "discovery get": got,
+    }  # fmt: skip
+    return {
+        surface: {each["port"]: {name: each[name] for name in ACCOUNT} for each in found}
+        for surface, found in surfaces.items()
+    }
+
+
+def agreed(server: Discovery, service: str, token: str = "") -> dict[int, dict[str, Any]]:
+    """What all of them say."""
+    found = accounts(server, service, token)
+    (first, expected), *others = found.items()
+    for surface, said in others:
+        different = {port: (each, expected.get(port)) for port, each in said.items() if each != expected.get(port)}
+        assert said.keys() == expected.keys()
+        assert not different, f"{surface} and {first} differ: {different}"
+    return expected
+
+
+def ede(server: Discovery, name: str, rtype: str = "A") -> str:
+    """The text of the Extended DNS Error, as dig prints it; "" without one."""
+    line = next((line for line in dig(server, name, rtype).edns or () if "EDE: " in line), "")
+    return line.partition("): (")[2].removesuffix(")")
