@@ -119,7 +119,7 @@ class Registry(State):
                     self._unsettle(event, commit, at)
         for name in self.log.stage(commit):
             if (service := self._services.get(name)) is not None:
-                service.index = commit.index
+                service.index, service.changed_at = commit.index, commit.wall
         _tell(self.followers, commit, commit.index)
 
     def publish(self, index: int) -> None:

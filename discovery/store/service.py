@@ -132,11 +132,12 @@ class Entry:
 class Service:
     """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects. `calm_at`:
     when the silent ones were last counted and were not too many. `index`: of the last commit about it.
+    `changed_at`: when that was, epoch seconds; None: before this process began, as far as it knows.
 
     `entries` in the order of registration, those included whose lease has run out.
     """
 
-    __slots__ = ("calm_at", "entries", "hold", "index", "key", "name")
+    __slots__ = ("calm_at", "changed_at", "entries", "hold", "index", "key", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -144,6 +145,7 @@ class Service:
         self.entries: dict[Address, Entry] = {}
         self.hold: Hold | None = None
         self.calm_at: float | None = None
+        self.changed_at: float | None = None
         self.index = 0
 
     @property

@@ -99,6 +99,9 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
     def gone(server: Discovery) -> Any:
         return curl(server, "/stats")["goneLastHour"]
 
+    def changed_at(server: Discovery) -> Any:
+        return curl(server, "/services")["services"]["user-service"]["changedAt"]
+
     with started() as server:
         server.register("user-service", port=3001, ttl=600)
         for port in (3002, 3003):
@@ -108,12 +111,13 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert (gone(server)["lost"]["services"], gone(server)["ended"]["services"]) == (["user-service"], ["billing"])
         until(lambda: curl(server, "/stats")["activeInstances"] == 1)
-        before, listed = gone(server), At(server.http)("get", "services")
+        before, listed, changed = gone(server), At(server.http)("get", "services"), changed_at(server)
         since = before["lost"]["since"][11:16]
         assert f"; `discovery history --since {since}`" in listed.err
         assert listed.err.startswith("2 instances of 1 service went ")
     with started() as server:
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert gone(server) == before
+        until(lambda: changed_at(server) == changed)
         server.register("user-service", port=3002, ttl=600)
         assert gone(server)["lost"]["instances"] == 1

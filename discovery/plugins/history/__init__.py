@@ -31,6 +31,9 @@ FOLDER = "history"
 
 _LEAVES = frozenset({Kind.UNHEALTHY, Kind.FAILING, Kind.EXPIRED, Kind.DEREGISTERED})
 
+# Events that are read at the start for when services changed last: those that changed before do not know it.
+_LATEST = 10_000
+
 
 class History(Plugin):
     """`days`: for which files are kept, `max_octets` of all of them; 0 days: none is kept. `clock`: monotonic seconds, the registry's;
@@ -68,7 +71,7 @@ class History(Plugin):
             self._recalling = asyncio.get_running_loop().create_task(self._recall(self.recorder))
 
     async def _recall(self, recorder: Recorder) -> None:
-        """Who has gone within the last hour is not forgotten by a restart."""
+        """Who has gone within the last hour, and what changed when, is not forgotten by a restart."""
         await recorder.restored.wait()
         await recorder.flushed()
         asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
@@ -80,6 +83,12 @@ class History(Plugin):
                 if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
             ]
             self._registry.losses.recall(gone, lambda key: self._registry.find(key) is not None)
+            latest = await in_daemon_thread(lambda: Reading(recorder.folder.files).page(Asked(limit=_LATEST)))
+            for item in latest.items:
+                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent):
+                    service = self._registry.services.get(item.event.service)
+                    if service is not None and service.changed_at is None:
+                        service.changed_at = item.wall
 
     async def close(self) -> None:
         if self._recalling is not None:

@@ -76,12 +76,13 @@ async def test_services_lists_the_unhealthy_too_and_counts_both(api: Api) -> Non
     assert totals == [2, 3, 2]
     assert time_of(reply.body["timestamp"]) == api.time(10)
     user, task = reply.body["services"]["user-service"], reply.body["services"]["task-service"]
-    assert user.keys() == task.keys() == {"instanceCount", "healthyCount", "instances"}
+    assert user.keys() == task.keys() == {"instanceCount", "healthyCount", "changedAt", "instances"}
     assert (user["instanceCount"], user["healthyCount"]) == (2, 1)
     old, new = user["instances"]
     assert old.keys() == LISTED
     assert (old["status"], old["isHealthy"], old["timeSinceHeartbeat"]) == ("unhealthy", False, "10s")
     assert (new["status"], new["isHealthy"], new["timeSinceHeartbeat"]) == ("healthy", True, "3s")
+    assert time_of(task["changedAt"]) == api.time(7)
     assert task["instances"][0]["metadata"] == {"a": [1]}
 
 

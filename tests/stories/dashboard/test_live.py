@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,19 @@ def test_who_falls_silent_turns_and_then_goes(visit: Visits, server: Discovery) 
     expect(row(page, "mortal")).to_contain_text("1 of 1")
     expect(row(page, "mortal")).to_contain_text("1 unhealthy")
     expect(row(page, "mortal")).to_have_count(0)
+
+
+def test_what_changed_before_the_page_was_opened_is_known(visit: Visits, server: Discovery) -> None:
+    server.register("older", "10.0.0.1")
+    time.sleep(1.1)  # so that it is older than what comes
+    server.register("younger", "10.0.0.1")
+    page = visit(server, "sort=changed")
+    is_live(page)
+    expect(row(page, "older")).to_contain_text(re.compile(r"\d s ago"))
+    both = page.get_by_role("main").get_by_role("row").get_by_role("link", name=re.compile("^(older|younger)$"))
+    expect(both).to_have_text(["younger", "older"])
+    for name in ("older", "younger"):
+        server.request("DELETE", f"/services/{name}")
 
 
 def test_the_brake_is_told_over_every_screen_while_it_holds(visit: Visits, server: Discovery) -> None:

@@ -27,7 +27,7 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.services.gone import Gone
 from discovery.rest.api.shapes import Accounted, Actor, Described, Identity, Listed, Perhaps, Reply, Time
-from discovery.rest.api.times import Times
+from discovery.rest.api.times import Times, iso
 from discovery.store.explain import account, any_better, askers
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
@@ -74,6 +74,9 @@ class InstanceReply(Accounted, Listed):
 class ServiceView(Described):
     instance_count: int = Field(alias="instanceCount")
     healthy_count: int = Field(alias="healthyCount")
+    changed_at: Time | None = Field(
+        alias="changedAt", description="when it changed last; null: before the start, as far as is known"
+    )
     instances: list[Listed]
 
 
@@ -264,7 +267,7 @@ class Listing:
                     text.is_cut = True
                     return
                 yield text.instances_of(service.name, some)
-            yield text.end_of_service()
+            yield text.end_of_service(service)
 
     def _instances(self, service: Service, wanted: Wanted) -> Iterator[list[views.Json]]:
         """Some at a time."""
@@ -306,10 +309,11 @@ class Text:
         self._alive += sum(view["isHealthy"] for view in some)
         return before + orjson.dumps(some)[1:-1]
 
-    def end_of_service(self) -> bytes:
+    def end_of_service(self, service: Service) -> bytes:
         if not self.is_open:
             return b""
         self.is_open = False
         self.instances += self._listed
         self.healthy += self._alive
-        return b"]," + orjson.dumps({"instanceCount": self._listed, "healthyCount": self._alive})[1:]
+        at = None if service.changed_at is None else iso(service.changed_at)
+        return b"]," + orjson.dumps({"instanceCount": self._listed, "healthyCount": self._alive, "changedAt": at})[1:]

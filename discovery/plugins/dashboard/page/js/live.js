@@ -98,7 +98,10 @@ async function readAll(signal) {
   do {
     const page = await get(`services?limit=${PAGE}${after === "" ? "" : `&after=${encodeURIComponent(after)}`}`, { signal });
     index ??= page.index; // what happens from now on is told by the stream, and may be in later pages already: that does no harm
-    for (const service of Object.values(page.services)) for (const instance of service.instances) table.put(instance);
+    for (const [name, { instances, changedAt }] of Object.entries(page.services)) {
+      for (const instance of instances) table.put(instance);
+      table.touch(name, Date.parse(changedAt) || 0);
+    }
     after = page.next;
     changed();
   } while (after !== null);

@@ -46,6 +46,12 @@ export class Table {
     if (before) this.#tidy();
   }
 
+  /** A service of that name changed at that time. */
+  touch(name, at) {
+    const service = this.services.get(fold(name));
+    if (service) service.touched = at;
+  }
+
   remove(id, at = 0) {
     this.#take(id, at);
     this.#tidy();

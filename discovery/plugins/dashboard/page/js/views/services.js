@@ -7,6 +7,7 @@ import { Glyph } from "../components/glyph.js";
 import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html } from "../html.js";
+import { serverNow } from "../clock.js";
 import { joined, listed } from "../place.js";
 import { countsOf, groupsWith } from "../search.js";
 import { connection, store, version } from "../store.js";
@@ -24,6 +25,7 @@ const COLUMNS = [
   { id: "rest", title: "Not healthy" },
   { id: "changed", title: "Changed", sort: "changed" },
 ];
+const NEWS = 5000; // milliseconds for which a change is one that is seen to happen
 const byChange = (a, b) => b.touched - a.touched;
 
 export function Services() {
@@ -63,7 +65,9 @@ function row(service) {
     <${Cell} of="health"><${Bar} counts=${counts} /><//>
     <${Cell} of="healthy">${counts.healthy} of ${service.size}<//>
     <${Cell} of="rest" title=${said(counts)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}<//>
-    <${Cell} of="changed">${service.touched > 0 && html`<span key=${service.touched} class="flash"><${Ago} at=${service.touched} /></span>`}<//>`;
+    <${Cell} of="changed">${service.touched > 0
+      ? html`<span key=${service.touched} class=${serverNow() - service.touched < NEWS ? "flash" : ""}><${Ago} at=${service.touched} /></span>`
+      : html`<span title="before the server's memory and history begin">–</span>`}<//>`;
 }
 
 function Nobody({ table, q }) {
