@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
@@ -59,11 +60,32 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
 def call(given: Sequence[str]) -> int:
     """The exit status. DiscoveryError."""
     try:
-        status = application()(given, exit_on_error=False, print_error=False, result_action="return_value")
+        status = application()(
+            _without_files(given), exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except CycloptsError as error:
         path = " ".join(["discovery", *(error.command_chain or ()), "--help"])
         raise WrongArguments(f"{_wrong(error)} See: {path}") from error
     return status if isinstance(status, int) else 0
+
+
+# For every command that asks a registry, before or behind its name; from here on they are DISCOVERY_CERT and its kin.
+_FILES = ("--cert", "--key", "--ca")
+
+
+def _without_files(given: Sequence[str]) -> list[str]:
+    """WrongArguments. What stands behind `--` is another program's."""
+    end = given.index("--") if "--" in given else len(given)
+    rest, words = [], iter(given[:end])
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option not in _FILES:
+            rest.append(word)
+        elif file := value if equals else next(words, ""):
+            os.environ[f"DISCOVERY_{option[2:].upper()}"] = file
+        else:
+            raise WrongArguments(f"{option}: the file is missing")
+    return [*rest, *given[end:]]
 
 
 def application() -> App:
@@ -72,7 +94,9 @@ def application() -> App:
         name="discovery",
         version=f"discovery {__version__}",
         help="A service registry with two faces, HTTP and DNS. Settings come from the environment and from .env. Commands that ask a "
-        "running server find it by DISCOVERY_URL and show it DISCOVERY_TOKEN, or what is in DISCOVERY_TOKEN_FILE.",
+        "running server find it by DISCOVERY_URL and show it DISCOVERY_TOKEN, or what is in DISCOVERY_TOKEN_FILE. Over TLS they take "
+        "--ca FILE (DISCOVERY_CA), the authority of the server's certificate, and --cert FILE --key FILE (DISCOVERY_CERT, DISCOVERY_KEY), "
+        "the certificate that is shown to it.",
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=False),
         suppress_keyboard_interrupt=False,

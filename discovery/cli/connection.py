@@ -14,7 +14,15 @@ from typing_extensions import TypedDict
 
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import say
-from discovery.client import InvalidAddress, Refused, RegistryClient, RegistryError, Reply, UnreadableToken
+from discovery.client import (
+    InvalidAddress,
+    Refused,
+    RegistryClient,
+    RegistryError,
+    Reply,
+    UnreadableToken,
+    UnusableCertificate,
+)
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -75,7 +83,7 @@ def ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
         return asyncio.run(_ask(question))
     except InvalidAddress as error:
         raise WrongArguments(f"DISCOVERY_URL: {error}") from None
-    except UnreadableToken as error:
+    except (UnreadableToken, UnusableCertificate) as error:
         raise WrongArguments(str(error)) from None
     except Refused as error:
         raise Failed(refused(error)) from None

@@ -24,7 +24,7 @@ from discovery.cli.program import Program
 from discovery.cli.programs_port import ProgramsPort
 from discovery.cli.register import Fields
 from discovery.cli.times import as_seconds
-from discovery.client import InvalidAddress, Refused, RegistryError, Service
+from discovery.client import InvalidAddress, Refused, RegistryError, Service, UnusableCertificate
 from discovery.core.errors import reason_of
 
 _log = logging.getLogger("discovery.run")
@@ -72,6 +72,8 @@ def run(
         supervisor = _Supervisor(command, what)
     except InvalidAddress as error:
         raise WrongArguments(f"DISCOVERY_URL: {error}") from None
+    except UnusableCertificate as error:
+        raise WrongArguments(str(error)) from None
     log = logs.configure("info", "run")
     try:
         return asyncio.run(supervisor.run())

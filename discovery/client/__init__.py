@@ -10,6 +10,7 @@ from discovery.client.errors import (
     RegistryError,
     Unreachable,
     UnreadableToken,
+    UnusableCertificate,
     printable,
 )
 from discovery.client.event_stream import Connected, Disconnected, Event, Reset, events
@@ -36,6 +37,7 @@ __all__ = [
     "Service",
     "Unreachable",
     "UnreadableToken",
+    "UnusableCertificate",
     "events",
     "printable",
 ]

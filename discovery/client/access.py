@@ -6,12 +6,16 @@ import os
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 from urllib.parse import urlsplit
 
-from discovery.client.errors import InvalidAddress, UnreadableToken
+from discovery.client.errors import InvalidAddress, UnreadableToken, UnusableCertificate, printable
 
 DEFAULT_URL = "http://127.0.0.1:3100"
+
+
+# Where the files of TLS are named, for what no argument names.
+CERT, KEY, CA = "DISCOVERY_CERT", "DISCOVERY_KEY", "DISCOVERY_CA"
 
 
 class Access(TypedDict, total=False):
@@ -21,6 +25,8 @@ class Access(TypedDict, total=False):
     token: str | None
     token_file: str | Path | None
     tls: str | Path | ssl.SSLContext | None
+    cert: str | Path | None
+    key: str | Path | None
     timeout: float
 
 
@@ -63,6 +69,33 @@ def _base_url(text: str) -> str:
             "the address of a registry has no user, query or fragment; a token belongs into DISCOVERY_TOKEN"
         )
     return text.rstrip("/")
+
+
+def tls_of(
+    tls: str | Path | ssl.SSLContext | None, cert: str | Path | None, key: str | Path | None
+) -> ssl.SSLContext | Literal[True]:
+    """As RegistryClient takes them, for aiohttp. UnusableCertificate."""
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    cert, key, ca = (given or os.environ.get(name) or None for given, name in ((cert, CERT), (key, KEY), (tls, CA)))
+    if cert is None and key is None and ca is None:
+        return True
+    what, setting = str(ca), CA
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            what, setting = f"{cert} with {key or 'the key in it'}", f"{CERT}, {KEY}"
+            context.load_cert_chain(cert, key, password=_no_password)
+        elif key is not None:
+            raise UnusableCertificate(f"{KEY}: {key} is the key of no certificate; name that with {CERT}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnusableCertificate(f"{setting}: {what} cannot be used: {printable(reason)}") from None
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is locked by a password")
 
 
 class Token:

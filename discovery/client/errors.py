@@ -19,6 +19,10 @@ class UnreadableToken(RegistryError):
     """The token cannot be used: its file cannot be read or is empty, or it holds what no token does."""
 
 
+class UnusableCertificate(RegistryError):
+    """A file of DISCOVERY_CERT, DISCOVERY_KEY or DISCOVERY_CA, or what was given instead, cannot be used."""
+
+
 class Attempt(NamedTuple):
     """One server that was asked, and why it gave no answer."""
 

@@ -178,7 +178,7 @@ async def _connected(
                     response.close()
                     response = await stack.enter_async_context(_stream(registry, url, position, silence, filters))
             except UNANSWERED as error:
-                tried.append(Attempt(url, why(error, registry.timeout)))
+                tried.append(Attempt(url, why(error, registry.timeout, url)))
             except (NotARegistry, Refused) as error:
                 failure = error
             else:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from discovery.client.access import Servers, Token
+from discovery.client.access import Servers, Token, tls_of
 from discovery.client.errors import Attempt, NotARegistry, RegistryError, Unreachable
 from discovery.client.replies import UNANSWERED, Reply, read, refusal, why
 
@@ -50,19 +50,19 @@ class RegistryClient:
         token: str | None = None,
         token_file: str | Path | None = None,
         tls: str | Path | ssl.SSLContext | None = None,
+        cert: str | Path | None = None,
+        key: str | Path | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        """`urls`, `token`, `token_file`: from the environment when None, see `access`. `timeout`: seconds for each server.
+        """All of it but `timeout`, seconds for each server, is from the environment when None, see `access`.
 
-        `tls`: a PEM file of the authorities that servers are checked against, or a context (with a client's certificate, say);
-        None: the system's authorities. InvalidAddress; OSError when `tls` cannot be read.
+        `tls`: a PEM file of the authorities that servers are checked against, or a context; without one, the system's authorities.
+        `cert`, `key`: PEM files, what is shown to a server that asks for a certificate. InvalidAddress; UnusableCertificate.
         """
         self.servers = Servers(urls)
         self._token = Token(token, token_file)
         self.timeout = timeout
-        if tls is not None and not isinstance(tls, ssl.SSLContext):
-            tls = ssl.create_default_context(cafile=tls)
-        self._tls = True if tls is None else tls
+        self._tls = tls_of(tls, cert, key)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,7 +101,7 @@ class RegistryClient:
                 failure = failure or error
                 continue
             except UNANSWERED as error:
-                tried.append(Attempt(url, why(error, seconds)))
+                tried.append(Attempt(url, why(error, seconds, url)))
                 continue
             if reply.status in _CANNOT_SERVE and reply.status not in accept:
                 failure = refusal(reply)

@@ -158,16 +158,18 @@ def refusal(reply: Reply) -> Refused:
     return Refused(reply.status, content, reply.headers, after)
 
 
-def why(error: Exception, seconds: float) -> str:
+def why(error: Exception, seconds: float, url: str = "") -> str:
     """Why a server that was asked gave no answer in that time."""
     if isinstance(error, TimeoutError):
         return f"no answer in {seconds:g} s"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {error.certificate_error}"
+        return f"its certificate is not trusted: {error.certificate_error}; DISCOVERY_CA names the authority that signed it"
     if isinstance(error, aiohttp.ClientConnectorError):
         return _cause(error.os_error)
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientConnectionResetError):
-        return "it closed the connection without an answer"
+        # Of TLS 1.3's alert that a certificate is missing (RFC 8446 §4.4.2.4) asyncio leaves no more than this.
+        hint = "; if it asks clients for certificates, DISCOVERY_CERT and DISCOVERY_KEY name one that it takes"
+        return "it closed the connection without an answer" + (hint if url.startswith("https:") else "")
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it broke off in the middle of its answer"
     if isinstance(error, OSError):

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -93,7 +94,7 @@ class Listener:
             task = self._loop.create_task(self._shake_hands(connection, self._tls))
             self._tls.handshakes.add(task, client_prefix(address))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._end, connection))
+        task.add_done_callback(partial(self._end, connection, address))
 
     async def _shake_hands(self, connection: socket.socket, tls: Tls) -> None:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -117,13 +118,15 @@ class Listener:
                 transport.abort()
                 raise
 
-    def _end(self, connection: socket.socket, task: asyncio.Task[Any]) -> None:
+    def _end(self, connection: socket.socket, address: str, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             connection.close()
         elif (error := task.exception()) is not None:
             connection.close()
-            if not isinstance(error, OSError):  # what strangers send; TimeoutError and SSLError are such
+            if isinstance(error, ssl.SSLError) and self._tls is not None:
+                self._tls.refused(address, error)
+            elif not isinstance(error, OSError):  # what strangers send; TimeoutError is such
                 _log.error("a connection failed", exc_info=error, extra=fields("listener.failed"))
 
 

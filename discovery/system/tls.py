@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 from asyncio.sslproto import SSLProtocol
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from discovery.core.errors import DiscoveryError, reason_of
+from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
 from discovery.system.files import Reloaded
 from discovery.system.limits import open_files, shares
+
+_log = logging.getLogger("discovery.tls")
+
+# Between two lines about handshakes that failed.
+REFUSED_SECONDS = 10.0
 
 
 class Handshakes:
@@ -90,11 +98,23 @@ class Tls(Reloaded[Made]):
         super().__init__("certificate", [file for file in (cert, key, client_ca) if file is not None], self._make)
         self.load()
         self.handshakes = Handshakes(shares(open_files()).handshakes)
+        self._unsaid = 0  # handshakes that failed, and no line has told of
+        self._says_at = 0.0
 
     @property
     def context(self) -> ssl.SSLContext:
         """For handshakes from now on."""
         return self.value.context
+
+    def refused(self, address: str, error: ssl.SSLError) -> None:
+        """The log says so: one line in REFUSED_SECONDS, for whoever fails may do so a thousand times a second."""
+        self._unsaid += 1
+        if monotonic() >= self._says_at:
+            reason = getattr(error, "verify_message", None) or (error.reason or str(error)).replace("_", " ").lower()
+            more = f", and {self._unsaid - 1} more since the last of these lines" if self._unsaid > 1 else ""
+            details = fields("tls.refused", client=address, count=self._unsaid, reason=reason)
+            _log.warning("the TLS handshake of %s failed: %s%s", address, reason, more, extra=details)
+            self._unsaid, self._says_at = 0, monotonic() + REFUSED_SECONDS
 
     def metrics(self) -> list[Metric]:
         return [

@@ -22,6 +22,7 @@ import dns.message
 import dns.query
 import pytest
 
+from tests.cli.live import Done, discovery
 from tests.stories.process import LIMIT, running, until
 from tests.stories.standards.clients import run
 from tests.stories.standards.secure import Pair, Secure, make_certificate, running_secure
@@ -275,6 +276,42 @@ def test_with_one_of_ours_all_ways_are_open(mutual: Secure, authority: Authority
     assert connection.getresponse().status == 201
     connection.close()
     assert [way() for way in ways_in(mutual, context)] == [200, 200, 1]
+
+
+def asking(secure: Secure, *arguments: str, **environment: str) -> Done:
+    return discovery(*arguments, DISCOVERY_URL=f"https://127.0.0.1:{secure.https_port}", **environment)
+
+
+def test_the_command_line_shows_its_certificate_and_says_which_setting_is_missing(
+    mutual: Secure, authority: Authority
+) -> None:
+    ours, ca = authority.sign("operator"), str(mutual.pair.cert)
+    stats = ("get", "nodes", "-o", "name")
+    assert "DISCOVERY_CA" in asking(mutual, *stats).said
+    assert "DISCOVERY_CERT" in asking(mutual, "--ca", ca, *stats).said
+    files = ("--cert", str(ours.cert), f"--key={ours.key}", "--ca", ca)
+    assert asking(mutual, *stats, *files).status == 0
+    named = {"DISCOVERY_CERT": str(ours.cert), "DISCOVERY_KEY": str(ours.key), "DISCOVERY_CA": ca}
+    assert asking(mutual, *stats, **named).status == 0
+    program = ("run", "--name", "shop", "--port", "80", "--probe", "none", *files, "--", "true", "--cert", "its-own")
+    assert asking(mutual, *program).status == 0
+    for name, wrong in (("--ca", "/nowhere"), ("--cert", str(ours.key)), ("--key", ca)):
+        done = asking(mutual, *stats, *files, name, wrong)
+        assert done.status == 2
+        assert f"DISCOVERY_{name[2:].upper()}" in done.err
+        assert done.err.count("\n") == 1
+    assert asking(mutual, *stats, "--key").err == "discovery: --key: the file is missing\n"
+
+
+def test_a_handshake_that_is_refused_is_a_line_and_a_thousand_are_not_more(mutual: Secure) -> None:
+    def lines() -> list[str]:
+        return [line for line in mutual.server.log if "the TLS handshake of 127.0.0.1 failed" in line]
+
+    for _ in range(30):
+        with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+            ways_in(mutual, showing(mutual, None))[0]()
+    until(lambda: any("peer did not return a certificate" in line or "more since" in line for line in lines()))
+    assert len(lines()) < 10
 
 
 def test_another_authority_is_trusted_from_when_its_file_is_there(
