@@ -177,10 +177,11 @@ class Server:
         closing = [self._names.zones.close]
         if self._tls is not None:
             closing.append(self._tls.close)
-        closing += [plugin.close for plugin in reversed(self._plugins)]  # some of them write until then
-        closing.append(self._engine.close)
-        for close in closing:
-            await _closed(close)
+        closing += [
+            plugin.close for plugin in reversed(self._plugins)
+        ]  # begun in this order: the first write until then
+        await asyncio.gather(*map(_closed, closing))
+        await _closed(self._engine.close)
 
     def _look(self) -> None:
         self._warnings.look(self._clock())

@@ -8,9 +8,12 @@ import asyncio
 import logging
 import re
 import socket
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import dns.rcode
 import pytest
@@ -18,7 +21,10 @@ import pytest
 from discovery import app
 from discovery.app import Server
 from discovery.core.errors import DiscoveryError
+from discovery.core.instance import Registration
 from discovery.nameserver import NameServer
+from discovery.store.registration import Register
+from discovery.system.background_writer import BackgroundWriter
 from discovery.system.sockets import BindError
 from discovery.web import Web
 from tests.plugins.started import LIMIT, ZONE, Running, lives, open_sockets, recorders, running, settings
@@ -55,6 +61,24 @@ async def test_both_faces_answer_from_one_table_when_it_says_ready(zones: Path) 
         assert await it.ask("user-service.svc.local") == (dns.rcode.NOERROR, {"10.1.2.3"})
         async with it.session.get(it.http + "/ready") as response:
             assert response.status == 200
+
+
+async def test_a_disk_that_hangs_holds_the_end_for_no_longer_than_one_file_may(
+    zones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_FILE", str(tmp_path / "audit.jsonl"))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    lets_go, stored = threading.Event(), BackgroundWriter._stored
+    server = Server(settings(zones))
+    await server.start()
+    with patch.object(BackgroundWriter, "_stored", lambda *group: (lets_go.wait(LIMIT), stored(*group))[1]):
+        writing = asyncio.create_task(server._engine.submit(Register(Registration.of("web", "10.0.0.1", 80))))
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        await server.stop()
+        assert time.monotonic() - began < 4
+        lets_go.set()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_both_faces_finish_what_is_in_hand_at_the_same_time(zones: Path, monkeypatch: pytest.MonkeyPatch) -> None:

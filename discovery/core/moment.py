@@ -17,6 +17,8 @@ EXAMPLES = "2026-01-31T03:12:00Z, 03:12 (UTC), -2h or epoch seconds"
 # Longer is no moment.
 MAX_TEXT = 64
 _DAY = 86400
+# The year 9999 is the last that can be written down, and whoever is asked for a time adds hours to it.
+_END = 253_370_764_800.0
 # Seconds, of every span of time that is written as 500ms, 30s or 7d.
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?|([0-9]{1,9}(\.[0-9]{1,3})?(ms|[smhdw]))+")
@@ -43,11 +45,11 @@ def span(text: str) -> float:
 
 
 def parse(text: str, wall: float) -> float:
-    """`wall`: now, epoch seconds. NoMoment, also for what lies before 1970."""
+    """`wall`: now, epoch seconds. NoMoment, also for what lies before 1970 or after 9998."""
     text = text.strip()
     if len(text) <= MAX_TEXT and text.isascii():
         found = _found(text, wall)
-        if found is not None and found >= 0:
+        if found is not None and 0 <= found < _END:
             return found
     raise NoMoment(text)
 

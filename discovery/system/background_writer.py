@@ -20,6 +20,8 @@ from discovery.core.log_fields import fields
 from discovery.system.backlog import Backlog, retry_after
 
 T = TypeVar("T")
+# Seconds for what waits when the process ends. All files close at the same time, and requests in hand had two of the five that there are.
+CLOSE_SECONDS = 2.0
 
 
 class WriteRefused(Exception):
@@ -71,6 +73,7 @@ class BackgroundWriter(Generic[T]):
         self._waiters: list[tuple[int, asyncio.Future[str | None]]] = []
         self._failing: str | None = None
         self._failures = 0
+        self._tries_again = False  # after the first failure, whose like may be over in a moment
         self._next: asyncio.Handle | None = None  # of the next write
         self._overdue: asyncio.TimerHandle | None = None  # while a write is under way
         self._closing = False
@@ -107,10 +110,12 @@ class BackgroundWriter(Generic[T]):
         return number
 
     async def settled(self, number: int) -> None:
-        """Returns when that item is in the file. WriteRefused while nothing can be written; it is tried again all the same."""
+        """Returns when that item is in the file. WriteRefused while nothing can be written, which a first failure does not prove: the
+        next try does. It is tried again all the same.
+        """
         if number <= self._backlog.done:
             return
-        if self._failing is None:
+        if self._failing is None or self._tries_again:
             waiter: asyncio.Future[str | None] = self._loop.create_future()
             self._waiters.append((number, waiter))
             reason = await waiter
@@ -119,20 +124,21 @@ class BackgroundWriter(Generic[T]):
         if reason is not None:
             raise WriteRefused(reason)
 
-    async def close(self, seconds: float) -> int:
-        """Tries once more to write what waits, and closes the file; gives up after so many seconds. How many items are not in the file."""
+    async def close(self) -> int:
+        """Tries once more to write what waits, and closes the file; gives up after CLOSE_SECONDS. How many items are not in the file."""
         self._closing = True
         if self._next is not None:
             self._next.cancel()
         if self._overdue is None:
             self._start()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._ended
         if left := len(self._backlog):
+            reason = self.refuses or f"the disk has not answered for {CLOSE_SECONDS:g} s"
             self._log.error(
-                "%s: %d writes could not be made before the end: %s", self._file, left, self.refuses,
-                extra=fields(f"{self._name}.lost", file=self._file, writes=left, reason=self.refuses),
+                "%s: %d writes could not be made before the end: %s", self._file, left, reason,
+                extra=fields(f"{self._name}.lost", file=self._file, writes=left, reason=reason),
             )  # fmt: skip
         return left
 
@@ -152,6 +158,7 @@ class BackgroundWriter(Generic[T]):
         self._tell(self._backlog.added, self._failing)
 
     def _is_overdue(self) -> None:
+        self._tries_again = False
         self._fail(f"the disk has not answered for {self._patience:g} s")
 
     def _returned(self, written: int, reason: str | None) -> None:
@@ -161,6 +168,7 @@ class BackgroundWriter(Generic[T]):
         self._overdue = None
         self._backlog.wrote(written)
         self._failures = 0 if reason is None else self._failures + 1
+        self._tries_again = self._failures == 1 and not self._closing
         if reason is None:  # not at once: those who are told now put their next items first
             self._next = self._loop.call_soon(self._start)
         elif self._closing:
@@ -180,7 +188,8 @@ class BackgroundWriter(Generic[T]):
                 "%s cannot be written: %s; %s", self._file, reason, self._meanwhile,
                 extra=fields(f"{self._name}.cannot_write", file=self._file, reason=reason),
             )  # fmt: skip
-        self._tell(self._backlog.added, reason)
+        if not self._tries_again:
+            self._tell(self._backlog.added, reason)
 
     def _recover(self) -> None:
         if self._failing is not None:

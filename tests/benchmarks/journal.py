@@ -76,7 +76,7 @@ async def _rows(folder: Path, connections: int, batch: int) -> None:
         await asyncio.gather(*(_client(writer, numbers, batch, end) for _ in range(connections)))
         seconds = time.perf_counter() - started
         rows = writer.done * batch
-        await writer.close(10)
+        await writer.close()
     print(
         f"writer  {connections:4} connections, commits of {batch:5,} rows {rows / seconds:10,.0f} rows/s"
         f"   ({rows / groups:,.0f} rows and {1000 * seconds / groups:.2f} ms a group)",

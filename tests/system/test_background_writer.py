@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery.system import background_writer
 from discovery.system import backlog as backlogs
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
 
@@ -74,7 +75,7 @@ async def writer(file: FakeFile) -> AsyncIterator[BackgroundWriter[str]]:
     yield writer
     file.refuses, file.fails = "", None
     file.let_go.set()
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
 
 
 async def when(condition: Callable[[], object]) -> None:
@@ -119,7 +120,7 @@ async def test_all_is_written_in_order_by_one_thread_that_is_not_the_loops(file:
     for turn in range(300):
         writer.put(f"{turn}")
         await asyncio.sleep(0)
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
     assert file.content == [f"{turn}" for turn in range(300)]
     assert file.closed == 1
     assert len(file.threads) == 1
@@ -211,12 +212,26 @@ async def test_the_part_that_went_in_is_not_written_again(writer: BackgroundWrit
     file.refuses, file.takes = "no room for more", 2
     numbers = [writer.put(item) for item in "abcd"]
     await asyncio.gather(*map(writer.settled, numbers[:2]))
-    with pytest.raises(WriteRefused):
-        await writer.settled(numbers[2])
     assert writer.done == 2
     file.refuses = ""
-    await when(lambda: writer.done == 4)
+    await writer.settled(numbers[3])
     assert file.content == ["a", "b", "c", "d"]
+
+
+async def test_who_waits_while_a_disk_fails_once_is_told_what_became_of_it(
+    writer: BackgroundWriter[str], file: FakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlogs, "FIRST_RETRY", 0.25)
+    monkeypatch.setattr(backlogs, "LAST_RETRY", 0.25)
+    file.refuses = "out of room for a moment"
+    first = asyncio.create_task(writer.settled(writer.put("a")))
+    await when(lambda: writer.refuses is not None)
+    second = asyncio.create_task(writer.settled(writer.put("b")))
+    await asyncio.sleep(0)
+    assert not first.done()
+    file.refuses = ""
+    await asyncio.gather(first, second)
+    assert file.content == ["a", "b"]
 
 
 async def test_an_error_that_was_not_foreseen_is_a_refusal_and_in_the_log(
@@ -247,7 +262,7 @@ async def test_whoever_is_told_that_it_recovered_may_put_at_once(file: FakeFile)
     file.refuses = ""
     await when(lambda: noisy.refuses is None)
     await noisy.settled(noisy.put("b"))
-    assert await noisy.close(LIMIT) == 0
+    assert await noisy.close() == 0
     assert file.content == ["a", "told", "b"]
 
 
@@ -266,7 +281,7 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile, caplog
     assert writer.refuses is None
     assert file.content == ["first", "second"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
-    await writer.close(LIMIT)
+    await writer.close()
 
 
 async def test_patience_counts_for_one_write_and_not_for_the_time_between(
@@ -277,7 +292,7 @@ async def test_patience_counts_for_one_write_and_not_for_the_time_between(
         await writer.settled(writer.put(item))
         await asyncio.sleep(0.05)
     assert not caplog.records
-    await writer.close(LIMIT)
+    await writer.close()
 
 
 async def test_a_file_that_hangs_delays_no_other(writer: BackgroundWriter[str], file: FakeFile) -> None:
@@ -289,7 +304,7 @@ async def test_a_file_that_hangs_delays_no_other(writer: BackgroundWriter[str], 
     assert file.content == ["a", "b", "c"]
     assert other.done == 0
     hangs.let_go.set()
-    await other.close(LIMIT)
+    await other.close()
 
 
 async def test_more_than_may_wait_is_full_and_nothing_is_dropped(file: FakeFile) -> None:
@@ -307,7 +322,7 @@ async def test_more_than_may_wait_is_full_and_nothing_is_dropped(file: FakeFile)
     writer.put("large", 100)
     assert writer.full
     file.let_go.set()
-    await writer.close(LIMIT)
+    await writer.close()
 
 
 # -- the end
@@ -317,7 +332,7 @@ async def test_close_writes_what_is_left_while_a_write_is_under_way(file: FakeFi
     writer = a_writer(file)
     await blocked(writer, file)
     writer.put("second")
-    closing = asyncio.create_task(writer.close(LIMIT))
+    closing = asyncio.create_task(writer.close())
     await asyncio.sleep(0.01)
     assert not closing.done()
     file.let_go.set()
@@ -328,33 +343,35 @@ async def test_close_writes_what_is_left_while_a_write_is_under_way(file: FakeFi
 async def test_close_at_once_writes_once(file: FakeFile) -> None:
     writer = a_writer(file)
     writer.put("a")
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
     assert (file.begun, file.closed) == ([["a"]], 1)
 
 
 async def test_close_of_a_writer_that_never_wrote(file: FakeFile) -> None:
-    assert await a_writer(file).close(LIMIT) == 0
+    assert await a_writer(file).close() == 0
     assert (file.begun, file.closed) == ([], 1)
 
 
 async def test_close_tries_once_more_and_says_how_much_is_lost(file: FakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlogs, "FIRST_RETRY", 60.0)
-    monkeypatch.setattr(backlogs, "LAST_RETRY", 60.0)
+    monkeypatch.setattr(background_writer, "retry_after", lambda failures: 60.0 if failures > 1 else 0.0)
     writer = a_writer(file)
     file.refuses = "the disk is full"
     numbers = [writer.put(item) for item in "abc"]
     with pytest.raises(WriteRefused):
         await writer.settled(numbers[-1])
     file.takes = 1
-    assert await writer.close(LIMIT) == 2
-    assert (file.content, file.closed, len(file.begun)) == (["a"], 1, 2)
+    assert await writer.close() == 2
+    assert (file.content, file.closed, len(file.begun)) == (["a"], 1, 3)
 
 
-async def test_close_gives_up_a_disk_that_hangs(file: FakeFile, caplog: pytest.LogCaptureFixture) -> None:
+async def test_close_gives_up_a_disk_that_hangs(
+    file: FakeFile, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_writer, "CLOSE_SECONDS", 0.02)
     writer = a_writer(file)
     await blocked(writer, file)
     writer.put("second")
-    assert await writer.close(0.02) == 2
+    assert await writer.close() == 2
     assert "fake.db: 2 writes could not be made before the end" in caplog.text
     assert file.closed == 0, "not while the thread is in the middle of a write"
     file.let_go.set()
@@ -365,14 +382,14 @@ async def test_close_gives_up_a_disk_that_hangs(file: FakeFile, caplog: pytest.L
 async def test_whoever_waits_for_what_was_put_after_the_end_is_told(file: FakeFile) -> None:
     writer = a_writer(file)
     await writer.settled(writer.put("before"))
-    await writer.close(LIMIT)
+    await writer.close()
     with pytest.raises(WriteRefused, match="ending"):
         await writer.settled(writer.put("after"))
 
 
 async def test_what_is_put_after_the_end_is_not_written_and_no_error(file: FakeFile) -> None:
     writer = a_writer(file)
-    await writer.close(LIMIT)
+    await writer.close()
     writer.put("late")
     await asyncio.sleep(0.01)
     assert file.begun == []

@@ -59,7 +59,7 @@ class UdpServer:
 
     def shed(self) -> int:
         """Queries that came while the socket's buffer was full: the newest, dropped by the kernel before anybody read them."""
-        if _SO_MEMINFO is None:
+        if _SO_MEMINFO is None or self._sock.fileno() < 0:  # closed: the last requests are still answered
             return 0
         return int(struct.unpack_from("=I", self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36), 32)[0])
 

@@ -18,8 +18,6 @@ MAX_LINES = 100_000
 MAX_OCTETS = 32 * 1024 * 1024
 # Seconds that a write to the file may take before nobody waits for it any more.
 PATIENCE = 1.0
-# Seconds for what waits when the server ends.
-CLOSE_SECONDS = 5.0
 
 
 class Trail:
@@ -50,7 +48,7 @@ class Trail:
     async def close(self) -> None:
         """Once more what is left, then the file."""
         self._tell_lost()
-        await self.writer.close(CLOSE_SECONDS)
+        await self.writer.close()
 
     def _tell_lost(self) -> None:
         if self._untold:

@@ -188,10 +188,11 @@ class Folder:
         _log.error("%s from the history", what, extra=fields("history.skipped", file=name))
 
     def _drop_old(self, wall: float) -> None:
-        """So that the next file fits."""
+        """So that the next file fits. Too old is what was so when the last file began: a clock may be set to a wrong time, and back."""
         paths = self._paths()
         sizes = {path: files.size(path) for path in paths}
-        too_old = {info.path for info in self.files if info.alive < wall - self._days * _DAY}
+        kept_from = min((wall, *(info.wall for info in self.files[-1:]))) - self._days * _DAY
+        too_old = {info.path for info in self.files if info.alive < kept_from}
         total = sum(sizes.values())
         for number, path in enumerate(paths):
             if path in too_old or total > self._max_octets - self.part or len(paths) - number >= MAX_FILES:

@@ -25,10 +25,9 @@ _MAX_GATHERED = 1000
 # What may wait for the disk: some seconds of a busy registry. It is the history that has a hole then, and nothing else.
 MAX_ITEMS = 10_000
 MAX_OCTETS = 32 * 1024 * 1024
-# Seconds that a write may take before the log says so; that a question waits for what was just put; for what waits at the end.
+# Seconds that a write may take before the log says so; that a question waits for what was just put.
 PATIENCE = 10.0
 _FLUSH_SECONDS = 1.0
-CLOSE_SECONDS = 2.0
 # Seconds by which the wall clock may go back within a file; what happens in them has the time before.
 _SET_BACK = 1.0
 _DAY = 86400
@@ -145,4 +144,4 @@ class Recorder:
             self._life.cancel()
         if self._day_ends:
             self.writer.put(partial(Folder.stop, wall=self._wall()))
-        await self.writer.close(CLOSE_SECONDS)
+        await self.writer.close()

@@ -20,7 +20,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import moved, rows, schema
-from discovery.plugins.journal.database import AHEAD, CLOSE_SECONDS, OCTETS, SECONDS, Op, Writer, writer_of
+from discovery.plugins.journal.database import AHEAD, OCTETS, SECONDS, Op, Writer, writer_of
 from discovery.plugins.journal.errors import DataDirMoved
 from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.inspection import snapshot_of
@@ -198,7 +198,7 @@ class Journal(Plugin):
         if writer is not None:
             if writer.refuses is None:
                 writer.put(_index(self._registry.index, 0))  # exactly
-            await writer.close(CLOSE_SECONDS)
+            await writer.close()
         if self._lock is not None:
             self._lock.close()
 

@@ -114,8 +114,6 @@ PATIENCE = 10.0
 # the number of instances.
 MAX_COMMITS = 100_000
 MAX_OCTETS = 64 * 1024 * 1024
-# Seconds for what waits when the server ends. All that was acknowledged is on disk by then.
-CLOSE_SECONDS = 5.0
 
 
 # Seconds of a transaction: a fast disk syncs within a millisecond, a busy one in seconds.

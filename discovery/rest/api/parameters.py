@@ -18,7 +18,7 @@ from discovery.rest.api.shapes import ADDRESS, LABEL, PORT
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
 # Epoch seconds: so late that no "so long ago" lies before 1970.
-_LATE = 1e15
+_LATE = 253e9
 
 
 def whole(least: int, most: int, description: str = "") -> Parameter:

@@ -16,7 +16,7 @@ from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.trail import Trail
 from discovery.plugins.journal.database import writer_of
 from discovery.store.registration import Register
-from discovery.system import backlog
+from discovery.system import background_writer, backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.audit.house import MIB, Held, a_house
 from tests.plugins.journal.making import a_database, put_index
@@ -185,13 +185,13 @@ async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(
             await journal.settled(journal.put([put_index(index)]))
         assert (journal.done, trail.writer.done) == (20, 0)
         file.let_go.set()
-    await journal.close(10)
+    await journal.close()
 
 
 async def test_the_end_does_not_wait_for_a_disk_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(trails, "CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr(background_writer, "CLOSE_SECONDS", 0.02)
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
     async with asyncio.timeout(10):
         async with a_trail(file) as trail:

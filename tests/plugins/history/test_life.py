@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery.core.event import InstanceEvent
 from discovery.core.kinds import WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, Status
@@ -113,6 +114,18 @@ async def test_a_clock_that_was_set_back_begins_a_new_file_and_the_newer_time_co
     assert [info.began for info in house.folder.files] == [Began.START, Began.CLOCK]
     served, _ = explained(await house.service_at("web", house.wall()))
     assert served == {first, second}
+    await house.end()
+
+
+async def test_a_clock_that_was_wrong_for_a_while_costs_no_history(tmp_path: Path) -> None:
+    house = House(tmp_path / "history", days=7)
+    for port, days in enumerate((0, 1, 100, -100), 1):
+        house.apart += days * 86400.0
+        house.advance(1.0)
+        house.register(spec("web", port=port))
+    page = await house.page()
+    events = [item.event for item in page.items if not isinstance(item, ServerEvent)]
+    assert {event.instance.spec.key.port for event in events if isinstance(event, InstanceEvent)} == {1, 2, 3, 4}
     await house.end()
 
 

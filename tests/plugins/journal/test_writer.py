@@ -12,7 +12,7 @@ from discovery.plugins.journal.files import FILE
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.journal.house import Recording, when
-from tests.plugins.journal.making import LIMIT, a_database, an_instance, content, put_index, puts
+from tests.plugins.journal.making import a_database, an_instance, content, put_index, puts
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ async def writer(database: Recording) -> AsyncIterator[Writer]:
     writer = writer_of(database)
     yield writer
     database.refuses = ""
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
 
 
 async def test_what_was_put_together_is_one_transaction(writer: Writer, database: Recording) -> None:
@@ -62,7 +62,7 @@ async def test_close_writes_what_is_left_and_closes_the_file(database: Recording
     writer = writer_of(database)
     for number in range(100):
         writer.put([put_index(number)])
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
     assert content(database.file).index == 99
     assert not database.file.with_name(f"{FILE}-wal").exists()
     with pytest.raises(Exception, match="closed"):
@@ -86,5 +86,5 @@ async def test_a_disk_that_is_really_full_is_told_and_heals(tmp_path: Path) -> N
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     await when(lambda: writer.refuses is None)
     await writer.settled(writer.put(after))
-    assert await writer.close(LIMIT) == 0
+    assert await writer.close() == 0
     assert [*content(database.file).instances] == [an_instance(number) for number in range(3)]
