@@ -99,7 +99,7 @@ class Web:
             *Registering(registry, engine, clock, times, random, rate.take, note_items).routes(),
             *Beating(registry, engine, clock, times, random, rate.take, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names).routes(),
-            *Listing(registry, clock, times, watch.polls, sees_actors, self._sees_names).routes(),
+            *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),

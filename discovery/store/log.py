@@ -65,11 +65,6 @@ class Log:
         return self._commits[0][0] if self._commits else None
 
     @property
-    def begins(self) -> int:
-        """The position of the oldest that is here."""
-        return self._begins
-
-    @property
     def is_staged(self) -> bool:
         """Something has happened that readers do not see yet."""
         return self._end > self.position

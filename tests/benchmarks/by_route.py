@@ -49,7 +49,7 @@ def routes() -> dict[str, Callable[[int], bytes]]:
 
     gets = (
         "/health", "/ready", "/resolve/s{}", "/resolve/s{}?explain=1", "/resolve/s{}?strategy=random&limit=2", "/services/s{}", "/services",
-        "/services?status=healthy", "/services?limit=10&after=s1", "/services?gone=1", "/stats", "/metrics", "/changes", "/changes?tag=a",
+        "/services?status=healthy", "/services?limit=10&after=s1", "/stats", "/metrics", "/changes", "/changes?tag=a",
         "/maintenance", "/dns/s{}.svc.local", "/openapi.json", "/ui", "/docs", "/nothing",
     )  # fmt: skip
     return {

@@ -231,7 +231,7 @@ async def serving(
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors).routes(),
-        *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors, lambda *whom: sees_actors).routes(),
+        *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),

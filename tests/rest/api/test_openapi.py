@@ -231,7 +231,6 @@ TOUR = [
     ask("DELETE /instances/user-1", template=BY_ID),
     ask(f"DELETE {AT}?ip=127.0.0.1&port=3002", template=PLACED),
     ask("PUT /instances", USER | {"port": 3002}, "INSTANCE_DEREGISTERED"),
-    ask("GET /services?gone=1"),
     ask("DELETE /services/new-service", template=NAMED),
     ask("DELETE /services/new-service", None, "SERVICE_UNKNOWN", NAMED),
     ask("GET /changes?limit=1000"),

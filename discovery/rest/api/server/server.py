@@ -48,7 +48,7 @@ class GoneTogether(Described):
 
     instances: int
     service_count: int = Field(alias="serviceCount")
-    services: list[str]
+    services: list[str] = Field(examples=[[]])
     since: Time | None
     until: Time | None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from pydantic import Field
@@ -18,15 +18,14 @@ from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, Pieces, stamped
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import etag, headers, is_known
-from discovery.rest.api.example import ADMIN, INDEX, NOW, SECOND, Example
+from discovery.rest.api.example import Example
 from discovery.rest.api.following.filters import FILTERS, Filter
 from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, without_wait
 from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
-from discovery.rest.api.services.gone import Gone
-from discovery.rest.api.shapes import Accounted, Actor, Described, Identity, Listed, Perhaps, Reply, Time
+from discovery.rest.api.shapes import Accounted, Described, Listed, Perhaps, Reply, Time
 from discovery.rest.api.times import Times, iso
 from discovery.store.explain import account, any_better, askers
 from discovery.store.registry import Registry
@@ -39,8 +38,6 @@ _INSTANCE = "/instances/{id}"
 _AT_ONCE = 8
 # Services in a page: the default, and the most.
 _PAGE = 100
-# Of the values that were asked for: whether the reader may know who did what.
-_ACTORS = "actors"
 
 # What is no status, and is asked for as one.
 _BESIDES: Mapping[str, Callable[[Instance], bool]] = {
@@ -56,7 +53,6 @@ PARAMETERS: Table = {
     ),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,
-    "gone": parameters.flag("with those that have gone lately, in `gone`: who, when and why"),
     "after": parameters.text(64, "a service's name: the page begins behind it", example="user-service"),
 }
 
@@ -80,32 +76,14 @@ class ServiceView(Described):
     instances: list[Listed]
 
 
-class GoneInstance(Identity):
-    """`reason` and `actor`: why it went, and by whom; `timestamp`: when. `actor` null: who asks may not know."""
-
-    kind: Literal["deregistered", "expired"]
-    reason: str
-    actor: Actor | None
-    index: int
-    timestamp: Time
-
-
 class ServicesReply(Reply):
-    """`next`: of a page; null at the end. `gone`: the newest first."""
+    """`next`: of a page; null at the end."""
 
     total_services: int = Field(alias="totalServices")
     total_instances: int = Field(alias="totalInstances")
     total_healthy_instances: int = Field(alias="totalHealthyInstances")
     services: dict[str, ServiceView]
     next: str | None = None
-    gone: Perhaps[list[GoneInstance]] = Field(
-        None, description="with gone=1: those that have gone lately and not come back"
-    )
-
-
-_GONE = {
-    **SECOND, "kind": "deregistered", "reason": "asked for by admin at 10.0.0.2", "actor": ADMIN, "index": INDEX, "timestamp": NOW,
-}  # fmt: skip
 
 
 # The queries of the whole list, and of its first pages.
@@ -132,8 +110,8 @@ class Wanted(NamedTuple):
 
 
 class Listing:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_actors`: who may know who asked
-    for what; `sees_names`: who may know the names in the accounts of a service's instances.
+    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names
+    in the accounts of a service's instances.
     """
 
     def __init__(
@@ -142,14 +120,12 @@ class Listing:
         clock: Callable[[], float],
         times: Times,
         polls: LongPolls,
-        sees_actors: Callable[[Caller], bool] = lambda caller: False,
         sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
     ) -> None:
         self._registry = registry
         self._polls = polls
         self._clock = clock
         self._times = times
-        self._sees_actors = sees_actors
         self._sees_names = sees_names
 
     def routes(self) -> list[Route]:
@@ -160,10 +136,6 @@ class Listing:
                 examples=(
                     Example(title="All"),
                     Example(query={"limit": "10"}, title="A page", more={"next": None}),
-                    Example(
-                        query={"gone": "1"}, title="With those that have gone lately", after=("DELETE /instances/user-2",),
-                        more={"gone": [_GONE]},
-                    ),
                 ),
             ),
             Route(
@@ -189,8 +161,6 @@ class Listing:
         wait = Wait.of(asked)
         if wait is not None and not request.waited:
             return self._polls.of_services(wait)
-        if asked.get("gone"):  # among the values, so that each kind of reader has an entity tag of its own
-            asked[_ACTORS] = self._sees_actors(request.caller)
         tag = self._tag(asked)
         if tag is not None and is_known(request, tag):
             return Answer(304, b"", headers(tag))
@@ -198,12 +168,11 @@ class Listing:
 
     async def _listed_by(self, asked: Values, tag: str | None) -> Answer:
         wanted = Wanted(Filter.of(asked), asked.get("status"))
-        gone = Gone(self._registry, wanted.filter, asked[_ACTORS]) if asked.get("gone") else None
         if "limit" in asked or "after" in asked:
             healthy = (await count_by_status(self._registry, self._clock))[Status.HEALTHY]
-            pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy, gone)
+            pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy)
         else:
-            pieces = self._all(wanted, gone)
+            pieces = self._all(wanted)
         return Answer(200, pieces, headers(tag))
 
     def _tag(self, asked: Values) -> str | None:
@@ -219,7 +188,7 @@ class Listing:
             return None
         return etag(self._registry.index, without_wait(asked))
 
-    def _all(self, wanted: Wanted, gone: Gone | None) -> Pieces:
+    def _all(self, wanted: Wanted) -> Pieces:
         """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
         text = Text()
         yield from self._services(list(self._registry.services), wanted, None, text)
@@ -228,9 +197,9 @@ class Listing:
             "totalInstances": text.instances,
             "totalHealthyInstances": text.healthy,
         }
-        yield from self._end(totals, gone)
+        yield self._end(totals)
 
-    def _page(self, after: str, size: int, wanted: Wanted, healthy: int, gone: Gone | None) -> Pieces:
+    def _page(self, after: str, size: int, wanted: Wanted, healthy: int) -> Pieces:
         """`next`: what to send as `after` for the following page, null at the end. Totals are the whole registry's."""
         text = Text()
         yield from self._services(self._behind(after), wanted, size, text)
@@ -240,7 +209,7 @@ class Listing:
             "totalHealthyInstances": healthy,
             "next": text.last if text.is_cut else None,
         }
-        yield from self._end(totals, gone)
+        yield self._end(totals)
 
     def _behind(self, after: str) -> Iterator[str]:
         """Folded names in their order, whatever comes or goes meanwhile."""
@@ -248,12 +217,8 @@ class Listing:
             for service in services:
                 yield (after := fold(service.name))
 
-    def _end(self, totals: views.Json, gone: Gone | None) -> Pieces:
-        if gone is not None:
-            for _ in gone.read():
-                yield b""
-            totals["gone"] = gone.shown
-        yield b"}," + orjson.dumps(self._times.stamp(totals))[1:]
+    def _end(self, totals: views.Json) -> bytes:
+        return b"}," + orjson.dumps(self._times.stamp(totals))[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""

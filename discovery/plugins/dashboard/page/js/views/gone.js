@@ -5,9 +5,10 @@ import { Kind } from "../components/event.js";
 import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { html } from "../html.js";
-import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
+import { store } from "../store.js";
 import { endpoint, shown } from "../text.js";
+import { useTimeline } from "../timeline.js";
 import { change, href, place } from "../url.js";
 
 const COLUMNS = [
@@ -17,16 +18,28 @@ const COLUMNS = [
 const who = (actor) => (actor ? [actor.name, actor.address].filter(Boolean).join(" from ") : "");
 
 export function Gone() {
-  const { data, error } = usePoll("services?gone=1&limit=1", 5000);
+  const { events, answer, error } = useTimeline("kind=deregistered,expired&limit=100", ({ kind }) => kind === "deregistered" || kind === "expired");
   const { q = "" } = place.value;
-  const all = data?.gone ?? [];
+  const all = notBack(events);
   const found = all.filter((gone) => matches(q, gone.name, endpoint(gone.ip, gone.port), gone.id, gone.kind, gone.reason ?? "", who(gone.actor)));
   return html`<h1>Recently gone</h1>
-    <${Results} known=${data !== null} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
+    <${Results} known=${answer} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
     <${Failed} error=${error} />
     ${found.length > 0 && html`<${Rows} kind="events" label="Recently gone" items=${found} keyOf=${({ id, index }) => `${index} ${id}`} columns=${COLUMNS} row=${row} heights=${[40, 88]} />`}
-    ${data && !found.length && html`<${Empty} title=${q ? "None that has gone has that" : "Nobody has gone lately"}>
-      ${q ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all</button>` : html`<p>Here is who deregistered, or was removed after it fell silent, and has not come back: the last 100, as far as this process remembers.</p>`}<//>`}`;
+    ${answer && !found.length && html`<${Empty} title=${q ? "None that has gone has that" : "Nobody has gone lately"}>
+      ${q ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all</button>` : html`<p>Here is who deregistered, or was removed after it fell silent, and has not come back: of the last 100, as far as the history goes.</p>`}<//>`}`;
+}
+
+/** The last time of each, newest first. It may be back at its address or as its id. */
+function notBack(events) {
+  const seen = new Set();
+  return events.flatMap(({ before, kind, reason, actor, index, timestamp }) => {
+    const { id, name, ip, port } = before, key = `${name.toLowerCase()} ${endpoint(ip, port)}`;
+    const there = store.table.services.get(name.toLowerCase())?.instances.values() ?? [];
+    if (seen.has(key) || store.table.byId.has(id) || [...there].some((each) => each.ip === ip && each.port === port)) return [];
+    seen.add(key);
+    return [{ id, name, ip, port, kind, reason, actor, index, timestamp }];
+  });
 }
 
 function row(gone) {
