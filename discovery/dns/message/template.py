@@ -179,7 +179,7 @@ class _Ring:
         self._companions = pieces[0].beside_count
         self._draw = random.random
         self._shuffle(pieces)
-        self._size = sum([piece.size for piece in pieces])
+        self._size = self._record_at[self._count] + (self._beside_at[self._count] if self._companions else 0)
 
     def max_size(self) -> int:
         return self._size
@@ -217,9 +217,11 @@ class _Ring:
 
     def _shuffle(self, pieces: Sequence[Piece]) -> None:
         draw = self._draw
-        order = sorted(pieces, key=lambda piece: draw())  # half of what Random.shuffle takes for so few
-        self._records, self._record_at = _twice([piece.record for piece in order])
-        self._beside, self._beside_at = _twice([piece.beside for piece in order])
+        order = sorted([(draw(), *piece) for piece in pieces])  # half of what Random.shuffle takes for so few
+        self._records, self._record_at = _twice([record for _, record, _, _ in order])
+        self._beside, self._beside_at = b"", self._record_at
+        if self._companions:
+            self._beside, self._beside_at = _twice([beside for _, _, beside, _ in order])
         self._rounds_left = _ROUNDS
 
 

@@ -19,8 +19,8 @@ from discovery.dns.message.names import Name
 from discovery.dns.message.reason import Reason
 
 
-class Type(IntEnum):
-    """The RR types that this server knows by name; any other number is an int (RFC 3597)."""
+class Type:
+    """The RR types that this server knows by name, as plain numbers: Python 3.11 takes 0.1 µs to look into an enum."""
 
     A = 1
     NS = 2
@@ -49,7 +49,7 @@ def type_name(rtype: int) -> str:
     return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rtype))
 
 
-class Class(IntEnum):
+class Class:
     IN = 1
     CH = 3
 
@@ -104,11 +104,8 @@ class Explanation(NamedTuple):
     reason: Reason | None = None
 
 
-class Rank(NamedTuple):
-    """Of one of several alternatives: lower priorities first, within one by weight (RFC 2782)."""
-
-    priority: int
-    weight: int
+# Priority and weight of one of several alternatives: lower priorities first, within one by weight (RFC 2782).
+Rank = tuple[int, int]
 
 
 class Lifetime(NamedTuple):
@@ -127,12 +124,9 @@ class Lifetime(NamedTuple):
 
     def ttl_until(self, now: float) -> tuple[int, float]:
         """The `ttl`, and when that becomes too long, or a lease runs out, unless it is renewed before."""
-        end = self._end()
+        end = min([lease.renewed_at + lease.term.seconds for lease in self.leases])
         ttl = min(self.cap, math.floor(end - now))
         return ttl, end - ttl
-
-    def _end(self) -> float:
-        return min([lease.renewed_at + lease.term.seconds for lease in self.leases])
 
 
 class Answer(NamedTuple):

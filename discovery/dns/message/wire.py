@@ -24,7 +24,8 @@ from discovery.dns.message.values import RR, Answer, Class, Question
 _AA, _TC = 0x0400, 0x0200
 _AFTER_ID = struct.Struct("!HHHHH")  # the header's flags and counts
 _POINTER = 0xC000  # RFC 1035 §4.1.4
-_FIXED = struct.Struct("!HHHIH")  # a pointer for the owner; type, class, ttl, rdlength
+_QUESTION = (_POINTER | HEADER.size).to_bytes(2, "big")
+_FIXED = struct.Struct("!HHIH")  # type, class, ttl, rdlength
 # Octets of a template that is kept. More do not fit a datagram, and whoever asks for so many can wait a millisecond.
 _MAX_KEPT = 4096
 # RFC 8467 §4.1.
@@ -203,9 +204,7 @@ def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
     def piece(index: int) -> Piece:
         index += first
         beside = companions[index] if companions else ()
-        if len(beside) > 1:
-            return _pieces(answer, [index], pack)[0]
-        return Piece(pack(records[index]), pack(beside[0]) if beside else b"", len(beside))  # in half the time
+        return Piece(pack(records[index]), b"".join(map(pack, beside)), len(beside))
 
     return alternatives(piece, answer.ranks, answer.most, random)
 
@@ -215,24 +214,29 @@ class Packer:
 
     def __init__(self, question: Question) -> None:
         self._class = Class.CH if question.klass == Class.CH else Class.IN
-        self._suffixes: dict[Name, int] = {}
-        at, name = HEADER.size, question.name
-        self._name, self._depth = name, len(name)
-        for start, label in enumerate(name):
-            self._suffixes[name[start:]] = at
-            at += 1 + len(label)
+        self._question = question.name
 
     def __call__(self, rr: RR) -> bytes:
-        # Nearly all names end like the question's: a pointer to that end takes 1 µs where dnslib takes 11.
         name, rtype, ttl, rdata = rr
-        below = len(name) - self._depth
-        first = below if below > 0 and name[below:] == self._name else 0  # nearly always at or below the question's
-        for start in range(first, len(name)):
-            at = self._suffixes.get(name[start:] if start else name)
-            if at is not None:
-                fixed = _FIXED.pack(_POINTER | at, rtype, self._class, ttl, len(rdata))
-                return to_labels(name[:start]) + fixed + rdata if start else fixed + rdata
+        owner = _QUESTION if name == self._question else self._compressed(name)
+        if owner is None:
+            return self._by_dnslib(rr)
+        return owner + _FIXED.pack(rtype, self._class, ttl, len(rdata)) + rdata
+
+    def _compressed(self, name: Name) -> bytes | None:
+        """Up to where it ends like the question's, and a pointer to there: 1 µs, where dnslib takes 11. None: nothing is in common."""
+        question = self._question
+        common = 0
+        for ours, asked in zip(reversed(name), reversed(question), strict=False):
+            if ours != asked:
+                break
+            common += 1
+        if not common:
+            return None
+        at = HEADER.size + sum([1 + len(label) for label in question[: len(question) - common]])
+        return to_labels(name[: len(name) - common]) + (_POINTER | at).to_bytes(2, "big")
+
+    def _by_dnslib(self, rr: RR) -> bytes:
         buffer = DNSBuffer()
-        buffer.names = self._suffixes.copy()  # dnslib adds its own offsets, which mean nothing to the next piece
         dnslib.RR(rr.name, rr.type, self._class, rr.ttl, dnslib.RD(rr.rdata)).pack(buffer)
         return bytes(buffer.data)

@@ -217,7 +217,8 @@ class KeptAnswers:
             if kept.zone is None:
                 return
         key = wire.lower()
-        self._drop(key)
+        if key in self._kept:
+            self._drop(key)
         if len(self._keys_of[lifetime.service]) >= MAX_OF_SERVICE:
             self._drop(next(iter(self._keys_of[lifetime.service])))
         kept.place = len(self._keys)

@@ -94,15 +94,12 @@ def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -
     """Instances that share a record add their weights."""
     ranks: dict[bytes, Rank] = {}
     for rdata, instance in made:
-        rank, shared = _rank(instance), ranks.get(rdata)
-        if shared is not None:
-            rank = Rank(min(shared.priority, rank.priority), shared.weight + rank.weight)
-        ranks[rdata] = rank
+        priority, weight = instance.spec.priority, instance.weight
+        if rdata in ranks:
+            shared_priority, shared_weight = ranks[rdata]
+            priority, weight = min(shared_priority, priority), shared_weight + weight
+        ranks[rdata] = priority, weight
     return Made(tuple([RR(live.owner, rtype, live.ttl, rdata) for rdata in ranks]), (), tuple(ranks.values()))
-
-
-def _rank(instance: Instance) -> Rank:
-    return Rank(instance.spec.priority, instance.weight)
 
 
 def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
@@ -117,7 +114,7 @@ def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, byt
         if data is not None:
             records.append(RR(live.owner, rtype, ttl, data))
             companions.append((RR((label, *below), address_type(ip), ttl, address(ip)),))
-            ranks.append(_rank(one))
+            ranks.append((one.spec.priority, one.weight))
     return Made(tuple(records), tuple(companions), tuple(ranks))
 
 
@@ -199,7 +196,7 @@ _PORT, _IPV4HINT, _IPV6HINT = 3, 4, 6
 def _bindings(live: Live, rtype: int) -> Made:
     """SVCB for what speaks HTTP or HTTPS. An HTTPS record tells browsers to use TLS (RFC 9460 §9.5), so only what does has one."""
     at_port = live.form is Form.HTTPS_PORT
-    schemes = _SCHEMES[Type.HTTPS if at_port else Type(rtype)]
+    schemes = _SCHEMES[Type.HTTPS if at_port else rtype]
 
     def rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
         port = _http_port(instance, schemes)

@@ -12,7 +12,7 @@ from discovery.dns.message.values import Type
 MAX_STRING = 255
 
 
-def address_type(ip: str) -> Type:
+def address_type(ip: str) -> int:
     """A for IPv4, AAAA for IPv6."""
     return Type.AAAA if ":" in ip else Type.A
 

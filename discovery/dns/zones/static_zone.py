@@ -58,10 +58,10 @@ class StaticZone:
 
     def exact(self, name: Name, qtype: int) -> Answer | None:
         """A referral, or what the file has at exactly this name; None when it has no records there."""
-        cut = self._highest(self._cuts, name)
+        cut = self._highest(self._cuts, name) if self._cuts else None
         if cut is not None and not (cut == name and qtype == Type.DS):
             return self._referral(cut)
-        dname = self._highest(self._dnames, name)
+        dname = self._highest(self._dnames, name) if self._dnames else None
         if dname is not None and dname != name:
             return self._redirected(dname, name)
         rrsets = self._nodes.get(name)
@@ -116,10 +116,9 @@ class StaticZone:
 
     def _highest(self, names: frozenset[Name], name: Name) -> Name | None:
         """The one of `names` at or above the name that is nearest to the origin."""
-        if names:
-            for length in range(len(self.origin), len(name) + 1):
-                if (above := name[len(name) - length :]) in names:
-                    return above
+        for length in range(len(self.origin), len(name) + 1):
+            if (above := name[len(name) - length :]) in names:
+                return above
         return None
 
     def _closest_encloser(self, name: Name, depth: int) -> Name:

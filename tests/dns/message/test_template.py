@@ -56,7 +56,7 @@ def order(laid: Down, size: int = 4) -> tuple[int, ...]:
 
 
 def equal(count: int) -> list[Rank]:
-    return [Rank(10, 100)] * count
+    return [(10, 100)] * count
 
 
 # -- orders
@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_orders(count: int) -> None:
 
 
 def test_rfc2782_lower_priorities_first_and_within_one_by_weight() -> None:
-    ranks = [Rank(20, 65535), Rank(10, 10), Rank(10, 90), Rank(30, 0), Rank(10, 0)]
+    ranks = [(20, 65535), (10, 10), (10, 90), (30, 0), (10, 0)]
     drawn = alternatives(ranks)
     orders = [order(lay(drawn)) for _ in range(ROUNDS)]
     assert all(set(one[:3]) == {1, 2, 4} and one[3:] == (0, 3) for one in orders)
@@ -132,7 +132,7 @@ def test_what_is_laid_down_is_the_longest_beginning_of_an_order_that_fits(
     sizes: list[tuple[int, int]], alike: bool, most: int | None, room: int, seed: int, rounds: int
 ) -> None:
     pieces = [piece(index, *size) for index, size in enumerate(sizes)]
-    ranks = equal(len(pieces)) if alike else [Rank(index % 2, index) for index in range(len(pieces))]
+    ranks = equal(len(pieces)) if alike else [(index % 2, index) for index in range(len(pieces))]
     laying = alternatives(ranks, most, seed, pieces.__getitem__)
     for _ in range(rounds):
         laid = lay(laying, room)
@@ -150,7 +150,7 @@ def test_what_is_laid_down_is_the_longest_beginning_of_an_order_that_fits(
         assert laid.additional == b"".join(each.beside for each in beside[:fit]), "in the same order, as far as it goes"
         assert laid.additional_count == sum(each.beside_count for each in beside[:fit])
         if not alike:
-            priorities = [ranks[index].priority for index in laid_down]
+            priorities = [ranks[index][0] for index in laid_down]
             assert priorities == sorted(priorities)
 
 

@@ -297,7 +297,7 @@ def assert_best_first(reply: bytes | None, answer: Answer) -> None:
     """Lower priorities before higher ones, so suspects behind all others."""
     alternatives = answer.answer[answer.aliases :]
     ranks = {
-        compared.Said(to_text(rr.name), int(rr.type), rr.rdata): rank.priority
+        compared.Said(to_text(rr.name), int(rr.type), rr.rdata): rank[0]
         for rr, rank in zip(alternatives, answer.ranks, strict=bool(answer.ranks))
     }
     laid = [ranks[said] for said in compared.said(parsed(reply).answer) if said in ranks]
