@@ -114,7 +114,8 @@ class BrakeProbe(Plugin):
             while (left := self._queue.next_at - self._clock()) > 0:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), left)
+                    async with asyncio.timeout(left):  # wait_for can lose a cancellation
+                        await self._arrived.wait()
                 step_at = clock()
             self._step(self._clock())
 

@@ -115,8 +115,10 @@ class Notifier:
             for _ in range(TRIES):
                 for id in tuple(replies.missing):
                     transport.sendto(messages[id])
+                # Not wait_for: it loses a cancellation that comes with the last reply (CPython issue 86296), and `close` waits for ever.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(replies.complete.wait(), RETRY_SECONDS)
+                    async with asyncio.timeout(RETRY_SECONDS):
+                        await replies.complete.wait()
                 if not replies.missing:
                     return True
             return False
