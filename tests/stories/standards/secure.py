@@ -54,12 +54,12 @@ class Secure(NamedTuple):
         connection.close()
 
 
-def make_certificate(folder: Path) -> Pair:
+def make_certificate(folder: Path, subject: str = "discovery test") -> Pair:
     """For 127.0.0.1 and localhost, valid for a day, signed by itself."""
     pair = Pair(folder / "cert.pem", folder / "key.pem")
     run(
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-        "-keyout", str(pair.key), "-out", str(pair.cert), "-subj", "/CN=discovery test",
+        "-keyout", str(pair.key), "-out", str(pair.cert), "-subj", f"/CN={subject}",
         "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
     )  # fmt: skip
     return pair
