@@ -22,7 +22,8 @@ OF_LARGE = f"view=service&service={LARGE}"
 _CUT = """() => {
     const found = [];
     const shown = element => element.checkVisibility({ checkVisibilityCSS: true }) && element.getClientRects().length;
-    for (const element of document.querySelectorAll("main :is(h1, h2, button, .status, .why, .reason, .why-line, .bar, .brake p, time)")) {
+    const texts = "h1, h2, button, .status, .why, .reason, .why-line, .bar, .banner p, .banner li, .gone-lately, time";
+    for (const element of document.querySelectorAll(`main :is(${texts})`)) {
         if (!shown(element)) continue;
         const box = element.getBoundingClientRect();
         for (let up = element; up.localName !== "main"; up = up.parentElement) {
@@ -79,8 +80,11 @@ def test_the_worst_services_stand_first_and_nothing_of_them_is_cut_off(
     for status, number in (("suspect", 30), ("failing", 24), ("unhealthy", 4), ("maintenance", 7), ("draining", 10)):
         chip = page.get_by_role("button", name=f"{status} {number}")
         expect(chip).to_be_in_viewport(ratio=1)
-    expect(rows(page).first).to_be_in_viewport()
+    expect(rows(page).first).to_be_in_viewport(ratio=1)
     is_whole(page)
+    gone = page.get_by_text("did not come back")
+    expect(gone).to_contain_text("28 instances of 8 services went")
+    expect(gone).to_be_in_viewport(ratio=1)
     assert violations(page) == ""
     page.emulate_media(color_scheme="dark")
     assert faint(page) == ""
@@ -115,6 +119,40 @@ def test_other_lists_are_whole_too(visit: Visits, troubled: Discovery, view: str
     page = visit(troubled, f"view={view}", size=SIZES[size], token=OPERATOR, motion=False)
     expect(page.get_by_role("main")).to_contain_text(re.compile(r"\d+ (host|event|instance|window)"))
     is_whole(page)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_wrong_stands_over_every_screen_and_folds_where_there_is_no_room(
+    visit: Visits, troubled: Discovery, size: str
+) -> None:
+    page = visit(troubled, "view=nodes", size=SIZES[size], token=OPERATOR)
+    brake, others = (page.get_by_role("region", name=name) for name in ("Brake", "Warnings"))
+    expect(brake.get_by_role("alert")).to_have_text("The brake holds 30 instances of 1 service")
+    expect(others.get_by_role("alert")).to_contain_text("4 critical warnings: service emptied")
+    told = others.get_by_role("listitem").first
+    held = brake.get_by_text("They stay in the answers")
+    if size != "1440":
+        expect(told).not_to_be_visible()
+        expect(held).not_to_be_visible()
+        tops = page.get_by_role("heading", level=1).evaluate("it => it.getBoundingClientRect().top")
+        assert tops < SIZES[size][1] / 2, "they leave room for the screen"
+        brake.locator("summary").first.click()
+        others.locator("summary").first.click()
+    expect(told).to_contain_text("has none of 6 instances left since")
+    expect(told).to_contain_text("troubleshooting.md#service_emptied")
+    expect(held).to_contain_text("until ")
+    expect(brake.get_by_role("link", name=LARGE)).to_be_visible()
+    is_whole(page)
+
+
+def test_who_may_not_read_is_told_that_there_are_warnings_and_no_names(visit: Visits, troubled: Discovery) -> None:
+    page = visit(troubled, at="/docs")
+    kinds = [{"code": "service_emptied", "severity": "critical", "count": 4}]  # as GET /ready says it to him
+    page.route("**/ready", lambda route: route.fulfill(json={"ready": True, "notReady": {}, "warnings": kinds}))
+    page.goto("/ui")
+    others = page.get_by_role("region", name="Warnings")
+    expect(others.get_by_role("alert")).to_have_text("4 critical warnings: service emptied")
+    expect(others.get_by_role("listitem")).to_contain_text("its text takes a token that may read")
 
 
 def test_who_left_in_order_is_not_shown_as_a_failure(visit: Visits, troubled: Discovery) -> None:

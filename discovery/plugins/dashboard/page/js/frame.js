@@ -1,6 +1,5 @@
-// The frame of every screen: the menu, the search, the state of the connection, the token, the brake; and the screen in the middle.
+// The frame of every screen: the menu, the search, the state of the connection, the token, the warnings; and the screen in the middle.
 import { BASE } from "./api.js";
-import { Brake } from "./brake.js";
 import { ConnectionState, Stale } from "./connection.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Notice } from "./notice.js";
@@ -11,6 +10,7 @@ import { TokenBox } from "./token_box.js";
 import { token, wanted } from "./token.js";
 import { change, follow, href, place } from "./url.js";
 import { VIEWS } from "./views.js";
+import { Warnings } from "./warnings.js";
 
 export function App() {
   const { view } = place.value;
@@ -40,7 +40,7 @@ export function App() {
     </nav>
     <main id="main" tabindex="-1">
       <${Stale} />
-      <${Brake} />
+      <${Warnings} />
       <${found.show} key=${`${found.id} ${token.value}`} />
     </main>
     <${Notice} />

@@ -1,4 +1,5 @@
-// GET /stats, for all who show something of it: asked every two seconds while the page is seen, more seldom where it takes long.
+// GET /stats and GET /ready, for all who show something of them: asked every two seconds while the page is seen, more seldom where that takes
+// long.
 import { get } from "./api.js";
 import { dnsPlace } from "./dns_place.js";
 import { effect, signal } from "./html.js";
@@ -10,6 +11,7 @@ const SHARE = 20; // a server that needs 1 s for it is asked every 20
 
 /** What it said last; null before it has said anything. */
 export const stats = signal(null);
+export const ready = signal(null);
 
 export function start() {
   let timer;
@@ -17,17 +19,16 @@ export function start() {
   const ask = async () => {
     const began = Date.now();
     asking = new AbortController();
-    try {
-      stats.value = await get("stats", { signal: asking.signal });
-    } catch {
-      // the connection's state says so already
-    }
+    const { signal } = asking;
+    // That nobody answers is said by the connection's state already; that it is not ready is an answer, too.
+    await get("stats", { signal }).then((found) => (stats.value = found), () => {});
+    await get("ready", { signal }).then((found) => (ready.value = found), ({ body }) => body?.notReady && (ready.value = body));
     asking = null;
     if (connection.peek().state === "live") timer = setTimeout(ask, Math.max(EVERY, (Date.now() - began) * SHARE));
   };
   effect(() => {
     token.value;
-    stats.value = null; // another token may see other things
+    stats.value = ready.value = null; // another token may see other things
   });
   effect(() => {
     clearTimeout(timer);

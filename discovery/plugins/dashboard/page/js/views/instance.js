@@ -7,7 +7,7 @@ import { Facts } from "../components/facts.js";
 import { Status } from "../components/glyph.js";
 import { html } from "../html.js";
 import { store } from "../store.js";
-import { endpoint, plain, shown } from "../text.js";
+import { count, endpoint, plain, shown } from "../text.js";
 import { href } from "../url.js";
 import { Timeline } from "./timeline.js";
 
@@ -25,14 +25,11 @@ function isAbout({ instance, before, maintenance, drain }, id, known) {
   return (instance ?? before ?? drain)?.id === id;
 }
 
-// What comes at the end of a status that has one.
-const THEN = { healthy: "the lease ends", unhealthy: "it is removed", suspect: "it is let go", maintenance: "that ends", flapping: "it counts as healthy again" };
-
 function Known({ service, instance, why }) {
   const fresh = why?.status === instance.status ? why : null;
   return html`<div class="title"><h1 class="mono">${endpoint(instance.ip, instance.port)}</h1><${Status} status=${instance.status} />
       <${InstanceActions} service=${service} instance=${instance} /></div>
-    <p class="why-line">${fresh ? html`${fresh.served ? "In the answers" : "Not in the answers"}: ${shown(fresh.why)}${fresh.until && html`; ${THEN[instance.status] ?? "until"} <${Until} at=${fresh.until} />`}.` : "\u00a0"}</p>
+    <p class="why-line">${fresh ? html`${fresh.served ? "In the answers" : "Not in the answers"}: ${shown(fresh.why)}.${fresh.next && html` Next${fresh.until && html` (<${Until} at=${fresh.until} />)`}: ${shown(fresh.next)}.`}` : "\u00a0"}</p>
     <div class="cards">
       <section class="card"><h2>Lease</h2><${Facts} facts=${lease(instance, fresh)} /></section>
       <section class="card"><h2>Registered with</h2><${Facts} facts=${registered(instance)} /></section>
@@ -42,12 +39,15 @@ function Known({ service, instance, why }) {
 
 const lease = (instance, why) => [
   ["last heartbeat", why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`],
+  ["heartbeats", why?.heartbeats && html`every ${+why.heartbeats.everySeconds.toPrecision(2)} s, the next is due <${Until} at=${why.heartbeats.nextDue} />${why.heartbeats.missed > 0 && html`, <b>${count(why.heartbeats.missed, "is", "are")} missing</b>`}`],
+  ["refused", why?.refusedHeartbeats && html`<b>${count(why.refusedHeartbeats.count, "heartbeat")}</b> since <${Clock} at=${why.refusedHeartbeats.since} />: ${shown(why.refusedHeartbeats.why)}`],
   ["status since", why?.since && html`<${Clock} at=${why.since} />`],
   ["until", why?.until && html`<${Until} at=${why.until} />`],
+  ["asked for by", why?.by && shown(why.by)],
   ["registered", html`<${Clock} at=${instance.registeredAt} />`],
   ["its own ttl", instance.ttl && `${instance.ttl} s`],
   ["check", instance.check && plain(instance.check)],
-  ["check says", instance.checkFailure && shown(instance.checkFailure)],
+  ["last check", why?.lastCheck && html`<${Ago} at=${why.lastCheck.at} />: ${why.lastCheck.failure ? shown(why.lastCheck.failure) : "passed"}`],
   ["says of itself", (instance.health ?? instance.output) && shown([instance.health ?? "passing", instance.output].filter(Boolean).join(": "))],
 ];
 

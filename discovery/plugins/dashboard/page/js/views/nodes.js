@@ -1,55 +1,34 @@
 // Where the truth is, and who has it: this node, its engine, the other nodes; what is held back; the secondaries and their lag.
 import { Ago, Until } from "../components/ago.js";
 import { Copy } from "../components/copy.js";
-import { Empty, Failed } from "../components/empty.js";
+import { Empty } from "../components/empty.js";
 import { Facts } from "../components/facts.js";
 import { Glyph } from "../components/glyph.js";
 import { Cell, Rows } from "../components/rows.js";
-import { get } from "../api.js";
 import { html } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
-import { stats } from "../stats.js";
+import { ready, stats } from "../stats.js";
 import { count, number, shown, span } from "../text.js";
 import { href, place } from "../url.js";
 
 const NODES = [{ id: "name", title: "Node" }, { id: "state", title: "Heard" }, { id: "version", title: "Version" }, { id: "holds", title: "Held for its silence" }];
 const TAKEN = [{ id: "client", title: "Secondary" }, { id: "zone", title: "Zone" }, { id: "behind", title: "Behind" }, { id: "serial", title: "Serial" }, { id: "taken", title: "Taken" }];
 
-/** Whether it can be asked is an answer, too. */
-const ready = async (path, options) => {
-  try {
-    return await get(path, options);
-  } catch (error) {
-    if (error.body?.notReady) return error.body;
-    throw error;
-  }
-};
-
 export function Nodes() {
   const { q = "" } = place.value;
-  const state = usePoll("ready", 5000, ready);
   const health = usePoll("health", 30_000);
   const all = stats.value;
   const engine = all?.engine ?? null;
   return html`<h1>Nodes</h1>
-    <${Failed} error=${state.error} />
-    <${Concerns} state=${state.data} />
     ${all && html`<div class="cards">
-      <section class="card"><h2>This node</h2><${Facts} facts=${own(all, health.data, state.data)} /></section>
+      <section class="card"><h2>This node</h2><${Facts} facts=${own(all, health.data, ready.value)} /></section>
       <section class="card"><h2>Engine</h2><${Facts} facts=${engine ? ofEtcd(engine) : ofLocal(all)} /></section>
       <section class="card"><h2>What it remembers</h2><${Facts} facts=${kept(all)} /></section>
     </div>
     <${Others} engine=${engine} q=${q} />
     <${Held} holds=${all.brakeHolds ?? []} q=${q} />
     <${Secondaries} transfers=${all.transfers} q=${q} />`}`;
-}
-
-function Concerns({ state }) {
-  if (!state) return null;
-  const waits = Object.entries(state.notReady ?? {});
-  const said = [...waits.map(([part, why]) => `Not ready: ${part}, ${why}`), ...(state.warnings ?? []).map(({ code, text }) => text ?? code)];
-  return said.length > 0 && html`<ul class="concerns" role="alert">${said.map((each) => html`<li key=${each}><${Glyph} status="failing" /> ${shown(each)}</li>`)}</ul>`;
 }
 
 const said = (status, word) => html`<span class=${`status ${status}`}><${Glyph} status=${status} />${word}</span>`;

@@ -16,6 +16,7 @@ import { number, shown } from "../text.js";
 import { BASE } from "../api.js";
 import { header, wanted } from "../token.js";
 import { change, href, place } from "../url.js";
+import { GoneLately } from "../warnings.js";
 import { worseGroup } from "../worst.js";
 
 const COLUMNS = [
@@ -36,6 +37,7 @@ export function Services() {
   const found = groupsWith(table.serviceList(), q, statuses);
   const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup);
   return html`<h1>Services</h1>
+    <${GoneLately} />
     <${Chips} counts=${countsOf(table, q)} chosen=${statuses} />
     <${Results} known=${store.complete} found=${services.length} all=${table.services.size} noun="service" narrowed=${q || statuses.size} />
     ${services.length
