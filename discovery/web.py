@@ -182,11 +182,13 @@ class Web:
         origins = settings.allowed_origins
         browsers = Browsers(origins, is_host, only_local=settings.public_address is None)
         cors = Cors(origins, credentials=settings.sets_origins)
+        router = Router(self.routes)
         front = Front(
-            times, self._refusals, cors, browsers, admit, Router(self.routes), Networks(settings.trusted_proxies),
+            times, self._refusals, cors, browsers, admit, router, Networks(settings.trusted_proxies),
             lambda: registry.index, KeptBodies(registry, clock, self._waiting),
         )  # fmt: skip
         traffic = self._seams.http_traffic
+        traffic.methods = router.methods
         traffic.scheme = "http" if self._tls is None else "https"
         note = traffic.note if traffic.wanted else access_log.log
         return Server(front, self._connections, self._waiting, note)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.event import octets_of
 from discovery.core.kinds import SettingsEvent
 from discovery.plugins.history import file, past, rows
 from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 # Seconds for one question.
 PATIENCE = 5.0
+# Octets of events after which a page ends, as one of /changes does.
+PAGE_OCTETS = 1024 * 1024
 # Instructions of SQLite between two looks at the clock, about 1 ms.
 _LOOK = 20_000
 # `instant_of`, in SQL.
@@ -74,8 +77,8 @@ class Reading:
                 break
         if asked.since is not None and (since is None or asked.since < since):
             self._missing.append("it does not go back so far")
-        items = found[: asked.limit]
-        more = Cursor(items[-1].file, items[-1].key) if len(found) > asked.limit else None
+        items = found[: min(asked.limit, _fit(found))]
+        more = Cursor(items[-1].file, items[-1].key) if len(found) > len(items) else None
         return Page(items, more, since, "; ".join(self._missing) or None)
 
     def _newest_first(self) -> Iterator[tuple[Info, Gap | None]]:
@@ -162,6 +165,16 @@ class Reading:
                 yield rows.stored(row)
             except _UNREADABLE:
                 self._missing.append(f"event {row[0] // PER_COMMIT} could not be read")
+
+
+def _fit(found: Sequence[StoredEvent | ServerEvent]) -> int:
+    """How many make a page, by their octets."""
+    octets = 0
+    for number, each in enumerate(found, 1):
+        octets += octets_of(each.event) if isinstance(each, StoredEvent) else 0
+        if octets > PAGE_OCTETS:
+            return number
+    return len(found)
 
 
 def _ends(info: Info, gap: Gap | None) -> float:

@@ -38,7 +38,7 @@ class Traces(Plugin):
     def see(self, request: Request, address: str, seconds: float) -> None:
         """A request that has come to its end, after so many seconds."""
         end = self._wall()
-        span = described(request, address, request.route.template, self._traffic.scheme)
+        span = described(request, address, request.route.template, self._traffic.scheme, self._traffic.methods)
         self._spans += self._export.send(span, request, end - int(seconds * 1e9), end)
 
     async def close(self) -> None:

@@ -5,11 +5,11 @@ Without `url.query`: people put secrets there.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import OTHER
-from discovery.rest.http.traffic import METHODS
 
 # Characters of what a client says of itself.
 _MAX_TEXT = 256
@@ -23,10 +23,10 @@ class Span(NamedTuple):
     failed: bool
 
 
-def described(request: Request, address: str, route: str, scheme: str) -> Span:
-    """`route`: `/resolve/{name}` and the like, or OTHER. A request with status 0 has no answer: its client left."""
+def described(request: Request, address: str, route: str, scheme: str, methods: Collection[str]) -> Span:
+    """`route`: `/resolve/{name}` and the like, or OTHER. `methods`: of all routes. Status 0: there is no answer, the client left."""
     method, status = request.method, request.status
-    known = method if method in METHODS else "_OTHER"
+    known = method if method in methods else "_OTHER"
     attributes: dict[str, str | int] = {
         "http.request.method": known,
         "url.path": request.path[:_MAX_TEXT],

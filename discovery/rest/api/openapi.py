@@ -253,6 +253,8 @@ def _responses(route: Route, examples: Sequence[Exchange]) -> Document:
         else:
             replies = {each.name: each.shown(each.reply) for each in examples if each.example.status == status}
             found[str(status)]["content"] = {route.media: schema | ({"examples": replies} if replies else {})}
+            if route.also is not None:
+                found[str(status)]["content"][route.also] = {}
         if HTTPStatus.NOT_MODIFIED in route.status:
             headers["ETag"] = _header("for If-None-Match", {"type": "string"}, required=False)
         if status == HTTPStatus.CREATED:

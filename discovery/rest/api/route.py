@@ -124,9 +124,10 @@ OURS = Manners()
 @dataclass(frozen=True, eq=False)
 class Route:
     """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
-    its kind may end in. `reply`: None: it is no JSON, but `media`. `query`: its parameters; `lenient`: others are ignored, and not refused.
-    `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within 0.1 ms, and before others.
-    `kept`: the form in which everybody with the same rights is given the same answer for a second (`http.kept_bodies`); None: has none.
+    its kind may end in. `reply`: None: it is no JSON, but `media`; or `also`, for who accepts it. `query`: its parameters; `lenient`:
+    others are ignored, and not refused. `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within
+    0.1 ms, and before others. `kept`: the form in which everybody with the same rights is given the same answer for a second
+    (`http.kept_bodies`); None: has none.
     """
 
     method: str
@@ -143,6 +144,7 @@ class Route:
     query: Table = field(default_factory=dict)
     lenient: bool = False
     media: str = JSON
+    also: str | None = None
     examples: tuple[Example, ...] = (Example(),)
     max_body: int = MAX_SINGLE
     is_small: bool = False

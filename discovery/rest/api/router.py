@@ -28,6 +28,10 @@ class _Path(NamedTuple):
     methods: dict[str, Route]
     others: tuple[Route, Route]
 
+    @property
+    def is_operators(self) -> bool:
+        return all(route.right is Right.ADMIN for route in self.methods.values())
+
 
 class Router:
     """What was found is remembered. HEAD goes wherever GET does."""
@@ -48,11 +52,11 @@ class Router:
         self._nowhere = [
             (
                 f"{each.prefix}/" if each.prefix else "",
-                replace(NOWHERE, manners=each),
-                replace(NOWHERE, right=Right.WRITE, manners=each),
+                {right: replace(NOWHERE, right=right, manners=each) for right in Right},
             )
             for each in manners
         ]
+        self._operators = {first for first, paths in self._paths.items() if all(each.is_operators for each in paths)}
         self.methods = sorted({method for method, _, _ in found} | {"OPTIONS"})
 
     def find(self, request: Request) -> None:
@@ -71,8 +75,9 @@ class Router:
         if "://" in path and not path.startswith("/"):  # RFC 9112 §3.2.2: http://HOST/PATH
             path = "/" + path.partition("://")[2].partition("/")[2]
         if not self._search(request, path, unquote) and not self._search(request, unquote(path), str):
-            read, write = next(routes for prefix, *routes in self._nowhere if f"{path}/".startswith(prefix))
-            request.route = read if method in _SAFE else write
+            by_right = next(routes for prefix, routes in self._nowhere if f"{path}/".startswith(prefix))
+            is_operators = _first(unquote(path)) in self._operators
+            request.route = by_right[Right.ADMIN if is_operators else Right.READ if method in _SAFE else Right.WRITE]
 
     def _search(self, request: Request, path: str, decode: Callable[[str], str]) -> bool:
         for pattern, methods, others in self._paths.get(_first(path), ()):
@@ -100,8 +105,11 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
 
     some = next(iter(methods.values()))
     read, write = Right.READ, Right.WRITE
-    if some.right is Right.NONE:  # anybody's; else what is not known takes more rights rather than less
-        read = write = Right.NONE
+    if {route.right for route in methods.values()} in (
+        {Right.NONE},
+        {Right.ADMIN},
+    ):  # else it takes more rights rather than less
+        read = write = some.right
     other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION)
     return _Path(re.compile(_pattern(path)), methods, (other, replace(other, right=write)))
 

@@ -44,11 +44,11 @@ class Times:
         return iso(self._wall())
 
     def stamp(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The same, with what every answer says of itself: `timestamp`, and `stale` where it is that."""
-        content["timestamp"] = iso(self._wall())
+        """With what every answer says of itself: `timestamp`, and `stale` where it is that."""
+        stamped: dict[str, Any] = {**content, "timestamp": iso(self._wall())}
         if stale := self.stale():
-            content["stale"] = stale
-        return content
+            stamped["stale"] = stale
+        return stamped
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""

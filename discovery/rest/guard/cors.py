@@ -8,7 +8,6 @@ from discovery.rest.api.answers import INDEX, STALE, Answer
 from discovery.rest.api.requests import Request
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
     "Access-Control-Max-Age": "600",  # seconds; Chromium keeps a preflight for two hours at most, Safari for ten minutes
 }
@@ -31,7 +30,8 @@ class Cors:
         return {} if origin is None else self._granted.get(origin, {})
 
 
-def preflight(request: Request) -> Answer | None:
-    """None when it is none."""
-    is_one = request.method == "OPTIONS" and b"access-control-request-method" in request.headers
-    return Answer(204, b"", _PREFLIGHT) if is_one else None
+def preflight(request: Request, methods: Collection[str]) -> Answer | None:
+    """None when it is none. `methods`: of all routes."""
+    if request.method != "OPTIONS" or b"access-control-request-method" not in request.headers:
+        return None
+    return Answer(204, b"", {"Access-Control-Allow-Methods": ", ".join(methods), **_PREFLIGHT})

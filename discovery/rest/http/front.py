@@ -118,7 +118,7 @@ class Front:
 
     def _options(self, request: Request) -> Answer | None:
         """Preflights; and `OPTIONS *` and `OPTIONS /`, by which HAProxy asks whether we are there."""
-        answer = preflight(request)
+        answer = preflight(request, self._router.methods)
         if answer is None and request.path in ("*", "/"):
             allowed = {"Allow": ", ".join(self._router.methods)}
             answer = Answer(200, orjson.dumps({"service": "service-registry", "timestamp": self._times.now()}), allowed)

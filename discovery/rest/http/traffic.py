@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from discovery.core.log_fields import fields
@@ -23,7 +23,6 @@ _is_logged = access_log.logger.isEnabledFor
 OTHER = "other"
 # The client left before its answer.
 NO_STATUS = "none"
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
 # One request of so many, on average, is shown to those that look at some.
 SAMPLE = 16
 # Seconds: a heartbeat takes tens of microseconds, a registration a few milliseconds, a long poll minutes.
@@ -48,11 +47,14 @@ class _Count:
 
 
 class Traffic:
-    """`wanted`: somebody reads these numbers, so requests are counted. `samples` see one request of SAMPLE, `watch`ers each."""
+    """`methods`: of all routes. `wanted`: somebody reads these numbers, so requests are counted. `samples` see one request of SAMPLE,
+    `watch`ers each.
+    """
 
     def __init__(self, random: Random | None = None) -> None:
         self.wanted = False
         self.scheme = "http"
+        self.methods: Collection[str] = ()
         self.samples: list[See] = []
         self._random = random or Random()
         self._watchers: list[See] = []
@@ -76,7 +78,7 @@ class Traffic:
 
     def _first(self, request: Request) -> _Count:
         """Of a method that is not known there are as many as strangers think of, so these are looked up each time."""
-        route, method = request.route, request.method if request.method in METHODS else OTHER
+        route, method = request.route, request.method if request.method in self.methods else OTHER
         key = (route.template, method, str(request.status) if request.status else NO_STATUS)
         count = self._counts.get(key)
         if count is None:

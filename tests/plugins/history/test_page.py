@@ -17,6 +17,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, InstanceEvent, instant_of
 from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
+from discovery.plugins.history import reading
 from discovery.plugins.history.asked import Asked, Page, ServerEvent
 from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
@@ -165,6 +166,25 @@ def test_what_lies_before_the_history_is_said_to_be_missing(written: Written) ->
     begin = written.files[0].wall
     assert written.page(Asked(since=begin)).missing is None
     assert written.page(Asked(since=begin - 1)).missing == "it does not go back so far"
+
+
+async def test_a_page_ends_after_a_mebibyte_and_the_next_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_OCTETS", 100_000)
+    house = House(tmp_path / "history", max_instances=100)
+    for port in range(1, 51):
+        house.register(spec("web", port=port, metadata={"text": "x" * 15_000}))
+    asked, sizes = Asked(limit=1000), list[int]()
+    while True:
+        page = await house.page(asked)
+        sizes.append(len([each for each in page.items if isinstance(each, StoredEvent)]))
+        if page.next is None:
+            break
+        asked = asked._replace(before=page.next)
+    assert max(sizes) == 7, "the seventh makes it a mebibyte, were it one"
+    assert sum(sizes) == 50
+    await house.end()
 
 
 async def test_commits_that_share_an_index_lose_no_event_however_many_they_are(

@@ -95,3 +95,16 @@ def test_what_is_below_a_groups_prefix_has_its_manners(path: str, is_other: bool
     request = Request("GET", path)
     Router(group.routes(route)).find(request)
     assert request.route.manners is (group if is_other else OURS)
+
+
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ("GET /nothing", Right.READ), ("POST /nothing", Right.WRITE), ("GET /admin/nothing", Right.ADMIN),
+        ("GET /%61dmin/nothing", Right.ADMIN),
+        ("POST /admin", Right.ADMIN), ("GET /adminx", Right.READ),
+        ("GET /admin/clear", Right.ADMIN), ("POST /health", Right.NONE),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_takes_the_right_of_what_is_beside_it(line: str, right: Right) -> None:
+    assert asked(*line.split()).route.right is right

@@ -85,7 +85,7 @@ class Dig:
             Route(
                 "GET", "/dns/{domain}", self.get, Right.READ, Kind.OPERATION,
                 "What this server says over DNS, in text, or as JSON to who accepts that", HEADING,
-                media="text/plain", query=DIG, examples=(Example(query={"type": "SRV"}, text=_EXAMPLE),),
+                media="text/plain", also=JSON, query=DIG, examples=(Example(query={"type": "SRV"}, text=_EXAMPLE),),
             )
         ]  # fmt: skip
 
