@@ -50,6 +50,8 @@ class OwnHealth(NamedTuple):
         return cls(Health(found["health"]), text(found["output"]), moment(found["since"]))
 
 
+# Of all that never said anything: one object.
+WELL = OwnHealth()
 _HEALTHS = frozenset(Health)
 
 

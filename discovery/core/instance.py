@@ -15,7 +15,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.checked import moment, or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label, plain_text
 from discovery.core.network import ip_of
@@ -141,7 +141,7 @@ class Instance(NamedTuple):
     failing: str | None = None
     registrant: Caller = NOBODY
     probed: Probed | None = None
-    own: OwnHealth = OwnHealth()
+    own: OwnHealth = WELL
     lapsed_at: float | None = None
 
     def with_status(self, status: Status) -> Instance:

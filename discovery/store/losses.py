@@ -4,7 +4,7 @@ has gone within the last hour and not come back. It follows the commits. Pure; e
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -23,13 +23,7 @@ MAX_GONE = 10_000
 _MOST_NAMED = 8
 
 _SERVED = (Status.HEALTHY, Status.SUSPECT, Status.FLAPPING)
-
-
-class Gone(NamedTuple):
-    """`at`: when it left the answers. `ended`: somebody asked for it."""
-
-    at: float
-    ended: bool
+_SERVED_OR_DOWN = (*_SERVED, *DOWN)
 
 
 class GoneTogether(NamedTuple):
@@ -50,14 +44,17 @@ class _Loss(NamedTuple):
 
 
 class _Service:
-    """`served`: instances in the answers; `suspects` and `flapping` of them. `missing`: lost, and neither back nor deregistered. `window`:
-    when some were lost, how many were served before, and how many were lost then.
+    """`counts`: instances by their status. `missing`: lost, and neither back nor deregistered. `window`: when some were lost, how many were
+    served before, and how many were lost then.
     """
 
-    __slots__ = ("flapping", "last", "listed", "loss", "missing", "served", "suspects", "window")
+    __slots__ = ("counts", "last", "loss", "missing", "window")
 
     def __init__(self) -> None:
-        self.listed = self.served = self.suspects = self.flapping = self.missing = 0
+        self.counts: dict[Status | None, int] = dict.fromkeys(
+            (None, *Status), 0
+        )  # None: less, for each that is registered
+        self.missing = 0
         self.window: deque[list[float]] = deque()
         self.loss: _Loss | None = None
         self.last = 0.0
@@ -66,11 +63,21 @@ class _Service:
     def is_well(self) -> bool:
         return self.loss is None and not self.suspects and not self.flapping
 
-    def count(self, status: Status | None, by: int) -> None:
-        self.listed += by * (status is not None)
-        self.served += by * (status in _SERVED)
-        self.suspects += by * (status is Status.SUSPECT)
-        self.flapping += by * (status is Status.FLAPPING)
+    @property
+    def listed(self) -> int:
+        return -self.counts[None]
+
+    @property
+    def served(self) -> int:
+        return sum(self.counts[status] for status in _SERVED)
+
+    @property
+    def suspects(self) -> int:
+        return self.counts[Status.SUSPECT]
+
+    @property
+    def flapping(self) -> int:
+        return self.counts[Status.FLAPPING]
 
     def lose(self, at: float) -> None:
         """One; it is not counted among those served any more."""
@@ -100,72 +107,77 @@ class Losses:
     def __init__(self) -> None:
         self._services: dict[str, _Service] = {}  # by folded name
         self._troubled: dict[str, None] = {}
-        self._gone: dict[Key, Gone] = {}  # that went longest ago first
+        # When they left the answers, by themselves or because somebody asked for it; those that went longest ago first.
+        self._lost: OrderedDict[Key, float] = OrderedDict()
+        self._ended: OrderedDict[Key, float] = OrderedDict()
 
     def follow_commit(self, commit: Commit) -> None:
         for event in commit.events:
             if isinstance(event, InstanceEvent):
-                self._note(event, instant_of(event, commit.wall))
+                before, after = _statuses(event)
+                if before is not after:
+                    self._note(event, before, after, commit.wall)
 
     def recall(self, events: Iterable[tuple[InstanceEvent, float]], is_here: Callable[[Key], bool]) -> None:
         """What happened before this process began, in order, each with its time; who is here now has not gone."""
         earlier = Losses()
         for event, at in events:
-            earlier._note_gone(event, *_statuses(event), at)
-        gone = [(key, each) for key, each in earlier._gone.items() if key not in self._gone and not is_here(key)]
-        self._gone = dict([*gone, *self._gone.items()][-MAX_GONE:])
+            earlier._note_gone(_key(event), event.kind, *_statuses(event), at)
+        self._lost = self._with(earlier._lost, self._lost, is_here)
+        self._ended = self._with(earlier._ended, self._ended, is_here)
 
-    def _note(self, event: InstanceEvent, at: float) -> None:
-        before, after = _statuses(event)
-        if before is after:
-            return
+    def _with(
+        self, earlier: Mapping[Key, float], later: Mapping[Key, float], is_here: Callable[[Key], bool]
+    ) -> OrderedDict[Key, float]:
+        gone = [(key, at) for key, at in earlier.items() if not self._has_gone(key) and not is_here(key)]
+        return OrderedDict([*gone, *later.items()][-MAX_GONE:])
+
+    def _has_gone(self, key: Key) -> bool:
+        return key in self._lost or key in self._ended
+
+    def _note(self, event: InstanceEvent, before: Status | None, after: Status | None, wall: float) -> None:
         name = event.service
         service = self._services.get(name)
         if service is None:
             service = self._services[name] = _Service()
-        service.count(before, -1)
-        service.count(after, 1)
-        gone = self._gone.get(event.instance.spec.key)
+        service.counts[before] -= 1
+        service.counts[after] += 1
+        if before is None and after is Status.HEALTHY and not self._lost and not self._ended and not service.missing:
+            return
+        at = instant_of(event, wall)
+        key = _key(event)
         if before in _SERVED and (after in DOWN or event.kind is Kind.EXPIRED):
             service.lose(at)
-        elif service.missing and _ends_silence(event, before, after, gone):
+        elif service.missing and _ends_silence(event, before, after, key in self._lost):
             service.missing -= 1
-        self._note_gone(event, before, after, at)
+        self._note_gone(key, event.kind, before, after, at)
         if not service.is_well:
             self._troubled[name] = None
-        elif not service.listed and name not in self._troubled:
+        elif after is None and not service.listed and name not in self._troubled:
             del self._services[name]
 
-    def _note_gone(self, event: InstanceEvent, before: Status | None, after: Status | None, at: float) -> None:
-        key = event.instance.spec.key
+    def _note_gone(self, key: Key, kind: Kind, before: Status | None, after: Status | None, at: float) -> None:
         if after is not None and after not in DOWN:
-            self._gone.pop(key, None)
-        elif before in _SERVED or (after is None and key not in self._gone):
-            self._gone.pop(key, None)
-            self._gone[key] = Gone(at, event.kind is Kind.DEREGISTERED or before not in (*_SERVED, *DOWN))
-            if len(self._gone) > MAX_GONE:
-                del self._gone[next(iter(self._gone))]
+            self._lost.pop(key, None)
+            self._ended.pop(key, None)
+        elif before in _SERVED or (after is None and not self._has_gone(key)):
+            self._lost.pop(key, None)
+            self._ended.pop(key, None)
+            into = self._ended if kind is Kind.DEREGISTERED or before not in _SERVED_OR_DOWN else self._lost
+            into[key] = at
+            if len(into) > MAX_GONE:
+                into.popitem(last=False)
 
     def gone(self, wall: float) -> Mapping[str, GoneTogether]:
         """Within the last hour, and not back: `lost`, who fell silent or failed the checks, and `ended`, who was to go."""
-        while self._gone and self._gone[first := next(iter(self._gone))].at <= wall - KEPT:
-            del self._gone[first]
-        return {"lost": self._together(False), "ended": self._together(True)}
-
-    def _together(self, ended: bool) -> GoneTogether:
-        found = [(key, gone.at) for key, gone in self._gone.items() if gone.ended is ended]
-        if not found:
-            return GoneTogether()
-        services = dict.fromkeys(key.service for key, _ in found)
-        times = [at for _, at in found]
-        return GoneTogether(len(found), len(services), tuple(services)[:_MOST_NAMED], min(times), max(times))
+        return {"lost": _together(self._lost, wall - KEPT), "ended": _together(self._ended, wall - KEPT)}
 
     # -- warnings
 
     def concerns(self, wall: Callable[[], float]) -> list[Concern]:
         return [
-            critical("service_emptied", lambda: dict(self._lost(wall(), emptied=True))),
-            warning("service_halved", lambda: dict(self._lost(wall(), emptied=False))),
+            critical("service_emptied", lambda: dict(self._losing(wall(), emptied=True))),
+            warning("service_halved", lambda: dict(self._losing(wall(), emptied=False))),
             warning("service_flapping", lambda: dict(self._flapping())),
             critical("brake_holds", lambda: dict(self._held())),
         ]
@@ -180,7 +192,7 @@ class Losses:
             else:
                 yield name, service
 
-    def _lost(self, wall: float, emptied: bool) -> Iterator[tuple[str, str]]:
+    def _losing(self, wall: float, emptied: bool) -> Iterator[tuple[str, str]]:
         for name, service in self._in_trouble():
             if (loss := service.still_lost(wall)) is not None and (service.served == 0) is emptied:
                 left = (
@@ -220,12 +232,28 @@ class Losses:
                 )
 
 
-def _ends_silence(event: InstanceEvent, before: Status | None, after: Status | None, gone: Gone | None) -> bool:
+def _together(gone: OrderedDict[Key, float], since: float) -> GoneTogether:
+    while gone and next(iter(gone.values())) <= since:
+        gone.popitem(last=False)
+    if not gone:
+        return GoneTogether()
+    services = dict.fromkeys(key.service for key in gone)
+    return GoneTogether(len(gone), len(services), tuple(services)[:_MOST_NAMED], min(gone.values()), max(gone.values()))
+
+
+def _ends_silence(event: InstanceEvent, before: Status | None, after: Status | None, is_lost: bool) -> bool:
     """Whether one that was lost is back, or somebody said what is to become of it."""
     if before is None:
-        return gone is not None and not gone.ended
+        return is_lost
     return before in DOWN and after not in DOWN and event.kind is not Kind.EXPIRED
 
 
+def _key(event: InstanceEvent) -> Key:
+    instance = event.before if event.after is None else event.after
+    assert instance is not None
+    return Key(event.service, instance.spec.ip, instance.spec.port)
+
+
 def _statuses(event: InstanceEvent) -> tuple[Status | None, Status | None]:
-    return event.before and event.before.status, event.after and event.after.status
+    before, after = event.before, event.after
+    return None if before is None else before.status, None if after is None else after.status

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from discovery.core.caller import NOBODY
 from discovery.core.event import Kind
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
@@ -65,7 +65,7 @@ class Register(Write[Instance]):
         return revive(txn, entry, after, "registered again" if own == known.own else own.reason)
 
     def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
-        return said(txn, known, self.own or OwnHealth())
+        return said(txn, known, self.own or WELL)
 
 
 class Upsert(Register):
@@ -89,7 +89,7 @@ class Upsert(Register):
 
 def said(txn: Transaction, known: Instance | None, own: OwnHealth | None) -> OwnHealth:
     """What an instance says of its health from now on. The same again changes nothing: its output is shown, and is no event."""
-    before = OwnHealth() if known is None else known.own
+    before = WELL if known is None else known.own
     return before if own is None or own.health is before.health else own._replace(since=txn.wall)
 
 
@@ -121,7 +121,7 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, registrant=txn.by.known, own=own)
+    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, Status.HEALTHY, None, txn.by.known, None, own)
     status = living(txn.windows, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
