@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any
+
+from dotenv import dotenv_values
 
 from discovery.core.caller import SERVER
 from discovery.core.errors import DiscoveryError
@@ -50,7 +53,8 @@ from discovery.store.engine import Engine, MakeEngine
 from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
-from discovery.system.env import SettingsError
+from discovery.system import surroundings
+from discovery.system.env import EnvSettings, SettingsError
 from discovery.system.tls import Tls, TlsError
 from discovery.system.waiting_octets import WaitingOctets
 from discovery.web import Web
@@ -115,7 +119,7 @@ class Server:
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
-        self._seams.concerns.extend([*self._of_registry(), *self._names.zones.concerns(), *self._engine.concerns()])
+        self._seams.concerns.extend([*self._of_registry(), self._names.zones.files.concern(), *self._engine.concerns()])
         self._warnings = WarningList(self._seams.concerns)
         self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
         self._web = Web(
@@ -136,6 +140,7 @@ class Server:
             waiting,
         )
 
+        self._seams.concerns.extend([*self._web.concerns(self._clock), *surroundings.concerns(_unknown_settings())])
         self._check_exposure(settings)
         for part in (self._engine, self._names, self._web, self._warnings):
             self._seams.metrics.extend(part.metrics())
@@ -143,6 +148,7 @@ class Server:
         self._seams.metrics.append(counter("discovery_paused_seconds", paused, lambda: self._clock.paused))
         if self._tls is not None:
             self._seams.metrics.extend(self._tls.metrics())
+            self._seams.concerns.extend(self._tls.concerns(time.time))
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""
@@ -249,6 +255,13 @@ class Server:
 
     def _registry_not_loaded(self) -> str | None:
         return None if self._registry.loaded else "it is still being filled"
+
+
+def _unknown_settings() -> Mapping[str, str]:
+    """Variables that are nearly one of those that were read, by whatever room."""
+    rooms = EnvSettings.__subclasses__()
+    known = {name for room in rooms for field in room.model_fields for name in room.variables(field)}
+    return surroundings.slips([*os.environ, *dotenv_values(".env")], known)
 
 
 async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -15,7 +15,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
 from discovery.core.name import fold
 from discovery.core.network import Networks
-from discovery.core.warning import WarningList
+from discovery.core.warning import Concern, Lately, WarningList, critical, one, warning
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
@@ -49,12 +49,14 @@ from discovery.rest.watch.watchers import Watchers
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.system.limits import open_files, shares
+from discovery.system.limits import NEARLY_FULL, open_files, shares
 from discovery.system.sockets import STREAM, authority_of, bind
 from discovery.system.tls import Tls
 from discovery.system.waiting_octets import WaitingOctets
 
 _log = logging.getLogger("discovery.web")
+
+_MORE_CONNECTIONS = "who holds so many (`discovery top`)? Else raise HTTP_MAX_CONNECTIONS and LimitNOFILE"
 
 
 class Web:
@@ -159,6 +161,31 @@ class Web:
                 lambda: self._waiting.closed,
             ),
             *self._watch.metrics(),
+        ]
+
+    def concerns(self, clock: Callable[[], float]) -> list[Concern]:
+        connections, watchers = self._connections, self._watch.watchers
+        turned_away, without_room = Lately(lambda: connections.refused), Lately(lambda: watchers.refused)
+        given_up = Lately(lambda: self._waiting.closed)
+
+        def full() -> Iterator[str]:
+            refused, unwatched = turned_away.at(clock()), without_room.at(clock())
+            if refused:
+                yield f"{refused} HTTP connections were turned away lately: {_MORE_CONNECTIONS}"
+            elif len(connections) >= NEARLY_FULL * connections.most:
+                yield f"{len(connections)} of {connections.most} HTTP connections are taken: {_MORE_CONNECTIONS}"
+            if unwatched:
+                yield f"{unwatched} watchers found no room lately: raise MAX_WATCHERS, or find who opens so many (`discovery top`)"
+
+        def buffers() -> str | None:
+            closed = given_up.at(clock())
+            if closed:
+                return f"{closed} connections were closed lately: their clients do not read, HTTP_BUFFERS_MB was spent (`discovery top`)"
+            return self._waiting.warning()
+
+        return [
+            critical("connections_full", lambda: {text.partition(":")[2]: text for text in full()}),
+            warning("buffers_full", one(buffers)),
         ]
 
     def _sees_actors(self, caller: Caller) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
-from discovery.core.warning import Concern, one, warning
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
@@ -89,13 +88,6 @@ class Zones:
     async def _use(self, files: Sequence[StaticZone]) -> None:
         self._serve(files)
         await self.on_reload()
-
-    def concerns(self) -> Sequence[Concern]:
-        def bad() -> str | None:
-            failure = self.files.failure
-            return None if failure is None else f"{failure}; the zones are served as they were before"
-
-        return [warning("zone_file", one(bad))]
 
     def is_fixed_host(self, host: str) -> bool:
         """Whether zone files alone decide where this host name points: it has an address there, or is an alias for such a name

@@ -14,7 +14,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
@@ -67,10 +66,8 @@ def kinds() -> list[type[EnvSettings]]:
 
 def names() -> dict[str, str]:
     """Each setting's name, by itself and by the others that it is known by (NODE_ENV: ENVIRONMENT)."""
-    fields = [(name, field) for kind in kinds() for name, field in kind.model_fields.items()]
-    return {
-        alias: variables[0] for name, field in fields for variables in [_variables(name, field)] for alias in variables
-    }
+    each = [kind.variables(name) for kind in kinds() for name in kind.model_fields]
+    return {alias: variables[0] for variables in each for alias in variables}
 
 
 def in_force(flags: frozenset[str] = frozenset()) -> list[Setting]:
@@ -101,7 +98,7 @@ def _of(kind: type[EnvSettings], flags: frozenset[str]) -> Iterator[Setting]:
     kind.read()
     environment, file = EnvSettingsSource(kind).env_vars, DotEnvSettingsSource(kind).env_vars
     for name, field in kind.model_fields.items():
-        variables = _variables(name, field)
+        variables = kind.variables(name)
         given, source = _given(variables, environment), Source.ENVIRONMENT
         if given is None:
             given, source = _given(variables, file), Source.FILE
@@ -125,12 +122,7 @@ def _setting(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | 
     value = _USER_IN_URL.sub("***@", value)
     text = " ".join(_texts(kind).get(name, "").split())
     computed = field.default_factory is not None
-    return Setting(_variables(name, field)[0], value, default, source, secret, text, _home(kind), computed)
-
-
-def _variables(name: str, field: FieldInfo) -> list[str]:
-    alias = field.validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name.upper()]
+    return Setting(kind.variables(name)[0], value, default, source, secret, text, _home(kind), computed)
 
 
 def _home(kind: type[EnvSettings]) -> str:

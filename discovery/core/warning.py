@@ -20,6 +20,8 @@ _log = logging.getLogger("discovery.warning")
 MOST = 20
 # Seconds for which a look is believed by those who read: strangers may ask /ready as often as they like.
 _BELIEVED = 0.1
+# Seconds for which what happens at an instant is warned of.
+_LATELY = 300.0
 _PAGE = "discovery/docs/troubleshooting.md"
 
 
@@ -58,6 +60,23 @@ def one(check: Callable[[], str | None]) -> Callable[[], Mapping[str, str]]:
 def each(texts: Iterable[str]) -> Mapping[str, str]:
     """By themselves: another text is another warning."""
     return {text: text for text in texts}
+
+
+class Lately:
+    """How much a counter has grown within the last minutes. To be asked about once a second; `now`: monotonic seconds."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+        self._last = self._before = read()
+        self._until = float("-inf")
+
+    def at(self, now: float) -> int:
+        count = self._read()
+        if now >= self._until:
+            self._before = self._last
+        if count > self._last:
+            self._last, self._until = count, now + _LATELY
+        return count - self._before if now < self._until else 0
 
 
 class Warning(NamedTuple):

@@ -23,6 +23,9 @@ T = TypeVar("T")
 # Seconds for what waits when the process ends. All files close at the same time, and requests in hand had two of the five that there are.
 CLOSE_SECONDS = 2.0
 
+# A write takes milliseconds. One that takes longer has a slow disk, and what follows waits.
+SLOW_SECONDS = 2.0
+
 
 class WriteRefused(Exception):
     """What could not be written, and why. `written`: how many items of the group are in the file all the same, the first ones."""
@@ -77,6 +80,7 @@ class BackgroundWriter(Generic[T]):
         self._next: asyncio.Handle | None = None  # of the next write
         self._overdue: asyncio.TimerHandle | None = None  # while a write is under way
         self._closing = False
+        self._group_at = 0.0  # when the latest write began
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._groups: SimpleQueue[Sequence[T] | None] = SimpleQueue()
@@ -101,6 +105,15 @@ class BackgroundWriter(Generic[T]):
     def refuses(self) -> str | None:
         """Why nothing can be written at the moment, or nothing more should be put; None when all is well."""
         return self._failing or (f"{len(self._backlog):,} changes wait for a slow disk" if self.full else None)
+
+    def trouble(self) -> str | None:
+        """For a warning: the file refuses, or is behind."""
+        if self.refuses is not None:
+            return f"{self._file} cannot be written: {self.refuses}; {self._meanwhile}. Is its disk full, read-only or away?"
+        since = self._loop.time() - self._group_at
+        if self._overdue is None or since < SLOW_SECONDS:
+            return None
+        return f"{self._file} is behind: {len(self._backlog):,} changes wait, for the disk has not answered for {since:.0f} s"
 
     def put(self, item: T, octets: int = 0) -> int:
         """The item's number. What one turn of the event loop puts is written together, unless it is more than a group may have."""
@@ -147,6 +160,7 @@ class BackgroundWriter(Generic[T]):
         self._next = None
         if self._backlog:
             self._overdue = self._loop.call_later(self._patience, self._is_overdue)
+            self._group_at = self._loop.time()
             self._groups.put(self._backlog.group())
         elif self._closing:
             self._finish()

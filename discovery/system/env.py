@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self, get_args
 
-from pydantic import SecretStr, ValidationError
+from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery.core.address import authority
@@ -50,6 +50,12 @@ class EnvSettings(BaseSettings):
         name = str(error["loc"][0])
         secret = name in cls.model_fields and cls.is_secret(name)
         return f"{name.upper()}: {text}" + ("" if secret else f" (it is {error['input']!r})")
+
+    @classmethod
+    def variables(cls, field: str) -> list[str]:
+        """The names by which it is known in the environment; the first is its own."""
+        alias = cls.model_fields[field].validation_alias
+        return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [field.upper()]
 
     @classmethod
     def is_secret(cls, name: str) -> bool:

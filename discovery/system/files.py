@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,7 @@ import watchfiles
 from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
+from discovery.core.warning import Concern, each, warning
 from discovery.system.threads import in_daemon_thread, start_in_daemon_thread
 
 _log = logging.getLogger("discovery.watch")
@@ -95,10 +96,6 @@ class Reloaded(Generic[T]):
                 _log.info("%s was read again", path, extra=fields(f"{self._what}.reloaded", file=path))
         except DiscoveryError as error:
             self._fail(str(error))
-            _log.error(
-                "%s; what was read before stays in use", error,
-                extra=fields(f"{self._what}.failed", file=path, reason=str(error)),
-            )  # fmt: skip
         except Exception:
             self._fail(f"reading {path} failed; the log has the details")
             _log.exception(
@@ -109,6 +106,15 @@ class Reloaded(Generic[T]):
     def _fail(self, reason: str) -> None:
         self.failure = reason
         self.failures += 1
+
+    def concern(self) -> Concern:
+        """A warning for each line of the failure."""
+
+        def failures() -> Mapping[str, str]:
+            lines = () if self.failure is None else self.failure.split("\n")
+            return each(f"{line}; what was read before stays in use, and a restart would fail" for line in lines)
+
+        return warning(f"{self._what}_failed", failures)
 
     def metric(self) -> Metric:
         return gauge(

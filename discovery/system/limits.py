@@ -7,6 +7,8 @@ from __future__ import annotations
 import resource
 from typing import NamedTuple
 
+# Of what there may be: from then on it is warned of.
+NEARLY_FULL = 0.9
 # What all parts together may use: HTTP's largest setting, and OTHERS.
 _MOST = 65536
 # For all but HTTP: what `shares` says, forwarding 500, files.

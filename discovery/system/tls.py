@@ -7,6 +7,7 @@ import logging
 import re
 import ssl
 from asyncio.sslproto import SSLProtocol
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple, cast
 from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
+from discovery.core.moment import to_the_second
+from discovery.core.warning import Concern, critical, one
 from discovery.system.files import Reloaded
 from discovery.system.limits import open_files, shares
 
@@ -78,6 +81,10 @@ class TlsProtocol(SSLProtocol):
             super()._process_outgoing()  # type: ignore[misc]  # typeshed leaves it out
 
 
+# Seconds. Certificates are renewed 30 days before their end (RFC 8555's clients).
+_ENDS_SOON = 14 * 86400.0
+
+
 class TlsError(DiscoveryError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"TLS_CERT, TLS_KEY, TLS_CLIENT_CA: {reason}")
@@ -112,8 +119,10 @@ class Tls(Reloaded[Made]):
         if monotonic() >= self._says_at:
             reason = getattr(error, "verify_message", None) or (error.reason or str(error)).replace("_", " ").lower()
             more = f", and {self._unsaid - 1} more since the last of these lines" if self._unsaid > 1 else ""
-            details = fields("tls.refused", client=address, count=self._unsaid, reason=reason)
-            _log.warning("the TLS handshake of %s failed: %s%s", address, reason, more, extra=details)
+            _log.warning(
+                "the TLS handshake of %s failed: %s%s", address, reason, more,
+                extra=fields("tls.refused", client=address, count=self._unsaid, reason=reason),
+            )  # fmt: skip
             self._unsaid, self._says_at = 0, monotonic() + REFUSED_SECONDS
 
     def metrics(self) -> list[Metric]:
@@ -125,6 +134,16 @@ class Tls(Reloaded[Made]):
             ),
             self.metric(),
         ]
+
+    def concerns(self, wall: Callable[[], float]) -> list[Concern]:
+        def ends() -> str | None:
+            left = self.value.ends_at - wall()
+            if left > _ENDS_SOON:
+                return None
+            when = f"{'ended' if left < 0 else 'ends'} at {to_the_second(self.value.ends_at)}"
+            return f"the certificate {self._cert} {when}: clients refuse it from then on; replace the files of TLS_CERT and TLS_KEY"
+
+        return [self.concern(), critical("certificate_expires", one(ends))]
 
     def _make(self) -> Made:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

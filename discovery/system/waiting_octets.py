@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from discovery.core.log_fields import fields
+from discovery.system.limits import NEARLY_FULL
 
 _log = logging.getLogger("discovery.connections")
 
@@ -55,6 +56,14 @@ class WaitingOctets:
 
     def __len__(self) -> int:
         return self._sum + self.shared
+
+    def warning(self) -> str | None:
+        if len(self) < NEARLY_FULL * self._most:
+            return None
+        return (
+            f"{len(self) >> 20} of {self._most >> 20} MiB (HTTP_BUFFERS_MB) wait for clients that do not read; connections of those "
+            "that hold most are closed. `discovery top` has the clients"
+        )
 
     def is_crowded(self) -> bool:
         """Half of it is spent: who asks for much should wait a moment, until others have read."""

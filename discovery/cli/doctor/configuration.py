@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from discovery.dns.zones import zonefile
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
+from discovery.system.surroundings import slip_text, slips
 from discovery.system.tls import Tls, TlsError
 
 _FILE = Path(".env")
@@ -56,12 +57,10 @@ def settings(given: Settings) -> Iterator[Finding]:
 
 
 def _slips() -> Iterator[Finding]:
-    """Names in .env that are nearly a setting's: they are ignored, and nobody would tell."""
-    known = names()
-    for name in dotenv_values(_FILE) if _FILE.is_file() else ():
-        near = difflib.get_close_matches(name.upper(), known, 1, 0.8)
-        if name.upper() not in known and near:
-            yield warning(f"{_FILE} has {name}, which is no setting; did you mean {near[0]}?")
+    given = {"the environment": tuple(os.environ), str(_FILE): tuple(dotenv_values(_FILE) if _FILE.is_file() else ())}
+    for where, variables in given.items():
+        for name, near in slips(variables, names()).items():
+            yield warning(slip_text(where, name, near))
 
 
 def zones(given: Settings) -> Iterator[Finding]:

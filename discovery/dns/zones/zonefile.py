@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,24 +31,26 @@ _MADE_UP_TTL = 60
 
 
 class ZoneFileError(DiscoveryError):
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"Zone file {path}: {reason}")
-        self.path = path
+    """A line for each mistake: `Zone file PATH: line 7: …`."""
+
+
+def _error(path: Path, *reasons: str) -> ZoneFileError:
+    return ZoneFileError("\n".join(f"Zone file {path}: {reason}" for reason in reasons))
 
 
 def load(path: Path) -> StaticZone:
-    """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line."""
+    """The zone in the file; its origin is the file's name without `.zone`. ZoneFileError names file and line of each mistake."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ZoneFileError(path, "is not a regular file, and nothing else is read")
+            raise _error(path, "is not a regular file, and nothing else is read")
         zone = _new_zone(path)
         text = _with_includes(path, path.read_text(encoding="utf-8"))
         mistake = _read(zone, path, text)
         if mistake is not None:
-            raise ZoneFileError(path, str(_at_its_line(mistake, path, text)))
+            raise _error(path, *map(str, _mistakes(_at_its_line(mistake, path, text), path, text)))
         zone.check_origin()
     except (OSError, dns.exception.DNSException, ValueError) as error:
-        raise ZoneFileError(path, _text(error)) from None
+        raise _error(path, _text(error)) from None
     origin = zone.origin
     assert origin is not None
     return StaticZone(_name(origin), {_name(name): _rrsets(_name(name), node) for name, node in zone.nodes.items()})
@@ -89,6 +91,36 @@ def _read(zone: dns.zone.Zone, path: Path, text: str) -> _Mistake | None:
                 reader.current_file.close()
             return _Mistake("" if file == str(path) else file, line, _text(error))
     return None
+
+
+# Mistakes of a file that are told, and octets that are read again and again for them: a large file is read twice for each.
+_MOST_MISTAKES = 20
+_READ_FOR_MISTAKES = 2_000_000
+
+
+def _mistakes(first: _Mistake, path: Path, text: str) -> Iterator[_Mistake]:
+    """The first, and those that are found when its line is left out, and so on. Not those that may only follow from it: what has its owner
+    from such a line, and all behind a mistake in brackets, in quotes or in another file.
+    """
+    lines = text.splitlines()
+    mistake: _Mistake | None = first
+    for _ in range(max(1, min(_MOST_MISTAKES, _READ_FOR_MISTAKES // len(text)))):
+        if mistake is None:
+            return
+        yield mistake
+        if mistake.file or not 0 < mistake.line <= len(lines) or not _stands_alone(lines[mistake.line - 1]):
+            return
+        at = mistake.line - 1
+        lines[at] = ""
+        while (at := at + 1) < len(lines) and lines[at][:1].isspace():
+            lines[at] = ""
+        left = "\n".join(lines) + "\n"
+        found = _read(_new_zone(path), path, left)
+        mistake = None if found is None else _at_its_line(found, path, left)
+
+
+def _stands_alone(line: str) -> bool:
+    return not line.startswith("$") and line.count('"') % 2 == 0 and not re.search(r"[()]", line)
 
 
 def _at_its_line(mistake: _Mistake, path: Path, text: str) -> _Mistake:
@@ -132,7 +164,16 @@ def _check(transaction: dns.transaction.Transaction, name: dns.name.Name, rdatas
 
 
 def load_all(folder: Path) -> list[StaticZone]:
-    return [load(path) for path in files(folder)]
+    """ZoneFileError with the mistakes of all files."""
+    zones, mistakes = [], []
+    for path in files(folder):
+        try:
+            zones.append(load(path))
+        except ZoneFileError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ZoneFileError("\n".join(mistakes))
+    return zones
 
 
 def files(folder: Path) -> list[Path]:
@@ -171,21 +212,17 @@ def _with_includes(path: Path, text: str) -> str:
         line = text.count("\n", 0, match.end()) + 1
         included = (folder / match[2].strip('"')).resolve()
         if not included.is_relative_to(folder):
-            raise ZoneFileError(
-                path, f"line {line}: $INCLUDE {match[2]} lies outside {path.parent}, which is not allowed"
-            )
+            raise _error(path, f"line {line}: $INCLUDE {match[2]} lies outside {path.parent}, which is not allowed")
         if not included.is_file():
-            raise ZoneFileError(path, f"line {line}: $INCLUDE {match[2]}: there is no such file")
+            raise _error(path, f"line {line}: $INCLUDE {match[2]}: there is no such file")
         if _directives(included.read_text(encoding="utf-8")):
-            raise ZoneFileError(
-                path, f"line {line}: {match[2]} has an $INCLUDE of its own, one level is all that is read"
-            )
+            raise _error(path, f"line {line}: {match[2]} has an $INCLUDE of its own, one level is all that is read")
         return f'{match[1]}"{included}"'
 
     written = {text.count("\n", 0, match.end()) + 1 for match in _INCLUDE.finditer(text)}
     for line in _directives(text):
         if line not in written:
-            raise ZoneFileError(path, f"line {line}: $INCLUDE must stand at the start of its line")
+            raise _error(path, f"line {line}: $INCLUDE must stand at the start of its line")
     return _INCLUDE.sub(in_full, text)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
+from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit import line
 from discovery.plugins.audit.file import AuditFile
@@ -44,10 +45,14 @@ class Audit(Plugin):
         self._routes = AuditRoutes(path, Times(wall, wall))
 
     def install(self, seams: Seams) -> None:
+        seams.concerns.append(warning("audit_failing", one(self._trouble)))
         seams.followers.append(self.follow_commit)
         seams.refused.append(self.refused)
         seams.keepers.append(self)
         self._routes.install(seams)
+
+    def _trouble(self) -> str | None:
+        return None if self.trail is None else self.trail.writer.trouble()
 
     async def open(self, engine: Engine) -> None:
         """AuditFileUnusable."""

@@ -6,31 +6,42 @@ says whose service it is about. What the first does not know, a body's or an id'
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from discovery.core.caller import Caller, Grants
-from discovery.core.errors import Forbidden, Unauthorized
+from discovery.core.errors import DiscoveryError, Forbidden, Unauthorized
 from discovery.core.kinds import Revocation
+from discovery.core.log_fields import fields
 from discovery.core.moment import to_the_second
+from discovery.core.warning import critical, each, warning
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.auth.attempts import ShowToken, WrongTokens
 from discovery.plugins.auth.routes import TokenRoutes
-from discovery.plugins.auth.settings import AuthSettings
+from discovery.plugins.auth.settings import EXAMPLES, AuthSettings
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Right
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
-from discovery.store.engine import Engine
+from discovery.store.engine import Engine, Refused
 from discovery.store.registry import Registry
 from discovery.system.env import SettingsError
 from discovery.system.files import Reloaded
 
 # Authorization headers whose token is remembered: those of all clients that beat.
 _MAX_REMEMBERED = 4096
+# Seconds: a token's end is warned of so long before, and its use after it so long after the last.
+_ENDS_SOON = 7 * 86400.0
+_USED_LATELY = 900.0
+_EXPIRED = "its token expired"
+
+_log = logging.getLogger("discovery.auth")
+_EXAMPLES = frozenset(map(digest, EXAMPLES))
 
 
 class Auth(Plugin):
@@ -50,6 +61,9 @@ class Auth(Plugin):
         self._wall = wall
         self._revoked = revoked
         self._remembered: dict[str, Token] = {}
+        self._used_late: dict[str, float] = {}  # names of tokens that have expired, and when they were shown last
+        self._wrong = WrongTokens(self._tell_wrong)
+        self._refused: Sequence[Refused] = ()
         self._use_all(() if self._file is None else self._file.load())
         if self._file is not None:
             self._file.on_change = self._use
@@ -64,6 +78,47 @@ class Auth(Plugin):
         if self._file is not None:
             seams.metrics.append(self._file.metric())
         seams.authorize.append(self._authorize)
+        self._refused = seams.refused
+        if self._file is not None:
+            seams.concerns.append(self._file.concern())
+        seams.concerns.extend(
+            [
+                warning("token_expires", lambda: each(self._ending())),
+                warning("token_expired", lambda: each(self._ended())),
+                critical("example_token", lambda: each(self._examples())),
+                warning("wrong_tokens", lambda: self._wrong.warnings(time.monotonic())),
+            ]
+        )
+
+    def _ending(self) -> Iterator[str]:
+        for token in self._tokens.all:
+            if token.expires is not None and 0 <= token.expires - self._wall() <= _ENDS_SOON:
+                when = to_the_second(token.expires)
+                yield f"the token {token.name} expires at {when}, and is refused from then on; make another: `discovery token new`"
+
+    def _ended(self) -> Iterator[str]:
+        for name, used_at in self._used_late.items():
+            token = self._tokens.called(name)
+            if token is not None and token.expires is not None and used_at > self._wall() - _USED_LATELY:
+                when = to_the_second(token.expires)
+                yield f"the token {name} expired at {when} and is still used, in vain; give who has it another: `discovery token new`"
+
+    def _examples(self) -> Iterator[str]:
+        """Those that somebody has copied from our pages."""
+        for token in self._tokens.all:
+            if token.digest in _EXAMPLES:
+                yield f"the secret of the token {token.name} stands in our documentation as an example: everybody has it; take another"
+
+    def _note_wrong(self, address: str, error: DiscoveryError) -> None:
+        self._wrong.note(address, str(error), time.monotonic())
+
+    def _tell_wrong(self, prefix: str, count: int, why: str) -> None:
+        _log.warning(
+            "%d wrong tokens from %s, the last: %s", count, prefix, why,
+            extra=fields("token.wrong", client=prefix, count=count, reason=why),
+        )  # fmt: skip
+        for refused in self._refused:
+            refused(ShowToken(), Caller(prefix), Unauthorized(f"{count} wrong tokens, the last: {why}", ""))
 
     def admit(self, inner: Admit) -> Admit:
         def admit(request: Request) -> Caller:
@@ -74,10 +129,14 @@ class Auth(Plugin):
                 try:
                     token = self._token(authorization)
                     caller = Caller(request.address, token.name, token.grants, token.digest)
-                except Unauthorized:
+                    self._check(route.right, caller)
+                except (Unauthorized, Forbidden) as error:
                     if route.right is not Right.NONE:  # what is open to all shows more to some
+                        if getattr(error, "plain", "") != _EXPIRED:  # which is nobody's guess
+                            self._note_wrong(request.address, error)
                         raise
-            self._check(route.right, caller)
+            else:
+                self._check(route.right, caller)
             return caller
 
         return admit
@@ -123,7 +182,8 @@ class Auth(Plugin):
             self._check_revoked(token.digest, token.name)
         if token.expires is not None and self._wall() >= token.expires:
             text = f"The token {token.name} expired at {to_the_second(token.expires)}; ask for a new one"
-            raise Unauthorized(text, "its token expired")
+            self._used_late[token.name] = self._wall()
+            raise Unauthorized(text, _EXPIRED)
         return token
 
     def _check_revoked(self, sha256: bytes, name: str) -> None:
@@ -136,7 +196,11 @@ class Auth(Plugin):
         """As `authorize`; the token may have been revoked since it was shown."""
         if self._revoked and by.token:
             self._check_revoked(by.token, by.name)
-        authorize(owner, by)
+        try:
+            authorize(owner, by)
+        except Forbidden as error:
+            self._note_wrong(by.address, error)
+            raise
 
     def _check(self, right: Right, caller: Caller) -> None:
         grants = caller.grants

@@ -10,6 +10,8 @@ from discovery.system.env import EnvSettings
 
 # Octets of a secret that people choose: as many as in 64 random bits of hex.
 MIN_SECRET = 16
+# Secrets that stand in our pages and files as examples: whoever reads those has them.
+EXAMPLES = ("a-secret-of-16-characters-or-more",)
 
 
 class AuthSettings(EnvSettings):

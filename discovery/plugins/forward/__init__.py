@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from discovery.core.metric import Metric
 from discovery.core.network import Network, Networks
+from discovery.core.warning import warning
 from discovery.dns.message.names import Name, from_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
@@ -40,6 +42,18 @@ class Forward(Plugin):
         # It adds to the answers about our zones, and for some clients only, but changes none of them.
         seams.lookups.append(LookupSeam(self.lookup, everybody))
         seams.recurses.append(self.recurses)
+        seams.concerns.extend(
+            [
+                warning("upstream_failing", self._order.failing),
+                warning("upstream_slow", lambda: self._order.slow(self._clock())),
+            ]
+        )
+        seams.metrics.append(
+            Metric(
+                "gauge", "discovery_forward_p99_seconds", "What an answer of it takes, of the last five minutes.",
+                lambda: {(upstream,): p99 for upstream, p99 in self._order.p99(self._clock()).items()}, ("upstream",),
+            )
+        )  # fmt: skip
 
     def recurses(self, client: str) -> bool:
         return client in self._clients

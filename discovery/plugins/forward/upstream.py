@@ -20,7 +20,7 @@ from discovery.core.log_fields import fields
 from discovery.dns.message.edns import MAX_UDP
 from discovery.dns.message.names import from_wire, to_text, to_wire
 from discovery.dns.message.values import RR, Answer, Explanation, Question
-from discovery.plugins.forward.order import FAILURES, Order
+from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.settings import Upstream
 
 _log = logging.getLogger("discovery.forward")
@@ -42,34 +42,24 @@ async def ask_first(order: Order, question: Question, seconds: float, clock: Cal
     answer: Answer | None = None
     upstreams = order.asked(clock())
     for upstream in upstreams:
+        asked_at = clock()
         try:
             reply = await _ask(upstream, question, seconds)
         except _FAILURES as error:
-            _say_failure(upstream, question, error, is_news=order.failed(upstream, clock()))
+            reason = str(error) or type(error).__name__
+            order.failed(upstream, clock(), clock() - asked_at, reason)
+            _log.debug(  # a line for each query would drown all others
+                "%s did not answer for %s: %s", upstream, to_text(question.name), reason,
+                extra=fields("forward.failed", upstream=str(upstream), name=to_text(question.name), reason=reason),
+            )  # fmt: skip
             continue
-        if order.answered(upstream):
-            _log.warning("%s answers again", upstream, extra=fields("forward.answers", upstream=str(upstream)))
+        order.answered(upstream, clock(), clock() - asked_at)
         if reply.rcode() > _MAX_RCODE:
             continue
         answer = _answer(reply)
         if reply.rcode() not in _TRY_NEXT:
             break
     return answer or _nobody_answered(upstreams)
-
-
-def _say_failure(upstream: Upstream, question: Question, error: BaseException, *, is_news: bool) -> None:
-    asked, reason = to_text(question.name), str(error) or type(error).__name__
-    if is_news:
-        _log.warning(
-            "%s did not answer for %s: %s; nor for the %d names before, so the other servers of FORWARD_TO are asked first",
-            upstream, asked, reason, FAILURES - 1,
-            extra=fields("forward.failed", upstream=str(upstream), name=asked, reason=reason),
-        )  # fmt: skip
-    else:  # a line for each query would drown all others
-        _log.debug(
-            "%s did not answer for %s: %s", upstream, asked, reason,
-            extra=fields("forward.failed", upstream=str(upstream), name=asked, reason=reason),
-        )  # fmt: skip
 
 
 async def _ask(upstream: Upstream, question: Question, seconds: float) -> dns.message.Message:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from discovery.core.event import InstanceEvent, Kind, instant_of
+from discovery.core.warning import each, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.history.asked import Asked, TooSlow
 from discovery.plugins.history.folder import Folder
@@ -59,9 +60,24 @@ class History(Plugin):
         self._recalling: asyncio.Task[None] | None = None
 
     def install(self, seams: Seams) -> None:
+        seams.concerns.append(warning("history_failing", self._trouble))
         self._seams = seams  # what plugins add that come later is in it
         self._questions = Questions(self._registry, self._clock, self._wall, seams.authorize, lambda: self.recorder)
         seams.routes.extend(self._questions.routes())
+
+    def _trouble(self) -> Mapping[str, str]:
+        if self.recorder is None:
+            return {}
+        folder = self.recorder.folder
+        found = (
+            self.recorder.writer.trouble(),
+            folder.suspended and f"nothing is written into {folder.path}: {folder.suspended}",
+            *(
+                f"{name} in {folder.path} could not be read, and the history lacks what was in it"
+                for name in folder.skipped
+            ),
+        )
+        return each(filter(None, found))
 
     async def open(self, engine: Engine) -> None:
         if self._days and self._seams.folders:

@@ -18,6 +18,7 @@ from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, ValueEve
 from discovery.core.kinds import SettingsEvent
 from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, gauge, histogram
+from discovery.core.warning import critical, one
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.journal import moved, rows, schema
 from discovery.plugins.journal.database import AHEAD, OCTETS, SECONDS, Op, Writer, writer_of
@@ -60,6 +61,7 @@ class Journal(Plugin):
         seams.followers.append(self.follow_commit)
         seams.keepers.append(self)
         seams.folders.append(self._folder)
+        seams.concerns.append(critical("journal_failing", one(self._trouble)))
         seams.metrics.extend(
             [
                 histogram("discovery_journal_commit_seconds", "One transaction, on disk.", self._commit_seconds),
@@ -78,6 +80,11 @@ class Journal(Plugin):
         if writer is None:
             return {}
         return {"journal": {"writable": writer.refuses is None, "reason": writer.refuses, "waiting": self._waiting()}}
+
+    def _trouble(self) -> str | None:
+        if self._broken is not None:
+            return f"writes get 503: {self._broken}"
+        return None if self.writer is None else self.writer.trouble()
 
     def _waiting(self) -> int:
         return 0 if self.writer is None else self.writer.added - self.writer.done

@@ -12,6 +12,7 @@ from typing import Any
 
 from discovery.core.event import Commit
 from discovery.core.network import Network
+from discovery.core.warning import each, warning
 from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin, Seams
@@ -54,6 +55,13 @@ class Transfer(Plugin):
 
     def install(self, seams: Seams) -> None:
         self._sources = self._sources or seams.dns_addresses
+        seams.concerns.extend(
+            [
+                self._keys.concern(),
+                warning("notify_unanswered", lambda: each(filter(None, (one.warning() for one in self._notifiers)))),
+                warning("secondary_behind", lambda: self.sending.taken.behind(self.sending.zones, self._wall())),
+            ]
+        )
         seams.responders.append(self.respond)
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)

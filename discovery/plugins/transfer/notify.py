@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from dns.rcode import Rcode
+from dns.rcode import to_text as rcode_text
 from dns.tsig import Key
 
-from discovery.core.log_fields import fields
 from discovery.dns.message.names import to_wire
 from discovery.dns.message.query import HEADER, OPCODE_NOTIFY
 from discovery.dns.message.values import Question, Type
@@ -22,8 +22,6 @@ from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.settings import Secondary
 from discovery.plugins.transfer.tsig import Signer
 from discovery.rest.api.times import iso
-
-_log = logging.getLogger("discovery.transfer")
 
 # Changes of so many seconds are told together, so that a secondary has at most two transfers a second.
 GATHER_SECONDS = 0.5
@@ -49,7 +47,7 @@ class Notifier:
         self._wall = wall
         self._zones: Sequence[Zone] = ()
         self._moved = asyncio.Event()
-        self._silent = False
+        self._failure: str | None = None  # why it is not known to have heard
         self._told: float | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -63,12 +61,17 @@ class Notifier:
 
     def shown(self) -> dict[str, Any]:
         """`answers`: null before anything was told. `toldAt`: when it has answered last."""
-        known = self._told is not None or self._silent
+        known = self._told is not None or self._failure is not None
         return {
             "secondary": str(self._secondary),
-            "answers": not self._silent if known else None,
+            "answers": self._failure is None if known else None,
             "toldAt": None if self._told is None else iso(self._told),
         }
+
+    def warning(self) -> str | None:
+        if self._failure is None:
+            return None
+        return f"the secondary {self._secondary} does not take NOTIFY ({self._failure}): it learns of changes at its refresh time only"
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -84,24 +87,15 @@ class Notifier:
             await self._moved.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._moved.clear()
-            silent, reason = False, "no reply"
             try:
-                silent = not await self._tell()
+                self._failure = await self._tell()
             except OSError as error:
-                silent, reason = True, str(error)
-            if silent and not self._silent:
-                _log.warning(
-                    "secondary %s does not answer NOTIFY (%s); it will ask when its refresh time comes",
-                    self._secondary,
-                    reason,
-                    extra=fields("notify.unanswered", ip=self._secondary.ip, port=self._secondary.port, reason=reason),
-                )
-            self._silent = silent
-            if not silent:
+                self._failure = str(error)
+            if self._failure is None:
                 self._told = self._wall()
 
-    async def _tell(self) -> bool:
-        """Whether all was answered."""
+    async def _tell(self) -> str | None:
+        """None: all was answered; else why not."""
         loop = asyncio.get_running_loop()
         source = source_for(self._secondary.ip, self._sources())
         transport, replies = await loop.create_datagram_endpoint(
@@ -120,8 +114,8 @@ class Notifier:
                     async with asyncio.timeout(RETRY_SECONDS):
                         await replies.complete.wait()
                 if not replies.missing:
-                    return True
-            return False
+                    return replies.refused
+            return "no reply"
         finally:
             transport.close()
 
@@ -145,15 +139,19 @@ def source_for(secondary: str, addresses: Iterable[str]) -> str | None:
 
 
 class _Replies(asyncio.DatagramProtocol):
-    """`missing`: the ids that were not answered yet. A forged answer saves a repetition and does nothing else."""
+    """`missing`: the ids that were not answered yet. `refused`: what one was answered with that is not NOERROR."""
 
     def __init__(self) -> None:
         self.missing: set[int] = set()
+        self.refused: str | None = None
         self.complete = asyncio.Event()
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         if len(data) >= HEADER.size and data[2] & 0x80:
-            self.missing.discard(int.from_bytes(data[:2], "big"))
+            id = int.from_bytes(data[:2], "big")
+            if id in self.missing and (rcode := data[3] & 0x0F):
+                self.refused = f"it answers {rcode_text(Rcode(rcode))}"
+            self.missing.discard(id)
             if not self.missing:
                 self.complete.set()
 

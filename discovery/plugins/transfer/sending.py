@@ -26,6 +26,10 @@ from discovery.store.registry import Registry
 MAX_TAKEN = 256
 
 
+# Seconds with an old serial: as long as made-up zones live on at a secondary (SOA EXPIRE). One that has not come for a day has left.
+_BEHIND_SECONDS, _LEFT_SECONDS = 60.0, 86400.0
+
+
 class _Transfer(NamedTuple):
     serial: int
     wall: float
@@ -37,6 +41,7 @@ class Taken:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._latest: dict[tuple[str, Name], _Transfer] = {}
+        self._behind: dict[tuple[str, Name, int], float] = {}  # since when it is another than ours
 
     def note(self, client: str, zone: Name, serial: int) -> None:
         """A whole transfer has gone there."""
@@ -44,6 +49,21 @@ class Taken:
         self._latest[client, zone] = _Transfer(serial, self._wall())
         if len(self._latest) > MAX_TAKEN:
             del self._latest[next(iter(self._latest))]
+
+    def behind(self, zones: Mapping[Name, Zone], wall: float) -> dict[str, str]:
+        """Those that have had an old serial for too long; not those that have not come for a day."""
+        late = {
+            (client, zone, taken.serial): taken.wall
+            for (client, zone), taken in self._latest.items()
+            if zone in zones and zones[zone].negative_soa()[0] != taken.serial and taken.wall > wall - _LEFT_SECONDS
+        }
+        self._behind = {which: self._behind.get(which, wall) for which in late}
+        return {
+            f"{client} {zone!r}": f"the secondary {client} has serial {serial} of {to_text(zone)} since {iso(late[client, zone, serial])}, "
+            "and there are later ones; can it reach DNS_PORT over TCP, and what does its log say?"
+            for (client, zone, serial), since in self._behind.items()
+            if wall - since > _BEHIND_SECONDS
+        }
 
     def shown(self, zones: Mapping[Name, Zone]) -> list[dict[str, Any]]:
         """`behind`: changes of the registry since then; null where the zone is served no longer. Serials wrap (RFC 1982)."""

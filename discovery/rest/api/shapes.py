@@ -193,7 +193,7 @@ class ReadyWarning(Described):
     without the rest.
     """
 
-    code: str = Field(examples=["zone_file"])
+    code: str = Field(examples=["zones_failed"])
     severity: Severity
     count: int
     text: Perhaps[str] = Field(None, description="what is wrong, with what, and what to do")

@@ -52,7 +52,7 @@ class Times:
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""
-        return iso(reading + self.offset() - self._paused_since(reading))  # as `wall_of`
+        return iso(self.wall_of(reading))
 
     def wall_of(self, reading: float) -> float:
         """The same in epoch seconds."""

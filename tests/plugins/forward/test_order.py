@@ -23,8 +23,8 @@ def test_one_that_is_silent_about_a_name_or_two_keeps_its_place() -> None:
     order = Order([FIRST, SECOND])
     for _ in range(5):
         for _ in range(FAILURES - 1):
-            assert not order.failed(FIRST, 0.0)
-        assert not order.answered(FIRST)
+            order.failed(FIRST, 0.0)
+        order.answered(FIRST)
     assert order.asked(0.0) == [FIRST, SECOND]
 
 
@@ -32,10 +32,27 @@ def test_one_that_was_silent_several_times_in_a_row_is_asked_last() -> None:
     assert silent_first().asked(1.0) == [SECOND, FIRST]
 
 
-def test_that_it_is_silent_is_news_once() -> None:
-    order = Order([FIRST])
-    assert [order.failed(FIRST, 0.0) for _ in range(FAILURES + 2)] == [False] * (FAILURES - 1) + [True, False, False]
-    assert [order.answered(FIRST) for _ in range(2)] == [True, False]
+def test_one_that_is_silent_is_warned_of_with_the_reason_until_it_answers() -> None:
+    order = silent_first()
+    order.failed(FIRST, 1.0, 2.0, "timed out")
+    [text] = order.failing().values()
+    assert text.startswith("192.0.2.1:53 (FORWARD_TO) did not answer 4 times in a row (timed out)")
+    order.answered(FIRST, 2.0, 0.01)
+    assert not order.failing()
+
+
+def test_one_whose_answers_take_long_is_warned_of_and_its_p99_is_of_the_last_minutes() -> None:
+    order = Order([FIRST, SECOND])
+    for number in range(100):
+        order.answered(FIRST, number / 100, 0.01)
+        order.answered(SECOND, number / 100, 0.02)
+    assert order.p99(1.0) == {str(FIRST): 0.01, str(SECOND): 0.02}
+    for _ in range(3):
+        order.answered(FIRST, 1.0, 1.5)
+    assert order.p99(1.0)[str(FIRST)] == 1.5
+    assert list(order.slow(1.0)) == [str(FIRST)]
+    assert order.p99(400.0) == {}
+    assert order.slow(400.0) == {}, "nobody has asked it since"
 
 
 def test_after_a_while_a_single_query_asks_it_first_again() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import dns.flags
 import dns.message
 import dns.opcode
+import dns.rcode
 import dns.rdatatype
 import pytest
 
@@ -31,7 +31,7 @@ class Listening:
         self.plugin = plugin
         self._sock = sock
 
-    async def told(self, answer: bool = True) -> dns.message.Message:
+    async def told(self, answer: bool = True, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> dns.message.Message:
         """The next NOTIFY, its signature verified."""
         loop = asyncio.get_running_loop()
         packet, client = await asyncio.wait_for(loop.sock_recvfrom(self._sock, 4096), LIMIT)
@@ -40,6 +40,7 @@ class Listening:
         if answer:
             reply = dns.message.Message(message.id)
             reply.flags = message.flags | dns.flags.QR
+            reply.set_rcode(rcode)
             await loop.sock_sendto(self._sock, reply.to_wire(), client)
         return message
 
@@ -135,27 +136,27 @@ async def test_zones_read_anew_are_told(tmp_path: Path) -> None:
         assert serial(await secondary.told()) == secondary.world.registry.index
 
 
-async def test_who_does_not_answer_is_told_again_and_then_left_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_who_does_not_answer_is_told_again_and_then_left_alone_and_warned_of_until_it_answers(
+    tmp_path: Path,
 ) -> None:
-    with caplog.at_level(logging.WARNING, "discovery.transfer"):
-        async with listening(tmp_path) as secondary:
+    async with listening(tmp_path) as secondary:
+        for name in ("10.0.0.1", "10.0.0.2"):
             told = [await secondary.told(answer=False) for _ in range(notify.TRIES)]
             assert len({message.id for message in told}) == 1
-            await asyncio.sleep(0.2)
+            await until(lambda: "(no reply)" in warned(secondary.plugin))
             assert secondary.quiet()
-            assert len(caplog.records) == 1
-            assert "does not answer NOTIFY" in caplog.text
-            secondary.world.add("web", "10.0.0.1")
-            for _ in range(notify.TRIES):
-                await secondary.told(answer=False)
-            await asyncio.sleep(0.2)
-            assert len(caplog.records) == 1, "said once"
-            secondary.world.add("web", "10.0.0.2")
-            assert serial(await secondary.told()) == secondary.world.registry.index
+            secondary.world.add("web", name)
+        assert serial(await secondary.told()) == secondary.world.registry.index
+        await until(lambda: not warned(secondary.plugin))
 
 
-async def test_nobody_at_the_port_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_refuses_is_warned_of(tmp_path: Path) -> None:
+    async with listening(tmp_path) as secondary:
+        await secondary.told(rcode=dns.rcode.REFUSED)
+        await until(lambda: "(it answers REFUSED)" in warned(secondary.plugin))
+
+
+async def test_nobody_at_the_port_is_no_failure(tmp_path: Path) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         nobody = Secondary(*sock.getsockname())
@@ -164,10 +165,16 @@ async def test_nobody_at_the_port_is_no_failure(tmp_path: Path, caplog: pytest.L
     world = World()
     plugin = Transfer(path, (), [nobody], (), world.registry, lambda: 0.0, time.time)
     plugin.follow(world.catalog.zones)
-    with caplog.at_level(logging.WARNING, "discovery.transfer"):
-        await plugin.open(None)  # type: ignore[arg-type]
-        async with asyncio.timeout(LIMIT):
-            while not caplog.records:  # noqa: ASYNC110  what it says is the condition
-                await asyncio.sleep(0.01)
-        await plugin.close()
-    assert f"secondary {nobody} does not answer NOTIFY" in caplog.text
+    await plugin.open(None)  # type: ignore[arg-type]
+    await until(lambda: f"the secondary {nobody} does not take NOTIFY" in warned(plugin))
+    await plugin.close()
+
+
+def warned(plugin: Transfer) -> str:
+    return " ".join(filter(None, (each.warning() for each in plugin._notifiers)))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not true():  # noqa: ASYNC110  the condition is what it says
+            await asyncio.sleep(0.01)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.programs import is_at_least
 from tests.stories.judges.daemon import answers_tcp, daemon, free_port
 
 _CONFIG = """
@@ -39,7 +38,7 @@ server:
   harden-referral-path: yes
   harden-large-queries: yes
   harden-short-bufsize: yes
-{more}
+  harden-unknown-additional: yes
   unwanted-reply-threshold: 1000
   minimal-responses: no
   serve-expired: no
@@ -57,8 +56,7 @@ def unbound(upstream: int, folder: Path) -> Iterator[int]:
     """Its port."""
     port = free_port()
     config = folder / "unbound.conf"
-    more = "  harden-unknown-additional: yes" if is_at_least("unbound", "1.18") else ""  # Debian 12 has 1.17
-    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream, more=more))
+    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream))
     with daemon("unbound", "-d", "-p", "-c", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield port
