@@ -8,17 +8,19 @@ import { ready, stats } from "./stats.js";
 import { store, version } from "./store.js";
 import { fold } from "./table.js";
 import { count, shown } from "./text.js";
-import { href } from "./url.js";
+import { href, place } from "./url.js";
 
 // What is named at once of services, less on a phone, and of warnings.
 const SERVICES = [8, 3];
 const WARNINGS = 3;
+// Screens that are about how things are: on others the list would push what was looked for off the screen.
+const WHOLE = new Set(["services", "nodes"]);
 
 export const Warnings = () => html`<${Brake} /><${Others} />`;
 
-/** A phone has one line of it, and the rest when that is tapped. */
-function Banner({ label, title, children }) {
-  return html`<section class="banner" aria-label=${label}><details open=${!narrow.value}>
+/** Where there is no room it is one line, and the rest when that is tapped. `open`: where there is. */
+function Banner({ label, title, open, children }) {
+  return html`<section class="banner" aria-label=${label}><details open=${open && !narrow.value}>
     <summary><h2><span role="alert">${title}</span></h2></summary>${children}</details></section>`;
 }
 
@@ -41,7 +43,7 @@ function Brake() {
   const held = holds.reduce((sum, hold) => sum + hold.suspects, 0);
   const others = suspects - held;
   const where = services.length ? ` of ${count(services.length, "service")}` : "";
-  return html`<${Banner} label="Brake" title=${holds.length ? `The brake holds ${count(held, "instance")} of ${count(holds.length, "service")}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}>
+  return html`<${Banner} label="Brake" open title=${holds.length ? `The brake holds ${count(held, "instance")} of ${count(holds.length, "service")}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}>
     <p>${holds.length ? html`They fell silent together, at <${Clock} at=${since} />.${others > 0 && ` ${count(others, "other")} may beat at a silent node.`}` : "They may beat at a node that this one does not hear."}
       ${" "}They stay in the answers, behind the healthy ones${until && html`, until <${Clock} at=${until} /> (<${Until} at=${until} />)`}.
       ${services.length > 0 && html` They are of ${named(services.map(({ name }) => name), services.length, { status: "suspect" })}.`}</p>
@@ -64,7 +66,7 @@ function Others() {
   const [critical, rest] = [number("critical"), number("warning")];
   const many = [critical && count(critical, "critical warning"), rest && count(rest, critical ? "other" : "warning")].filter(Boolean).join(", ");
   const what = [...totals.keys()].map((code) => shown(code.replace(/_/g, " "))).join(", ");
-  return html`<${Banner} label="Warnings" title=${`${many}: ${what}`}>
+  return html`<${Banner} label="Warnings" open=${WHOLE.has(place.value.view)} title=${`${many}: ${what}`}>
     <ul class="plain">${all.slice(0, WARNINGS).map(warned)}</ul>
     ${all.length > WARNINGS && html`<details><summary>And ${all.length - WARNINGS} more</summary><ul class="plain">${all.slice(WARNINGS).map(warned)}</ul></details>`}<//>`;
 }
@@ -74,7 +76,7 @@ const words = (text) => text.split("`").map((part, at) => (at % 2 ? html`<code>$
 
 function warned({ code, severity, count: of, text, since, see }) {
   return html`<li key=${`${code} ${text}`}><${Glyph} status=${severity === "critical" ? "failing" : "suspect"} /> <b>${severity === "critical" ? "Critical: " : ""}</b>${text ? words(text) : html`<code>${shown(code)}</code>, ${of} in all: its text takes a token that may read`}.
-    ${since && html` <span class="since">Since <${Clock} at=${since} />.</span>`}${see && html` <span class="since">See <code>${shown(see)}</code></span>`}</li>`;
+    ${since && html` <span class="since">Since <${Clock} at=${since} />.</span>`}${see && html` <span class="since">See <code title=${shown(see)}>${shown(see.split("/").at(-1))}</code></span>`}</li>`;
 }
 
 /** Who fell silent or failed the checks within the last hour, and is not back. */

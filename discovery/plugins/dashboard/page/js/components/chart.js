@@ -44,7 +44,7 @@ function options(UPlot, width, lines, say, bars) {
   const axis = { stroke: color("quiet"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   return {
     width, height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [12, 8, 0, 0],
-    scales: { y: { range: (_, least, most) => [0, Math.max(most ?? 0, bars ? 4 : 1e-6) * 1.1] } },
+    scales: { y: { range: (_, least, most) => [0, (bars ? Math.max(most ?? 0, 4) : most || 1) * 1.1] } },
     axes: [
       { ...axis, size: 28, space: 88, values: (_, ticks) => ticks.map(clock) },
       { ...axis, size: 64, space: 36, values: (_, ticks) => ticks.map(say), ...(bars ? { incrs: WHOLE } : {}) },

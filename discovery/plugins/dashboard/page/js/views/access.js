@@ -10,7 +10,7 @@ import { audited, byWhom } from "../audited.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
 import { stats } from "../stats.js";
-import { count, endpoint, shown } from "../text.js";
+import { count, endpoint, number, shown } from "../text.js";
 import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
 
@@ -36,7 +36,7 @@ function Tokens({ q }) {
   const { data, error } = usePoll("admin/tokens", 10_000);
   const all = data?.tokens ?? [];
   const found = all.filter((token) => matches(q, token.name, token.source, ...token.register, ...rights(token)));
-  return html`<section class="part first"><h2>Tokens <span class="quiet">${data && counted(found.length, all.length, "token", q)}</span></h2>
+  return html`<section class="part first"><h2>Tokens <span class="quiet">${data && (q ? `${found.length} of ${all.length}` : number(all.length))}</span></h2>
     ${isRefusal(error) ? html`<${NotAllowed} error=${error} what="Tokens" />` : html`<${Failed} error=${error} />`}
     ${data?.fileFailure && html`<p class="failed" role="alert">${shown(data.fileFailure)}. The tokens that were read before are in use.</p>`}
     ${found.length > 0 && html`<${Rows} kind="tokens" label="Tokens" items=${found} keyOf=${({ name }) => name} columns=${TOKENS} row=${tokenRow} heights=${[44, 84]} />`}

@@ -23,7 +23,7 @@ export function Gone() {
   const all = notBack(events);
   const found = all.filter((gone) => matches(q, gone.name, endpoint(gone.ip, gone.port), gone.id, gone.kind, gone.reason ?? "", who(gone.actor)));
   return html`<h1>Recently gone</h1>
-    <${Results} known=${answer} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
+    <${Results} known=${answer || error} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
     <${Failed} error=${error} />
     ${found.length > 0 && html`<${Rows} kind="events" label="Recently gone" items=${found} keyOf=${({ id, index }) => `${index} ${id}`} columns=${COLUMNS} row=${row} heights=${[40, 88]} />`}
     ${answer && !found.length && html`<${Empty} title=${q ? "None that has gone has that" : "Nobody has gone lately"}>
