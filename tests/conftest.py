@@ -68,6 +68,7 @@ WITH_ALL = (
     "stories/judges/test_nginx.py",
     "stories/judges/test_prometheus.py",
     "stories/judges/test_resolved.py",
+    "stories/judges/test_srv_clients.py",
     "stories/security/test_schemathesis.py",
 )
 

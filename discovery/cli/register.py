@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from typing_extensions import TypedDict
@@ -28,6 +28,9 @@ class Fields:
     tag: Annotated[tuple[str, ...], Parameter(help="may be repeated")] = ()
     meta: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE; may be repeated")] = ()
     zone: Annotated[str | None, Parameter(help="its locality")] = None
+    protocol: Annotated[
+        tuple[Literal["tcp", "udp"], ...], Parameter(help="tcp if it is not given; may be repeated")
+    ] = ()
     weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None
     priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None
 
@@ -38,6 +41,7 @@ class Fields:
             "tags": list(self.tag),
             "metadata": dict(key_values(self.meta, "--meta")),
             "zone": self.zone,
+            "protocol": list(self.protocol),
             "weight": self.weight,
             "priority": self.priority,
         }

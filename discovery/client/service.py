@@ -70,7 +70,7 @@ class Service:
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         ports: Mapping[str, int] | None = None,
-        protocol: str | None = None,
+        protocol: str | Sequence[str] | None = None,
         weight: int | None = None,
         priority: int | None = None,
         zone: str | None = None,

@@ -67,6 +67,16 @@ def caller(found: Mapping[str, Any]) -> Caller:
     return Caller(text(found["address"]), text(found["name"])).known
 
 
+# Where an instance has more than one: older versions read a text in `protocol`, take it for a tcp one, and keep what they do not know.
+PROTOCOLS = "protocols"
+
+
+def _kept(shown: Json) -> Json:
+    if isinstance(shown.get("protocol"), list):
+        shown[PROTOCOLS] = shown.pop("protocol")
+    return shown
+
+
 def of_instance(instance: Instance) -> Json:
     spec = instance.spec
     return {
@@ -76,7 +86,7 @@ def of_instance(instance: Instance) -> Json:
         "ip": spec.ip,
         "port": spec.port,
         "metadata": exact_json.loads(spec.metadata),
-        "options": options(spec),
+        "options": _kept(options(spec)),
         "drainingSince": instance.draining_since,
         "lease": spec.ttl or 0.0,  # older versions want a number here, and find out by themselves which
         "status": instance.status.value,
@@ -89,7 +99,10 @@ def of_instance(instance: Instance) -> Json:
 def instance(found: Mapping[str, Any]) -> Instance:
     """ValueError; UnknownEvent."""
     with OfShape("instance"):
-        given = {field: found["options"][name] for field, name, _ in OPTIONS if name in found["options"]}
+        kept = found["options"]
+        given = {option.field: kept[option.name] for option in OPTIONS if option.name in kept}
+        if PROTOCOLS in kept:
+            given["protocol"] = kept[PROTOCOLS]
         spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
         return Instance(
             text(found["id"]),

@@ -38,7 +38,8 @@ NO_KEEP = 0.0
 _LABEL_OCTETS = 112
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
-_PROTOCOLS = ("tcp", "udp")
+# As a registration keeps them; Kerberos and SIP serve one port over both.
+_PROTOCOLS = {"tcp": ("tcp",), "udp": ("udp",), "tcp,udp": ("tcp", "udp")}
 
 
 class Key(NamedTuple):
@@ -98,6 +99,10 @@ class Registration:
             **{field: _CHECKS[field](value) for field, value in chosen.items() if value is not _DEFAULT[field]},
             id=_own_id(id),
         )
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        return _PROTOCOLS[self.protocol]
 
     @property
     def key(self) -> Key:
@@ -209,9 +214,14 @@ def _ports(value: object) -> tuple[tuple[str, int], ...]:
 
 
 def _protocol(value: object) -> str:
-    if value not in _PROTOCOLS:
-        raise InvalidField("protocol", "must be tcp or udp")
-    return str(value)
+    said = ",".join(sorted(set(map(str, value)))) if isinstance(value, list | tuple) else value
+    if not isinstance(said, str) or said not in _PROTOCOLS or said == value == "tcp,udp":
+        raise InvalidField("protocol", "must be tcp or udp, or a list of them")
+    return said
+
+
+def _shown_protocol(value: str) -> str | list[str]:
+    return value if "," not in value else list(_PROTOCOLS[value])
 
 
 def _lease(value: object) -> str | None:
@@ -231,11 +241,12 @@ def _own_id(value: object) -> str | None:
 
 
 class Option(NamedTuple):
-    """An optional field of a registration. `name`: in JSON. `check`: what a client sent, as it is kept, or InvalidField."""
+    """An optional field of a registration. `name`: in JSON. `check`: of what a client sent, or InvalidField. `shown`: for JSON."""
 
     field: str
     name: str
     check: Callable[[object], Any]
+    shown: Callable[[Any], Any] = lambda value: value
 
     @property
     def default(self) -> Any:
@@ -246,8 +257,8 @@ _PLAIN = Registration(name="", ip="", port=0)
 # The one list for HTTP, the journal, the audit log and other nodes.
 OPTIONS = (
     Option("tags", "tags", _tags),
-    Option("ports", "ports", _ports),
-    Option("protocol", "protocol", _protocol),
+    Option("ports", "ports", _ports, dict),
+    Option("protocol", "protocol", _protocol, _shown_protocol),
     Option("weight", "weight", partial(whole_of, "weight", 0, 65535)),
     Option("priority", "priority", partial(whole_of, "priority", 0, 65535)),
     Option("warning_weight", "warningWeight", partial(whole_of, "warningWeight", 0, 65535)),
@@ -256,20 +267,20 @@ OPTIONS = (
     Option("lease", "lease", _lease),
     Option("keep", "keep", partial(seconds_of, "keep", 0.0, MAX_KEEP)),
     Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
-    Option("check", "check", partial(or_none, Check.of)),
+    Option("check", "check", partial(or_none, Check.of), Check.shown),
 )
 _CHECKS = {option.field: option.check for option in OPTIONS}
 _DEFAULT = {option.field: option.default for option in OPTIONS}
-_SHOWN = tuple((option.field, option.name, option.default) for option in OPTIONS)
+_SHOWN = tuple((option.field, option.name, option.default, option.shown) for option in OPTIONS)
 
 
 def options(spec: Registration) -> dict[str, Any]:
     """The optional fields that differ from their defaults, as JSON has them; `Registration.of` reads them back."""
     found: dict[str, Any] = {}
-    for field, name, default in _SHOWN:
+    for field, name, default, shown in _SHOWN:
         value = getattr(spec, field)
         if value != default:
-            found[name] = dict(value) if field == "ports" else value.shown() if field == "check" else value
+            found[name] = shown(value)
     return found
 
 

@@ -75,6 +75,16 @@ def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:
     assert options(PLAIN) == {}
 
 
+def test_one_port_of_two_protocols_is_shown_as_a_list_and_to_older_versions_as_one_of_tcp() -> None:
+    both = Registration.of("sip", "10.0.0.1", 5060, protocol=["udp", "tcp"])
+    assert options(both) == {"protocol": ["tcp", "udp"]}
+    found = codec.of_instance(BEFORE._replace(spec=both))
+    assert found["options"] == {"protocols": ["tcp", "udp"]}
+    assert codec.instance(found).spec == both
+    found["options"] = {"protocol": "udp"}
+    assert codec.instance(found).spec.protocols == ("udp",)
+
+
 def test_what_a_caller_might_do_is_not_told() -> None:
     commit = Commit(7, 1e9, Caller("10.0.0.9", "ci", Grants(admin=True)), "register", (ZonesEvent("x"),))
     assert again(commit).by == Caller("10.0.0.9", "ci")

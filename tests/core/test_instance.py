@@ -47,7 +47,9 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "33 ports": ("ports", {"ports": {f"p{number}": 80 for number in range(33)}}),
     "protocol unknown": ("protocol", {"protocol": "sctp"}),
     "protocol null": ("protocol", {"protocol": None}),
-    "protocol a list": ("protocol", {"protocol": ["tcp"]}),
+    "protocol no list": ("protocol", {"protocol": []}),
+    "protocol unknown in a list": ("protocol", {"protocol": ["tcp", "sctp"]}),
+    "protocol as it is kept": ("protocol", {"protocol": "tcp,udp"}),
     "weight negative": ("weight", {"weight": -1}),
     "weight 65536": ("weight", {"weight": 65536}),
     "weight true": ("weight", {"weight": True}),
@@ -97,6 +99,8 @@ GOOD: dict[str, tuple[str, Any, Any]] = {
     "max answers 1": ("max_answers", 1, 1),
     "max answers null": ("max_answers", None, None),
     "protocol udp": ("protocol", "udp", "udp"),
+    "protocol a list of one": ("protocol", ["udp"], "udp"),
+    "protocol both": ("protocols", ["udp", "tcp"], ("tcp", "udp")),
     "zone": ("zone", " eu-west ", "eu-west"),
     "tags in order": ("tags", ["b", "a"], ("b", "a")),
     "64 tags": ("tags", [f"t{number}" for number in range(64)], tuple(f"t{number}" for number in range(64))),
@@ -128,7 +132,7 @@ def test_a_field_that_breaks_its_rule_is_named(field: str, fields: dict[str, Any
 
 @pytest.mark.parametrize(("field", "sent", "kept"), GOOD.values(), ids=GOOD)
 def test_a_field_that_keeps_its_rule_is_kept(field: str, sent: object, kept: object) -> None:
-    assert getattr(registration(**{field: sent}), field) == kept
+    assert getattr(registration(**{field.replace("protocols", "protocol"): sent}), field) == kept
 
 
 def test_the_limits_are_those_of_the_tables() -> None:

@@ -168,7 +168,7 @@ class Driver:
         some: dict[str, Any] = {
             "tags": draw.sample(["blue", "Green", "v2"], draw.randint(1, 3)),
             "ports": {name: draw.choice([8080, 9090]) for name in draw.sample(["http", "metrics"], draw.randint(1, 2))},
-            "protocol": draw.choice(["tcp", "udp"]),
+            "protocol": draw.choice(["udp", ["tcp", "udp"]]),
             "weight": draw.choice([0, 1, 65535]),
             "priority": draw.choice([0, 10, 20]),
             "zone": draw.choice(["eu-1", "US-1"]),

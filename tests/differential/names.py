@@ -106,7 +106,8 @@ def _names(service: str, rows: Mapping[Key, Row]) -> Iterator[tuple[str, str, Me
             yield f"_{tag}._sub._{service}._{protocol}", SUBTYPE, _with_tag(tag, protocol)
     for key, row in rows.items():
         yield f"{label(key)}.{service}", HOST, _only(key)
-        yield f"{label(key)}._{service}._{row.get('protocol')}", BROWSED, _only(key)
+        for protocol in _protocols(row):
+            yield f"{label(key)}._{service}._{protocol}", BROWSED, _only(key)
 
 
 def _each(rows: Mapping[Key, Row], values: Callable[[Row], Iterable[str]]) -> list[str]:
@@ -114,17 +115,22 @@ def _each(rows: Mapping[Key, Row], values: Callable[[Row], Iterable[str]]) -> li
     return sorted({value.lower() for row in rows.values() for value in values(row)} | {"none-has-it"})
 
 
+def _protocols(row: Row) -> list[str]:
+    said = row.get("protocol")
+    return [said] if isinstance(said, str) else list(said)
+
+
 def _any(key: Key, row: Row) -> int | None:
     return key[2]
 
 
 def _with_protocol(protocol: str) -> Means:
-    return lambda key, row: key[2] if row.get("protocol") == protocol else None
+    return lambda key, row: key[2] if protocol in _protocols(row) else None
 
 
 def _with_tag(tag: str, protocol: str | None = None) -> Means:
     def means(key: Key, row: Row) -> int | None:
-        right = protocol in (None, row.get("protocol"))
+        right = protocol is None or protocol in _protocols(row)
         return key[2] if right and tag in [each.lower() for each in row.get("tags")] else None
 
     return means
@@ -139,7 +145,7 @@ def _at_port(port: int) -> Means:
 
 
 def _with_named_port(name: str, protocol: str) -> Means:
-    return lambda key, row: row.get("ports").get(name) if row.get("protocol") == protocol else None
+    return lambda key, row: row.get("ports").get(name) if protocol in _protocols(row) else None
 
 
 def _only(one: Key) -> Means:
@@ -159,7 +165,7 @@ def expected(model: Model, asked: Asked, zone: str, rtype: str) -> Expected:
         return Expected("NODATA")
     data: dict[str, list[Key]] = {}
     for key, row in served.items():
-        text = _data(key, row, ports[key], zone, rtype, asked.form)
+        text = _data(key, row, ports[key], zone, rtype, asked)
         if text is not None:
             data.setdefault(text, []).append(key)
     if not data:
@@ -175,14 +181,15 @@ def _ttl(model: Model, rows: Iterable[Row]) -> int:
     return min(MAX_TTL, math.floor(min(row.ends for row in rows) - model.now))
 
 
-def _data(key: Key, row: Row, port: int, zone: str, rtype: str, form: str) -> str | None:
+def _data(key: Key, row: Row, port: int, zone: str, rtype: str, asked: Asked) -> str | None:
     if rtype in ("A", "AAAA"):
         return key[1] if (":" in key[1]) == (rtype == "AAAA") else None
     if rtype == "SRV":
         return f"{row.get('priority')} {row.get('weight')} {port} {host(key, zone)}"
     if rtype == "TXT":
-        return txt(row, browsed=form == BROWSED)
-    return f"{label(key)}._{key[0]}._{row.get('protocol')}.{zone}."
+        return txt(row, browsed=asked.form == BROWSED)
+    protocol = next(part for part in reversed(asked.name.split(".")) if part in ("_tcp", "_udp"))
+    return f"{label(key)}._{key[0]}.{protocol}.{zone}."
 
 
 def txt(row: Row, browsed: bool) -> str:
@@ -199,8 +206,9 @@ def browse(model: Model, zone: str) -> Expected:
     """`_services._dns-sd._udp`: a type is there as long as its last instance."""
     types: dict[str, int] = {}
     for key, row in model.served(model.rows).items():
-        name = f"_{key[0]}._{row.get('protocol')}.{zone}."
-        types[name] = max(types.get(name, 0), _ttl(model, [row]))
+        for protocol in _protocols(row):
+            name = f"_{key[0]}._{protocol}.{zone}."
+            types[name] = max(types.get(name, 0), _ttl(model, [row]))
     if not types:
         return Expected("NODATA")
     least = min(types.values())

@@ -152,6 +152,7 @@ LOOPBACK, TOKEN = Caller("127.0.0.1"), Caller("10.9.9.9", "ci")
         (entry(by=TOKEN), True),
         (entry(beaten=19.9), False),
         (entry(protocol="udp"), False),
+        (entry(protocol=["tcp", "udp"]), True),
         (entry("169.254.169.254", TOKEN), False),
         (entry("fe80::1", TOKEN), False),
         (entry("127.0.0.2", TOKEN), False),

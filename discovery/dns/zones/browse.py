@@ -54,18 +54,19 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
 
 def _of_service(service: Service, max_ttl: int, now: float) -> dict[bytes, int]:
     entries = service.served(now)
-    protocols = [entry.instance.spec.protocol for entry in entries]
+    protocols = [entry.instance.spec.protocols for entry in entries]
     return by_protocol(protocols, lambda index: ttl_about(entries[index], max_ttl, now), max_ttl)
 
 
-def by_protocol(protocols: Iterable[str], ttl_at: Callable[[int], int], max_ttl: int) -> dict[bytes, int]:
+def by_protocol(protocols: Iterable[Iterable[str]], ttl_at: Callable[[int], int], max_ttl: int) -> dict[bytes, int]:
     """From the protocols of a service's instances, and the TTL of an answer about each: the labels of the protocols, and for how many
     seconds each type may be told, which is as long as its last instance is there.
     """
     found: dict[str, int] = {}
-    for index, protocol in enumerate(protocols):
-        if found.get(protocol, -1) < max_ttl:  # nearly always the first instance has the most already
-            found[protocol] = max(found.get(protocol, 0), ttl_at(index))
+    for index, of_one in enumerate(protocols):
+        for protocol in of_one:
+            if found.get(protocol, -1) < max_ttl:  # nearly always the first instance has the most already
+                found[protocol] = max(found.get(protocol, 0), ttl_at(index))
     return {b"_" + protocol.encode("ascii"): found[protocol] for protocol in sorted(found)}
 
 

@@ -22,7 +22,7 @@ from discovery.core.instance import Instance
 from discovery.dns.message.names import Name, from_wire, to_labels, to_text, to_wire
 from discovery.dns.message.values import RR, Rank, Type, type_name
 from discovery.dns.zones.records import MAX_STRING, address, address_type
-from discovery.dns.zones.selector import Form, Match, instance_label
+from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Match, instance_label
 from discovery.store.service import Service
 
 
@@ -177,9 +177,10 @@ def _pair(key: str, value: object) -> bytes | None:
 def _pointers(live: Live, rtype: int) -> Made:
     """To each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
     services = _with_addresses(live, Type.SRV, _srv_rdata)
+    asked = live.owner[: len(live.owner) - len(live.origin)]
+    protocol = next(label for label in reversed(asked) if label in PROTOCOL_LABELS)
     pointers, companions = [], []
     for instance, srv, (host,) in zip(live.instances, services.answer, services.companions, strict=True):
-        protocol = b"_" + instance.spec.protocol.encode("ascii")
         name: Name = (host.name[0], b"_" + live.service.key, protocol, *live.origin)
         pointers.append(RR(live.owner, rtype, live.ttl, to_wire(name)))
         txt = RR(name, Type.TXT, live.ttl, _txt_rdata(instance, browsed=True))

@@ -136,7 +136,7 @@ def _with_tag(tag: str) -> Match:
 
 
 def _with_protocol(protocol: str) -> Match:
-    return lambda instance: instance.spec.port if instance.spec.protocol == protocol else None
+    return lambda instance: instance.spec.port if protocol in instance.spec.protocols else None
 
 
 def _in_locality(locality: str) -> Match:
@@ -149,7 +149,7 @@ def _with_https_port(port: int) -> Match:
 
 def _with_named_port(name: str, protocol: str) -> Match:
     def match(instance: Instance) -> int | None:
-        if instance.spec.protocol != protocol:
+        if protocol not in instance.spec.protocols:
             return None
         return next((port for own, port in instance.spec.ports if own == name), None)
 

@@ -64,7 +64,7 @@ def is_state(letter: str) -> bool:
 _KNOWN = codec.of_instance(Instance("", 0.0, Registration(name="", ip="", port=0))).keys() | {
     fact.name for fact in FACTS
 }
-_OPTIONS = {option.name for option in OPTIONS}
+_OPTIONS = {codec.PROTOCOLS, *(option.name for option in OPTIONS)}
 
 
 class UnknownFields:

@@ -93,14 +93,14 @@ def _names(one: Offered) -> Iterator[tuple[Name, Sequence[int]]]:
     for index, instance in enumerate(one.instances):
         spec = instance.spec
         label = instance_label(spec.ip, spec.port)
-        protocol = b"_" + spec.protocol.encode("ascii")
         yield (label, service), (index,)
-        if len(browsed) <= MAX_LABEL:
-            protocols[protocol].append(index)
-            yield (label, browsed, protocol), (index,)
-        for name, _ in spec.ports:
-            if len(name) < MAX_LABEL:
-                ports[b"_" + name.encode("ascii"), protocol].append(index)
+        for protocol in (b"_" + each.encode("ascii") for each in spec.protocols):
+            if len(browsed) <= MAX_LABEL:
+                protocols[protocol].append(index)
+                yield (label, browsed, protocol), (index,)
+            for name, _ in spec.ports:
+                if len(name) < MAX_LABEL:
+                    ports[b"_" + name.encode("ascii"), protocol].append(index)
     for protocol, indices in protocols.items():
         yield (browsed, protocol), indices
     for (port, protocol), indices in ports.items():
@@ -116,7 +116,7 @@ def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR |
         if len(types) >= browse.MAX_TYPES:
             break
         if len(one.service) < MAX_LABEL:
-            protocols = [instance.spec.protocol for instance in one.instances]
+            protocols = [instance.spec.protocols for instance in one.instances]
             found = browse.by_protocol(protocols, one.ttls.__getitem__, ttl)
             shortest = min([shortest, *found.values()])
             types += ((b"_" + one.service, protocol) for protocol in found)

@@ -74,7 +74,8 @@ Tags = Annotated[
         {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG}, "maxItems": MAX_TAGS}
     ),
 ]
-Protocol = Annotated[StrictStr, WithJsonSchema({"enum": ["tcp", "udp"]})]
+_ONE = {"enum": ["tcp", "udp"]}
+Protocol = Annotated[Any, WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]})]
 Uint16 = Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535})]
 Seconds = Annotated[Any, WithJsonSchema({"type": ["number", "null"], "minimum": MIN_TTL, "maximum": MAX_TTL})]
 Metadata = Annotated[

@@ -102,7 +102,7 @@ class Window(Described):
 class Options(Described):
     """Where the registration has them, and they are not the default."""
 
-    protocol: Perhaps[str] = None
+    protocol: Perhaps[str | list[str]] = None
     weight: Perhaps[int] = None
     priority: Perhaps[int] = None
     warning_weight: Perhaps[int] = Field(None, alias="warningWeight")

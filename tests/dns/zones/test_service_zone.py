@@ -26,6 +26,7 @@ def _world() -> World:
         ports={"http": 8066, "metrics": 9066, "dead": 1},
     )  # fmt: skip
     world.add("dns", "10.0.0.9", 53, protocol="udp", ports={"dns": 53})
+    world.add("kerberos", "10.0.0.8", 88, protocol=["tcp", "udp"], ports={"admin": 749})
     world.add("six", "2001:db8::6", 80)
     world.add("dead", "10.0.0.67", 80, ttl=1)
     world.add("twin", "10.0.1.1", 81)
@@ -49,6 +50,8 @@ A2 = (f"{V4B}.web.svc.local", "A", "10.0.0.2")
 A6 = (f"{V6}.web.svc.local", "AAAA", "2001:db8::1")
 A9 = ("ip-10-0-0-9-p53.dns.svc.local", "A", "10.0.0.9")
 S1, S2, S6 = srv(1, 10, 3001, V4A), srv(2, 20, 3002, V4B), srv(3, 30, 3001, V6)
+A8 = ("ip-10-0-0-8-p88.kerberos.svc.local", "A", "10.0.0.8")
+S8 = srv(10, 100, 88, "ip-10-0-0-8-p88", "kerberos")
 S9 = srv(10, 100, 53, "ip-10-0-0-9-p53", "dns")
 
 ROWS = [
@@ -63,6 +66,21 @@ ROWS = [
     # RFC 2782, and named ports
     Row("_web._tcp", "SRV", {S1, S2, S6}, {A1, A2, A6}),
     Row("_dns._udp", "SRV", {S9}, {A9}),
+    *(Row(f"_kerberos.{protocol}", "SRV", {S8}, {A8}) for protocol in ("_tcp", "_udp")),
+    *(Row(f"_admin.{protocol}.kerberos", "SRV", {S8.replace(" 88 ", " 749 ")}, {A8}) for protocol in ("_tcp", "_udp")),
+    *(
+        Row(
+            f"_kerberos.{protocol}",
+            "PTR",
+            {f"ip-10-0-0-8-p88._kerberos.{protocol}.svc.local."},
+            {
+                (f"ip-10-0-0-8-p88._kerberos.{protocol}.svc.local", "SRV", S8),
+                (f"ip-10-0-0-8-p88._kerberos.{protocol}.svc.local", "TXT", '"txtvers=1"'),
+                A8,
+            },
+        )
+        for protocol in ("_tcp", "_udp")
+    ),
     Row("_web._tcp", "A", set()),
     Row("_http._tcp.web", "SRV", {srv(1, 10, 8080, V4A), srv(3, 30, 8081, V6)}, {A1, A6}),
     Row("_metrics._tcp.web", "SRV", {srv(1, 10, 9090, V4A), srv(2, 20, 9091, V4B)}, {A1, A2}),

@@ -48,7 +48,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "metadata": st.dictionaries(TEXT, JSON, max_size=4),
     "tags": st.lists(LABELS, max_size=5),
     "ports": st.dictionaries(LABELS.map(str.lower), PORTS, max_size=5),
-    "protocol": st.sampled_from(["tcp", "udp"]),
+    "protocol": st.sampled_from(["tcp", "udp", ["tcp", "udp"]]),
     "weight": UINT16,
     "priority": UINT16,
     "warning_weight": UINT16,

@@ -37,6 +37,7 @@ def a_world(**options: Any) -> World:
     world.add("web", "10.0.0.1", 81, priority=5)
     world.add("web", "2001:db8::1", 80, weight=7)
     world.add("Syslog", "10.0.0.9", 514, protocol="udp", metadata={"version": "1.0"})
+    world.add("sip", "10.0.0.10", 5060, protocol=["tcp", "udp"], ports={"admin": 5070})
     world.add("gone", "10.0.0.20")
     return world
 
@@ -96,6 +97,8 @@ async def test_the_names_that_the_readme_lists_are_in_it_and_the_others_are_not(
         "_web._tcp", "ip-10-0-0-1-p80._web._tcp", "ip-10-0-0-1-p81._web._tcp", "ip-2001-db8--1-p80._web._tcp",
         "_metrics._tcp.web", "_https._tcp.web",
         "syslog", "ip-10-0-0-9-p514.syslog", "_syslog._udp", "ip-10-0-0-9-p514._syslog._udp",
+        "sip", "ip-10-0-0-10-p5060.sip", "_sip._tcp", "_sip._udp", "_admin._tcp.sip", "_admin._udp.sip",
+        "ip-10-0-0-10-p5060._sip._tcp", "ip-10-0-0-10-p5060._sip._udp",
         "gone", "ip-10-0-0-20-p3001.gone", "_gone._tcp", "ip-10-0-0-20-p3001._gone._tcp",
         "_services._dns-sd._udp", "b._dns-sd._udp", "db._dns-sd._udp", "lb._dns-sd._udp",
     }  # fmt: skip

@@ -36,7 +36,7 @@ BAD_OPTIONS: dict[str, list[Any]] = {
         "a", [], 7, {"a": 0}, {"a": None}, {"a": True}, {"a b": 80}, {"a": "80x"},
         {f"p{number}": 80 for number in range(1000)},
     ],
-    "protocol": ["", "TCP ", "sctp", 6, True, []],
+    "protocol": ["", "TCP ", "sctp", 6, True, [], {}, [6], [["tcp"]], "tcp,udp", ["tcp"] * 9 + ["x"]],
     "weight": [-1, 65536, 1.5, "heavy", True, [], 2**70],
     "priority": [-1, 65536, 1.5, "high", True, [], 2**70],
     "zone": ["", "a b", "-a", 7, [], True],

@@ -41,6 +41,23 @@ async def test_location_leads_to_the_instance(api: Api) -> None:
     assert (found.status, found.body["id"]) == (200, reply.body["instance"]["id"])
 
 
+@pytest.mark.parametrize("way", ["POST /register", "PUT /instances", "POST /registrations"])
+@pytest.mark.parametrize(
+    ("sent", "shown"), [(["tcp", "udp"], ["tcp", "udp"]), (["udp"], "udp"), ("udp", "udp"), (["tcp"], None)]
+)
+async def test_one_port_may_serve_two_protocols_and_one_is_shown_as_text(
+    api: Api, way: str, sent: Any, shown: Any
+) -> None:
+    body = USER | {"protocol": sent}
+    method, _, path = way.partition(" ")
+    reply = await api.request(method, path, {"instances": [body]} if path == "/registrations" else body)
+    assert reply.status in (200, 201), reply
+    [instance] = (await api.get(f"/resolve/{USER['name']}")).body["instances"]
+    assert instance.get("protocol") == shown
+    [event] = (await api.get(f"/changes?since=0&service={USER['name']}")).body["changes"]
+    assert event["instance"].get("protocol") == shown
+
+
 async def test_the_same_address_again_keeps_id_and_time_and_takes_new_metadata(api: Api) -> None:
     first = await api.register(metadata={"version": "1"})
     api.forward(9)

@@ -33,11 +33,12 @@ export function suggested(table, domains, typed) {
 
 /** What can be asked about one service: itself, its tags, ports and localities, as SRV, one instance. */
 function below({ name, instances }, zone) {
-  const names = [`${name}.${zone}`, `_${name}._tcp.${zone}`];
+  const protocols = [...new Set([...instances.values()].flatMap(({ protocol = "tcp" }) => protocol))];
+  const names = [`${name}.${zone}`, ...protocols.map((each) => `_${name}._${each}.${zone}`)];
   const parts = new Set();
   for (const { tags = [], port, ports = {}, zone: locality } of instances.values()) {
     for (const tag of tags) parts.add(tag);
-    for (const named of Object.keys(ports)) parts.add(`_${named}._tcp`);
+    for (const named of Object.keys(ports)) for (const each of protocols) parts.add(`_${named}._${each}`);
     if (locality) parts.add(`${locality}.zone`);
     parts.add(`p${port}`);
     if (parts.size > MOST) break;
