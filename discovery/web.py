@@ -87,7 +87,7 @@ class Web:
         self._tls = tls
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time, lambda: registry.stale_seconds(), paused_since)
-        registry.wall_of = times.wall_of
+        registry.walls = times.walls
         rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later, HeartbeatNotes(registry, clock, time.time))
         self._connections, watchers = _limits(settings)

@@ -23,7 +23,7 @@ from discovery.core.status import SILENT, Status
 from discovery.store.log import Log
 from discovery.store.refused import Refused
 from discovery.store.service import Entry, Service
-from discovery.store.state import CheckResult, State
+from discovery.store.state import CheckResult, State, WallOf
 
 
 class Beats(NamedTuple):
@@ -73,79 +73,77 @@ def accounts(
     """One of each of `entries`, of which the answer could be made, in order. `by`: of `askers`; None for whoever may not know who did
     what.
     """
-    better = any_better(entry.status_at(now) for entry in entries)
-    return [account(registry, service, entry, now, better, by) for entry in entries]
+    better, wall_of = any_better(entry.status_at(now) for entry in entries), registry.walls()
+    return [account(registry, service, entry, now, wall_of, better, by) for entry in entries]
 
 
 def account(
-    registry: State, service: Service, entry: Entry, now: float, better: bool, by: Askers | None = None
+    registry: State, service: Service, entry: Entry, now: float, wall_of: WallOf, better: bool, by: Askers | None = None
 ) -> Account:
-    """`better`: of `any_better`."""
-    wall_of, instance, status, lease = registry.wall_of, entry.instance, entry.status_at(now), entry.lease
-    own = _own(entry, status, by is not None)
-    if own and entry.override is None and math.isfinite(entry.through.until):
-        since: float | None = wall_of(entry.through.until)  # that node was heard until then
-    elif own:
-        since = None
-    else:
-        since = wall_of(entry.lease_end) if _is_unnoticed(entry, now) else entry.since
-    until = _until(entry, service, status)
-    refused = registry.refused.of(instance.spec.key, entry, now)
+    """`wall_of`: of `State.walls`. `better`: of `any_better`. 6 µs."""
+    instance, status, lease, sees_names = entry.instance, entry.status_at(now), entry.lease, by is not None
+    own = _own(entry, status, sees_names)
+    refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
     check = next((each for last in registry.last_checks if (each := last(instance.id)) is not None), None)
-    beats = None if instance.spec.lease is not None else _beats(lease, registry.settings.grace, now)
+    beats = None if instance.spec.lease is not None else _beats(lease, registry.settings.grace, now, wall_of)
     more = []
-    if by is not None and instance.probed is not None:
+    if sees_names and instance.probed is not None:
         more.append(f"its port {instance.probed} a connection when the brake asked")
     if beats is not None and beats.missed and status not in SILENT:
         more.append("heartbeats are missing")
     if refused is not None:
-        more.append(f"its {refusal(refused, wall_of(now), by is not None)}")
+        more.append(f"its {refusal(refused, wall_of(now), sees_names)}")
     if check is not None and check.failure is not None and status is not Status.FAILING:
         more.append(f"its last check failed: {check.failure}")
-    found = told(
-        instance, status, better, since=since, until=None if until is None else wall_of(until), ttl=lease.ttl,
-        window=registry.window(instance), by=None if by is None else by.get((instance.id, entry.index)), own=own, more=more,
+    window, until = registry.window(instance), _until(entry, service, status)
+    who = by.get((instance.id, entry.index)) if by else None
+    why, served = told(instance, status, better, lease.ttl, window, who, own, more)
+    return Account(
+        instance, status, served, why,
+        _since(entry, status, own, wall_of),
+        window.until if window is not None and status is Status.MAINTENANCE else None if until is None else wall_of(until),
+        who, _next(entry, status, refused is not None), wall_of(lease.renewed_at), beats, refused,
+        None if check is None else CheckResult(wall_of(check.at), check.failure),
     )  # fmt: skip
-    return found._replace(
-        next=_next(entry, status, refused is not None),
-        last_heartbeat=wall_of(lease.renewed_at),
-        beats=beats and beats._replace(last=wall_of(beats.last), due=wall_of(beats.due)),
-        refused=refused,
-        check=None if check is None else check._replace(at=wall_of(check.at)),
-    )
 
 
 def told(
-    instance: Instance, status: Status, better: bool, *, since: float | None = None, until: float | None = None,
-    ttl: float | None = None, window: Window | None = None, by: Caller | None = None, own: str | None = None,
-    more: Iterable[str] = (),
-) -> Account:  # fmt: skip
-    """`ttl`: of its lease, seconds. `window`: the maintenance that is for it. `own`: why this process believes it, though nobody decided
-    so. `more`: further clauses.
+    instance: Instance, status: Status, better: bool, ttl: float | None = None, window: Window | None = None,
+    by: Caller | None = None, own: str | None = None, more: Iterable[str] = (),
+) -> tuple[str, bool]:  # fmt: skip
+    """`why`, and whether it is `served`. `ttl`: of its lease, seconds. `window`: the maintenance that is for it. `own`: why this process
+    believes it, though nobody decided so. `more`: further clauses.
     """
-    reason = "no reason is known" if window is None else window.reason
-    is_permanent = status is Status.HEALTHY and instance.spec.lease is not None
-    why = [
-        _PERMANENT
-        if is_permanent
-        else own or _WHY[status].format(who=by or "somebody", reason=reason, failing=_failing(instance))
-    ]
+    if own is not None:
+        first = own
+    elif status is Status.HEALTHY:
+        first = "its lease runs" if instance.spec.lease is None else _PERMANENT
+    else:
+        reason = "no reason is known" if window is None else window.reason
+        first = _WHY[status].format(who=by or "somebody", reason=reason, failing=_failing(instance))
+    why = [first, *more]
     if status is Status.UNHEALTHY and own is None and ttl is not None:
         why[0] += f": no heartbeat for {ttl:g} s"
     if status is Status.FLAPPING:
-        why.append("others are" if better else "nothing better is left")
-    if status is Status.MAINTENANCE and window is not None:
-        until = window.until
+        why.insert(1, "others are" if better else "nothing better is left")
+    why += _besides(instance, status, window)
+    return "; ".join(why), status in _SERVED or (status is Status.FLAPPING and not better)
+
+
+def _since(entry: Entry, status: Status, own: str | None, wall_of: WallOf) -> float | None:
+    if own is not None:  # for which a node's silence may be the reason: it was heard until then
+        is_known = entry.override is None and math.isfinite(entry.through.until)
+        return wall_of(entry.through.until) if is_known else None
     if status is Status.DRAINING:
-        since = instance.draining_since
-    why += [*more, *_besides(instance, status, window)]
-    served = status in _SERVED or (status is Status.FLAPPING and not better)
-    return Account(instance, status, served, "; ".join(why), since, until, by)
+        return entry.instance.draining_since
+    is_unnoticed = (
+        status is Status.UNHEALTHY and entry.status is not status
+    )  # no event has told that its lease has run out
+    return wall_of(entry.lease_end) if is_unnoticed else entry.since
 
 
 _PERMANENT = "it is registered without a lease, until somebody deregisters it"
 _WHY = {
-    Status.HEALTHY: "its lease runs",
     Status.UNHEALTHY: "its lease ran out",
     Status.SUSPECT: "it fell silent together with many others: the brake holds it, behind the healthy ones",
     Status.MAINTENANCE: "it is in maintenance, {who} asked for it: {reason}",
@@ -153,11 +151,6 @@ _WHY = {
     Status.FAILING: "{failing}",
     Status.FLAPPING: "its health changed too often: until it holds still it is served only where no other is",
 }
-
-
-def _is_unnoticed(entry: Entry, now: float) -> bool:
-    """Its lease has run out, and no event has told so yet."""
-    return entry.status_at(now) is Status.UNHEALTHY and entry.status is not Status.UNHEALTHY
 
 
 _MAY_BEAT = "it may beat at another node, of which this one does not hear: behind the healthy ones until it does"
@@ -228,10 +221,10 @@ def _next(entry: Entry, status: Status, is_refused: bool) -> str:
 _LATE = 0.25
 
 
-def _beats(lease: Lease, grace: float, now: float) -> Beats:
-    every = lease.longest_gap or (lease.ttl - grace) / 3  # as registering advises
+def _beats(lease: Lease, grace: float, now: float, wall_of: WallOf) -> Beats:
+    every, last = lease.longest_gap or (lease.ttl - grace) / 3, wall_of(lease.renewed_at)  # as registering advises
     missed = int(max(0.0, (now - lease.renewed_at) / every - _LATE))
-    return Beats(lease.renewed_at, every, lease.renewed_at + every, missed)
+    return Beats(last, every, last + every, missed)
 
 
 def refusal(refused: Refused, wall: float, sees_names: bool) -> str:
@@ -248,18 +241,19 @@ def why_none(registry: State, service: Service, meant: Sequence[Entry], now: flo
     """Of instances none of which is served: how many are what, and the account of the one that left last, or whose heartbeats are refused.
     The end of a sentence that says how many there are.
     """
-    kinds = Counter(entry.status_at(now) for entry in meant)
+    kinds, wall_of = Counter(entry.status_at(now) for entry in meant), registry.walls()
     each = ", ".join(f"{count} {status}" for status, count in kinds.items())
-    last = max(meant, key=lambda entry: _left(registry, entry, now))
-    found = account(registry, service, last, now, False)
-    since = "" if found.since is None else f" since {moment.short(found.since, registry.wall_of(now))}"
+    last = max(meant, key=lambda entry: _left(registry, entry, now, wall_of))
+    found = account(registry, service, last, now, wall_of, False)
+    since = "" if found.since is None else f" since {moment.short(found.since, wall_of(now))}"
     which = "it is that" if len(meant) == 1 else "the last"
     return f" ({each}), {which}{since}: {found.why}"
 
 
-def _left(registry: State, entry: Entry, now: float) -> tuple[bool, float]:
-    is_refused = registry.refused.of(entry.instance.spec.key, entry, now) is not None
-    return is_refused, registry.wall_of(entry.lease_end) if _is_unnoticed(entry, now) else entry.since
+def _left(registry: State, entry: Entry, now: float, wall_of: WallOf) -> tuple[bool, float]:
+    """Whether its heartbeats are refused, and when it left the answers."""
+    is_refused = bool(registry.refused) and registry.refused.of(entry.instance.spec.key, entry, now) is not None
+    return is_refused, _since(entry, entry.status_at(now), None, wall_of) or 0.0
 
 
 def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float) -> str:
@@ -268,7 +262,8 @@ def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float
     status = last.status_at(now)
     count = sum(entry.status_at(now) is status for entry in entries)
     service = registry.services[last.instance.spec.key.service]
-    found, wall = account(registry, service, last, now, False), registry.wall_of(now)
+    wall_of = registry.walls()
+    found, wall = account(registry, service, last, now, wall_of, False), wall_of(now)
     since = "" if found.since is None else f" since {moment.short(found.since, wall)}"
     until = "" if found.until is None else f"; until {moment.short(found.until, wall)} at most"
     return f"{name}: {count} of {len(entries)} answers are {status}{since}: {found.why}{until}"
@@ -276,7 +271,7 @@ def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float
 
 def absent(registry: State, name: str, now: float, sees_names: bool = False) -> str:
     """What is known of a service that is not registered; "" where that is nothing. A clause."""
-    wall, found = registry.wall_of(now), []
+    wall, found = registry.walls()(now), []
     last = registry.log.last_of(fold(name))
     if last is not None:
         for event in reversed(last.events):

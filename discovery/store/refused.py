@@ -53,6 +53,9 @@ class RefusedHeartbeats:
         self._kept: dict[Key, Refused] = {}  # that refused longest ago first
         self._of_client: Counter[str] = Counter()
 
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
     def note(self, key: Key, entry: Entry | None, by: Caller, why: Why, now: float, wall: float) -> bool:
         """A heartbeat of `key` was refused; `entry`: what is registered there. False where it proves nothing, for a stranger could have
         sent it: not from an address of the instance, and of one that is not registered without a token either.

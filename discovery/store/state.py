@@ -89,6 +89,10 @@ class Unsettled(NamedTuple):
 _PERMANENT = Term(PERMANENT_TTL)
 
 
+# Epoch seconds of a reading of the registry's clock, for people.
+WallOf = Callable[[float], float]
+
+
 class CheckResult(NamedTuple):
     """Of an active check. `failure`: None: it passed. `at`: monotonic seconds."""
 
@@ -98,10 +102,6 @@ class CheckResult(NamedTuple):
 
 def _as_new_as_can_be() -> int:
     return 0
-
-
-def _itself(reading: float) -> float:
-    return reading
 
 
 class State(Table):
@@ -114,8 +114,7 @@ class State(Table):
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
-    `last_checks`: what the last active check of an instance came to, by its id. `wall_of`: epoch seconds of a reading of its clock, for
-    people.
+    `last_checks`: what the last active check of an instance came to, by its id. `walls()`: what tells people's times, as they are now.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
@@ -155,7 +154,7 @@ class State(Table):
         self.unknown_heartbeats = 0  # of instances that are not registered
         self.refused = RefusedHeartbeats()
         self.last_checks: list[Callable[[str], CheckResult | None]] = []
-        self.wall_of: Callable[[float], float] = _itself
+        self.walls: Callable[[], WallOf] = lambda: float
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()
         self.log.begin(index)

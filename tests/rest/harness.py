@@ -222,7 +222,7 @@ async def serving(
         damping=damping,
     )
     times, random = Times(clock, clock.wall, lambda: registry.stale_seconds()), Random(1)
-    registry.wall_of = times.wall_of
+    registry.walls = times.walls
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     refusals = Refusals(clock, asyncio.get_running_loop().call_later, HeartbeatNotes(registry, clock, clock.wall))
     watch = watching(registry, times)

@@ -30,7 +30,7 @@ OPS = Caller("10.0.0.9", "ops")
 
 def explained(registry: DrivenRegistry, now: float, name: str = "web", by: Askers | None = None) -> list[Account]:
     """In the order of registration."""
-    registry.wall_of = wall
+    registry.walls = lambda: wall
     service = registry.service(name)
     assert service is not None
     return accounts(registry, service, service.entries.values(), now, by)
@@ -212,7 +212,7 @@ def test_it_says_of_each_what_the_answers_decide(states: list[tuple[Status, bool
 
 def test_a_state_that_was_replayed_is_explained_with_what_is_known_of_it() -> None:
     instance = an_entry().instance.with_status(Status.HEALTHY)
-    assert told(instance, Status.HEALTHY, True) == Account(instance, Status.HEALTHY, True, "its lease runs")
+    assert told(instance, Status.HEALTHY, True) == ("its lease runs", True)
 
 
 # -- heartbeats
@@ -285,7 +285,7 @@ def test_of_a_service_of_which_none_is_served_the_one_that_left_last_is_told() -
     entries = crowd(registry, 3)
     registry.drain(entries[0].instance.id, True, "a test", START + 5)
     registry.renew(entries[2].instance.id, START + 4)
-    registry.wall_of = wall
+    registry.walls = lambda: wall
     service = registry.service("web")
     assert service is not None
     ran_out = "its lease ran out: no heartbeat for 10 s"
@@ -314,7 +314,7 @@ def test_of_what_is_not_there_it_says_until_when_it_was_and_what_became_of_it(
     leave: Callable[[DrivenRegistry], object], everybody: str, owner: str
 ) -> None:
     registry = a_registry()
-    registry.wall_of = wall
+    registry.walls = lambda: wall
     assert absent(registry, "web", START) == ""
     registry.register(spec("Web"), START)
     leave(registry)
@@ -327,7 +327,7 @@ def test_of_what_is_not_there_it_says_until_when_it_was_and_what_became_of_it(
 
 def test_heartbeats_for_what_is_not_registered_say_that_a_registration_is_missing() -> None:
     registry, why = a_registry(), Why("no instance is registered", "it is not registered")
-    registry.wall_of = wall
+    registry.walls = lambda: wall
     registry.refused.note(Key("web", "10.0.0.1", 80), None, Caller("10.0.0.1"), why, START, wall(START))
     refused = "heartbeats{} are refused since 22:13:20Z, once: "
     assert absent(registry, "web", START + 1) == refused.format("") + "it is not registered"

@@ -86,11 +86,12 @@ def accounts(then: ServiceAt, sees_names: bool) -> list[Account]:
         own = instance.spec.ttl
         ttl = None if settings is None else settings.grace + (own or settings.heartbeat_timeout_seconds)
         lapsed = status is not instance.status
-        account = told(
-            instance, status, better, since=ended if lapsed else each.since, ttl=ttl, window=window_of(windows, instance),
-            by=each.by if sees_names and not lapsed else None,
-        )  # fmt: skip
-        found.append(account._replace(last_heartbeat=None if ended is None or ttl is None else ended - ttl))
+        window, by = window_of(windows, instance), each.by if sees_names and not lapsed else None
+        why, served = told(instance, status, better, ttl, window, by)
+        since = ended if lapsed else instance.draining_since if status is Status.DRAINING else each.since
+        until = window.until if window is not None and status is Status.MAINTENANCE else None
+        beaten = None if ended is None or ttl is None else ended - ttl
+        found.append(Account(instance, status, served, why, since, until, by, last_heartbeat=beaten))
     return found
 
 

@@ -126,9 +126,9 @@ class Questions:
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
-        service, now = self._registry.service(name), self._clock()
+        service, now, wall_of = self._registry.service(name), self._clock(), self._registry.walls()
         return {
-            entry.instance.id: self._registry.wall_of(entry.lease_end)
+            entry.instance.id: wall_of(entry.lease_end)
             for entry in (() if service is None else service.entries.values())
             if entry.status not in SILENT and entry.over(now)
         }

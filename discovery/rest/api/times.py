@@ -52,11 +52,12 @@ class Times:
 
     def of(self, reading: float) -> str:
         """The wall time at which the monotonic clock showed `reading`."""
-        return iso(self.wall_of(reading))
+        return iso(reading + self.offset() - self._paused_since(reading))
 
-    def wall_of(self, reading: float) -> float:
-        """The same in epoch seconds."""
-        return reading + self.offset() - self._paused_since(reading)
+    def walls(self) -> Callable[[float], float]:
+        """The same in epoch seconds, for many readings in one turn."""
+        offset, paused_since = self.offset(), self._paused_since
+        return lambda reading: reading + offset - paused_since(reading)
 
     def offset(self) -> float:
         """Seconds from monotonic readings to epoch seconds, since the last pause."""

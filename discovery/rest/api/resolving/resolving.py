@@ -171,9 +171,10 @@ class Resolving:
     ) -> list[Account]:
         """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
-        better, found = any_better(entry.status_at(now) for entry in matching), []
+        better, wall_of = any_better(entry.status_at(now) for entry in matching), self._registry.walls()
+        found = []
         for entry in service.entries.values():
-            each = account(self._registry, service, entry, now, better, by)
+            each = account(self._registry, service, entry, now, wall_of, better, by)
             if id(entry) not in meant:
                 each = each._replace(served=False, why="the query does not mean it", since=None, until=None, next="")
             elif each.served and id(entry) not in given:

@@ -152,7 +152,7 @@ class Listing:
         await turns().over()  # to look through the whole log takes 8 ms
         entry, now = registry.at(id), self._clock()
         better = any_better(each.status_at(now) for each in service.entries.values())
-        found = views.accounted(account(registry, service, entry, now, better, by), sees_names)
+        found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
         return Answer(200, stamped(self._listed(entry, now) | found, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
