@@ -23,6 +23,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "settings": configuration.settings,
     "zones": configuration.zones,
     "ports": host.ports,
+    "warnings": host.warnings,
     "open files": host.open_files,
     "clock": host.clock,
     "journal": host.journal,

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import resource
 import shutil
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
@@ -34,6 +40,15 @@ _TIME_ERROR = 5
 _TIMEX = 1024
 
 
+class _Warned(TypedDict):
+    code: str
+    severity: str
+    count: int
+    text: NotRequired[str]
+    since: NotRequired[str]
+    see: NotRequired[str]
+
+
 def ports(given: Settings) -> Iterator[Finding]:
     wanted = [(given.host, given.port, [STREAM], "HOST or PORT", "http")]
     wanted.append((given.dns_addresses, given.dns_port, [DATAGRAM, STREAM], "DNS_HOST or DNS_PORT", "dns"))
@@ -53,13 +68,45 @@ def ports(given: Settings) -> Iterator[Finding]:
 
 def _registry_at(given: Settings) -> str | None:
     """The version of the registry that answers on HOST and PORT, if it is one."""
-    scheme = "http" if given.tls_cert is None else "https"
-    url = f"{scheme}://{authority(reachable(given.host[0]), given.port)}/health"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:  # noqa: S310 - http or https
-            health = json.load(reply)
+    health = _answer(given, "/health")
+    with contextlib.suppress(KeyError, TypeError):
         return f"version {health['version']}" if health["service"] == "service-registry" else None
     return None
+
+
+def _answer(given: Settings, path: str) -> Any:
+    """None: nobody answers there."""
+    scheme = "http" if given.tls_cert is None else "https"
+    token = os.environ.get("DISCOVERY_TOKEN")
+    asked = urllib.request.Request(  # noqa: S310 - http or https
+        f"{scheme}://{authority(reachable(given.host[0]), given.port)}{path}",
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+    )
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            with urllib.request.urlopen(asked, timeout=_PATIENCE) as reply:  # noqa: S310 - http or https
+                return json.load(reply)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+    return None
+
+
+def warnings(given: Settings) -> Iterator[Finding]:
+    """What the server says that runs here."""
+    try:
+        found = TypeAdapter(list[_Warned]).validate_python(_answer(given, "/ready")["warnings"])
+    except (TypeError, LookupError, ValidationError):
+        yield ok("no registry answers here that could be asked for its warnings")
+        return
+    if not found:
+        yield ok("the registry that runs here warns of nothing")
+    for each in found:
+        text = (
+            each.get("text")
+            or f"{each['count']} of {each['code']}; set DISCOVERY_TOKEN to one that may read to see more"
+        )
+        since = f" (since {each['since']}, {each['see']})" if "since" in each and "see" in each else ""
+        yield (problem if each["severity"] == "critical" else warning)(text + since)
 
 
 def open_files(given: Settings) -> Iterator[Finding]:

@@ -210,6 +210,7 @@ class EtcdEngine:
             warning("node_silent", self._silent),
             warning("keys_unreadable", self._mirror.unreadable.warnings),
             warning("commit_misfit", self._mirror.misfits.warnings),
+            warning("settings_differ", lambda: each(self._agreement.differences())),
             warning("zones_differ", lambda: each(map(_DIFFER.format, self._infos.differences()))),
         ]
 

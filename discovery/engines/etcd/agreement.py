@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from discovery.core import exact_json
@@ -37,6 +37,7 @@ class Agreement:
         self._node = node
         self._names_key = layout.key("z", node)
         self._adopt = adopt
+        self._own = mine.settings
         self.conf = mine
         self.version = 0
         self._reserved: dict[str, Mapping[str, str]] = {}  # of the other nodes, by node
@@ -119,14 +120,15 @@ class Agreement:
         conf, self.version = found.conf, found.version
         if conf.format > configuration.FORMAT:
             raise NewerVersion(f"its format is {conf.format}, this version knows {configuration.FORMAT}")
-        for field, mine, theirs in zip(conf.settings._fields, self.conf.settings, conf.settings, strict=True):
-            if mine != theirs:
-                _log.warning(
-                    "%s was %s here and is %s for all nodes, which holds", field.upper(), mine, theirs,
-                    extra=fields("node.differs", setting=field.upper(), here=mine, everywhere=theirs),
-                )  # fmt: skip
         self.conf = conf
         self._adopt(conf)
+
+    def differences(self) -> Iterator[str]:
+        """Settings of this node that are others for all."""
+        for field, mine, all_have in zip(self.conf.settings._fields, self._own, self.conf.settings, strict=True):
+            if mine != all_have:
+                name = field.upper()
+                yield f"{name} is {mine} here and {all_have} for all nodes, which holds; set it here too, or `discovery cluster set`"
 
     # -- reserved names
 
