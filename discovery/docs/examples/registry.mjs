@@ -4,6 +4,7 @@
 const env = globalThis.process?.env ?? {};
 const REST = 30_000; // milliseconds within which two failures let an instance rest, and for how long
 const GRACE = 10_000; // a usual lease: who lives has registered again by then at a registry that has begun anew
+const LONGEST = 3_600_000;
 const FOR_GOOD = [400, 401, 403, 409];
 
 /** {status, index, body} of an answer in JSON. `ms`: for all of it; `signal`: ends it at once. */
@@ -62,7 +63,8 @@ export function register(name, port, fields = {}, options = {}) {
       if (status < 300) ready.resolve();
       else if (FOR_GOOD.includes(status)) ready.reject(refusal(reply));
       say(status < 300 || status === 404 ? "" : `${name} is not registered: ${body.message}`);
-      next = body.heartbeatIntervalMs ?? body.retryAfterMs ?? (registered ? 0 : next);
+      const wanted = body.heartbeatIntervalMs ?? body.retryAfterMs ?? (registered ? 0 : next);
+      if (wanted >= 0) next = Math.min(wanted, LONGEST); // a timer takes what is larger for 0
       registered = status < 300;
     } catch (error) {
       if (!stopping) say(`the registry is away, ${name} is tried again: ${error.cause ?? error}`);

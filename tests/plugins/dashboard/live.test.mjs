@@ -69,3 +69,18 @@ test("after a restart without memory everything is read anew, and the stream tha
   document.hidden = true;
   restart();
 });
+
+test("a refusal is no silence, and is waited out as long as the server wants, within reason", async () => {
+  document.hidden = false;
+  for (const [retryAfter, least, most] of [[5, 5, 6], [1e12, 60, 61], ["soon", 0, 1], [-9, 0, 1]]) {
+    server.set("events", () => new Response(JSON.stringify({ message: "too many watchers", retryAfter }), { status: 429 }));
+    restart();
+    connection.value = { state: "loading" };
+    const { status, message, retryAt, since } = await until(() => connection.value.state === "busy" && connection.value);
+    assert.deepEqual([status, message], [429, "too many watchers"]);
+    const seconds = (retryAt - since) / 1000;
+    assert.ok(least <= seconds && seconds <= most, `${retryAfter}: ${seconds}`);
+  }
+  document.hidden = true;
+  document.dispatchEvent(new Event("visibilitychange"));
+});

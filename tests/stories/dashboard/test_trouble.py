@@ -155,6 +155,21 @@ def test_who_may_not_read_is_told_that_there_are_warnings_and_no_names(visit: Vi
     expect(others.get_by_role("listitem")).to_contain_text("its text takes a token that may read")
 
 
+def test_an_instance_has_the_servers_own_account(visit: Visits, troubled: Discovery) -> None:
+    for of, status in ((LARGE, "suspect"), (LARGE, "maintenance"), ("e-service-50", "failing")):
+        explained = troubled.request("GET", f"/resolve/{of}?explain=1").body["explained"]
+        account = next(each for each in explained if each["status"] == status)
+        page = visit(troubled, f"view=service&service={of}&instance={account['id']}", token=OPERATOR)
+        line = page.locator(".why-line")
+        expect(line).to_contain_text("In the answers: " if account["served"] else "Not in the answers: ")
+        expect(line).to_contain_text(f"{account['why']}. Next")
+        expect(line).to_contain_text(account["next"])
+        expect(page.get_by_role("main")).to_contain_text(re.compile(r"heartbeatsevery [\d.]+ s"))
+        if status == "failing":
+            expect(page.get_by_role("main")).to_contain_text(re.compile(r"last check\d+ s ago: connection refused"))
+        page.context.close()
+
+
 def test_who_left_in_order_is_not_shown_as_a_failure(visit: Visits, troubled: Discovery) -> None:
     page = visit(troubled, "view=gone", token=OPERATOR)
     left = rows(page).first.get_by_text("deregistered")

@@ -10,6 +10,7 @@ import { token, wanted } from "./token.js";
 const PAGE = 100; // services
 const FIRST_WAIT = 500; // milliseconds, doubled with each attempt
 const LONGEST_WAIT = 8000;
+const LONGEST_WANTED = 60_000; // a proxy on the way may ask for any time
 const SILENCE = 40_000; // the server has a comment for a stream every 15 s
 
 class Outdated extends Error {} // what is known is too old, or of another life of the server: everything is read anew
@@ -74,7 +75,8 @@ async function keepUp(signal) {
 /** The stream has ended, or nobody answers, or with a refusal: a while, longer each time, as long as the server wants at least, and by
  * chance, so that pages do not come back together. */
 async function pause(signal, error) {
-  const wait = Math.max(Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures++), (error?.body?.retryAfter ?? 0) * 1000) * (0.75 + Math.random() / 2);
+  const wanted = Math.max(0, Math.min(LONGEST_WANTED, error?.body?.retryAfter * 1000 || 0));
+  const wait = wanted + Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures++) * (0.75 + Math.random() / 2);
   const [state, message] = error instanceof Refused ? ["busy", error.message] : ["away", "The server does not answer"];
   const since = connection.value.state === state ? connection.value.since : Date.now();
   connection.value = { state, message, status: error?.status, since, retryAt: Date.now() + wait };

@@ -1,10 +1,16 @@
-// An event of the registry as a line: when, what, to whom, why, and who asked for it.
+// Events of the registry as a list: when, what, to whom, why, and who asked for it.
 import { html } from "../html.js";
 import { STATUSES } from "../table.js";
 import { endpoint, shown } from "../text.js";
 import { href } from "../url.js";
 import { Clock } from "./ago.js";
 import { Glyph } from "./glyph.js";
+import { Cell, Rows } from "./rows.js";
+
+const COLUMNS = [
+  { id: "time", title: "Time" }, { id: "kind", title: "What" }, { id: "name", title: "Service" }, { id: "whom", title: "Instance" },
+  { id: "reason", title: "Why" }, { id: "who", title: "Asked for by" },
+];
 
 // Kinds that are no status, by what they mean for the answers.
 const TONES = {
@@ -12,21 +18,29 @@ const TONES = {
   "maintenance-begins": "maintenance", "maintenance-changed": "maintenance", "maintenance-ends": "healthy",
 };
 
-export function Kind({ kind }) {
+function Kind({ kind }) {
   const tone = STATUSES.includes(kind) ? kind : (TONES[kind] ?? "changed");
   return html`<span class=${`status ${tone}`}><${Glyph} status=${tone} />${shown(kind.replace(/-/g, " "))}</span>`;
 }
 
 /** Whom it is about: an instance's address, or what else it names. */
-export function whom({ instance, before, maintenance, drain }) {
+function whom({ instance, before, maintenance, drain }) {
   const it = instance ?? before ?? drain ?? (maintenance?.ip ? maintenance : null);
   return it ? endpoint(it.ip, it.port) : maintenance ? "the whole service" : "";
 }
 
-export const who = ({ actor }) => (actor ? shown([actor.name, actor.address].filter(Boolean).join(" from ")) : "");
+const who = ({ actor }) => (actor ? shown([actor.name, actor.address].filter(Boolean).join(" from ")) : "");
 
-/** Cells of a row; `service` false where all are of one. */
-export function eventCells(event, Cell, service = true) {
+/** Commits have several events: about which instance tells them apart. */
+const keyOf = (event) => `${event.index} ${event.kind} ${(event.instance ?? event.before)?.id ?? event.timestamp}`;
+
+/** `service` false where all are of one. */
+export function Events({ events, label, service = true }) {
+  return html`<${Rows} kind=${service ? "events" : "events own"} label=${label} items=${events} keyOf=${keyOf} columns=${COLUMNS.filter(({ id }) => service || id !== "name")}
+    row=${(event) => cells(event, service)} heights=${[40, 88]} />`;
+}
+
+function cells(event, service) {
   const it = event.instance ?? event.before;
   return html`<${Cell} of="time"><${Clock} at=${event.timestamp} /><//>
     <${Cell} of="kind"><${Kind} kind=${event.kind} /><//>

@@ -1,20 +1,14 @@
 // What happens, as it happens: the last 500 events, the newest first. Before the first one it shows what the history has.
 import { Empty, Failed } from "../components/empty.js";
-import { eventCells } from "../components/event.js";
+import { Events } from "../components/event.js";
 import { Results } from "../components/results.js";
-import { Cell, Rows } from "../components/rows.js";
 import { html, useState } from "../html.js";
 import { eventTest } from "../search.js";
 import { store } from "../store.js";
 import { number } from "../text.js";
 import { useTimeline } from "../timeline.js";
 import { change, place } from "../url.js";
-import { keyOf } from "./timeline.js";
 
-const COLUMNS = [
-  { id: "time", title: "Time" }, { id: "kind", title: "What" }, { id: "name", title: "Service" }, { id: "whom", title: "Instance" },
-  { id: "reason", title: "Why" }, { id: "who", title: "Asked for by" },
-];
 const everything = () => true;
 
 export function Feed() {
@@ -30,7 +24,7 @@ export function Feed() {
     <${Results} known=${answer || error || all.length} found=${found.length} all=${all.length} noun="event" narrowed=${q} more=", the newest first" />
     <${Failed} error=${error} />
     ${found.length
-      ? html`<${Rows} kind="events" label="Events" items=${found} keyOf=${keyOf} columns=${COLUMNS} row=${(event) => eventCells(event, Cell)} heights=${[40, 88]} />`
+      ? html`<${Events} events=${found} label="Events" />`
       : (answer || error) && html`<${Empty} title=${q ? "No event has that" : "Nothing has happened yet"}>
         ${q ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all events</button>` : html`<p>Registrations, changes of health, drains and maintenance appear here at once. Heartbeats are no events.</p>`}<//>`}`;
 }
