@@ -10,12 +10,20 @@ Network = IPv4Network | IPv6Network
 
 # Clients whose answer is remembered, 0.2 KB each.
 MAX_CLIENTS = 4096
+# Characters of an address: IPv6 with IPv4 at its end.
+_LONGEST = 45
 
 
 def ip_of(client: str) -> IPv4Address | IPv6Address | None:
     """Without a scope. None for what is no address, as behind a Unix socket."""
+    address = client.partition("%")[0]
+    return _parsed(address) if len(address) <= _LONGEST else None
+
+
+@lru_cache(MAX_CLIENTS)  # each registration asks
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip = ip_address(client.partition("%")[0])
+        ip = ip_address(address)
     except ValueError:
         return None
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip

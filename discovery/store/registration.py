@@ -58,7 +58,9 @@ class Register(Write[Instance]):
         failing = known.failing if spec.check == known.spec.check else None
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
-        if spec.check == known.spec.check and first != NOBODY and vouches(first, spec) >= vouches(by, spec):
+        if by == first or (
+            spec.check == known.spec.check and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
+        ):
             by = first
         own = self._own(txn, known)
         after = known._replace(spec=spec, failing=failing, registrant=by, own=own)

@@ -85,6 +85,7 @@ class Framer:
             return False
         self.heads_read += 1
         request = Request(known.method, known.target, "1.1", known.headers, keeps=True)
+        request.route, request.names = known.route, known.names
         self._let_in(request)
         if known.length:
             request.body = octets[len(head) :]

@@ -16,6 +16,7 @@ from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import NOWHERE
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
@@ -71,7 +72,8 @@ class Front:
         perhaps a proxy.
         """
         request.address = caller_of(request, address, self.proxies) if self._has_proxies else address
-        self._router.find(request)
+        if request.route is NOWHERE:  # else its head is known
+            self._router.find(request)
         if request.method != "OPTIONS" or self._options(request) is None:
             self._browsers.check(request)
             request.caller = self._admit(request)

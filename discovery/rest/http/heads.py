@@ -4,9 +4,11 @@ between two requests mean the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Route
 
 # Of at most so many octets and fields: every client has one or a few. Most of them are the same, so 20 MB are more than they ever take.
 # All are forgotten when they are too many.
@@ -18,12 +20,14 @@ HEAD_END = b"\r\n\r\n"
 
 
 class Known(NamedTuple):
-    """What a head says. `length`: octets of the body."""
+    """What a head says, and which route that is. `length`: octets of the body."""
 
     method: str
     target: str
     headers: dict[bytes, bytes]
     length: int
+    route: Route
+    names: Mapping[str, str]
 
 
 class Heads(dict[bytes, Known]):
@@ -41,7 +45,7 @@ class Heads(dict[bytes, Known]):
         if usual and body_length(request) == length and not headers.keys() & _NOT_REMEMBERED:
             if len(self) >= _MAX_HEADS:
                 self.clear()
-            self[head] = Known(request.method, request.target, headers, length)
+            self[head] = Known(request.method, request.target, headers, length, request.route, request.names)
 
 
 def body_length(request: Request) -> int | None:

@@ -4,13 +4,13 @@ same from one change of the instance to the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import orjson
 
 from discovery.core.instance import Instance
 from discovery.rest.api import views
-from discovery.rest.api.times import Times
+from discovery.rest.api.times import Times, iso
 from discovery.store.service import Entry
 
 # Instances, at half a kilobyte each; and octets of metadata and lists, beyond which one is not kept. All are forgotten when they are too
@@ -31,14 +31,15 @@ class Shown:
 
     def all(self, entries: Iterable[Entry], now: float) -> list[orjson.Fragment]:
         """Each as it has to be seen at `now`."""
-        return [orjson.Fragment(self._text(entry, now)) for entry in entries]
+        wall_of = self._times.walls()
+        return [orjson.Fragment(self._text(entry, now, wall_of)) for entry in entries]
 
-    def _text(self, entry: Entry, now: float) -> str:
+    def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float]) -> str:
         instance = entry.instance
         kept = self._kept.get(instance.id)
         if kept is None or kept[0] is not instance:
             kept = self._keep(entry, now)
-        return "".join((kept[1], entry.status_at(now), _BEAT, self._times.of(entry.lease.renewed_at), kept[2]))
+        return "".join((kept[1], entry.status_at(now), _BEAT, iso(wall_of(entry.lease.renewed_at)), kept[2]))
 
     def _keep(self, entry: Entry, now: float) -> _Kept:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
