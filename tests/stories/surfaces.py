@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,9 +36,14 @@ def accounts(server: Discovery, service: str, token: str = "") -> Mapping[str, d
         "discovery explain": explained, "discovery get": got,
     }  # fmt: skip
     return {
-        surface: {each["port"]: {name: each[name] for name in ACCOUNT} for each in found}
+        surface: {each["port"]: _lasting({name: each[name] for name in ACCOUNT}) for each in found}
         for surface, found in surfaces.items()
     }
+
+
+def _lasting(account: dict[str, Any]) -> dict[str, Any]:
+    """Refused heartbeats go on being counted while one surface is asked after the other."""
+    return account | {"why": re.sub(r"\d+ times", "N times", account["why"])}
 
 
 def agreed(server: Discovery, service: str, token: str = "") -> dict[int, dict[str, Any]]:
@@ -55,3 +61,8 @@ def ede(server: Discovery, name: str, rtype: str = "A") -> str:
     """The text of the Extended DNS Error, as dig prints it; "" without one."""
     line = next((line for line in dig(server, name, rtype).edns or () if "EDE: " in line), "")
     return line.partition("): (")[2].removesuffix(")")
+
+
+def listed(server: Discovery, code: str) -> dict[str, Any] | None:
+    """The warning of this code in /ready."""
+    return next((each for each in server.request("GET", "/ready").body["warnings"] if each["code"] == code), None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.programs import is_at_least
 from tests.stories.judges.daemon import answers_tcp, daemon, free_port
 
 _CONFIG = """
@@ -38,7 +39,7 @@ server:
   harden-referral-path: yes
   harden-large-queries: yes
   harden-short-bufsize: yes
-  harden-unknown-additional: yes
+{more}
   unwanted-reply-threshold: 1000
   minimal-responses: no
   serve-expired: no
@@ -56,7 +57,8 @@ def unbound(upstream: int, folder: Path) -> Iterator[int]:
     """Its port."""
     port = free_port()
     config = folder / "unbound.conf"
-    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream))
+    more = "  harden-unknown-additional: yes" if is_at_least("unbound", "1.18") else ""  # Debian 12 has 1.17
+    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream, more=more))
     with daemon("unbound", "-d", "-p", "-c", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield port
