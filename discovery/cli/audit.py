@@ -28,7 +28,9 @@ def audit(
     file: Annotated[Path | None, Parameter(help="instead of AUDIT_FILE; FILE.1, FILE.2, … are read too")] = None,
     service: Annotated[str | None, Parameter(help="only what was done to it")] = None,
     by: Annotated[str | None, Parameter(help="only what was done with this token, or from this address")] = None,
-    since: Annotated[float | None, Parameter(converter=as_time, help=f"only from then on: {TIMES}")] = None,
+    since: Annotated[
+        float | None, Parameter(converter=as_time, allow_leading_hyphen=True, help=f"only from then on: {TIMES}")
+    ] = None,
     last: Annotated[
         int | None, Parameter(name="-n", help="only the last N lines", validator=Number(gte=0, lt=1_000_000_000))
     ] = None,

@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.env_file import DataDir, EnvFile, data_folder, use
+from discovery.cli.errors import Failed
 from discovery.plugins.journal import files
 from discovery.system.env import EnvSettings, SettingsError
 
@@ -31,6 +32,8 @@ def restore(
     file: Annotated[Path, Parameter(help="a backup")], /, *, data_dir: DataDir = None, env_file: EnvFile = None
 ) -> None:
     folder = _folder(data_dir, env_file)
+    if not file.exists():
+        raise Failed(f"there is no file {file.absolute()}; nothing was restored")
     content, replaced = files.restore(folder, file)
     print(f"{folder / files.FILE}: {content.counted}, from {file}")
     if replaced is not None:

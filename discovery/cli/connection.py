@@ -100,6 +100,12 @@ def refused(error: Refused) -> str:
     """What the server said, and what that means for whoever typed a command."""
     if error.status == 401:
         return f"{error} (commands take it from DISCOVERY_TOKEN, or from the file that DISCOVERY_TOKEN_FILE names)"
+    if error.code == "SERVICE_UNKNOWN" and (name := error.content.get("serviceName")):
+        near = error.content.get("suggestion")
+        return (
+            f"no service {name} is registered; {f'did you mean {near}? ' if near else ''}`discovery get services` lists those that are, "
+            f"`discovery history {name}` says what became of it"
+        )
     if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):
         return f"this registry is older than this command, which asks for what it does not have: {error}"
     return str(error)
@@ -139,21 +145,10 @@ async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIter
 
 
 async def one_service(registry: RegistryClient, name: str) -> Service:
-    """As in `all_services`, and why each instance is in the answers or not. Failed when there is none of that name."""
+    """As in `all_services`, and why each instance is in the answers or not. Refused when there is none of that name."""
     if not name:
         raise WrongArguments("the service's name is empty")
-    try:
-        found = await get(registry, f"/services/{in_path(name)}", has=_OneService)
-    except Refused as error:
-        if error.code != "SERVICE_UNKNOWN":
-            raise
-        near = error.content.get("suggestion")
-        guess = f"did you mean {near}? " if near else ""
-        known = f"{error.content['known']}; " if error.content.get("known") else ""
-        raise Failed(
-            f"no service {name} is registered; {known}{guess}`discovery get services` lists those that are, `discovery history {name}` "
-            "says what became of it"
-        ) from None
+    found = await get(registry, f"/services/{in_path(name)}", has=_OneService)
     content: Json = dict(found)
     return cast("Service", {"name": content.pop("serviceName"), **content})
 

@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 
 from discovery.cli.connection import Filters, ask
 from discovery.cli.event_rows import line, row
-from discovery.cli.output import Format, as_json, as_yaml, say
+from discovery.cli.output import Format, as_json, as_yaml, cell, say
 from discovery.client import Connected, Disconnected, Event, RegistryClient, Reset
 from discovery.client import events as follow
 from discovery.client.event_stream import EventContent
@@ -74,6 +74,6 @@ def _shown(event: EventContent, output: str) -> str:
     if output == "yaml":
         return f"---\n{as_yaml(event)}".removesuffix("\n")
     if output == "name":
-        return str(row(event)["service"] or "")
+        return cell(row(event)["service"])
     text = line(event)
-    return f"{text} [id {row(event)['id'] or '–'}, index {event['index']}]" if output == "wide" else text
+    return f"{text} [id {cell(row(event)['id']) or '–'}, index {event['index']}]" if output == "wide" else text

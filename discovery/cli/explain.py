@@ -48,7 +48,9 @@ def explain(
     name: Annotated[str, Parameter(help="of a service")],
     /,
     *,
-    at: Annotated[str | None, Parameter(converter=as_moment, help=f"as it was then: {TIMES}")] = None,
+    at: Annotated[
+        str | None, Parameter(converter=as_moment, allow_leading_hyphen=True, help=f"as it was then: {TIMES}")
+    ] = None,
     output: Format = "table",
 ) -> None:
     if at is None:

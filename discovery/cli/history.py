@@ -30,8 +30,10 @@ def history(
     name: Annotated[str | None, Parameter(help="of a service; all if it is not given")] = None,
     /,
     *,
-    since: Annotated[str | None, Parameter(converter=as_moment, help=f"from then on: {TIMES}")] = None,
-    until: Annotated[str | None, Parameter(converter=as_moment, help="before then")] = None,
+    since: Annotated[
+        str | None, Parameter(converter=as_moment, allow_leading_hyphen=True, help=f"from then on: {TIMES}")
+    ] = None,
+    until: Annotated[str | None, Parameter(converter=as_moment, allow_leading_hyphen=True, help="before then")] = None,
     ip: Annotated[str | None, Parameter(help="only of instances at this address")] = None,
     actor: Annotated[
         str | None, Parameter(help="only what was asked for with this token, or from this address")

@@ -25,10 +25,13 @@ from discovery.cli.programs_port import ProgramsPort
 from discovery.cli.register import Fields
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress, Refused, RegistryError, Service, UnusableCertificate
-from discovery.core.errors import reason_of
+from discovery.core.errors import InvalidField, reason_of
+from discovery.core.instance import Registration
 
 _log = logging.getLogger("discovery.run")
 
+# In the place of one that is looked up when the registry answers.
+_SOME_IP = "127.0.0.1"
 _END = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _PASS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 
@@ -69,7 +72,10 @@ def run(
             "there is no program to run; write it behind --, as in: discovery run … -- python server.py"
         )
     try:
+        Registration.of(what.name, what.ip or _SOME_IP, what.port, **what.fields.given())
         supervisor = _Supervisor(command, what)
+    except InvalidField as error:  # the registry would refuse it when the program runs
+        raise WrongArguments(str(error)) from None
     except InvalidAddress as error:
         raise WrongArguments(f"DISCOVERY_URL: {error}") from None
     except UnusableCertificate as error:

@@ -6,18 +6,19 @@ The file gets a secret's SHA-256, never the secret: that is shown once, here.
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import ask, in_path, send
+from discovery.cli.connection import ask, get, in_path, send
 from discovery.cli.env_file import EnvFile, use
-from discovery.cli.errors import WrongArguments
-from discovery.cli.output import Column, Format, put_line, put_rows
+from discovery.cli.errors import Failed, WrongArguments
+from discovery.cli.output import Column, Format, put_line, put_rows, say
 from discovery.client import RegistryClient
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.auth.tokens import Token, block, digest, read
@@ -58,8 +59,10 @@ def new(
 
 @token.command(name="list")
 def list_(*, file: _File = None, env_file: EnvFile = None, output: Format = "table") -> None:
-    """show who has a token, with which rights and until when"""
-    rows = [_row(each) for each in read(_file(file, env_file))]
+    """show who has a token, with which rights, until when, and what the registry knows of its use"""
+    tokens, known = read(_file(file, env_file)), _asked()
+    now = time.time()
+    rows = [_row(each, known, now) for each in tokens]
     put_rows(rows, _COLUMNS, output, name="name", empty="no token is in the file")
 
 
@@ -92,6 +95,29 @@ def restore(sha256: Annotated[str, Parameter(help="of its secret, as `revoke` sh
     """forget that a token was revoked: nodes that have it in a file take it again"""
     found = ask(lambda registry: _delete(registry, f"/admin/revocations/{in_path(sha256)}"))
     put_line(f"{_named(found)} is no longer revoked")
+
+
+def _asked() -> _Known:
+    """What the node that answers knows; nothing, and why, where none does."""
+    try:
+        return ask(lambda registry: get(registry, "/admin/tokens", has=_Known))
+    except (Failed, WrongArguments) as error:
+        say(f"which are revoked and when each was used last is not known: {error}")
+        return {"tokens": [], "revoked": []}
+
+
+class _Used(TypedDict):
+    name: str
+    lastUsed: NotRequired[str | None]
+
+
+class _Digest(TypedDict):
+    sha256: str
+
+
+class _Known(TypedDict):
+    tokens: list[_Used]
+    revoked: list[_Digest]
 
 
 class _Revoked(TypedDict):
@@ -127,17 +153,23 @@ _COLUMNS = (
     Column("read"),
     Column("admin"),
     Column("expires"),
+    Column("state"),
+    Column("lastUsed"),
     Column("sha256", wide=True),
 )
 
 
-def _row(token: Token) -> dict[str, object]:
+def _row(token: Token, known: _Known, now: float) -> dict[str, object]:
+    expired = token.expires is not None and now >= token.expires
+    revoked = token.digest.hex() in {each["sha256"] for each in known["revoked"]}
     return {
         "name": token.name,
         "register": list(token.grants.register),
         "read": token.grants.read,
         "admin": token.grants.admin,
         "expires": None if token.expires is None else iso(token.expires),
+        "state": "revoked" if revoked else "expired" if expired else "",
+        "lastUsed": next((each.get("lastUsed") for each in known["tokens"] if each["name"] == token.name), None),
         "sha256": token.digest.hex(),
     }
 

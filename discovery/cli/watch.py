@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from discovery.cli.connection import Filters, all_services, ask, one_service
-from discovery.cli.errors import Failed
 from discovery.cli.event_rows import line
 from discovery.cli.events import query
 from discovery.cli.get import INSTANCE, SERVICE, instance_row, service_row
 from discovery.cli.live import on_a_terminal, show
 from discovery.cli.output import Column, Format, Row, cell, put_rows, table
-from discovery.client import Connected, Disconnected, Event, RegistryClient, RegistryError, Reset
+from discovery.client import Connected, Disconnected, Event, Refused, RegistryClient, RegistryError, Reset
 from discovery.client import events as follow
 
 if TYPE_CHECKING:
@@ -103,10 +102,11 @@ class _View:
     async def _read_if_there(self, registry: RegistryClient) -> None:
         try:
             await self.read(registry)
-        except Failed:  # there is no such service, yet or any more
-            self.found, self.rows = {}, []
         except RegistryError as error:
-            self._state = f"disconnected: {error}"
+            if isinstance(error, Refused) and error.code == "SERVICE_UNKNOWN":  # yet, or any more
+                self.found, self.rows = {}, []
+            else:
+                self._state = f"disconnected: {error}"
 
     def _screen(self, wide: bool, height: int) -> RenderableType:
         from rich.console import Group

@@ -143,6 +143,7 @@ class _Error(TypedDict):
     message: str
     code: NotRequired[str]
     suggestion: NotRequired[str]
+    serviceName: NotRequired[str]
     known: NotRequired[str]
     retryAfterMs: NotRequired[Annotated[Finite, Field(ge=0)]]
 

@@ -242,6 +242,18 @@ def test_what_a_server_says_moves_no_cursor() -> None:
     assert "[red]" in said
 
 
+@pytest.mark.parametrize("output", ["table", "wide", "name", "json", "yaml"])
+def test_what_events_say_moves_no_cursor_in_any_form(output: str) -> None:
+    nasty = INSTANCE | {"name": "\x1b[2J", "id": "\x1b]0;x\x07\u202e", "ip": "\x9b2J"}
+    event = EVENT | {"instance": nasty, "kind": "\x1b[3J", "reason": "\x1b[2J\r"}
+    data = f"id: 7\ndata: {json.dumps(event)}\n\n"
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    with saying((head + data).encode()) as url:
+        done = At(url)("events", "-n", "1", "-o", output)
+    assert done.status == 0
+    assert done.out.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

@@ -257,3 +257,57 @@ def test_a_registry_behind_tls_is_checked_against_the_authorities_given(tmp_path
             done = process("get", "services", "-o", "json", DISCOVERY_URL=url, **more)
             assert done.returncode == status, done
             assert ("certificate is not trusted" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("explain", "nix"),
+        ("resolve", "nix"),
+        ("drain", "nix"),
+        ("get", "service", "nix"),
+    ],
+)
+def test_of_a_service_that_is_not_there_commands_name_commands(at: At, command: tuple[str, ...]) -> None:
+    said = at(*command).said
+    assert "`discovery history nix`" in said
+    assert "GET /" not in said
+
+
+def test_undrain_says_of_one_that_does_not_drain_that_it_did_not(at: At, server: Discovery) -> None:
+    server.register("calm", "10.9.0.1", 1)
+    server.register("calm", "10.9.0.2", 1)
+    assert at("drain", "calm", "--ip", "10.9.0.1", "--no-wait").status == 0
+    first, second = sorted(at("undrain", "calm").out.splitlines(), key=lambda line: "10.9.0.2" in line)
+    assert first.startswith("no longer draining calm 10.9.0.1:1")
+    assert second.startswith("calm 10.9.0.2:1 ")
+    assert second.endswith(" did not drain")
+    assert at("deregister", "calm", "--all").status == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("history", "--since"), ("history", "--until"), ("explain", "web", "--at"), ("audit", "--file", "x", "--since")],
+)
+def test_a_time_may_begin_with_a_minus(at: At, command: tuple[str, ...]) -> None:
+    assert at(*command, "-2m").status != 2
+    assert "is no time" in at(*command, "-2x").err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--name", "bad name"), "name"),
+        (("--name", "-x"), "name"),
+        (("--name", "ok", "--ip", "nowhere"), "ip"),
+        (("--name", "ok", "--meta", "x=" + 17000 * "x"), "metadata"),
+        (("--name", "ok", "--weight", "99999"), "weight"),
+    ],
+)
+def test_run_refuses_what_the_registry_would_before_it_starts_the_program(
+    at: At, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = at("run", *options, "--port", "1", "--", "touch", str(tmp_path / "started"))
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert said in done.err
+    assert not (tmp_path / "started").exists()

@@ -13,6 +13,9 @@ from discovery import cli
 from discovery.core.caller import Grants
 from discovery.plugins.auth.settings import MIN_SECRET
 from discovery.plugins.auth.tokens import Token, Tokens, read
+from tests.cli.live import At, discovery
+from tests.client.servers import nobody
+from tests.stories.process import running
 
 
 def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
@@ -136,23 +139,44 @@ def test_a_token_goes_into_the_file_and_its_secret_does_not(
     assert Tokens(read(file)).find(secret) == read(file)[0]
 
 
-def test_tokens_are_listed_and_revoked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_tokens_are_listed_and_revoked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCOVERY_URL", nobody())
     file = ["--file", str(tmp_path / "tokens.toml")]
     cli.main(["token", "new", "ci", "--register", "a-*", "--register", "b", "--expires", "2027-01-31", *file])
     cli.main(["token", "new", "ops", "--admin", *file])
     capsys.readouterr()
     assert cli.main(["token", "list", *file]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "NAME  REGISTER  READ   ADMIN  EXPIRES",
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "NAME  REGISTER  READ   ADMIN  EXPIRES                   STATE  LAST USED",
         "ci    a-*,b     false  false  2027-01-31T00:00:00.000Z",
         "ops             false  true",
     ]
+    assert "which are revoked and when each was used last is not known: no registry answers" in said.err
     assert cli.main(["token", "revoke", "ci", *file]) == 0
     assert capsys.readouterr().out == f"ci is no longer in {file[1]}\n"
     assert cli.main(["token", "list", "-o", "name", *file]) == 0
     assert capsys.readouterr().out == "ops\n"
     assert cli.main(["token", "revoke", "ci", *file]) == 1
     assert "no token in it is called ci" in capsys.readouterr().err
+
+
+def test_a_list_marks_what_has_expired_or_is_revoked_and_says_when_each_was_used(tmp_path: Path) -> None:
+    file = str(tmp_path / "tokens.toml")
+    secrets = {}
+    for name, *more in (("ops", "--admin"), ("old", "--expires", "2020-01-31"), ("lost", "--admin"), ("idle",)):
+        secrets[name] = discovery("token", "new", name, *more, "--file", file).out.split()[5]
+    with running(tmp_path, TOKENS_FILE=file) as server:
+        at = At(server.http, DISCOVERY_TOKEN=secrets["ops"])
+        assert At(server.http, DISCOVERY_TOKEN=secrets["lost"])("get", "services").status == 0
+        assert at("token", "revoke", "lost", "--everywhere", "--file", file).status == 0
+        rows = {
+            row["name"]: (row["state"], row["lastUsed"] is not None)
+            for row in at("token", "list", "--file", file, "-o", "json").content
+        }
+    assert rows == {"ops": ("", True), "old": ("expired", False), "lost": ("revoked", True), "idle": ("", False)}
 
 
 @pytest.mark.parametrize("command", [["list"], ["revoke", "a"]])

@@ -40,7 +40,7 @@ def settings(given: Settings) -> Iterator[Finding]:
     yield ok(f"{len(all_settings)} settings are fine, {len(changed)} set here: {', '.join(changed) or 'none'}")
     yield from _slips()
     auth = AuthSettings.read()
-    if given.public_address and not (auth.api_token or auth.tokens_file):
+    if given.public_address and not auth.any_token:
         text = (
             f"{given.public_address} can be reached from other machines and there is no token (API_TOKEN, TOKENS_FILE)"
         )

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from discovery.core.caller import Caller, Grants
+from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, Forbidden, Unauthorized
 from discovery.core.kinds import Revocation
 from discovery.core.log_fields import fields
@@ -23,7 +23,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.auth.attempts import ShowToken, WrongTokens
 from discovery.plugins.auth.routes import TokenRoutes
 from discovery.plugins.auth.settings import EXAMPLES, AuthSettings
-from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens, TokensError, digest, read
+from discovery.plugins.auth.tokens import Token, Tokens, TokensError, digest, own_token, read, read_own
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Right
 from discovery.rest.api.times import Times
@@ -45,7 +45,9 @@ _EXAMPLES = frozenset(map(digest, EXAMPLES))
 
 
 class Auth(Plugin):
-    """`own`: tokens besides those of `file`. `wall`: seconds since the epoch. `revoked`: by the SHA-256 of their secrets, on all nodes."""
+    """`own`: tokens besides those of `file` and the one of `own_file`. `wall`: seconds since the epoch. `revoked`: by the SHA-256 of their
+    secrets, on all nodes.
+    """
 
     def __init__(
         self,
@@ -54,21 +56,25 @@ class Auth(Plugin):
         reads_need_token: bool,
         wall: Callable[[], float] = time.time,
         revoked: Mapping[bytes, Revocation] = MappingProxyType({}),
+        own_file: Path | None = None,
     ) -> None:
         self._own = own
-        self._file = None if file is None else Reloaded("tokens", [file], partial(read, file))
+        files = [each for each in (file, own_file) if each is not None]
+        self._file = Reloaded("tokens", files, partial(_read, file, own_file)) if files else None
+        self._used: dict[
+            str, float
+        ] = {}  # when each token was shown last, expired or not: by name, seconds since the epoch
         self._reads_need_token = reads_need_token
         self._wall = wall
         self._revoked = revoked
         self._remembered: dict[str, Token] = {}
-        self._used_late: dict[str, float] = {}  # names of tokens that have expired, and when they were shown last
         self._wrong = WrongTokens(self._tell_wrong)
         self._refused: Sequence[Refused] = ()
         self._use_all(() if self._file is None else self._file.load())
         if self._file is not None:
             self._file.on_change = self._use
         self._routes = TokenRoutes(
-            lambda: self._tokens, revoked, Times(wall, wall),
+            lambda: self._tokens, revoked, Times(wall, wall), self._used,
             reads_need_token=reads_need_token, file=file, failure=lambda: None if self._file is None else self._file.failure,
         )  # fmt: skip
 
@@ -97,11 +103,11 @@ class Auth(Plugin):
                 yield f"the token {token.name} expires at {when}, and is refused from then on; make another: `discovery token new`"
 
     def _ended(self) -> Iterator[str]:
-        for name, used_at in self._used_late.items():
-            token = self._tokens.called(name)
-            if token is not None and token.expires is not None and used_at > self._wall() - _USED_LATELY:
+        for token in self._tokens.all:
+            used_at = self._used.get(token.name, 0.0)
+            if token.expires is not None and used_at >= max(token.expires, self._wall() - _USED_LATELY):
                 when = to_the_second(token.expires)
-                yield f"the token {name} expired at {when} and is still used, in vain; give who has it another: `discovery token new`"
+                yield f"the token {token.name} expired at {when} and is still used, in vain; give who has it another: `discovery token new`"
 
     def _examples(self) -> Iterator[str]:
         """Those that somebody has copied from our pages."""
@@ -161,6 +167,8 @@ class Auth(Plugin):
         """Those of the file."""
         self._tokens = Tokens([*self._own, *tokens])
         self._remembered.clear()
+        for gone in self._used.keys() - {token.name for token in self._tokens.all}:
+            del self._used[gone]
 
     def _token(self, authorization: str) -> Token:
         token = self._remembered.get(authorization)
@@ -180,9 +188,9 @@ class Auth(Plugin):
             self._remembered[authorization] = token
         if self._revoked:
             self._check_revoked(token.digest, token.name)
-        if token.expires is not None and self._wall() >= token.expires:
+        self._used[token.name] = now = self._wall()
+        if token.expires is not None and now >= token.expires:
             text = f"The token {token.name} expired at {to_the_second(token.expires)}; ask for a new one"
-            self._used_late[token.name] = self._wall()
             raise Unauthorized(text, _EXPIRED)
         return token
 
@@ -225,6 +233,11 @@ def authorize(owner: str | None, by: Caller) -> None:
     raise Forbidden(by.name, "admin" if owner is None else f"register:{owner}")
 
 
+def _read(file: Path | None, own_file: Path | None) -> list[Token]:
+    """TokensError."""
+    return [*([] if own_file is None else [read_own(own_file)]), *([] if file is None else read(file))]
+
+
 class NoAuth(Plugin):
     """Whoever asks for the tokens is told that there are none, and what to set. `revoked`: as `Auth` has it."""
 
@@ -237,12 +250,16 @@ class NoAuth(Plugin):
 
 def make(registry: Registry, clock: Callable[[], float]) -> Auth | NoAuth:
     settings = AuthSettings.read()
-    if settings.api_token is None and settings.tokens_file is None:
+    if not settings.any_token:
         return NoAuth(registry.revoked)
-    own = []
-    if settings.api_token is not None:
-        own.append(Token(OWN_NAME, digest(settings.api_token.get_secret_value()), Grants(admin=True)))
+    given = [] if settings.api_token is None else [own_token(settings.api_token.get_secret_value())]
     try:
-        return Auth(own, settings.tokens_file, settings.require_read_token, revoked=registry.revoked)
+        return Auth(
+            given,
+            settings.tokens_file,
+            settings.require_read_token,
+            revoked=registry.revoked,
+            own_file=settings.api_token_file,
+        )
     except TokensError as error:
         raise SettingsError(str(error)) from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -67,6 +68,7 @@ class ListedToken(Described):
     expires: Time | None
     expired: bool
     revoked: bool
+    last_used: Time | None = Field(alias="lastUsed", description="at this node, since it started; null: not yet")
 
 
 class TokensReply(Reply):
@@ -81,8 +83,8 @@ class TokensReply(Reply):
 
 
 class TokenRoutes:
-    """`tokens()`: those that this node takes. `revoked`: by SHA-256, on all nodes. `failure()`: why `file` was not read anew. `engine` is
-    set before the first write.
+    """`tokens()`: those that this node takes. `used`: when each was last, by name, epoch seconds. `revoked`: by SHA-256, on all nodes.
+    `failure()`: why `file` was not read anew. `engine` is set before the first write.
     """
 
     engine: Engine
@@ -92,6 +94,7 @@ class TokenRoutes:
         tokens: Callable[[], Tokens],
         revoked: Mapping[bytes, Revocation],
         times: Times,
+        used: Mapping[str, float] = MappingProxyType({}),
         *,
         reads_need_token: bool = False,
         file: Path | None = None,
@@ -100,6 +103,7 @@ class TokenRoutes:
         self._tokens = tokens
         self._revoked = revoked
         self._times = times
+        self._used = used
         self._reads_need_token = reads_need_token
         self._file = file
         self._failure = failure
@@ -147,6 +151,7 @@ class TokenRoutes:
             "expires": None if token.expires is None else iso(token.expires),
             "expired": token.expires is not None and now >= token.expires,
             "revoked": token.digest in self._revoked,
+            "lastUsed": None if (used := self._used.get(token.name)) is None else iso(used),
         }
 
     async def revoke(self, request: Request) -> Answer:

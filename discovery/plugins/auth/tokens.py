@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from discovery.core.caller import Grants
 from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.name import fold
+from discovery.plugins.auth.settings import MIN_SECRET, TOO_SHORT
 
 # The name of the token that API_TOKEN is.
 OWN_NAME = "API_TOKEN"
@@ -38,8 +39,8 @@ _FIELDS = ("name", "sha256", "register", "read", "admin", "expires")
 
 
 class TokensError(DiscoveryError):
-    def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(f"TOKENS_FILE: {file}: {reason}")
+    def __init__(self, file: Path, reason: str, setting: str = "TOKENS_FILE") -> None:
+        super().__init__(f"{setting}: {file}: {reason}")
 
 
 class Token(NamedTuple):
@@ -71,6 +72,23 @@ class Tokens:
         shown = digest(secret)
         found = [token for token in self.all if compare_digest(token.digest, shown)]
         return found[0] if found else None
+
+
+def own_token(secret: str) -> Token:
+    """What API_TOKEN is."""
+    return Token(OWN_NAME, digest(secret), Grants(admin=True))
+
+
+def read_own(file: Path) -> Token:
+    """The one line of API_TOKEN_FILE. TokensError, without what it says."""
+    try:
+        secret = file.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "is no ASCII text"
+        raise TokensError(file, reason, "API_TOKEN_FILE") from None
+    if len(secret) < MIN_SECRET or not secret.isprintable():
+        raise TokensError(file, "has more than one line" if "\n" in secret else TOO_SHORT, "API_TOKEN_FILE")
+    return own_token(secret)
 
 
 def read(file: Path) -> list[Token]:

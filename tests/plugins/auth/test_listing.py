@@ -50,6 +50,7 @@ async def test_each_token_has_its_source_its_rights_and_its_end(
     async with serving(tmp_path, monkeypatch, API_TOKEN=OWN, TOKENS_FILE=str(file)) as it:
         found = await tokens(it)
     own, owner, reader, old = found["tokens"]
+    assert (own.pop("lastUsed")[:2], owner["lastUsed"]) == ("20", None), "this request was the first"
     assert own == {
         "name": "API_TOKEN", "source": "API_TOKEN", "register": [], "read": False, "admin": True, "expires": None, "expired": False,
         "revoked": False,

@@ -204,3 +204,62 @@ def test_a_bad_file_is_an_error_at_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
     with pytest.raises(SettingsError, match=r"tokens\.toml"):
         make(a_registry(), lambda: START)
+
+
+# -- API_TOKEN_FILE
+
+
+@pytest.mark.parametrize("also", [False, True], ids=["alone", "beside TOKENS_FILE"])
+async def test_the_one_secret_may_be_in_a_file_and_is_exchanged_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, also: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "secret"
+    file.write_text("the-first-secret-of-all\n")
+    monkeypatch.setenv("API_TOKEN_FILE", str(file))
+    if also:
+        (tmp_path / "tokens.toml").write_text(written((OWNER,)))
+        monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
+    auth = make(a_registry(), lambda: START)
+    assert isinstance(auth, Auth)
+
+    def known(secret: str) -> str | None:
+        token = auth._tokens.find(secret)
+        return None if token is None else token.name
+
+    assert (known("the-first-secret-of-all"), known(SECRETS[OWNER])) == ("API_TOKEN", OWNER if also else None)
+    file.write_text("the-second-secret-of-all")
+    await auth.reload()
+    assert (known("the-first-secret-of-all"), known("the-second-secret-of-all")) == (None, "API_TOKEN")
+    file.write_text("short")
+    await auth.reload()
+    assert known("the-second-secret-of-all") == "API_TOKEN", "what was read before stays in use"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"short", "is too short"),
+        (b"a-secret-that-is-long\nand-another", "more than one line"),
+        (b"\xff" * 20, "no ASCII text"),
+        (None, "no such file"),
+    ],
+)
+def test_a_file_without_one_good_secret_ends_the_start_and_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    monkeypatch.setenv("API_TOKEN_FILE", str(tmp_path / "secret"))
+    with pytest.raises(SettingsError, match=f"API_TOKEN_FILE.*(?i:{why})") as caught:
+        make(a_registry(), lambda: START)
+    assert "a-secret-that" not in str(caught.value)
+
+
+def test_the_secret_and_a_file_of_it_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("API_TOKEN", "x" * 20)
+    monkeypatch.setenv("API_TOKEN_FILE", "secret")
+    with pytest.raises(SettingsError, match="API_TOKEN, API_TOKEN_FILE"):
+        make(a_registry(), lambda: START)
