@@ -27,6 +27,7 @@ FORMS = [
     (r"[0-9a-f]{48}", "a cookie"),
     (r"\bid: [0-9]+$|Query time: [0-9]+|WHEN: .*", "of a query"),
     (r"dsc_[A-Za-z0-9_-]{43}", "a secret"),
+    (r"\b[0-2][0-9]:[0-5][0-9](:[0-5][0-9]Z|(?![\d:]))", "a time of day"),
     (r"every [0-9.]+ s", "an interval"),
     (r'"heartbeatIntervalMs":[0-9]+', "an interval"),
     (r"\b[0-9.]+ (s|ms|min) ago", "an age"),
