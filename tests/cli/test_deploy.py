@@ -97,15 +97,17 @@ def test_systemd_finds_nothing_wrong_with_it(printed: str, tmp_path: Path) -> No
 def test_systemd_calls_it_safe(printed: str, tmp_path: Path) -> None:
     file = tmp_path / "discovery.service"
     file.write_text(printed)
-    done = analyze("security", "--offline=yes", "--no-pager", f"--threshold={MAX_EXPOSURE * 10:g}", str(file))
+    threshold = f"--threshold={MAX_EXPOSURE * 10:g}"
+    # Older ones count what the unit takes away in another way: 252 says 1.6.
+    done = analyze("security", "--offline=yes", "--no-pager", threshold, str(file), at_least="257")
     level = re.search(r"Overall exposure level for discovery.service: ([0-9.]+)", done.stdout)
     assert level, done
     assert float(level[1]) <= MAX_EXPOSURE
     assert done.returncode == 0
 
 
-def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [program("systemd-analyze"), *arguments]
+def analyze(*arguments: str, at_least: str = "") -> subprocess.CompletedProcess[str]:
+    command = [program("systemd-analyze", at_least), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 

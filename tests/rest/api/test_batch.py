@@ -167,10 +167,6 @@ async def test_what_is_no_json_object_is_400(api: Api, body: bytes) -> None:
     assert_error(await api.request("POST", "/heartbeats", body), 400)
 
 
-async def test_other_methods_are_405(api: Api) -> None:
-    assert_error(await api.get("/heartbeats"), 405)
-
-
 def many(api: Api, count: int) -> list[dict[str, Any]]:
     items = [{"name": f"service-{number}", "ip": "10.0.0.1", "port": 80} for number in range(count)]
     for item in items:

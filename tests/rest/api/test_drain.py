@@ -195,12 +195,3 @@ async def test_a_bad_parameter_is_named(api: Api, path: str, field: str) -> None
     reply = await api.put(path)
     assert_error(reply, 400, field)
     assert reply.body["field"] == field
-
-
-@pytest.mark.parametrize("path", [BY_ADDRESS, BY_ID])
-async def test_there_is_nothing_to_get_or_post_there(api: Api, path: str) -> None:
-    await api.register()
-    for method in ("GET", "POST"):
-        reply = await api.request(method, path)
-        assert_error(reply, 405, method)
-        assert set(reply.headers["Allow"].split(", ")) == {"DELETE", "PUT"}

@@ -39,24 +39,11 @@ async def test_an_unknown_path_is_a_404_that_names_it(api: Api, path: str) -> No
     assert_error(await api.get(path), 404, path)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("GET", "/register", {"POST"}),
-        ("DELETE", "/heartbeat", {"POST"}),
-        ("POST", "/resolve/a", {"GET", "HEAD"}),
-        ("POST", "/services", {"GET", "HEAD"}),
-        ("PUT", "/services/a", {"DELETE", "GET", "HEAD"}),
-        ("PUT", "/services/a/instances", {"DELETE"}),
-        ("GET", "/admin/clear", {"POST"}),
-        ("PATCH", "/health", {"GET", "HEAD"}),
-        ("OPTIONS", "/stats", {"GET", "HEAD"}),
-    ],
-)
-async def test_a_wrong_method_is_a_405_with_allow(api: Api, method: str, path: str, allowed: set[str]) -> None:
-    reply = await api.request(method, path)
-    assert_error(reply, 405, method, path)
-    assert set(reply.headers["Allow"].split(", ")) == allowed
+async def test_a_wrong_method_is_a_405_with_allow(api: Api) -> None:
+    """`test_router` asks every route."""
+    reply = await api.request("PUT", "/services/a")
+    assert_error(reply, 405, "PUT", "/services/a")
+    assert set(reply.headers["Allow"].split(", ")) == {"DELETE", "GET", "HEAD"}
 
 
 @pytest.mark.parametrize(

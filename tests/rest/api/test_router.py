@@ -78,12 +78,16 @@ def test_whatever_is_sent_there_is_a_route_or_what_stands_in_for_one(method: str
         assert caught.value.status in (404, 405)
 
 
-def test_another_method_is_told_which_there_are() -> None:
-    request = asked("PATCH", "/services/web")
-    with pytest.raises(HttpError, match="it takes DELETE, GET, HEAD") as caught:
-        request.route.handler(request)
-    assert caught.value.headers == {"Allow": "DELETE, GET, HEAD"}
-    assert request.route.template == "/services/{name}", "it is counted there"
+@pytest.mark.parametrize("path", sorted({route.template for route in ROUTES}))
+def test_another_method_is_told_which_there_are(path: str) -> None:
+    given = {route.method for route in ROUTES if route.template == path}
+    allowed = ", ".join(sorted(given | ({"HEAD"} if "GET" in given else set())))
+    for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - given:
+        request = asked(method, path)
+        with pytest.raises(HttpError, match=f"does not take {method}; it takes {allowed}") as caught:
+            request.route.handler(request)
+        assert (caught.value.status, caught.value.headers) == (405, {"Allow": allowed})
+        assert request.route.template == path, "it is counted there"
 
 
 @pytest.mark.parametrize(
