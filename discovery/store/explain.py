@@ -271,20 +271,22 @@ def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float
 
 def absent(registry: State, name: str, now: float, sees_names: bool = False) -> str:
     """What is known of a service that is not registered; "" where that is nothing. A clause."""
+    key = fold(name)
+    last, refused = registry.log.last_of(key), registry.refused.of_service(key, now)
+    if last is None and not refused:  # nearly always of names that DNS is asked for
+        return ""
     wall, found = registry.walls()(now), []
-    last = registry.log.last_of(fold(name))
     if last is not None:
         for event in reversed(last.events):
-            if isinstance(event, InstanceEvent) and event.service == fold(name) and event.after is None:
+            if isinstance(event, InstanceEvent) and event.service == key and event.after is None:
                 silent = event.kind is Kind.EXPIRED
                 who = f" by {last.by}" if sees_names and last.by not in (NOBODY, SERVER) else ""
                 how = "it fell silent" if silent else f"it was deregistered{who}"
                 found.append(f"one of this name was until {moment.short(last.wall, wall)}: {how} (history)")
                 break
-    refused = registry.refused.of_service(fold(name), now)
     if refused:
-        key, latest = next(reversed(refused.items()))
-        at = f" of {key.ip} port {key.port}" if sees_names else ""
+        instance, latest = next(reversed(refused.items()))
+        at = f" of {instance.ip} port {instance.port}" if sees_names else ""
         found.append(refusal(latest, wall, sees_names).replace("heartbeats", f"heartbeats{at}", 1))
     return "; ".join(found)
 

@@ -4,7 +4,7 @@ monotonic seconds, `wall` epoch seconds.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -51,6 +51,7 @@ class RefusedService(NamedTuple):
 class RefusedHeartbeats:
     def __init__(self) -> None:
         self._kept: dict[Key, Refused] = {}  # that refused longest ago first
+        self._of_service: defaultdict[str, dict[Key, Refused]] = defaultdict(dict)  # the same
         self._of_client: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
@@ -75,8 +76,9 @@ class RefusedHeartbeats:
             self._of_client[prefix] += 1
             if len(self._kept) >= MAX_KEPT:
                 self._drop(next(iter(self._kept)))
-        self._kept.pop(key, None)
-        self._kept[key] = before._replace(last=now, times=before.times + 1, why=why)
+        for kept in (self._kept, self._of_service[key.service]):
+            kept.pop(key, None)
+            kept[key] = before._replace(last=now, times=before.times + 1, why=why)
         return True
 
     def of(self, key: Key, entry: Entry | None, now: float) -> Refused | None:
@@ -86,7 +88,8 @@ class RefusedHeartbeats:
 
     def of_service(self, service: str, now: float) -> dict[Key, Refused]:
         """Those of it that were refused lately, registered or not. `service`: its folded name."""
-        return {key: each for key, each in self._kept.items() if key.service == service and not _has_faded(each, now)}
+        found = self._of_service.get(service)
+        return {key: each for key, each in found.items() if not _has_faded(each, now)} if found else {}
 
     def by_service(self, now: float) -> dict[str, RefusedService]:
         """Of all services (folded names) that have any."""
@@ -113,6 +116,10 @@ class RefusedHeartbeats:
 
     def _drop(self, key: Key) -> None:
         prefix = self._kept.pop(key).prefix
+        of_service = self._of_service[key.service]
+        del of_service[key]
+        if not of_service:
+            del self._of_service[key.service]
         self._of_client[prefix] -= 1
         if not self._of_client[prefix]:
             del self._of_client[prefix]

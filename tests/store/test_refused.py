@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Key
+from discovery.store.explain import absent
 from discovery.store.refused import KEPT_SECONDS, MAX_KEPT, MAX_OF_CLIENT, RefusedHeartbeats, RefusedService, Why
+from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from tests.driven import APART
 from tests.store.making import START, TTL, a_registry, spec
@@ -35,6 +39,23 @@ def test_they_are_counted_since_the_first_with_the_reason_of_the_last(entry: Ent
     assert (found.since, found.last, found.times, found.why) == (START + 1 + APART, START + 2, 2, revoked)
     assert refused.by_service(START + 3) == {"web": RefusedService(1, 2, START + 1 + APART, "its token was revoked")}
     assert list(refused.of_service("web", START + 3)) == [KEY]
+
+
+def test_what_is_known_of_a_name_takes_no_longer_with_as_many_refused_as_are_remembered() -> None:
+    """It is looked for with every answer of DNS that a name does not exist."""
+    none, many = a_registry(), a_registry()
+    for number in range(MAX_KEPT):
+        ip = f"10.{number // MAX_OF_CLIENT}.{number % 256}.{number // 256 % 2 + 1}"
+        assert note(many.refused, None, START, Caller(ip), Key("web", ip, 80))
+    assert len(many.refused.of_service("web", START)) > MAX_OF_CLIENT
+
+    def seconds(registry: Registry) -> float:
+        started = time.process_time()
+        for _ in range(2_000):
+            assert absent(registry, "nobody", START) == ""
+        return time.process_time() - started
+
+    assert seconds(many) < 10 * max(seconds(none), 0.001)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ A reply carries OPT only when the query did (§7). Nothing of the query's is ech
 from __future__ import annotations
 
 import struct
-from enum import IntEnum
 from typing import NamedTuple
 
 from discovery.dns.message.values import Type
@@ -24,7 +23,7 @@ _EXPLANATION = struct.Struct("!HHH")
 _DO = 0x8000
 
 
-class Option(IntEnum):
+class Option:
     NSID = 3  # RFC 5001
     COOKIE = 10  # RFC 7873
     KEEPALIVE = 11  # RFC 7828
