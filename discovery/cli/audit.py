@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.logs import escaped
-from discovery.cli.output import say
+from discovery.cli.output import harmless_json, say
 from discovery.cli.times import TIMES, as_time
 from discovery.core.name import fold
 from discovery.plugins.audit import text
@@ -41,7 +41,7 @@ def audit(
         wanted = Wanted(by, None if service is None else fold(service), None if since is None else iso(since))
         lines = filter(wanted.holds, reading)
         for line in lines if last is None else deque(lines, last):
-            print(octets_of(line).decode().removesuffix("\n") if json else escaped(text.of_line(line)))
+            print(harmless_json(octets_of(line).decode().removesuffix("\n")) if json else escaped(text.of_line(line)))
         if broken := reading.broken:
             say(f"discovery: {broken} line{' is' if broken == 1 else 's are'} broken and left out")
 

@@ -93,8 +93,11 @@ def put_data(data: Any, output: str) -> None:
 
 
 def as_json(data: Any, indent: int | None = 2) -> str:
-    text = json.dumps(data, indent=indent, ensure_ascii=False)
-    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return harmless_json(json.dumps(data, indent=indent, ensure_ascii=False)) + "\n"
+
+
+def harmless_json(text: str) -> str:
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def as_yaml(data: Any) -> str:

@@ -71,27 +71,46 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def tls_of(
-    tls: str | Path | ssl.SSLContext | None, cert: str | Path | None, key: str | Path | None
-) -> ssl.SSLContext | Literal[True]:
-    """As RegistryClient takes them, for aiohttp. UnusableCertificate."""
-    if isinstance(tls, ssl.SSLContext):
-        return tls
-    cert, key, ca = (given or os.environ.get(name) or None for given, name in ((cert, CERT), (key, KEY), (tls, CA)))
-    if cert is None and key is None and ca is None:
-        return True
-    what, setting = str(ca), CA
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert is not None:
-            what, setting = f"{cert} with {key or 'the key in it'}", f"{CERT}, {KEY}"
-            context.load_cert_chain(cert, key, password=_no_password)
-        elif key is not None:
-            raise UnusableCertificate(f"{KEY}: {key} is the key of no certificate; name that with {CERT}")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UnusableCertificate(f"{setting}: {what} cannot be used: {printable(reason)}") from None
-    return context
+class Tls:
+    """As RegistryClient takes it. Files are read again when they change: a client's certificate often lasts a day."""
+
+    def __init__(
+        self, tls: str | Path | ssl.SSLContext | None, cert: str | Path | None, key: str | Path | None
+    ) -> None:
+        """UnusableCertificate."""
+        self._context = tls if isinstance(tls, ssl.SSLContext) else None
+        given = () if self._context is not None else ((tls, CA), (cert, CERT), (key, KEY))
+        self._files = {name: str(file) for path, name in given if (file := path or os.environ.get(name))}
+        self._seen: list[tuple[int, int, int]] = []
+        self.read()
+
+    def read(self) -> ssl.SSLContext | Literal[True]:
+        """For aiohttp, now. What cannot be used any more, as in the middle of an exchange, leaves it as it was."""
+        if self._files:
+            try:
+                seen = [_stamp(Path(file)) for file in self._files.values()]
+                if seen != self._seen:
+                    self._context, self._seen = self._made(), seen
+            except (OSError, ValueError) as error:
+                if self._context is None:
+                    named = ", ".join(f"{name}={file}" for name, file in self._files.items())
+                    reason = getattr(error, "strerror", None) or str(error)
+                    raise UnusableCertificate(f"{named}: cannot be used: {printable(reason)}") from None
+        return self._context or True
+
+    def _made(self) -> ssl.SSLContext:
+        """OSError, ValueError."""
+        context = ssl.create_default_context(cafile=self._files.get(CA))
+        if (cert := self._files.get(CERT)) is not None:
+            context.load_cert_chain(cert, self._files.get(KEY), password=_no_password)
+        elif KEY in self._files:
+            raise ValueError(f"a key is of use with a certificate only; name that with {CERT}")
+        return context
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 def _no_password() -> str:
@@ -121,8 +140,7 @@ class Token:
                 )
             return self._token
         try:
-            stat = self._file.stat()
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            seen = _stamp(self._file)
             if seen != self._seen:
                 self._token, self._seen = self._file.read_text("ascii").strip(), seen
         except (OSError, UnicodeDecodeError) as error:

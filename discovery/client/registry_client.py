@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from discovery.client.access import Servers, Token, tls_of
+from discovery.client.access import Servers, Tls, Token
 from discovery.client.errors import Attempt, NotARegistry, RegistryError, Unreachable
 from discovery.client.replies import UNANSWERED, Reply, read, refusal, why
 
@@ -62,7 +62,7 @@ class RegistryClient:
         self.servers = Servers(urls)
         self._token = Token(token, token_file)
         self.timeout = timeout
-        self._tls = tls_of(tls, cert, key)
+        self._tls = Tls(tls, cert, key)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -180,6 +180,6 @@ class RegistryClient:
             json=json,
             headers={"Accept": "application/json, text/event-stream", **authorization, **headers},
             timeout=limits,
-            ssl=self._tls,
+            ssl=self._tls.read(),
             allow_redirects=False,
         )

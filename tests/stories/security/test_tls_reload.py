@@ -22,6 +22,7 @@ import dns.message
 import dns.query
 import pytest
 
+from discovery.client import RegistryClient, Unreachable
 from tests.cli.live import Done, discovery
 from tests.stories.process import LIMIT, running, until
 from tests.stories.standards.clients import run
@@ -304,15 +305,37 @@ def test_the_command_line_shows_its_certificate_and_says_which_setting_is_missin
     assert asking(mutual, *stats, "--key").err == "discovery: --key: the file is missing\n"
 
 
-def test_a_handshake_that_is_refused_is_a_line_and_a_thousand_are_not_more(mutual: Secure) -> None:
-    def lines() -> list[str]:
-        return [line for line in mutual.server.log if "the TLS handshake of 127.0.0.1 failed" in line]
+async def test_the_sdk_reads_its_certificate_again_when_it_was_exchanged(
+    mutual: Secure, authority: Authority, tmp_path: Path
+) -> None:
+    """One that cannot be used leaves the one before in use."""
+    cert, key = tmp_path / "client.pem", tmp_path / "client.key"
 
-    for _ in range(30):
-        with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
-            ways_in(mutual, showing(mutual, None))[0]()
-    until(lambda: any("peer did not return a certificate" in line or "more since" in line for line in lines()))
-    assert len(lines()) < 10
+    def exchange(pair: Pair) -> None:
+        shutil.copy(pair.cert, cert)
+        shutil.copy(pair.key, key)
+
+    exchange(authority.sign("old"))
+    url, ca = f"https://127.0.0.1:{mutual.https_port}", mutual.pair.cert
+    async with RegistryClient(url, tls=ca, cert=cert, key=key) as registry:
+        assert (await registry.request("GET", "/stats")).status == 200
+        exchange(another(tmp_path / "stranger"))
+        with pytest.raises(Unreachable, match="DISCOVERY_CERT"):
+            await registry.request("GET", "/stats")
+        exchange(authority.sign("new"))
+        assert (await registry.request("GET", "/stats")).status == 200
+        cert.write_text("half of")
+        assert (await registry.request("GET", "/stats")).status == 200
+
+
+def test_a_handshake_that_is_refused_is_a_line_and_many_are_not_more(authority: Authority, tmp_path: Path) -> None:
+    with running_secure(tmp_path, TLS_CLIENT_CA=str(authority.pair.cert)) as secure:
+        for _ in range(30):
+            with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+                ways_in(secure, showing(secure, None))[0]()
+        said = "the TLS handshake of 127.0.0.1 failed: peer did not return a certificate"
+        until(lambda: any(said in line for line in secure.server.log))
+        assert sum("the TLS handshake of" in line for line in secure.server.log) <= 3, "one in ten seconds"
 
 
 def test_another_authority_is_trusted_from_when_its_file_is_there(
