@@ -242,7 +242,7 @@ class Server:
         refused = self._registry.refused
         return [
             *self._registry.losses.concerns(time.time),
-            warning("heartbeats_refused", lambda: refused.warnings(self._clock())),
+            warning("heartbeats_refused", lambda: refused.warnings(self._registry.find, self._clock())),
         ]
 
     async def _zones_reloaded(self) -> None:

@@ -5,7 +5,7 @@ monotonic seconds, `wall` epoch seconds.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from discovery.core.address import client_prefix
@@ -37,15 +37,6 @@ class Refused(NamedTuple):
     times: int
     why: Why
     prefix: str
-
-
-class RefusedService(NamedTuple):
-    """`since`: epoch seconds. `plain`: why the last of them was, for everybody."""
-
-    instances: int
-    times: int
-    since: float
-    plain: str
 
 
 class RefusedHeartbeats:
@@ -91,24 +82,13 @@ class RefusedHeartbeats:
         found = self._of_service.get(service)
         return {key: each for key, each in found.items() if not _has_faded(each, now)} if found else {}
 
-    def by_service(self, now: float) -> dict[str, RefusedService]:
-        """Of all services (folded names) that have any."""
-        found: dict[str, RefusedService] = {}
+    def warnings(self, find: Callable[[Key], Entry | None], now: float) -> Mapping[str, str]:
+        """By service, of those that are not over. `find`: what is registered there."""
+        found = defaultdict[str, list[Refused]](list)
         for key, each in self._kept.items():
-            if not _has_faded(each, now):
-                known = found.get(key.service) or RefusedService(0, 0, each.since, "")
-                found[key.service] = RefusedService(
-                    known.instances + 1, known.times + each.times, min(known.since, each.since), each.why.plain
-                )
-        return found
-
-    def warnings(self, now: float) -> Mapping[str, str]:
-        """By service."""
-        return {
-            service: f"heartbeats of {found.instances} instances of {service} are refused since {to_the_second(found.since)}, {found.times}"
-            f" times: {found.plain}; they fall out of the answers. `discovery explain {service}` says of each why"
-            for service, found in self.by_service(now).items()
-        }
+            if not _has_faded(each, now) and not _is_over(each, find(key), now):
+                found[key.service].append(each)
+        return {service: _text(service, each) for service, each in found.items()}
 
     def _forget(self, now: float) -> None:
         while self._kept and _has_faded(self._kept[key := next(iter(self._kept))], now):
@@ -123,6 +103,14 @@ class RefusedHeartbeats:
         self._of_client[prefix] -= 1
         if not self._of_client[prefix]:
             del self._of_client[prefix]
+
+
+def _text(service: str, refused: Sequence[Refused]) -> str:
+    times, since = sum(each.times for each in refused), to_the_second(min(each.since for each in refused))
+    return (
+        f"heartbeats of {len(refused)} instances of {service} are refused since {since}, {times} times: {refused[-1].why.plain}; they "
+        f"fall out of the answers. `discovery explain {service}` says of each why"
+    )
 
 
 def _is_own(entry: Entry, address: str) -> bool:

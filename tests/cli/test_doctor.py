@@ -232,3 +232,34 @@ def test_a_resolver_with_the_lines_finds_our_services(
 
 def finds(server: Discovery, port: int, name: str, rtype: str, expected: str) -> bool:
     return dig(server, "-p", str(port), "+recurse", name, rtype).rdata == {expected}
+
+
+def test_a_server_that_runs_is_asked_for_its_warnings_and_says_more_to_who_may_read(tmp_path: Path) -> None:
+    known = "a-longer-secret-of-this-test"
+    with running(API_TOKEN=known, DNS_POTR=5, DATA_DIR=str(tmp_path / "data")) as server:
+
+        def warnings(token: str = "") -> list[dict[str, object]]:
+            server.token = token
+            body: dict[str, list[dict[str, object]]] = server.request("GET", "/ready").body
+            return body["warnings"]
+
+        kind = {"code": "unknown_setting", "severity": "warning", "count": 1}
+        assert warnings() == warnings("a-wrong-secret-of-this-test") == [kind]
+        [told] = warnings(known)
+        assert told.items() >= (kind | {"see": "discovery/docs/troubleshooting.md#unknown_setting"}).items()
+        assert told["text"] == "the environment has DNS_POTR, which is no setting; did you mean DNS_PORT?"
+
+        asked = ["doctor", "--port", str(server.port), "--dns-port", "0", "-o", "json"]
+        [(state, text)] = found(discovery(*asked))["warnings"]
+        assert (state, text) == (
+            "warning",
+            "1 of unknown_setting; set DISCOVERY_TOKEN to one that may read to see more",
+        )
+        [(state, text)] = found(discovery(*asked, DISCOVERY_TOKEN=known))["warnings"]
+        assert text == f"{told['text']} (since {told['since']}, {told['see']})"
+        assert sum("DNS_POTR" in line for line in server.log) == 1, "once, when it began"
+
+
+def test_slips_in_the_environment_are_told_as_those_in_the_file() -> None:
+    settings = found(discovery(*FREE, "-o", "json", DNS_POTR="5"))["settings"]
+    assert ("warning", "the environment has DNS_POTR, which is no setting; did you mean DNS_PORT?") in settings

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import pytest
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Key
 from discovery.store.explain import absent
-from discovery.store.refused import KEPT_SECONDS, MAX_KEPT, MAX_OF_CLIENT, RefusedHeartbeats, RefusedService, Why
+from discovery.store.refused import KEPT_SECONDS, MAX_KEPT, MAX_OF_CLIENT, RefusedHeartbeats, Why
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from tests.driven import APART
@@ -31,13 +32,20 @@ def note(
     return refused.note(key, entry, by, why, now, now + APART)
 
 
+def warned(refused: RefusedHeartbeats, now: float) -> Mapping[str, str]:
+    return refused.warnings(lambda key: None, now)
+
+
 def test_they_are_counted_since_the_first_with_the_reason_of_the_last(entry: Entry) -> None:
     refused, revoked = RefusedHeartbeats(), Why("the token ci was revoked", "its token was revoked")
     assert [note(refused, entry, START + 1), note(refused, entry, START + 2, why=revoked)] == [True, True]
     found = refused.of(KEY, entry, START + 3)
     assert found is not None
     assert (found.since, found.last, found.times, found.why) == (START + 1 + APART, START + 2, 2, revoked)
-    assert refused.by_service(START + 3) == {"web": RefusedService(1, 2, START + 1 + APART, "its token was revoked")}
+    [text] = warned(refused, START + 3).values()
+    assert text.startswith(
+        "heartbeats of 1 instances of web are refused since 2023-11-14T22:13:21Z, 2 times: its token was revoked;"
+    )
     assert list(refused.of_service("web", START + 3)) == [KEY]
 
 
@@ -78,7 +86,7 @@ def test_what_a_stranger_could_forge_does_not_count(
     entry.beaten_from = "10.0.0.9"
     refused = RefusedHeartbeats()
     assert note(refused, entry if is_registered else None, START, by) is counts
-    assert bool(refused.by_service(START)) is counts
+    assert bool(warned(refused, START)) is counts
 
 
 def test_one_that_was_taken_since_ends_them_when_no_more_are_refused_for_a_lease(entry: Entry) -> None:
@@ -98,7 +106,7 @@ def test_they_are_forgotten_after_a_quarter_of_an_hour() -> None:
     note(refused, None, START)
     assert refused.of(KEY, None, START + KEPT_SECONDS - 1) is not None
     assert refused.of(KEY, None, START + KEPT_SECONDS) is None
-    assert not refused.by_service(START + KEPT_SECONDS)
+    assert not warned(refused, START + KEPT_SECONDS)
     assert not refused.of_service("web", START + KEPT_SECONDS)
     note(refused, None, START + KEPT_SECONDS, key=Key("other", "10.0.0.1", 80))
     assert list(refused._kept) == [Key("other", "10.0.0.1", 80)]
@@ -115,4 +123,4 @@ def test_a_client_has_its_share_and_all_together_a_bound() -> None:
         note(refused, None, START + 2, Caller(ip), Key("api", ip, 80))
     assert len(refused._kept) == MAX_KEPT
     assert refused._of_client.total() == MAX_KEPT
-    assert refused.by_service(START + 3).keys() == {"api"}
+    assert warned(refused, START + 3).keys() == {"api"}

@@ -116,7 +116,8 @@ def _mistakes(first: _Mistake, path: Path, text: str) -> Iterator[_Mistake]:
             lines[at] = ""
         left = "\n".join(lines) + "\n"
         found = _read(_new_zone(path), path, left)
-        mistake = None if found is None else _at_its_line(found, path, left)
+        again = None if found is None else _at_its_line(found, path, left)
+        mistake = None if again is None or again.line <= mistake.line else again
 
 
 def _stands_alone(line: str) -> bool:

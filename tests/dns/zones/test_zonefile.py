@@ -198,3 +198,31 @@ def test_the_zone_file_that_comes_with_the_server_is_good() -> None:
     assert zone.origin == (b"svc", b"local")
     assert {b"ns", b"registry"} <= zone.labels
     assert int.from_bytes(zone.soa.rdata[-8:-4], "big") == 60, "a secondary's EXPIRE, as leases end after seconds"
+
+
+MISTAKES = {
+    "several lines": ("a A 1.2.3\nb A 192.0.2.1\nc FOO x\nd MX 10\n", [5, 7, 8]),
+    "what follows from a mistake is not told": (
+        "a..b A 192.0.2.1\n  TXT x\n  A 192.0.2.300\nc A 192.0.2.300\n",
+        [5, 8],
+    ),
+    "nothing behind open brackets": ("a TXT ( x\nb A 1.2.3\n", [6]),
+    "an alias that is in the way": ("a A 192.0.2.1\na CNAME ns\nb A 1\n", [6, 7]),
+}
+
+
+@pytest.mark.parametrize(("text", "lines"), MISTAKES.values(), ids=MISTAKES)
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path, text: str, lines: list[int]) -> None:
+    (tmp_path / "svc.local.zone").write_text(HEAD + text)
+    with pytest.raises(ZoneFileError) as caught:
+        load(tmp_path / "svc.local.zone")
+    assert [int(line) for line in re.findall(r": line (\d+): ", str(caught.value))] == lines
+
+
+def test_the_mistakes_of_all_files_are_told_at_once_and_of_one_no_more_than_people_read(tmp_path: Path) -> None:
+    (tmp_path / "a.example.zone").write_text(HEAD + "host A x\n")
+    (tmp_path / "b.example.zone").write_text(HEAD + "host A x\n" * 1000)
+    with pytest.raises(ZoneFileError) as caught:
+        load_all(tmp_path)
+    told = str(caught.value).splitlines()
+    assert [sum(f"{name}.example.zone" in line for line in told) for name in "ab"] == [1, 20]
