@@ -22,7 +22,6 @@ FIRST: dict[str, Any] = {
 }  # fmt: skip
 SECOND: dict[str, Any] = {"name": SERVICE, "ip": "10.0.0.8", "port": 3001, "id": "user-2"}
 LEAST: dict[str, Any] = {"name": SERVICE, "ip": "10.0.0.7", "port": 3001}
-ADMIN = {"name": "admin", "address": "10.0.0.2"}
 
 
 class Example(NamedTuple):
