@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypeVar, cast
@@ -75,6 +76,15 @@ class _Services(TypedDict):
 _PAGE = 100
 # The server's codes for what it does not know: it is older than this command.
 _UNKNOWN_TO_IT = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "PARAMETER_UNKNOWN")
+# What to do next, as the server says it to those who speak HTTP; and to those who type commands.
+_COMMANDS = (
+    (r"GET /instances/([\w.:@-]+)", r"`discovery get instance \1`"),
+    (r"GET /services\b(?!/)", "`discovery get services`"),
+    (r"GET /maintenance\b", "`discovery maintenance list`"),
+    (r"GET /admin/tokens\b", "`discovery token list`"),
+    (r"DELETE /admin/revocations/(\w+)", r"`discovery token restore \1`"),
+    (r"POST /register\b", "`discovery register`"),
+)
 
 
 def ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
@@ -108,7 +118,10 @@ def refused(error: Refused) -> str:
         )
     if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):
         return f"this registry is older than this command, which asks for what it does not have: {error}"
-    return str(error)
+    text = str(error)
+    for route, command in _COMMANDS:
+        text = re.sub(route, command, text)
+    return text
 
 
 async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: type[T]) -> T:

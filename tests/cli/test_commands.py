@@ -274,6 +274,14 @@ def test_of_a_service_that_is_not_there_commands_name_commands(at: At, command: 
     assert "GET /" not in said
 
 
+def test_what_a_refusal_tells_to_do_next_is_a_command(at: At, server: Discovery) -> None:
+    server.register("mine", "10.9.1.1", 1, id="its-own")
+    said = at("register", "other", "--ip", "10.9.1.2", "--port", "1", "--id", "its-own").said
+    assert "(`discovery get instance its-own` shows it)" in said
+    assert "`discovery maintenance list`" in at("maintenance", "end", "mine").said
+    assert at("deregister", "mine").status == 0
+
+
 def test_undrain_says_of_one_that_does_not_drain_that_it_did_not(at: At, server: Discovery) -> None:
     server.register("calm", "10.9.0.1", 1)
     server.register("calm", "10.9.0.2", 1)

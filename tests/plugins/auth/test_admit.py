@@ -46,7 +46,7 @@ def closed(tmp_path: Path) -> House:
         ("GET", "/dns-query", Right.READ), ("POST", "/dns-query", Right.READ), ("GET", "/health/x", Right.READ),
         ("POST", "/register", Right.WRITE), ("PUT", "/instances", Right.WRITE), ("DELETE", "/services/a", Right.WRITE),
         ("OPTIONS", "/services", Right.WRITE), ("PATCH", "/stats", Right.WRITE), ("POST", "/dns-query/x", Right.WRITE),
-        ("POST", "/admin/clear", Right.ADMIN), ("GET", "/admin/backup", Right.READ), ("PUT", "/admin", Right.WRITE),
+        ("POST", "/admin/clear", Right.ADMIN), ("GET", "/admin/backup", Right.ADMIN), ("PUT", "/admin", Right.ADMIN),
         ("GET", "/top", Right.ADMIN), ("HEAD", "/top", Right.ADMIN), ("PUT", "/admin/log", Right.ADMIN),
         ("GET", "/metrics", Right.READ), ("GET", "/ui", Right.NONE), ("HEAD", "/ui/js/main.js", Right.NONE), ("GET", "/uix", Right.READ),
         ("POST", "/ui", Right.NONE), ("PUT", "/ui/js/main.js", Right.NONE),
