@@ -1,4 +1,5 @@
 """The server under attack: slow HTTP clients by the thousand, and a UDP flood at three times what it can answer; 200 clients beat beside.
+And whether HTTP has its share while DNS is asked twice what it can answer, by those whom it does not limit.
 
 The server is alone on its core; attackers and bystanders share the other, the attackers with what the others leave of it.
 python -m tests.benchmarks.attack
@@ -7,11 +8,13 @@ python -m tests.benchmarks.attack
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -38,6 +41,8 @@ FILLING = 400
 QUERIES_A_SECOND, TARGET_MS, ANSWERED = 100, 20, 99.9
 # Of a flood: how many times what the server answers, for how long, beside how many idle TCP connections.
 TIMES, FLOOD_SECONDS, IDLE = 3, 10, 500
+# Of a flood of those that are not limited; and of GET /health meanwhile, ten times a second.
+TIMES_ANSWERED, HEALTH_MS = 2, 50
 NAMES = (NAME, "crowd-1.svc.local", "nobody.svc.local", "www.example.com")
 
 
@@ -50,6 +55,8 @@ def main() -> None:
             _slow(server, attack, options)
     with _served(exempt="192.0.2.0/24") as server, tempfile.TemporaryDirectory() as folder:
         _flooded(server, Path(folder))
+    with _served() as server, tempfile.TemporaryDirectory() as folder:
+        _healthy(server, Path(folder))
 
 
 def _served(exempt: str = "127.0.0.0/8") -> contextlib.AbstractContextManager[Discovery]:
@@ -94,7 +101,8 @@ def _dns(latencies: Latencies) -> None:
     report.at_most("  DNS queries lost", latencies.lost, 0)
 
 
-def _flooded(server: Discovery, folder: Path) -> None:
+def _flood(server: Discovery, folder: Path) -> Callable[[float, float], list[str]]:
+    """The command, by queries a second and seconds."""
     flood, queries = folder / "flood", folder / "queries"
     subprocess.run(["cc", "-O2", "-o", flood, Path(__file__).parent / "flood.c"], check=True)
     with queries.open("wb") as file:
@@ -105,6 +113,30 @@ def _flooded(server: Discovery, folder: Path) -> None:
     def command(rate: float, seconds: float) -> list[str]:
         return ["nice", "-n", "19", str(flood), str(server.dns_port), str(rate), str(seconds), str(queries)]
 
+    return command
+
+
+def _healthy(server: Discovery, folder: Path) -> None:
+    command, client = _flood(server, folder), http.client.HTTPConnection("127.0.0.1", server.port)
+    sent = int(subprocess.run(command(1e9, 3), capture_output=True, text=True, check=True).stdout)
+    capacity, took = (sent - _counts(server)[0]) / 3, list[float]()
+    before = _counts(server)[0]
+    attacker = subprocess.Popen(command(capacity * TIMES_ANSWERED, FLOOD_SECONDS), stdout=subprocess.PIPE, text=True)
+    while attacker.poll() is None:
+        asked = time.perf_counter()
+        client.request("GET", "/health")
+        client.getresponse().read()
+        took.append((time.perf_counter() - asked) * 1000)
+        time.sleep(0.1)
+    shed = (_counts(server)[0] - before) / int(attacker.communicate()[0])
+    print(
+        f"UDP flood of those that are not limited, {TIMES_ANSWERED} × {capacity:,.0f} queries a second, {shed:.0%} shed"
+    )
+    report.at_most("  GET /health, at most", max(took), HEALTH_MS, "ms", f"median {percentile(took, 50):.1f}")
+
+
+def _flooded(server: Discovery, folder: Path) -> None:
+    command = _flood(server, folder)
     with watching(server) as bystanders, contextlib.ExitStack() as idle:
         sent = int(subprocess.run(command(1e9, 3), capture_output=True, text=True, check=True).stdout)
         capacity = (sent - _counts(server)[0]) / 3
