@@ -1,86 +1,50 @@
 """A client's connection: requests are taken from it one by one and answered in their order.
 
-What comes is only kept when it comes, and worked on in turns with all other connections: small requests first, by their routes, long
-answers as their clients read. Nothing is parsed while a request is in hand, but for what came in one slice with it; while anything
-waits, no more is read.
+What comes alone is worked on as it comes, all else in turns with all other connections: small requests first, by their routes, long
+answers as their clients read. Nothing is parsed while a request is in hand, but for what came in one slice with it. `receiving` has what
+comes, `sending` what goes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from time import monotonic
 from typing import cast
 
 from discovery.core.address import client_prefix
 from discovery.core.caller import UNKNOWN
-from discovery.core.log_fields import fields
-from discovery.rest.api.answers import WITHOUT_BODY, Answer
+from discovery.rest.api.answers import Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Arrival, Request
-from discovery.rest.api.route import Kind
-from discovery.rest.http.bodies import SMALL
 from discovery.rest.http.deferred_exchange import DeferredExchange
-from discovery.rest.http.framing import SLICE, Framer
-from discovery.rest.http.phase_timer import SECONDS, Phase, PhaseTimer
-from discovery.rest.http.pull import PIECE, Pull
+from discovery.rest.http.framing import SLICE
+from discovery.rest.http.receiving import Receiving
+from discovery.rest.http.sending import NEVER
 from discovery.rest.http.shared import Shared
 from discovery.system.turns import TURN
-
-_log = logging.getLogger("discovery.rest")
 
 # Seconds after which a connection that was sent much lets others go before it.
 _STEP = 0.0005
 # Seconds that the task of a small request takes at the most in one turn.
 _SMALL_TASK = 0.0001
-# Seconds for which one heartbeat stands for those that follow.
-_NOTED_SECONDS = 5.0
 # Seconds within which the order of connections by their last requests may be another.
 _ORDER_SECONDS = 0.1
 # Seconds for which a large request waits at the most while half of what may wait for clients does.
 _CROWDED_SECONDS = 1.0
-# Octets of a body that are parsed at a time.
-_BODY_SLICE = 256 * 1024
 # Octets that wait in the transport; with more, nothing else is written, or asked for, until they have gone.
 UNSENT = 4 * 1024
-# Octets of an answer of its own that a client may leave unread for as long as Phase.READ; of more, for as long as Phase.READ_MUCH.
-MUCH = 256 * 1024
-# Seconds that a client may go on sending what nobody wants, so that it gets to read why.
-LINGERING_SECONDS = 2.0
-# Seconds that it may take for the last octets of a connection that we have closed.
-LAST_WORDS_SECONDS = 5.0
 
 
-class Connection(asyncio.Protocol):
-    """`_unread`: octets that are not parsed yet. `_paused`: the client does not read what it asked for. `_closing`: nothing that comes
-    is looked at any more. `_stopping`: what is in hand is the last. `_scheduled`: it has a step to come. `_large`: the next request is
-    large, and has waited for its turn. `beat_at`: of its last heartbeat, monotonic seconds.
-    """
+class Connection(Receiving):
+    """`_scheduled`: it has a step to come. `_large`: the next request is large, and has waited for its turn."""
 
     def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self._front = shared.front
-        self._limits = shared.limits
-        self._turns = shared.turns
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._framer = Framer(self._admit, shared.heads)
-        self._timer = PhaseTimer(self._loop, self._too_slow)
-        self._unread = b""
-        self._new = True
-        self._current: Request | None = None  # whose answer is being made, or sent
-        self._exchange: DeferredExchange | None = None
+        super().__init__(shared)
         self._task: asyncio.Task[Answer] | None = None
-        self._pull: Pull | None = None
-        self._held = 0  # octets that wait for this client, as `waiting` knows it
         self._waits_until = 0.0  # that others have read, monotonic seconds
-        self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
-        self._paused = self._reading_paused = self._closing = self._stopping = self._scheduled = self._large = False
-        self.beat_at = self._ordered_at = _NEVER
-        self.address = self.prefix = ""
-        self.arrival = Arrival("", 0, "http")
+        self._scheduled = self._large = False
 
     # -- what the event loop calls
 
@@ -168,29 +132,11 @@ class Connection(asyncio.Protocol):
 
     # -- what others ask of it
 
-    def is_idle(self) -> bool:
-        return self._current is None and not self._framer.whole and not self._unread
-
-    def make_way(self) -> None:
-        self._closing = True
-        if self._transport is not None:
-            self._transport.abort()  # what is unsent would keep its descriptor, uncounted
-
     def give_up(self) -> None:
         """At the end of the server."""
         self.make_way()
         if self._task is not None:
             self._task.cancel()
-
-    def give_up_body(self) -> None:
-        error = HttpError(
-            503, "TOO_BUSY", "Too many large bodies are being sent at once; try again in a moment", retryAfter=1
-        )
-        if self._framer.whole:  # it has just come whole
-            request = self._framer.whole[0]
-            request.body, request.refusal = b"", error
-        else:
-            self._refuse(error)
 
     def stop(self) -> None:
         """What is in hand is finished, and what is coming whole is still taken."""
@@ -218,11 +164,6 @@ class Connection(asyncio.Protocol):
         else:
             self._work()
         return False
-
-    @property
-    def _is_gone(self) -> bool:
-        """Nothing can be written: its transport may have failed, and tell it in a moment."""
-        return self._closing or self._transport is None or self._transport.is_closing()
 
     def _work(self) -> None:
         framer = self._framer
@@ -281,26 +222,6 @@ class Connection(asyncio.Protocol):
 
     # -- requests
 
-    def _admit(self, request: Request) -> None:
-        request.arrival = self.arrival
-        self._front.admit(request, self.address)
-
-    def _parse(self) -> None:
-        framer, unread, coming = self._framer, self._unread, self._framer.coming
-        size = SLICE if coming is None else max(SLICE, min(framer.missing, _BODY_SLICE))
-        if len(unread) <= size:
-            self._unread = b""
-        else:
-            unread, self._unread = unread[:size], unread[size:]
-        framer.feed(unread)
-        if coming is None:
-            return  # what has begun in one slice is small
-        if framer.coming is coming:
-            self._shared.bodies.grown(self, framer.kept)
-        else:
-            self._shared.bodies.grown(self, len(coming.body))
-            self._shared.bodies.whole(self)
-
     def _begin(self, request: Request, now: float) -> None:
         self._new = False
         self._since = now
@@ -311,7 +232,7 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Answer):
             self._send(request, answer)
             return
-        self._current, self._ordered_at = request, _NEVER
+        self._current, self._ordered_at = request, NEVER
         self._limits.busy(self)
         if isinstance(answer, DeferredAnswer):
             self._defer(request, answer)
@@ -356,188 +277,3 @@ class Connection(asyncio.Protocol):
         else:
             self._finish(exchange.request)
             self._close()
-
-    # -- answers
-
-    def _send(self, request: Request, answer: Answer) -> None:
-        """All of it, or what is left as the client reads."""
-        try:
-            octets = self._front.octets(request, answer)
-        except Exception as error:
-            answer = self._front.refused(request, error)
-            octets = self._front.octets(request, answer)
-        body = answer.body
-        if isinstance(body, bytes):
-            if len(octets) <= PIECE:
-                if self._transport is not None:
-                    self._transport.write(octets)
-                self._finish(request)
-                return
-            pull = Pull(octets, self._turns, self._hold)
-        else:
-            self._write(octets)
-            if request.method == "HEAD" or request.status in WITHOUT_BODY:
-                self._finish(request)
-                return
-            pull = Pull(body, self._turns, self._hold, chunked=request.version == "1.1")
-        self._current, self._pull = request, pull
-        self._hold()
-        self._send_more(pull)
-
-    def _send_more(self, pull: Pull) -> None:
-        while not self._paused and not self._is_gone:
-            try:
-                piece = pull.next()
-            except Exception:
-                self._fail(pull)
-                return
-            if piece is None:
-                self._sent(pull)
-                return
-            if piece:
-                self._write(piece)
-            if self._turns.is_over():
-                self._schedule()
-                return
-
-    def _sent(self, pull: Pull) -> None:
-        request, self._current, self._pull = self._current, None, None
-        pull.close()
-        self._hold()
-        if request is not None:
-            self._finish(request)
-        self._schedule()
-
-    def _fail(self, pull: Pull) -> None:
-        request = self._current
-        assert request is not None
-        _log.exception(
-            "%s %s failed",
-            request.method,
-            request.path,
-            extra=fields("request.failed", method=request.method, path=request.path),
-        )
-        self.make_way()  # half an answer is all there will be
-
-    def _finish(self, request: Request) -> None:
-        now = monotonic()
-        self._shared.note(request, request.address or self.address, now - self._since)
-        self._since = now
-        if request.route.kind is _HEARTBEAT and request.status < 300 and self.beat_at < now - _NOTED_SECONDS:
-            self.beat_at = now
-            self._limits.beats(self, now)
-        if len(request.body) > SMALL:
-            self._shared.bodies.done(self)
-
-    def _write(self, octets: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(octets)
-
-    def _hold(self) -> None:
-        """So many octets wait for it."""
-        held = 0 if self._pull is None else self._pull.own
-        if self._paused and self._transport is not None:
-            held += self._transport.get_write_buffer_size()
-        if held != self._held:
-            self._held = held
-            self._shared.waiting.hold(self, held)
-
-    # -- bounds
-
-    def _update_timer(self) -> None:
-        """What the client owes us decides how long it may take, and who makes way for others."""
-        if self._closing or self._transport is None:
-            return
-        framer, phase = self._framer, _IDLE
-        if self._paused:
-            phase = Phase.READ if self._held <= MUCH else Phase.READ_MUCH
-        elif self._current is not None or framer.whole or self._unread:
-            pass
-        elif framer.coming is not None:
-            phase = Phase.BODY
-            self._ask_for_body(framer.coming)
-        elif self._new or framer.begun:
-            phase = Phase.HEAD
-        is_owing = phase in _OWING
-        if (
-            (phase is not self._timer.phase or is_owing)
-            and self._timer.wait_for(phase, framer.heads_read if is_owing else 0)
-            and is_owing
-        ):
-            self._ordered_at = _NEVER
-            self._limits.owes(self)
-        if bool(self._unread) is not self._reading_paused:
-            self._update_reading()
-
-    def _update_reading(self) -> None:
-        """While octets wait, no more are read."""
-        if self._closing or self._transport is None:
-            return
-        if (bool(self._unread) and not self._waits_for_the_end()) is not self._reading_paused:
-            self._reading_paused = not self._reading_paused
-            if self._reading_paused:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
-
-    def _waits_for_the_end(self) -> bool:
-        """It has to be noticed that the client goes: whoever does not read on does not see it. A client that sends much meanwhile is not
-        read on all the same.
-        """
-        return self._exchange is not None and len(self._unread) <= SLICE
-
-    def _ask_for_body(self, request: Request) -> None:
-        """Of a client that waits for that, when those before it have been answered (RFC 9110 §10.1.1)."""
-        if request.expects and not request.status and not self._framer.body_size:
-            request.status = 100
-            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _too_slow(self, phase: Phase) -> None:
-        if phase is Phase.IDLE:
-            left = self._since + SECONDS[phase] - monotonic()
-            if self._current is not None:  # the client waits, perhaps for long
-                self._timer.wait(SECONDS[phase])
-            elif left > 0:
-                self._timer.wait(max(left, 1.0))
-            else:
-                self._close()
-        elif phase in (Phase.READ, Phase.READ_MUCH):
-            self.make_way()
-        else:
-            text = f"The {phase.name.lower()} of a request took longer than {SECONDS[phase]:g} s"
-            self._refuse(HttpError(408, "REQUEST_TIMEOUT", text))
-
-    def _refuse(self, error: HttpError) -> None:
-        """The request that is coming, and all after it; answered when those before it are."""
-        self._framer.refuse(error)
-        self._schedule()
-
-    def _end(self) -> None:
-        """After the last answer. A client that is still sending would lose it if we did not read on (RFC 9112 §9.6)."""
-        transport, cut = self._transport, self._framer.cut
-        self._framer.close()
-        self._unread = b""
-        self._shared.bodies.done(self)
-        if transport is not None and cut and not self._stopping and transport.can_write_eof():
-            self._closing = True
-            self._timer.stop()
-            transport.write_eof()
-            if self._reading_paused:
-                transport.resume_reading()
-            self._loop.call_later(LINGERING_SECONDS, transport.abort)
-        else:
-            self._close()
-
-    def _close(self) -> None:
-        """A client that never reads would keep what is unsent, and so the connection, for ever."""
-        transport, self._closing = self._transport, True
-        if transport is not None:
-            transport.close()
-            if transport.get_write_buffer_size():
-                self._loop.call_later(LAST_WORDS_SECONDS, transport.abort)
-
-
-_NEVER = float("-inf")
-_HEARTBEAT = Kind.HEARTBEAT  # looking into an enum takes as long as all the rest of a test
-_IDLE = Phase.IDLE
-_OWING = (Phase.HEAD, Phase.BODY)
