@@ -133,6 +133,8 @@ def test_tokens_and_what_was_done_with_them(visit: Visits, server: Discovery) ->
     tokens = page.get_by_role("table", name="Tokens")
     expect(tokens.get_by_role("row").filter(has_text="owner")).to_contain_text("register web")
     expect(tokens.get_by_role("row").filter(has_text="admin")).to_contain_text("everything")
+    expect(tokens.get_by_role("row").filter(has_text="admin")).to_contain_text("s ago")
+    expect(tokens.get_by_role("row").filter(has_text="owner")).to_contain_text("not used yet")
     audit = page.get_by_role("table", name="Audit")
     expect(audit.get_by_role("row").filter(has_text="10.0.0.3:80").first).to_contain_text("register")
     page.get_by_role("searchbox").fill("10.0.0.3")

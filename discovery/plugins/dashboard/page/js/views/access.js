@@ -1,6 +1,6 @@
 // Who may, and who did: the tokens of this node, and the audit. Both take an admin's token; their absence says what to set.
 import { get, part } from "../api.js";
-import { Clock } from "../components/ago.js";
+import { Ago, Clock } from "../components/ago.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
 import { counted } from "../components/results.js";
@@ -14,7 +14,7 @@ import { count, endpoint, number, shown } from "../text.js";
 import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
 
-const TOKENS = [{ id: "name", title: "Token" }, { id: "rights", title: "May" }, { id: "until", title: "Until" }, { id: "source", title: "From" }];
+const TOKENS = [{ id: "name", title: "Token" }, { id: "rights", title: "May" }, { id: "until", title: "Until" }, { id: "used", title: "Last used" }, { id: "source", title: "From" }];
 const AUDIT = [{ id: "time", title: "Time" }, { id: "who", title: "Who" }, { id: "action", title: "What" }, { id: "whom", title: "To whom" }, { id: "how", title: "What came of it" }];
 const LIMIT = 100;
 
@@ -58,6 +58,7 @@ function tokenRow(token) {
   return html`<${Cell} of="name"><b>${shown(token.name)}</b>${state && html` <span class=${`tag ${state[0]} status`}>${state[1]}</span>`}<//>
     <${Cell} of="rights" title=${shown(rights(token).join("; "))}>${rights(token).map((right) => html`<span key=${right} class=${right === "everything" ? "tag every" : "tag"}>${shown(right)}</span>`)}<//>
     <${Cell} of="until">${token.expires ? html`<time dateTime=${token.expires} title=${token.expires}>${token.expires.slice(0, 10)}</time>` : "for ever"}<//>
+    <${Cell} of="used">${token.lastUsed ? html`used <${Ago} at=${token.lastUsed} />` : html`<span class="quiet">not used yet</span>`}<//>
     <${Cell} of="source">${token.source}<//>`;
 }
 
