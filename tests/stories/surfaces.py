@@ -18,7 +18,8 @@ ACCOUNT = ("status", "served", "why", "since", "by", "next")
 
 def cli(server: Discovery, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "discovery", *arguments]
-    given = environment(DISCOVERY_URL=server.http, **({"DISCOVERY_TOKEN": token} if token else {}))
+    shown = {"DISCOVERY_TOKEN": token} if token else {}
+    given = environment(DISCOVERY_URL=server.http, PORT=server.port, **shown)
     return subprocess.run(command, env=given, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 

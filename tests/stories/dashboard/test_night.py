@@ -1,6 +1,6 @@
 """A night: a token expires, a host dies, the disk fills (a node is cut off: `cluster/test_accounts`). At each moment DNS, HTTP, the
-command line, the page, the metrics and
-the log are asked, and an SRE who has only these can answer: what is wrong, since when, who is affected, what to do. All tell the same.
+command line, the page, the metrics and the log are asked, and an SRE who has only these can answer: what is wrong, since when, who is
+affected, what to do. All tell the same.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ def warning(server: Discovery, code: str) -> dict[str, Any]:
             rf'^discovery_warning{{code="{code}",severity="{found["severity"]}"}} [1-9]', reply.read().decode(), re.M
         )
     until(lambda: any(f'"{code}"' in line and "warning.began" in line for line in server.log))
+    assert found["see"] in cli(server, "doctor", token=ADMIN).stdout
     assert f"### {code}\n" in TROUBLESHOOTING
     assert found["see"].endswith(f"#{code}")
     return found
@@ -121,7 +122,9 @@ def clock(iso: str) -> str:
 
 def test_at_three_in_the_morning_every_surface_tells_the_same(visit: Visits, server: Discovery, small: Volume) -> None:
     with beating(server, ROLLING, SHOP) as shop, beating(server, ADMIN, DYING) as dying, beating(server, ADMIN, LIVING):
-        assert server.request("GET", "/ready").body["warnings"] == []
+        (before,) = server.request("GET", "/ready").body["warnings"]
+        assert before["code"] == "token_expires"
+        assert before["text"].startswith("the token rolling expires at ")
         _a_token_expires(visit, server, shop)
         _a_host_dies(visit, server, dying)
         _a_disk_fills(server, small)
@@ -134,6 +137,7 @@ def _a_token_expires(visit: Visits, server: Discovery, shop: Beating) -> None:
     assert "heartbeats of 3 instances of shop are refused since " in told["text"]
     assert "its token expired" in told["text"]
     assert "`discovery explain shop`" in told["text"]
+    assert "rolling" in warning(server, "token_expired")["text"], "and it is still used"
     until(lambda: not dig(server, "shop.svc.local").answer)
     accounts = agreed(server, "shop", ADMIN)
     first = server.request("GET", "/services/shop").body["instances"]
@@ -155,8 +159,8 @@ def _a_token_expires(visit: Visits, server: Discovery, shop: Beating) -> None:
     table = cli(server, "explain", "shop", token=ADMIN).stdout
     assert table.count("the token rolling expired at ") == 3
     page = visit(server, "view=service&service=shop", token=ADMIN)
-    expect(page.get_by_text("its heartbeats are refused since").first).to_be_visible()
-    expect(page.get_by_text("the token rolling expired at").first).to_be_visible()
+    row = page.get_by_role("table").first.get_by_role("row").filter(has_text="its heartbeats are refused since").first
+    expect(row).to_contain_text("the token rolling expired at")
     page.close()
     emptied = warning(server, "service_emptied")
     assert emptied["text"].startswith("shop has none of 3 instances left since ")
@@ -209,8 +213,11 @@ def _a_disk_fills(server: Discovery, small: Volume) -> None:
     assert server.heartbeat("pay", "10.0.0.8", 80).status == 200, "heartbeats go on"
     assert len(dig(server, "pay.svc.local").answer) == 1, "and so do answers"
     assert any("disk is full" in line for line in server.log)
+    assert "database or disk is full" in warning(server, "journal_failing")["text"]
     said = cli(server, "register", "new", "--ip", "10.1.1.1", "--port", "81", token=ADMIN)
     assert said.returncode
     assert "database or disk is full" in said.stderr
     small.free()
     until(lambda: register().status == 201)
+    until(lambda: listed(server, "journal_failing") is None)
+    until(lambda: any("warning.ended" in line and "journal_failing" in line for line in server.log))
