@@ -111,9 +111,10 @@ def refused(error: Refused) -> str:
     if error.status == 401:
         return f"{error} (commands take it from DISCOVERY_TOKEN, or from the file that DISCOVERY_TOKEN_FILE names)"
     if error.code == "SERVICE_UNKNOWN" and (name := error.content.get("serviceName")):
-        near = error.content.get("suggestion")
+        near, known = error.content.get("suggestion"), error.content.get("known")
+        guess = f"{f'{known}; ' if known else ''}{f'did you mean {near}? ' if near else ''}"
         return (
-            f"no service {name} is registered; {f'did you mean {near}? ' if near else ''}`discovery get services` lists those that are, "
+            f"no service {name} is registered; {guess}`discovery get services` lists those that are, "
             f"`discovery history {name}` says what became of it"
         )
     if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):

@@ -144,7 +144,7 @@ class Resolving:
         service = self._registry.service(name)
         found = served(matching, now)
         if service is None or not (found or explains):
-            raise self._nobody(name, service, now, matching if asked else None)
+            raise self._nobody(name, service, now, matching if asked else None, values.get(_NAMES, False))
         strategy = values.get("strategy", LATEST)
         ordered = self._strategies.order(strategy, found, (service.key, asked), limit, now)
         content, index = self._resolved(service, ordered, now), self._registry.index_of(name)
@@ -210,16 +210,22 @@ class Resolving:
         )
 
     def _nobody(
-        self, name: str, service: Service | None, now: float, matching: Sequence[Entry] | None = None
+        self,
+        name: str,
+        service: Service | None,
+        now: float,
+        matching: Sequence[Entry] | None = None,
+        sees_names: bool = False,
     ) -> HttpError:
         """`matching`: those that the filter meant; None: there was no filter."""
         if service is None:
-            known = absent(self._registry, name, now)
+            known = absent(self._registry, name, now, sees_names)
             message = (
                 f"No service {name} is registered{f'; {known}' if known else ''}; GET /services lists those that are, "
                 f"GET /history?service={name} what became of it"
             )
-            return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[])
+            more = {"known": known} if known else {}
+            return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[], **more)
         meant = list(service.entries.values()) if matching is None else matching
         of_all = f"its {len(service.entries)} instances"
         if not meant:
