@@ -92,6 +92,7 @@ def test_a_bad_file_keeps_the_old_zone_and_the_log_says_which_file_and_line(
     until(lambda: dig(server, "mended.svc.local").rdata == {"192.0.2.9"})
     _write(server, path, PRINTER)
     until(lambda: dig(server, "mended.svc.local").status == "NXDOMAIN")
+    until(lambda: any("over after" in line for line in server.log[before:]))
     assert re.search(re.escape(str(path)) + said, lines[0]), lines
 
 
