@@ -31,7 +31,7 @@ def row(event: EventContent) -> Json:
         "reason": event.get("reason"),
         "id": about and about.get("id"),
         "index": event["index"],
-        "actor": " at ".join(filter(None, (actor.get("name"), actor.get("address")))),
+        "actor": " at ".join(cell(actor[key]) for key in ("name", "address") if actor.get(key)),
     }
 
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import NotRequired
+from typing import Any, NotRequired
 
 import aiohttp
 from typing_extensions import TypedDict
@@ -54,24 +54,15 @@ class Reset:
     oldest: int
 
 
-class Actor(TypedDict):
-    name: NotRequired[str]
-    address: NotRequired[str]
-
-
-class InstanceTold(InstanceContent):
-    name: NotRequired[str]
-
-
 class EventContent(TypedDict):
     index: int
     kind: str
     service: str | None
-    instance: InstanceTold | None
-    before: InstanceTold | None
+    instance: InstanceContent | None
+    before: InstanceContent | None
     reason: NotRequired[str]
     timestamp: NotRequired[str]
-    actor: NotRequired[Actor | None]
+    actor: NotRequired[dict[str, Any] | None]
 
 
 class _ResetContent(TypedDict):

@@ -21,6 +21,7 @@ class InstanceContent(TypedDict):
     port: Annotated[int, Field(ge=0, le=65535)]
     status: str
     id: NotRequired[str]
+    name: NotRequired[str]
     metadata: NotRequired[dict[str, Any] | None]
     tags: NotRequired[list[str]]
     ports: NotRequired[dict[str, int] | None]
