@@ -105,7 +105,7 @@ class HeartbeatsReply(Advice):
     unknown: list[Missed]
 
 
-_UPSERT = Fields(InstanceBody)
+_UPSERT = Fields(InstanceBody, HeartbeatBody)
 _WITH_REGISTRATION = Fields(RegisterBody, HeartbeatBody)
 _HEARTBEAT = Fields(HeartbeatBody)
 _MANY = Fields(HeartbeatsBody)
