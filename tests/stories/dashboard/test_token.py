@@ -51,6 +51,7 @@ def test_where_reading_takes_a_token_a_wrong_one_is_told_and_the_right_one_shows
     type_token(page, SECRETS[WRONG])
     expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
     expect(page.get_by_role("banner")).to_contain_text("No access")
+    expect(page.get_by_role("main")).not_to_contain_text("Loading")
     type_token(page, SECRETS[RIGHT])
     expect(row(page, "secret-service")).to_be_visible()
     is_live(page)

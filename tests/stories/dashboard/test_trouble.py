@@ -195,6 +195,7 @@ def test_the_pieces_of_a_bar_are_told_apart_without_colours(visit: Visits, troub
 
 
 def test_what_is_not_known_yet_is_not_shown_as_none(visit: Visits, troubled: Discovery) -> None:
+    visit.faults.expect("500", "ERR_FAILED")
     page = visit(troubled, at="/docs", token=OPERATOR)
     waiting: list[Route] = []
     for path in ("services?*", "history?*"):
@@ -204,6 +205,16 @@ def test_what_is_not_known_yet_is_not_shown_as_none(visit: Visits, troubled: Dis
         expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
         assert not re.search(r"(?<![.\d])0(?![.\d])|[Nn]obody|[Nn]othing", page.get_by_role("main").inner_text()), view
     assert waiting
+    page.unroute("**/services?*")
+    for route in waiting:
+        route.abort()
+    page.route("**/history?*", lambda route: route.fulfill(status=500, json={"message": "The disk is gone"}))
+    for view in ("feed", "gone", "maintenance"):
+        page.goto(f"/ui?view={view}")
+        expect(page.get_by_role("main")).to_contain_text("The disk is gone")
+        assert not re.search(r"(?<![.\d])0(?![.\d])|[Nn]obody|[Nn]othing has", page.get_by_role("main").inner_text()), (
+            view
+        )
 
 
 def test_a_search_counts_what_it_finds(visit: Visits, troubled: Discovery) -> None:

@@ -21,10 +21,10 @@ export function Feed() {
   const missed = held ? store.feed.total - held.total : 0;
   return html`<div class="title"><h1>Feed</h1>
       <button type="button" aria-pressed=${held !== null} onClick=${() => setHeld(held ? null : { events, total: store.feed.total })}>${held ? `Go on${missed ? ` (${number(missed)} new)` : ""}` : "Hold still"}</button></div>
-    <${Results} known=${answer || error || all.length} found=${found.length} all=${all.length} noun="event" narrowed=${q} more=", the newest first" />
+    <${Results} known=${answer || all.length} error=${error} found=${found.length} all=${all.length} noun="event" narrowed=${q} more=", the newest first" />
     <${Failed} error=${error} />
     ${found.length
       ? html`<${Events} events=${found} label="Events" />`
-      : (answer || error) && html`<${Empty} title=${q ? "No event has that" : "Nothing has happened yet"}>
+      : answer && html`<${Empty} title=${q ? "No event has that" : "Nothing has happened yet"}>
         ${q ? html`<button type="button" onClick=${() => change({ q: "" })}>Show all events</button>` : html`<p>Registrations, changes of health, drains and maintenance appear here at once. Heartbeats are no events.</p>`}<//>`}`;
 }

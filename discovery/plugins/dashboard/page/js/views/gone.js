@@ -17,7 +17,7 @@ export function Gone() {
   const all = notBack(events);
   const found = q ? all.filter(eventTest(q) ?? Boolean) : all;
   return html`<h1>Recently gone</h1>
-    <${Results} known=${answer || error} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
+    <${Results} known=${answer} error=${error} found=${found.length} all=${all.length} noun="instance" narrowed=${q} />
     <${Failed} error=${error} />
     ${found.length > 0 && html`<${Events} events=${found} label="Recently gone" />`}
     ${answer && !found.length && html`<${Empty} title=${q ? "None that has gone has that" : "Nobody has gone lately"}>

@@ -34,7 +34,7 @@ export function Maintenance() {
     <div class="chips" role="group" aria-label="How much time is shown">
       ${SCALES.map(([id, title]) => html`<button key=${id} type="button" class="chip" aria-pressed=${id === scale} onClick=${() => change({ scale: id === "day" ? "" : id })}>${title}</button>`)}
     </div>
-    <${Results} known=${store.complete && (answer || error)} all=${current.length} noun="window" more=${` now, ${past.length} over`} />
+    <${Results} known=${store.complete && answer} error=${error} all=${current.length} noun="window" more=${` now, ${past.length} over`} />
     <${Failed} error=${error} />
     ${current.length + past.length
       ? html`<div class="calendar" role="table" aria-label="Maintenance windows"><${Axis} ...${axis} />
