@@ -271,22 +271,19 @@ def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float
 
 def absent(registry: State, name: str, now: float, sees_names: bool = False) -> str:
     """What is known of a service that is not registered; "" where that is nothing. A clause."""
-    key = fold(name)
-    last, refused = registry.log.last_of(key), registry.refused.of_service(key, now)
-    if last is None and not refused:  # nearly always of names that DNS is asked for
+    service, found = fold(name), []
+    last, refused = registry.log.last_of(service), registry.refused.of_service(service, now)
+    if last is None and not refused:  # nearly always: names that nobody has are asked for by the thousand
         return ""
-    wall, found = registry.walls()(now), []
-    if last is not None:
-        for event in reversed(last.events):
-            if isinstance(event, InstanceEvent) and event.service == key and event.after is None:
-                silent = event.kind is Kind.EXPIRED
-                who = f" by {last.by}" if sees_names and last.by not in (NOBODY, SERVER) else ""
-                how = "it fell silent" if silent else f"it was deregistered{who}"
-                found.append(f"one of this name was until {moment.short(last.wall, wall)}: {how} (history)")
-                break
+    wall = registry.walls()(now)
+    events = () if last is None else [each for each in last.events if isinstance(each, InstanceEvent)]
+    if last is not None and (gone := [each for each in events if each.service == service and each.after is None]):
+        who = f" by {last.by}" if sees_names and last.by not in (NOBODY, SERVER) else ""
+        how = "it fell silent" if gone[-1].kind is Kind.EXPIRED else f"it was deregistered{who}"
+        found.append(f"one of this name was until {moment.short(last.wall, wall)}: {how} (history)")
     if refused:
-        instance, latest = next(reversed(refused.items()))
-        at = f" of {instance.ip} port {instance.port}" if sees_names else ""
+        key, latest = next(reversed(refused.items()))
+        at = f" of {key.ip} port {key.port}" if sees_names else ""
         found.append(refusal(latest, wall, sees_names).replace("heartbeats", f"heartbeats{at}", 1))
     return "; ".join(found)
 

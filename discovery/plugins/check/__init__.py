@@ -108,7 +108,7 @@ class Checks(Plugin):
         if not self._engine.leads:  # of several nodes one probes; whoever is next goes on from what that one has found
             watch.verdict = Verdict(None if known is None else known.instance.failing)
             watch.told = watch.verdict.failing
-            watch.probing = None
+            watch.last = watch.probing = None
             return
         failure = None if known is None else refusal(known.instance, self._networks, not self._engine.has_other_nodes)
         try:

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from discovery.core.caller import Caller
-from discovery.core.errors import DiscoveryError
+from discovery.core.errors import DiscoveryError, Forbidden
 from discovery.core.instance import Key
+from discovery.rest.api.errors import described
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind
 from discovery.store.refused import Why
@@ -46,8 +47,9 @@ class HeartbeatNotes:
     def note_item(self, request: Request, item: Any, error: Exception) -> bool:
         if (key := self._key_of(item)) is None:
             return False
-        # Whoever was refused at the door has not shown who he is.
-        by = Caller(request.address) if request.refusal is not None else request.caller
+        # Whoever was refused at the door has not shown who he is, and a token without the right is no better than none.
+        is_known = request.refusal is None and not isinstance(error, Forbidden)
+        by = request.caller if is_known else Caller(request.address)
         entry = self._registry.find(key)
         return self._registry.refused.note(key, entry, by, why_of(error), self._clock(), self._wall())
 
@@ -74,4 +76,6 @@ def why_of(error: Exception) -> Why:
     """Of `The token ci expired; ask for a new one`: the token ci expired."""
     said = str(error).partition(";")[0][:_MAX_WHY]
     text = said[:1].lower() + said[1:]
-    return Why(text, getattr(error, "plain", text))
+    failure = described(error)
+    answer = "it is answered 500" if failure is None else f"it is answered {failure.status} {failure.code}"
+    return Why(text, getattr(error, "plain", answer))

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from discovery.core.caller import Caller
-from discovery.core.errors import Unauthorized
+from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.instance import Key
 from discovery.rest.api.requests import Request
+from discovery.store.engine import WriteSeams
 from discovery.store.refused import Why
 from tests.rest.harness import USER, serving
 
@@ -67,6 +68,20 @@ async def test_who_is_no_instance_is_told_to_whoever_counts_wrong_tokens() -> No
         await api.request("GET", "/services", None, BAD)
         await api.request("POST", "/heartbeat", USER | {"port": 4})
     assert told == [("/heartbeat", 401), ("/services", 401)]
+
+
+async def test_a_token_without_the_right_says_nothing_of_an_instance_elsewhere() -> None:
+    def refuse(owner: str | None, by: Caller) -> None:
+        raise Forbidden("ci", f"register:{owner}")
+
+    def with_token(request: Request) -> Caller:
+        return Caller(request.address, "ci")
+
+    async with serving(admit=with_token, seams=WriteSeams(authorize=[refuse])) as api:
+        for ip in ("10.0.0.9", "127.0.0.1"):
+            assert (await api.post("/heartbeat", USER | {"ip": ip})).status == 403
+        (found,) = api.registry.refused.of_service("user-service", api.clock()).items()
+        assert (found[0].ip, found[1].why.plain) == ("127.0.0.1", "its token has not the right to it")
 
 
 async def test_a_body_that_names_nothing_is_not_waited_for() -> None:
