@@ -203,7 +203,9 @@ def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
 
     def piece(index: int) -> Piece:
         index += first
-        beside = companions[index] if companions else ()
+        if not companions:
+            return Piece(pack(records[index]))
+        beside = companions[index]
         return Piece(pack(records[index]), b"".join(map(pack, beside)), len(beside))
 
     return alternatives(piece, answer.ranks, answer.most, random)
