@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.core.moment import NoMoment, parse
+from discovery.core.moment import NoMoment, parse, short
 from discovery.rest.api.times import iso
 
 # 2026-01-31 12:00:00 UTC
@@ -81,3 +81,12 @@ def test_any_text_is_a_moment_or_an_error(text: str) -> None:
 def test_a_time_of_an_answer_can_be_asked_for(milliseconds: int) -> None:
     shown = iso(milliseconds / 1000)
     assert iso(parse(shown, NOON) + 1e-6) == shown
+
+
+@given(st.floats(min_value=0, max_value=4_000_000_000), st.floats(min_value=-100_000, max_value=100_000))
+def test_what_a_sentence_says_of_a_moment_can_be_asked_for_at_that_time(wall: float, apart: float) -> None:
+    moment = max(0.0, wall + apart)
+    shown = short(moment, wall)
+    assert len(shown) == (len("03:12:00Z") if abs(wall - moment) < 43_200 else len("2026-01-31T03:12:00Z"))
+    if moment <= wall:
+        assert parse(shown, wall) == int(moment)

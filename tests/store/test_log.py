@@ -98,3 +98,14 @@ def test_commits_may_share_an_index_and_are_read_one_by_one_all_the_same() -> No
     assert indexes(log.after(1)) == [2, 2, 2, 3]
     assert [each.index for _, each in log.read(2)] == [2, 2, 3]
     assert [position for position in range(6) if log.is_last_of_index(position)] == [0, 1, 4, 5]
+
+
+def test_the_last_about_a_service_is_what_readers_see() -> None:
+    log = Log()
+    assert log.last_of("web") is None
+    for index, service in ((1, "web"), (2, "web"), (3, "db")):
+        add(log, commit(index, service))
+    log.stage(commit(4, "web"))
+    last = log.last_of("web")
+    assert last is not None
+    assert last.index == 2

@@ -9,6 +9,7 @@ import dns.flags
 import dns.rcode
 import pytest
 
+from discovery.dns.message.edns import MAX_EXPLANATION, explanation_option
 from discovery.dns.message.query import UDP
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.replies import MAX_SERVER_ID, Replies
@@ -132,3 +133,19 @@ def test_a_name_server_that_sends_edns_and_options_to_a_service_gets_the_same_an
     assert outcome(plain) == outcome(edns) == "ANSWER"
     assert data(plain.answer) == data(edns.answer)
     assert data(plain.additional) == data(edns.additional)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("no service web", "no service web"),
+        ("a \x1b[31mnew\u202e disk\n", "a [31mnew disk"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 197 + "..."),
+        ("é" * 150, "é" * 98 + "..."),
+    ],
+)
+def test_an_explanation_is_cut_to_200_octets_and_has_no_control_characters(text: str, sent: str) -> None:
+    octets = explanation_option(0, text)
+    assert octets[6:].decode() == sent
+    assert int.from_bytes(octets[2:4]) == len(octets) - 4 <= MAX_EXPLANATION + 2
