@@ -119,7 +119,7 @@ class Server:
         self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
-        self._seams.concerns.extend([*self._of_registry(), self._names.zones.files.concern(), *self._engine.concerns()])
+        self._seams.concerns.extend([*self._of_registry(), *self._names.concerns(), *self._engine.concerns()])
         self._warnings = WarningList(self._seams.concerns)
         self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
         self._web = Web(

@@ -11,6 +11,7 @@ from typing import Any
 from discovery import __version__
 from discovery.core.event import Commit
 from discovery.core.metric import Metric, counter
+from discovery.core.warning import Concern, Lately, critical, one
 from discovery.dns import dig
 from discovery.dns.message import names
 from discovery.dns.message.query import HTTPS
@@ -149,6 +150,17 @@ class NameServer:
                 lambda: self.zones.files.failures,
             ),
         ]
+
+    def concerns(self) -> list[Concern]:
+        lately = Lately(self._shed)
+
+        def shed() -> str | None:
+            queries = lately.at(self._clock())
+            if not queries:
+                return None
+            return f"{queries} DNS queries got no reply lately, for lack of room: is the processor busy, or a server of FORWARD_TO silent?"
+
+        return [self.zones.files.concern(), critical("queries_shed", one(shed))]
 
     def _shed(self) -> int:
         return sum(server.shed() for server in self._servers if isinstance(server, UdpServer))

@@ -19,7 +19,7 @@ _log = logging.getLogger("discovery.warning")
 # Of one code, by which /ready and the log stay readable; the others are counted.
 MOST = 20
 # Seconds for which a look is believed by those who read: strangers may ask /ready as often as they like.
-_BELIEVED = 0.1
+_BELIEVED = 0.5
 # Seconds for which what happens at an instant is warned of.
 _LATELY = 300.0
 _PAGE = "discovery/docs/troubleshooting.md"

@@ -19,7 +19,7 @@ _ALIKE = 0.85
 
 def _running() -> float:
     """Seconds that go on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class ClockSteps:

@@ -35,7 +35,7 @@ def test_troubleshooting(tmp_path: Path) -> None:
         server.register("user-service", "127.0.0.1", 3001, ttl=600)
         server.register("user-service", "127.0.0.2", 3002, ttl=600)
         server.register("billing", "10.0.0.9", 4000, ttl=1)
-        until(lambda: server.request("GET", "/resolve/billing").status == 404)
+        until(lambda: server.request("GET", "/ready").body["warnings"])  # billing is gone
         check(DOCS / "troubleshooting.md", Bash(server, tmp_path))
 
 
