@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -116,4 +118,25 @@ def test_where_checks_are_turned_off_nobody_is_probed(tmp_path: Path) -> None:
         id = server.register("old", port=old.port, check={"http": "/health"})["instance"]["id"]
         assert "check" not in server.request("GET", "/stats").body
         until(lambda: shown(server, id)["status"] == "unhealthy")
+        assert "/health" not in old.end()
+
+
+def test_behind_a_trusted_proxy_it_is_the_callers_address_that_counts_and_no_setting_opens_loopback(
+    tmp_path: Path,
+) -> None:
+    settings: dict[str, Any] = {
+        "TRUSTED_PROXIES": "127.0.0.1",
+        "CHECK_NETWORKS": "127.0.0.0/8,10.0.0.0/8",
+        "HEARTBEAT_TIMEOUT_SECONDS": 600,
+    }
+    with legacy(tmp_path) as old, running(**settings) as server:
+        check = {"http": "/health", "interval": 1, "failures": 1}
+        body = {"name": "old", "ip": "127.0.0.1", "port": old.port, "check": check}
+        headers = {"Content-Type": "application/json", "X-Forwarded-For": "10.0.0.9"}
+        request = urllib.request.Request(f"{server.http}/register", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request) as reply:
+            id = json.load(reply)["instance"]["id"]
+        until(lambda: shown(server, id)["status"] == "failing")
+        assert "CHECK_NETWORKS" in shown(server, id)["checkFailure"]
+        assert resolved(server, "old") == 0
         assert "/health" not in old.end()
