@@ -17,7 +17,7 @@ from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
 from discovery.core.moment import to_the_second
-from discovery.core.warning import Concern, critical, one
+from discovery.core.warning import Concern, one, warning
 from discovery.system.files import Reloaded
 from discovery.system.limits import open_files, shares
 
@@ -143,7 +143,7 @@ class Tls(Reloaded[Made]):
             when = f"{'ended' if left < 0 else 'ends'} at {to_the_second(self.value.ends_at)}"
             return f"the certificate {self._cert} {when}: clients refuse it from then on; replace the files of TLS_CERT and TLS_KEY"
 
-        return [self.concern(), critical("certificate_expires", one(ends))]
+        return [self.concern(), warning("certificate_expires", one(ends))]
 
     def _make(self) -> Made:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

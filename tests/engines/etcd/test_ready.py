@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from discovery.store.engine import Engine
 from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, said, until
+
+
+def warned(engine: Engine, code: str) -> str:
+    return "; ".join(text for each in engine.concerns() if each.code == code for text in each.check().values())
 
 
 async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stale_or_etcd_is_full(
@@ -18,8 +23,10 @@ async def test_it_is_ready_whatever_the_others_do_and_not_while_its_view_is_stal
             await until(lambda: node.engine._peers.any_silent)
             assert node.engine.not_ready() is None, "a silent node, and zones that differ, are no reason"
             assert not said(node.engine), "a silent one is not compared"
+            assert f"the node {other.id} is silent for" in warned(node.engine, "node_silent")
             node.engine._etcd.full = "mvcc: database space exceeded"
             assert "alarm disarm" in (node.engine.not_ready() or "")
+            assert "alarm disarm" in warned(node.engine, "node_cut_off")
             node.engine._etcd.full = None
             proxy.cut()
             await until(lambda: "has not told this node" in (node.engine.not_ready() or ""))
