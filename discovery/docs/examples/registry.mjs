@@ -1,4 +1,4 @@
-// This process in the registry, and others found there, kept fresh while registries come and go. Node 18.17 or newer, or a browser: nothing
+// This process in the registry, and others found there, kept fresh while registries come and go. Node 18 or newer, or a browser: nothing
 // to install. Types are in registry.d.mts beside this file. Both functions take `{ url, token }` last; without them the environment says.
 
 const env = globalThis.process?.env ?? {};
@@ -7,12 +7,21 @@ const GRACE = 10_000; // a usual lease: who lives has registered again by then a
 const LONGEST = 3_600_000;
 const FOR_GOOD = [400, 401, 403, 409];
 
-/** {status, index, body} of an answer in JSON. `ms`: for all of it; `signal`: ends it at once. */
+/** {status, index, body} of an answer in JSON. `ms`: for all of it; `signal`: ends it at once. (AbortSignal.any would leak with each.) */
 async function ask({ url, token }, method, path, { body, ms = 5000, signal } = {}) {
-  const limits = [AbortSignal.timeout(ms), ...(signal ? [signal] : [])];
-  const headers = { ...(body && { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
-  const reply = await fetch(url.replace(/\/$/, "") + path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.any(limits) });
-  return { status: reply.status, index: Number(reply.headers.get("X-Registry-Index")), body: await reply.json() };
+  const limit = new AbortController();
+  const end = () => limit.abort();
+  signal?.throwIfAborted();
+  const timer = setTimeout(end, ms);
+  signal?.addEventListener("abort", end);
+  try {
+    const headers = { ...(body && { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
+    const reply = await fetch(url.replace(/\/$/, "") + path, { method, headers, body: body && JSON.stringify(body), signal: limit.signal });
+    return { status: reply.status, index: Number(reply.headers.get("X-Registry-Index")), body: await reply.json() };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
+  }
 }
 
 const place = (options) => ({ url: env.DISCOVERY_URL ?? "http://127.0.0.1:3100", token: env.DISCOVERY_TOKEN, ...options });

@@ -10,21 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.stories.dashboard.axe import violations
-from tests.stories.dashboard.visits import PHONE, Scheme, Visits, is_live
+from tests.stories.dashboard.visits import Visits, is_live
 from tests.stories.process import Discovery, running, until
 
 ADMIN, OWNER = "dsc_admin-of-the-stories", "dsc_owner-of-web-alone"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m"
-# Each with something that stands there once it has its data.
-VIEWS = {
-    "dns": "What does a DNS client get?",
-    "dns&name=web.svc.local&type=SRV": "As text",
-    "maintenance": "windows now",
-    "load": "Leases that ran out",
-    "nodes": "This process is alone",
-    "access": "10.0.0.3:80",
-}
 
 
 @pytest.fixture(scope="module")
@@ -227,17 +217,3 @@ def test_a_silent_node_and_a_secondary_that_is_behind_are_seen(visit: Visits, se
     expect(nodes.get_by_role("row").filter(has_text="b-2")).to_contain_text("leader")
     expect(page.get_by_role("table", name="What secondaries have taken")).to_contain_text("5 changes")
     expect(page.get_by_text("does not answer NOTIFY")).to_be_visible()
-
-
-# -- for everybody
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit: Visits, server: Discovery, scheme: Scheme) -> None:
-    page = visit(server, "view=feed", size=PHONE, scheme=scheme, token=ADMIN, motion=False)
-    is_live(page)
-    for view, shows in VIEWS.items():
-        page.goto(f"/ui?view={view}")
-        expect(page.get_by_text(shows).first).to_be_visible()
-        assert violations(page) == "", view
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), view
