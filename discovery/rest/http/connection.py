@@ -102,7 +102,7 @@ class Connection(Receiving):
             self._shared.note(self._current, self._current.address, monotonic() - self._since)
         self._shared.closed(self)
         self._limits.closed(self)
-        if self._task is None:  # else the body is still worked on
+        if self._task is None or self._task.done():  # else the body is still worked on
             self._shared.bodies.done(self)
         self._timer.stop()
         self._framer.close()
@@ -150,7 +150,11 @@ class Connection(Receiving):
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            if self._large or self._pull is not None:
+            if (
+                self._large
+                or self._pull is not None
+                or (self._current is not None and not self._current.route.is_small)
+            ):
                 self._turns.add(self._step)
             else:
                 self._turns.add_small(self._step)
@@ -161,6 +165,8 @@ class Connection(Receiving):
             pass
         elif self._pull is not None:
             self._send_more(self._pull)
+        elif self._task is not None and self._task.done():
+            self._answer(self._task)
         else:
             self._work()
         return False
@@ -251,10 +257,20 @@ class Connection(Receiving):
             exchange.stop()
 
     def _task_ended(self, task: asyncio.Task[Answer]) -> None:
-        request, self._current, self._task = self._current, None, None
+        """A thousand may end at once, that waited for one disk or for one list."""
         if self._is_gone:
+            self._current = self._task = None
             self._shared.bodies.done(self)
-        elif not task.cancelled() and request is not None:
+        elif self._turns.may_go_ahead():
+            began = monotonic()
+            self._answer(task)
+            self._turns.spent(monotonic() - began)
+        else:
+            self._schedule()
+
+    def _answer(self, task: asyncio.Task[Answer]) -> None:
+        request, self._current, self._task = self._current, None, None
+        if not task.cancelled() and request is not None:
             self._limits.used(self, monotonic())
             self._send(request, task.result())
             self._go_on()

@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 import weakref
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -23,6 +24,7 @@ from discovery.rest.http.connection import Connection
 from discovery.rest.http.framing import Framer
 from discovery.rest.http.heads import Heads
 from discovery.rest.http.shared import Shared
+from discovery.system.turns import TURN
 from tests.rest.harness import LIMIT, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
 
@@ -324,3 +326,42 @@ def test_a_client_that_resets_before_it_is_looked_up_is_unknown_and_not_nobody()
             assert entry.instance.registrant.address == UNKNOWN
 
     uvloop.run(reset_at_once())
+
+
+async def test_answers_that_are_there_at_the_same_time_are_sent_in_turns() -> None:
+    """As of all who waited for one disk, or for one list to be made."""
+    go, sent, in_pass, waiting = asyncio.Event(), list[int](), 0, 0
+
+    async def waits(request: Request) -> Answer:
+        nonlocal waiting
+        waiting += 1
+        await go.wait()
+        return Answer(200, orjson.dumps({}))
+
+    def send(connection: Connection, request: Request, answer: Answer) -> None:
+        nonlocal in_pass
+        in_pass += 1
+        end = time.perf_counter() + TURN / 2
+        while time.perf_counter() < end:
+            pass
+        _send(connection, request, answer)
+
+    def next_pass() -> None:
+        nonlocal in_pass
+        sent.append(in_pass)
+        in_pass = 0
+        if sum(sent) < 20:
+            asyncio.get_running_loop().call_soon(next_pass)
+
+    _send = Connection._send
+    async with serving(routes=[route("/waits", waits)]) as api:
+        talks = [asyncio.create_task(talk(api.port, request("GET /waits", "Connection: close"))) for _ in range(20)]
+        async with asyncio.timeout(LIMIT):
+            while waiting < 20:  # noqa: ASYNC110 - the server takes them in its own time
+                await asyncio.sleep(0.001)
+            with patch.object(Connection, "_send", send):
+                go.set()
+                next_pass()
+                got = await asyncio.gather(*talks)
+        assert [statuses(replies(each)) for each in got] == [[200]] * 20
+    assert max(sent) <= 5, "two as they come, two in a turn, and one that had begun"
