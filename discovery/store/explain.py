@@ -210,6 +210,8 @@ _NEXT = {
 def _next(entry: Entry, status: Status, is_refused: bool) -> str:
     if status is Status.SUSPECT and entry.instance.status is not status:
         return "it is judged when that node is heard again, or is gone for good"
+    if status is Status.FAILING and entry.instance.failing is None:
+        return "it is back when it says that it passes"
     if status is Status.HEALTHY and entry.instance.spec.lease is not None:
         return ""
     if is_refused:

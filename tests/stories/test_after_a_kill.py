@@ -15,7 +15,9 @@ def assert_failing(server: Discovery) -> None:
     assert server.ask("api.svc.local").answer == []
     [instance] = server.request("GET", "/services/api").body["instances"]
     assert (instance["status"], instance["health"], instance["output"]) == ("failing", "failing", "the pool is empty")
-    assert "it says of itself: the pool is empty" in str(server.request("GET", "/services/api/explain").body)
+    explained = str(server.request("GET", "/services/api/explain").body)
+    assert "it says of itself: the pool is empty" in explained
+    assert "it is back when it says that it passes" in explained
 
 
 async def test_who_reports_that_it_fails_fails_until_it_says_otherwise_whatever_becomes_of_the_server(
