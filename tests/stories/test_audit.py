@@ -82,8 +82,13 @@ def test_tokens_are_named_and_never_shown_and_what_they_may_not_do_is_told(tmp_p
     lines = audited(file)
     assert [(line["by"]["name"], line["service"], line["outcome"]) for line in lines] == [
         ("ci", "web", "done"),
+        ("", None, "Unauthorized"),  # of what the client shows: a line a minute, the first at once, the last at the end
         ("ci", "billing", "Forbidden"),
+        ("", None, "Unauthorized"),
     ]
+    assert [line["error"].partition(":")[0] for line in lines if line["action"] == "show-token"] == [
+        "1 wrong tokens, the last"
+    ] * 2
     assert not [text for text in (secret, digest, "another") if text in file.read_text()]
 
 

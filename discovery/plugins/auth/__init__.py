@@ -153,6 +153,7 @@ class Auth(Plugin):
             self._file.start()
 
     async def close(self) -> None:
+        self._wrong.close()
         if self._file is not None:
             await self._file.close()
 

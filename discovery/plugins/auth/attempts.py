@@ -73,6 +73,12 @@ class WrongTokens:
             if tried.total >= MANY
         }
 
+    def close(self) -> None:
+        """What was not told yet is told now."""
+        for prefix, tried in self._tried.items():
+            if tried.untold:
+                self._tell(prefix, tried.untold, tried.why)
+
     def _say(self, prefix: str, tried: _Tried, now: float) -> None:
         if now < tried.said_at + EVERY:
             return
