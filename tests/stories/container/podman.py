@@ -11,9 +11,9 @@ import io
 import os
 import resource
 import shlex
-import site
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ class Podman:
     def __init__(self, folder: Path, prefix: list[str]) -> None:
         self.prefix = prefix
         store = [f"--{name}={folder}/podman/{name}" for name in ("root", "runroot", "tmpdir")]
-        self._command = [*prefix, program("podman"), *store, *_OPTIONS]
+        self._command = [*prefix, program("podman", at_least="5"), *store, *_OPTIONS]
         here = ["--network=host", "--pull=never", *self._limits(), *_machine()]
         self._own = {
             "build": ["--isolation=chroot", "--layers=false", "--format=docker", *here],
@@ -119,7 +119,7 @@ def _base() -> bytes:
 
 
 def _machine() -> Sequence[str]:
-    [packages] = site.getsitepackages()
+    packages = sysconfig.get_path("purelib")
     at = {"/usr": "/usr", packages: "/packages"}
     if not Path(sys.base_prefix).is_relative_to("/usr"):
         at[sys.base_prefix] = sys.base_prefix

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import site
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +36,7 @@ class Machine:
     def __init__(self, folder: Path, prefix: list[str]) -> None:
         self.prefix = prefix
         self._folder = folder
-        [packages] = site.getsitepackages()
+        packages = sysconfig.get_path("purelib")
         programs = {Path(program(name)).parent: None for name in ("bash", "curl", "dig", "openssl")}
         self._environment = {
             "PATH": os.pathsep.join([f"{folder}/bin", "/opt/discovery/bin", *map(str, programs)]),
