@@ -45,9 +45,12 @@ async def test_one_that_fails_by_its_own_word_is_resolved_no_more_until_it_says_
 async def test_other_words_are_shown_at_once_and_move_no_index(api: Api, say: Any) -> None:
     await api.register()
     await say(api, health="warning", output="80 % full")
+    assert (await api.get("/resolve/user-service")).body["instances"][0]["output"] == "80 % full"
     index, log = api.registry.index, Log.of(api.registry)
     await say(api, health="warning", output="90 % full")
     assert (await shown(api))["output"] == "90 % full"
+    (found,) = (await api.get("/resolve/user-service")).body["instances"]
+    assert found["output"] == "90 % full"
     await say(api, health="warning")
     assert (await shown(api))["output"] == ""
     assert (api.registry.index, log.changes) == (index, [])

@@ -37,7 +37,7 @@ class Shown:
     def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float]) -> str:
         instance = entry.instance
         kept = self._kept.get(instance.id)
-        if kept is None or kept[0] is not instance:
+        if kept is None or kept[0] is not instance or entry.output is not None:
             kept = self._keep(entry, now)
         return "".join((kept[1], entry.status_at(now), _BEAT, iso(wall_of(entry.lease.renewed_at)), kept[2]))
 
@@ -45,7 +45,7 @@ class Shown:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
         first, _, rest = text.partition(_STATUS)  # no id or address has a quotation mark
         kept = (entry.instance, first + _STATUS, _REST + rest.partition(_REST)[2])
-        if entry.instance.spec.extra_octets <= MAX_EXTRA:
+        if entry.output is None and entry.instance.spec.extra_octets <= MAX_EXTRA:  # what it says may change without the instance
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             self._kept[entry.instance.id] = kept
