@@ -19,7 +19,7 @@ from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.maintenance import Window
 from discovery.core.name import fold
-from discovery.core.status import SILENT, Status
+from discovery.core.status import Status
 from discovery.store.log import Log
 from discovery.store.refused import Refused
 from discovery.store.service import Entry, Service
@@ -89,7 +89,7 @@ def account(
     more = []
     if sees_names and instance.probed is not None:
         more.append(f"its port {instance.probed} a connection when the brake asked")
-    if beats is not None and beats.missed and status not in SILENT:
+    if beats is not None and beats.missed and status is Status.HEALTHY:
         more.append("heartbeats are missing")
     if refused is not None:
         more.append(f"its {refusal(refused, wall_of(now), sees_names)}")

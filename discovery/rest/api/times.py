@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -57,6 +58,8 @@ class Times:
     def walls(self) -> Callable[[float], float]:
         """The same in epoch seconds, for many readings in one turn."""
         offset, paused_since = self.offset(), self._paused_since
+        if not paused_since(-math.inf):  # it never stood still: nearly always
+            return offset.__add__
         return lambda reading: reading + offset - paused_since(reading)
 
     def offset(self) -> float:
