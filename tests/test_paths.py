@@ -20,7 +20,7 @@ PAGE = PACKAGE / "plugins" / "dashboard" / "page" / "js"
 _MAKERS = ("Route", "page", "routes")
 # Folders of the operating system, which paths of files begin with.
 _SYSTEM = ("etc", "proc", "run", "sys", "dev", "home", "root", "usr", "var", "tmp", "bin", "v3")
-_NAMED = re.compile(r"\b(GET|HEAD|POST|PUT|DELETE) (/[\w{}/.%-]*)")
+_NAMED = re.compile(r"\b(GET|HEAD|POST|PUT|DELETE) (/[\w{}/.%-]*+)(?!\()")  # a bracket: it is a pattern
 
 
 def files(*names: str) -> list[Path]:

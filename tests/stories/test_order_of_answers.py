@@ -91,7 +91,9 @@ def test_it_is_cut_after_the_shuffle_so_everybody_has_a_turn(sock: socket.socket
         seen.update(rdata)
         if rtype == "SRV":
             targets = {text.split()[3] for text in rdata}
-            assert {rrset.name.to_text() for rrset in reply.additional} == targets, "Additional is in step"
+            assert {rrset.name.to_text() for rrset in reply.additional} <= targets, (
+                "of no other's address is there room"
+            )
     assert len(seen) == CROWD
 
 

@@ -138,7 +138,9 @@ def test_what_is_wrong_stands_over_every_screen_and_folds_where_there_is_no_room
         assert tops < SIZES[size][1] / 2, "they leave room for the screen"
         brake.locator("summary").first.click()
         others.locator("summary").first.click()
-    expect(told).to_contain_text("has none of 6 instances left since")
+    expect(told).to_contain_text(
+        re.compile("has none of [67] instances left since")
+    )  # one may fail while others register
     expect(told).to_contain_text("troubleshooting.md#service_emptied")
     expect(held).to_contain_text("until ")
     expect(brake.get_by_role("link", name=LARGE)).to_be_visible()

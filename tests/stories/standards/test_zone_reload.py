@@ -41,9 +41,10 @@ def addresses(server: Discovery, name: str) -> set[str]:
 
 
 def good_again(server: Discovery, folder: Path, record: str) -> None:
-    """Writes a good zone file and waits until it is served; `record` is its own for each test."""
+    """Writes a good zone file and waits until it is served, and warned of no more; `record` is its own for each test."""
     (folder / "svc.local.zone").write_text(f"{ZONE}printer IN A 192.0.2.7\n{record} IN A 192.0.2.8\n")
     until(lambda: addresses(server, record) == {"192.0.2.8"})
+    until(lambda: all(each["code"] != "zones_failed" for each in server.request("GET", "/ready").body["warnings"]))
 
 
 def test_a_changed_file_is_served_without_a_signal_and_moves_the_serial(server: Discovery, folder: Path) -> None:
