@@ -148,10 +148,10 @@ class Log:
 
     def last_of(self, service: str) -> Commit | None:
         """The last about the service that readers see, as far as the log goes back."""
-        seen = (
-            commit for position, commit in reversed(self._by_service.get(service, _NONE)) if position <= self.position
-        )
-        return next(seen, None)
+        known = self._by_service.get(service)
+        if known is None:  # of a name that nobody has, for which DNS asks by the thousand
+            return None
+        return next((commit for position, commit in reversed(known) if position <= self.position), None)
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()

@@ -73,7 +73,9 @@ MAX_EXPLANATION = 200
 
 def explanation_option(code: int, text: str) -> bytes:
     """RFC 8914 §2. The text is cut to what fits beside everything else; strangers' control characters are left out of it."""
-    octets = "".join(filter(str.isprintable, text)).encode()
+    if not text.isprintable():  # nearly never
+        text = "".join(filter(str.isprintable, text))
+    octets = text.encode()
     if len(octets) > MAX_EXPLANATION:
         octets = octets[: MAX_EXPLANATION - 3].decode(errors="ignore").encode() + b"..."
     return _EXPLANATION.pack(Option.EDE, 2 + len(octets), code) + octets
