@@ -193,7 +193,10 @@ class Liveness:
         if instance.lapsed_at is not None:
             self.lapsed += by
         if instance.spec.lease is not None:
-            self.permanent[owner_of(instance.registrant)] += by
+            owner = owner_of(instance.registrant)
+            self.permanent[owner] += by
+            if not self.permanent[owner]:
+                del self.permanent[owner]
 
     def _removed_at(self, entry: Entry, since: float) -> float:
         """When it is forgotten that is unhealthy `since` then."""

@@ -68,6 +68,8 @@ def metrics_of_registry(
         counter("discovery_registrations", "Registrations.", registrations),
         Metric("counter", "discovery_heartbeats", "Heartbeats.", heartbeats, ("result",)),
         Metric("gauge", "discovery_instances", "Instances.", instances, ("status",)),
+        gauge("discovery_instances_warning", "Instances that warn of themselves.", lambda: registry.liveness.warning),
+        gauge("discovery_instances_lapsed", "Instances kept after their lease.", lambda: registry.liveness.lapsed),
         gauge("discovery_services", "Services.", lambda: len(registry.services)),
         gauge("discovery_max_instances", "Instances, at the most.", lambda: registry.settings.max_instances),
         gauge("discovery_max_services", "Services, at the most.", lambda: registry.settings.max_services),
