@@ -35,9 +35,15 @@ def node_running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]
             process.kill()
 
 
-def _command(script: str, *arguments: str) -> list[str]:
+def node_modules() -> Path:
+    """The folder of the npm packages, with all of them in it."""
     packages = json.loads((FOLDER / "package.json").read_text())["dependencies"]
     if not all((FOLDER / "node_modules" / package).is_dir() for package in packages):
         install = [program("npm"), "install", "--prefix", str(FOLDER), "--no-package-lock", "--no-audit", "--no-fund"]
         subprocess.run(install, check=True, capture_output=True, timeout=100)
+    return FOLDER / "node_modules"
+
+
+def _command(script: str, *arguments: str) -> list[str]:
+    node_modules()
     return [program("node"), str(FOLDER / script), *arguments]

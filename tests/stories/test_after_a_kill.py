@@ -66,5 +66,6 @@ def test_the_lapsed_are_lapsed_and_those_without_a_lease_are_there(tmp_path: Pat
         again, other = server.request("GET", "/services/api").body["instances"]
         assert (again["status"], again["lapsedAt"], again["keep"]) == ("unhealthy", lapsed["lapsedAt"], 3600)
         assert (other["status"], other["lease"]) == ("healthy", "none")
+        assert server.request("GET", "/stats").body["activeInstances"] == 1, "the lapsed are no part of the living"
         assert server.heartbeat("api", port=1).status == 200
         assert {each["port"] for each in server.request("GET", "/resolve/api").body["instances"]} == {1, 2}

@@ -137,7 +137,7 @@ class Rates(Plugin):
         )
         return Reading(
             counts,
-            len(registry),
+            registry.living,
             _added(self._dns.seconds.values()),
             _added(self._http.seconds_of_answers),
         )

@@ -138,7 +138,7 @@ class ServerItself:
             "totalHeartbeats": registry.renewals,
             "totalCleanups": registry.cleanups,
             "activeServices": len(registry.services),
-            "activeInstances": len(registry),
+            "activeInstances": registry.living,
             "services": [service.name for service in registry.services.values()],
             "uptime": self._uptime(),
             "heartbeatTimeout": f"{registry.lease_ttl:g}s",
