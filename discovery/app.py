@@ -44,6 +44,7 @@ from discovery.plugins import (
     traces,
     transfer,
 )
+from discovery.rest.guard.rate import RegisterRate
 from discovery.settings import Settings
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
@@ -105,6 +106,7 @@ class Server:
             followers=registry.followers,
             index_followers=registry.index_followers,
             last_checks=registry.last_checks,
+            count_registration=RegisterRate(settings.registers_per_second).take,
             dns_addresses=settings.dns_addresses,
         )
         self.failure: DiscoveryError | None = None  # why it has to end, though nobody asked for it

@@ -36,7 +36,6 @@ from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone, without_tokens
 from discovery.rest.guard.browsers import Browsers, hosts
 from discovery.rest.guard.cors import Cors
-from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.rest.http import access_log
@@ -88,7 +87,6 @@ class Web:
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time, lambda: registry.stale_seconds(), paused_since)
         registry.walls = times.walls
-        rate = RegisterRate(settings.registers_per_second)
         self._refusals = Refusals(clock, _call_later, HeartbeatNotes(registry, clock, time.time))
         self._connections, watchers = _limits(settings)
         self._waiting = waiting
@@ -96,10 +94,10 @@ class Web:
             registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
         )
         registry.index_followers.append(watch.follow)
-        sees_actors, note_items = self._sees_actors, self._refusals.note_items
+        sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
         self.routes = [
-            *Registering(registry, engine, clock, times, random, rate.take, note_items).routes(),
-            *Beating(registry, engine, clock, times, random, rate.take, note_items).routes(),
+            *Registering(registry, engine, clock, times, random, count, note_items).routes(),
+            *Beating(registry, engine, clock, times, random, count, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names).routes(),
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),

@@ -18,6 +18,7 @@ from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import Zone
 from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit
+from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.registry import Registry
@@ -53,7 +54,8 @@ class Seams(WriteSeams):
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
     API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
-    `dns_traffic`, `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens.
+    `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
+    `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Seams(WriteSeams):
     routes: list[Route] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     concerns: list[Concern] = field(default_factory=list)
+    count_registration: Callable[[str, float], None] = RegisterRate(0).take
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
     dns_addresses: Sequence[str] = ()

@@ -22,7 +22,7 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import Failure
 from discovery.rest.api.json_body import read
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Authorization, Kind, Manners, Right, Route, in_basic, in_header, in_query
+from discovery.rest.api.route import Authorization, Kind, Manners, Right, Route, bearer, in_header, in_query
 from discovery.rest.api.shapes import Body
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
@@ -34,8 +34,10 @@ class Put(Body):
     service: str
 
 
-def as_text(failure: Failure, times: Times) -> Answer:
+def as_text(failure: Failure, times: Times, request: Request | None) -> Answer:
     """What is not there is told by nothing but its status."""
+    assert request is not None
+    assert request.path.startswith("/other/v1"), "an error's answer may depend on what was asked"
     return Answer(failure.status, b"" if failure.status == 404 else failure.message.encode(), media="text/plain")
 
 
@@ -77,7 +79,7 @@ SHOWN: dict[str, tuple[Authorization, Callable[[str], tuple[dict[str, str], str]
     "header": (in_header("x-other-token"), lambda secret: ({"X-Other-Token": secret}, "")),
     "query": (in_query("token"), lambda secret: ({}, f"?token={secret}")),
     "basic": (
-        in_basic,
+        bearer,
         lambda secret: ({"Authorization": "Basic " + base64.b64encode(f"any:{secret}".encode()).decode()}, ""),
     ),
 }

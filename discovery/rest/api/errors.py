@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -35,6 +35,9 @@ from discovery.store.errors import (
     UnknownInstance,
     UnknownService,
 )
+
+if TYPE_CHECKING:
+    from discovery.rest.api.requests import Request
 
 _log = logging.getLogger("discovery.rest")
 
@@ -99,8 +102,8 @@ class Failure(NamedTuple):
     index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
 
 
-# Makes the answer to an error.
-ErrorForm = Callable[[Failure, Times], Answer]
+# Makes the answer to an error. The request: None where there was none that could be read.
+ErrorForm = Callable[[Failure, Times, "Request | None"], Answer]
 
 
 def described(error: Exception) -> Failure | None:
@@ -119,7 +122,7 @@ def described(error: Exception) -> Failure | None:
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="discovery"'}
 
 
-def as_json(failure: Failure, times: Times) -> Answer:
+def as_json(failure: Failure, times: Times, request: Request | None = None) -> Answer:
     """The body that all errors of our own routes have."""
     said = {
         "error": HTTPStatus(failure.status).phrase,
@@ -130,18 +133,20 @@ def as_json(failure: Failure, times: Times) -> Answer:
     return Answer(failure.status, orjson.dumps(times.stamp(said)), failure.headers, failure.index)
 
 
-def answer_to(error: Exception, what: str, times: Times, form: ErrorForm = as_json) -> Answer:
+def answer_to(
+    error: Exception, what: str, times: Times, form: ErrorForm = as_json, request: Request | None = None
+) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
     failure = described(error)
     if failure is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
-        return form(Failure(500, "INTERNAL", INTERNAL), times)
+        return form(Failure(500, "INTERNAL", INTERNAL), times, request)
     headers = dict(_CHALLENGE if failure.status == HTTPStatus.UNAUTHORIZED else {})
     if "retryAfter" in failure.facts:
         headers["Retry-After"] = str(failure.facts["retryAfter"])  # seconds, RFC 9110 §10.2.3
     # What a client sent in a header may be no UTF-8.
     printable = failure.message.encode("utf-8", "backslashreplace").decode()
-    return form(failure._replace(message=printable, headers=headers | dict(failure.headers)), times)
+    return form(failure._replace(message=printable, headers=headers | dict(failure.headers)), times, request)
 
 
 def of_shape(error: ValidationError) -> InvalidField:

@@ -72,7 +72,14 @@ Authorization = Callable[["Request"], "str | None"]
 
 
 def bearer(request: Request) -> str | None:
-    return request.header(b"authorization")
+    """Of Basic (RFC 7617) the password is the token, whoever the user is: many clients can show nothing else."""
+    shown = request.header(b"authorization")
+    if shown is None or shown[:6].lower() != "basic ":
+        return shown
+    try:
+        return f"Bearer {b64decode(shown[6:].strip()).partition(b':')[2].decode()}"
+    except ValueError:
+        return shown
 
 
 def in_header(name: str) -> Authorization:
@@ -89,29 +96,19 @@ def in_query(name: str) -> Authorization:
     return authorization
 
 
-def in_basic(request: Request) -> str | None:
-    """The password (RFC 7617), whoever the user is. Other schemes are as they are."""
-    shown = request.header(b"authorization")
-    scheme, _, encoded = (shown or "").partition(" ")
-    if scheme.lower() != "basic":
-        return shown
-    try:
-        return f"Bearer {b64decode(encoded.strip()).partition(b':')[2].decode()}"
-    except ValueError:
-        return shown
-
-
 @dataclass(frozen=True, eq=False)
 class Manners:
     """What a group of routes has of its own. `prefix`: of their paths; what is below it and no route has their form of errors too.
 
-    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: finds the token.
+    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: finds the token. `slash`: their paths may
+    end in one more slash.
     """
 
     prefix: str = ""
     error: ErrorForm = as_json
     body: Callable[[Request], dict[str, Any]] = json_object
     authorization: Authorization = bearer
+    slash: bool = False
 
     def routes(self, *routes: Route) -> list[Route]:
         """Routes whose paths are below the prefix."""
@@ -126,8 +123,8 @@ class Route:
     """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
     its kind may end in. `reply`: None: it is no JSON, but `media`; or `also`, for who accepts it. `query`: its parameters; `lenient`:
     others are ignored, and not refused. `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within
-    0.1 ms, and before others. `kept`: the form in which everybody with the same rights is given the same answer for a second
-    (`http.kept_bodies`); None: has none.
+    0.1 ms, and before others. `kept`: the form in which everybody with the same rights is given the same answer for
+    `kept_seconds` (`http.kept_bodies`); None: has none.
     """
 
     method: str
@@ -149,6 +146,7 @@ class Route:
     max_body: int = MAX_SINGLE
     is_small: bool = False
     kept: Callable[[Request], Hashable | None] | None = None
+    kept_seconds: float = 1.0
     manners: Manners = OURS
 
     @property

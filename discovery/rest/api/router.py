@@ -111,7 +111,8 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
     ):  # else it takes more rights rather than less
         read = write = some.right
     other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION)
-    return _Path(re.compile(_pattern(path)), methods, (other, replace(other, right=write)))
+    slash = "/?" if some.manners.slash else ""
+    return _Path(re.compile(_pattern(path) + slash), methods, (other, replace(other, right=write)))
 
 
 def _pattern(path: str) -> str:

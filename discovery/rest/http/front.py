@@ -107,7 +107,8 @@ class Front:
     def refused(self, request: Request, error: Exception) -> Answer:
         if isinstance(error, ValidationError):
             error = of_shape(error)
-        answer = answer_to(error, f"{request.method} {request.path}", self._times, request.route.manners.error)
+        form = request.route.manners.error
+        answer = answer_to(error, f"{request.method} {request.path}", self._times, form, request)
         self._refusals.note(request, answer.status, error)
         return answer
 

@@ -1,5 +1,6 @@
 """Answers that are the same for everybody with the same rights: made once, and kept until the next commit, change of staleness or end of a
-lease, for a second at most. Whoever asks meanwhile is given the same octets; gzip is made of them once, in a thread.
+lease, for so long as the route says at most (a second). Whoever asks meanwhile is given the same octets; gzip is made of them once, in a
+thread.
 
 A route says so itself (`Route.kept`). Nobody is given an instance whose lease had run out when he asked, or less than the index says.
 """
@@ -18,7 +19,8 @@ from discovery.store.registry import Registry
 from discovery.system.turns import turns
 from discovery.system.waiting_octets import WaitingOctets
 
-SECONDS = 1.0
+# Between two looks for what is kept no longer.
+_CLEAN_SECONDS = 1.0
 # Forms: routes with a query and a right. Octets of all, gzip among them; one that is longer than an eighth is streamed to each who asks.
 MAX_FORMS = 8
 MAX_OCTETS = 32 * 1024 * 1024
@@ -131,7 +133,7 @@ class KeptBodies:
             del self._making[key]
 
     async def _make(self, key: Hashable, state: Hashable, request: Request) -> _Kept | None:
-        index, until = self._registry.index, await self._until()
+        index, until = self._registry.index, await self._until(request.route.kept_seconds)
         answer = await _of_handler(request)
         if answer.status != 200:
             return None
@@ -148,10 +150,10 @@ class KeptBodies:
             self._keep(key, kept)
         return kept
 
-    async def _until(self) -> float:
-        """A second from now, or when the first of the leases ends that run now."""
+    async def _until(self, seconds: float) -> float:
+        """So long from now, or when the first of the leases ends that run now."""
         now = self._clock()
-        until = now + SECONDS
+        until = now + seconds
         for entries in self._registry.in_parts():
             ends = [entry.lease.expires_at for entry in entries]
             until = min((end for end in ends if now < end < until), default=until)
@@ -165,7 +167,7 @@ class KeptBodies:
         self._kept[key] = kept
         self._count()
         if self._cleaning is None:
-            self._cleaning = asyncio.get_running_loop().call_later(SECONDS, self._clean)
+            self._cleaning = asyncio.get_running_loop().call_later(_CLEAN_SECONDS, self._clean)
 
     def _count(self) -> None:
         while len(self._kept) > MAX_FORMS or sum(kept.octets for kept in self._kept.values()) > MAX_OCTETS:
@@ -183,7 +185,7 @@ class KeptBodies:
             self._drop(key)
         self._count()
         if self._kept:
-            self._cleaning = asyncio.get_running_loop().call_later(SECONDS, self._clean)
+            self._cleaning = asyncio.get_running_loop().call_later(_CLEAN_SECONDS, self._clean)
 
 
 async def _of_handler(request: Request) -> Answer:

@@ -94,11 +94,14 @@ def test_another_method_is_told_which_there_are(path: str) -> None:
     ("path", "is_other"), [("/v1/x", True), ("/v1/y", True), ("/v1", True), ("/v10/x", False), ("/x/v1/x", False)]
 )
 def test_what_is_below_a_groups_prefix_has_its_manners(path: str, is_other: bool) -> None:
-    group = Manners("/v1")
+    group = Manners("/v1", slash=True)
     route = Route("GET", "/x", lambda request: Answer(200, b""), Right.READ, Kind.QUESTION)
     request = Request("GET", path)
     Router(group.routes(route)).find(request)
     assert request.route.manners is (group if is_other else OURS)
+    slashed = Request("GET", path + "/")
+    Router(group.routes(route)).find(slashed)
+    assert slashed.route.handler is request.route.handler, "one slash more is no other path there"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def test_all_who_ask_within_a_second_are_given_the_same_and_a_commit_ends_
     assert len(made) == 1
     await api.register(port=3002)
     assert (await api.get("/services")).body["totalInstances"] == 2
-    api.forward(kept_bodies.SECONDS)
+    api.forward(1.0)
     await api.get("/services")
     assert len(made) == 3
     api.registry.staleness_changed()
