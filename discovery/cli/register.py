@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send
+from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
@@ -33,9 +34,16 @@ class Fields:
     ] = ()
     weight: Annotated[int | None, Parameter(help="as in SRV; 100 if it is not given")] = None
     priority: Annotated[int | None, Parameter(help="as in SRV, lower is preferred; 10 if it is not given")] = None
+    warning_weight: Annotated[int | None, Parameter(help="its weight while it warns; 1 if it is not given")] = None
+    keep: Annotated[
+        float | None,
+        Parameter(
+            converter=as_seconds, help="how long it is known after its lease, such as 1d; a heartbeat brings it back"
+        ),
+    ] = None
 
     def given(self) -> dict[str, Any]:
-        """Those that were given, as the server calls them. WrongArguments."""
+        """Those that were given. WrongArguments."""
         every = {
             "ttl": self.ttl,
             "tags": list(self.tag),
@@ -44,8 +52,33 @@ class Fields:
             "protocol": list(self.protocol),
             "weight": self.weight,
             "priority": self.priority,
+            "warning_weight": self.warning_weight,
+            "keep": self.keep,
         }
         return {key: value for key, value in every.items() if value not in (None, [], {})}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    """What is said once, by hand, and not while a program runs."""
+
+    lease: Annotated[
+        Literal["none"] | None, Parameter(help="it sends no heartbeats, and is registered until it is deregistered")
+    ] = None
+    health: Annotated[
+        Literal["passing", "warning", "failing"] | None,
+        Parameter(help="what it says of itself: warning: a small share; failing: in no answer"),
+    ] = None
+    because: Annotated[str | None, Parameter(help="what it found, in words, beside --health")] = None
+    id: Annotated[str | None, Parameter(help="its own id")] = None
+    replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False
+
+    def given(self) -> Json:
+        every = {"lease": self.lease, "health": self.health, "output": self.because, "id": self.id}
+        return {key: value for key, value in every.items() if value is not None} | (
+            {"replace": True} if self.replace else {}
+        )
 
 
 class _Registered(TypedDict):
@@ -60,18 +93,24 @@ def register(
     ip: Annotated[str, Parameter(help="where it can be reached")],
     port: Annotated[int, Parameter(help="where it listens")],
     fields: Fields | None = None,
-    id: Annotated[str | None, Parameter(help="its own id")] = None,
-    replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False,
+    own: _Own | None = None,
     output: Format = "table",
 ) -> None:
-    own = {"id": id} if id is not None else {}
-    body: Json = {"name": name, "ip": ip, "port": port, **(fields or Fields()).given(), **own}
-    if replace:
-        body["replace"] = True
-    reply = ask(lambda registry: send(registry, "POST", "/register", body, has=_Registered))
-    instance, every = reply["instance"], reply["heartbeatIntervalMs"] / 1000
-    line = f"registered {named(instance)}; it has to send a heartbeat every {every:.1f} s"
-    put_done([instance], [line], output, whole=reply)
+    body = {"name": name, "ip": ip, "port": port, **(own or _Own()).given()}
+    body |= {to_camel(field): value for field, value in (fields or Fields()).given().items()}
+    reply = ask(lambda registry: _register(registry, body))
+    line = f"registered {named(reply['instance'])}; {_next(reply['heartbeatIntervalMs'] / 1000, body)}"
+    put_done([reply["instance"]], [line], output, whole=reply)
+
+
+async def _register(registry: RegistryClient, body: Json) -> _Registered:
+    return shaped(await registry.register(body), _Registered)
+
+
+def _next(every: float, body: Json) -> str:
+    if "lease" in body:
+        return "it needs no heartbeats, and stays until it is deregistered"
+    return f"it has to send a heartbeat every {every:.1f} s"
 
 
 def deregister(

@@ -7,19 +7,23 @@ passed over for the next; every request may be sent again, since registering, be
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NotRequired, Self
 
 import aiohttp
+from typing_extensions import TypedDict
 
 from discovery.client.access import Servers, Tls, Token
 from discovery.client.errors import Attempt, NotARegistry, RegistryError, Unreachable
-from discovery.client.replies import UNANSWERED, Reply, read, refusal, why
+from discovery.client.replies import UNANSWERED, Finite, Reply, read, refusal, why
 
 TIMEOUT = 5.0  # seconds for one server to answer
 # A server waits up to 1/16 longer than it was asked to, so that its clients do not come back in step; and the way there and back.
@@ -27,7 +31,26 @@ _SPREAD, _WAY = 1 / 16, 5.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _CANNOT_SERVE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
+# What POST /register takes, for good; it wants labels in `name` and `tags`, and an address with a port. POST /registrations takes all.
+_PLAIN_FIELDS = frozenset(
+    (
+        "name", "ip", "port", "metadata", "tags", "ports", "protocol", "weight", "priority", "warningWeight", "zone", "ttl", "maxAnswers",
+        "check", "id", "replace",
+    )
+)  # fmt: skip
+_LABEL = re.compile("[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
 Params = Mapping[str, str | int | float | None]
+
+
+class _Result(TypedDict):
+    status: int
+    id: NotRequired[str]
+
+
+class _Results(TypedDict):
+    results: list[_Result]
+    heartbeatIntervalMs: Finite
 
 
 class RegistryClient:
@@ -112,6 +135,23 @@ class RegistryClient:
             return reply
         raise failure or Unreachable(tried)
 
+    async def register(self, instance: Mapping[str, Any], timeout: float | None = None) -> Reply:  # noqa: ASYNC109 - as of `request`
+        """Adds it, or renews what is at its address, with all that PUT /instances takes. The content has `instance` with its `id`, and
+        `heartbeatIntervalMs`. As `request`.
+        """
+        if _is_plain(instance):
+            return await self.request("POST", "/register", json=instance, timeout=timeout)
+        reply = await self.request("POST", "/registrations", json={"instances": [instance]}, timeout=timeout)
+        many = reply.of_shape(_Results)
+        if len(many["results"]) != 1:
+            raise NotARegistry(reply.url, f"{len(many['results'])} results of one registration")
+        result = many["results"][0]
+        if result["status"] >= HTTPStatus.BAD_REQUEST:
+            raise refusal(replace(reply, status=result["status"], content=result))
+        named = {field: instance.get(field) for field in ("name", "ip", "port")}
+        content = {"instance": {"id": result.get("id"), **named}, "heartbeatIntervalMs": many["heartbeatIntervalMs"]}
+        return replace(reply, status=result["status"], content=content)
+
     async def poll(self, path: str, index: int, wait: float = 60.0, params: Params | None = None) -> Reply:
         """`GET path` that is answered when its index passes `index`, or after `wait` seconds with what is true then.
 
@@ -183,3 +223,13 @@ class RegistryClient:
             ssl=self._tls.read(),
             allow_redirects=False,
         )
+
+
+def _is_plain(instance: Mapping[str, Any]) -> bool:
+    labels = [instance.get("name", ""), *instance.get("tags", ())]
+    try:
+        ip_address(instance.get("ip", ""))
+    except ValueError:
+        return False
+    plain = instance.get("port") is not None and instance.keys() <= _PLAIN_FIELDS
+    return plain and all(_LABEL.fullmatch(label) for label in labels)

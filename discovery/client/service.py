@@ -73,14 +73,16 @@ class Service:
         protocol: str | Sequence[str] | None = None,
         weight: int | None = None,
         priority: int | None = None,
+        warning_weight: int | None = None,
         zone: str | None = None,
         ttl: float | None = None,
+        keep: float | None = None,
         max_answers: int | None = None,
         check: Mapping[str, Any] | None = None,
         id: str | None = None,
         **access: Unpack[Access],
     ) -> None:
-        """The fields are those of `POST /register`; `ttl` in seconds. `access`: as RegistryClient takes it.
+        """The fields are those of `PUT /instances`; `ttl` and `keep` in seconds. `access`: as RegistryClient takes it.
 
         `ip` None: the local address of the connection to the registry, looked up whenever it registers.
         """
@@ -96,8 +98,10 @@ class Service:
             "protocol": protocol,
             "weight": weight,
             "priority": priority,
+            "warningWeight": warning_weight,
             "zone": zone,
             "ttl": ttl,
+            "keep": keep,
             "maxAnswers": max_answers,
             "check": check,
             "id": id,
@@ -228,11 +232,11 @@ class Service:
             return
         if self._find_ip:
             self.ip = await local_address(self._registry.servers, self._registry.timeout)
-        reply = await self._send("/register", self._key() | self._options)
+        reply = await self._registry.register(self._key() | self._options | self._own, self._seconds)
         id = reply.of_shape(_Registered)["instance"]["id"]
         if self._draining:  # a registry that has lost its memory must not answer with it again
             await self.drain()
-        self._accepted(await self._say() if self._own else reply)
+        self._accepted(reply)
         self.id = id
         _log.info("%s is registered at %s:%d with %s", self.name, self.ip, self.port, reply.url)
 
@@ -241,9 +245,12 @@ class Service:
         return await self._send("/instances", self._key() | self._options | self._own, "PUT")
 
     async def _send(self, path: str, body: Mapping[str, Any], method: str = "POST") -> Reply:
+        return await self._registry.request(method, path, json=body, timeout=self._seconds)
+
+    @property
+    def _seconds(self) -> float:
         """No server may keep the others from being asked before the lease ends."""
-        seconds = min(self._registry.timeout, self._beats.interval)
-        return await self._registry.request(method, path, json=body, timeout=seconds)
+        return min(self._registry.timeout, self._beats.interval)
 
     def _accepted(self, reply: Reply) -> None:
         if self._trouble:

@@ -50,13 +50,50 @@ def test_everything_that_can_be_registered(at: At, server: Discovery) -> None:
     assert at("get", "instances", "-o", "name").out == "mine\n"
 
 
+def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Discovery) -> None:
+    own = ("--tag", "urlprefix-/web", "--tag", "Traefik.enable=true", "--health", "warning", "--because", "80 % full")
+    at(
+        "register",
+        "web",
+        "--ip",
+        "10.0.0.1",
+        "--port",
+        "1",
+        "--id",
+        "one",
+        "--keep",
+        "1d",
+        "--warning-weight",
+        "7",
+        *own,
+    )
+    done = at("register", "web", "--ip", "10.0.0.1", "--port", "2", "--id", "two", "--lease", "none")
+    assert (
+        done.out == "registered web 10.0.0.1:2 [id two]; it needs no heartbeats, and stays until it is deregistered\n"
+    )
+    expected: list[dict[str, Any]] = [
+        {
+            "keep": 86400.0, "tags": ["urlprefix-/web", "Traefik.enable=true"], "health": "warning", "output": "80 % full",
+            "warningWeight": 7,
+        },
+        {"lease": "none"},
+    ]  # fmt: skip
+    for id, fields in zip(("one", "two"), expected, strict=True):
+        found = server.request("GET", f"/instances/{id}").body
+        assert {name: found.get(name) for name in fields} == fields
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--port", "0"], "port"),
         (["--port", "80", "--ttl", "0.1s"], "ttl"),
         (["--port", "80", "--ttl", "0"], "ttl"),
-        (["--port", "80", "--tag", "a.b"], "tags"),
+        (["--port", "80", "--tag", "a\nb"], "tags"),
+        (["--port", "80", "--keep", "8d"], "keep"),
+        (["--port", "80", "--keep", "1m", "--lease", "none"], "lease"),
+        (["--port", "80", "--because", "it is full"], "output"),
+        (["--port", "80", "--health", "failing", "--because", "x" * 5000], "output"),
     ],
 )
 def test_what_the_registry_refuses_is_1_with_its_reason(at: At, arguments: list[str], said: str) -> None:
@@ -107,6 +144,9 @@ def test_the_end_of_a_maintenance_may_be_a_time_of_day(at: At, server: Discovery
         ["maintenance", "begin", "web", "--reason", "x"],
         ["maintenance", "begin", "web", "--reason", "x", "--for", "1m", "--until", "12:00"],
         ["get", "services", "--status", "ill"],
+        ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--health", "great"],
+        ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--keep", "-1s"],
+        ["run", "--name", "web", "--port", "1", "--tag", "a\nb", "--", "true"],
         ["resolve", "web", "--strategy", "best"],
         ["resolve", "web", "--dns-server", "example.com"],
         ["resolve", "web", "--dns", "--tag", "blue"],

@@ -106,7 +106,12 @@ class FakeRegistry:
             self.put(body["name"], body["port"], body["ip"])
             content = {"instance": {"id": "i-1"}, "heartbeatIntervalMs": self.interval_ms}
             return web.json_response(content, status=201)
-        if path == "/heartbeat":
+        if path == "/registrations":
+            for each in body["instances"]:
+                self.put(each["name"], each["port"], each["ip"])
+            content = {"results": [{"status": 201, "id": "i-1"}] * len(body["instances"])}
+            return web.json_response(content | {"heartbeatIntervalMs": self.interval_ms})
+        if path in ("/heartbeat", "/instances"):
             if (body["ip"], body["port"]) not in self.services.get(body["name"], {}):
                 return web.json_response({"code": "INSTANCE_UNKNOWN", "message": "unknown"}, status=404)
             return web.json_response({"heartbeatIntervalMs": self.interval_ms})

@@ -48,6 +48,39 @@ async def test_it_is_registered_with_what_was_given_and_gone_at_the_end(registry
     assert not service.registered
 
 
+WIDE: list[dict[str, Any]] = [{"keep": 60.0}, {"tags": ["a.b"]}]
+
+
+@pytest.mark.parametrize("given", WIDE, ids=str)
+async def test_what_the_original_did_not_know_goes_by_the_route_that_takes_it(
+    registry: FakeRegistry, given: dict[str, Any]
+) -> None:
+    async with Service("api", 3001, **given, urls=registry.url) as service:
+        assert (service.id, service.registered, list(registry.services)) == ("i-1", True, ["api"])
+        await registry.until(lambda registry: registry.asked[BEAT])
+    item = {"name": "api", "ip": "127.0.0.1", "port": 3001, **given}
+    assert registry.bodies[0] == ("POST /registrations", {"instances": [item]})
+
+
+async def test_a_refusal_in_a_result_is_one(registry: FakeRegistry) -> None:
+    result = {"status": 409, "code": "SERVICE_FULL", "message": "api is full"}
+    registry.refusals["POST /registrations"] = [(200, {"results": [result], "heartbeatIntervalMs": 3000})]
+    with pytest.raises(Refused, match="api is full") as raised:
+        await Service("api", 3001, keep=60, urls=registry.url).open()
+    assert (raised.value.status, raised.value.code) == (409, "SERVICE_FULL")
+
+
+async def test_what_it_said_of_itself_is_said_from_the_start_when_it_is_registered_again(
+    registry: FakeRegistry,
+) -> None:
+    async with Service("api", 3001, urls=registry.url) as service:
+        await service.report("failing", "the pool is empty")
+        registry.services.clear()
+        await registry.until(lambda registry: registry.asked["POST /registrations"])
+    [item] = next(body for what, body in registry.bodies if what == "POST /registrations")["instances"]
+    assert (item["health"], item["output"]) == ("failing", "the pool is empty")
+
+
 async def test_an_address_that_is_given_is_registered_as_it_is(registry: FakeRegistry) -> None:
     async with Service("api", 3001, ip="10.9.9.9", urls=registry.url):
         assert list(registry.services["api"]) == [("10.9.9.9", 3001)]

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from random import Random
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 
 from discovery.core import metadata
 from discovery.core.caller import Caller
@@ -199,7 +199,9 @@ class RegisterReply(Advice):
 
 
 class RegistrationResult(Described):
-    """One of many: `id` when it was registered (201), else `code` and `message` as the error of POST /register has them."""
+    """One of many: `id` when it was registered (201), else what the error of POST /register says: `code`, `message` and its facts."""
+
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     status: int
     id: str | None = None
@@ -289,14 +291,14 @@ class Registering(Registrar):
         if len(items) > MAX_REGISTRATIONS:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
         count = partial(self._count_registration, request.caller.address)
-        results = await register_all(self._engine, items, request.caller, count, self._clock)
+        results, specs = await register_all(self._engine, items, request.caller, count, self._clock)
         refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
         if refused:
             self._note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
         content = {
             "registered": len(results) - len(refused),
             "results": results,
-            **self._advice(self._registry.lease_ttl),
+            **self._advice(min(map(self._registry.ttl_of, specs), default=self._registry.lease_ttl)),
             **_MANY.said_of(sent),
         }
         return Answer(200, stamped(content, self._times))
@@ -304,13 +306,14 @@ class Registering(Registrar):
 
 async def register_all(
     engine: Engine, items: Sequence[Any], by: Caller, count: Callable[[float], None], clock: Callable[[], float]
-) -> list[Json]:
-    """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or `code` and `message`.
+) -> tuple[list[Json], list[Registration]]:
+    """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or what its error says; and
+    what was registered.
 
     `count`: is told of each registration by its time, and refuses one too many.
     """
     results: list[Json] = [{}] * len(items)
-    places, writes = [], []
+    places, writes, specs = [], [], []
     for place, item in enumerate(items):
         await turns().over()
         try:
@@ -325,11 +328,12 @@ async def register_all(
             results[place] = _refused(result)
         else:
             results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
-    return results
+            specs.append(result.spec)
+    return results, specs
 
 
 def _refused(error: DiscoveryError | ValidationError) -> Json:
     failure = described(error)
     if failure is None:
         raise error
-    return {"status": failure.status, "code": failure.code, "message": failure.message}
+    return {**failure.facts, "status": failure.status, "code": failure.code, "message": failure.message}

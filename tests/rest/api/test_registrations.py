@@ -39,6 +39,12 @@ async def test_all_are_registered_and_each_result_names_its_own(api: Api) -> Non
         assert {name: found[name] for name in item} == item
 
 
+async def test_who_beats_as_it_is_told_is_in_time_for_the_shortest_lease(api: Api) -> None:
+    for ttls in ([2], [30, 2, 600]):
+        items = [item | {"ttl": ttl} for item, ttl in zip(some(3), ttls, strict=False)]
+        assert 500 < (await send(api, *items, {}))["heartbeatIntervalMs"] < 1000
+
+
 async def test_none_is_none(api: Api) -> None:
     assert (await send(api))["registered"] == 0
 
@@ -75,8 +81,11 @@ async def test_one_that_is_refused_says_why_in_its_place_and_fails_nobody_else(
         body = await send(api, USER, bad, USER | {"port": 3002})
         assert body["registered"] == 2
         assert [result["status"] for result in body["results"]] == [201, status, 201]
-        assert body["results"][1].keys() == {"status", "code", "message"}
         assert body["results"][1]["code"] == code
+        if isinstance(bad, dict):
+            alone = (await api.post("/register", bad)).body
+            said = {name: value for name, value in alone.items() if name not in ("error", "timestamp")}
+            assert body["results"][1] == {"status": status, **said}, "all that the error of a single one says"
         assert body["results"][1]["message"]
         assert api.registry.index == before + 2, "what is refused moves no index"
 
