@@ -155,6 +155,8 @@ class Registry(State):
             self._check_new(event, after)
             if self._tombstones:
                 self._tombstones.pop(after.spec.key)
+            if self.missing:
+                self.missing.came(event.service, after)
             self._put(after, event.service, commit.index, at, commit.wall)
             return
         entry, service = self._place_of(event, before)
@@ -209,8 +211,10 @@ class Registry(State):
         if event.buried_until is not None:
             key = Key(event.service, before.spec.ip, before.spec.port)
             self._tombstones.bury(key, at + event.buried_until - commit.wall, at)
-        if event.kind is Kind.EXPIRED and commit.action == Expire.action:
-            self.cleanups += 1
+        if event.kind is Kind.EXPIRED:
+            self.missing.went(event.service, before, at)
+            if commit.action == Expire.action:
+                self.cleanups += 1
 
     # -- the start, and pauses
 

@@ -30,6 +30,7 @@ from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
 from discovery.store.losses import Losses
+from discovery.store.missing import Missing
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
@@ -142,6 +143,7 @@ class State(Table):
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.losses = Losses()
+        self.missing = Missing()
         self.followers: list[Follower] = [self.losses.follow_commit]
         self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`

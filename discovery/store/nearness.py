@@ -1,0 +1,88 @@
+"""Which instances a client is to use who is in a zone himself: those of his zone, and so many of others that his own are not crushed.
+
+    share of the own zone = min(1, healthy / (known x `least`))
+
+`known`: all that are registered there, healthy or not, and those that fell silent within the hour; not those that are kept after their
+leases. So the healthy of the zone and others together are as many as `least` of those known. Nobody is drawn: which others is a
+rendezvous hash of the service and the zone, so that all who are in a zone get the same, and one who comes or goes changes one. DNS and
+HTTP share this. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import NamedTuple
+
+from discovery.core.instance import Instance
+from discovery.core.name import fold
+from discovery.store.missing import Gone
+from discovery.store.service import Entry
+
+# A zone with fewer has no preference: there would be nobody to spread the load of one that falters.
+MIN_KNOWN = 2
+
+
+class Near(NamedTuple):
+    """`healthy` of those `known` in the zone. `front`: whom to use, those of the zone first; `behind`: all others that are served. `until`:
+    when one that is missed in the zone is forgotten, monotonic seconds.
+    """
+
+    zone: str
+    healthy: int
+    known: int
+    front: list[Entry]
+    behind: list[Entry]
+    until: float
+
+    @property
+    def crosses(self) -> bool:
+        """Whether some in front are from elsewhere."""
+        return len(self.front) > self.healthy
+
+    @property
+    def text(self) -> str:
+        crossing = len(self.front) - self.healthy
+        tenths = min(9, max(1, round(10 * crossing / len(self.front))))
+        how_many = "none is" if not crossing else "all are" if not self.healthy else f"{tenths} in 10 are"
+        return f"from {self.zone}: {self.healthy} of {self.known} are healthy here, so {how_many} from elsewhere"
+
+
+def near(
+    zone: str, meant: Iterable[Entry], served: list[Entry], missing: Iterable[Gone], least: float, now: float
+) -> Near | None:
+    """`meant`: the instances of a service that are asked for, `served` those of them that are in answers at `now`, in order. `missing`: of
+    the service in the zone, that are asked for. `least`: part of those known, 0 to 1. None: there is no preference.
+    """
+    gone = [each.until for each in missing]
+    known = len(gone) + sum(is_in(entry.instance, zone) and entry.instance.lapsed_at is None for entry in meant)
+    if known < MIN_KNOWN:
+        return None
+    here: list[Entry] = []
+    there: list[Entry] = []
+    rest: list[Entry] = []  # suspects, or those that flap
+    for entry in served:
+        (rest if not entry.healthy(now) else here if is_in(entry.instance, zone) else there).append(entry)
+    if not there:
+        return None
+    until = min(gone, default=math.inf)
+    if not here:
+        return Near(zone, 0, known, served, [], until)
+    wanted = max(0, math.ceil(known * least - 1e-9) - len(here))
+    if 0 < wanted < len(there):
+        there.sort(key=lambda entry: _score(entry.instance, zone))
+    front, behind = here + there[:wanted], there[wanted:] + rest
+    if wanted > len(there):  # the healthy do not do
+        front, behind = front + behind, []
+    return Near(zone, len(here), known, front, behind, until)
+
+
+def is_in(instance: Instance, zone: str) -> bool:
+    return instance.spec.zone is not None and fold(instance.spec.zone) == zone
+
+
+def _score(instance: Instance, zone: str) -> bytes:
+    """The same on every node, and for an instance that registers again."""
+    service, ip, port = instance.spec.key
+    return blake2b(f"{service} {zone} {ip} {port}".encode(), digest_size=8).digest()
