@@ -91,11 +91,12 @@ class KeyForm(NamedTuple, Generic[K]):
 
 
 class Field(NamedTuple):
-    """`check`: raises ValueError where a value that was read is none. `is_moment`: epoch seconds, perhaps None."""
+    """`check`: makes it of JSON; ValueError where that is none. `dumps`: JSON again. `is_moment`: epoch seconds, perhaps None."""
 
     type: Any
     check: Callable[[Any], Any]
     is_moment: bool = False
+    dumps: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class ValueKind(Generic[K, V]):
     about, with `{place}` or `{name}`; empty: the log has a line of its own. `value`: made of `fields`, whose names it has, and its JSON
     too. `shown`: those that people see. `secret`: they are for who may see who asked. `warns`: its line in the log is a warning.
     `letter`: of its keys in etcd; None: it has none. `kept`: in the journal, and so after a restart. `fades`: it is over at its `until`,
-    and no event tells so.
+    and no event tells so. `octets`: of a value, beyond a few hundred.
     """
 
     name: str
@@ -125,6 +126,12 @@ class ValueKind(Generic[K, V]):
     kept: bool = True
     fades: bool = False
     log_verbs: tuple[str, str, str] | None = None
+    octets: Callable[[V], int] = lambda value: 0
+
+    @property
+    def of_service(self) -> bool:
+        """Whether each is of a service, by its key."""
+        return "service" in self.keys.parts
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +140,7 @@ class ValueKind(Generic[K, V]):
 
     def dumps(self, value: V | None) -> dict[str, Any] | None:
         """The value as JSON."""
-        return None if value is None else {field: getattr(value, field) for field in self.fields}
+        return None if value is None else {name: of.dumps(getattr(value, name)) for name, of in self.fields.items()}
 
     def loads(self, found: Mapping[str, Any] | None) -> V | None:
         """ValueError, KeyError, TypeError: somebody may have written it by hand."""
@@ -184,10 +191,14 @@ _EVENT_OCTETS = 750
 def octets_of(event: Event) -> int:
     """About what keeping it costs."""
     if not isinstance(event, InstanceEvent):
-        return _EVENT_OCTETS
+        values = (event.before, event.after)
+        return _EVENT_OCTETS + sum(event.kind.octets(value) for value in values if value is not None)
     after, before = event.after, event.before
-    new = 0 if after is None else after.spec.extra_octets
-    old = 0 if before is None or (after is not None and before.spec is after.spec) else before.spec.extra_octets
+    new = 0 if after is None else after.extra_octets
+    is_same = before is None or (
+        after is not None and before.spec is after.spec and before.attachments is after.attachments
+    )
+    old = 0 if before is None or is_same else before.extra_octets
     return _EVENT_OCTETS + new + old
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
+from discovery.core import remembered
 from discovery.core.address import authority, parse_ip, parse_port
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
@@ -19,6 +20,7 @@ from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label, plain_text
 from discovery.core.network import ip_of
+from discovery.core.remembered import Attachments
 from discovery.core.shared import shared
 from discovery.core.status import SILENT, Probed, Status
 
@@ -136,6 +138,7 @@ class Instance(NamedTuple):
     `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
     whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
     `own`: what it says of its health. `lapsed_at`: when the lease ran out of one that is kept after it, epoch seconds.
+    `attachments`: what plugins remember of it.
     """
 
     id: str
@@ -148,14 +151,26 @@ class Instance(NamedTuple):
     probed: Probed | None = None
     own: OwnHealth = WELL
     lapsed_at: float | None = None
+    attachments: Attachments = ()
 
     def with_status(self, status: Status) -> Instance:
-        id, registered_at, spec, draining_since, _, failing, registrant, probed, own, lapsed_at = self
-        if probed is not None and status not in SILENT:
-            probed = None
-        if lapsed_at is not None and status is not Status.UNHEALTHY:
-            lapsed_at = None
-        return Instance(id, registered_at, spec, draining_since, status, failing, registrant, probed, own, lapsed_at)
+        fields = list(self)  # by number: `_replace` takes twice as long, and thousands may lapse at once
+        fields[_STATUS] = status
+        if self.probed is not None and status not in SILENT:
+            fields[_PROBED] = None
+        if self.lapsed_at is not None and status is not Status.UNHEALTHY:
+            fields[_LAPSED_AT] = None
+        return Instance._make(fields)
+
+    def attachment(self, plugin: str) -> Any:
+        """What the plugin remembers of it, as JSON; None: nothing."""
+        return remembered.attachment(self.attachments, plugin)
+
+    @property
+    def extra_octets(self) -> int:
+        """About what it takes in memory beyond a plain one."""
+        attached = sum([len(text) for _, text in self.attachments]) if self.attachments else 0
+        return self.spec.extra_octets + attached
 
     @property
     def fails(self) -> bool:
@@ -180,6 +195,9 @@ class Instance(NamedTuple):
     def address(self) -> str:
         """`10.0.0.1:3001` or `[2001:db8::1]:3001`."""
         return authority(self.spec.ip, self.spec.port)
+
+
+_STATUS, _PROBED, _LAPSED_AT = map(Instance._fields.index, ("status", "probed", "lapsed_at"))
 
 
 def vouches(by: Caller, spec: Registration) -> Vouched:
@@ -303,6 +321,7 @@ class Fact(NamedTuple):
 FACTS = (
     Fact("own", "own", OwnHealth.dumps, OwnHealth.loads),
     Fact("lapsed_at", "lapsedAt", float, moment),
+    Fact("attachments", "attachments", remembered.dumps, remembered.loads),
 )
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
 
+from discovery.core import exact_json
 from discovery.core.checked import moment, number, or_none, text, whole
 from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
+from discovery.core.remembered import packed
 from discovery.core.status import Status
 
 K = TypeVar("K")
@@ -21,6 +24,8 @@ TEXT = Field(str, text)
 NUMBER = Field(float, number)
 WHOLE = Field(int, whole)
 MOMENT = Field(float, moment, is_moment=True)
+TEXT_OR_NONE = Field(str | None, partial(or_none, text))
+PACKED = Field(Any, packed, dumps=exact_json.loads)
 MOMENT_OR_NONE = Field(float | None, partial(or_none, moment), is_moment=True)
 
 
@@ -77,11 +82,34 @@ def _nothing(key: None) -> tuple[()]:
     return ()
 
 
+class DocumentKey(NamedTuple):
+    """`plugin`: whose it is. `key`: any text."""
+
+    plugin: str
+    key: str
+
+
+def _document(found: Sequence[Any]) -> DocumentKey:
+    return DocumentKey(*map(text, found))
+
+
+def _document_path(document: DocumentKey) -> tuple[str, str]:
+    return document.plugin, quote(document.key, safe="")
+
+
+def _document_of(path: Sequence[str]) -> DocumentKey:
+    plugin, key = path
+    return DocumentKey(plugin, unquote(key))
+
+
 SCOPE: KeyForm[Scope] = KeyForm(
     "scope", {"service": str, "ip": str | None, "port": int | None}, tuple, _scope, _path, _scope_of
 )
 ADDRESS: KeyForm[Key] = KeyForm("key", {"service": str, "ip": str, "port": int}, tuple, _address, _path, _key_of)
 SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": str}, _hex, bytes.fromhex, _hex, _sha256_of)
+DOCUMENT: KeyForm[DocumentKey] = KeyForm(
+    "key", {"plugin": str, "key": str}, tuple, _document, _document_path, _document_of
+)
 # Of what there is one of.
 ONE: KeyForm[None] = KeyForm("key", {}, _nothing, lambda found: None, _nothing, _of_nothing)
 
@@ -215,9 +243,33 @@ class TokenEvent(ValueEvent[bytes, Revocation]):
     )  # fmt: skip
 
 
+class Document(NamedTuple):
+    """What a plugin remembers besides instances. `content`: packed JSON. `owner`: the folded name of the service to which it belongs; None:
+    to an admin.
+    """
+
+    content: bytes
+    owner: str | None = None
+
+    @property
+    def value(self) -> Any:
+        return exact_json.loads(self.content)
+
+
+class DocumentEvent(ValueEvent[DocumentKey, Document]):
+    """A plugin remembers something, something else, or no longer."""
+
+    __slots__ = ()
+    kind = ValueKind(
+        name="document", noun="document", text="document {key} of {plugin}", verbs=("put", "changed", "removed"),
+        keys=DOCUMENT, value=Document, fields={"content": PACKED, "owner": TEXT_OR_NONE}, shown=("owner",), letter="doc",
+        octets=lambda document: len(document.content),
+    )  # fmt: skip
+
+
 # By `name`.
 KINDS: Mapping[str, type[ValueEvent[Any, Any]]] = {
-    each.kind.name: each for each in (WindowEvent, DrainEvent, ZonesEvent, SettingsEvent, TokenEvent)
+    each.kind.name: each for each in (WindowEvent, DrainEvent, ZonesEvent, SettingsEvent, TokenEvent, DocumentEvent)
 }
 
 

@@ -39,12 +39,12 @@ def _log_instance(event: InstanceEvent, commit: Commit) -> None:
 
 def _log_value(event: ValueEvent[Any, Any], commit: Commit) -> None:
     kind, phase, place, index, by = event.kind, event.phase, event.place, commit.index, commit.by
-    name = getattr(event.after or event.before, "name", None) or "(no name)"
+    name = getattr(event.after or event.before, "name", "") or "(no name)" if "name" in kind.fields else None
     where = f"{event.service} {place['ip']} port {place['port']}" if place.get("ip") else event.service
-    what = place if event.service is not None or not place else {kind.noun: name} | place
+    what = place if event.service is not None or name is None else {kind.noun: name} | place
     _log.log(
         logging.WARNING if kind.warns else logging.INFO,
-        "%s %s: %s [index %d]", kind.text.format(place=where, name=name), kind.verbs[phase], event.reason, index,
+        "%s %s: %s [index %d]", kind.text.format(place=where, name=name, **place), kind.verbs[phase], event.reason, index,
         extra=fields(
             f"{kind.noun}.{(kind.log_verbs or kind.verbs)[phase]}", **what, reason=event.reason, index=index,
             actor=by.name, client=by.address,

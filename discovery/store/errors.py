@@ -118,6 +118,13 @@ class TooManyRevoked(DiscoveryError):
         )
 
 
+class TooManyDocuments(DiscoveryError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit:,} documents are remembered for plugins, and there cannot be more; remove some (GET /documents/PLUGIN lists them)"
+        )
+
+
 class NotRevoked(DiscoveryError):
     def __init__(self, sha256: str) -> None:
         super().__init__(f"No revoked token has the SHA-256 {sha256}; GET /admin/tokens lists those there are")

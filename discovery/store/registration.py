@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from discovery.core.caller import NOBODY
@@ -9,6 +10,7 @@ from discovery.core.event import Kind
 from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
+from discovery.core.remembered import Attachments, Change, changed
 from discovery.core.status import SILENT, Status
 from discovery.store.errors import Deregistered, IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, revive
@@ -27,13 +29,15 @@ class Register(Write[Instance]):
 
     An id that the client chose counts when the instance is added, and is not part of the stored `spec`. `replace`: another instance of
     the service that has this id makes way, in the same commit: it is the same process, which has come back at another address. `own`:
-    what it says of its health, without `since`; None: it begins anew, as healthy.
+    what it says of its health, without `since`; None: it begins anew, as healthy. `attachments`: what plugins remember of it from now on,
+    by their names; those that are not named keep theirs.
     NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive.
     """
 
     spec: Registration
     replace: bool = False
     own: OwnHealth | None = None
+    attachments: Mapping[str, Change] | None = None
     action = "register"
 
     @property
@@ -51,7 +55,8 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own))
+            attachments = changed((), self.attachments) if self.attachments else ()
+            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attachments)
         known = catch_up(txn, entry)
         if spec.lease is not None and known.spec.lease is None:
             txn.refuse_permanent()
@@ -64,6 +69,8 @@ class Register(Write[Instance]):
             by = first
         own = self._own(txn, known)
         after = known._replace(spec=spec, failing=failing, registrant=by, own=own)
+        if self.attachments:
+            after = after._replace(attachments=changed(known.attachments, self.attachments))
         return revive(txn, entry, after, "registered again" if own == known.own else own.reason)
 
     def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
@@ -103,6 +110,7 @@ def _add(
     service: Service | None,
     replace_other: bool,
     own: OwnHealth,
+    attachments: Attachments,
 ) -> Instance:
     if service is None and (why := txn.reserved(folded)) is not None:
         raise NameReserved(spec.name, why)
@@ -123,7 +131,8 @@ def _add(
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    instance = Instance(own_id or txn.new_id(), txn.wall, spec, since, Status.HEALTHY, None, txn.by.known, None, own)
+    id, by = own_id or txn.new_id(), txn.by.known
+    instance = Instance(id, txn.wall, spec, since, registrant=by, own=own, attachments=attachments)
     status = living(txn.windows, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)

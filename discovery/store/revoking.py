@@ -27,9 +27,9 @@ class RevokeToken(Write[Revocation]):
 
     def decide(self, txn: Transaction) -> Revocation:
         txn.authorize(None)
-        if (found := txn.revocation(self.sha256)) is not None:
+        if (found := txn.value(TokenEvent, self.sha256)) is not None:
             return found
-        if len(txn.revocations) >= MAX_REVOKED:
+        if len(txn.all(TokenEvent)) >= MAX_REVOKED:
             txn.add(_oldest_expired(txn))
         revoked = Revocation(self.name, txn.wall, str(txn.by), self.expires)
         txn.add(TokenEvent(self.sha256, None, revoked, self.reason))
@@ -46,7 +46,7 @@ class RestoreToken(Write[Revocation]):
 
     def decide(self, txn: Transaction) -> Revocation:
         txn.authorize(None)
-        found = txn.revocation(self.sha256)
+        found = txn.value(TokenEvent, self.sha256)
         if found is None:
             raise NotRevoked(self.sha256.hex())
         txn.add(TokenEvent(self.sha256, found, None, self.reason))
@@ -54,7 +54,7 @@ class RestoreToken(Write[Revocation]):
 
 
 def _oldest_expired(txn: Transaction) -> TokenEvent:
-    over = [each for each in txn.revocations.items() if each[1].expires is not None and each[1].expires <= txn.wall]
+    over = [each for each in txn.all(TokenEvent).items() if each[1].expires is not None and each[1].expires <= txn.wall]
     if not over:
         raise TooManyRevoked(MAX_REVOKED)
     sha256, revoked = min(over, key=lambda each: each[1].at)

@@ -14,6 +14,9 @@ from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import (
     KINDS,
+    Document,
+    DocumentEvent,
+    DocumentKey,
     Drained,
     DrainEvent,
     RegistrySettings,
@@ -67,6 +70,21 @@ class Values(dict[K, V]):
             self[key] = value
             if self._most is not None and len(self) > self._most:
                 del self[next(iter(self))]
+
+
+class Documents(Values[DocumentKey, Document]):
+    """With those of each plugin by key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: dict[str, dict[str, Document]] = {}
+
+    def set(self, key: DocumentKey, value: Document | None, offset: float) -> None:
+        super().set(key, value, offset)
+        if value is not None:
+            self.of.setdefault(key.plugin, {})[key.key] = value
+        elif (those := self.of.get(key.plugin)) is not None:
+            those.pop(key.key, None)
 
 
 # 500 octets each. Beyond, the oldest are given up.
@@ -164,6 +182,7 @@ class State(Table):
         self.liveness = Liveness(brake or no_brake, damping, started_at, cleanup_interval, settings.max_instances)
         self.drains: Values[Key, Drained] = Values(MAX_DRAINS)
         self.revoked: Values[bytes, Revocation] = Values()
+        self._documents = Documents()
         self.unsettled: dict[Scope, Unsettled] = {}
         self.half_held: dict[str, None] = {}
         self._tombstones = Tombstones()
@@ -171,6 +190,7 @@ class State(Table):
         self.values: Mapping[type[ValueEvent[Any, Any]], Holder] = {
             **{each: Values() for each in KINDS.values() if each.kind.kept},
             WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked, SettingsEvent: _Settings(self),
+            DocumentEvent: self._documents,
         }  # fmt: skip
 
     def adopt(self, settings: RegistrySettings) -> None:
@@ -199,6 +219,15 @@ class State(Table):
     def windows(self) -> Mapping[Scope, Window]:
         """The maintenance windows; another mapping after each change."""
         return self._windows.all
+
+    def document(self, plugin: str, key: str) -> Any:
+        """What the plugin remembers under this key, as JSON; None: nothing."""
+        document = self._documents.get(DocumentKey(plugin, key))
+        return None if document is None else document.value
+
+    def documents(self, plugin: str) -> Mapping[str, Document]:
+        """All that the plugin remembers, by key; changes under the feet of a reader who awaits."""
+        return self._documents.of.get(plugin, {})
 
     def window(self, instance: Instance) -> Window | None:
         """The one that keeps the instance out of answers."""

@@ -7,13 +7,14 @@ process knows (leases, the brake's counts, what is due) and what grows all the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any, TypeVar
 
 from discovery.core.caller import Caller
-from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind
+from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import Drained, RegistrySettings, Revocation
+from discovery.core.kinds import Drained, RegistrySettings, TokenEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.status import DOWN, SILENT, Status
@@ -27,6 +28,9 @@ from discovery.store.state import State, Unsettled
 # Whether `by` may change what belongs to `owner`, the folded name of a service; None: to nobody in particular. Raises Forbidden.
 Authorize = Callable[["str | None", Caller], None]
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 # Of one commit. A larger decision is several commits in turns of their own, true after each: 100 events take about 2 ms with all that
 # follows them, and etcd takes 128 operations a transaction.
 MAX_EVENTS = 100
@@ -36,7 +40,7 @@ class Transaction:
     """`now`: monotonic seconds; `wall`: epoch seconds.
 
     What was read: `services`, by folded name, each with its instances, windows, tombstones and remembered drains: a commit about any of
-    these is about the service; `ids`, those that were claimed; `tokens`, whether they are revoked, by the SHA-256 of their secrets;
+    these is about the service; `ids`, those that were claimed; `values`, what is of no service (`core.kinds`), each with its key;
     `reads_reserved`, whether the names that zone files reserve. The settings are read by every decision.
 
     For when it is carried out: `beats`, leases that are renewed without an event; `settled`, scopes whose instances all follow the windows;
@@ -46,7 +50,7 @@ class Transaction:
 
     # Most decisions leave these as they are.
     ids: tuple[str, ...] = ()
-    tokens: tuple[bytes, ...] = ()
+    values: tuple[tuple[type[ValueEvent[Any, Any]], Any], ...] = ()
     reads_reserved = False
     beats: tuple[Entry, ...] = ()
     effects: tuple[Callable[[], object], ...] = ()
@@ -80,7 +84,7 @@ class Transaction:
         caller's token was revoked.
         """
         if self.by.token:
-            self.tokens += (self.by.token,)
+            self.values += ((TokenEvent, self.by.token),)
         for authorize in self._authorize:
             authorize(owner, self.by)
 
@@ -154,16 +158,16 @@ class Transaction:
         self.services.append(scope.service)
         return self.windows.get(scope)
 
-    # -- tokens, names, settings, totals
+    # -- what is of no service, names, settings, totals
 
-    def revocation(self, sha256: bytes) -> Revocation | None:
-        self.tokens += (sha256,)
-        return self._state.revoked.get(sha256)
+    def value(self, of: type[ValueEvent[K, V]], key: K) -> V | None:
+        """Of a kind that is of no service."""
+        self.values += ((of, key),)
+        return self._state.values[of].all.get(key)
 
-    @property
-    def revocations(self) -> dict[bytes, Revocation]:
-        """For how many there are, and which has expired."""
-        return self._state.revoked
+    def all(self, of: type[ValueEvent[K, V]]) -> Mapping[K, V]:
+        """For how many there are, and which of them may go."""
+        return self._state.values[of].all
 
     def reserved(self, name: str) -> str | None:
         """Why no new service may have that folded name."""

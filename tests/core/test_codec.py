@@ -10,8 +10,9 @@ from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
-from discovery.core.kinds import Drained, DrainEvent, WindowEvent, ZonesEvent
+from discovery.core.kinds import Document, DocumentEvent, DocumentKey, Drained, DrainEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
+from discovery.core.remembered import changed as attached
 from discovery.core.status import Probed, Status
 from tests.mutated import mutations
 
@@ -35,6 +36,7 @@ AFTER = Instance(
     Probed.ACCEPTED,
     OwnHealth(Health.WARNING, "full", 1e9),
     1e9 + 7,
+    attached((), {"consul": {"id": "web 1/a", "big": 10**30}}),
 )
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
@@ -48,6 +50,10 @@ EVENTS: list[Event] = [
     DrainEvent(KEY, None, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), "it was draining"),
     DrainEvent(KEY, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), None, "registered again"),
     ZonesEvent("read again"),
+    DocumentEvent(
+        DocumentKey("consul", "a/b ü"), None, Document(b'{"big":1%30d}'.replace(b"%30d", b"0" * 30), "web"), "put"
+    ),
+    DocumentEvent(DocumentKey("consul", "."), Document(b"1"), None, "removed"),
 ]
 
 

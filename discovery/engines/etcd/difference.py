@@ -38,7 +38,7 @@ def difference(
             (of, key)
             for of, values in found.values.items()
             for key in registry.values[of].all
-            if key not in values and layout.key(of.kind.letter or "", *of.kind.keys.path(key)) not in found.unreadable
+            if key not in values and layout.value(of, key) not in found.unreadable
         ]
     else:
         leaving, ended = _gone(layout, registry, gone)
@@ -72,9 +72,9 @@ def here(layout: Layout, registry: Registry, service: str) -> Iterator[bytes]:
     if (known := registry.services.get(service)) is not None:
         yield from (_key(layout, entry.instance) for entry in known.entries.values())
     for of in registry.values:
-        if of.kind.letter:
-            paths = map(of.kind.keys.path, registry.values[of].all)
-            yield from (layout.key(of.kind.letter, *path) for path in paths if path and path[0] == service)
+        if of.kind.letter and of.kind.of_service:
+            those = registry.values[of].all
+            yield from (layout.value(of, key) for key in those if of.kind.keys.path(key)[0] == service)
 
 
 class _Exchange:

@@ -5,6 +5,7 @@ w/SERVICE[/IP-PORT]     a maintenance window
 d/SERVICE/IP-PORT       the remembered drain of an instance that is gone
 t/RANDOM                tombstones of one decision: [service, ip, port, until]…; on a lease that outlives them
 r/SHA256                a revoked token
+doc/PLUGIN/KEY          a document; its key percent-encoded
 v/SERVICE               put by every decision about the service: what the next one compares
 id/ID                   an id that a client chose, with the instance that has it
 commit                  the decisions of the latest transaction: what keys alone do not tell (by whom, why, what was in between)
@@ -23,20 +24,21 @@ from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
 from discovery.core.checked import text, whole
-from discovery.core.event import Commit, Event, InstanceEvent
+from discovery.core.event import Commit, Event, InstanceEvent, ValueEvent
 from discovery.core.instance import FACTS, OPTIONS, Instance, Registration
 from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.store.transaction import Transaction
 
+OF_NO_SERVICE = frozenset(of.kind.letter for of in KINDS.values() if of.kind.letter and not of.kind.of_service)
 # The keys whose revisions decisions compare. All that is of a service (its instances, windows, drains, tombstones) goes with its version.
-COMPARED = frozenset({"v", "id", "r"})
+COMPARED = {"v", "id"} | OF_NO_SERVICE
 
 
 def letters() -> list[str]:
     """Of the keys that may be of a service, with its version."""
-    return ["v", "i", *(of.kind.letter for of in KINDS.values() if of.kind.letter)]
+    return ["v", "i", *(of.kind.letter for of in KINDS.values() if of.kind.letter and of.kind.of_service)]
 
 
 # What decisions about no service compare: other zone files, revoked tokens. No label begins so.
@@ -109,6 +111,10 @@ class Layout:
     def key(self, kind: str, *parts: str) -> bytes:
         return self.prefix + "/".join((kind, *parts)).encode()
 
+    def value(self, of: type[ValueEvent[Any, Any]], key: Any) -> bytes:
+        """Of what `core.kinds` declares."""
+        return self.key(of.kind.letter or "", *of.kind.keys.path(key))
+
     def instance(self, service: str, id: str) -> bytes:
         return self.key("i", service, id)
 
@@ -131,7 +137,7 @@ class Layout:
         """The keys of what it has read: any decision that changes it puts one of them."""
         services = map(self.version, txn.services)
         ids = (self.id(id) for id in txn.ids)
-        return {*services, *ids, *(self.key("r", sha256.hex()) for sha256 in txn.tokens)}
+        return {*services, *ids, *(self.value(of, key) for of, key in txn.values)}
 
     def operations(
         self, decision: Decision, tombstone_lease: int, chosen: Collection[str] = (), ids: Container[bytes] = ()
@@ -151,8 +157,8 @@ class Layout:
                     puts[self.id(event.instance.id)] = event.service.encode()
                 if event.buried_until is not None:
                     tombstones.append([*event.instance.spec.key, event.buried_until])
-            elif (letter := event.kind.letter) is not None:
-                key = self.key(letter, *event.kind.keys.path(event.key))
+            elif event.kind.letter is not None:
+                key = self.value(type(event), event.key)
                 puts[key] = None if event.after is None else _octets(event.kind.dumps(event.after))
         puts |= {self.version(service): b"" for service in decision.services}
         operations = {key: delete(key) if value is None else put(key, value) for key, value in puts.items()}

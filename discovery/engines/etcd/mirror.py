@@ -74,7 +74,7 @@ class Mirror:
         self.revisions: dict[bytes, int] = {}  # of the keys that decisions compare: of their last change
         self.deleted: set[bytes] | None = None  # of those keys, while a comparison reads
         self.syncs = 0
-        self._tokens_at = 0  # the revision that changed revoked tokens last
+        self._of_no_service_at = 0  # the revision that last changed what is of no service
         self.misfits = Misfits()
 
     async def reached(self, revision: int, seconds: float) -> None:
@@ -118,8 +118,8 @@ class Mirror:
             if parts[0] == "v" and len(parts) == 2:
                 versions.add(parts[1])
             elif keys.is_state(parts[0]):
-                if parts[0] == "r":
-                    self._tokens_at = revision
+                if parts[0] in keys.OF_NO_SERVICE:
+                    self._of_no_service_at = revision
                 values.append(change)
                 self.unreadable.forget(change.key)
             elif parts[0] != "id":
@@ -250,7 +250,7 @@ class Mirror:
                 self._change([ZonesEvent(_READ_AGAIN)], ReloadZones.action, index)
             self.publish(index)
             self.note(found)
-            self._tokens_at = found.revision
+            self._of_no_service_at = found.revision
             self.revisions = found.revisions  # not earlier: a decision about what is not applied yet must not count
             self.etcd = found.etcd
             self.syncs += 1
@@ -265,4 +265,6 @@ class Mirror:
 
     def changed_at(self, event: Event) -> int:
         """The index of the last change of what the event is about."""
-        return self._tokens_at + self.offset if event.service is None else self._registry.index_of(event.service)
+        if event.service is None:
+            return self._of_no_service_at + self.offset
+        return self._registry.index_of(event.service)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, Event, InstanceEvent
+from discovery.core.event import Event
 from discovery.engines.etcd.layout import NO_SERVICE, Decision
 from discovery.engines.etcd.messages import Json
 from discovery.store.errors import EngineAway
@@ -48,12 +48,3 @@ def break_off(waiting: Waiting, error: BaseException) -> None:
 
 def service_of(event: Event) -> str:
     return event.service or NO_SERVICE
-
-
-def octets_of(commit: Commit) -> int:
-    """About what its values take in etcd."""
-    return sum(
-        len(event.after.spec.metadata) + 600
-        for event in commit.events
-        if isinstance(event, InstanceEvent) and event.after
-    )

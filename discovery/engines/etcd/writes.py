@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit
+from discovery.core.event import Commit, octets_of
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
@@ -36,7 +36,7 @@ from discovery.engines.etcd.messages import (
     with_hint,
 )
 from discovery.engines.etcd.mirror import Mirror
-from discovery.engines.etcd.waiting import Prepared, Waiting, break_off, octets_of, service_of
+from discovery.engines.etcd.waiting import Prepared, Waiting, break_off, service_of
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
@@ -218,7 +218,7 @@ class Writes:
                 else:
                     unsure.append(waiting)
                 continue
-            octets += octets_of(found.decision.commit)
+            octets += sum(map(octets_of, found.decision.commit.events))
             if decided and octets > _MOST_OCTETS:
                 later.append(waiting)
                 break
@@ -245,9 +245,8 @@ class Writes:
         decision = Decision(commit, services, txn.settled, txn.half_held, self._node, next(self._tickets))
         operations = self._layout.operations(decision, self._tombstone_lease(), txn.ids, self._mirror.revisions)
         compared = self._layout.read(txn) | {self._layout.version(service) for service in services}
-        is_large = (
-            octets_of(commit) > _MOST_OCTETS or len(operations) > _MOST_OPERATIONS or len(compared) > _MOST_COMPARED
-        )
+        octets = sum(map(octets_of, commit.events))
+        is_large = octets > _MOST_OCTETS or len(operations) > _MOST_OPERATIONS or len(compared) > _MOST_COMPARED
         if is_large and max_events > _FEW_EVENTS and not isinstance(waiting.write, DeregisterMany):
             return self._decide_one(waiting, _FEW_EVENTS)
         return Prepared(waiting, result, txn, decision, compared, operations)

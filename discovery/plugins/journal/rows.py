@@ -10,8 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import orjson
-
+from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
@@ -90,7 +89,7 @@ def instance(row: Row) -> Instance:
 def of_value(event: ValueEvent[Any, Any]) -> Row:
     """Of the `after` of an event."""
     kind = event.kind
-    content = orjson.dumps(kind.dumps(event.after)).decode()
+    content = exact_json.dumps(kind.dumps(event.after)).decode()
     until = getattr(event.after, "until", None) if kind.fades else None
     return sealed(kind.name, path(event), content, until)
 
@@ -106,7 +105,10 @@ def value(row: Row) -> ValueEvent[Any, Any]:
     if of is None:
         raise BadRow(f"the kind {name!r:.80} is not known to this version; a newer one has written it")
     return of(
-        key=of.kind.keys.of_path(key.split("/")), before=None, after=of.kind.loads(orjson.loads(content)), reason=""
+        key=of.kind.keys.of_path(key.split("/")),
+        before=None,
+        after=of.kind.loads(exact_json.loads(content.encode())),
+        reason="",
     )
 
 
@@ -148,11 +150,11 @@ def _options(instance: Instance) -> str:
     if by != NOBODY:
         options[_REGISTRANT] = by[:2]
     options |= facts(instance)
-    return orjson.dumps(options).decode() if options else _NO_OPTIONS
+    return exact_json.dumps(options).decode() if options else _NO_OPTIONS
 
 
 def _from_options(text: str) -> dict[str, Any]:
-    options: dict[str, Any] = orjson.loads(text)
+    options: dict[str, Any] = exact_json.loads(text.encode())
     if "tags" in options:
         options["tags"] = tuple(options["tags"])
     if "ports" in options:

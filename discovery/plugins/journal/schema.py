@@ -68,6 +68,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] =
         "DROP TABLE drain",
         "DROP TABLE revoked",
     ),
+    (),  # an instance may have no lease, health of its own, attachments; there are documents: the versions before pass over none of it
 )
 FORMAT = len(MIGRATIONS)
 

@@ -20,12 +20,13 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.ids import is_made_here
 from discovery.core.instance import Instance, Key, Registration
-from discovery.core.kinds import DrainEvent, RegistrySettings, TokenEvent, WindowEvent, ZonesEvent
+from discovery.core.kinds import DocumentEvent, DrainEvent, RegistrySettings, TokenEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
 from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.remembering import Attach, PutDocument
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.engines.etcd.simulated import PREFIX, SimulatedNode, Store
@@ -49,6 +50,14 @@ WRITES = st.one_of(
     REMOVALS,
     st.builds(lambda key, draining: Drain(key, draining, "asked"), KEYS, st.booleans()),
     st.builds(Revive, KEYS),
+    st.builds(lambda key, value: Attach(key, {"consul": value}, "asked"), KEYS, st.sampled_from([None, 1, [10**30]])),
+    st.builds(
+        lambda key, by: PutDocument(
+            "consul", key, lambda known: None if known == by else (known or 0) + by, reason="asked"
+        ),
+        st.sampled_from(["a", "/b c"]),
+        st.integers(1, 2),
+    ),
     st.builds(EndMaintenance, SCOPES, st.just("asked")),
     st.just(ReloadZones("asked")),
 )
@@ -222,7 +231,7 @@ class Interleavings(RuleBasedStateMachine):
         assert not self.judge.wrong
         registry = self.judge.registry
         held: dict[Any, Any] = {(InstanceEvent, entry.instance.spec.key): entry.instance for entry in registry}
-        for of in (WindowEvent, DrainEvent, TokenEvent):
+        for of in (WindowEvent, DrainEvent, TokenEvent, DocumentEvent):
             held |= {(of, key): value for key, value in registry.values[of].all.items()}
         assert self.judge.state == held
         for node in (*self.nodes, self.judge):

@@ -104,13 +104,11 @@ def an_old_file(folder: Path, instances: int, index: int = 4711, format: int = 1
     """The same in an older format: 1 had instances alone."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as sql:
-        for step in (each for steps in schema.MIGRATIONS[:format] for each in steps):
-            assert isinstance(step, str)
-            sql.execute(step)
+        for number, steps in enumerate(schema.MIGRATIONS[:format], 1):
+            for step in (*steps, *OLD_ROWS.get(number, ())):
+                sql.execute(step) if isinstance(step, str) else step(sql)
         for statement, values in [*puts(map(an_instance, range(instances))), put_index(index)]:
             sql.execute(statement, values)
-        for statement in (each for since, rows in OLD_ROWS.items() if since <= format for each in rows):
-            sql.execute(statement)
         sql.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
         sql.execute(f"PRAGMA user_version={format}")
     return folder / FILE

@@ -6,6 +6,7 @@ import dataclasses
 import sqlite3
 import string
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import FACTS, Instance, Key, Registration
 from discovery.core.kinds import (
     KINDS,
+    Document,
+    DocumentEvent,
+    DocumentKey,
     Drained,
     DrainEvent,
     RegistrySettings,
@@ -28,6 +32,8 @@ from discovery.core.kinds import (
     WindowEvent,
 )
 from discovery.core.maintenance import Scope, Window
+from discovery.core.remembered import changed as attached
+from discovery.core.remembered import packed
 from discovery.plugins.journal import rows, schema
 
 EDGES = string.ascii_letters + string.digits
@@ -74,7 +80,12 @@ SPECS = st.builds(
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
 BYS = st.just(NOBODY) | st.tuples(IPS, st.sampled_from(["", "ci"])).map(lambda by: Caller(*by))
-FACTS_DRAWN = {"own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES), "lapsed_at": TIMES}
+CONTENTS = JSON.filter(lambda value: value is not None)
+FACTS_DRAWN = {
+    "own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES),
+    "lapsed_at": TIMES,
+    "attachments": st.dictionaries(LABELS, CONTENTS, min_size=1, max_size=2).map(partial(attached, ())),
+}
 INSTANCES = st.builds(
     lambda id, at, spec, since, by, known: Instance(id, at, spec, since, registrant=by, **known),
     IDS, TIMES, SPECS, st.none() | TIMES, BYS, st.fixed_dictionaries({}, optional=FACTS_DRAWN),
@@ -85,6 +96,10 @@ DRAWN: dict[Any, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     WindowEvent: (SCOPES, st.builds(Window, TEXT, TIMES, TEXT)),
     DrainEvent: (KEYS, st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES)),
     SettingsEvent: (st.none(), st.builds(RegistrySettings, TIMES, PORTS, PORTS, PORTS, TIMES)),
+    DocumentEvent: (
+        st.builds(DocumentKey, LABELS, st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)),
+        st.builds(Document, JSON.map(packed), st.none() | LABELS),
+    ),
     TokenEvent: (st.binary(min_size=32, max_size=32), st.builds(Revocation, TEXT, TIMES, TEXT, st.none() | TIMES)),
 }
 VALUES = st.one_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import Field
@@ -13,6 +13,7 @@ from discovery.core.caller import Caller
 from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.name import fold
+from discovery.core.remembered import dumps
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, Pieces, stamped
@@ -63,6 +64,7 @@ def location(instance: Instance) -> dict[str, str]:
 
 
 class InstanceReply(Accounted, Listed):
+    attachments: Perhaps[dict[str, Any]] = Field(None, description="what plugins remember of it, by their names")
     timestamp: Time
     stale: Perhaps[int] = None
 
@@ -153,7 +155,8 @@ class Listing:
         entry, now = registry.at(id), self._clock()
         better = any_better(each.status_at(now) for each in service.entries.values())
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
-        return Answer(200, stamped(self._listed(entry, now) | found, self._times))
+        remembered = {"attachments": attachments} if (attachments := dumps(entry.instance.attachments)) else {}
+        return Answer(200, stamped(self._listed(entry, now) | found | remembered, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
