@@ -24,6 +24,7 @@ from discovery.client import (
     UnreadableToken,
     UnusableCertificate,
 )
+from discovery.client.replies import Time
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -53,6 +54,9 @@ class Listed(Identity):
     timeSinceHeartbeat: Seconds
     zone: NotRequired[str | None]
     tags: NotRequired[list[str]]
+    health: NotRequired[str]
+    lapsedAt: NotRequired[Time]
+    lease: NotRequired[str]
 
 
 class _Instances(TypedDict):

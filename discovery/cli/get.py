@@ -33,7 +33,18 @@ from discovery.core.address import authority
 get = group("get")
 
 Status = Annotated[
-    Literal["healthy", "unhealthy", "suspect", "draining", "maintenance", "failing", "flapping", "warning", "lapsed"]
+    Literal[
+        "healthy",
+        "unhealthy",
+        "suspect",
+        "draining",
+        "maintenance",
+        "failing",
+        "flapping",
+        "warning",
+        "lapsed",
+        "permanent",
+    ]
     | None,
     Parameter(help="only those with this status"),
 ]
@@ -45,6 +56,7 @@ INSTANCE = (
     Column("zone", fold=True),
     Column("tags", fold=True),
     Column("id", wide=True),
+    Column("output", wide=True, fold=True),
     Column("weight", wide=True),
     Column("registeredAt", wide=True),
     Column("metadata", wide=True, fold=True),
@@ -117,8 +129,17 @@ def instance_row(instance: Listed) -> Json:
         **instance,
         "service": instance["name"],
         "address": address(instance),
-        "lastBeat": f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago",
+        "status": ", ".join(_words(instance)),
+        "lastBeat": ""
+        if "lease" in instance
+        else f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago",
     }
+
+
+def _words(instance: Listed) -> list[str]:
+    """Its status, and what stands beside one."""
+    words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
+    return words + ["warning"] * (instance.get("health") == "warning") + ["permanent"] * ("lease" in instance)
 
 
 def address(instance: Placed) -> str:
@@ -182,10 +203,11 @@ def _host(ip: str, instances: list[Listed]) -> Json:
 
 
 def _counts(instances: list[Listed]) -> Json:
-    """`2 of 3`, and how it is with the others."""
-    statuses = Counter(each["status"] for each in instances)
-    others = [f"{count} {status}" for status, count in sorted(statuses.items()) if status != "healthy"]
-    return {"healthy": f"{statuses['healthy']} of {len(instances)}", "others": ", ".join(others)}
+    """`2 of 3`, without those that are kept after their lease; and how it is with the others, and what those say that are healthy."""
+    words = Counter(word for each in instances for word in _words(each))
+    living = len(instances) - words["lapsed"]
+    others = [f"{count} {word}" for word, count in sorted(words.items()) if word not in ("healthy", "permanent")]
+    return {"healthy": f"{words['healthy']} of {living}", "others": ", ".join(others)}
 
 
 def _each(values: Iterable[Any]) -> list[Any]:

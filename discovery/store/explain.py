@@ -15,6 +15,7 @@ from typing import NamedTuple
 from discovery.core import moment
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import InstanceEvent, Kind
+from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.maintenance import Window
@@ -82,6 +83,8 @@ def account(
 ) -> Account:
     """`wall_of`: of `State.walls`. `better`: of `any_better`. 6 µs."""
     instance, status, lease, sees_names = entry.instance, entry.status_at(now), entry.lease, by is not None
+    if entry.output is not None:
+        instance = instance._replace(own=entry.own)
     own = _own(entry, status, sees_names)
     refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
     check = next((each for last in registry.last_checks if (each := last(instance.id)) is not None), None)
@@ -124,6 +127,8 @@ def told(
     why = [first, *more]
     if status is Status.UNHEALTHY and own is None and ttl is not None:
         why[0] += f": no heartbeat for {ttl:g} s"
+    if instance.lapsed_at is not None:
+        why.insert(1, "it stays known")
     if status is Status.FLAPPING:
         why.insert(1, "others are" if better else "nothing better is left")
     why += _besides(instance, status, window)
@@ -172,7 +177,8 @@ def _failing(instance: Instance) -> str:
 def _besides(instance: Instance, status: Status, window: Window | None) -> list[str]:
     """What would keep it out of answers if its status did not."""
     if status in _SERVED or status is Status.FLAPPING:
-        return []
+        warns = instance.own.health is Health.WARNING
+        return [f"{instance.own.reason}: its weight is {instance.weight} meanwhile"] if warns else []
     found = []
     if window is not None and status is not Status.MAINTENANCE:
         found.append(f"in maintenance besides: {window.reason}")
@@ -214,6 +220,8 @@ def _next(entry: Entry, status: Status, is_refused: bool) -> str:
         return "it is back when it says that it passes"
     if status is Status.HEALTHY and entry.instance.spec.lease is not None:
         return ""
+    if entry.instance.lapsed_at is not None:
+        return "a heartbeat brings it back with all that it said, without one it is forgotten"
     if is_refused:
         return _NEXT[status].replace("a heartbeat", "a heartbeat that is taken")
     return _NEXT[status]

@@ -55,7 +55,7 @@ class Liveness:
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """Entries by the status that was decided last."""
+        """Entries by the status that was decided last, without those that are kept after their leases."""
         return self._counts
 
     @property
@@ -187,11 +187,11 @@ class Liveness:
         return min(ends, entry.flaps.until) if status is Status.FLAPPING and entry.flaps is not None else ends
 
     def _count(self, instance: Instance, by: int) -> None:
-        self._counts[instance.status] += by
-        if instance.own.health is _WARNING:
-            self.warning += by
         if instance.lapsed_at is not None:
             self.lapsed += by
+        else:
+            self._counts[instance.status] += by
+            self.warning += by * (instance.own.health is _WARNING)
         if instance.spec.lease is not None:
             owner = owner_of(instance.registrant)
             self.permanent[owner] += by

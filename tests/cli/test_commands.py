@@ -83,6 +83,18 @@ def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Di
         assert {name: found.get(name) for name in fields} == fields
 
 
+def test_lapsed_warning_and_permanent_are_told_apart_and_the_lapsed_are_none_of_the_living(at: At) -> None:
+    for port, more in enumerate(("--ttl 1s --keep 1h", "--lease none", "--ttl 60s --health warning --because full"), 1):
+        assert at("register", "web", "--ip", "10.0.0.1", "--port", str(port), *more.split()).status == 0
+    until(lambda: at("get", "instances", "--status", "lapsed", "-o", "name").out)
+    shown = [line.split()[1:3] for line in at("get", "instances").out.splitlines()[1:]]
+    assert shown == [["10.0.0.1:1", "lapsed"], ["10.0.0.1:2", "healthy,"], ["10.0.0.1:3", "healthy,"]]
+    assert "healthy, permanent" in at("get", "instances", "--status", "permanent").out
+    assert "healthy, warning" in at("get", "service", "web").out
+    assert "full" in at("get", "instances", "--status", "warning", "-o", "wide").out
+    assert at("get", "services").out.splitlines()[1].split(maxsplit=1) == ["web", "2 of 2   1 lapsed, 1 warning"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from discovery.cli.doctor import host
+from discovery.cli.doctor import running as running_registry
 from discovery.cli.doctor.finding import State
 from discovery.cli.doctor.resolver import hosts_sources, local_pitfalls, name_servers
 from discovery.cli.setting_list import names
@@ -258,6 +259,27 @@ def test_a_server_that_runs_is_asked_for_its_warnings_and_says_more_to_who_may_r
         [(state, text)] = found(discovery(*asked, DISCOVERY_TOKEN=known))["warnings"]
         assert text == f"{told['text']} (since {told['since']}, {told['see']})"
         assert sum("DNS_POTR" in line for line in server.log) == 1, "once, when it began"
+
+
+def test_those_without_a_lease_are_told_of_when_nothing_checks_them_and_nothing_has_changed_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running() as server:
+        for number in range(22):
+            body = {"name": f"db{number}", "ip": "10.0.0.1", "port": 5432, "lease": "none"}
+            assert server.request("PUT", "/instances", body).status == 201
+        server.request("PUT", "/instances", body | {"name": "checked", "check": {"tcp": True}})
+        server.register("beats")
+        settings = Settings(port=server.port)
+        [young] = running_registry.permanent(settings)
+        assert young.state is State.OK
+        monkeypatch.setattr(running_registry, "_LONG", -60.0)  # as if a month had passed
+        *told, rest = running_registry.permanent(settings)
+    assert {finding.state for finding in (*told, rest)} == {State.WARNING}
+    assert (len(told), rest.text[:7]) == (20, "2 more ")
+    assert told[0].text.startswith("db0 10.0.0.1:5432 [id ")
+    [nobody] = running_registry.permanent(settings)
+    assert "no registry answers here" in nobody.text
 
 
 def test_slips_in_the_environment_are_told_as_those_in_the_file() -> None:

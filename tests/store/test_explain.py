@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
+from discovery.core.health import Health, OwnHealth
 from discovery.core.instance import Instance, Key
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
@@ -18,7 +19,7 @@ from discovery.store.explain import Account, Askers, absent, accounts, askers, t
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
-from discovery.store.registration import Deregister, Register
+from discovery.store.registration import Deregister, Register, Report
 from discovery.store.service import Entry, Service, served
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import CheckResult
@@ -67,6 +68,30 @@ def test_one_whose_lease_ran_out_is_out_since_that_instant_until_it_is_removed(n
     assert (found.served, found.since) == (False, wall(START + TTL))
     assert found.why == "its lease ran out: no heartbeat for 10 s"
     assert found.until == (wall(START + TTL + INTERVAL) if noticed else None)
+
+
+def test_one_that_is_kept_is_out_since_its_lease_ended_until_it_is_forgotten() -> None:
+    registry = a_registry()
+    registry.register(spec(keep=3600), START)
+    registry.advance(START + TTL, ALL)
+    found = one(registry, START + TTL)
+    assert short(found)[:3] == (False, "its lease ran out: no heartbeat for 10 s; it stays known", wall(START + TTL))
+    assert found.until == pytest.approx(wall(START + TTL + 3600), abs=INTERVAL)
+    assert found.next == "a heartbeat brings it back with all that it said, without one it is forgotten"
+
+
+def test_what_one_says_of_itself_is_told_in_its_latest_words() -> None:
+    registry = a_registry()
+    entry = registry.register(spec(weight=50, warning_weight=5), START)
+    for health, first in (
+        (Health.WARNING, "its lease runs; it says of itself: {}: its weight is 5 meanwhile"),
+        (Health.FAILING, "it says of itself: {}"),
+    ):
+        registry.carry_out(Report(entry.instance.id, OwnHealth(health, "80 % full")), START, WALL)
+        entry.output = None
+        for words in ("80 % full", "90 % full"):
+            assert one(registry, START).why == first.format(words)
+            entry.output = "90 % full"
 
 
 def test_a_draining_one_is_out_since_it_was_asked_for() -> None:

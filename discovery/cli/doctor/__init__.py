@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from discovery.cli.doctor import advice, configuration, host, resolver
+from discovery.cli.doctor import advice, configuration, host, resolver, running
 from discovery.cli.doctor.finding import Finding, State, problem
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.flags import Flags
@@ -23,7 +23,8 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "settings": configuration.settings,
     "zones": configuration.zones,
     "ports": host.ports,
-    "warnings": host.warnings,
+    "warnings": running.warnings,
+    "permanent": running.permanent,
     "open files": host.open_files,
     "clock": host.clock,
     "journal": host.journal,

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import json
-import os
 import resource
 import shutil
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NotRequired
 
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
-
-from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
+from discovery.cli.doctor.running import registry_at
 from discovery.core.address import authority
 from discovery.plugins.journal import files
 from discovery.plugins.journal.inspection import inspect
@@ -32,21 +23,10 @@ from discovery.system.sockets import DATAGRAM, STREAM, BindError, bind
 _MIB = 1 << 20
 # Below this a disk is soon full.
 _LITTLE = 200 * _MIB
-# Seconds for a registry on this host to say that it is one.
-_PATIENCE = 2
 # adjtimex(2): the clock is not synchronized.
 _TIME_ERROR = 5
 # Octets: more than struct timex has anywhere.
 _TIMEX = 1024
-
-
-class _Warned(TypedDict):
-    code: str
-    severity: str
-    count: int
-    text: NotRequired[str]
-    since: NotRequired[str]
-    see: NotRequired[str]
 
 
 def ports(given: Settings) -> Iterator[Finding]:
@@ -62,51 +42,8 @@ def ports(given: Settings) -> Iterator[Finding]:
                     sock.close()
                 yield ok(f"{where} is free")
             except BindError as error:
-                running = _registry_at(given)
+                running = registry_at(given)
                 yield ok(f"{where} is taken by a registry that runs, {running}") if running else problem(str(error))
-
-
-def _registry_at(given: Settings) -> str | None:
-    """The version of the registry that answers on HOST and PORT, if it is one."""
-    health = _answer(given, "/health")
-    with contextlib.suppress(KeyError, TypeError):
-        return f"version {health['version']}" if health["service"] == "service-registry" else None
-    return None
-
-
-def _answer(given: Settings, path: str) -> Any:
-    """None: nobody answers there."""
-    scheme = "http" if given.tls_cert is None else "https"
-    token = os.environ.get("DISCOVERY_TOKEN")
-    asked = urllib.request.Request(  # noqa: S310 - http or https
-        f"{scheme}://{authority(reachable(given.host[0]), given.port)}{path}",
-        headers={"Authorization": f"Bearer {token}"} if token else {},
-    )
-    with contextlib.suppress(OSError, ValueError):
-        try:
-            with urllib.request.urlopen(asked, timeout=_PATIENCE) as reply:  # noqa: S310 - http or https
-                return json.load(reply)
-        except urllib.error.HTTPError as error:
-            return json.load(error)
-    return None
-
-
-def warnings(given: Settings) -> Iterator[Finding]:
-    """What the server says that runs here."""
-    try:
-        found = TypeAdapter(list[_Warned]).validate_python(_answer(given, "/ready")["warnings"])
-    except (TypeError, LookupError, ValidationError):
-        yield ok("no registry answers here that could be asked for its warnings")
-        return
-    if not found:
-        yield ok("the registry that runs here warns of nothing")
-    for each in found:
-        text = (
-            each.get("text")
-            or f"{each['count']} of {each['code']}; set DISCOVERY_TOKEN to one that may read to see more"
-        )
-        since = f" (since {each['since']}, {each['see']})" if "since" in each and "see" in each else ""
-        yield (problem if each["severity"] == "critical" else warning)(text + since)
 
 
 def open_files(given: Settings) -> Iterator[Finding]:

@@ -89,23 +89,22 @@ def metrics_of_registry(
 def metrics_per_service(registry: Registry, clock: Callable[[], float]) -> list[Metric]:
     """Of the first services by name."""
 
-    def chosen() -> list[Service]:
-        return registry.page("", MAX_SERVICES)
+    def each(name: str, help: str, count: Callable[[Service], int]) -> Metric:
+        async def read() -> Readings:
+            counts: dict[tuple[str, ...], int] = {}
+            for service in registry.page("", MAX_SERVICES):
+                await turns().over()
+                counts[service.name,] = count(service)
+            return counts
 
-    async def healthy() -> Readings:
-        counts: dict[tuple[str, ...], int] = {}
-        for service in chosen():
-            await turns().over()
-            counts[service.name,] = len(service.healthy(clock()))
-        return counts
-
-    def instances() -> Readings:
-        return {(service.name,): len(service.entries) for service in chosen()}
+        return Metric("gauge", name, help, read, ("service",))
 
     return [
-        Metric("gauge", "discovery_service_instances", "Instances of a service.", instances, ("service",)),
-        Metric(
-            "gauge", "discovery_service_healthy_instances", "Healthy instances of a service.", healthy, ("service",)
+        each("discovery_service_instances", "Instances of a service.", lambda service: service.living),
+        each(
+            "discovery_service_healthy_instances",
+            "Healthy instances of a service.",
+            lambda service: len(service.healthy(clock())),
         ),
     ]
 

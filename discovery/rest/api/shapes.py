@@ -128,16 +128,21 @@ class Resolved(Options):
     metadata: dict[str, Any]
 
 
-class Listed(Resolved):
+class Decided(Described):
+    """Where it is so."""
+
+    draining: Perhaps[bool] = None
+    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+    lapsed_at: Perhaps[Time] = Field(
+        None, alias="lapsedAt", description="it is known after its lease, which ended then, and counted as nobody"
+    )
+
+
+class Listed(Resolved, Decided):
     name: str
     is_healthy: bool = Field(alias="isHealthy")
     time_since_heartbeat: str = Field(alias="timeSinceHeartbeat", examples=["12s"])
-    draining: Perhaps[bool] = None
     maintenance: Perhaps[Window] = None
-    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
-    lapsed_at: Perhaps[Time] = Field(
-        None, alias="lapsedAt", description="it is known after its lease, which ended then"
-    )
 
 
 class Heartbeats(Described):

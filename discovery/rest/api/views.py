@@ -98,14 +98,18 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
         "isHealthy": entry.healthy(now),
         "timeSinceHeartbeat": f"{max(0.0, now - entry.lease.renewed_at):.0f}s",
     }
-    if entry.instance.draining:
-        shown["draining"] = True
     if window is not None:
         shown["maintenance"] = maintenance(window)
-    if entry.instance.failing is not None:
-        shown["checkFailure"] = entry.instance.failing
-    if entry.instance.lapsed_at is not None:
-        shown["lapsedAt"] = iso(entry.instance.lapsed_at)
+    return shown | decided(entry.instance)
+
+
+def decided(instance: Instance) -> Json:
+    """What was decided about it besides its status."""
+    shown: Json = {"draining": True} if instance.draining else {}
+    if instance.failing is not None:
+        shown["checkFailure"] = instance.failing
+    if instance.lapsed_at is not None:
+        shown["lapsedAt"] = iso(instance.lapsed_at)
     return shown
 
 

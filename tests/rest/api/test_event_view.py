@@ -35,7 +35,7 @@ def view(event: Event, with_actor: bool = True, by: Caller = BY) -> Any:
 
 
 def test_an_instance_is_shown_as_it_was_registered_with_what_was_decided_about_it() -> None:
-    after = WEB._replace(draining_since=WALL, status=Status.FAILING, failing="GET / is 503")
+    after = WEB._replace(draining_since=WALL, status=Status.FAILING, failing="GET / is 503", lapsed_at=WALL)
     seen = view(InstanceEvent(Kind.FAILING, "web", WEB, after, "its check fails"))
     was = {
         "id": "web-1", "name": "Web", "ip": "10.0.0.1", "port": 80, "status": "healthy", "registeredAt": TIME,
@@ -45,7 +45,7 @@ def test_an_instance_is_shown_as_it_was_registered_with_what_was_decided_about_i
         "index": 7,
         "kind": "failing",
         "service": "web",
-        "instance": was | {"status": "failing", "draining": True, "checkFailure": "GET / is 503"},
+        "instance": was | {"status": "failing", "draining": True, "checkFailure": "GET / is 503", "lapsedAt": TIME},
         "before": was,
         "reason": "its check fails",
         "actor": {"name": "deploy", "address": "10.9.9.9"},

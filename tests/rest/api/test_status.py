@@ -10,7 +10,7 @@ import pytest
 
 from discovery.core.status import Status
 from discovery.store.damping import Damping
-from tests.rest.harness import USER, Api, assert_error, serving, time_of
+from tests.rest.harness import LEASE, USER, Api, assert_error, serving, time_of
 
 RESOLVE = "/resolve/user-service"
 # The instances of `zoo` by their ports, and what each is.
@@ -108,6 +108,24 @@ async def test_the_counts_follow_whatever_happens(held: Api) -> None:
     stats = (await held.get("/stats")).body
     assert (stats["activeInstances"], +Counter(stats["instancesByStatus"])) == (0, Counter())
     assert stats["servicesHeldByTheBrake"] == []
+
+
+async def test_who_is_kept_after_its_lease_is_listed_as_that_and_counted_as_nobody(api: Api) -> None:
+    await api.put("/instances", USER | {"port": 1, "keep": 3600})
+    api.forward(LEASE)
+    await api.register(port=2)
+    api.settle()
+    listed, paged = (await api.get("/services")).body, (await api.get("/services?limit=9")).body
+    for totals, service in [(body, body["services"]["user-service"]) for body in (listed, paged)]:
+        assert (totals["totalInstances"], totals["totalHealthyInstances"]) == (1, 1)
+        assert (service["instanceCount"], service["healthyCount"], len(service["instances"])) == (1, 1, 2)
+    one = (await api.get("/services/user-service")).body
+    assert (one["instanceCount"], one["healthyCount"], len(one["instances"])) == (1, 1, 2)
+    assert one["instances"][0]["lapsedAt"] == "2026-01-31T12:00:10.000Z"
+    (of_status,) = (await api.get("/services?status=lapsed")).body["services"]["user-service"]["instances"]
+    assert of_status["port"] == 1
+    stats = (await api.get("/stats")).body
+    assert (stats["activeInstances"], sum(stats["instancesByStatus"].values())) == (1, 1)
 
 
 async def test_resolve_gives_the_healthy_ones_and_then_the_suspects(held: Api) -> None:

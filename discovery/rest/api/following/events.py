@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
+from pydantic import GetJsonSchemaHandler, TypeAdapter, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -12,15 +12,13 @@ from pydantic_core import CoreSchema
 from discovery.core import kinds
 from discovery.core.event import ValueEvent
 from discovery.rest.api.following.event_view import KINDS
-from discovery.rest.api.shapes import Actor, Options, Perhaps, Registered, Reply, Time
+from discovery.rest.api.shapes import Actor, Decided, Options, Registered, Reply, Time
 
 
-class Instance(Registered, Options):
+class Instance(Registered, Options, Decided):
     """As it was registered, with what was decided about it."""
 
     metadata: dict[str, Any]
-    draining: Perhaps[bool] = None
-    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
 
 
 def _shown(of: type[ValueEvent[Any, Any]]) -> JsonSchemaValue:

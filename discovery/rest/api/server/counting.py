@@ -1,5 +1,5 @@
 """How many instances there are of each status, as a reader has to see them now: those too whose lease has run out and of whom nobody
-was told yet.
+was told yet, without those that are known for some time after it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Map
     counts = Counter(dict.fromkeys(Status, 0))
     for entries in registry.in_parts():
         now = clock()
-        counts.update([entry.status_at(now) for entry in entries])
+        counts.update([entry.status_at(now) for entry in entries if entry.instance.lapsed_at is None])
         await turns().over()
     return counts

@@ -44,13 +44,15 @@ _PAGE = 100
 _BESIDES: Mapping[str, Callable[[Instance], bool]] = {
     "warning": lambda instance: instance.own.health is Health.WARNING,
     "lapsed": lambda instance: instance.lapsed_at is not None,
+    "permanent": lambda instance: instance.spec.lease is not None,
 }
 
 PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(
         (*Status, *_BESIDES),
-        "the instances of these statuses; warning: those that say so of themselves; lapsed: those that are kept after their lease",
+        "the instances of these statuses; warning: those that say so of themselves; lapsed: those that are kept after their lease; "
+        "permanent: those that have none",
     ),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,
@@ -70,6 +72,8 @@ class InstanceReply(Accounted, Listed):
 
 
 class ServiceView(Described):
+    """`instanceCount`: without those of `instances` that are known after their lease."""
+
     instance_count: int = Field(alias="instanceCount")
     healthy_count: int = Field(alias="healthyCount")
     changed_at: Time | None = Field(
@@ -208,7 +212,7 @@ class Listing:
         yield from self._services(self._behind(after), wanted, size, text)
         totals = {
             "totalServices": len(self._registry.services),
-            "totalInstances": len(self._registry),
+            "totalInstances": self._registry.living,
             "totalHealthyInstances": healthy,
             "next": text.last if text.is_cut else None,
         }
@@ -262,7 +266,7 @@ class Text:
         self.services = self.instances = self.healthy = 0
         self.last = ""
         self.is_open = self.is_cut = False
-        self._listed = self._alive = 0
+        self._living = self._healthy = 0
 
     def instances_of(self, name: str, some: list[views.Json]) -> bytes:
         """Some of its instances; a service without any is not listed."""
@@ -271,17 +275,23 @@ class Text:
         before = b","
         if not self.is_open:
             before = (b"," if self.services else b"") + orjson.dumps(name) + b':{"instances":['
-            self.is_open, self.last, self._listed, self._alive = True, name, 0, 0
+            self.is_open, self.last, self._living, self._healthy = True, name, 0, 0
             self.services += 1
-        self._listed += len(some)
-        self._alive += sum(view["isHealthy"] for view in some)
+        self._living += living(some)
+        self._healthy += sum(view["isHealthy"] for view in some)
         return before + orjson.dumps(some)[1:-1]
 
     def end_of_service(self, service: Service) -> bytes:
         if not self.is_open:
             return b""
         self.is_open = False
-        self.instances += self._listed
-        self.healthy += self._alive
+        self.instances += self._living
+        self.healthy += self._healthy
         at = None if service.changed_at is None else iso(service.changed_at)
-        return b"]," + orjson.dumps({"instanceCount": self._listed, "healthyCount": self._alive, "changedAt": at})[1:]
+        counts = {"instanceCount": self._living, "healthyCount": self._healthy, "changedAt": at}
+        return b"]," + orjson.dumps(counts)[1:]
+
+
+def living(shown: Iterable[views.Json]) -> int:
+    """How many there are, without those that are known for some time after their lease."""
+    return sum("lapsedAt" not in each for each in shown)

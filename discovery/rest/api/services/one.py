@@ -19,7 +19,7 @@ from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait
 from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.services.listing import HEADING
+from discovery.rest.api.services.listing import HEADING, living
 from discovery.rest.api.shapes import Accounted, Listed, Reply
 from discovery.rest.api.times import Times
 from discovery.store.explain import Account, absent, accounts, askers
@@ -88,7 +88,7 @@ class OneService:
         tag = None if registry.is_ahead else etag(registry.index_of(name), (registry.view(), tuple(map(_state, shown))))
         content = {
             "serviceName": service.name,
-            "instanceCount": len(shown),
+            "instanceCount": living(shown),
             "healthyCount": sum(each["isHealthy"] for each in shown),
             "instances": shown,
         }
