@@ -32,6 +32,7 @@ from discovery.plugins import (
     auth,
     brake,
     check,
+    consul,
     dashboard,
     forward,
     history,
@@ -80,6 +81,7 @@ PLUGINS: tuple[Factory, ...] = (
     log.make,
     dashboard.make,
     reference.make,
+    consul.make,
 )
 
 # Between two looks at what is to be warned of.

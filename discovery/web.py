@@ -94,6 +94,8 @@ class Web:
             registry, times, random, watchers, self._sees_actors, has_other_nodes=engine.has_other_nodes
         )
         registry.index_followers.append(watch.follow)
+        for give in seams.long_polls:
+            give(watch.polls)
         sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
         self.routes = [
             *Registering(registry, engine, clock, times, random, count, note_items).routes(),
@@ -115,6 +117,8 @@ class Web:
     async def open(self) -> list[str]:
         """The lines that tell where it listens."""
         socks = bind(self._settings.host, self._settings.port, [STREAM], "HOST or PORT")
+        for port in self._seams.http_ports:
+            socks += bind(self._settings.host, port, [STREAM], f"HOST or port {port}")
         for sock in socks:
             self._server.listen(sock, self._tls)
         scheme = "http" if self._tls is None else "https"

@@ -16,6 +16,7 @@ from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import Zone
+from discovery.rest.api.following.waiting import LongPolls
 from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit
 from discovery.rest.guard.rate import RegisterRate
@@ -53,7 +54,8 @@ class Seams(WriteSeams):
     with DNS messages
     that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
-    API. `metrics`: numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
+    API. `long_polls`: are given what lets requests wait, before any comes. `http_ports`: where HTTP is answered besides PORT. `metrics`:
+    numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
     `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
     `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens.
     """
@@ -67,6 +69,8 @@ class Seams(WriteSeams):
     recurses: list[Callable[[str], bool]] = field(default_factory=list)
     admits: list[Callable[[Admit], Admit]] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    long_polls: list[Callable[[LongPolls], None]] = field(default_factory=list)
+    http_ports: list[int] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     concerns: list[Concern] = field(default_factory=list)
     count_registration: Callable[[str, float], None] = RegisterRate(0).take

@@ -63,7 +63,9 @@ class KeptBody:
 
 
 class Answer(NamedTuple):
-    """`body`: of this `media`, or empty. `headers`: those that not every answer has. `index`: of what it is about; None: the registry's."""
+    """`body`: of this `media` ("": it has no type), or empty. `headers`: those that not every answer has. `index`: of what it is about;
+    None: the registry's.
+    """
 
     status: int
     body: bytes | KeptBody | Pieces

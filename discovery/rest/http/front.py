@@ -180,7 +180,7 @@ class Front:
     @staticmethod
     def _made_head(status: int, media: str, usual: Mapping[str, str]) -> bytes:
         fields = {**usual, "Date": formatdate(usegmt=True)}
-        if status not in WITHOUT_BODY:
+        if status not in WITHOUT_BODY and media:
             fields["Content-Type"] = media
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, fields.items()), ""]
         return "\r\n".join(lines).encode()

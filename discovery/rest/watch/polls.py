@@ -100,6 +100,7 @@ class Polls:
         self._watchers = watchers
         self._clock = clock
         self._waiting: dict[str | None, dict[Asked, Group]] = {}
+        self.topics: dict[str, Callable[[str], int]] = {}
         # Of those who wait for anything: up to which index, and when, they were told last; and when they will be.
         self._told = 0
         self._told_at = float("-inf")
@@ -149,6 +150,10 @@ class Polls:
             group.polls[poll] = None
             turns().add(partial(self._answer, group))
             return
+        if poll.wait.patience is not None and not self._watchers.has_room(client):
+            group.polls[poll] = None
+            poll.timer = asyncio.get_running_loop().call_later(poll.wait.patience, self.answer_now, poll)
+            return
         if not self._watchers.come(poll, client):
             return
         poll.group = group = self._waiting.setdefault(group.service, {}).setdefault(group.asked, group)
@@ -193,9 +198,12 @@ class Polls:
             return False
         if service is None:
             return self._has_to_wait_for_anything(seen)
-        index = registry.index_of(service)
+        index = registry.index_of(service) if service[0] != "\0" else self._index_of_topic(service)
         # Of a quiet service the index may be older than the log, and is known all the same.
         return index == seen or (index < seen and seen >= registry.log.oldest)
+
+    def _index_of_topic(self, topic: str) -> int:
+        return self.topics[topic[1:].partition(" ")[0]](topic)
 
     def _has_to_wait_for_anything(self, seen: int) -> bool:
         registry = self._registry

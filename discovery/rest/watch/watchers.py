@@ -40,12 +40,17 @@ class Watchers:
     def __len__(self) -> int:
         return self._all
 
+    def has_room(self, client: Client) -> bool:
+        """If not, it counts as refused."""
+        if self._all < self._most and self._of_prefix.get(client.prefix, 0) < self._most_of_prefix:
+            return True
+        self.refused += 1
+        return False
+
     def come(self, watcher: Watcher, client: Client) -> bool:
         """False when there is no room, which the client is told; then it is not counted."""
         prefix = client.prefix
-        own = self._of_prefix.get(prefix, 0)
-        if self._all >= self._most or own >= self._most_of_prefix:
-            self.refused += 1
+        if not self.has_room(client):
             whose = "" if self._all >= self._most else f" from {prefix}"
             text = (
                 f"There are too many watchers{whose}; ask without index, or try again in {RETRY_AFTER} s (MAX_WATCHERS)"
@@ -53,7 +58,7 @@ class Watchers:
             watcher.client = None
             client.refuse(HttpError(503, "TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER))
             return False
-        self._of_prefix[prefix] = own + 1
+        self._of_prefix[prefix] = self._of_prefix.get(prefix, 0) + 1
         self._all += 1
         watcher.prefix = prefix
         return True

@@ -4,7 +4,7 @@ of one that wants to hear what has. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple, Protocol
 
 from discovery.rest.api import parameters
@@ -38,10 +38,13 @@ CHANGES: Table = {
 
 
 class Wait(NamedTuple):
-    """`seen`: the index of what the client has. `seconds`: for how long at the most."""
+    """`seen`: the index of what the client has. `seconds`: for how long at the most. `patience`: seconds after which it is answered as
+    things are where there is no room for it to wait; None: it is refused.
+    """
 
     seen: int
     seconds: float
+    patience: float | None = None
 
     @classmethod
     def of(cls, values: Values) -> Wait | None:
@@ -62,7 +65,14 @@ Make = Callable[[], "Answer | Awaitable[Answer]"]
 
 
 class LongPolls(Protocol):
-    """Who lets requests wait."""
+    """Who lets requests wait. `topics`: what is waited for besides services, under names that none has: a NUL, the name of a plugin, a
+    blank and any text. By plugin, what tells the index of such a topic; the plugin says by `follow` that some have moved.
+    """
+
+    topics: dict[str, Callable[[str], int]]
+
+    def follow(self, services: Collection[str]) -> None:
+        """These services (folded names) and topics have moved."""
 
     def of_service(self, name: str, wait: Wait, asked: Asked, make: Make, is_drawn: bool = False) -> DeferredAnswer:
         """Until something about this service has changed. Requests with equal names and `asked` are answered together, each by

@@ -1,0 +1,48 @@
+"""Consul's HTTP API over the same registry: its clients register, beat, look up and wait here as they do there. README.md beside this file.
+
+`directory` knows which of Consul's ids are which instances; `views` has its JSON; `reading` lets requests wait. Each of `catalog`, `agent`
+and `beyond` has the routes of its subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.consul.agent import Agent
+from discovery.plugins.consul.beyond import Beyond
+from discovery.plugins.consul.catalog import Catalog
+from discovery.plugins.consul.directory import Directory
+from discovery.plugins.consul.manners import MANNERS
+from discovery.plugins.consul.nodes import Nodes
+from discovery.plugins.consul.reading import Reader
+from discovery.plugins.consul.settings import ConsulSettings
+from discovery.store.registry import Registry
+
+
+class Consul(Plugin):
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float], settings: ConsulSettings) -> None:
+        self._settings = settings
+        self.directory = Directory(registry, Nodes(settings.consul_nodes))
+        self._reader = Reader(registry, clock, self.directory, settings)
+
+    def install(self, seams: Seams) -> None:
+        reader, directory = self._reader, self.directory
+        catalog = Catalog(reader)
+        parts = (catalog, Agent(reader, catalog), Beyond(reader))
+        seams.routes.extend(MANNERS.routes(*(route for part in parts for route in part.routes())))
+        seams.followers.append(directory.follow_commit)
+        seams.index_followers.append(directory.published)
+        seams.long_polls.extend([reader.let_wait, directory.let_wait])
+        if self._settings.consul_port:
+            seams.http_ports.append(self._settings.consul_port)
+
+    async def close(self) -> None:
+        self.directory.close()
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Consul | None:
+    settings = ConsulSettings.read()
+    return Consul(registry, clock, settings) if settings.consul else None

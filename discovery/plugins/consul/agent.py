@@ -1,0 +1,170 @@
+"""/agent as it is read: what the agent of whoever asks knows, which is what came from his address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+from discovery.plugins.consul import views
+from discovery.plugins.consul.catalog import SAMPLES, Catalog
+from discovery.plugins.consul.directory import Peer, node_topic
+from discovery.plugins.consul.manners import TEXT, Refused, as_json
+from discovery.plugins.consul.nodes import Node
+from discovery.plugins.consul.reading import Reader, get
+from discovery.plugins.consul.views import CRITICAL, PASSING, WARNING, Json
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Reply, Right, Route
+from discovery.store.service import Entry
+
+# What of Consul's API is spoken here.
+VERSION = "1.8.7"
+_SERF, _RPC = 8301, 8300
+# Of GET /agent/health/…: as Consul has them there.
+_DEFINITION = {
+    "Interval": "0s", "Timeout": "0s", "DeregisterCriticalServiceAfter": "0s", "HTTP": "", "Header": None, "Method": "",
+    "Body": "", "TLSSkipVerify": False, "TCP": "",
+}  # fmt: skip
+_STATUS_OF = {PASSING: 200, WARNING: 429, CRITICAL: 503, "maintenance": 503}
+
+
+class Agent:
+    def __init__(self, reader: Reader, catalog: Catalog) -> None:
+        self._reader = reader
+        self._directory = reader.directory
+        self._catalog = catalog
+        self._datacenter = reader.settings.consul_datacenter
+
+    def routes(self) -> list[Route]:
+        return [
+            get("/status/leader", self.leader, "Who leads: this server", Right.NONE),
+            get("/status/peers", self.peers, "The servers: this one", Right.NONE),
+            get("/agent/self", self.self, "The agent of who asks"),
+            get("/agent/members", self.members, "Members of the cluster: this one"),
+            get("/agent/services", self.services, "Services that were registered from where it is asked"),
+            get("/agent/checks", self.checks, "Their checks"),
+            get("/agent/service/{id}", self.service, "One of them"),
+            get("/agent/health/service/id/{id}", self.health_of_id, "Its health, by the status too"),
+            get("/agent/health/service/name/{name}", self.health_of_name, "The health of all of a name"),
+        ]
+
+    # -- this server
+
+    def leader(self, request: Request) -> Answer:
+        return as_json(self._at(request, _RPC))
+
+    def peers(self, request: Request) -> Answer:
+        return as_json([self._at(request, _RPC)])
+
+    def _at(self, request: Request, port: int) -> str:
+        ip = request.arrival.ip or "127.0.0.1"
+        return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+    def self(self, request: Request) -> Answer:
+        asked, node = self._reader.asked(request), self._reader.agent_of(request)
+        config = {
+            "Datacenter": self._datacenter, "NodeName": node.name, "NodeID": node.id, "Revision": "", "Server": True, "Version": VERSION,
+        }  # fmt: skip
+        found = {"Config": config, "Member": self._member(node), "Meta": {"consul-network-segment": ""}}
+        return as_json(found, pretty="pretty" in asked.values)
+
+    def members(self, request: Request) -> Answer:
+        self._reader.asked(request)
+        return as_json([self._member(self._reader.agent_of(request))])
+
+    def _member(self, node: Node) -> Json:
+        tags = {
+            "acls": "0", "bootstrap": "1", "build": f"{VERSION}:", "dc": self._datacenter, "ft_fs": "1", "id": node.id, "port": str(_RPC),
+            "raft_vsn": "3", "role": "consul", "segment": "", "vsn": "2", "vsn_max": "3", "vsn_min": "2", "wan_join_port": "8302",
+        }  # fmt: skip
+        protocols = {
+            "ProtocolMin": 1,
+            "ProtocolMax": 5,
+            "ProtocolCur": 2,
+            "DelegateMin": 2,
+            "DelegateMax": 5,
+            "DelegateCur": 4,
+        }
+        return {"Name": node.name, "Addr": node.address, "Port": _SERF, "Tags": tags, "Status": 1} | protocols
+
+    # -- what came from there
+
+    def services(self, request: Request) -> Answer:
+        question = self._reader.question(request, SAMPLES["service"])
+        found = (views.agent_service(*each) for each in self._directory.own(question.agent))
+        services = {service["ID"]: service for service in found if question.passes(service)}
+        return as_json(services, pretty="pretty" in question.asked.values)
+
+    def checks(self, request: Request) -> Answer:
+        question = self._reader.question(request, SAMPLES["check"])
+        found = (check for each in self._directory.own(question.agent) for check in self._of_agent(*each))
+        return as_json({check["CheckID"]: check for check in found if question.passes(check)})
+
+    def service(self, request: Request) -> Reply:
+        """With `hash` it waits until the service is another one."""
+        question, id = self._reader.question(request), request.names["id"]
+        known, wanted = self._directory.anywhere(question.agent, id), question.asked.first("hash")
+        if known is None:
+            raise Refused(404, f"unknown service ID: {id}")
+        make = partial(self._hashed, question.agent, id, "pretty" in question.asked.values)
+        if wanted is None or wanted != self._hash(*known):
+            return make()
+        index = self._reader.index_of(topic := node_topic(self._directory.node_of(known[1]).name))
+        waiting = question._replace(asked=question.asked._replace(seen=index))
+        return self._reader.wait_for(waiting, topic, ("hash", question.agent.name, id), make)
+
+    def _hashed(self, agent: Node, id: str, pretty: bool) -> Answer:
+        known = self._directory.anywhere(agent, id)
+        if known is None:
+            return Answer(404, f"unknown service ID: {id}".encode(), media=TEXT)
+        found = self._hash(*known)
+        return as_json(
+            views.agent_service(*known) | {"ContentHash": found}, 200, {"X-Consul-ContentHash": found}, pretty
+        )
+
+    @staticmethod
+    def _hash(entry: Entry, peer: Peer) -> str:
+        return blake2b(repr(views.agent_service(entry, peer)).encode(), digest_size=8).hexdigest()
+
+    # -- its health
+
+    def health_of_id(self, request: Request) -> Answer:
+        agent, id = self._reader.agent_of(request), request.names["id"]
+        known = self._directory.find(agent, id)
+        if known is None:
+            nobody = {"AggregatedStatus": CRITICAL, "Service": None, "Checks": None}
+            return self._told(request, 404, nobody, f"ServiceId {id} not found")
+        found = self._health(*known)
+        return self._told(request, _STATUS_OF[found["AggregatedStatus"]], found, found["AggregatedStatus"])
+
+    def health_of_name(self, request: Request) -> Answer:
+        agent, name = self._reader.agent_of(request), request.names["name"].lower()
+        found = [
+            self._health(entry, peer)
+            for entry, peer in self._directory.own(agent)
+            if entry.instance.spec.name.lower() == name
+        ]
+        if not found:
+            return self._told(request, 404, [], f"ServiceName {request.names['name']} Not Found")
+        status = max((each["AggregatedStatus"] for each in found), key=list(_STATUS_OF).index)
+        return self._told(request, _STATUS_OF[status], found, status)
+
+    @staticmethod
+    def _told(request: Request, status: int, found: Any, text: str) -> Answer:
+        if "format=text" in request.query.split("&"):
+            return Answer(status, text.encode(), media="text/plain")
+        return as_json(found, status)
+
+    def _health(self, entry: Entry, peer: Peer) -> Json:
+        checks = list(self._of_agent(entry, peer))
+        in_maintenance = any(check["CheckID"].startswith("_") for check in checks)
+        status = "maintenance" if in_maintenance else views.worst(checks)
+        more = {"Type": "", "Definition": _DEFINITION}
+        shown = [check | more | {"ServiceTags": check["ServiceTags"] or None} for check in checks]
+        return {"AggregatedStatus": status, "Service": views.agent_service(entry, peer), "Checks": shown}
+
+    def _of_agent(self, entry: Entry, peer: Peer) -> Iterator[Json]:
+        for check in self._catalog.checks_of(self._directory.node_of(peer), entry, peer):
+            yield check | {"CreateIndex": 0, "ModifyIndex": 0}

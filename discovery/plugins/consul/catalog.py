@@ -1,0 +1,225 @@
+"""/catalog and /health as they are read: what is registered anywhere, and what is known of its health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from discovery.core.health import WELL
+from discovery.core.instance import Instance, Registration
+from discovery.core.lease import Lease, Term
+from discovery.core.name import fold
+from discovery.plugins.consul import views
+from discovery.plugins.consul.directory import CHECKS, NODES, SERVICES, Peer, node_topic
+from discovery.plugins.consul.manners import Refused, as_json
+from discovery.plugins.consul.nodes import Node
+from discovery.plugins.consul.reading import OBJECT, ONE, Question, Reader, get
+from discovery.plugins.consul.views import PASSING, Json
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Route
+from discovery.store.service import Entry
+
+# Of a node's id, a UUID.
+_ID_LENGTH = 36
+
+
+def _of_service(question: Question) -> str:
+    return fold(question.names["name"])
+
+
+def _of_node(question: Question) -> str:
+    return node_topic(question.names["name"])
+
+
+class Catalog:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._registry = reader.registry
+        self._directory = reader.directory
+        self._datacenter = reader.settings.consul_datacenter
+
+    def routes(self) -> list[Route]:
+        route = self._reader.route
+        health, row, check, node = SAMPLES["health"], SAMPLES["row"], SAMPLES["check"], SAMPLES["node"]
+        return [
+            get("/catalog/datacenters", self.datacenters, "The one data center"),
+            route("/catalog/nodes", self.nodes, lambda _: NODES, sample=node, summary="All nodes", by_agent=True),
+            route("/catalog/services", self.services, lambda _: SERVICES, OBJECT, summary="Names and tags of all services"),
+            route("/catalog/service/{name}", self.service_rows, _of_service, sample=row, summary="Instances of a service"),
+            route("/catalog/connect/{name}", self.nothing, _of_service, summary="Proxies of a service: none"),
+            route("/catalog/gateway-services/{name}", self.nothing, _of_service, summary="Services of a gateway: none"),
+            route("/catalog/node/{name}", self.node, _of_node, ONE, SAMPLES["service"], "A node with its services", by_agent=True),
+            route(
+                "/catalog/node-services/{name}", self.node_services, _of_node, ONE, SAMPLES["service"], "The same as a list", by_agent=True
+            ),
+            get("/health/service/", self.no_name, "No service"),
+            route("/health/service/{name}", self.health, _of_service, sample=health, summary="Instances with their checks"),
+            route("/health/connect/{name}", self.nothing, _of_service, summary="Proxies with their checks: none"),
+            route("/health/ingress/{name}", self.nothing, _of_service, summary="Gateways with their checks: none"),
+            route("/health/checks/{name}", self.checks, _of_service, sample=check, summary="Checks of a service"),
+            route("/health/node/{name}", self.node_checks, _of_node, sample=check, summary="Checks of a node", by_agent=True),
+            route("/health/state/{state}", self.state, lambda _: CHECKS, sample=check, summary="Checks in a state", by_agent=True),
+        ]  # fmt: skip
+
+    # -- what all of them read
+
+    def of_service(self, question: Question) -> Iterator[tuple[Entry, Peer, Node]]:
+        """By `tag` and `node-meta`; first those on the node that `near` names, suspects last."""
+        service = self._registry.service(question.names["name"])
+        if service is None:
+            return
+        asked, now = question.asked, self._reader.clock()
+        entries = sorted(service.entries.values(), key=lambda entry: entry.rank(now))
+        near = asked.first("near")
+        if near:
+            near = fold(question.agent.name if near == "_agent" else near)
+            here = self._directory.places.get(near)
+            entries.sort(key=lambda entry: here is None or entry.instance.id not in here.instances)
+        tags = [tag.lower() for tag in asked.values.get("tag", ())]
+        for entry in entries:
+            for peer in self._directory.peers_of(entry.instance):
+                own = {tag.lower() for tag in peer.said.get("Tags", entry.instance.spec.tags)} if tags else set()
+                node = self._directory.node_of(peer)
+                if own.issuperset(tags) and self._has_meta(node, question):
+                    yield entry, peer, node
+
+    def _has_meta(self, node: Node, question: Question) -> bool:
+        meta = self._node(node)["Meta"] or {} if question.asked.node_meta else {}
+        return all(meta.get(key) == value for key, value in question.asked.node_meta)
+
+    def _node(self, node: Node) -> Json:
+        place = self._directory.places.get(fold(node.name))
+        return views.node(node, self._datacenter, 1 if place is None else place.index)
+
+    def checks_of(self, node: Node, entry: Entry, peer: Peer) -> list[Json]:
+        """Of one instance, without its node's."""
+        window = self._registry.window(entry.instance)
+        return views.service_checks(node, entry, peer, self._reader.clock(), None if window is None else window.reason)
+
+    def _of_node(self, node: Node) -> list[Json]:
+        return [views.node_check(node)]
+
+    def _known(self, name: str, agent: Node) -> Node | None:
+        """By its name or id: one where something is, or the agent's own."""
+        place = self._directory.places.get(fold(name))
+        if place is not None:
+            return place.node
+        if fold(name) in (fold(agent.name), agent.id):
+            return agent
+        places = self._directory.places.values() if len(name) == _ID_LENGTH else ()
+        return next((each.node for each in places if each.node.id == name), None)
+
+    def _all_nodes(self, agent: Node) -> Iterator[Node]:
+        places = list(self._directory.places.values())
+        if fold(agent.name) not in self._directory.places:
+            yield agent
+        yield from (place.node for place in places)
+
+    # -- /catalog
+
+    def datacenters(self, request: Request) -> Answer:
+        self._reader.asked(request)
+        return as_json([self._datacenter])
+
+    def nodes(self, question: Question) -> Iterator[Json]:
+        for node in self._all_nodes(question.agent):
+            row = self._node(node)
+            if self._has_meta(node, question) and question.passes(row):
+                yield row
+
+    def services(self, question: Question) -> Iterator[tuple[str, list[str]]]:
+        for service in list(self._registry.services.values()):
+            tags: dict[str, None] = {}
+            for entry in service.entries.values():
+                for peer in self._directory.peers_of(entry.instance):
+                    if self._has_meta(self._directory.node_of(peer), question):
+                        tags |= dict.fromkeys(peer.said.get("Tags", entry.instance.spec.tags))
+            yield service.name, list(tags)
+
+    def service_rows(self, question: Question) -> Iterator[Json]:
+        for entry, peer, node in self.of_service(question):
+            row = views.service_row(self._node(node), entry, peer)
+            if question.passes(row):
+                yield row
+
+    def node(self, question: Question) -> Iterator[Json | None]:
+        node = self._known(question.names["name"], question.agent)
+        if node is None:
+            yield None
+            return
+        services = {service["ID"]: service for service in self._services_of(node, question)}
+        yield {"Node": self._node(node), "Services": services}
+
+    def node_services(self, question: Question) -> Iterator[Json]:
+        node = self._known(question.names["name"], question.agent)
+        if node is None:
+            yield {"Node": None, "Services": None}
+        else:
+            yield {"Node": self._node(node), "Services": list(self._services_of(node, question))}
+
+    def _services_of(self, node: Node, question: Question) -> Iterator[Json]:
+        for entry, peer in self._directory.on(node.name):
+            service = views.catalog_service(entry, peer)
+            if question.passes(service):
+                yield service
+
+    def nothing(self, question: Question) -> Iterator[Json]:
+        return iter(())
+
+    # -- /health
+
+    def no_name(self, request: Request) -> Answer:
+        raise Refused(400, "Missing service name")
+
+    def health(self, question: Question) -> Iterator[Json]:
+        passing = question.asked.flag("passing")
+        for entry, peer, node in self.of_service(question):
+            checks = [*self._of_node(node), *self.checks_of(node, entry, peer)]
+            if passing and any(check["Status"] != PASSING for check in checks):
+                continue
+            row = {"Node": self._node(node), "Service": views.catalog_service(entry, peer), "Checks": checks}
+            if question.passes(row):
+                yield row
+
+    def checks(self, question: Question) -> Iterator[Json]:
+        for entry, peer, node in self.of_service(question):
+            yield from filter(question.passes, self.checks_of(node, entry, peer))
+
+    def node_checks(self, question: Question) -> Iterator[Json]:
+        node = self._known(question.names["name"], question.agent)
+        if node is not None:
+            yield from filter(question.passes, self._all_checks(node))
+
+    def _all_checks(self, node: Node) -> Iterator[Json]:
+        yield from self._of_node(node)
+        for entry, peer in self._directory.on(node.name):
+            yield from self.checks_of(node, entry, peer)
+
+    def state(self, question: Question) -> Iterator[Json]:
+        state = question.names["state"]
+        for node in self._all_nodes(question.agent):
+            if self._has_meta(node, question):
+                for check in self._all_checks(node):
+                    if state in ("any", check["Status"]) and question.passes(check):
+                        yield check
+
+
+def _samples() -> dict[str, Json]:
+    """Of each kind of row, one that has all fields, by which selectors of filters are checked."""
+    node = views.node(Node("", "127.0.0.1"), "", 1)
+    said: Any = {"Kind": "", "TaggedAddresses": {}}
+    spec = Registration(name="", ip="127.0.0.1", port=1)
+    entry, peer = Entry(Instance("", 0.0, spec, own=WELL), Lease(Term(1.0), 0.0)), Peer("", "127.0.0.1", None, said)
+    service, check = views.catalog_service(entry, peer), views.node_check(Node("", ""))
+    health = {"Node": node, "Service": service, "Checks": [check]}
+    return {
+        "node": node,
+        "service": service,
+        "check": check,
+        "health": health,
+        "row": views.service_row(node, entry, peer),
+    }
+
+
+SAMPLES = _samples()

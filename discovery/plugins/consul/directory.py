@@ -1,0 +1,230 @@
+"""Which of Consul's ids are which instances, and on which nodes: kept as a follower of commits, so that it follows from them
+after a restart and on every node of a cluster.
+
+In Consul an id belongs to a host, whose agent it was told. Here the host is the address of whoever registered; `Peer` is what it said
+under one id. Several of them may share an instance, at one address and port. Instances that others registered (POST /register, another
+plugin) have a peer that is made up: their own id, on the node of their own address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from discovery.core.event import Commit, InstanceEvent
+from discovery.core.instance import Instance
+from discovery.core.name import fold
+from discovery.core.network import ip_of
+from discovery.plugins.consul.nodes import Node, Nodes
+from discovery.rest.api.following.waiting import LongPolls
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+
+# The name of what this plugin remembers.
+PLUGIN = "consul"
+# What may change besides services, and is waited for: the names and tags of all services; which nodes there are; the state of any check.
+SERVICES, NODES, CHECKS = (f"\0{PLUGIN} {name}" for name in ("services", "nodes", "checks"))
+_NODE = f"\0{PLUGIN} node "
+# Seconds between two wakes of those who wait for any of these: what they are answered is long.
+EVERY = 1.0
+
+
+def node_topic(name: str) -> str:
+    """What is waited for by who asks about a node."""
+    return _NODE + fold(name)
+
+
+class Peer(NamedTuple):
+    """`at`: the address of its host. `node`: the name of its node, if it is not the host's. `said`: in Consul's words, what the
+    registration does not have.
+    """
+
+    id: str
+    at: str
+    node: str | None = None
+    said: Mapping[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """What tells it from others of its instance."""
+        return f"{self.at if self.node is None else self.node}/{self.id}"
+
+
+class Place:
+    """A node, and what is there. `ids`: the instance of each peer's id. `index`: of the last commit about any of them."""
+
+    __slots__ = ("ids", "index", "instances", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.ids: dict[str, str] = {}
+        self.instances: dict[str, None] = {}
+        self.index = 0
+
+
+class Directory:
+    """`nodes`: how hosts are called."""
+
+    def __init__(self, registry: Registry, nodes: Nodes) -> None:
+        self._registry = registry
+        self.nodes = nodes
+        self.places: dict[str, Place] = {}  # by the folded name of the node
+        self._peers: dict[str, tuple[Peer, ...]] = {}  # by id, of instances that have any
+        self._where: dict[str, frozenset[str]] = {}  # of each instance: the folded names of its nodes
+        self._hosts: dict[str, set[str]] = {}  # by a peer's id, the folded names of the nodes that have one
+        self._indexes = dict.fromkeys((SERVICES, NODES, CHECKS), 0)
+        self._polls: LongPolls | None = None
+        self._moved: set[str] = set()
+        self._told_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- who is where
+
+    def peers_of(self, instance: Instance) -> tuple[Peer, ...]:
+        return self._peers.get(instance.id) or (Peer(instance.id, self._host_of(instance)),)
+
+    def node_of(self, peer: Peer) -> Node:
+        return self.nodes.at(peer.at) if peer.node is None else Node(peer.node, peer.at)
+
+    def _host_of(self, instance: Instance) -> str:
+        """Of an instance with a host name, it is whoever registered it."""
+        if ip_of(instance.spec.ip) is not None:
+            return instance.spec.ip
+        return instance.registrant.address or "127.0.0.1"
+
+    def on(self, node: str) -> Iterator[tuple[Entry, Peer]]:
+        """All on a node, by its name."""
+        place = self.places.get(fold(node))
+        for id in () if place is None else list(place.instances):
+            if (entry := self._registry.find(id)) is None:
+                continue
+            for peer in self.peers_of(entry.instance):
+                if fold(self.node_of(peer).name) == fold(node):
+                    yield entry, peer
+
+    def own(self, node: Node) -> Iterator[tuple[Entry, Peer]]:
+        """Those that were registered by the agent of a node."""
+        place = self.places.get(fold(node.name))
+        for id in [] if place is None else list(place.ids):
+            if (found := self.find(node, id)) is not None:
+                yield found
+
+    def find(self, node: Node, id: str) -> tuple[Entry, Peer] | None:
+        """What is known by this id to the agent of a node."""
+        place = self.places.get(fold(node.name))
+        entry = None if place is None or id not in place.ids else self._registry.find(place.ids[id])
+        if entry is None:
+            return None
+        peers = (peer for peer in self.peers_of(entry.instance) if peer.id == id)
+        return next(((entry, peer) for peer in peers if fold(self.node_of(peer).name) == fold(node.name)), None)
+
+    def anywhere(self, node: Node, id: str) -> tuple[Entry, Peer] | None:
+        """As `find`; what is not known there, but at one other node alone, is that one's."""
+        if (found := self.find(node, id)) is not None:
+            return found
+        hosts = self._hosts.get(id, ())
+        return self.find(self.places[next(iter(hosts))].node, id) if len(hosts) == 1 else None
+
+    # -- what happens
+
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if isinstance(event, InstanceEvent):
+                self._follow(event, commit.index)
+
+    def _follow(self, event: InstanceEvent, index: int) -> None:
+        before, after = event.before, event.after
+        if before is None or after is None or before.spec.tags != after.spec.tags:
+            self._move(SERVICES, index)
+        self._move(CHECKS, index)
+        id = event.instance.id
+        known = self._where.get(id, frozenset())
+        for name in known:
+            self._touch(name, index)
+        if (
+            after is None
+            or before is None
+            or before.attachments is not after.attachments
+        ):
+            self._take(id, known)
+            if after is not None:
+                self._put(after)
+            for name in self._where.get(id, frozenset()):
+                self._touch(name, index)
+            if known != self._where.get(id, frozenset()):
+                self._move(NODES, index)
+                for name in known:
+                    if name in self.places and not self.places[name].instances:
+                        del self.places[name]
+
+    def _put(self, instance: Instance) -> None:
+        found = instance.attachment(PLUGIN)
+        if found is not None:
+            self._peers[instance.id] = tuple(Peer(*each) for each in found["peers"])
+        names = set()
+        for peer in self.peers_of(instance):
+            node = self.node_of(peer)
+            names.add(name := fold(node.name))
+            place = self.places.setdefault(name, Place(node))
+            place.instances[instance.id] = None
+            if found is not None:
+                place.ids[peer.id] = instance.id
+                self._hosts.setdefault(peer.id, set()).add(name)
+        self._where[instance.id] = frozenset(names)
+
+    def _take(self, id: str, names: Collection[str]) -> None:
+        for peer in self._peers.pop(id, ()):
+            name = fold(self.node_of(peer).name)
+            if self.places[name].ids.get(peer.id) == id:
+                del self.places[name].ids[peer.id]
+                self._hosts[peer.id].discard(name)
+                if not self._hosts[peer.id]:
+                    del self._hosts[peer.id]
+        for name in names:
+            self.places[name].instances.pop(id, None)
+        self._where.pop(id, None)
+
+    def _touch(self, name: str, index: int) -> None:
+        self.places[name].index = index
+        self._moved.add(_NODE + name)
+
+    def _move(self, topic: str, index: int) -> None:
+        self._indexes[topic] = index
+        self._moved.add(topic)
+
+    # -- who waits
+
+    def index_of(self, topic: str) -> int:
+        """Of a node that has nothing it is the registry's, as of a service that nobody has."""
+        known = self._indexes.get(topic)
+        if known is None:
+            place = self.places.get(topic.removeprefix(_NODE))
+            known = None if place is None else place.index
+        return min(known or self._registry.index, self._registry.index)
+
+    def let_wait(self, polls: LongPolls) -> None:
+        self._polls = polls
+        polls.topics[PLUGIN] = self.index_of
+
+    def published(self, services: Collection[str]) -> None:
+        """As a follower of the registry's index."""
+        if not self._moved or self._polls is None:
+            self._moved.clear()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            left = self._told_at + EVERY - loop.time()
+            if left <= 0:
+                self._tell()
+            else:
+                self._timer = loop.call_later(left, self._tell)
+
+    def _tell(self) -> None:
+        self._timer, self._told_at = None, asyncio.get_running_loop().time()
+        moved, self._moved = self._moved, set()
+        if self._polls is not None:
+            self._polls.follow(moved)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

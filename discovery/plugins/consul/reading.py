@@ -1,0 +1,197 @@
+"""GETs of the catalog's kind: what they ask, how they wait for a change, and their answers, made row by row so that a long one leaves room
+for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from discovery.core.network import Networks
+from discovery.plugins.consul import parameters
+from discovery.plugins.consul.directory import Directory
+from discovery.plugins.consul.filters import BadFilter, Test, compile_filter
+from discovery.plugins.consul.manners import INDEX, NO_INDEX, Refused, encoded, packed
+from discovery.plugins.consul.nodes import Node, canonical
+from discovery.plugins.consul.parameters import Asked
+from discovery.plugins.consul.settings import ConsulSettings
+from discovery.plugins.consul.views import Json
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.etag import takes_gzip
+from discovery.rest.api.following.waiting import LongPolls, Wait
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Handler, Kind, Reply, Right, Route
+from discovery.store.registry import Registry
+from discovery.system.turns import turns
+
+HEADING = "Consul"
+# Seconds for which who finds no room to wait is kept all the same, without being counted: no client may be told 503 for it.
+PATIENCE = 5.0
+
+
+class Question(NamedTuple):
+    """`names`: of the path. `agent`: the node of who asks. `test`: of the filter; None: there is none."""
+
+    names: dict[str, str]
+    asked: Asked
+    agent: Node
+    test: Test | None
+
+    def passes(self, row: Json) -> bool:
+        return self.test is None or self.test(row)
+
+
+# Makes the rows of an answer; of an object (name, value) pairs.
+Rows = Callable[[Question], Iterator[Any]]
+
+
+class Shape(NamedTuple):
+    """`begin`, `end`: of the JSON around the rows. ONE: there is one row, which is all."""
+
+    begin: bytes
+    end: bytes
+
+
+LIST, OBJECT, ONE = Shape(b"[", b"]"), Shape(b"{", b"}"), Shape(b"", b"")
+
+
+class Reader:
+    """`clock`: monotonic seconds, the registry's."""
+
+    def __init__(
+        self, registry: Registry, clock: Callable[[], float], directory: Directory, settings: ConsulSettings
+    ) -> None:
+        self.registry = registry
+        self.clock = clock
+        self.directory = directory
+        self.settings = settings
+        self.proxies = Networks(())
+        self._polls: LongPolls | None = None
+
+    def let_wait(self, polls: LongPolls) -> None:
+        self._polls = polls
+
+    # -- who asks
+
+    def agent_of(self, request: Request) -> Node:
+        """The node that answers him as his agent."""
+        return self.directory.nodes.at(self.address_of(request))
+
+    def address_of(self, request: Request) -> str:
+        address = canonical(request.address)
+        is_own = address in ("::1", "") or address.startswith("127.")
+        return (self.settings.consul_advertise or "127.0.0.1") if is_own else address
+
+    def asked(self, request: Request) -> Asked:
+        return parameters.read(request.query, self.settings.consul_datacenter)
+
+    def question(self, request: Request, sample: Json | None = None) -> Question:
+        """`sample`: see `filters`; None: a filter is passed over."""
+        asked = self.asked(request)
+        text = asked.first("filter")
+        try:
+            test = compile_filter(text, sample) if text and sample is not None else None
+        except BadFilter as error:
+            raise Refused(500, str(error), NO_INDEX) from None
+        return Question(dict(request.names), asked, self.agent_of(request), test)
+
+    # -- routes
+
+    def route(
+        self, path: str, rows: Rows, about: Callable[[Question], str], shape: Shape = LIST, sample: Json | None = None,
+        summary: str = "", by_agent: bool = False,
+    ) -> Route:  # fmt: skip
+        """`about`: the folded name of the service, or the topic, whose index it has. `by_agent`: not all agents answer alike."""
+
+        def handler(request: Request) -> Reply:
+            question = self.question(request, sample)
+            form = (path, question.asked.form, question.agent.name if by_agent else "", str(takes_gzip(request)))
+            return self.wait_for(
+                question, about(question), form, partial(self._made, request, question, rows, about, shape)
+            )
+
+        return get(path, handler, summary)
+
+    def wait_for(
+        self, question: Question, about: str, form: tuple[object, ...], make: Callable[[], Answer | Awaitable[Answer]]
+    ) -> Reply:
+        """The answer, or who waits for it."""
+        asked = question.asked
+        if asked.seen is None or self._polls is None:
+            return make()
+        longest = self.settings.consul_wait_max
+        wait = Wait(asked.seen, min(asked.wait or longest, longest), PATIENCE)
+        return self._polls.of_service(about, wait, (("consul", repr(form) + repr(question.names)),), make)
+
+    def _made(
+        self, request: Request, question: Question, rows: Rows, about: Callable[[Question], str], shape: Shape
+    ) -> Answer | Awaitable[Answer]:
+        index = self.index_of(about(question))
+        pretty = "pretty" in question.asked.values
+        found: list[bytes] = []
+        left = rows(question)
+        for row in left:
+            found.append(_row(row, shape, pretty))
+            if turns().is_over():
+                return self._rest(request, question, left, found, shape, index)
+        return self._whole(request, question, found, shape, index)
+
+    async def _rest(
+        self, request: Request, question: Question, left: Iterator[Any], found: list[bytes], shape: Shape, index: int
+    ) -> Answer:
+        pretty = "pretty" in question.asked.values
+        for row in left:
+            found.append(_row(row, shape, pretty))
+            await turns().over()
+        answer = self._whole(request, question, found, shape, index)
+        return answer if isinstance(answer, Answer) else await answer
+
+    def _whole(
+        self, request: Request, question: Question, found: list[bytes], shape: Shape, index: int
+    ) -> Answer | Awaitable[Answer]:
+        body = shape.begin + b",".join(found) + shape.end
+        headers = self.headers(question.asked, index)
+        answer = Answer(200, body, headers, index)
+        return packed(answer) if takes_gzip(request) else answer
+
+    def headers(self, asked: Asked, index: int) -> dict[str, str]:
+        found = {
+            INDEX: str(index),
+            "X-Consul-KnownLeader": "true",
+            "X-Consul-LastContact": "0",
+            "X-Consul-Effective-Consistency": asked.consistency,
+        }
+        return found | ({"X-Cache": "MISS"} if "cached" in asked.values else {})
+
+    def index_of(self, about: str) -> int:
+        """More than 0; of a service that nobody has, the registry's."""
+        if about.startswith("\0"):
+            index = self.directory.index_of(about)
+        elif self.registry.service(about) is None:
+            index = self.registry.index
+        else:
+            index = self.registry.index_of(about)
+        return max(1, index)
+
+
+def _row(row: Any, shape: Shape, pretty: bool) -> bytes:
+    if shape is OBJECT:
+        name, value = row
+        return encoded(name) + b":" + encoded(value, pretty)
+    return encoded(row, pretty)
+
+
+def get(path: str, handler: Handler, summary: str, right: Right = Right.READ) -> Route:
+    return Route("GET", path, handler, right, Kind.QUESTION, summary, HEADING, lenient=True)
+
+
+def put(
+    path: str,
+    handler: Handler,
+    summary: str,
+    kind: Kind = Kind.OPERATION,
+    right: Right = Right.WRITE,
+    method: str = "PUT",
+) -> Route:
+    return Route(method, path, handler, right, kind, summary, HEADING, lenient=True)

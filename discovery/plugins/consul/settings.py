@@ -1,0 +1,63 @@
+"""The plugin's own settings, read like the server's."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from discovery.core.address import parse_ip
+from discovery.core.errors import InvalidField
+from discovery.core.name import label
+from discovery.system.env import EnvSettings
+
+# Seconds that a blocking query lasts where the client does not say; Consul's (5 minutes).
+DEFAULT_WAIT = 300.0
+
+
+def _nodes(value: object) -> object:
+    """`ADDRESS=NAME,ADDRESS=NAME`."""
+    if not isinstance(value, str):
+        return value
+    names: dict[str, str] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        address, _, name = part.partition("=")
+        try:
+            ip = str(ip_address(address.strip()))
+            for each in name.strip().split("."):
+                label(each, "node")
+        except (ValueError, InvalidField):
+            raise ValueError(
+                f"{part!r} does not name a node; write ADDRESS=NAME, such as 10.0.0.7=web-host-1"
+            ) from None
+        if ip in names:
+            raise ValueError(f"{ip} is there twice; an address is of one node")
+        names[ip] = name.strip()
+    return names
+
+
+def _address(value: object) -> object:
+    if value is None:
+        return None
+    try:
+        return parse_ip(value)
+    except InvalidField as error:
+        raise ValueError(error.reason) from None
+
+
+class ConsulSettings(EnvSettings):
+    consul: bool = False
+    """true: the clients of Consul find its HTTP API here, below /v1."""
+    consul_port: int = Field(0, ge=0, le=65535)
+    """A port on which HTTP is answered besides PORT, 8500 for instance. 0: none."""
+    consul_datacenter: str = Field("dc1", pattern=r"^[A-Za-z0-9_-]{1,63}$")
+    """The name of the data center. Questions about another one are refused as Consul refuses them."""
+    consul_nodes: Annotated[dict[str, str], NoDecode, BeforeValidator(_nodes)] = Field({})
+    """Names of hosts as Consul's nodes: ADDRESS=NAME, comma separated; several addresses of a host get the same name. A host that is not
+    named is called ip-10-0-0-7 after its address."""
+    consul_advertise: Annotated[str | None, BeforeValidator(_address)] = None
+    """The address of this host, for services that register from a loopback address and give none of their own."""
+    consul_wait_max: float = Field(DEFAULT_WAIT, gt=0, le=600)
+    """Seconds that a blocking query lasts at the most (and up to a sixteenth more). Spring 5 with WebFlux gives up after 10."""
