@@ -142,21 +142,18 @@ class Directory:
         known = self._where.get(id, frozenset())
         for name in known:
             self._touch(name, index)
-        if (
-            after is None
-            or before is None
-            or before.attachments is not after.attachments
-        ):
+        if after is None or before is None or before.attachments is not after.attachments:
+            places = len(self.places)
             self._take(id, known)
             if after is not None:
                 self._put(after)
             for name in self._where.get(id, frozenset()):
                 self._touch(name, index)
-            if known != self._where.get(id, frozenset()):
+            gone = [name for name in known if not self.places[name].instances]
+            for name in gone:
+                del self.places[name]
+            if gone or len(self.places) > places:
                 self._move(NODES, index)
-                for name in known:
-                    if name in self.places and not self.places[name].instances:
-                        del self.places[name]
 
     def _put(self, instance: Instance) -> None:
         found = instance.attachment(PLUGIN)
