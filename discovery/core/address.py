@@ -1,9 +1,13 @@
-"""IP addresses and ports as clients send them, in one canonical spelling each."""
+"""Addresses and ports as clients send them: an IP address in its one canonical spelling, or a host name as it was sent.
+
+A host name compares folded and without its final dot (`folded`). Inside, a port of 0 is none at all (`NO_PORT`): no client can send it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from enum import Enum, auto
 from functools import lru_cache
 from socket import AF_INET, inet_pton
 
@@ -43,6 +47,77 @@ def _is_usual(text: str) -> bool:
         return False
 
 
+# RFC 1123 §2.1: letters, digits and hyphens. Octets without the final dot (RFC 1035 §3.1).
+_HOST_NAME = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+MAX_HOST_NAME = 253
+_WITH_PORT = re.compile(r"[^:]+:[0-9]+")
+
+
+class AddressKind(Enum):
+    """What an address is whose value was checked."""
+
+    IPV4 = auto()
+    IPV6 = auto()
+    HOST_NAME = auto()
+
+
+def kind_of(address: str) -> AddressKind:
+    if ":" in address:
+        return AddressKind.IPV6
+    return AddressKind.IPV4 if _ends_in_digits(address) else AddressKind.HOST_NAME
+
+
+def is_host_name(address: str) -> bool:
+    return kind_of(address) is AddressKind.HOST_NAME
+
+
+def folded(address: str) -> str:
+    """The spelling by which addresses are compared. Of an IP address that is its own."""
+    return address.lower().removesuffix(".")
+
+
+def parse_address(value: object, field: str = "ip") -> str:
+    """As `parse_ip`; or a host name of at least two labels, as it was sent but for blanks around it. InvalidField otherwise."""
+    if not isinstance(value, str):
+        raise InvalidField(field, "must be a string with an IP address or a host name")
+    if _is_usual(value):
+        return value
+    text = value.strip()
+    name = text.removesuffix(".")
+    if len(name) <= MAX_HOST_NAME and _HOST_NAME.fullmatch(name) and not _ends_in_digits(name):
+        return text
+    if ip_of(text) is None and (why := _why_no_host_name(text)):
+        raise InvalidField(field, why)
+    return parse_ip(value, field)
+
+
+def _ends_in_digits(text: str) -> bool:
+    return text.rpartition(".")[2].isdigit()
+
+
+def _why_no_host_name(text: str) -> str:
+    """Which rule it broke; empty for what is nearer to an IPv6 address."""
+    if "://" in text:
+        return "must be an address or a host name, without a scheme: db.example.com, not http://db.example.com"
+    if _WITH_PORT.fullmatch(text):
+        return "must not carry a port, which is a field of its own"
+    if ":" in text:
+        return ""
+    if not text.isascii():
+        return "must be ASCII: write an international host name as xn--…, the form it has in DNS"
+    if len(text.removesuffix(".")) > MAX_HOST_NAME:
+        return f"is {len(text)} characters long, a host name has at most {MAX_HOST_NAME}"
+    if _ends_in_digits(text.removesuffix(".")):
+        return "ends in a number as only an IPv4 address does, and is none: that is four numbers from 0 to 255, such as 10.0.0.7"
+    if "_" in text:
+        return "must be a host name without '_' (RFC 1123): letters, digits and '-'"
+    if text and "." not in text.strip("."):
+        return "must be a host name of at least two labels, such as db.example.com: one alone means another host everywhere"
+    return "must be an IP address such as 10.0.0.7 or 2001:db8::7, or a host name such as db.example.com"
+
+
 _MULTICAST = 224  # and what is above, of IPv4's first octet
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
@@ -55,6 +130,14 @@ def parse_port(value: object, field: str = "port") -> int:
     if not 1 <= number <= 65535:
         raise InvalidField(field, "is out of range, ports go from 1 to 65535")
     return number
+
+
+NO_PORT = 0
+
+
+def parse_port_or_none(value: object, field: str = "port") -> int:
+    """As `parse_port`; NO_PORT where nothing was sent, null or an empty text."""
+    return NO_PORT if value is None or value == "" else parse_port(value, field)
 
 
 def _integer(value: object) -> int | None:
@@ -70,8 +153,15 @@ def _integer(value: object) -> int | None:
 
 
 def authority(ip: str, port: object) -> str:
-    """An address and its port as in a URL."""
+    """An address and its port as in a URL. `port` None: the address alone, without brackets."""
+    if port is None:
+        return ip
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def place_text(address: str, port: int | None) -> str:
+    """For people: `10.0.0.7 port 3001`, or an address alone."""
+    return f"{address} port {port}" if port else address
 
 
 # What one client usually has of IPv6 (RFC 6177), in bits.

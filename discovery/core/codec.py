@@ -84,7 +84,7 @@ def of_instance(instance: Instance) -> Json:
         "registeredAt": instance.registered_at,
         "name": spec.name,
         "ip": spec.ip,
-        "port": spec.port,
+        "port": spec.port or None,
         "metadata": exact_json.loads(spec.metadata),
         "options": _kept(options(spec)),
         "drainingSince": instance.draining_since,

@@ -11,14 +11,23 @@ from typing import Any, NamedTuple
 
 from discovery.core import metadata as metadata_text
 from discovery.core import remembered
-from discovery.core.address import authority, parse_ip, parse_port
+from discovery.core.address import (
+    NO_PORT,
+    authority,
+    folded,
+    is_host_name,
+    parse_address,
+    parse_port,
+    parse_port_or_none,
+    place_text,
+)
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.checked import moment, or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
-from discovery.core.name import fold, label, plain_text
+from discovery.core.name import fold, label, plain_text, service_name
 from discovery.core.network import ip_of
 from discovery.core.remembered import Attachments
 from discovery.core.shared import shared
@@ -45,22 +54,26 @@ _PROTOCOLS = {"tcp": ("tcp",), "udp": ("udp",), "tcp,udp": ("tcp", "udp")}
 
 
 class Key(NamedTuple):
-    """One running process of a service: the folded name and the address, in canonical spelling."""
+    """One running process of a service: the folded name, the address in the spelling by which it is compared, and the port or NO_PORT."""
 
     service: str
     ip: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{place_text(self.ip, self.port)} of service {self.service}"
+
     @classmethod
     def of(cls, name: object, ip: object, port: object) -> Key:
         """From what a client sent; InvalidField names the part at fault."""
-        return cls(fold(label(name, "name")), parse_ip(ip), parse_port(port))
+        return cls(fold(service_name(name)), folded(parse_address(ip)), parse_port_or_none(port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """A registration that keeps every rule; `Registration.of` makes one from what a client sent.
 
+    `ip` is an address in canonical spelling, or a host name as it was sent. `port` is NO_PORT where there is none.
     `weight` and `priority` are SRV's (RFC 2782); `warning_weight`: its weight while it warns. `zone` is the locality. `ttl` in seconds and
     `id` are the server's choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives
     at most so many of the service's instances in one reply; None is all. `tags` are any text, as they were sent; those that are labels
@@ -93,10 +106,13 @@ class Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault. `chosen`: some of `OPTIONS`."""
         if chosen.get("lease") is not None and (chosen.get("ttl") is not None or chosen.get("keep")):
             raise InvalidField("lease", "cannot be none beside a ttl or keep: they are of a lease that ends")
+        number = parse_port_or_none(port)
+        if number == NO_PORT and chosen.get("check") is not None:
+            raise InvalidField("check", "needs a port: it asks the instance's own address and port")
         return cls(
-            name=label(name, "name"),
-            ip=parse_ip(ip),
-            port=shared(parse_port(port)),
+            name=service_name(name),
+            ip=parse_address(ip),
+            port=shared(number),
             metadata=shared(metadata_text.pack(metadata)),
             **{field: _CHECKS[field](value) for field, value in chosen.items() if value is not _DEFAULT[field]},
             id=_own_id(id),
@@ -108,7 +124,16 @@ class Registration:
 
     @property
     def key(self) -> Key:
-        return Key(fold(self.name), self.ip, self.port)
+        return Key(fold(self.name), folded(self.ip), self.port)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What tells it from the other instances of its service."""
+        return folded(self.ip), self.port
+
+    @property
+    def is_host_name(self) -> bool:
+        return is_host_name(self.ip)
 
     @property
     def extra_octets(self) -> int:
@@ -193,8 +218,8 @@ class Instance(NamedTuple):
 
     @property
     def address(self) -> str:
-        """`10.0.0.1:3001` or `[2001:db8::1]:3001`."""
-        return authority(self.spec.ip, self.spec.port)
+        """`10.0.0.1:3001`, `[2001:db8::1]:3001`, `db.example.com:5432`; without a port the address alone."""
+        return authority(self.spec.ip, self.spec.port or None)
 
 
 _STATUS, _PROBED, _LAPSED_AT = map(Instance._fields.index, ("status", "probed", "lapsed_at"))
@@ -202,7 +227,7 @@ _STATUS, _PROBED, _LAPSED_AT = map(Instance._fields.index, ("status", "probed", 
 
 def vouches(by: Caller, spec: Registration) -> Vouched:
     """That it was `by` who registered it."""
-    if by.address == spec.ip or ip_of(by.address) == ip_of(spec.ip):
+    if by.address == spec.ip or ((ip := ip_of(spec.ip)) is not None and ip_of(by.address) == ip):
         return Vouched.ITS_ADDRESS
     return Vouched.TOKEN if by.name else Vouched.NOT
 

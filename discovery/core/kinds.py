@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, unquote
 
 from discovery.core import exact_json
+from discovery.core.address import NO_PORT
 from discovery.core.checked import moment, number, or_none, text, whole
 from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind
 from discovery.core.instance import Instance, Key, Registration
@@ -51,14 +51,19 @@ def _key_of(path: Sequence[str]) -> Key:
     return Key(service, ip, port)
 
 
+def _shown(scope: Scope | Key) -> tuple[str, str | None, int | None]:
+    """Without a port: null, of a service as of an instance."""
+    return scope.service, scope.ip, scope.port or None
+
+
 def _scope(found: Sequence[Any]) -> Scope:
-    service, ip, port = found
-    return Scope(text(service), or_none(text, ip), or_none(whole, port))
+    service, ip, _ = found
+    return Scope(text(service)) if ip is None else Scope(*_address(found))
 
 
 def _address(found: Sequence[Any]) -> Key:
     service, ip, port = found
-    return Key(text(service), text(ip), whole(port))
+    return Key(text(service), text(ip), NO_PORT if port is None else whole(port))
 
 
 def _sha256_of(path: Sequence[str]) -> bytes:
@@ -90,25 +95,19 @@ class DocumentKey(NamedTuple):
 
 
 def _document(found: Sequence[Any]) -> DocumentKey:
-    return DocumentKey(*map(text, found))
-
-
-def _document_path(document: DocumentKey) -> tuple[str, str]:
-    return document.plugin, quote(document.key, safe="")
-
-
-def _document_of(path: Sequence[str]) -> DocumentKey:
-    plugin, key = path
-    return DocumentKey(plugin, unquote(key))
+    plugin, key = map(text, found)
+    return DocumentKey(plugin, key)
 
 
 SCOPE: KeyForm[Scope] = KeyForm(
-    "scope", {"service": str, "ip": str | None, "port": int | None}, tuple, _scope, _path, _scope_of
+    "scope", {"service": str, "ip": str | None, "port": int | None}, _shown, _scope, _path, _scope_of
 )
-ADDRESS: KeyForm[Key] = KeyForm("key", {"service": str, "ip": str, "port": int}, tuple, _address, _path, _key_of)
+ADDRESS: KeyForm[Key] = KeyForm(
+    "key", {"service": str, "ip": str, "port": int | None}, _shown, _address, _path, _key_of
+)
 SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": str}, _hex, bytes.fromhex, _hex, _sha256_of)
 DOCUMENT: KeyForm[DocumentKey] = KeyForm(
-    "key", {"plugin": str, "key": str}, tuple, _document, _document_path, _document_of
+    "key", {"plugin": str, "key": str}, tuple, _document, tuple, _document
 )
 # Of what there is one of.
 ONE: KeyForm[None] = KeyForm("key", {}, _nothing, lambda found: None, _nothing, _of_nothing)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from discovery.core.address import place_text
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Key
 
@@ -15,7 +16,7 @@ MAX_REASON = 256
 
 
 class Scope(NamedTuple):
-    """What a window is for. `service` is folded; `ip` and `port` None: all of it, those who register later included."""
+    """What a window is for: an instance, as by its `Key`; or (`ip` and `port` None) all of a service, those who register later included."""
 
     service: str
     ip: str | None = None
@@ -24,6 +25,9 @@ class Scope(NamedTuple):
     @classmethod
     def of(cls, key: Key) -> Scope:
         return cls(*key)
+
+    def __str__(self) -> str:
+        return self.service if self.ip is None else f"{place_text(self.ip, self.port)} of {self.service}"
 
 
 @dataclass(frozen=True, slots=True)

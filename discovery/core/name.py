@@ -1,13 +1,16 @@
-"""Service names and the other labels of a registration, and text that is none.
+"""Service names and the labels of a registration, and text that is neither.
 
-A name is one DNS label (RFC 1035 §2.3.4: at most 63 octets), so whatever can be registered can be asked for over DNS.
-Names are compared without case (RFC 4343) and shown as first registered; `fold` is the one place that says how.
+A name is any text. One that is a DNS label (RFC 1035 §2.3.4: at most 63 octets) can be asked for over DNS, others over HTTP alone.
+Names are compared by ASCII case (RFC 4343) and shown as first registered; `fold` is the one place that says how.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
+from urllib.parse import unquote
 
 from discovery.core.errors import InvalidField
 
@@ -16,12 +19,50 @@ _LABEL = re.compile(r"(?![-_])[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
 # And halves of surrogate pairs, which are no text.
+_NO_CONTROL = "must have no control characters, such as a line's end"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+# Characters of a service's name: as DNS has of a whole one, and Consul's clients take for granted.
+MAX_NAME = 255
+_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def fold(name: str) -> str:
     """The spelling by which names are compared."""
-    return name.lower()
+    return name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
+
+
+def is_label(name: str) -> bool:
+    """Whether it has a name in DNS."""
+    return _LABEL.fullmatch(name) is not None
+
+
+def service_name(text: object, field: str = "name") -> str:
+    """`text` without surrounding blanks, if it is 1 to MAX_NAME characters without control characters; else InvalidField."""
+    if not isinstance(text, str):
+        raise InvalidField(field, "must be a string")
+    stripped = text.strip()
+    if not _LABEL.fullmatch(stripped):
+        if not 1 <= len(stripped) <= MAX_NAME:
+            raise InvalidField(field, f"is {len(stripped)} characters long, a name has 1 to {MAX_NAME}")
+        if _CONTROL.search(stripped):
+            raise InvalidField(field, _NO_CONTROL)
+        if "\ufffd" in stripped:
+            raise InvalidField(field, "must be text in UTF-8; U+FFFD stands for octets that are none")
+        if stripped in (".", ".."):
+            raise InvalidField(field, "must not be . or .., which means another place in a path")
+    return sys.intern(stripped)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """One path of them, in which a `/` of a part is no end of it. Labels and addresses stay as they are."""
+    return "/".join([part.replace("%", "%25").replace("/", "%2F") for part in parts])
+
+
+def parts_of(path: str) -> list[str]:
+    """What was `joined`."""
+    return [unquote(part) for part in path.split("/")]
 
 
 def label(text: object, field: str) -> str:
@@ -41,7 +82,7 @@ def plain_text(text: object, field: str, most: int) -> str:
     if not text:
         raise InvalidField(field, "must not be empty")
     if _CONTROL.search(text):
-        raise InvalidField(field, "must have no control characters, such as a line's end")
+        raise InvalidField(field, _NO_CONTROL)
     octets = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
     if octets > most:
         raise InvalidField(field, f"is {octets:,} octets long, at most {most:,} are kept")

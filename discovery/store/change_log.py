@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from discovery.core.address import place_text
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent
 from discovery.core.log_fields import fields
 
@@ -31,7 +32,7 @@ def _log_instance(event: InstanceEvent, commit: Commit) -> None:
         level, "%s %s %s: %s [id %s, index %d]",
         event.kind.value, spec.name, instance.address, event.reason, instance.id, index,
         extra=fields(
-            f"instance.{event.kind}", service=spec.name, ip=spec.ip, port=spec.port, id=instance.id, reason=event.reason,
+            f"instance.{event.kind}", service=spec.name, ip=spec.ip, port=spec.port or None, id=instance.id, reason=event.reason,
             index=index, actor=by.name, client=by.address,
         ),
     )  # fmt: skip
@@ -40,7 +41,7 @@ def _log_instance(event: InstanceEvent, commit: Commit) -> None:
 def _log_value(event: ValueEvent[Any, Any], commit: Commit) -> None:
     kind, phase, place, index, by = event.kind, event.phase, event.place, commit.index, commit.by
     name = getattr(event.after or event.before, "name", "") or "(no name)" if "name" in kind.fields else None
-    where = f"{event.service} {place['ip']} port {place['port']}" if place.get("ip") else event.service
+    where = f"{event.service} {place_text(place['ip'], place['port'])}" if place.get("ip") else event.service
     what = place if event.service is not None or name is None else {kind.noun: name} | place
     _log.log(
         logging.WARNING if kind.warns else logging.INFO,

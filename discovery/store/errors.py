@@ -17,7 +17,7 @@ class UnknownInstance(DiscoveryError):
 
     @classmethod
     def at(cls, which: Key | str) -> UnknownInstance:
-        return cls(which if isinstance(which, str) else f"{which.ip} port {which.port} of service {which.service}")
+        return cls(str(which))
 
 
 class UnknownService(DiscoveryError):
@@ -90,7 +90,7 @@ class Deregistered(DiscoveryError):
 
     def __init__(self, key: Key, left: float) -> None:
         super().__init__(
-            f"{key.ip} port {key.port} of service {key.service} was deregistered, and a heartbeat does not bring it back for "
+            f"{key} was deregistered, and a heartbeat does not bring it back for "
             f"another {left:.1f} s; POST /register does"
         )
         self.left = left

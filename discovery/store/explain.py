@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from discovery.core import moment
+from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import InstanceEvent, Kind
 from discovery.core.health import Health
@@ -293,7 +294,7 @@ def absent(registry: State, name: str, now: float, sees_names: bool = False) -> 
         found.append(f"one of this name was until {moment.short(last.wall, wall)}: {how} (history)")
     if refused:
         key, latest = next(reversed(refused.items()))
-        at = f" of {key.ip} port {key.port}" if sees_names else ""
+        at = f" of {place_text(key.ip, key.port)}" if sees_names else ""
         found.append(refusal(latest, wall, sees_names).replace("heartbeats", f"heartbeats{at}", 1))
     return "; ".join(found)
 
@@ -308,7 +309,7 @@ def askers(service: Service, log: Log) -> Askers:
     out = {entry.index for entry in service.entries.values() if entry.status in _TAKEN_OUT}
     if not out:
         return {}
-    commits = log.after(max(min(out) - 1, log.oldest), service.key.decode())
+    commits = log.after(max(min(out) - 1, log.oldest), service.folded)
     found = {}
     for commit in commits:
         if commit.index in out and commit.by not in (NOBODY, SERVER):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from discovery.core.address import place_text
 from discovery.core.event import Event, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.name import fold
@@ -50,7 +51,7 @@ def _all_stay(table: Table, events: Iterable[Event]) -> bool:
 def has_place_of(after: Instance, before: Instance) -> bool:
     """The table knows an instance by its id, its service and its address."""
     old, new = before.spec, after.spec
-    if old.port != new.port or old.ip != new.ip or after.id != before.id:
+    if old.port != new.port or (old.ip != new.ip and old.place != new.place) or after.id != before.id:
         return False
     return old.name == new.name or fold(old.name) == fold(new.name)
 
@@ -68,7 +69,7 @@ class _LaidOver:
         before, after = event.before, event.after
         instance = event.instance
         spec, id = instance.spec, instance.id
-        address = (event.service, spec.ip, spec.port)
+        address = (event.service, *spec.place)
         known, holder = self._known(id), self._holder(address)
         if fold(spec.name) != event.service:
             return f"{id} is of {spec.name}, and not of {event.service}"
@@ -76,9 +77,9 @@ class _LaidOver:
             if known is not None:
                 return f"{id} is registered already, as an instance of {known.spec.name}"
             if holder is not None:
-                return f"{holder} is registered already at {spec.ip} port {spec.port} of {event.service}"
+                return f"{holder} is registered already at {place_text(spec.ip, spec.port)} of {event.service}"
         elif known is None or holder != id or before.id != id:
-            return f"{id} is not registered at {spec.ip} port {spec.port} of {event.service}"
+            return f"{id} is not registered at {place_text(spec.ip, spec.port)} of {event.service}"
         elif after is not None and not has_place_of(after, before):
             return f"{id} would be another instance than before, or at another place"
         elif known.status is not before.status:

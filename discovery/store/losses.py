@@ -251,7 +251,7 @@ def _ends_silence(event: InstanceEvent, before: Status | None, after: Status | N
 def _key(event: InstanceEvent) -> Key:
     instance = event.before if event.after is None else event.after
     assert instance is not None
-    return Key(event.service, instance.spec.ip, instance.spec.port)
+    return Key(event.service, *instance.spec.place)
 
 
 def _statuses(event: InstanceEvent) -> tuple[Status | None, Status | None]:

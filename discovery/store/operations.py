@@ -101,7 +101,7 @@ class EndMaintenance(ScopeWrite[bool]):
         scope = self.scope
         txn.authorize(_owner_of(scope))
         if txn.window_at(scope) is None:
-            raise NoWindow(scope.service if scope.ip is None else f"{scope.ip} port {scope.port} of {scope.service}")
+            raise NoWindow(str(scope))
         set_window(txn, scope, None, self.reason)
         return settle(txn, scope, self.reason)
 

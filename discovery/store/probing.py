@@ -40,7 +40,7 @@ def may_be_asked(entry: Entry, now: float, wall: float, networks: Networks, is_a
     """`networks`: none for all of them. `is_alone`: see `is_off_limits`."""
     instance, lease = entry.instance, entry.lease
     ip = instance.spec.ip
-    if "tcp" not in instance.spec.protocols or not instance.vouched:
+    if not instance.spec.port or "tcp" not in instance.spec.protocols or not instance.vouched:
         return False
     if wall - (now - lease.renewed_at) - instance.registered_at < lease.ttl + BEATEN:
         return False

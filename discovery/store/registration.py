@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from discovery.core.address import place_text
 from discovery.core.caller import NOBODY
 from discovery.core.event import Kind
 from discovery.core.health import WELL, Health, OwnHealth
@@ -49,7 +50,7 @@ class Register(Write[Instance]):
         folded = fold(spec.name)
         txn.authorize(folded)
         service = txn.service(folded)
-        entry = None if service is None else service.entries.get((spec.ip, spec.port))
+        entry = None if service is None else service.entries.get(spec.place)
         own_id = spec.id
         name = spec.name if service is None else service.name  # shown as first registered
         if own_id is not None or name != spec.name:
@@ -126,7 +127,7 @@ def _add(
         raise error
     if replaced is not None:
         catch_up(txn, replaced)
-        _deregister(txn, replaced, f"made way for {spec.ip} port {spec.port}, which has its id")
+        _deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
     elif service is not None and full:
         _make_room(txn, service)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None

@@ -186,7 +186,7 @@ class Registry(State):
     def _check_new(self, event: InstanceEvent, after: Instance) -> None:
         """DoesNotFit."""
         spec, service = after.spec, self._services.get(event.service)
-        is_taken = after.id in self._by_id or (service is not None and (spec.ip, spec.port) in service.entries)
+        is_taken = after.id in self._by_id or (service is not None and spec.place in service.entries)
         if is_taken or ((service is None or service.name != spec.name) and fold(spec.name) != event.service):
             fits.check(self, (event,))
 
@@ -209,7 +209,7 @@ class Registry(State):
         self.liveness.removed(entry, service)
         self._take(entry, service, event.service)
         if event.buried_until is not None:
-            key = Key(event.service, before.spec.ip, before.spec.port)
+            key = Key(event.service, *before.spec.place)
             self._tombstones.bury(key, at + event.buried_until - commit.wall, at)
         if event.kind is Kind.EXPIRED:
             self.missing.went(event.service, before, at)

@@ -88,7 +88,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     fit = max(1, txn.room - _ASIDE)
     if len(silent) <= fit:
         return silent
-    txn.half_held += (service.key.decode(),)
+    txn.half_held += (service.folded,)
     return [entry, *(each for each in silent if each is not entry)][:fit]
 
 

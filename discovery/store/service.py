@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from discovery.core.health import OwnHealth
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
-from discovery.core.name import fold
+from discovery.core.name import fold, is_label
 from discovery.core.status import Probed, Status
 from discovery.store.brake import Hold
 from discovery.store.damping import Flaps
 from discovery.store.node_status import DIRECT, NodeStatus, Override
 
-Address = tuple[str, int]  # (ip, port): the key of an instance within its service
+Place = tuple[str, int]  # `Registration.place`: the key of an instance within its service
 
 _HEALTHY = Status.HEALTHY  # looking into an enum takes as long as all the rest of a test
 _SUSPECT = Status.SUSPECT
@@ -130,19 +130,20 @@ class Entry:
 
 
 class Service:
-    """`name` as first registered, `key` its folded octets, as DNS wants them. `hold`: the brake's, while it has suspects. `calm_at`:
-    when the silent ones were last counted and were not too many. `index`: of the last commit about it.
-    `changed_at`: when that was, epoch seconds; None: before this process began, as far as it knows.
+    """`name` as first registered, `folded` as it is compared. `key`: its label in DNS, empty where the name is none, and DNS does not know
+    it. `hold`: the brake's, while it has suspects. `calm_at`: when the silent ones were last counted and were not too many. `index`: of the
+    last commit about it. `changed_at`: when that was, epoch seconds; None: before this process began, as far as it knows.
 
     `entries` in the order of registration, those included whose lease has run out.
     """
 
-    __slots__ = ("calm_at", "changed_at", "entries", "hold", "index", "key", "name")
+    __slots__ = ("calm_at", "changed_at", "entries", "folded", "hold", "index", "key", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.key = fold(name).encode("ascii")
-        self.entries: dict[Address, Entry] = {}
+        self.folded = fold(name)
+        self.key = self.folded.encode("ascii") if is_label(name) else b""
+        self.entries: dict[Place, Entry] = {}
         self.hold: Hold | None = None
         self.calm_at: float | None = None
         self.changed_at: float | None = None

@@ -89,14 +89,12 @@ class Table:
         return service
 
     def _insert(self, entry: Entry, service: Service) -> None:
-        spec = entry.instance.spec
-        service.entries[(spec.ip, spec.port)] = entry
+        service.entries[entry.instance.spec.place] = entry
         self._by_id[entry.instance.id] = entry
 
     def _take(self, entry: Entry, service: Service, key: str) -> None:
         """Out of the table, and its service with it when it was the last. `key`: the service's."""
-        spec = entry.instance.spec
-        del service.entries[(spec.ip, spec.port)]
+        del service.entries[entry.instance.spec.place]
         if not service.entries:
             del self._services[key]
             del self._names[bisect_left(self._names, key)]

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from discovery.core.instance import Instance
 from discovery.core.maintenance import Scope, Window
-from discovery.core.name import fold
 
 # Each change copies them all, 10 µs a thousand; more than that are no maintenance.
 MAX_WINDOWS = 1000
@@ -22,9 +21,8 @@ def window_of(windows: WindowMap, instance: Instance) -> Window | None:
     """The instance's own, else its service's."""
     if not windows:
         return None
-    spec = instance.spec
-    service = fold(spec.name)
-    return windows.get(Scope(service, spec.ip, spec.port)) or windows.get(Scope(service))
+    key = instance.spec.key
+    return windows.get(Scope.of(key)) or windows.get(Scope(key.service))
 
 
 def with_window(windows: WindowMap, scope: Scope, window: Window | None) -> WindowMap:

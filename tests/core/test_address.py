@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.core.address import client_prefix, parse_ip, parse_port
+from discovery.core.address import (
+    AddressKind,
+    client_prefix,
+    folded,
+    kind_of,
+    parse_address,
+    parse_ip,
+    parse_port,
+    parse_port_or_none,
+    place_text,
+)
 from discovery.core.errors import InvalidField
 
 IPS = {
@@ -145,6 +155,84 @@ def test_the_field_at_fault_is_the_one_the_caller_names() -> None:
         parse_port(0, "ports.admin")
     with pytest.raises(InvalidField, match="peer"):
         parse_ip("localhost", "peer")
+
+
+HOST_NAMES = [
+    "db.example.com", "DB.Example.com.", "xn--bcher-kva.example", "a.b", "1.2.3.x4", "3com.com", "a-b.c-d", f"{'a' * 63}.example",
+    ".".join(["a" * 49] * 5) + ".abc",
+]  # fmt: skip
+NO_HOST_NAMES: dict[str, tuple[str, str]] = {
+    "a scheme": ("https://db.example.com", "without a scheme"),
+    "a port": ("db.example.com:5432", "a field of its own"),
+    "an address and a port": ("10.0.0.1:80", "a field of its own"),
+    "an underscore": ("my_db.example.com", "without '_'"),
+    "an octet of 256": ("10.0.0.256", "four numbers"),
+    "three octets": ("1.2.3", "four numbers"),
+    "one number": ("2130706433", "four numbers"),
+    "a number last": ("db.example.42.", "four numbers"),
+    "one label": ("localhost", "at least two labels"),
+    "one label and a dot": ("localhost.", "at least two labels"),
+    "not ASCII": ("bücher.example", "xn--"),
+    "254 octets": ("a." * 125 + "aaaa", "at most 253"),
+    "a label of 64": ("a" * 64 + ".example", "such as"),
+    "a hyphen first": ("-a.example", "such as"),
+    "a hyphen last": ("a-.example", "such as"),
+    "two dots": ("a..example", "such as"),
+    "two dots at the end": ("a.example..", "such as"),
+    "a dot first": (".a.example", "such as"),
+    "a path": ("a.example/x", "such as"),
+    "a line behind": ("a.exam\nple", "such as"),
+    "nothing": ("", "such as"),
+    "a wildcard": ("*.example.com", "such as"),
+}
+
+
+@pytest.mark.parametrize("name", HOST_NAMES)
+def test_a_host_name_stays_as_it_was_sent_and_compares_folded(name: str) -> None:
+    assert parse_address(f" {name} ") == name
+    assert kind_of(name) is AddressKind.HOST_NAME
+    assert folded(name) == folded(name.upper()) == folded(name.removesuffix(".")) == name.lower().removesuffix(".")
+    with pytest.raises(InvalidField):
+        parse_ip(name)
+
+
+@pytest.mark.parametrize(("text", "said"), NO_HOST_NAMES.values(), ids=NO_HOST_NAMES)
+def test_what_is_no_host_name_is_told_why(text: str, said: str) -> None:
+    with pytest.raises(InvalidField, match=said) as caught:
+        parse_address(text)
+    assert caught.value.field == "ip"
+
+
+@pytest.mark.parametrize("value", [value for value in BAD_IPS.values() if value != "localhost"], ids=type)
+def test_what_is_no_address_is_no_host_name_either(value: object) -> None:
+    with pytest.raises(InvalidField, match=r"^ip"):
+        parse_address(value)
+
+
+@given(
+    st.one_of(st.ip_addresses().map(str), st.from_regex(r"([a-z0-9-]{1,5}\.){1,3}[a-z0-9-]{1,5}\.?", fullmatch=True))
+)
+def test_every_address_is_of_the_kind_that_another_library_takes_it_for(text: str) -> None:
+    with contextlib.suppress(InvalidField):
+        address = parse_address(text)
+        try:
+            version: int = ipaddress.ip_address(address).version
+            assert folded(address) == address
+        except ValueError:
+            version = 0
+        assert kind_of(address) is {4: AddressKind.IPV4, 6: AddressKind.IPV6, 0: AddressKind.HOST_NAME}[version]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_port_is_none(value: object) -> None:
+    assert parse_port_or_none(value) == 0
+    assert place_text("10.0.0.7", 0) == "10.0.0.7"
+
+
+@pytest.mark.parametrize("value", [bad for bad in BAD_PORTS.values() if bad not in (None, "")], ids=type)
+def test_a_bad_port_is_not_none(value: object) -> None:
+    with pytest.raises(InvalidField, match="port"):
+        parse_port_or_none(value)
 
 
 @given(st.integers())

@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
-from discovery.core.instance import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS, Instance, Key, Registration
+from discovery.core.instance import (
+    DEFAULT_PRIORITY,
+    DEFAULT_WEIGHT,
+    MAX_PORTS,
+    MAX_TAGS,
+    Instance,
+    Key,
+    Registration,
+    Vouched,
+    vouches,
+)
 
 
 def registration(**fields: Any) -> Registration:
@@ -16,12 +29,13 @@ def registration(**fields: Any) -> Registration:
 
 
 BAD: dict[str, tuple[str, dict[str, Any]]] = {
-    "name of 64 letters": ("name", {"name": "a" * 64}),
-    "name with a blank": ("name", {"name": "a b"}),
+    "name of 256 letters": ("name", {"name": "a" * 256}),
+    "name of two lines": ("name", {"name": "a\nb"}),
     "name null": ("name", {"name": None}),
     "ip a host name": ("ip", {"ip": "localhost"}),
     "ip null": ("ip", {"ip": None}),
     "port 0": ("port", {"port": 0}),
+    "a check and no port": ("check", {"port": None, "check": {"tcp": True}}),
     "port true": ("port", {"port": True}),
     "metadata a list": ("metadata", {"metadata": ["a"]}),
     "metadata too large": ("metadata", {"metadata": {"a": "x" * 20_000}}),
@@ -158,7 +172,7 @@ def test_a_registration_and_a_look_up_mean_the_same_instance() -> None:
 
 @pytest.mark.parametrize(
     ("field", "parts"),
-    [("name", ("a.b", "10.0.0.1", 80)), ("ip", ("web", "::", 80)), ("port", ("web", "10.0.0.1", "80x"))],
+    [("name", ("a\nb", "10.0.0.1", 80)), ("ip", ("web", "::", 80)), ("port", ("web", "10.0.0.1", "80x"))],
 )
 def test_a_look_up_names_its_part_at_fault(field: str, parts: tuple[object, object, object]) -> None:
     with pytest.raises(InvalidField) as caught:
@@ -166,9 +180,50 @@ def test_a_look_up_names_its_part_at_fault(field: str, parts: tuple[object, obje
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize(("ip", "address"), [("10.0.0.1", "10.0.0.1:80"), ("2001:db8::1", "[2001:db8::1]:80")])
+@pytest.mark.parametrize(
+    ("ip", "address"),
+    [("10.0.0.1", "10.0.0.1:80"), ("2001:db8::1", "[2001:db8::1]:80"), ("Db.example.", "Db.example.:80")],
+)
 def test_an_address_is_shown_as_in_a_url(ip: str, address: str) -> None:
     assert Instance("id", 0.0, registration(ip=ip)).address == address
+    assert Instance("id", 0.0, registration(ip=ip, port=None)).address == ip
+
+
+_LABELS = st.from_regex(r"[A-Za-z]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?", fullmatch=True)
+_PLACES = st.tuples(
+    st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20).filter(
+        lambda name: name not in (".", "..", "\ufffd")
+    ),
+    st.one_of(st.sampled_from(["10.0.0.1", "2001:db8::a"]), st.lists(_LABELS, min_size=2, max_size=3).map(".".join)),
+    st.sampled_from([None, 80]),
+)
+
+
+@given(_PLACES, st.booleans())
+def test_who_spells_an_address_or_a_name_in_other_letters_means_the_same_instance(place: Any, dot: bool) -> None:
+    name, ip, port = place
+    other = "".join(letter.swapcase() if letter.isascii() else letter for letter in name)
+    is_name = Registration.of(name, ip, port).is_host_name
+    spelt = ip.swapcase() + "." * dot if is_name else ip
+    spec = Registration.of(other, spelt, "" if port is None else str(port))
+    assert Key.of(name, ip, port) == Key.of(other, spelt, port) == spec.key == Registration.of(name, ip, port).key
+    assert (spec.ip, spec.place, spec.key[1:]) == (spelt, spec.key[1:], spec.place), "shown as sent"
+    assert spec.key == Key.of(spec.key.service, spec.key.ip, spec.key.port or None), "folded once is folded"
+
+
+@given(_PLACES, _PLACES)
+def test_different_places_are_different_instances(one: Any, another: Any) -> None:
+    def said(place: Any) -> Any:
+        name, ip, port = place
+        return "".join(letter.lower() if letter.isascii() else letter for letter in name), ip.lower(), port
+
+    assert (Key.of(*one) == Key.of(*another)) == (said(one) == said(another))
+
+
+def test_a_host_name_is_nobodys_own_address() -> None:
+    spec = registration(ip="db.example.com")
+    assert vouches(Caller("/run/socket"), spec) is Vouched.NOT
+    assert vouches(Caller("", "ci"), spec) is Vouched.TOKEN
 
 
 def test_a_registration_cannot_be_altered() -> None:

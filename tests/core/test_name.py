@@ -1,4 +1,4 @@
-"""Labels: which texts may name a service, and how two spellings compare."""
+"""Names and labels: which texts may name a service, and how two spellings compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.name import fold, label
+from discovery.core.name import fold, is_label, joined, label, parts_of, service_name
 
 GOOD = {
     "one letter": "a",
@@ -67,6 +67,7 @@ def test_a_label_is_one_label_to_another_dns_library(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_a_text_that_is_no_label_is_refused_with_the_field_named(text: str) -> None:
+    assert not is_label(text)
     with pytest.raises(InvalidField) as caught:
         label(text, "zone")
     assert caught.value.field == "zone"
@@ -93,6 +94,34 @@ def test_a_name_that_is_too_long_is_told_how_long_it_is() -> None:
 def test_spellings_that_differ_by_case_are_one_name() -> None:
     assert fold("User-Service") == fold("user-SERVICE")
     assert fold("user-service") != fold("user_service")
+
+
+NO_NAMES = ["", "  ", "a" * 256, "ä" * 256, "a\nb", "a\0b", "a\x7f", "a\x85b", "a\ud800", ".", "..", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "text", [*GOOD.values(), "a b", "a/b", "../x", "*", "-", "ä" * 255, "a.b", "50%", "_tcp", "\u0430pi"]
+)
+def test_any_text_may_be_a_service_name(text: str) -> None:
+    assert service_name(f" {text} ") == text
+    assert parts_of(joined(["i", text, "id"])) == ["i", text, "id"]
+    assert is_label(text) <= (joined([text]) == text), "what stood there before stays there"
+
+
+@pytest.mark.parametrize("text", [*NO_NAMES, *NO_TEXT.values()])
+def test_what_no_path_or_line_could_carry_is_no_service_name(text: object) -> None:
+    with pytest.raises(InvalidField, match="name"):
+        service_name(text)
+
+
+def test_case_folds_in_ascii_alone() -> None:
+    assert fold("\u212aELVIN \u0130 Ä") == "\u212aelvin \u0130 Ä"
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+def test_parts_of_a_path_come_back_whatever_is_in_them(parts: list[str]) -> None:
+    assert parts_of(joined(parts)) == parts
+    assert joined(parts).count("/") == len(parts) - 1
 
 
 def test_an_error_of_a_field_is_one_that_a_client_can_mend() -> None:

@@ -44,6 +44,8 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
     for service in services:
         if looked_at >= MAX_LOOKED_AT or len(types) >= MAX_TYPES:
             return _pointers(origin, relative, types, ttl, complete=False)
+        if not service.key:
+            continue
         looked_at += len(service.entries)
         found = _of_service(service, max_ttl, now)
         if len(service.key) < MAX_LABEL:  # with the `_` in front a longer one is no label

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import orjson
 
 from discovery.core import metadata
+from discovery.core.address import NO_PORT, AddressKind, kind_of
 from discovery.core.instance import Instance
 from discovery.dns.message.names import Name, from_wire, to_labels, to_text, to_wire
 from discovery.dns.message.values import RR, Rank, Type, type_name
@@ -84,9 +85,9 @@ class LiveType:
 
 
 def _addresses(live: Live, rtype: int) -> Made:
-    is_v6 = rtype == Type.AAAA
+    wanted = AddressKind.IPV6 if rtype == Type.AAAA else AddressKind.IPV4
     return _each_once(
-        live, rtype, [(address(one.spec.ip), one) for one in live.instances if (":" in one.spec.ip) is is_v6]
+        live, rtype, [(address(one.spec.ip), one) for one in live.instances if kind_of(one.spec.ip) is wanted]
     )
 
 
@@ -109,6 +110,8 @@ def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, byt
     records, companions, ranks = [], [], []
     for one in live.instances:
         ip = one.spec.ip
+        if not _has_place(one):
+            continue
         label = instance_label(ip, one.spec.port)
         data = rdata(live, one, to_labels((label,)) + on_the_wire)
         if data is not None:
@@ -116,6 +119,11 @@ def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, byt
             companions.append((RR((label, *below), address_type(ip), ttl, address(ip)),))
             ranks.append((one.spec.priority, one.weight))
     return Made(tuple(records), tuple(companions), tuple(ranks))
+
+
+def _has_place(instance: Instance) -> bool:
+    """Whether it has an address and a port, and so a name of its own."""
+    return instance.spec.port != NO_PORT and not instance.spec.is_host_name
 
 
 # -- SRV
@@ -180,7 +188,8 @@ def _pointers(live: Live, rtype: int) -> Made:
     asked = live.owner[: len(live.owner) - len(live.origin)]
     protocol = next(label for label in reversed(asked) if label in PROTOCOL_LABELS)
     pointers, companions = [], []
-    for instance, srv, (host,) in zip(live.instances, services.answer, services.companions, strict=True):
+    placed = filter(_has_place, live.instances)
+    for instance, srv, (host,) in zip(placed, services.answer, services.companions, strict=True):
         name: Name = (host.name[0], b"_" + live.service.key, protocol, *live.origin)
         pointers.append(RR(live.owner, rtype, live.ttl, to_wire(name)))
         txt = RR(name, Type.TXT, live.ttl, _txt_rdata(instance, browsed=True))
@@ -267,10 +276,24 @@ def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
 LIVE_TYPES = (
     LiveType(Type.A, (Form.HOST,), _addresses, "no IPv4 instance", most=4096),
     LiveType(Type.AAAA, (Form.HOST,), _addresses, "no IPv6 instance", most=4096),
-    LiveType(Type.SRV, (Form.HOST, Form.NAMED_PORT, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE), _srv),
+    LiveType(
+        Type.SRV,
+        (Form.HOST, Form.NAMED_PORT, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE),
+        _srv,
+        "no instance with a port",
+        _has_place,
+    ),
     LiveType(Type.TXT, (Form.HOST, Form.BROWSED_INSTANCE), _txt, parses_metadata=True),
     # Three more records stand beside each.
-    LiveType(Type.PTR, (Form.SERVICE_TYPE, Form.SUBTYPE), _pointers, parses_metadata=True, most=350),
+    LiveType(
+        Type.PTR,
+        (Form.SERVICE_TYPE, Form.SUBTYPE),
+        _pointers,
+        "no instance with a port",
+        _has_place,
+        parses_metadata=True,
+        most=350,
+    ),
     *(
         LiveType(
             rtype,

@@ -11,8 +11,10 @@ import ipaddress
 import math
 from itertools import islice
 
+from discovery.core.address import NO_PORT
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
+from discovery.core.name import is_label
 from discovery.dns.message.names import Name, to_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.reason import Reason
@@ -46,7 +48,7 @@ class ReverseNames:
         for event in commit.events:
             if not isinstance(event, InstanceEvent):
                 continue
-            if event.before is None and event.after is not None:
+            if event.before is None and event.after is not None and _has_reverse_name(event.after):
                 self._add(event.after.spec.ip, event.after.id)
             elif event.after is None and event.before is not None:
                 self._remove(event.before.spec.ip, event.before.id)
@@ -126,6 +128,12 @@ class ReverseZoneNames:
 
     def why_not(self, relative: Name, now: float) -> str:
         return ""
+
+
+def _has_reverse_name(instance: Instance) -> bool:
+    """A name of its own is what a PTR record tells."""
+    spec = instance.spec
+    return spec.port != NO_PORT and not spec.is_host_name and is_label(spec.name)
 
 
 def address_of(name: Name) -> str | None:

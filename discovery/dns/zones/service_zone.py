@@ -81,7 +81,7 @@ class ServiceZone:
             name = selector.service if selector and selector.service else service_below(meant or ())
         if name is None:
             return ""
-        service = self._registry.services.get(name)
+        service = self._service(name)
         if service is None:
             if known := absent(self._registry, name, now):
                 return f"no service {name}; {known}"
@@ -95,11 +95,11 @@ class ServiceZone:
         selector = select(meant)
         if selector is None:
             below = service_below(meant)
-            exists = (meant[-1:] and meant[-1] in PROTOCOL_LABELS) or (below and self._registry.service(below))
+            exists = (meant[-1:] and meant[-1] in PROTOCOL_LABELS) or (below and self._service(below))
             return Answer.nxdomain() if exists else None
         if selector.service is None:
             return Answer.nodata()
-        service = self._registry.service(selector.service)
+        service = self._service(selector.service)
         if service is not None:
             return self._answer(relative, selector, service, qtype, now)
         # `_tcp` and `_udp` exist, so a wildcard above them stays above (RFC 4592 §3.3.1).
@@ -125,7 +125,7 @@ class ServiceZone:
         about = chosen or entries  # a negative is about all
         stale = staleness(self._registry, service.name, about, now)
         leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
-        lifetime = Lifetime(service.key.decode(), tuple(leases), longest_ttl(self.ttl, stale))
+        lifetime = Lifetime(service.folded, tuple(leases), longest_ttl(self.ttl, stale))
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
         ttl = max(0, lifetime.ttl(now))
@@ -159,7 +159,12 @@ class ServiceZone:
         return min(asked if self._most is None else [*asked, self._most], default=None)
 
     def _is_service(self, key: bytes) -> bool:
-        return key.decode("ascii", "replace") in self._registry.services
+        return self._service(key.decode("ascii", "replace")) is not None
+
+    def _service(self, name: str) -> Service | None:
+        """By its folded name; None as well where that is no label, whatever octets were asked for."""
+        service = self._registry.services.get(name)
+        return service if service is not None and service.key else None
 
 
 def _is_plain(label: bytes) -> bool:
@@ -179,8 +184,8 @@ class Offered(NamedTuple):
 
 
 def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
-    """None when that is nothing."""
-    entries = served(service.entries.values(), now)
+    """None when that is nothing, or its name is no label."""
+    entries = served(service.entries.values(), now) if service.key else []
     if not entries:
         return None
     ttls = tuple(ttl_about(entry, max_ttl, now) for entry in entries)

@@ -28,6 +28,7 @@ from discovery.core.event import Commit, Event, InstanceEvent, ValueEvent
 from discovery.core.instance import FACTS, OPTIONS, Instance, Registration
 from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
+from discovery.core.name import joined, parts_of
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.store.transaction import Transaction
 
@@ -41,7 +42,7 @@ def letters() -> list[str]:
     return ["v", "i", *(of.kind.letter for of in KINDS.values() if of.kind.letter and of.kind.of_service)]
 
 
-# What decisions about no service compare: other zone files, revoked tokens. No label begins so.
+# What decisions about no service compare: other zone files, revoked tokens. A service of that name is compared with them, no more.
 NO_SERVICE = "-"
 
 
@@ -109,7 +110,7 @@ class Layout:
         self.unknown = UnknownFields()
 
     def key(self, kind: str, *parts: str) -> bytes:
-        return self.prefix + "/".join((kind, *parts)).encode()
+        return self.prefix + joined((kind, *parts)).encode()
 
     def value(self, of: type[ValueEvent[Any, Any]], key: Any) -> bytes:
         """Of what `core.kinds` declares."""
@@ -127,11 +128,15 @@ class Layout:
     def versions(self, revisions: Mapping[bytes, int]) -> dict[str, int]:
         """Of the services, among the revisions of the keys that are compared."""
         start = self.key("v", "")
-        return {key[len(start) :].decode(): revision for key, revision in revisions.items() if key.startswith(start)}
+        return {
+            parts_of(key[len(start) :].decode())[0]: revision
+            for key, revision in revisions.items()
+            if key.startswith(start)
+        }
 
     def parts(self, key: bytes) -> list[str]:
         """The key's path below the prefix."""
-        return key[len(self.prefix) :].decode("utf-8", "replace").split("/")
+        return parts_of(key[len(self.prefix) :].decode("utf-8", "replace"))
 
     def read(self, txn: Transaction) -> set[bytes]:
         """The keys of what it has read: any decision that changes it puts one of them."""

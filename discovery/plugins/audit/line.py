@@ -43,7 +43,7 @@ def of_commit(commit: Commit) -> bytes | None:
 def of_refused(write: Write[Any], by: Caller, error: DiscoveryError, index: int, wall: float) -> bytes:
     """`index`: the registry's."""
     subject = write.subject
-    instance = {"id": subject.id, "ip": subject.ip, "port": subject.port}
+    instance = {"id": subject.id, "ip": subject.ip, "port": subject.port or None}
     named = {
         name: _text(value) if isinstance(value, str) else value for name, value in instance.items() if value is not None
     }
@@ -152,7 +152,7 @@ def _value(event: ValueEvent[Any, Any], value: Any) -> Json | None:
 
 
 def identity(instance: Instance) -> Json:
-    return {"id": instance.id, "ip": instance.spec.ip, "port": instance.spec.port}
+    return {"id": instance.id, "ip": instance.spec.ip, "port": instance.spec.port or None}
 
 
 def contents(instance: Instance) -> Json:

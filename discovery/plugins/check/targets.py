@@ -17,6 +17,8 @@ def refusal(instance: Instance, networks: Networks, is_alone: bool) -> str | Non
     ip, by = instance.spec.ip, instance.registrant
     if by == NOBODY:
         return None
+    if instance.spec.is_host_name:
+        return f"not asked: {ip} is a host name"
     if is_off_limits(ip, by.address, is_alone):
         return f"not asked: {ip} is link-local, or loopback and registered from elsewhere, which CHECK_NETWORKS cannot allow"
     if instance.vouched is Vouched.ITS_ADDRESS or ip in networks or ip_address(ip).is_loopback:

@@ -15,7 +15,7 @@ import orjson
 from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
 from discovery.core.event import Commit
-from discovery.core.name import fold, label
+from discovery.core.name import fold, service_name
 from discovery.core.status import SILENT
 from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow
@@ -106,7 +106,7 @@ class Questions:
     # -- how it was
 
     async def explain(self, request: Request) -> Answer:
-        name = label(request.names["name"], "name")
+        name = service_name(request.names["name"])
         values = values_of(request)
         wall = self._wall()
         instant = values["at"](wall) if "at" in values else wall

@@ -145,7 +145,7 @@ def instance(row: Row) -> Instance:
             "registeredAt": registered_at,
             "name": name,
             "ip": ip,
-            "port": port,
+            "port": port or None,
             "metadata": exact_json.loads(metadata),
             "options": options,
             "drainingSince": draining_since,

@@ -16,6 +16,7 @@ from discovery.core.check import Check
 from discovery.core.event import ValueEvent
 from discovery.core.instance import FACTS, OPTIONS, Instance, Key, Registration, facts, facts_of
 from discovery.core.kinds import KINDS
+from discovery.core.name import joined, parts_of
 from discovery.core.shared import shared
 
 Row = tuple[Any, ...]
@@ -95,7 +96,7 @@ def of_value(event: ValueEvent[Any, Any]) -> Row:
 
 
 def path(event: ValueEvent[Any, Any]) -> str:
-    return "/".join(event.kind.keys.path(event.key))
+    return joined(event.kind.keys.path(event.key))
 
 
 def value(row: Row) -> ValueEvent[Any, Any]:
@@ -105,7 +106,7 @@ def value(row: Row) -> ValueEvent[Any, Any]:
     if of is None:
         raise BadRow(f"the kind {name!r:.80} is not known to this version; a newer one has written it")
     return of(
-        key=of.kind.keys.of_path(key.split("/")),
+        key=of.kind.keys.of_path(parts_of(key)),
         before=None,
         after=of.kind.loads(exact_json.loads(content.encode())),
         reason="",

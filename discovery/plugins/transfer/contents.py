@@ -9,6 +9,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from discovery.core.address import NO_PORT
 from discovery.core.instance import Instance
 from discovery.dns.message.names import MAX_LABEL, Name, from_text, to_wire
 from discovery.dns.message.values import RR, Type
@@ -92,6 +93,8 @@ def _names(one: Offered) -> Iterator[tuple[Name, Sequence[int]]]:
     browsed = b"_" + service
     for index, instance in enumerate(one.instances):
         spec = instance.spec
+        if spec.is_host_name or spec.port == NO_PORT:
+            continue
         label = instance_label(spec.ip, spec.port)
         yield (label, service), (index,)
         for protocol in (b"_" + each.encode("ascii") for each in spec.protocols):
@@ -133,6 +136,8 @@ def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> 
     for one in taken:
         for instance, ttl in zip(one.instances, one.ttls, strict=True):
             yield Pause
+            if instance.spec.is_host_name or instance.spec.port == NO_PORT:
+                continue
             owner = from_text(ipaddress.ip_address(instance.spec.ip).reverse_pointer)
             if owner[-len(zone.origin) :] == zone.origin:
                 found[owner].append((ttl, instance))

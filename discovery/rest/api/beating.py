@@ -23,11 +23,20 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
-from discovery.rest.api.registering import CODES, HEADING, Advice, InstanceBody, RegisterBody, Registrar, own_health
+from discovery.rest.api.registering import (
+    CODES,
+    HEADING,
+    Advice,
+    InstanceBody,
+    RegisterBody,
+    Registrar,
+    original_key,
+    own_health,
+)
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
-from discovery.rest.api.shapes import Body, Described, Identity, Ip, Name, Perhaps, Port, Time
+from discovery.rest.api.shapes import Body, Described, Identity, Ip, Label, Perhaps, Port, Time
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
@@ -51,13 +60,13 @@ _MAX_SHOWN = 128
 class HeartbeatBody(Body):
     """POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten."""
 
-    name: Name
+    name: Label
     ip: Ip
     port: Port
     with_registration: StrictBool = Field(False, alias="register")
 
     def key(self) -> Key:
-        return Key.of(self.name, self.ip, self.port)
+        return original_key(self.name, self.ip, self.port)
 
 
 def usual_key(item: Any) -> Key:
@@ -66,7 +75,7 @@ def usual_key(item: Any) -> Key:
     KeyError, TypeError or AttributeError for every other spelling, for what carries a registration, and for nonsense.
     """
     name, ip, port = item["name"], item["ip"], item["port"]
-    if type(port) is not int or type(ip) is not str or not name.isascii() or "register" in item:
+    if type(port) is not int or not port or type(ip) is not str or not name.isascii() or "register" in item:
         raise TypeError
     return Key(fold(name), ip, port)
 
@@ -339,4 +348,4 @@ def _which(item: object, number: int) -> Key | str:
         if not isinstance(item["id"], str):
             raise InvalidField(f"instances[{number}].id", "must be a string")
         return item["id"]
-    return Key.of(item.get("name"), item.get("ip"), item.get("port"))
+    return Key.of(item.get("name"), item["ip"] if "ip" in item else item.get("address"), item.get("port"))

@@ -37,7 +37,7 @@ _TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
 _JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
 # What stands in the braces of a path: its schema, and the code of one that is none.
 _IN_PATH: Mapping[str, tuple[Document, str]] = {
-    "name": (shapes.LABEL, "INVALID_FIELD"),
+    "name": (shapes.NAME, "INVALID_FIELD"),
     "id": ({"type": "string", "minLength": 1, "examples": ["user-1"]}, "INSTANCE_UNKNOWN"),
     "token": (
         {

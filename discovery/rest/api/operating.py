@@ -11,7 +11,7 @@ from discovery.core import maintenance
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
 from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Scope
-from discovery.core.name import fold, label
+from discovery.core.name import fold, service_name
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -21,7 +21,7 @@ from discovery.rest.api.parameters import AT
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.services.removing import instance_in
-from discovery.rest.api.shapes import Body, Ip, Listed, Perhaps, Port, Reply, Time, Warnings, Window
+from discovery.rest.api.shapes import Address, Body, Listed, Perhaps, Reply, ShownPort, Time, Warnings, Window
 from discovery.rest.api.times import Times, iso
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
@@ -58,8 +58,8 @@ class MaintenanceReply(Reply):
 
     message: str = Field(examples=["Maintenance begins"])
     service_name: str = Field(alias="serviceName")
-    ip: Perhaps[Ip] = None
-    port: Perhaps[Port] = None
+    ip: Perhaps[Address] = None
+    port: Perhaps[ShownPort] = None
     reason: Perhaps[str] = None
     until: Perhaps[Time] = None
     warnings: Perhaps[Warnings] = None
@@ -67,8 +67,8 @@ class MaintenanceReply(Reply):
 
 class NamedWindow(Window):
     service_name: str = Field(alias="serviceName")
-    ip: Perhaps[Ip] = None
-    port: Perhaps[Port] = None
+    ip: Perhaps[Address] = None
+    port: Perhaps[ShownPort] = None
 
 
 class MaintenancesReply(Reply):
@@ -176,13 +176,13 @@ class Operations:
     def _scope(self, request: Request) -> Scope:
         """Of an instance, or of a whole service."""
         if "id" not in request.names and not request.route.query:
-            return Scope(fold(label(request.names["name"], "name")))
+            return Scope(fold(service_name(request.names["name"])))
         named = instance_in(request)
         return Scope.of(self._registry.at(named).instance.spec.key if isinstance(named, str) else named)
 
     def _named(self, scope: Scope) -> views.Json:
         service = self._registry.service(scope.service)
-        instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port}
+        instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port or None}
         return {"serviceName": scope.service if service is None else service.name, **instance}
 
     async def _for_all(self, write: Write[bool], scope: Scope, caller: Caller) -> None:

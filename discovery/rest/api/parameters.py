@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from discovery.core.address import parse_ip, parse_port
+from discovery.core.address import folded, parse_address, parse_port_or_none
 from discovery.core.errors import InvalidField
 from discovery.core.instance import MAX_TAG
 from discovery.core.moment import SPAN, NoMoment, span
 from discovery.core.moment import parse as parse_moment
-from discovery.core.name import fold, label, plain_text
+from discovery.core.name import fold, label, plain_text, service_name
 from discovery.rest.api.query import Parameter, Table
-from discovery.rest.api.shapes import ADDRESS, LABEL, PORT
+from discovery.rest.api.shapes import ADDRESS, LABEL, NAME, PORT
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
@@ -84,12 +84,21 @@ def some_of(words: Iterable[str], description: str = "") -> Parameter:
 
 
 def name(description: str = "", most: int = 1, example: str = "user-service") -> Parameter:
-    """A label, folded: of a service, a locality."""
+    """A service's name, folded."""
+
+    def read(name: str, text: str) -> str:
+        return fold(service_name(text, name))
+
+    return Parameter(read, _described({**NAME, "examples": [example]}, description), most)
+
+
+def locality(description: str = "") -> Parameter:
+    """A label, folded."""
 
     def read(name: str, text: str) -> str:
         return fold(label(text, name))
 
-    return Parameter(read, _described({**LABEL, "examples": [example]}, description), most)
+    return Parameter(read, _described({**LABEL, "examples": ["eu-1"]}, description))
 
 
 def tag(description: str = "", most: int = 1) -> Parameter:
@@ -103,23 +112,25 @@ def tag(description: str = "", most: int = 1) -> Parameter:
 
 
 def names(description: str = "") -> Parameter:
-    """Labels with commas between them, folded: a frozenset."""
+    """Services' names with commas between them, folded: a frozenset."""
 
     def read(name: str, text: str) -> frozenset[str]:
-        return frozenset(fold(label(each, name)) for each in _listed(name, text))
+        return frozenset(fold(service_name(each, name)) for each in _listed(name, text))
 
     return Parameter(read, _described({"type": "string", "examples": ["user-service,billing"]}, description))
 
 
 def port(description: str = "") -> Parameter:
-    """1 to 65535."""
-    schema = {**PORT, "examples": [3001]}
-    return Parameter(lambda name, text: parse_port(text, name), _described(schema, description))
+    """1 to 65535; empty: no port."""
+    schema = {"anyOf": [PORT, {"const": ""}], "examples": [3001]}
+    return Parameter(
+        lambda name, text: parse_port_or_none(text, name), _described(schema, description), may_be_empty=True
+    )
 
 
 def ip(description: str = "") -> Parameter:
-    """An IPv4 or IPv6 address, in canonical spelling."""
-    return Parameter(lambda name, text: parse_ip(text), _described(ADDRESS, description))
+    """An IP address or a host name, in the spelling by which they are compared."""
+    return Parameter(lambda name, text: folded(parse_address(text)), _described(ADDRESS, description))
 
 
 def text(most_characters: int, description: str = "", most: int = 1, example: str = "some-text") -> Parameter:

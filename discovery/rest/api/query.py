@@ -34,13 +34,15 @@ Values = dict[str, Any]
 class Parameter(NamedTuple):
     """`read(name, text)` gives the value or raises InvalidField. `schema`: what /openapi.json says of it.
 
-    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent. `required`: it must come.
+    `most`: how often it may come. 1: its value is what `read` gave; more: a tuple of values, in the order sent. `required`: it must come,
+    and be more than an empty text unless it `may_be_empty`.
     """
 
     read: Callable[[str, str], Any]
     schema: Mapping[str, Any]
     most: int = 1
     required: bool = False
+    may_be_empty: bool = False
 
 
 Table = Mapping[str, Parameter]
@@ -57,7 +59,7 @@ def parse(query: str, known: Table, lenient: bool = False) -> Values:
         if len(name) > MAX_NAME and not lenient:
             raise InvalidField(f"{name[:_MAX_SHOWN]}…", f"is a name of more than {MAX_NAME} characters")
         if name in known and not name.endswith("."):
-            if not text and known[name].required:
+            if not text and known[name].required and not known[name].may_be_empty:
                 continue  # as good as missing
             _add(found, name, known[name], text)
         elif (prefix := _prefix(name)) in known and len(name) > len(prefix):

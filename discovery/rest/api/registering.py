@@ -8,9 +8,10 @@ from http import HTTPStatus
 from random import Random
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
+from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 
 from discovery.core import metadata
+from discovery.core.address import parse_ip, parse_port
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import MAX_OUTPUT, Health, OwnHealth
@@ -22,6 +23,7 @@ from discovery.core.instance import (
     MAX_TAG,
     MAX_TAGS,
     NO_KEEP,
+    Key,
     Registration,
 )
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
@@ -37,13 +39,16 @@ from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import (
     LABEL,
     PORT,
+    Address,
     Body,
     Check,
     Described,
     Ip,
+    Label,
     Name,
     Perhaps,
     Port,
+    PortOrNone,
     Registered,
     Reply,
     Warnings,
@@ -101,10 +106,15 @@ Ports = Annotated[
 Id = Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"})]
 
 
+def original_key(name: object, ip: object, port: object) -> Key:
+    """Of what the original's routes take: a label, an IP address and a port. InvalidField."""
+    return Key(fold(label(name, "name")), parse_ip(ip), parse_port(port))
+
+
 class RegisterBody(Body):
     """POST /register, and POST /heartbeat with `register`."""
 
-    name: Name
+    name: Label
     ip: Ip
     port: Port
     metadata: Metadata = None
@@ -116,7 +126,7 @@ class RegisterBody(Body):
     warning_weight: Uint16 = Field(
         DEFAULT_WARNING_WEIGHT, alias="warningWeight", description="its weight while it warns"
     )
-    zone: Name | None = None
+    zone: Label | None = None
     ttl: Seconds = None
     max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
     check: Check | None = None
@@ -130,12 +140,17 @@ class RegisterBody(Body):
 
     def registration(self) -> Registration:
         """InvalidField when a value breaks a rule."""
+        self.check_identity()
         fields = vars(self).copy()  # dict(self) takes 2 µs more
         for name in self._besides:
             del fields[name]
         if self.tags:
             fields["tags"] = self._tags()
         return Registration.of(**fields)
+
+    def check_identity(self) -> None:
+        """InvalidField, but for what the original took."""
+        original_key(self.name, self.ip, self.port)
 
     def _tags(self) -> Sequence[str]:
         """Labels, each once."""
@@ -152,6 +167,11 @@ Output = Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX
 class InstanceBody(RegisterBody):
     """PUT /instances, and an item of POST /registrations: what the original did not know, besides."""
 
+    name: Name
+    ip: Address = Field(
+        validation_alias=AliasChoices("ip", "address"), description="or a host name; `address` is the same field"
+    )
+    port: PortOrNone = Field(None, description="not given, null or empty: it has none, and DNS gives its address alone")
     tags: Tags = []  # noqa: RUF012 pydantic copies it
     lease: Annotated[StrictStr, WithJsonSchema({"const": "none"})] | None = Field(
         None, description="none: it need not beat, and is registered until somebody deregisters it"
@@ -163,6 +183,9 @@ class InstanceBody(RegisterBody):
     output: Output | None = Field(None, description="what it found, in its words")
 
     _besides: ClassVar[tuple[str, ...]] = ("replace", "health", "output")
+
+    def check_identity(self) -> None:
+        pass  # Registration.of has the rules
 
     def _tags(self) -> Sequence[str]:
         return self.tags

@@ -13,20 +13,33 @@ from pydantic.json_schema import SkipJsonSchema
 
 from discovery.core import check
 from discovery.core.health import Health
+from discovery.core.name import MAX_NAME
 from discovery.core.status import Status
 from discovery.core.warning import Severity
 
 # The JSON schemas below are for /openapi.json and check nothing; they repeat what `core` checks.
 LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
+NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "examples": ["user-service"]}
 # What is asked over DNS: with escapes, as in a zone file, it may be nearly anything.
 DOMAIN = {"type": "string", "pattern": "^[!-~]{1,1004}$", "examples": ["user-service.svc.local"]}
-ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["10.0.0.7"]}
+IP = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["10.0.0.7"]}
+ADDRESS = {
+    "type": "string",
+    "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}, {"format": "hostname", "pattern": "\\."}],
+    "examples": ["10.0.0.7"],
+}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 
-Name = Annotated[StrictStr, WithJsonSchema(LABEL)]
-Ip = Annotated[StrictStr, WithJsonSchema(ADDRESS)]
+Label = Annotated[StrictStr, WithJsonSchema(LABEL)]
+Name = Annotated[StrictStr, WithJsonSchema(NAME)]
+Ip = Annotated[StrictStr, WithJsonSchema(IP)]
+Address = Annotated[StrictStr, WithJsonSchema(ADDRESS)]
 # A whole number, or a decimal string as clients have it that read it from their environment.
-Port = Annotated[Any, WithJsonSchema({"anyOf": [PORT, {"type": "string", "pattern": "^[0-9]{1,5}$"}]})]
+_DECIMAL = {"type": "string", "pattern": "^[0-9]{1,5}$"}
+Port = Annotated[Any, WithJsonSchema({"anyOf": [PORT, _DECIMAL]})]
+PortOrNone = Annotated[Any, WithJsonSchema({"anyOf": [PORT, _DECIMAL, {"type": "null"}, {"const": ""}]})]
+# Of answers. Null: it has none.
+ShownPort = Annotated[int | None, WithJsonSchema({"anyOf": [PORT, {"type": "null"}]})]
 _COUNT = {"type": "integer", "minimum": 1, "maximum": check.MAX_COUNT}
 Check = Annotated[
     dict[str, Any],
@@ -85,8 +98,8 @@ Warnings = Annotated[list[str], Field(examples=[["'tag' is not read here; did yo
 class Identity(Described):
     id: str
     name: str
-    ip: Ip
-    port: Port
+    ip: Address
+    port: ShownPort
 
 
 class Registered(Identity):
@@ -120,8 +133,8 @@ class Options(Described):
 
 class Resolved(Options):
     id: str
-    ip: Ip
-    port: Port
+    ip: Address
+    port: ShownPort
     status: Status
     last_heartbeat: Time = Field(alias="lastHeartbeat")
     registered_at: Time = Field(alias="registeredAt")

@@ -49,7 +49,7 @@ def gone_together(gone: GoneTogether) -> Json:
 
 
 def identity(instance: Instance) -> Json:
-    return {"id": instance.id, "name": instance.spec.name, "ip": instance.spec.ip, "port": instance.spec.port}
+    return {"id": instance.id, "name": instance.spec.name, "ip": instance.spec.ip, "port": instance.spec.port or None}
 
 
 def registered(instance: Instance) -> Json:
@@ -64,7 +64,7 @@ def renewed(entry: Entry, now: float, times: Times) -> Json:
         "id": instance.id,
         "name": spec.name,
         "ip": spec.ip,
-        "port": spec.port,
+        "port": spec.port or None,
         "status": entry.status_at(now),
         "lastHeartbeat": times.of(entry.lease.renewed_at),
     }
@@ -76,7 +76,7 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
     return {
         "id": instance.id,
         "ip": instance.spec.ip,
-        "port": instance.spec.port,
+        "port": instance.spec.port or None,
         "status": entry.status_at(now),
         "lastHeartbeat": times.of(entry.lease.renewed_at),
         "registeredAt": iso(instance.registered_at),
@@ -119,7 +119,7 @@ def explained(account: Account, sees_names: bool) -> Json:
     return {
         "id": instance.id,
         "ip": instance.spec.ip,
-        "port": instance.spec.port,
+        "port": instance.spec.port or None,
         "status": account.status,
     } | accounted(account, sees_names)
 

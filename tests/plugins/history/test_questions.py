@@ -62,7 +62,7 @@ DOCUMENTED = [
     *(
         ask(f"GET /history?{query}", None, "INVALID_FIELD")
         for query in (
-            "from=yesterday", "to=-", "from=-1h&to=-2h", "ip=web", "kind=died", "service=a..b", "limit=0", "limit=1001", "before=x",
+            "from=yesterday", "to=-", "from=-1h&to=-2h", "ip=web", "kind=died", "service=a%0Ab", "limit=0", "limit=1001", "before=x",
             "before=1", "limit=1&limit=2", f"actor={'x' * 129}",
         )
     ),
@@ -70,7 +70,7 @@ DOCUMENTED = [
     ask("GET /services/web/explain", template="/services/{name}/explain"),
     ask("GET /services/WEB/explain?at=now", template="/services/{name}/explain"),
     ask("GET /services/none/explain", None, "SERVICE_UNKNOWN", "/services/{name}/explain"),
-    ask("GET /services/-/explain", None, "INVALID_FIELD", "/services/{name}/explain"),
+    ask("GET /services/a%0Ab/explain", None, "INVALID_FIELD", "/services/{name}/explain"),
     ask("GET /services/web/explain?at=24:00", None, "INVALID_FIELD", "/services/{name}/explain"),
     ask("GET /services/web/explain?at=2200-01-01", None, "INVALID_FIELD", "/services/{name}/explain"),
     ask("GET /services/web/explain?at=-9999h", None, "NOT_RECORDED", "/services/{name}/explain"),

@@ -93,7 +93,7 @@ BAD: dict[str, tuple[list[Op], str]] = {
     ),
     "two instances with one address in one service": (
         puts([an_instance(7)._replace(id="another")]),
-        "there are two instances for one place: Key(service='service-7', ip='10.0.0.7', port=3007)",
+        "there are two instances for one place: 10.0.0.7 port 3007 of service service-7",
     ),
 }
 

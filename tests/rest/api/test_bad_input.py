@@ -134,7 +134,7 @@ async def test_a_bad_parameter_is_named(api: Api, field: str, value: str) -> Non
     await refused(api, "DELETE", f"/services/user-service/instances?{query}", None, field)
 
 
-@pytest.mark.parametrize("name", [name for name in BAD_NAMES if name], ids=describe)
+@pytest.mark.parametrize("name", ["a" * 256, "a\0", "a\nb", ".."], ids=describe)
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -188,7 +188,7 @@ async def test_a_missing_parameter_is_a_400_with_an_example(api: Api, method: st
     [
         (BY_ADDRESS.replace("127.0.0.1", "localhost"), "ip"),
         (BY_ADDRESS.replace("3001", "0"), "port"),
-        (BY_ADDRESS.replace("user-service", "-"), "name"),
+        (BY_ADDRESS.replace("user-service", "a%0Ab"), "name"),
     ],
 )
 async def test_a_bad_parameter_is_named(api: Api, path: str, field: str) -> None:

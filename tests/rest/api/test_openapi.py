@@ -164,7 +164,7 @@ TOUR = [
     ask("GET /changes?since=-1", None, "INVALID_FIELD"),
     ask("GET /events?sinse=1", None, "PARAMETER_UNKNOWN"),
     ask("GET /resolve/user-service", None, "SERVICE_UNKNOWN", "/resolve/{name}"),
-    ask("GET /resolve/-", None, "INVALID_FIELD", "/resolve/{name}"),
+    ask("GET /resolve/a%0Ab", None, "INVALID_FIELD", "/resolve/{name}"),
     ask("POST /register", RICH),
     ask("POST /register", USER | {"port": 3002}),
     ask("POST /register", USER | {"name": "other-service", "id": "user-1"}, "ID_TAKEN"),

@@ -50,7 +50,7 @@ READ: dict[str, dict[str, Any]] = {
 
 BROKEN = {
     "tag=": "tag",
-    "tag=a%20b": "tag",
+    "tag=a%0Ab": "tag",
     "tag=a&tag=b&tag=c&tag=d": "tag",
     "zone=a&zone=a": "zone",
     "zone": "zone",

@@ -31,8 +31,8 @@ _OCTETS_OF_WORK = 90
 # Of every route that filters instances.
 FILTERS: Table = {
     "tag": parameters.tag("the instances with this tag; several: with all of them", MAX_TAGS),
-    "zone": parameters.name("the instances of this locality", example="eu-1"),
-    "port": parameters.port("the instances at this port"),
+    "zone": parameters.locality("the instances of this locality"),
+    "port": parameters.port("the instances at this port; empty: those without one"),
     "meta.": parameters.text(MAX_META_TEXT, "what stands under KEY in the metadata", MAX_META, "2.1"),
 }
 # Of every route that filters events.

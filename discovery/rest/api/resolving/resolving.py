@@ -15,7 +15,7 @@ from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Registration
-from discovery.core.name import label
+from discovery.core.name import service_name
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer
@@ -30,7 +30,7 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Accounted, Ip, Perhaps, Port, Reply, Resolved
+from discovery.rest.api.shapes import Accounted, Address, Perhaps, Reply, Resolved, ShownPort
 from discovery.rest.api.times import Times
 from discovery.store.explain import Account, Askers, absent, account, any_better, askers, why_none
 from discovery.store.registry import Registry
@@ -53,8 +53,8 @@ PARAMETERS: Table = {
 
 class Explained(Accounted):
     id: str
-    ip: Ip
-    port: Port
+    ip: Address
+    port: ShownPort
     status: Status
 
 
@@ -113,7 +113,7 @@ class Resolving:
 
     def resolve(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """At once, when it has been searched for, or when something has changed."""
-        name = label(request.names["name"], "name")
+        name = service_name(request.names["name"])
         if "?" in request.target:
             values = values_of(request)
             if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
@@ -146,7 +146,7 @@ class Resolving:
         if service is None or not (found or explains):
             raise self._nobody(name, service, now, matching if asked else None, values.get(_NAMES, False))
         strategy = values.get("strategy", LATEST)
-        ordered = self._strategies.order(strategy, found, (service.key, asked), limit, now)
+        ordered = self._strategies.order(strategy, found, (service.folded, asked), limit, now)
         content, index = self._resolved(service, ordered, now), self._registry.index_of(name)
         tag = (
             None

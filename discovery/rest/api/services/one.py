@@ -8,7 +8,7 @@ from functools import partial
 from pydantic import Field
 
 from discovery.core.caller import Caller
-from discovery.core.name import fold, label
+from discovery.core.name import fold, service_name
 from discovery.core.suggest import Suggester
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -69,7 +69,7 @@ class OneService:
 
     def get(self, request: Request) -> Awaitable[Answer] | DeferredAnswer:
         """At once, or when something about it has changed."""
-        name = label(request.names["name"], "name")
+        name = service_name(request.names["name"])
         sees_names = self._sees_names(request.caller, name)
         make = partial(self._answer, name, sees_names)
         wait = Wait.of(values_of(request))

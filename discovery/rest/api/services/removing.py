@@ -10,7 +10,7 @@ from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance, Key
-from discovery.core.name import fold, label
+from discovery.core.name import fold, service_name
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.parameters import AT
@@ -79,7 +79,7 @@ class Removing:
         return Answer(200, stamped(content, self._times))
 
     async def deregister_service(self, request: Request) -> Answer:
-        name = label(request.names["name"], "name")
+        name = service_name(request.names["name"])
         service = self._registry.service(name)
         entries = list(service.entries.values()) if service else []
         removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
@@ -131,7 +131,7 @@ def instance_in(request: Request) -> Key | str:
     if "id" in request.names:
         return request.names["id"]
     values = values_of(request)
-    return Key.of(request.names["name"], values["ip"], values["port"])
+    return Key(fold(service_name(request.names["name"])), values["ip"], values["port"])
 
 
 class Removed(NamedTuple):
