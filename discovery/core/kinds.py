@@ -106,9 +106,7 @@ ADDRESS: KeyForm[Key] = KeyForm(
     "key", {"service": str, "ip": str, "port": int | None}, _shown, _address, _path, _key_of
 )
 SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": str}, _hex, bytes.fromhex, _hex, _sha256_of)
-DOCUMENT: KeyForm[DocumentKey] = KeyForm(
-    "key", {"plugin": str, "key": str}, tuple, _document, tuple, _document
-)
+DOCUMENT: KeyForm[DocumentKey] = KeyForm("key", {"plugin": str, "key": str}, tuple, _document, tuple, _document)
 # Of what there is one of.
 ONE: KeyForm[None] = KeyForm("key", {}, _nothing, lambda found: None, _nothing, _of_nothing)
 
