@@ -34,6 +34,7 @@ from discovery.plugins import (
     check,
     consul,
     dashboard,
+    eureka,
     forward,
     history,
     journal,
@@ -74,6 +75,7 @@ PLUGINS: tuple[Factory, ...] = (
     allow.make,
     transfer.make,
     forward.make,
+    eureka.make,
     metrics.make,
     rates.make,
     traces.make,
@@ -293,6 +295,7 @@ def _registry(settings: Settings, clock: Clock, random: Random) -> Registry:
         brake=Brake(settings.brake_percent, settings.brake_max_seconds, sweep, timeout, random),
         damping=Damping(settings.flap_max_changes, settings.flap_window_seconds),
     )
+    registry.face_max_instances = settings.face_max_instances
     registry.max_permanent = settings.permanent_per_token if settings.permanent_allowed else 0
     return registry
 

@@ -27,9 +27,9 @@ class UnknownService(DiscoveryError):
 
 
 class ServiceFull(DiscoveryError):
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, setting: str = "MAX_INSTANCES_PER_SERVICE") -> None:
         super().__init__(
-            f"Service {name} has {limit} instances, the most that MAX_INSTANCES_PER_SERVICE allows, and none that is unhealthy; "
+            f"Service {name} has {limit} instances, the most that {setting} allows, and none that is unhealthy; "
             "deregister one or raise the limit"
         )
         self.name = name

@@ -122,14 +122,15 @@ def _add(
             raise IdTaken(own_id, same_service)
     if spec.lease is not None:
         txn.refuse_permanent()
-    full = service is not None and len(service.entries) >= txn.settings.max_instances_per_service
+    limit, setting = (0, "") if service is None else txn.limit_of(service, attachments)
+    full = service is not None and len(service.entries) >= limit
     if not full and (error := txn.is_full(new_service=service is None)) is not None:
         raise error
     if replaced is not None:
         catch_up(txn, replaced)
         _deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
     elif service is not None and full:
-        _make_room(txn, service)  # one goes for one that comes
+        _make_room(txn, service, limit, setting)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
     id, by = own_id or txn.new_id(), txn.by.known
@@ -141,7 +142,7 @@ def _add(
     return instance
 
 
-def _make_room(txn: Transaction, service: Service) -> None:
+def _make_room(txn: Transaction, service: Service, limit: int, setting: str) -> None:
     """At the limit the instance that has been unhealthy longest makes way, then a suspect whose lease is over."""
     now = txn.now
     lapsed = [
@@ -150,7 +151,7 @@ def _make_room(txn: Transaction, service: Service) -> None:
         if entry.over(now) or (entry.status in SILENT and not entry.lease.alive(now))
     ]
     if not lapsed:
-        raise ServiceFull(service.name, txn.settings.max_instances_per_service)
+        raise ServiceFull(service.name, limit, setting)
     oldest = min(lapsed, key=lambda entry: (entry.suspect(now), entry.lease.expires_at))
     catch_up(txn, oldest)
     expire(txn, oldest, "made way for a new instance at the service's limit")

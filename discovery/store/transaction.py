@@ -17,6 +17,7 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import Drained, RegistrySettings, TokenEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
+from discovery.core.remembered import Attachments
 from discovery.core.status import DOWN, SILENT, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
@@ -189,6 +190,17 @@ class Transaction:
         most = self._state.max_permanent
         if self._state.liveness.permanent[owner_of(self.by)] >= most:
             raise PermanentRefused(most)
+
+    def limit_of(self, service: Service, attachments: Attachments) -> tuple[int, str]:
+        """How many instances the service may have if one with these attachments comes, and the setting that says so. Who has an attachment
+        came by another registry's API.
+        """
+        usual, face = self.settings.max_instances_per_service, self._state.face_max_instances
+        if len(service.entries) >= usual and (
+            attachments or any(entry.instance.attachments for entry in service.entries.values())
+        ):
+            return max(usual, face), "FACE_MAX_INSTANCES"
+        return usual, "MAX_INSTANCES_PER_SERVICE"
 
     def is_full(self, *, new_service: bool) -> RegistryFull | None:
         """Why there cannot be one more instance, of a service of its own or of one there is."""

@@ -301,6 +301,18 @@ def test_what_is_not_there_cannot_be_renewed_or_removed() -> None:
     assert (log.changes, registry.renewals) == ([], 0)
 
 
+def test_a_service_with_one_that_came_by_another_registrys_api_has_another_limit() -> None:
+    registry = a_registry()
+    registry.face_max_instances = 12
+    _full(registry)
+    come = [Register(spec(port=port), attachments={"face": {"id": port}}) for port in (20, 21, 22)]
+    for write in come[:2]:
+        registry.carry_out(write, START, WALL)
+    for another in (come[2], Register(spec(port=23))):
+        with pytest.raises(ServiceFull, match="web has 12 instances, the most that FACE_MAX_INSTANCES allows"):
+            registry.carry_out(another, START, WALL)
+
+
 @pytest.mark.parametrize("error", [UnknownInstance, UnknownService, ServiceFull, NameReserved, IdTaken])
 def test_every_refusal_is_one_a_client_can_mend(error: type[Exception]) -> None:
     assert issubclass(error, DiscoveryError)

@@ -110,7 +110,7 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
         {Right.ADMIN},
     ):  # else it takes more rights rather than less
         read = write = some.right
-    other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION)
+    other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION, kept=None)
     slash = "/?" if some.manners.slash else ""
     return _Path(re.compile(_pattern(path) + slash), methods, (other, replace(other, right=write)))
 

@@ -1,0 +1,47 @@
+"""Eureka's HTTP API over the same registry: Netflix's and Spring's clients need nothing but another address. README.md beside this file.
+
+It translates. What only Eureka's clients ask for is an attachment of the instance (`record`), so it is on every node and survives a
+restart; where an id is, is kept in step with the commits (`ids`). `registering` and `writing` are what clients say, `listing`, `info` and
+`forms` what they read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from discovery.plugins import Plugin, Seams
+from discovery.plugins.eureka.forms import error_form
+from discovery.plugins.eureka.ids import Ids
+from discovery.plugins.eureka.listing import Listing
+from discovery.plugins.eureka.registering import Registering
+from discovery.plugins.eureka.settings import EurekaSettings
+from discovery.rest.api.route import Manners
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+
+# Where clients have their defaultZone; some ask below /v2 of it, as of Netflix's own servers.
+PREFIXES = ("/eureka", "/eureka/v2")
+
+
+class Eureka(Plugin):
+    def __init__(self, registry: Registry, clock: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._ids = Ids(clock)
+        self._listing = Listing(registry, clock, wall, self._ids)
+        self._registering: Registering | None = None
+
+    def install(self, seams: Seams) -> None:
+        self._registering = Registering(self._listing, self._ids, self._clock, seams.count_registration)
+        seams.followers.append(self._ids.follow)
+        for prefix in PREFIXES:
+            manners = Manners(prefix, error_form, slash=True)
+            seams.routes.extend(manners.routes(*self._listing.routes(), *self._registering.routes()))
+
+    async def open(self, engine: Engine) -> None:
+        assert self._registering is not None
+        self._registering.engine = engine
+
+
+def make(registry: Registry, clock: Callable[[], float]) -> Eureka | None:
+    return Eureka(registry, clock) if EurekaSettings.read().eureka else None

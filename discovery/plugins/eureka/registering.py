@@ -1,0 +1,141 @@
+"""What Eureka's clients say: they register, renew, cancel; and what is said of them: overridden statuses, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from discovery.core import metadata as metadata_text
+from discovery.core.name import fold
+from discovery.plugins.eureka.forms import body_of
+from discovery.plugins.eureka.ids import Ids, records_of
+from discovery.plugins.eureka.listing import HEADING, Listing
+from discovery.plugins.eureka.record import STATUSES, is_out, number_of, read
+from discovery.plugins.eureka.writing import Announce, Cancel, Forget, Override
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.query import MAX_PARAMETERS
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
+from discovery.store.engine import Engine
+from discovery.store.errors import UnknownInstance
+from discovery.store.registration import Register
+from discovery.store.service import Entry
+
+_DONE = Answer(200, b"", media="")
+# Netflix's clients read a body as an instance, fail, and never register again.
+_UNKNOWN = Answer(404, b"", media="")
+
+
+class Registering:
+    """`count_registration`: as of `Seams`."""
+
+    engine: Engine  # once it is open
+
+    def __init__(
+        self, listing: Listing, ids: Ids, clock: Callable[[], float], count_registration: Callable[[str, float], None]
+    ) -> None:
+        self._listing = listing
+        self._ids = ids
+        self._clock = clock
+        self._count_registration = count_registration
+
+    def routes(self) -> list[Route]:
+        def route(method: str, path: str, handler: Callable[[Request], object], kind: Kind, text: str) -> Route:
+            return Route(method, path, handler, Right.WRITE, kind, text, HEADING, codes=STORED, lenient=True)  # type: ignore[arg-type]
+
+        return [
+            replace(
+                route("POST", "/apps/{app}", self.register, Kind.REGISTRATION, "Register"), status=(204,), is_small=True
+            ),
+            replace(route("PUT", "/apps/{app}/{id}", self.renew, Kind.HEARTBEAT, "Renew a lease"), is_small=True),
+            route("DELETE", "/apps/{app}/{id}", self.cancel, Kind.REMOVAL, "Deregister"),
+            route("PUT", "/apps/{app}/{id}/status", self.override, Kind.OPERATION, "Override a status"),
+            route("DELETE", "/apps/{app}/{id}/status", self.override, Kind.OPERATION, "End an override"),
+            route("PUT", "/apps/{app}/{id}/metadata", self.metadata, Kind.OPERATION, "Add metadata"),
+        ]
+
+    async def register(self, request: Request) -> Answer:
+        self._count_registration(request.caller.address, self._clock())
+        sent = read(body_of(request), request.names["app"])
+        place = self._ids.place(sent.spec.key.service, sent.id)
+        if place is not None and sent.dirty is not None and sent.dirty < place.dirty:
+            self.engine.renew(place.key, request.caller)  # what is known is newer than this
+            return Answer(204, b"")
+        moved_from = None if place is None else place.key
+        instance = await self.engine.submit(Announce(sent, moved_from), request.caller)
+        record = records_of(instance).get(sent.id, {})
+        if (status := record.get("overriddenStatus")) and is_out(records_of(instance)) and not instance.draining:
+            await self.engine.submit(Override(instance.id, sent.id, status, request.reason), request.caller)
+        return Answer(204, b"")
+
+    async def renew(self, request: Request) -> Answer:
+        service, id = fold(request.names["app"]), request.names["id"]
+        place, dirty = self._ids.place(service, id), _dirty(request.query)
+        if place is not None and dirty is not None and dirty > place.dirty:
+            return _UNKNOWN  # it has changed, and has to say how
+        try:
+            entry = self.engine.renew(self._entry(service, id).instance.id, request.caller)
+        except UnknownInstance:
+            return _UNKNOWN
+        key = entry.instance.spec.key
+        self._ids.heard(key, id)
+        if silent := self._ids.silent(key, entry.lease.ttl):
+            await self.engine.submit(Forget(key, tuple(silent)), request.caller)
+        return _DONE
+
+    async def cancel(self, request: Request) -> Answer:
+        entry, id = self._named(request)
+        await self.engine.submit(Cancel(entry.instance.spec.key, id, request.reason), request.caller)
+        return _DONE
+
+    async def override(self, request: Request) -> Answer:
+        """PUT and DELETE. What an instance is after the end of an override is what it says of itself, whatever `value` says."""
+        entry, id = self._named(request)
+        status = None
+        if request.method == "PUT":
+            status = next((value for name, value in _pairs(request.query) if name == "value"), "")
+            if status not in STATUSES:
+                raise HttpError(500, "INTERNAL", f"value must be one of {', '.join(STATUSES)}")
+        await self.engine.submit(Override(entry.instance.spec.key, id, status, request.reason), request.caller)
+        return _DONE
+
+    async def metadata(self, request: Request) -> Answer:
+        """Of a key that is sent twice the first counts."""
+        entry, _ = self._named(request)
+        spec, said = entry.instance.spec, dict(reversed(_pairs(request.query)))
+        if said:
+            packed = metadata_text.pack(metadata_text.unpack(spec.metadata) | said)
+            write = Register(replace(spec, metadata=packed), own=entry.instance.own)
+            await self.engine.submit(write, request.caller)
+        return _DONE
+
+    def _named(self, request: Request) -> tuple[Entry, str]:
+        """UnknownInstance."""
+        service, id = fold(request.names["app"]), request.names["id"]
+        return self._entry(service, id), id
+
+    def _entry(self, service: str, id: str) -> Entry:
+        entry = self._listing.find(service, id)
+        if entry is None:
+            raise UnknownInstance(id)
+        return entry
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise HttpError(400, "BROKEN_BODY", f"the query has more than {MAX_PARAMETERS} parameters") from None
+
+
+def _dirty(query: str) -> int | None:
+    """Milliseconds; None: it is not said. HttpError 500, as there."""
+    if "lastDirtyTimestamp=" not in query:
+        return None
+    text = next((value for name, value in _pairs(query) if name == "lastDirtyTimestamp"), "")
+    number = number_of(text)
+    if number is None:
+        raise HttpError(500, "INTERNAL", "lastDirtyTimestamp must be milliseconds since 1970")
+    return number

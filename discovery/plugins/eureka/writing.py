@@ -1,0 +1,148 @@
+"""What Eureka's clients do to an instance, as writes: each is decided on all that it reads, and is one commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from discovery.core.instance import Instance, Key
+from discovery.core.remembered import changed
+from discovery.plugins.eureka.ids import records_of
+from discovery.plugins.eureka.record import NAME, UP, Record, Records, Sent, is_out, own_health
+from discovery.store.operations import Drain
+from discovery.store.registration import Deregister, Register, said
+from discovery.store.rules import catch_up, override_status
+from discovery.store.transaction import Transaction
+from discovery.store.write import InstanceWrite, Subject, Write, named_entry
+
+# Ids at one address: workers of one host that have no port of their own. Of more the oldest makes way, so that a process that
+# crashes and comes back with another id each time fills nothing.
+MAX_IDS = 8
+# Statuses of its own that an override to UP does not change.
+_NOT_READY = ("DOWN", "STARTING")
+
+
+@dataclass(frozen=True)
+class Announce(Write[Instance]):
+    """Registers an instance with its id in Eureka, beside those that have its address already. An id that was at another address moves, in
+    the same commit. What it was overridden to be stays. Errors: as of Register.
+    """
+
+    sent: Sent
+    moved_from: Key | None
+    action = "register"
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(*self.sent.spec.key)
+
+    def decide(self, txn: Transaction) -> Instance:
+        sent = self.sent
+        txn.authorize(sent.spec.key.service)
+        entry = txn.find(sent.spec.key)
+        records = {} if entry is None else records_of(txn.current(entry))
+        was_out = bool(records) and is_out(records)
+        known = records.pop(sent.id, None) or self._left_behind(txn)
+        records[sent.id] = self._record(int(txn.wall * 1000), known or {})
+        while len(records) > MAX_IDS:
+            del records[min(records, key=lambda id: records[id]["registered"])]
+        instance = Register(sent.spec, own=own_health(records), attachments={NAME: records}).decide(txn)
+        if entry is None or is_out(records) == was_out:
+            return instance
+        after = instance._replace(draining_since=None if was_out else txn.wall)
+        return override_status(txn, entry, after, "registered with the status of an operator")
+
+    def _record(self, now: int, known: Record) -> Record:
+        record = dict(self.sent.record)
+        record |= {"registered": now, "dirty": now if self.sent.dirty is None else self.sent.dirty}
+        if (override := known.get("overriddenStatus", self.sent.override)) is not None:
+            record["overriddenStatus"] = override
+        if "up" in known or record.get("status", UP) == UP:
+            record["up"] = known.get("up", now)
+        return record
+
+    def _left_behind(self, txn: Transaction) -> Record | None:
+        """Its record where it was; it is there no longer."""
+        key = self.moved_from
+        if key is None or key == self.sent.spec.key or (entry := txn.find(key)) is None:
+            return None
+        record = records_of(txn.current(entry)).get(self.sent.id)
+        if record is not None:
+            Cancel(key, self.sent.id, "it is registered at another address").decide(txn)
+        return record
+
+
+@dataclass(frozen=True)
+class Cancel(InstanceWrite[None]):
+    """An id goes, and the instance with the last of them. UnknownInstance."""
+
+    id: str
+    reason: str
+    action = "deregister"
+    says_goodbye = True
+
+    def decide(self, txn: Transaction) -> None:
+        records = records_of(txn.current(named_entry(txn, self.which)))
+        records.pop(self.id, None)
+        if records:
+            _restate(txn, self.which, records, self.reason, draining=True if is_out(records) else None)
+        else:
+            Deregister(self.which, self.reason).decide(txn)
+
+
+@dataclass(frozen=True)
+class Forget(InstanceWrite[None]):
+    """Ids whose own leases are over, where others at the same address live. UnknownInstance."""
+
+    ids: tuple[str, ...]
+    action = "expire"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> None:
+        records = records_of(txn.current(named_entry(txn, self.which)))
+        left = {id: record for id, record in records.items() if id not in self.ids}
+        if left and len(left) < len(records):
+            reason = f"no renewal of {', '.join(self.ids)}"
+            _restate(txn, self.which, left, reason, draining=True if is_out(left) else None)
+
+
+@dataclass(frozen=True)
+class Override(InstanceWrite[None]):
+    """What somebody else says that it is from now on; None: what it says of itself. All but UP takes it out of the answers.
+    UnknownInstance.
+    """
+
+    id: str
+    status: str | None
+    reason: str
+
+    @property
+    def action(self) -> str:
+        return "undrain" if self.status in (None, UP) else "drain"
+
+    def decide(self, txn: Transaction) -> None:
+        records, now = records_of(txn.current(named_entry(txn, self.which))), int(txn.wall * 1000)
+        record = records.get(self.id)
+        if record is None:  # it came by another API
+            Drain(self.which, self.status not in (None, UP), self.reason).decide(txn)
+            return
+        before = record.pop("overriddenStatus", None)
+        if before is None and self.status is None:
+            return
+        record["updated"] = max(now, record["registered"] + 1)
+        if self.status is not None:
+            record["overriddenStatus"] = self.status
+        if self.status == UP and record.get("status", UP) not in _NOT_READY:
+            record.pop("status", None)
+        _restate(txn, self.which, records, self.reason, draining=is_out(records))
+
+
+def _restate(txn: Transaction, which: Key | str, records: Records, reason: str, draining: bool | None) -> None:
+    """The records from now on, with the health that follows from them. `draining` None: as it is."""
+    entry = named_entry(txn, which)
+    known = catch_up(txn, entry)
+    after = known._replace(
+        attachments=changed(known.attachments, {NAME: records}), own=said(txn, known, own_health(records))
+    )
+    if draining is not None and draining != known.draining:
+        after = after._replace(draining_since=txn.wall if draining else None)
+    override_status(txn, entry, after, reason)
