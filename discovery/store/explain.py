@@ -89,7 +89,8 @@ def account(
     own = _own(entry, status, sees_names)
     refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
     check = next((each for last in registry.last_checks if (each := last(instance.id)) is not None), None)
-    beats = None if instance.spec.lease is not None else _beats(lease, registry.settings.grace, now, wall_of)
+    is_due = instance.spec.lease is None and instance.lapsed_at is None
+    beats = None if not is_due else _beats(lease, registry.settings.grace, now, wall_of)
     more = []
     if sees_names and instance.probed is not None:
         more.append(f"its port {instance.probed} a connection when the brake asked")
@@ -179,7 +180,7 @@ def _besides(instance: Instance, status: Status, window: Window | None) -> list[
     """What would keep it out of answers if its status did not."""
     if status in _SERVED or status is Status.FLAPPING:
         warns = instance.own.health is Health.WARNING
-        return [f"{instance.own.reason}: its weight is {instance.weight} meanwhile"] if warns else []
+        return [instance.own.reason, f"its weight is {instance.weight} meanwhile"] if warns else []
     found = []
     if window is not None and status is not Status.MAINTENANCE:
         found.append(f"in maintenance besides: {window.reason}")

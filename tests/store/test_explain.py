@@ -77,6 +77,7 @@ def test_one_that_is_kept_is_out_since_its_lease_ended_until_it_is_forgotten() -
     found = one(registry, START + TTL)
     assert short(found)[:3] == (False, "its lease ran out: no heartbeat for 10 s; it stays known", wall(START + TTL))
     assert found.until == pytest.approx(wall(START + TTL + 3600), abs=INTERVAL)
+    assert found.beats is None, "none is missing of one that was given up"
     assert found.next == "a heartbeat brings it back with all that it said, without one it is forgotten"
 
 
@@ -84,7 +85,7 @@ def test_what_one_says_of_itself_is_told_in_its_latest_words() -> None:
     registry = a_registry()
     entry = registry.register(spec(weight=50, warning_weight=5), START)
     for health, first in (
-        (Health.WARNING, "its lease runs; it says of itself: {}: its weight is 5 meanwhile"),
+        (Health.WARNING, "its lease runs; it says of itself: {}; its weight is 5 meanwhile"),
         (Health.FAILING, "it says of itself: {}"),
     ):
         registry.carry_out(Report(entry.instance.id, OwnHealth(health, "80 % full")), START, WALL)

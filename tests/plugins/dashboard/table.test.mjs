@@ -1,7 +1,7 @@
 // The registry as the page knows it: what events make of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Table, octets } from "../../../discovery/plugins/dashboard/page/js/table.js";
+import { STATES, Table, octets, stateOf } from "../../../discovery/plugins/dashboard/page/js/table.js";
 
 const one = (id, more = {}) => ({ id, name: "Web", ip: "10.0.0.1", port: 80, status: "healthy", ...more });
 const event = (instance, before = null, more = {}) => ({ kind: "x", service: "web", instance, before, ...more });
@@ -10,8 +10,8 @@ test("an instance is in its service, at its host and in the counts", () => {
   const table = new Table();
   table.put(one("a"));
   table.put(one("b", { ip: "10.0.0.2", status: "draining" }));
-  assert.deepEqual(table.serviceList().map(({ key, name, size }) => [key, name, size]), [["web", "Web", 2]]);
-  assert.deepEqual(table.hostList().map(({ key, size }) => [key, size]), [["10.0.0.1", 1], ["10.0.0.2", 1]]);
+  assert.deepEqual(table.serviceList().map(({ key, name, living }) => [key, name, living]), [["web", "Web", 2]]);
+  assert.deepEqual(table.hostList().map(({ key, living }) => [key, living]), [["10.0.0.1", 1], ["10.0.0.2", 1]]);
   assert.equal(table.counts.healthy, 1);
   assert.equal(table.services.get("web").counts.draining, 1);
 });
@@ -42,14 +42,14 @@ test("one that moves to another address leaves no empty host", () => {
   table.put(one("a"));
   table.apply(event(one("a", { ip: "10.0.0.9" }), one("a")));
   assert.deepEqual(table.hostList().map(({ key }) => key), ["10.0.0.9"]);
-  assert.equal(table.serviceList()[0].size, 1);
+  assert.equal(table.serviceList()[0].living, 1);
 });
 
 test("a service whose last instance takes a name of another case is called that", () => {
   const table = new Table();
   table.put(one("a"));
   table.apply(event(one("a", { name: "WEB" }), one("a")));
-  assert.deepEqual(table.serviceList().map(({ key, name, size }) => [key, name, size]), [["web", "WEB", 1]]);
+  assert.deepEqual(table.serviceList().map(({ key, name, living }) => [key, name, living]), [["web", "WEB", 1]]);
 });
 
 test("an event that was in the pages already does no harm", () => {
@@ -86,20 +86,22 @@ test("whatever happens, the counts are what is counted", () => {
   const table = new Table();
   let seed = 7;
   const draw = (below) => (seed = (seed * 48271) % 2147483647) % below;
-  const statuses = ["healthy", "unhealthy", "suspect"];
+  const states = [{ status: "healthy" }, { status: "healthy", health: "warning" }, { status: "unhealthy" }, { status: "unhealthy", lapsedAt: "x" }, { status: "suspect", health: "warning" }];
   for (let step = 0; step < 5000; step++) {
-    const it = one(`i${draw(40)}`, { name: `s${draw(5)}`, ip: `10.0.0.${draw(5)}`, status: statuses[draw(3)] });
+    const it = one(`i${draw(40)}`, { name: `s${draw(5)}`, ip: `10.0.0.${draw(5)}`, ...states[draw(5)] });
     if (draw(3)) table.apply(event(it));
     else table.apply(event(null, it));
   }
   for (const groups of [table.services, table.hosts]) {
     let sum = 0;
     for (const group of groups.values()) {
-      assert.ok(group.size > 0);
-      sum += group.size;
-      for (const status of statuses) {
-        assert.equal(group.counts[status], [...group.instances.values()].filter((it) => it.status === status).length);
+      assert.ok(group.instances.size > 0);
+      sum += group.instances.size;
+      for (const state of STATES) {
+        assert.equal(group.counts[state], [...group.instances.values()].filter((it) => stateOf(it) === state).length);
       }
+      assert.equal(group.living, group.instances.size - group.counts.lapsed);
+      assert.equal(group.healthy, [...group.instances.values()].filter((it) => it.status === "healthy").length);
     }
     assert.equal(sum, table.byId.size);
   }

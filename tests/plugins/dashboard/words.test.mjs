@@ -7,7 +7,7 @@ import { eventTest, groupsWith, instanceTest, matches } from "../../../discovery
 import { Parser } from "../../../discovery/plugins/dashboard/page/js/stream.js";
 import { Table } from "../../../discovery/plugins/dashboard/page/js/table.js";
 import { clock, endpoint, plain, shown, span } from "../../../discovery/plugins/dashboard/page/js/text.js";
-import { STATUSES } from "../../../discovery/plugins/dashboard/page/js/table.js";
+import { STATES, stateOf } from "../../../discovery/plugins/dashboard/page/js/table.js";
 import { worseGroup, worseInstance } from "../../../discovery/plugins/dashboard/page/js/worst.js";
 import { drawn } from "../../../discovery/plugins/dashboard/page/js/windowing.js";
 
@@ -100,9 +100,12 @@ test("rows that can be seen are drawn, and few others", () => {
 });
 
 test("who has nobody left stands first, then who lost most, and last who is out by intention; instances by their status", () => {
-  const group = (name, counts) => ({ name, counts: { ...Object.fromEntries(STATUSES.map((each) => [each, 0])), ...counts }, get size() { return Object.values(this.counts).reduce((a, b) => a + b); } });
-  const groups = [group("well", { healthy: 3 }), group("drained", { draining: 3 }), group("half", { healthy: 1, unhealthy: 1 }), group("held", { healthy: 1, suspect: 9 }), group("lost", { failing: 1, maintenance: 9 })];
-  assert.deepEqual(groups.toSorted(worseGroup).map(({ name }) => name), ["lost", "half", "held", "drained", "well"]);
-  const statuses = [...STATUSES, "of a newer server"].map((status) => ({ status }));
-  assert.deepEqual(statuses.sort(worseInstance).map(({ status }) => status), ["of a newer server", "unhealthy", "failing", "suspect", "flapping", "maintenance", "draining", "healthy"]);
+  const table = new Table();
+  const of = { warning: { status: "healthy", health: "warning" }, lapsed: { status: "unhealthy", lapsedAt: "2026-01-01T00:00:00Z" } };
+  const instance = (name, state, at) => ({ ...WEB, status: state, ...of[state], id: `${name} ${state} ${at}`, name });
+  const groups = { well: { healthy: 3, lapsed: 9 }, drained: { draining: 3 }, warns: { healthy: 3, warning: 1 }, half: { healthy: 1, unhealthy: 1 }, held: { healthy: 1, suspect: 9 }, lost: { failing: 1, maintenance: 9 }, empty: { lapsed: 1 } };
+  for (const [name, counts] of Object.entries(groups)) for (const [state, many] of Object.entries(counts)) for (let at = 0; at < many; at++) table.put(instance(name, state, at));
+  assert.deepEqual(table.serviceList().toSorted(worseGroup).map(({ name }) => name), ["lost", "empty", "half", "held", "warns", "drained", "well"]);
+  const instances = [...STATES, "of a newer server"].map((state) => instance("a", state, 0));
+  assert.deepEqual(instances.sort(worseInstance).map(stateOf), ["of a newer server", "unhealthy", "failing", "suspect", "flapping", "warning", "maintenance", "draining", "lapsed", "healthy"]);
 });

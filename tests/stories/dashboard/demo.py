@@ -157,6 +157,10 @@ def _lives(it: Shop) -> None:
     it.drains("checkout", 3)
     it.maintains("/services/postgres", "minor upgrade to 17.3, ticket OPS-2231", 5400)
     it.maintains(f"/instances/{it.ids['kafka', 1]}", "disk replacement", 1800)
+    for number in range(2):  # nobody beats for it
+        it.server.request("PUT", "/instances", _spec("redis", number) | {"lease": "none"})
+    says_of_itself(it.server, _spec("search", 1))
+    lapses(it.server, _spec("sessions", 7))
     it.falls_silent("image-resizer", 1)
     until(lambda: it.has("unhealthy"))
     it.falls_silent("catalog", 2, 3, 4)
@@ -166,6 +170,16 @@ def _lives(it: Shop) -> None:
     it.drains("recommendations", 0)
     it.server.request("DELETE", f"/instances/{it.ids['recommendations', 0]}/drain")
     it.server.request("DELETE", f"/instances/{it.ids['mailer', 1]}")
+
+
+def says_of_itself(server: Discovery, spec: dict[str, Any]) -> None:
+    body = spec | {"health": "warning", "output": "82 % of the heap is in use", "warningWeight": 10}
+    assert server.request("PUT", "/instances", body).status in (200, 201)
+
+
+def lapses(server: Discovery, spec: dict[str, Any]) -> None:
+    assert server.request("PUT", "/instances", spec | {"ttl": 1, "keep": 86_400}).status == 201
+    until(lambda: server.request("GET", "/services?status=lapsed").body["totalServices"])
 
 
 # Of the bad night: services, how many instances each has beside the large one, and what is said of a window that begins in it.
@@ -214,6 +228,9 @@ def _happens_at_night(server: Discovery, ids: dict[tuple[str, int], str], names:
         assert server.request("PUT", f"/instances/{ids[name, 8001]}/drain").status == 200
     for id in (f"/instances/{ids[LARGE, 8000]}", f"/services/{names[40]}"):
         assert server.request("PUT", f"{id}/maintenance", {"reason": NIGHT_REASON, "seconds": 7200}).status == 200
+    says_of_itself(server, _night_spec(names[10], 0))
+    lapses(server, _night_spec(names[11], 9))
+    server.request("PUT", "/instances", _night_spec(names[12], 0) | {"ttl": None, "lease": "none"})
     for name in names[30:34]:
         server.register(name, "10.30.9.9", 9, ttl=1)  # these fall silent one by one
     until(lambda: server.request("GET", "/stats").body["instancesByStatus"].get("unhealthy"))

@@ -77,13 +77,15 @@ def test_the_worst_services_stand_first_and_nothing_of_them_is_cut_off(
         expect(rows(page).nth(place)).to_contain_text("6 failing")
     expect(rows(page).nth(4)).to_contain_text(LARGE)
     expect(rows(page).nth(4)).to_contain_text("30 suspect")
-    for status, number in (("suspect", 30), ("failing", 24), ("unhealthy", 4), ("maintenance", 7), ("draining", 10)):
+    for status, number in (
+        ("suspect", 30), ("failing", 24), ("unhealthy", 4), ("maintenance", 7), ("draining", 10), ("warning", 1), ("lapsed", 1),
+    ):  # fmt: skip
         chip = page.get_by_role("button", name=f"{status} {number}")
         expect(chip).to_be_in_viewport(ratio=1)
     expect(rows(page).first).to_be_in_viewport(ratio=1)
     is_whole(page)
     gone = page.get_by_text("did not come back")
-    expect(gone).to_contain_text("28 instances of 8 services went")
+    expect(gone).to_contain_text("29 instances of 9 services went")
     expect(gone).to_be_in_viewport(ratio=1)
     assert violations(page) == ""
     page.emulate_media(color_scheme="dark")
@@ -185,15 +187,50 @@ def test_the_pieces_of_a_bar_are_told_apart_without_colours(visit: Visits, troub
     is_live(page)
     patterns = page.evaluate(
         """async () => {
-            const { STATUSES } = await import("./ui/js/table.js");
+            const { STATES } = await import("./ui/js/table.js");
             const bar = document.querySelector(".bar");
-            return STATUSES.map(status => {
+            return STATES.map(status => {
                 const piece = bar.appendChild(Object.assign(document.createElement("i"), { className: status }));
                 return getComputedStyle(piece).backgroundImage.replace(/rgba?\\([^)]*\\)/g, "");
             });
         }"""
     )
-    assert len(patterns) == len(set(patterns)) == 7, patterns
+    assert len(patterns) == len(set(patterns)) == 9, patterns
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("service", "first", "healthy", "of_instance"),
+    [
+        (
+            "k-service-10",
+            "warning",
+            "6 of 6",
+            "it says of itself: 82 % of the heap is in use; its weight is 10 meanwhile",
+        ),
+        ("l-service-11", "lapsed", "6 of 6", "known after its leasefor 1 d"),
+        ("m-service-12", "permanent", "6 of 6", "none: it stays until somebody deregisters it"),
+    ],
+)
+def test_who_warns_has_lapsed_or_has_no_lease_is_told_apart_by_words_and_shapes(
+    visit: Visits, troubled: Discovery, service: str, first: str, healthy: str, of_instance: str, size: str
+) -> None:
+    page = visit(troubled, f"view=service&service={service}", size=SIZES[size], token=OPERATOR, motion=False)
+    is_live(page)
+    expect(page.get_by_role("main")).to_contain_text(f"{healthy} healthy")
+    row = rows(page).filter(has_text=first)
+    expect(row).to_have_count(1)
+    is_whole(page)
+    assert violations(page) == ""
+    row.get_by_role("link").first.click()
+    expect(page.get_by_role("main").locator(".title")).to_contain_text(first)
+    expect(page.get_by_role("main")).to_contain_text(of_instance)
+    is_whole(page)
+    if first != "permanent":  # in the list of services
+        page.goto("/ui?q=" + service)
+        expect(rows(page)).to_contain_text(f"1 {first}")
+        expect(rows(page)).to_contain_text(healthy)
+        is_whole(page)
 
 
 def test_what_is_not_known_yet_is_not_shown_as_none(visit: Visits, troubled: Discovery) -> None:

@@ -4,11 +4,11 @@
 import { count, span } from "./text.js";
 
 /** How many of a service's instances are in the answers. */
-export const served = ({ counts }) => counts.healthy + counts.suspect || counts.flapping;
+export const served = ({ healthy, counts }) => healthy + counts.suspect || counts.flapping;
 
 const isServed = (instance, service) =>
   instance.status === "healthy" || instance.status === "suspect" ||
-  (instance.status === "flapping" && !service.counts.healthy && !service.counts.suspect);
+  (instance.status === "flapping" && !service.healthy && !service.counts.suspect);
 
 /** Of taking `instances` out of the answers; `stays`: the service is known afterwards. */
 function out(service, instances, stays, { ttl, negativeTtl }) {
@@ -50,6 +50,6 @@ export function ofEndMaintenance(instance, ofService) {
 /** `instance` null: the whole service. */
 export function ofDeregistration(service, instance, dns) {
   const instances = instance ? [instance] : [...service.instances.values()];
-  const { lines, empties } = out(service, instances, instances.length < service.size, dns);
+  const { lines, empties } = out(service, instances, instances.length < service.instances.size, dns);
   return { empties, lines: [...lines, "No late heartbeat brings it back. A process that still runs is told so (404 INSTANCE_DEREGISTERED), and is back if it registers anew: stop it first."] };
 }

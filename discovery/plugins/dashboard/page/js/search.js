@@ -1,4 +1,5 @@
 // The one search: every word has to be somewhere in what is looked at. Pure.
+import { stateOf } from "./table.js";
 import { endpoint } from "./text.js";
 
 const words = (query) => query.toLowerCase().split(/\s+/).filter(Boolean);
@@ -13,7 +14,7 @@ function once(thing, make) {
 
 const ofInstance = (it) =>
   [
-    it.name, endpoint(it.ip, it.port), it.id, it.status, it.zone, it.protocol, it.checkFailure, ...(it.tags ?? []),
+    it.name, endpoint(it.ip, it.port), it.id, it.status, stateOf(it), it.lease && "permanent", it.output, it.zone, it.protocol, it.checkFailure, ...(it.tags ?? []),
     ...Object.entries(it.ports ?? {}).map((each) => each.join("=")),
     ...Object.entries(it.metadata ?? {}).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`),
   ].join("\n");
@@ -42,24 +43,24 @@ export function eventTest(query) {
   return all.length ? (event) => all.every((word) => once(event, ofEvent).includes(word)) : null;
 }
 
-/** How many instances of each status have all words. */
+/** How many instances of each state have all words. */
 export function countsOf(table, query) {
   const test = instanceTest(query);
   if (!test) return table.counts;
   const counts = {};
-  for (const instance of table.byId.values()) if (test(instance)) counts[instance.status] = (counts[instance.status] ?? 0) + 1;
+  for (const instance of table.byId.values()) if (test(instance)) counts[stateOf(instance)] = (counts[stateOf(instance)] ?? 0) + 1;
   return counts;
 }
 
-/** Groups that have an instance with all words, and one of `statuses` if there are any. */
-export function groupsWith(groups, query, statuses) {
+/** Groups that have an instance with all words, and one of `states` if there are any. */
+export function groupsWith(groups, query, states) {
   const test = instanceTest(query);
-  if (!test && !statuses.size) return groups;
+  if (!test && !states.size) return groups;
   return groups.filter((group) => {
-    if (statuses.size && ![...statuses].some((status) => group.counts[status])) return false;
+    if (states.size && ![...states].some((state) => group.counts[state])) return false;
     if (!test) return true;
     for (const instance of group.instances.values()) {
-      if ((!statuses.size || statuses.has(instance.status)) && test(instance)) return true;
+      if ((!states.size || states.has(stateOf(instance))) && test(instance)) return true;
     }
     return false;
   });

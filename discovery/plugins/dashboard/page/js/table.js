@@ -3,14 +3,17 @@
 // Instances are the server's JSON, never changed: a change puts another in its place. Counts are kept in step, so that nothing is counted
 // anew for a page that shows forty rows of ten thousand.
 
-export const STATUSES = ["healthy", "suspect", "flapping", "failing", "unhealthy", "maintenance", "draining"];
+// What an instance is, in one word: its status, but for healthy ones that warn of themselves, and those that are known after their lease.
+export const STATES = ["healthy", "warning", "suspect", "flapping", "failing", "unhealthy", "maintenance", "draining", "lapsed"];
+
+export const stateOf = ({ status, health, lapsedAt }) => (lapsedAt ? "lapsed" : status === "healthy" && health === "warning" ? "warning" : status);
 
 /** Names are compared without case. */
 export const fold = (name) => name.toLowerCase();
 
-const zeros = () => Object.fromEntries(STATUSES.map((status) => [status, 0]));
+const zeros = () => Object.fromEntries(STATES.map((state) => [state, 0]));
 
-/** Some instances, by id: those of a service or of a host. `counts`: by status. `touched`: when one changed last, epoch milliseconds. */
+/** Some instances, by id: those of a service or of a host. `counts`: by state. `touched`: when one changed last, epoch milliseconds. */
 class Group {
   constructor(name) {
     this.name = name;
@@ -19,8 +22,13 @@ class Group {
     this.touched = 0;
   }
 
-  get size() {
-    return this.instances.size;
+  /** How many there are, without those that are known after their lease. */
+  get living() {
+    return this.instances.size - this.counts.lapsed;
+  }
+
+  get healthy() {
+    return this.counts.healthy + this.counts.warning;
   }
 }
 
@@ -42,7 +50,7 @@ export class Table {
     this.byId.set(instance.id, instance);
     this.#join(this.services, fold(instance.name), instance.name, instance, at);
     this.#join(this.hosts, instance.ip, instance.ip, instance, at);
-    this.#counted(this, instance.status, 1);
+    this.#counted(this, instance, 1);
     if (before) this.#tidy();
   }
 
@@ -105,8 +113,8 @@ export class Table {
     for (const group of [this, this.services.get(fold(after.name)), this.hosts.get(after.ip)]) {
       group.instances?.set(after.id, after);
       if (at) group.touched = at;
-      this.#counted(group, before.status, -1);
-      this.#counted(group, after.status, 1);
+      this.#counted(group, before, -1);
+      this.#counted(group, after, 1);
     }
   }
 
@@ -118,29 +126,29 @@ export class Table {
       if (groups === this.hosts) group.octets = octets(key);
       this.sorted.delete(groups === this.hosts ? "hosts" : "services");
     }
-    if (!group.size) group.name = name; // its last one may come back in another case
+    if (!group.instances.size) group.name = name; // its last one may come back in another case
     group.instances.set(instance.id, instance);
     if (at) group.touched = at;
-    this.#counted(group, instance.status, 1);
+    this.#counted(group, instance, 1);
   }
 
   #take(id, at) {
     const instance = this.byId.get(id);
     if (!instance) return;
     this.byId.delete(id);
-    this.#counted(this, instance.status, -1);
+    this.#counted(this, instance, -1);
     for (const group of [this.services.get(fold(instance.name)), this.hosts.get(instance.ip)]) {
       if (!group?.instances.delete(id)) continue;
-      this.#counted(group, instance.status, -1);
+      this.#counted(group, instance, -1);
       if (at) group.touched = at;
-      if (!group.size) (this.empty ??= new Set()).add(group);
+      if (!group.instances.size) (this.empty ??= new Set()).add(group);
     }
   }
 
   /** Groups that have nobody left. One that is filled again in the same step stays where it is. */
   #tidy() {
     for (const group of this.empty ?? []) {
-      if (group.size) continue;
+      if (group.instances.size) continue;
       const of = group.octets ? "hosts" : "services";
       if (this[of].get(group.key) === group) this[of].delete(group.key);
       this.sorted.delete(of);
@@ -148,8 +156,9 @@ export class Table {
     this.empty = null;
   }
 
-  #counted(group, status, by) {
-    group.counts[status] = (group.counts[status] ?? 0) + by;
+  #counted(group, instance, by) {
+    const state = stateOf(instance);
+    group.counts[state] = (group.counts[state] ?? 0) + by;
   }
 }
 

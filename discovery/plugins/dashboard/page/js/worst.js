@@ -1,18 +1,20 @@
-// Who needs somebody first stands first: groups of instances by how bad it is for their clients, instances by their status. Pure.
+// Who needs somebody first stands first: groups of instances by how bad it is for their clients, instances by their state. Pure.
 import { served } from "./consequences.js";
+import { stateOf } from "./table.js";
 
-// Worst first. Those behind `flapping` are out because somebody wants that.
-const RANKS = ["unhealthy", "failing", "suspect", "flapping", "maintenance", "draining", "healthy"];
+// Worst first. Of those behind `warning`, who is out is out because somebody wants that, or was given up.
+const RANKS = ["unhealthy", "failing", "suspect", "flapping", "warning", "maintenance", "draining", "lapsed", "healthy"];
 
-const broken = ({ counts }) => counts.unhealthy + counts.failing + (counts.suspect + counts.flapping) / 2;
+const broken = ({ counts }) => counts.unhealthy + counts.failing + (counts.suspect + counts.flapping) / 2 + counts.warning / 4;
 const planned = ({ counts }) => counts.maintenance + counts.draining;
 
 /** Of a group: those that have nobody left in the answers, and not by intention, stand before all others. */
-const badness = (group) => (broken(group) && !served(group) ? 1 : 0) + broken(group) / group.size;
+const badness = (group) => (broken(group) + group.counts.lapsed && !served(group) ? 1 : 0) + share(broken, group);
 
 /** For groups that are in the order of their names: those that are as bad stay in it. */
-export const worseGroup = (a, b) => badness(b) - badness(a) || planned(b) / b.size - planned(a) / a.size;
+export const worseGroup = (a, b) => badness(b) - badness(a) || share(planned, b) - share(planned, a);
 
-const rank = ({ status }) => RANKS.indexOf(status); // one that this page does not know is the worst
+const share = (of, group) => of(group) / (group.living || 1);
+const rank = (instance) => RANKS.indexOf(stateOf(instance)); // one that this page does not know is the worst
 
 export const worseInstance = (a, b) => rank(a) - rank(b);

@@ -110,6 +110,6 @@ function DeregisterDialog({ service, instance, name, at, close }) {
     say(instance ? `${name} is deregistered.` : `All of ${name} is deregistered.`);
   };
   const of = ofDeregistration(service, instance, dns());
-  return html`<${Dialog} title=${`Deregister ${instance ? `${name} of ${shown(service.name)}` : `all ${service.size} of ${name}`}?`} verb="Deregister" danger act=${act} close=${close}>
+  return html`<${Dialog} title=${`Deregister ${instance ? `${name} of ${shown(service.name)}` : `all ${service.instances.size} of ${name}`}?`} verb="Deregister" danger act=${act} close=${close}>
     <${Consequences} of=${of} /><//>`;
 }

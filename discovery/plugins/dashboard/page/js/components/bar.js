@@ -1,14 +1,14 @@
-// The health of a group as one bar: a piece for each status, in the order of STATUSES.
+// The health of a group as one bar: a piece for each state, in the order of STATES.
 import { html } from "../html.js";
-import { STATUSES } from "../table.js";
+import { STATES } from "../table.js";
 
 export const said = (counts) =>
-  STATUSES.filter((status) => counts[status]).map((status) => `${counts[status]} ${status}`).join(", ") || "nobody";
+  STATES.filter((state) => counts[state]).map((state) => `${counts[state]} ${state}`).join(", ") || "nobody";
 
 export function Bar({ counts }) {
   return html`<span class="bar" role="img" aria-label=${said(counts)}>
-    ${STATUSES.filter((status) => counts[status]).map(
-      (status) => html`<i key=${status} class=${status} style=${{ flexGrow: counts[status] }}></i>`,
+    ${STATES.filter((state) => counts[state]).map(
+      (state) => html`<i key=${state} class=${state} style=${{ flexGrow: counts[state] }}></i>`,
     )}
   </span>`;
 }

@@ -1,6 +1,6 @@
 // Events of the registry as a list: when, what, to whom, why, and who asked for it.
 import { html } from "../html.js";
-import { STATUSES } from "../table.js";
+import { STATES } from "../table.js";
 import { endpoint, shown } from "../text.js";
 import { href } from "../url.js";
 import { Clock } from "./ago.js";
@@ -19,7 +19,7 @@ const TONES = {
 };
 
 function Kind({ kind }) {
-  const tone = STATUSES.includes(kind) ? kind : (TONES[kind] ?? "changed");
+  const tone = STATES.includes(kind) ? kind : (TONES[kind] ?? "changed");
   return html`<span class=${`status ${tone}`}><${Glyph} status=${tone} />${shown(kind.replace(/-/g, " "))}</span>`;
 }
 

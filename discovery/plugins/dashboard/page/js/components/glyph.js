@@ -1,5 +1,6 @@
-// Statuses as a shape and a word, so that colour is never the only sign.
+// States as a shape and a word, so that colour is never the only sign.
 import { html } from "../html.js";
+import { stateOf } from "../table.js";
 
 // In a box of 12 by 12. Filled but for those that begin with M and have a stroke.
 const SHAPES = {
@@ -9,6 +10,8 @@ const SHAPES = {
   failing: { d: "M6 .8 11.600 10.800H.400Z" },
   unhealthy: { d: "M2.200 2.200 9.800 9.800M9.800 2.200 2.200 9.800", stroke: true },
   maintenance: { d: "M2 2h8v8H2Z" },
+  warning: { d: "M6 1a5 5 0 1 0 0 10A5 5 0 0 0 6 1ZM5 2.800h2v3.800H5Zm0 4.800h2v1.900H5Z" },
+  lapsed: { d: "M2.800 1.500h6.400L2.800 10.500h6.400Z", stroke: true }, // an hourglass
   ended: { d: "M2.500 2.500h7v7h-7Z", stroke: true }, // of who went as one should
   changed: { d: "M3 6h6", stroke: true }, // of an event that is no status
   draining: { d: "M6 1.200V9.600M2.200 6.200 6 10 9.800 6.200", stroke: true },
@@ -22,6 +25,8 @@ export function Glyph({ status }) {
   </svg>`;
 }
 
-export function Status({ status }) {
-  return html`<span class=${`status ${status}`}><${Glyph} status=${status} />${status}</span>`;
+export function State({ instance }) {
+  const state = stateOf(instance);
+  const permanent = instance.lease && html`<span class="tag" title="It has no lease, and stays until somebody deregisters it">permanent</span>`;
+  return html`<span class=${`status ${state}`}><${Glyph} status=${state} />${state}${permanent}</span>`;
 }

@@ -2,7 +2,7 @@
 import { part } from "../api.js";
 import { Bar } from "../components/bar.js";
 import { Empty } from "../components/empty.js";
-import { Status } from "../components/glyph.js";
+import { State } from "../components/glyph.js";
 import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { Tags } from "../components/tags.js";
@@ -39,7 +39,7 @@ function row(host) {
   const names = [...new Set([...host.instances.values()].map(({ name }) => name))].sort();
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "hosts", ip: host.key })}>${host.key}</a><//>
     <${Cell} of="health"><${Bar} counts=${host.counts} /><//>
-    <${Cell} of="healthy">${host.counts.healthy} of ${host.size}<//>
+    <${Cell} of="healthy">${host.healthy} of ${host.living}<//>
     <${Cell} of="runs">${names.slice(0, NAMED).map((name) => html`<a key=${name} href=${href({ view: "service", service: name.toLowerCase() })}>${shown(name)}</a> `)}
       ${names.length > NAMED && html`<span class="quiet">+${names.length - NAMED}</span>`}<//>`;
 }
@@ -51,7 +51,7 @@ function Host({ ip, q }) {
   const found = test ? all.filter(test) : all;
   return html`<p class="path"><a href=${href({ view: "hosts" })}>Hosts</a> /</p>
     <div class="title"><h1 class="mono">${shown(ip)}</h1>
-      ${host && html`<span class="glance"><${Bar} counts=${host.counts} /><span>${number(host.counts.healthy)} of ${number(host.size)} healthy</span></span>`}</div>
+      ${host && html`<span class="glance"><${Bar} counts=${host.counts} /><span>${number(host.healthy)} of ${number(host.living)} healthy</span></span>`}</div>
     ${host && html`<${Rows} kind="of-host" label="Instances of this host" items=${found} keyOf=${({ id }) => id} columns=${OF_HOST} row=${instanceRow} heights=${[44, 84]} />`}
     ${!host && store.complete && html`<${Empty} title="Nothing is registered at this address"><p>Below is what happened there before.</p><//>`}
     <${Timeline} query=${`ip=${part(ip)}&limit=100`} mine=${(event) => (event.instance ?? event.before)?.ip === ip} />`;
@@ -61,6 +61,6 @@ function instanceRow(instance) {
   const service = instance.name.toLowerCase();
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><//>
     <${Cell} of="service"><a href=${href({ view: "service", service })}>${shown(instance.name)}</a><//>
-    <${Cell} of="state"><${Status} status=${instance.status} /><//>
+    <${Cell} of="state"><${State} instance=${instance} /><//>
     <${Cell} of="has"><${Tags} instance=${instance} /><//>`;
 }

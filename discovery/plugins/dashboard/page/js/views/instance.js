@@ -4,10 +4,10 @@ import { InstanceActions } from "../components/acting.js";
 import { Ago, Clock, Until } from "../components/ago.js";
 import { Empty } from "../components/empty.js";
 import { Facts } from "../components/facts.js";
-import { Status } from "../components/glyph.js";
+import { State } from "../components/glyph.js";
 import { html } from "../html.js";
 import { store } from "../store.js";
-import { count, endpoint, plain, shown } from "../text.js";
+import { count, endpoint, plain, shown, span } from "../text.js";
 import { href } from "../url.js";
 import { Timeline } from "./timeline.js";
 
@@ -27,7 +27,7 @@ function isAbout({ instance, before, maintenance, drain }, id, known) {
 
 function Known({ service, instance, why }) {
   const fresh = why?.status === instance.status ? why : null;
-  return html`<div class="title"><h1 class="mono">${endpoint(instance.ip, instance.port)}</h1><${Status} status=${instance.status} />
+  return html`<div class="title"><h1 class="mono">${endpoint(instance.ip, instance.port)}</h1><${State} instance=${instance} />
       <${InstanceActions} service=${service} instance=${instance} /></div>
     <p class="why-line">${fresh ? html`${fresh.served ? "In the answers" : "Not in the answers"}: ${shown(fresh.why)}.${fresh.next && html` Next${fresh.until && html` (<${Until} at=${fresh.until} />)`}: ${shown(fresh.next)}.`}` : "\u00a0"}</p>
     <div class="cards">
@@ -38,7 +38,9 @@ function Known({ service, instance, why }) {
 }
 
 const lease = (instance, why) => [
-  ["last heartbeat", why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`],
+  ["lease", instance.lease && "none: it stays until somebody deregisters it"],
+  ["lapsed", instance.lapsedAt && html`<${Clock} at=${instance.lapsedAt} />`],
+  ["last heartbeat", !instance.lease && why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`],
   ["heartbeats", why?.heartbeats && html`every ${+why.heartbeats.everySeconds.toPrecision(2)} s, the next is due <${Until} at=${why.heartbeats.nextDue} />${why.heartbeats.missed > 0 && html`, <b>${count(why.heartbeats.missed, "is", "are")} missing</b>`}`],
   ["refused", why?.refusedHeartbeats && html`<b>${count(why.refusedHeartbeats.count, "heartbeat")}</b> since <${Clock} at=${why.refusedHeartbeats.since} />: ${shown(why.refusedHeartbeats.why)}`],
   ["status since", why?.since && html`<${Clock} at=${why.since} />`],
@@ -46,6 +48,7 @@ const lease = (instance, why) => [
   ["asked for by", why?.by && shown(why.by)],
   ["registered", html`<${Clock} at=${instance.registeredAt} />`],
   ["its own ttl", instance.ttl && `${instance.ttl} s`],
+  ["known after its lease", instance.keep && `for ${span(instance.keep)}`],
   ["check", instance.check && plain(instance.check)],
   ["last check", why?.lastCheck && html`<${Ago} at=${why.lastCheck.at} />: ${why.lastCheck.failure ? shown(why.lastCheck.failure) : "passed"}`],
   ["says of itself", (instance.health ?? instance.output) && shown([instance.health ?? "passing", instance.output].filter(Boolean).join(": "))],

@@ -5,7 +5,7 @@ import { Ago, Until } from "../components/ago.js";
 import { Bar } from "../components/bar.js";
 import { Copy } from "../components/copy.js";
 import { Empty, Failed } from "../components/empty.js";
-import { Status } from "../components/glyph.js";
+import { State } from "../components/glyph.js";
 import { Results } from "../components/results.js";
 import { Cell, Rows } from "../components/rows.js";
 import { Tags } from "../components/tags.js";
@@ -14,7 +14,7 @@ import { usePoll } from "../poll.js";
 import { instanceTest } from "../search.js";
 import { dns } from "../stats.js";
 import { store, version } from "../store.js";
-import { compared, fold, octets } from "../table.js";
+import { compared, fold, octets, stateOf } from "../table.js";
 import { endpoint, number, shown } from "../text.js";
 import { header } from "../token.js";
 import { href, place } from "../url.js";
@@ -41,7 +41,7 @@ export function Service() {
   if (id) return html`<${Instance} service=${service} name=${key} id=${id} why=${whys.get(id)} />`;
   const test = instanceTest(q);
   const all = service ? [...service.instances.values()].sort(sort === "name" ? byAddress : byWorst) : [];
-  const found = all.filter((instance) => (!test || test(instance)) && (!status || status.split(",").includes(instance.status)));
+  const found = all.filter((instance) => (!test || test(instance)) && (!status || status.split(",").includes(stateOf(instance))));
   const row = (instance) => instanceCells(service, instance, whys.get(instance.id));
   return html`<${Head} service=${service} name=${key} />
     ${service
@@ -56,14 +56,14 @@ function Head({ service, name }) {
   const window = service && store.table.serviceWindow(service.key);
   return html`<p class="path"><a href="?">Services</a> /</p>
     <div class="title"><h1>${shown(service?.name ?? name)}</h1>
-      ${service && html`<span class="glance"><${Bar} counts=${service.counts} /><span>${number(service.counts.healthy)} of ${number(service.size)} healthy</span></span><${ServiceActions} service=${service} />`}</div>
+      ${service && html`<span class="glance"><${Bar} counts=${service.counts} /><span>${number(service.healthy)} of ${number(service.living)} healthy</span></span><${ServiceActions} service=${service} />`}</div>
     ${window && html`<p class="window">In maintenance, ends <${Until} at=${window.until} />: ${shown(window.reason)}</p>`}`;
 }
 
 function instanceCells(service, instance, why) {
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service: service.key, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><${Tags} instance=${instance} /><//>
-    <${Cell} of="state"><${Status} status=${instance.status} /><span class="why">${why && why.status === instance.status ? shown(why.why) : "\u00a0"}</span><//>
-    <${Cell} of="beat">${why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`}<//>
+    <${Cell} of="state"><${State} instance=${instance} /><span class="why">${why && why.status === instance.status ? shown(why.why) : "\u00a0"}</span><//>
+    <${Cell} of="beat">${!instance.lease && why?.lastHeartbeat && html`<${Ago} at=${why.lastHeartbeat} />`}<//>
     <${Cell} of="until">${why?.until && html`<${Until} at=${why.until} />`}<//>
     <${Cell} of="act"><${InstanceActions} service=${service} instance=${instance} /><//>`;
 }

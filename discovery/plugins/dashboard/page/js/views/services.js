@@ -11,7 +11,7 @@ import { serverNow } from "../clock.js";
 import { joined, listed } from "../place.js";
 import { countsOf, groupsWith } from "../search.js";
 import { connection, store, version } from "../store.js";
-import { STATUSES } from "../table.js";
+import { STATES } from "../table.js";
 import { number, shown } from "../text.js";
 import { BASE } from "../api.js";
 import { header, wanted } from "../token.js";
@@ -23,7 +23,7 @@ const COLUMNS = [
   { id: "name", title: "Service", sort: "name" },
   { id: "health", title: "Health", sort: "" },
   { id: "healthy", title: "Healthy" },
-  { id: "rest", title: "Not healthy" },
+  { id: "rest", title: "Not all well" },
   { id: "changed", title: "Changed", sort: "changed" },
 ];
 const NEWS = 5000; // milliseconds for which a change is one that is seen to happen
@@ -45,7 +45,7 @@ export function Services() {
       : html`<${Nobody} table=${table} q=${q} />`}`;
 }
 
-/** The statuses with the number of instances that the search finds; each narrows the list to those who have one. */
+/** The states with the number of instances that the search finds; each narrows the list to those who have one. */
 function Chips({ counts, chosen }) {
   const toggle = (status) => {
     const next = new Set(chosen);
@@ -53,7 +53,7 @@ function Chips({ counts, chosen }) {
     change({ status: joined(next) });
   };
   return html`<div class="chips" role="group" aria-label="Only those that have instances which are">
-    ${STATUSES.map(
+    ${STATES.map(
       (status) => html`<button key=${status} type="button" class="chip" aria-pressed=${chosen.has(status)} onClick=${() => toggle(status)}
         data-none=${counts[status] || !store.complete ? undefined : ""}><${Glyph} status=${status} />${status}<b>${store.complete ? number(counts[status] ?? 0) : "…"}</b></button>`,
     )}
@@ -62,10 +62,10 @@ function Chips({ counts, chosen }) {
 
 function row(service) {
   const { counts } = service;
-  const out = STATUSES.filter((status) => status !== "healthy" && counts[status]);
+  const out = STATES.filter((status) => status !== "healthy" && counts[status]);
   return html`<${Cell} of="name"><a href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a><//>
     <${Cell} of="health"><${Bar} counts=${counts} /><//>
-    <${Cell} of="healthy">${counts.healthy} of ${service.size}<//>
+    <${Cell} of="healthy">${service.healthy} of ${service.living}<//>
     <${Cell} of="rest" title=${said(counts)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}<//>
     <${Cell} of="changed">${service.touched > 0
       ? html`<span key=${service.touched} class=${serverNow() - service.touched < NEWS ? "flash" : ""}><${Ago} at=${service.touched} /></span>`
