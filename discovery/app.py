@@ -12,12 +12,15 @@ import logging
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from dotenv import dotenv_values
 
 from discovery.core.caller import SERVER
+from discovery.core.client_zones import ClientZones, ClientZonesError
 from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
@@ -47,17 +50,19 @@ from discovery.plugins import (
     transfer,
 )
 from discovery.rest.guard.rate import RegisterRate
-from discovery.settings import Settings
+from discovery.settings import Settings, client_zones
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
 from discovery.store.engine import Engine, MakeEngine
+from discovery.store.nearness import Preference
 from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
 from discovery.store.registry import Registry
 from discovery.system import surroundings
 from discovery.system.env import EnvSettings, SettingsError
+from discovery.system.files import Reloaded
 from discovery.system.tls import Tls, TlsError
 from discovery.system.waiting_octets import WaitingOctets
 from discovery.web import Web
@@ -122,9 +127,15 @@ class Server:
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
         waiting = WaitingOctets(settings.http_buffers_mb * 2**20)
-        self._names = NameServer(settings, self._registry, self._clock, random, self._seams, self._tls, waiting)
+        preference, self._client_zones = _client_zones(settings, self._registry)
+        self._names = NameServer(
+            settings, self._registry, self._clock, random, self._seams, self._tls, waiting, preference
+        )
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
+        if self._client_zones is not None:
+            self._seams.concerns.append(self._client_zones.concern())
+            self._seams.metrics.append(self._client_zones.metric())
         self._seams.concerns.extend([*self._of_registry(), *self._names.concerns(), *self._engine.concerns()])
         self._warnings = WarningList(self._seams.concerns)
         self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
@@ -144,6 +155,7 @@ class Server:
             self._more_stats,
             lambda: self._names.listening,
             waiting,
+            preference,
         )
 
         self._seams.concerns.extend([*self._web.concerns(self._clock), *surroundings.concerns(_unknown_settings())])
@@ -169,6 +181,8 @@ class Server:
             self._names.zones.watch()
             if self._tls is not None:
                 self._tls.start()
+            if self._client_zones is not None:
+                self._client_zones.start()
             lines = [*await self._web.open(), *await self._names.open(), "ready"]
             self._look()
             return lines
@@ -189,6 +203,8 @@ class Server:
         closing = [self._names.zones.close]
         if self._tls is not None:
             closing.append(self._tls.close)
+        if self._client_zones is not None:
+            closing.append(self._client_zones.close)
         closing += [
             plugin.close for plugin in reversed(self._plugins)
         ]  # begun in this order: the first write until then
@@ -208,6 +224,8 @@ class Server:
         parts = [self._names.zones.reload, *(plugin.reload for plugin in self._plugins)]
         if self._tls is not None:
             parts.append(self._tls.reload)
+        if self._client_zones is not None:
+            parts.append(self._client_zones.reload)
         for reload in parts:
             try:
                 await reload()
@@ -313,6 +331,28 @@ def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
         )
     make: MakeEngine = importlib.import_module(ENGINES[scheme]).make
     return make(url, registry, clock, time.time, seams)
+
+
+def _client_zones(settings: Settings, registry: Registry) -> tuple[Preference | None, Reloaded[ClientZones] | None]:
+    """Nothing without CLIENT_ZONES; and the file, where it is one. DiscoveryError when that cannot be used."""
+    found = client_zones(settings.client_zones)
+    if found is None:
+        return None, None
+    least = settings.zone_min_healthy / 100
+    if isinstance(found, ClientZones):
+        return Preference(registry.missing, least, found), None
+    file = Reloaded("client_zones", [found], partial(_read_client_zones, found))
+    preference = Preference(registry.missing, least, file.load())
+    file.on_change = preference.use
+    return preference, file
+
+
+def _read_client_zones(path: Path) -> ClientZones:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientZonesError(f"CLIENT_ZONES: {path} cannot be read: {error}") from None
+    return ClientZones.of_file(path, text)
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -11,6 +11,7 @@ from typing import Any
 from discovery import __version__
 from discovery.core.event import Commit
 from discovery.core.metric import Metric, counter
+from discovery.core.network import Networks
 from discovery.core.warning import Concern, Lately, critical, one
 from discovery.dns import dig
 from discovery.dns.message import names
@@ -21,6 +22,7 @@ from discovery.dns.server.counted import QueryCounter, counted, infer_outcome
 from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.kept_answers import KeptAnswers, routed
 from discovery.dns.server.limited import Limited
+from discovery.dns.server.localities import Localities
 from discovery.dns.server.rate_limit import RateLimiter
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Respond, Responder
@@ -32,6 +34,7 @@ from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Seams, everybody
 from discovery.settings import Settings
+from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.system.limits import open_files, shares
 from discovery.system.sockets import DATAGRAM, STREAM, authority_of, bind
@@ -52,11 +55,13 @@ class NameServer:
         seams: Seams,
         tls: Tls | None,
         waiting: WaitingOctets,
+        preference: Preference | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._clock = clock
         self._seams = seams
+        self._preference = preference
         self._tls = tls
         self._catalog = Catalog(())
         self._live = origins = [names.from_text(domain) for domain in settings.dns_domain]
@@ -72,6 +77,7 @@ class NameServer:
             negative_ttl,
             settings.dns_max_answers,
             settings.dns_addresses,
+            preference,
         )
         cookies = Cookies(os.urandom(SECRET_SIZE))
         self._kept, self._respond = self._make_responder(cookies, random)
@@ -201,10 +207,18 @@ class NameServer:
         if seams.responders:
             rest = infer_outcome(rest, seams.dns_traffic)
         kept = KeptAnswers(responder, replies, lambda: self._registry.index, random, rest)
+        preference = self._preference
         tests = [seam.cacheable_for for seam in seams.lookups if seam.cacheable_for is not everybody]
-        if not tests:
+        if not tests and preference is None:
             return kept, kept.respond
-        return kept, routed(lambda client: all(test(client) for test in tests), kept.respond, rest)
+
+        def is_usual(client: str) -> bool:
+            return all(test(client) for test in tests)
+
+        if preference is None:
+            return kept, routed(is_usual, kept.respond, rest)
+        forwarders = Networks(settings.trusted_forwarders)
+        return kept, Localities(preference, forwarders, kept, rest, is_usual, seams.dns_traffic).respond
 
 
 def _any_of(tests: list[Callable[[str], bool]]) -> Callable[[str], bool] | None:

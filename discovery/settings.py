@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
+from discovery.core.client_zones import ClientZones
+from discovery.core.errors import DiscoveryError
 from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network
 from discovery.dns.message import names
@@ -81,6 +83,22 @@ def _most_answers(value: object) -> object:
 
 
 MostAnswers = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_most_answers)]
+
+
+def _client_zones(text: str) -> str:
+    """What stands in it is checked here; a file when it is read."""
+    try:
+        client_zones(text)
+    except DiscoveryError as error:
+        raise ValueError(f"{error}; without any = it is a file of such lines") from None
+    return text
+
+
+def client_zones(text: str) -> ClientZones | Path | None:
+    """CLIENT_ZONES: its networks, the file that has them, or None. ClientZonesError."""
+    if not text or "=" not in text:
+        return Path(text) if text else None
+    return ClientZones.read((repr(part.strip()), part) for part in text.split(",") if part.strip())
 
 
 class Settings(EnvSettings):
@@ -169,6 +187,13 @@ class Settings(EnvSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = ()
     """Names, comma separated, by which browsers may reach this server besides addresses, names without a dot and those that zone files
     fix. Not those of services: whoever registers one decides where it points."""
+    client_zones: Annotated[str, AfterValidator(_client_zones)] = ""
+    """Zones of clients, by network (10.1.0.0/16=eu-a,10.2.0.0/16=eu-b), or a file with one NETWORK=ZONE a line, read again when it changes;
+    the longest prefix counts. Whoever is in a zone gets its instances first. Empty: all are alike to everybody."""
+    zone_min_healthy: int = Field(70, ge=1, le=100)
+    """Percent of a zone's known instances, 1 to 100: while fewer are healthy there, as many from elsewhere make up for them."""
+    trusted_forwarders: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    """Networks, comma separated, of resolvers whose EDNS client subnet is believed: their clients' zone counts, not theirs."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
     """Networks, comma separated, of proxies whose X-Forwarded-For is believed: the caller is the rightmost address in it that is in none
     of them. Empty: such headers are believed by nothing."""

@@ -47,6 +47,7 @@ from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
 from discovery.settings import Settings
 from discovery.store.engine import Engine
+from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.system.limits import NEARLY_FULL, open_files, shares
 from discovery.system.sockets import STREAM, authority_of, bind
@@ -60,7 +61,8 @@ _MORE_CONNECTIONS = "who holds so many (`discovery top`)? Else raise HTTP_MAX_CO
 
 class Web:
     """Opened once, closed once. `respond`: what DNS over HTTPS asks. `is_fixed_host`: as `browsers.hosts` has it. `checks`: what /ready
-    asks. `warnings`: what it warns of. `more_stats`: for /stats. `dns_at()`: where DNS is answered.
+    asks. `warnings`: what it warns of. `more_stats`: for /stats. `dns_at()`: where DNS is answered. `preference`: of clients for
+    instances of their zone.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Web:
         more_stats: Callable[[], Mapping[str, Any]],
         dns_at: Callable[[], Sequence[Place]],
         waiting: WaitingOctets,
+        preference: Preference | None = None,
     ) -> None:
         self._settings = settings
         self._seams = seams
@@ -100,7 +103,7 @@ class Web:
         self.routes = [
             *Registering(registry, engine, clock, times, random, count, note_items).routes(),
             *Beating(registry, engine, clock, times, random, count, note_items).routes(),
-            *Resolving(registry, clock, times, random, watch.polls, self._sees_names).routes(),
+            *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
             *Removing(registry, engine, times).routes(),

@@ -20,6 +20,7 @@ from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
+from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.system.files import Reloaded
 
@@ -35,7 +36,7 @@ async def _nothing() -> None:
 class Zones:
     """`origins`: the zones with services. TTLs in seconds. `most_answers`: by zone's name, `""` for the others.
 
-    `addresses`: where this server answers, for zones without a file.
+    `addresses`: where this server answers, for zones without a file. `preference`: as a ServiceZone has it.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Zones:
         negative_ttl: int,
         most_answers: Mapping[str, int],
         addresses: Sequence[str],
+        preference: Preference | None = None,
     ) -> None:
         self._registry = registry
         self._catalog = catalog
@@ -57,7 +59,9 @@ class Zones:
         self._negative_ttl = negative_ttl
         self._addresses = addresses
         self._live: dict[Name, LiveNames] = {
-            origin: ServiceZone(origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")))
+            origin: ServiceZone(
+                origin, registry, ttl, most_answers.get(to_text(origin), most_answers.get("")), preference
+            )
             for origin in origins
         }
         self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set

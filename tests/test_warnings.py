@@ -46,6 +46,7 @@ async def test_each_code_has_its_entry_in_troubleshooting(
     (tmp_path / "zones").mkdir()
     (tmp_path / "keys.conf").write_text(FILE)
     (tmp_path / "tokens.toml").write_text("# none yet\n")
+    (tmp_path / "client-zones").write_text("10.1.0.0/16=eu-a  # the first\n\n")
     cert, key = make_certificate(tmp_path)
     for name, value in {
         "DATA_DIR": tmp_path / "data", "AUDIT_FILE": tmp_path / "audit", "TOKENS_FILE": tmp_path / "tokens.toml", "FORWARD_TO": "192.0.2.1",
@@ -55,7 +56,15 @@ async def test_each_code_has_its_entry_in_troubleshooting(
         monkeypatch.setenv(name, str(value))
     codes = {
         each.code
-        for each in Server(settings(tmp_path / "zones", tls_cert=cert, tls_key=key, engine_url=engine))._seams.concerns
+        for each in Server(
+            settings(
+                tmp_path / "zones",
+                client_zones=str(tmp_path / "client-zones"),
+                tls_cert=cert,
+                tls_key=key,
+                engine_url=engine,
+            )
+        )._seams.concerns
     }
     page = (PACKAGE / "docs" / "troubleshooting.md").read_text()
     entries = set(re.findall(r"^### ([a-z_]+)$", page, re.M))

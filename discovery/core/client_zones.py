@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import NamedTuple
 
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.name import fold, label
-from discovery.core.network import MAX_CLIENTS, Network, ip_of, unmapped
+from discovery.core.network import Network, ip_of, unmapped
 
 # Each is a range or two, of 0.2 KB. A zone has its own kept answers and metrics.
 MAX_NETWORKS = 10_000
@@ -47,12 +46,11 @@ class ClientZones:
         self.networks = networks
         self.zones: tuple[str, ...] = tuple(sorted(set(networks.values())))
         self._ranges = {bits: _Ranges(bits, networks) for bits in (32, 128)}
-        self.zone_of = lru_cache(MAX_CLIENTS)(self._zone_of)
 
     def __bool__(self) -> bool:
         return bool(self.networks)
 
-    def _zone_of(self, client: str) -> str | None:
+    def zone_of(self, client: str) -> str | None:
         """Of a client by its address; None: in none."""
         ip = ip_of(client)
         return None if ip is None else self._ranges[ip.max_prefixlen].place(int(ip)).zone
@@ -62,6 +60,12 @@ class ClientZones:
         network = unmapped(network)
         place = self._ranges[network.max_prefixlen].place(int(network.network_address))
         return place if place.prefix <= network.prefixlen else place._replace(zone=None)
+
+    @classmethod
+    def of_file(cls, path: object, text: str) -> ClientZones:
+        """One NETWORK=ZONE a line; empty ones, and what stands behind a #, say nothing. ClientZonesError."""
+        lines = ((f"{path}:{number}", line.partition("#")[0]) for number, line in enumerate(text.splitlines(), 1))
+        return cls.read((place, line) for place, line in lines if line.strip())
 
     @classmethod
     def read(cls, lines: Iterable[tuple[str, str]]) -> ClientZones:

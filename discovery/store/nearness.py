@@ -11,17 +11,23 @@ HTTP share this. Pure.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from discovery.core.client_zones import ClientZones
 from discovery.core.instance import Instance
 from discovery.core.name import fold
-from discovery.store.missing import Gone
-from discovery.store.service import Entry
+from discovery.core.network import MAX_CLIENTS
+from discovery.store.missing import Gone, Missing
+from discovery.store.service import Entry, Service
 
 # A zone with fewer has no preference: there would be nobody to spread the load of one that falters.
 MIN_KNOWN = 2
+# That are told apart, 0.1 KB each.
+MAX_ASKERS = 1000
 
 
 class Near(NamedTuple):
@@ -40,6 +46,11 @@ class Near(NamedTuple):
     def crosses(self) -> bool:
         """Whether some in front are from elsewhere."""
         return len(self.front) > self.healthy
+
+    @property
+    def identities(self) -> frozenset[int]:
+        """Of those behind."""
+        return frozenset(map(id, self.behind))
 
     @property
     def text(self) -> str:
@@ -76,6 +87,71 @@ def near(
     if wanted > len(there):  # the healthy do not do
         front, behind = front + behind, []
     return Near(zone, len(here), known, front, behind, until)
+
+
+class Preference:
+    """Of a server whose clients have zones: `zones` are those of now. `answers`: how many with a preference were given to clients of a zone
+    over DNS or HTTP, and whether some of it was from elsewhere. `askers`: of each zone, the first MAX_ASKERS addresses that asked.
+    """
+
+    def __init__(self, missing: Missing, least: float, zones: ClientZones) -> None:
+        self._missing = missing
+        self.least = least
+        self.answers: Counter[tuple[str, str, bool]] = Counter()
+        self.on_change: list[Callable[[], None]] = []
+        self.zone_of = lru_cache(MAX_CLIENTS)(self._zone_of)
+        self._use(zones)
+
+    async def use(self, zones: ClientZones) -> None:
+        """From now on."""
+        self._use(zones)
+
+    def _use(self, zones: ClientZones) -> None:
+        self.zones = zones
+        self.askers: dict[str, set[str]] = {zone: set() for zone in zones.zones}
+        self.zone_of.cache_clear()
+        for changed in self.on_change:
+            changed()
+
+    def _zone_of(self, client: str) -> str | None:
+        zone = self.zones.zone_of(client)
+        if zone is not None:
+            self.note(zone, client)
+        return zone
+
+    def note(self, zone: str, asker: str) -> None:
+        """An address or a network, somewhere in the zone."""
+        askers = self.askers[zone]
+        if len(askers) < MAX_ASKERS:
+            askers.add(asker)
+
+    def near(
+        self,
+        service: Service,
+        zone: str,
+        meant: Iterable[Entry],
+        served: list[Entry],
+        means: Callable[[Instance], object],
+        now: float,
+    ) -> Near | None:
+        """As `near`. `means`: what `meant` was chosen by, truly or falsely."""
+        missing = [each for each in self._missing.of(service.folded, zone, now) if means(each.instance)]
+        return near(zone, meant, served, missing, self.least, now)
+
+    def differs(self, service: Service, meant: Iterable[Entry], served: list[Entry], now: float) -> bool:
+        """Whether clients of some zone get another answer than those of others."""
+        known = Counter(_zone(entry.instance) for entry in meant if entry.instance.lapsed_at is None)
+        healthy = Counter(_zone(entry.instance) for entry in served if entry.healthy(now))
+        return any(
+            number + len(self._missing.of(service.folded, zone, now)) >= MIN_KNOWN
+            and 0 < healthy[zone] < healthy.total()
+            for zone, number in known.items()
+            if zone in self.zones.zones
+        )
+
+
+def _zone(instance: Instance) -> str:
+    return fold(instance.spec.zone or "")
 
 
 def is_in(instance: Instance, zone: str) -> bool:

@@ -22,7 +22,7 @@ from tests.stories.transfer import keys
 README = (DEPLOY.parent / "plugins" / "metrics" / "README.md").read_text()
 TOKEN = "a-secret-of-a-test"  # noqa: S105 - of nothing else
 _NAME = re.compile(r"\b(?:discovery|process)_[a-z_]+\b")
-FILES = ("zones", "certificate", "tokens", "transfer_keys")
+FILES = ("zones", "certificate", "tokens", "transfer_keys", "client_zones")
 
 
 class All(Secure):
@@ -48,13 +48,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[All]:
     tokens.write_text(f'[[token]]\nname = "prometheus"\nsha256 = "{digest(TOKEN).hex()}"\nread = true\n')
     zones = folder / "zones"
     zones.mkdir()
-    settings = keys.settings(folder, TOKENS_FILE=str(tokens), DATA_DIR=str(folder / "data"), ZONES_DIR=str(zones))
+    (folder / "client-zones").write_text("127.0.0.0/8=eu-a\n")
+    settings = keys.settings(
+        folder,
+        CLIENT_ZONES=str(folder / "client-zones"),
+        TOKENS_FILE=str(tokens),
+        DATA_DIR=str(folder / "data"),
+        ZONES_DIR=str(zones),
+    )
     with running_secure(folder, METRICS_PER_SERVICE="true", **settings) as secure:
         one = All(secure.server, secure.pair)
         one.files = {
             "zones": zones / "bad.zone",
             "certificate": secure.pair.key,
             "tokens": tokens,
+            "client_zones": folder / "client-zones",
             "transfer_keys": folder / "keys.conf",
         }
         yield one

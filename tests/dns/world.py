@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Awaitable, Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -18,15 +19,18 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from discovery.core.client_zones import ClientZones
 from discovery.core.event import Commit
 from discovery.core.instance import Key, Registration
 from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
+from discovery.core.network import Networks
 from discovery.dns.message import names
 from discovery.dns.message.query import UDP, Request, Transport
 from discovery.dns.message.values import Answer, Deferred, Question
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.kept_answers import KeptAnswers
+from discovery.dns.server.localities import Localities
 from discovery.dns.server.replies import Replies
 from discovery.dns.server.responder import Responder
 from discovery.dns.server.traffic import Traffic
@@ -39,11 +43,13 @@ from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import NoLiveNames, Zone
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
+from discovery.store.nearness import Preference
 from tests.driven import DrivenRegistry
 
 ORIGIN = "svc.local"
 INDEX = 1000
 CLIENT = "192.0.2.200"
+FORWARDER = "192.0.2.53"
 SWEEP = 5.0  # seconds from one cleanup to the next
 # The head of every zone file here; the serial 7 must never be seen.
 HEAD = """$TTL 60
@@ -69,7 +75,7 @@ class World:
     answers from the same table without one. `traffic` is the
     responder's. `asked` counts the questions of `responder` that reached the catalog. The brake is
     off unless `brake_percent` says more than 0. The registry learns the time from `settle` alone. `registry`: one that is there already;
-    `also`: more zones with its services, without files.
+    `also`: more zones with its services, without files. `client_zones`: those of clients, with a forwarder at FORWARDER.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class World:
         damping: Damping = NO_DAMPING,
         registry: DrivenRegistry | None = None,
         also: Iterable[str] = (),
+        client_zones: str = "",
     ) -> None:
         ids = itertools.count()
         made = DrivenRegistry(
@@ -105,7 +112,11 @@ class World:
         self.asked = 0
         at = names.from_text(origin)
         live = [at, *map(names.from_text, also)]
-        self._live = {name: ServiceZone(name, self.registry, ttl) for name in live}
+        self.preference = Preference(
+            self.registry.missing, 0.7, ClientZones.read((line, line) for line in client_zones.split())
+        )
+        preference = self.preference if client_zones else None
+        self._live = {name: ServiceZone(name, self.registry, ttl, None, preference) for name in live}
         self._negative_ttl = negative_ttl
         made_up = [zonefile.made_up(name, ["192.0.2.53", "::"], negative_ttl) for name in live]
         self._others = [*made_up[1:], *load(fixed or {})]
@@ -125,6 +136,11 @@ class World:
             kept.follow(zones)
             self.registry.followers.append(lambda commit: forget(kept, commit))
             self.registry.staleness_followers.append(kept.forget)
+        if preference is not None and isinstance(self.responder, KeptAnswers):
+            rest = self.responder._rest
+            self.responder = Localities(  # type: ignore[assignment]  # with the same `respond`
+                preference, Networks([ip_network(FORWARDER)]), self.responder, rest, lambda client: True, self.traffic
+            )
 
     def _serial(self) -> int:
         return self.registry.index
@@ -176,18 +192,28 @@ class World:
         """All that has become due by `now` happens."""
         self.registry.advance(now, wall=now)
 
-    def send(self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False) -> bytes | None:
+    def send(
+        self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False, client: str = CLIENT
+    ) -> bytes | None:
         responder = self.plain if plain else self.responder
-        reply: bytes | Awaitable[bytes] | None = responder.respond(packet, now, CLIENT, UDP if udp else Transport())
+        reply: bytes | Awaitable[bytes] | None = responder.respond(packet, now, client, UDP if udp else Transport())
         assert reply is None or isinstance(reply, bytes)
         return reply
 
     def ask(
-        self, name: str, rtype: str = "A", *, now: float = 0.0, udp: bool = True, edns: int | None = None, **more: Any
+        self,
+        name: str,
+        rtype: str = "A",
+        *,
+        now: float = 0.0,
+        udp: bool = True,
+        edns: int | None = None,
+        client: str = CLIENT,
+        **more: Any,
     ) -> dns.message.Message:
         """`edns`: the UDP payload size; None sends no OPT. `more` are dnspython's make_query's."""
         query = make_query(name, rtype, edns=edns, **more)
-        return parsed(self.send(query.to_wire(), now=now, udp=udp))
+        return parsed(self.send(query.to_wire(), now=now, udp=udp, client=client))
 
 
 def forget(kept: KeptAnswers, commit: Commit) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 
 import aiohttp
 
+from discovery.core.client_zones import ClientZones
 from discovery.core.instance import Registration
 from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network, Networks
@@ -52,6 +53,7 @@ from discovery.rest.watch.watchers import Watchers
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.engine import Engine, WriteSeams
+from discovery.store.nearness import Preference
 from discovery.system.sockets import STREAM, bind
 from discovery.system.waiting_octets import WaitingOctets
 from tests.driven import DrivenRegistry
@@ -209,6 +211,7 @@ async def serving(
     only_local: bool = False,
     trusted: Iterable[Network] = (),
     waiting: WaitingOctets | None = None,
+    client_zones: str = "",
 ) -> AsyncIterator[Api]:
     """Put together as `discovery.app` and `discovery.web` do. `engine` wraps the local one, which has these `seams`."""
     clock = Clock()
@@ -227,10 +230,12 @@ async def serving(
     refusals = Refusals(clock, asyncio.get_running_loop().call_later, HeartbeatNotes(registry, clock, clock.wall))
     watch = watching(registry, times)
     take = RegisterRate(registers_per_second).take
+    zones = ClientZones.read((line, line) for line in client_zones.split())
+    preference = Preference(registry.missing, 0.7, zones) if zones else None
     every: list[Route] = [
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors).routes(),
+        *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
         *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *Removing(registry, outer, times).routes(),

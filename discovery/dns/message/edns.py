@@ -25,6 +25,7 @@ _DO = 0x8000
 
 class Option:
     NSID = 3  # RFC 5001
+    CLIENT_SUBNET = 8  # RFC 7871
     COOKIE = 10  # RFC 7873
     KEEPALIVE = 11  # RFC 7828
     PADDING = 12  # RFC 7830

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from discovery.dns.message import edns, names
+from discovery.dns.message.client_subnet import Subnet
 from discovery.dns.message.edns import MIN_UDP, Edns
 from discovery.dns.message.names import ROOT
 from discovery.dns.message.values import Question, Rcode, Type
@@ -36,13 +37,16 @@ class Transport:
 
     `keepalive`: seconds that an idle connection is kept, told to clients that ask (RFC 7828). `private`: encrypted, so
     that padding hides something (RFC 7830). `stream` takes a reply of several messages, as zone transfers have them; None
-    where a query has one reply.
+    where a query has one reply. `locality`: the zone of instances that the client is in, "" in none of those that there are, None where
+    that is of no account (CLIENT_ZONES). `subnet`: of the client for whom it asks, where that is believed.
     """
 
     datagram: bool = False
     keepalive: float | None = None
     private: bool = False
     stream: Callable[[AsyncGenerator[bytes]], object] | None = None
+    locality: str | None = None
+    subnet: Subnet | None = None
 
 
 UDP = Transport(datagram=True)

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 class Reason(StrEnum):
     ANSWER = "answer"
+    NEAR = "near"  # all of the client's own zone (CLIENT_ZONES)
+    CROSSED = "crossed"  # some or all are from elsewhere, for too few of his zone are healthy
     STALE = "stale"  # suspects are in it, or nothing but flapping instances
     TRUNCATED = "truncated"
     NO_SUCH_TYPE = "no_such_type"

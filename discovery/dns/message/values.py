@@ -136,7 +136,8 @@ class Answer(NamedTuple):
     `complete` False: there is more than the answer lists. `ranks`: the answer's records are alternatives, laid down in an
     order drawn anew for every reply, `most` of them at the most (None is all), with companions that no two share; the first
     `aliases` records are none and stay in front.
-    `lifetime`: the answer is the same for every client and may be kept so long; None when it may not.
+    `lifetime`: the answer is the same for every client of a locality and may be kept so long; None when it may not. `by_locality`:
+    another locality may have another answer.
     """
 
     rcode: int = Rcode.NOERROR
@@ -150,6 +151,7 @@ class Answer(NamedTuple):
     most: int | None = None
     aliases: int = 0
     lifetime: Lifetime | None = None
+    by_locality: bool = False
     explanation: Explanation | None = None
 
     @classmethod

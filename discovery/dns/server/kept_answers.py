@@ -1,7 +1,7 @@
 """The encoder's memory: a question that was answered before is laid down from its kept template, without being parsed.
 
     query    id  flags  counts  question           and nothing behind it but an OPT
-    key                         in lower case  ->  template: the answer's pieces, and until when its TTL holds
+    key                         in lower case  ->  template: the answer's pieces, and until when its TTL holds; one a locality
     reply    id  flags  counts  as it was spelt    pieces in an order drawn anew, OPT with its options
 
 Names that do not exist are answered from `nxdomain_cache`. Everything else, and every first question, goes to the responder,
@@ -128,14 +128,15 @@ class KeptAnswers:
         responder.keep = self._keep
 
     def respond(
-        self, packet: bytes, now: float, client: str, transport: Transport
+        self, packet: bytes, now: float, client: str, transport: Transport, locality: bytes | None = None
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        """`locality`: the transport's; each has answers of its own."""
         end = packet.find(0, 12) + 5
         question, opt = packet[12:end], packet[end:]
         if packet[4:12] != (_WITH_OPT if opt else _BARE) or packet[2] > 1 or not question:
             return self._rest(packet, now, client, transport)
         key = question.lower()
-        kept = self._kept.get(key)
+        kept = self._kept.get(key if locality is None else key + locality)
         if kept is None:
             template = self._nxdomain.template(key)
         else:
@@ -216,7 +217,7 @@ class KeptAnswers:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:
                 return
-        key = wire.lower()
+        key = wire.lower() + (request.transport.locality or "").encode()
         if key in self._kept:
             self._drop(key)
         if len(self._keys_of[lifetime.service]) >= MAX_OF_SERVICE:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from discovery.dns.message.edns import Option, option
 from discovery.dns.message.names import to_text
 from discovery.dns.message.query import NO_QUESTION, OPCODE_NOTIFY, Malformed, Request, Transport, has_reply, parse
 from discovery.dns.message.reason import Reason
@@ -71,6 +72,8 @@ class Responder:
             answer = answer.unasked or Answer.refused()
         if isinstance(answer, Deferred):
             return self._reply_later(request, answer, options)
+        if transport.subnet is not None and refusal is None:
+            options += option(Option.CLIENT_SUBNET, transport.subnet.reply(answer.by_locality))
         self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         if answer.lifetime is not None:

@@ -96,7 +96,7 @@ class Catalog:
     def lookup(self, request: Request, now: float) -> Answer | None:
         question = request.question
         zone = self._zone_for(question) if question.klass == Class.IN else None
-        return None if zone is None else zone.lookup(question, now)
+        return None if zone is None else zone.lookup(question, now, request.transport.locality)
 
     def _zone_for(self, question: Question) -> Zone | None:
         zone = self.zone_of(question.name)

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
@@ -56,12 +57,20 @@ class Made(NamedTuple):
 Maker = Callable[[Live, int], Made]
 
 
+class Others(Enum):
+    """What becomes of instances outside the zone that a client is in, beyond those that it needs."""
+
+    LEFT_OUT = auto()
+    AFTER = auto()  # one priority further on
+    ALIKE = auto()  # zones are of no account
+
+
 @dataclass(frozen=True, slots=True)
 class LiveType:
     """`forms`: of the names that have such records. `missing_text`: what a service lacks whose instances have none.
 
     `may_have`: False for an instance that surely has none; it parses nothing. None: all have one. `parses_metadata`: `make` does.
-    `most`: instances in one answer, about as many as fit a TCP message, which takes 5 ms.
+    `most`: instances in one answer, about as many as fit a TCP message, which takes 5 ms. `others`: what CLIENT_ZONES does with them.
     """
 
     type: int
@@ -71,6 +80,7 @@ class LiveType:
     may_have: Callable[[Instance], bool] | None = None
     parses_metadata: bool = False
     most: int = 700
+    others: Others = Others.AFTER
 
     @property
     def name(self) -> str:
@@ -84,11 +94,12 @@ class LiveType:
 # -- A, AAAA
 
 
+def _has_address(kind: AddressKind, instance: Instance) -> bool:
+    return kind_of(instance.spec.ip) is kind
+
+
 def _addresses(live: Live, rtype: int) -> Made:
-    wanted = AddressKind.IPV6 if rtype == Type.AAAA else AddressKind.IPV4
-    return _each_once(
-        live, rtype, [(address(one.spec.ip), one) for one in live.instances if kind_of(one.spec.ip) is wanted]
-    )
+    return _each_once(live, rtype, [(address(one.spec.ip), one) for one in live.instances])
 
 
 def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -> Made:
@@ -274,8 +285,24 @@ def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
 
 
 LIVE_TYPES = (
-    LiveType(Type.A, (Form.HOST,), _addresses, "no IPv4 instance", most=4096),
-    LiveType(Type.AAAA, (Form.HOST,), _addresses, "no IPv6 instance", most=4096),
+    LiveType(
+        Type.A,
+        (Form.HOST,),
+        _addresses,
+        "no IPv4 instance",
+        partial(_has_address, AddressKind.IPV4),
+        most=4096,
+        others=Others.LEFT_OUT,
+    ),
+    LiveType(
+        Type.AAAA,
+        (Form.HOST,),
+        _addresses,
+        "no IPv6 instance",
+        partial(_has_address, AddressKind.IPV6),
+        most=4096,
+        others=Others.LEFT_OUT,
+    ),
     LiveType(
         Type.SRV,
         (Form.HOST, Form.NAMED_PORT, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE),
@@ -283,7 +310,7 @@ LIVE_TYPES = (
         "no instance with a port",
         _has_place,
     ),
-    LiveType(Type.TXT, (Form.HOST, Form.BROWSED_INSTANCE), _txt, parses_metadata=True),
+    LiveType(Type.TXT, (Form.HOST, Form.BROWSED_INSTANCE), _txt, parses_metadata=True, others=Others.ALIKE),
     # Three more records stand beside each.
     LiveType(
         Type.PTR,
@@ -293,6 +320,7 @@ LIVE_TYPES = (
         _has_place,
         parses_metadata=True,
         most=350,
+        others=Others.ALIKE,
     ),
     *(
         LiveType(

@@ -120,7 +120,7 @@ class ReverseZoneNames:
         self._origin = origin
         self.reverse = reverse
 
-    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+    def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> Answer | None:
         return self.reverse.answer((*relative, *self._origin), qtype, now)
 
     def surely_lacks(self, label: bytes) -> bool:

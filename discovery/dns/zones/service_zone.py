@@ -7,7 +7,9 @@ is not made of healthy instances alone says so.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate, groupby
@@ -15,17 +17,19 @@ from typing import NamedTuple
 
 from discovery.core import metadata
 from discovery.core.instance import Instance
+from discovery.core.lease import Lease, Term
 from discovery.core.status import Status
 from discovery.core.suggest import Suggester
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
 from discovery.dns.zones import browse
-from discovery.dns.zones.live import OF_FORM, Live, LiveType
-from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Selector, every, select, service_below
+from discovery.dns.zones.live import OF_FORM, Live, LiveType, Others
+from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Match, Selector, every, select, service_below
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.store.explain import absent, why_none
+from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 
@@ -41,20 +45,23 @@ MAX_ORIGIN = 136
 class ServiceZone:
     """`origin`: at most MAX_ORIGIN octets, else ValueError. `ttl`: the upper bound of a live answer's TTL, seconds.
 
-    `most`: answers in one reply, None is all.
+    `most`: answers in one reply, None is all. `preference`: of clients for instances of their zone; None: there is none.
     """
 
-    def __init__(self, origin: Name, registry: Registry, ttl: int, most: int | None = None) -> None:
+    def __init__(
+        self, origin: Name, registry: Registry, ttl: int, most: int | None = None, preference: Preference | None = None
+    ) -> None:
         if len(to_wire(origin)) > MAX_ORIGIN:
             raise ValueError(f"{to_text(origin)} is too long for a zone of services, {MAX_ORIGIN} octets is the limit")
         self._origin = origin
         self._registry = registry
         self.ttl = ttl
         self._most = most
+        self._preference = preference
         self._consul = is_consul(origin)
         self._suggester = Suggester(lambda: self._registry.services)
 
-    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
+    def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> Answer | None:
         """None when the name belongs to no service, so that fixed records may have it. `relative` has no origin."""
         if not self._registry.loaded:
             return Answer.failed(_NOT_LOADED)
@@ -66,7 +73,7 @@ class ServiceZone:
             browsed = browse.lookup(self._origin, relative, qtype, services, self.ttl, now)
             if browsed is not None:
                 return browsed
-        return self._select(relative, meant, qtype, now)
+        return self._select(relative, meant, qtype, now, locality)
 
     def surely_lacks(self, label: bytes) -> bool:
         """Only for plain names: those of branches have their own answers."""
@@ -91,7 +98,7 @@ class ServiceZone:
             f"{service.name} is known, but none of its {len(service.entries)} instances is called {to_text(relative)}"
         )
 
-    def _select(self, relative: Name, meant: Name, qtype: int, now: float) -> Answer | None:
+    def _select(self, relative: Name, meant: Name, qtype: int, now: float, locality: str | None) -> Answer | None:
         selector = select(meant)
         if selector is None:
             below = service_below(meant)
@@ -101,11 +108,13 @@ class ServiceZone:
             return Answer.nodata()
         service = self._service(selector.service)
         if service is not None:
-            return self._answer(relative, selector, service, qtype, now)
+            return self._answer(relative, selector, service, qtype, now, locality)
         # `_tcp` and `_udp` exist, so a wildcard above them stays above (RFC 4592 §3.3.1).
         return Answer.nxdomain() if meant[-1] in PROTOCOL_LABELS else None
 
-    def _answer(self, relative: Name, selector: Selector, service: Service, qtype: int, now: float) -> Answer:
+    def _answer(
+        self, relative: Name, selector: Selector, service: Service, qtype: int, now: float, locality: str | None
+    ) -> Answer:
         if selector.form is Form.BRANCH:
             return Answer.nodata()
         match, meant = selector.match, list(service.entries.values())
@@ -120,14 +129,25 @@ class ServiceZone:
             )
         kind = OF_FORM[selector.form].get(qtype)
         candidates = _candidates(entries, kind)
-        chosen = _as_many_as_fit(candidates, kind, now)
+        near, by_locality = self._near(service, kind, match, meant, candidates, now, locality)
+        behind: frozenset[int] = frozenset()  # identities
+        if near is not None and kind is not None:
+            behind = near.identities
+            candidates = near.front if kind.others is Others.LEFT_OUT else near.front + near.behind
+        chosen = _as_many_as_fit(candidates, kind, lambda entry: (id(entry) in behind, entry.rank(now)), now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
         stale = staleness(self._registry, service.name, about, now)
         leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
+        if near is not None and near.until < math.inf:
+            leases.append(Lease(Term(near.until - now), now))
         lifetime = Lifetime(service.folded, tuple(leases), longest_ttl(self.ttl, stale))
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
+        if behind:
+            instances = [
+                _after(each) if id(entry) in behind else each for entry, each in zip(chosen, instances, strict=True)
+            ]
         ttl = max(0, lifetime.ttl(now))
         live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, ttl)
         made = kind.make(live, qtype) if kind else None
@@ -147,8 +167,31 @@ class ServiceZone:
             ranks=made.ranks,
             most=most,
             lifetime=kept,
-            explanation=stale,
+            by_locality=by_locality,
+            explanation=stale or _why_near(near),
         )
+
+    def _near(
+        self,
+        service: Service,
+        kind: LiveType | None,
+        match: Match,
+        meant: list[Entry],
+        candidates: list[Entry],
+        now: float,
+        locality: str | None,
+    ) -> tuple[Near | None, bool]:
+        """And whether clients elsewhere get another answer."""
+        if locality is None or self._preference is None or kind is None or kind.others is Others.ALIKE:
+            return None, False
+        may_have = kind.may_have
+
+        def means(instance: Instance) -> bool:
+            return match(instance) is not None and (may_have is None or may_have(instance))
+
+        could = _candidates(meant, kind)
+        near = self._preference.near(service, locality, could, candidates, means, now) if locality else None
+        return near, self._preference.differs(service, could, candidates, now)
 
     def _none_healthy(self, service: Service, meant: list[Entry], now: float) -> str:
         return f"{service.name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
@@ -207,6 +250,16 @@ def _as_decided(entry: Entry, now: float) -> Instance:
     return _last(instance, entry.rank(now)) if instance.status is Status.SUSPECT else instance
 
 
+def _after(instance: Instance) -> Instance:
+    """Behind those of the client's zone; a suspect is already."""
+    priority = instance.spec.priority
+    return instance if priority >= _LAST[1] else instance._replace(spec=replace(instance.spec, priority=priority + 1))
+
+
+def _why_near(near: Near | None) -> Explanation | None:
+    return None if near is None else Explanation(OTHER, near.text, Reason.CROSSED if near.crosses else Reason.NEAR)
+
+
 def _last(instance: Instance, rank: int) -> Instance:
     return instance._replace(spec=replace(instance.spec, priority=_LAST[rank]))
 
@@ -223,15 +276,17 @@ def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:
     return entries if may_have is None else [entry for entry in entries if may_have(entry.instance)]
 
 
-def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, now: float) -> list[Entry]:
-    """All, or a part of a very large service: another part every millisecond, and suspects only where there is room left."""
+def _as_many_as_fit(
+    entries: list[Entry], kind: LiveType | None, place: Callable[[Entry], Hashable], now: float
+) -> list[Entry]:
+    """All, or a part of a very large service: another part every millisecond, and those of a later `place` (in whose order they are) only
+    where there is room left.
+    """
     if kind is None:
         return entries
     if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
-    chosen = [
-        entry for _, group in groupby(entries, lambda entry: entry.rank(now)) for entry in _rotated([*group], now)
-    ][: kind.most]
+    chosen = [entry for _, group in groupby(entries, place) for entry in _rotated([*group], now)][: kind.most]
     if not kind.parses_metadata:
         return chosen
     return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]

@@ -21,8 +21,8 @@ _HINFO_TTL = 3600
 class LiveNames(Protocol):
     """Names that come and go; `relative` is a name without the zone's origin."""
 
-    def lookup(self, relative: Name, qtype: int, now: float) -> Answer | None:
-        """None: not mine."""
+    def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> Answer | None:
+        """None: not mine. `locality`: as a Transport has it."""
 
     def why_not(self, relative: Name, now: float) -> str:
         """What to tell the person who asked for a name that does not exist; "" for nothing more."""
@@ -35,7 +35,7 @@ class NoLiveNames:
     def surely_lacks(self, label: bytes) -> bool:
         return True
 
-    def lookup(self, relative: Name, qtype: int, now: float) -> None:
+    def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> None:
         return None
 
     def why_not(self, relative: Name, now: float) -> str:
@@ -83,11 +83,11 @@ class Zone:
         present = self._present
         return present is not None and label not in present and self.live.surely_lacks(label)
 
-    def lookup(self, question: Question, now: float) -> Answer:
-        """`question.name` is at or below the origin; an alias is answered and not followed."""
+    def lookup(self, question: Question, now: float, locality: str | None = None) -> Answer:
+        """`question.name` is at or below the origin; an alias is answered and not followed. `locality`: as a Transport has it."""
         if question.type == Type.ANY:
             return self._any(question, now)
-        return self._finished(self._find(question.name, question.type, now), question.name, now)
+        return self._finished(self._find(question.name, question.type, now, locality), question.name, now)
 
     def _finished(self, answer: Answer, name: Name, now: float) -> Answer:
         """With the SOA, if it says no to `name`."""
@@ -114,11 +114,11 @@ class Zone:
             return Answer.of([RR(question.name, Type.HINFO, _HINFO_TTL, _HINFO)])
         return self._finished(found, question.name, now)
 
-    def _find(self, name: Name, qtype: int, now: float) -> Answer:
+    def _find(self, name: Name, qtype: int, now: float, locality: str | None = None) -> Answer:
         first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
         if first is not None:
             return first
-        live = self.live.lookup(self._relative(name), qtype, now)
+        live = self.live.lookup(self._relative(name), qtype, now, locality)
         if live is None:
             return self.fixed.otherwise(name, qtype, self._known_depth(name, len(self.origin)))
         if live.rcode == Rcode.NXDOMAIN:  # the service above exists, so only what stands below it in the file counts

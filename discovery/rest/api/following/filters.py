@@ -133,13 +133,16 @@ class Filter:
         return 1 + len(instance.spec.metadata) // _OCTETS_OF_WORK if self.meta else 1
 
 
+NO_FILTER = Filter()
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """False when it means every event. `services` folded and `kinds`; None: all."""
 
     services: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
-    instances: Filter = Filter()
+    instances: Filter = NO_FILTER
 
     @classmethod
     def of(cls, values: Values) -> EventFilter:

@@ -6,7 +6,7 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from random import Random
 
@@ -23,24 +23,25 @@ from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
 from discovery.rest.api.example import Example
-from discovery.rest.api.following.filters import FILTERS, Filter
-from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, without_wait
+from discovery.rest.api.following.filters import FILTERS, NO_FILTER, Filter
+from discovery.rest.api.following.waiting import WAITING, Asked, LongPolls, Wait, without_wait
 from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Accounted, Address, Perhaps, Reply, Resolved, ShownPort
+from discovery.rest.api.shapes import Accounted, Address, Described, Perhaps, Reply, Resolved, ShownPort
 from discovery.rest.api.times import Times
 from discovery.store.explain import Account, Askers, absent, account, any_better, askers, why_none
+from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
 
 # The most instances a service may have.
 MAX_LIMIT = 1000
-# Beside the parameters' values: whether the answer may name tokens, actors and clients.
-_NAMES = "names"
+# Beside the parameters' values: whether the answer may name tokens, actors and clients; and the zone that the caller is in.
+_NAMES, _FROM = "names", "from"
 
 PARAMETERS: Table = {
     **FILTERS,
@@ -58,10 +59,21 @@ class Explained(Accounted):
     status: Status
 
 
+class OwnZone(Described):
+    """`name`: of the zone that the caller is in (CLIENT_ZONES)."""
+
+    name: str
+    healthy: int
+    known: int
+    first: int = Field(description="so many at the head of the list are to be used, the others when these fail")
+    why: str = Field(examples=["from eu-a: 3 of 5 are healthy here, so 2 in 10 are from elsewhere"])
+
+
 class ResolveReply(Reply):
     service_name: str = Field(alias="serviceName")
     instance_count: int = Field(alias="instanceCount")
     instances: list[Resolved]
+    zone: Perhaps[OwnZone] = Field(None, description="where the caller's zone is preferred")
     explained: Perhaps[list[Explained]] = Field(None, description="with explain=1: every instance")
 
 
@@ -75,7 +87,7 @@ _SERVED = {
 
 class Resolving:
     """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
-    service's instances.
+    service's instances. `preference`: of callers for instances of their zone.
     """
 
     def __init__(
@@ -86,6 +98,7 @@ class Resolving:
         random: Random,
         polls: LongPolls,
         sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
+        preference: Preference | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -94,6 +107,7 @@ class Resolving:
         self._strategies = Strategies(random)
         self._polls = polls
         self._sees_names = sees_names
+        self._preference = preference
 
     def routes(self) -> list[Route]:
         return [
@@ -114,8 +128,11 @@ class Resolving:
     def resolve(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """At once, when it has been searched for, or when something has changed."""
         name = service_name(request.names["name"])
+        zone = None if self._preference is None else self._preference.zone_of(request.address)
         if "?" in request.target:
             values = values_of(request)
+            if zone is not None and "zone" not in values:
+                values[_FROM] = zone
             if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
                 values[_NAMES] = self._sees_names(request.caller, name)
             wait = Wait.of(values)
@@ -130,10 +147,16 @@ class Resolving:
         found = service.served(now) if service else []
         if service is None or not found:
             raise self._nobody(name, service, now)
+        near: Near | None = None
+        asked: Asked = ()
+        if zone is not None:
+            near = self._near(zone, service, service.entries.values(), found, NO_FILTER, now)
+            asked = without_wait({_FROM: zone})
+        behind = frozenset[int]() if near is None else near.identities
         if len(found) > 1:
-            found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
-        body = orjson.dumps(self._resolved(service, found, now))
-        tag = None if self._registry.is_ahead else tag_of(service, found, now, self._registry.view())
+            found.sort(key=lambda entry: (entry.rank(now), id(entry) in behind, -entry.lease.renewed_at))
+        body = orjson.dumps(self._resolved(service, found, now, near))
+        tag = self._tag(service, found, now, asked, near)
         return Answer(200, body, headers(tag), min(service.index, self._registry.index))
 
     async def _asked(self, name: str, values: Values) -> Answer:
@@ -145,19 +168,26 @@ class Resolving:
         found = served(matching, now)
         if service is None or not (found or explains):
             raise self._nobody(name, service, now, matching if asked else None, values.get(_NAMES, False))
-        strategy = values.get("strategy", LATEST)
-        ordered = self._strategies.order(strategy, found, (service.folded, asked), limit, now)
-        content, index = self._resolved(service, ordered, now), self._registry.index_of(name)
-        tag = (
-            None
-            if self._registry.is_ahead or explains  # whose accounts change with every heartbeat
-            else tag_of(service, ordered, now, self._registry.view(), without_wait(values))
-        )
+        strategy, zone = values.get("strategy", LATEST), values.get(_FROM)
+        near = None if zone is None else self._near(zone, service, matching, found, asked, now)
+        behind = frozenset[int]()
+        if near is not None:
+            found, behind = near.front + near.behind, near.identities
+        ordered = self._strategies.order(strategy, found, (service.folded, asked, zone), limit, now, behind)
+        content, index = self._resolved(service, ordered, now, near), self._registry.index_of(name)
+        # With `explain`, accounts change with every heartbeat.
+        tag = None if explains else self._tag(service, ordered, now, without_wait(values), near)
         if explains:
-            explained = self._explained(service, matching, ordered, now, by)
+            explained = self._explained(service, matching, ordered, now, by, near)
             await turns().over()  # for 1,000 instances it was 5 ms to here, and is 3 from here
             content["explained"] = [views.explained(each, values[_NAMES]) for each in explained]
         return Answer(200, orjson.dumps(content), headers(tag), index)
+
+    def _tag(self, service: Service, ordered: list[Entry], now: float, asked: Asked, near: Near | None) -> str | None:
+        if self._registry.is_ahead:
+            return None
+        of = asked if near is None else (*asked, len(near.front))
+        return tag_of(service, ordered, now, self._registry.view(), of)
 
     async def _askers(self, name: str) -> Askers:
         """In a turn of its own: to look through the whole log takes 8 ms."""
@@ -167,9 +197,16 @@ class Resolving:
         return found
 
     def _explained(
-        self, service: Service, matching: list[Entry], ordered: list[Entry], now: float, by: Askers | None
+        self,
+        service: Service,
+        matching: list[Entry],
+        ordered: list[Entry],
+        now: float,
+        by: Askers | None,
+        near: Near | None,
     ) -> list[Account]:
         """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
+        behind = frozenset[int]() if near is None else near.identities
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
         better, wall_of = any_better(entry.status_at(now) for entry in matching), self._registry.walls()
         found = []
@@ -179,6 +216,8 @@ class Resolving:
                 each = each._replace(served=False, why="the query does not mean it", since=None, until=None, next="")
             elif each.served and id(entry) not in given:
                 each = each._replace(served=False, why=f"{each.why}; there is no room for it within the limit")
+            if near is not None and each.served and id(entry) in behind:
+                each = each._replace(why=f"{each.why}; {near.text}: it is behind those")
             found.append(each)
         return found
 
@@ -200,14 +239,37 @@ class Resolving:
                 return [entry for entry in entries if known[id(entry.instance.spec)][1]]
             await turns().over()
 
-    def _resolved(self, service: Service, ordered: list[Entry], now: float) -> views.Json:
-        return self._times.stamp(
-            {
-                "serviceName": service.name,
-                "instanceCount": len(ordered),
-                "instances": self._shown.all(ordered, now),
+    def _near(
+        self,
+        zone: str,
+        service: Service,
+        matching: Collection[Entry],
+        found: list[Entry],
+        asked: Filter,
+        now: float,
+    ) -> Near | None:
+        """Counted, where there is a preference."""
+        assert self._preference is not None
+        near = self._preference.near(service, zone, matching, found, asked.matches, now)
+        if near is not None:
+            self._preference.answers[zone, "http", near.crosses] += 1
+        return near
+
+    def _resolved(self, service: Service, ordered: list[Entry], now: float, near: Near | None) -> views.Json:
+        content: views.Json = {
+            "serviceName": service.name,
+            "instanceCount": len(ordered),
+            "instances": self._shown.all(ordered, now),
+        }
+        if near is not None:
+            content["zone"] = {
+                "name": near.zone,
+                "healthy": near.healthy,
+                "known": near.known,
+                "first": min(len(near.front), len(ordered)),
+                "why": near.text,
             }
-        )
+        return self._times.stamp(content)
 
     def _nobody(
         self,

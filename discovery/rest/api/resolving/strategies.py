@@ -9,7 +9,7 @@ round_robin   in the order of registration, beginning behind those that the same
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from itertools import groupby
 from random import Random
 
@@ -34,18 +34,24 @@ class Strategies:
         }
 
     def order(
-        self, strategy: str, found: list[Entry], question: Hashable, limit: int | None, now: float
+        self,
+        strategy: str,
+        found: list[Entry],
+        question: Hashable,
+        limit: int | None,
+        now: float,
+        behind: Collection[int] = (),
     ) -> list[Entry]:
-        """At most `limit` of them (None: all), by one of STRATEGIES. `found`: healthy ones, then suspects, at `now`. `question`: whose turn
-        it is.
+        """At most `limit` of them (None: all), by one of STRATEGIES. `found`: healthy ones, those `behind` (by identity) last, then
+        suspects, at `now`. `question`: whose turn it is.
         """
         ordered: list[Entry] = []
-        for rank, group in groupby(found, lambda entry: entry.rank(now)):
+        for place, group in groupby(found, lambda entry: (entry.rank(now), id(entry) in behind)):
             entries = list(group)
             if strategy != ROUND_ROBIN:
                 ordered += self._orders[strategy](entries)
             else:
-                ordered += entries if rank else self._turned(entries, question, limit or 1)
+                ordered += self._turned(entries, question, limit or 1) if place == (0, False) else entries
         return ordered[:limit]
 
     def _shuffled(self, entries: list[Entry]) -> list[Entry]:

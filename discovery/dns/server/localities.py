@@ -1,0 +1,111 @@
+"""Which zone of instances a query comes from (CLIENT_ZONES): that of the client's address; of a trusted forwarder that says for whom it
+asks (RFC 7871), that of the subnet it names. Nobody else's subnet is read or echoed.
+
+In front of everything: whoever answers finds the zone in the `Transport`, and kept answers are one a zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+from discovery.core.client_zones import NOWHERE
+from discovery.core.network import Networks
+from discovery.dns.message.client_subnet import Subnet
+from discovery.dns.message.edns import Option
+from discovery.dns.message.query import Malformed, Transport, has_reply, parse
+from discovery.dns.message.reason import Reason
+from discovery.dns.message.values import Rcode
+from discovery.dns.message.wire import error
+from discovery.dns.server.kept_answers import MAX_CLIENTS, KeptAnswers
+from discovery.dns.server.responder import Respond
+from discovery.dns.server.traffic import Traffic
+from discovery.store.nearness import Preference
+
+# Ways by which queries come, each in a zone: UDP, HTTPS, and a TCP connection each.
+_MAX_WAYS = 4096
+
+
+class Localities:
+    """In front of `kept`, with its contract. `rest` answers clients that are not `is_usual`, and forwarders that say for whom they ask."""
+
+    def __init__(
+        self,
+        preference: Preference,
+        forwarders: Networks,
+        kept: KeptAnswers,
+        rest: Respond,
+        is_usual: Callable[[str], bool],
+        traffic: Traffic,
+    ) -> None:
+        self._preference = preference
+        self._forwarders = forwarders
+        self._kept = kept
+        self._rest = rest
+        self._is_usual = is_usual
+        self._traffic = traffic
+        self._way = lru_cache(_MAX_WAYS)(lambda transport, locality: replace(transport, locality=locality))
+        self._route_of = lru_cache(MAX_CLIENTS)(self._find_route)
+        preference.on_change.append(self._changed)
+
+    def respond(
+        self, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        return self._route_of(client)(packet, now, client, transport)
+
+    def _changed(self) -> None:
+        self._route_of.cache_clear()
+        self._kept.forget_all()
+
+    def _find_route(self, client: str) -> Respond:
+        zone, is_usual = self._preference.zone_of(client), self._is_usual(client)
+        own = self._kept.respond if is_usual else self._rest
+        if zone is not None:
+            own = partial(self._of_zone, zone, zone.encode() if is_usual else None)
+        return partial(self._of_forwarder, own) if client in self._forwarders else own
+
+    def _of_zone(
+        self, zone: str, kept: bytes | None, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        way = self._way(transport, zone)
+        if kept is None:
+            return self._counted(zone, self._rest(packet, now, client, way))
+        return self._counted(zone, self._kept.respond(packet, now, client, way, kept))
+
+    def _of_forwarder(
+        self, own: Respond, packet: bytes, now: float, client: str, transport: Transport
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        """`own`: of its own zone, where it does not say for whom it asks."""
+        try:
+            request = parse(packet, client, transport) if has_reply(packet) else None
+        except Malformed:
+            request = None
+        data = None if request is None or request.edns is None else request.edns.options.get(Option.CLIENT_SUBNET)
+        if request is None or data is None:
+            return own(packet, now, client, transport)
+        try:
+            subnet = Subnet.parse(data)
+        except ValueError:  # §7.1.1
+            self._traffic.last = self._traffic.of_error(Rcode.FORMERR)
+            return error(packet, Malformed(Rcode.FORMERR, request.flags))
+        place = self._preference.zones.place_of(subnet.network) if subnet.network.prefixlen else NOWHERE
+        way = replace(transport, locality=place.zone or "", subnet=subnet._replace(scope=place.prefix))
+        reply = self._rest(packet, now, client, way)
+        if place.zone is None:
+            return reply
+        self._preference.note(place.zone, str(subnet.network))
+        return self._counted(place.zone, reply)
+
+    def _counted(
+        self, zone: str, reply: bytes | Coroutine[Any, Any, bytes] | None
+    ) -> bytes | Coroutine[Any, Any, bytes] | None:
+        """Answers of services that a zone may prefer."""
+        reason = self._traffic.last.reason
+        if isinstance(reply, bytes):
+            self._preference.answers[zone, "dns", reason is Reason.CROSSED] += reason in _COUNTED
+        return reply
+
+
+_COUNTED = (Reason.NEAR, Reason.CROSSED)
