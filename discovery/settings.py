@@ -163,7 +163,8 @@ class Settings(EnvSettings):
     max_instances_per_service: int = Field(10, ge=1, le=1000)
     """Instances, 1 to 1000. At the limit an unhealthy one makes way for a new one."""
     face_max_instances: int = Field(1000, ge=1, le=100_000)
-    """Instances, 1 to 100000, of a service that has one which came by another registry's API, in place of MAX_INSTANCES_PER_SERVICE."""
+    """Instances, 1 to 100000, of a service that has one which came by another registry's API or an import, in place of
+    MAX_INSTANCES_PER_SERVICE."""
     max_services: int = Field(10_000, ge=1, le=1_000_000)
     """Services in all, 1 to 1000000; one more gets 507."""
     max_instances: int = Field(1_000_000, ge=1, le=10_000_000)

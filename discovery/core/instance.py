@@ -43,7 +43,9 @@ DEFAULT_WEIGHT = 100
 DEFAULT_PRIORITY = 10
 # Of one that warns: a hundredth of the others' share.
 DEFAULT_WARNING_WEIGHT = 1
-NO_KEEP = 0.0
+NO_KEEP = NO_HOLD = 0.0
+# Octets of where an instance was imported from: a URL.
+MAX_IMPORTED_FROM = 255
 
 # Of a label and its place in a list; a port takes two.
 _LABEL_OCTETS = 112
@@ -78,7 +80,8 @@ class Registration:
     `id` are the server's choice when None. `ports` maps a port's folded name to its number, in the order given. `max_answers`: DNS gives
     at most so many of the service's instances in one reply; None is all. `tags` are any text, as they were sent; those that are labels
     have DNS names. `lease` "none": it need not beat, and is registered until somebody deregisters it. `keep`: seconds for which it is
-    known after its lease, in no answer; a heartbeat brings it back with all that it said.
+    known after its lease, in no answer; a heartbeat brings it back with all that it said. `hold`: seconds for which it is a suspect after
+    its lease. `imported_from`: the other registry of which it is a copy; no longer once it beats here itself.
     """
 
     name: str
@@ -95,6 +98,8 @@ class Registration:
     ttl: float | None = None
     lease: str | None = None
     keep: float = NO_KEEP
+    hold: float = NO_HOLD
+    imported_from: str | None = None
     max_answers: int | None = None
     check: Check | None = None
     id: str | None = None
@@ -104,8 +109,8 @@ class Registration:
         cls, name: object, ip: object, port: object, *, metadata: object = None, id: object = None, **chosen: object
     ) -> Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault. `chosen`: some of `OPTIONS`."""
-        if chosen.get("lease") is not None and (chosen.get("ttl") is not None or chosen.get("keep")):
-            raise InvalidField("lease", "cannot be none beside a ttl or keep: they are of a lease that ends")
+        if chosen.get("lease") is not None and any(chosen.get(name) for name in ("ttl", "keep", "hold")):
+            raise InvalidField("lease", "cannot be none beside a ttl, keep or hold: they are of a lease that ends")
         number = parse_port_or_none(port)
         if number == NO_PORT and chosen.get("check") is not None:
             raise InvalidField("check", "needs a port: it asks the instance's own address and port")
@@ -186,6 +191,11 @@ class Instance(NamedTuple):
         if self.lapsed_at is not None and status is not Status.UNHEALTHY:
             fields[_LAPSED_AT] = None
         return Instance._make(fields)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Brought by another registry's API, or an import: its clients know nothing of the limits here."""
+        return bool(self.attachments) or self.spec.imported_from is not None
 
     def attachment(self, plugin: str) -> Any:
         """What the plugin remembers of it, as JSON; None: nothing."""
@@ -309,6 +319,12 @@ OPTIONS = (
     Option("ttl", "ttl", lambda value: None if value is None else shared(seconds_of("ttl", MIN_TTL, MAX_TTL, value))),
     Option("lease", "lease", _lease),
     Option("keep", "keep", partial(seconds_of, "keep", 0.0, MAX_KEEP)),
+    Option("hold", "hold", partial(seconds_of, "hold", 0.0, MAX_KEEP)),
+    Option(
+        "imported_from",
+        "importedFrom",
+        lambda value: None if value is None else plain_text(value, "importedFrom", MAX_IMPORTED_FROM),
+    ),
     Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
     Option("check", "check", partial(or_none, Check.of), Check.shown),
 )

@@ -83,6 +83,15 @@ class IdTaken(DiscoveryError):
         self.id = id
 
 
+class TakenOver(DiscoveryError):
+    """An import may not touch it. `origin`: from where it is imported; None: it registers or beats here itself."""
+
+    def __init__(self, key: Key, origin: str | None) -> None:
+        why = "registers or beats here itself" if origin is None else f"is imported from {origin}"
+        super().__init__(f"{key} {why}; leave it as it is, and import it no longer")
+        self.origin = origin
+
+
 class Deregistered(DiscoveryError):
     """A heartbeat that carries a registration, too soon after the instance was deregistered. `left`: seconds."""
 

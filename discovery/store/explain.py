@@ -121,6 +121,8 @@ def told(
     """
     if own is not None:
         first = own
+    elif status is Status.SUSPECT and instance.spec.hold:
+        first = f"its lease ran out: it is held for {instance.spec.hold:g} s, as its registration asks, behind the healthy ones"
     elif status is Status.HEALTHY:
         first = "its lease runs" if instance.spec.lease is None else _PERMANENT
     else:
@@ -169,7 +171,12 @@ def _own(entry: Entry, status: Status, sees_actors: bool) -> str | None:
     override = entry.override
     if override is not None and status is override.status:
         return override.reason if sees_actors or override.beats else _SAID_GOODBYE
-    return _MAY_BEAT if status is Status.SUSPECT and entry.instance.status is not status else None
+    return _MAY_BEAT if _is_doubted(entry, status) else None
+
+
+def _is_doubted(entry: Entry, status: Status) -> bool:
+    """By this node alone."""
+    return status is Status.SUSPECT and entry.instance.status is not status and not entry.instance.spec.hold
 
 
 def _failing(instance: Instance) -> str:
@@ -199,6 +206,8 @@ def _until(entry: Entry, service: Service, status: Status) -> float | None:
         return entry.lease.expires_at if entry.instance.spec.lease is None else None
     if status is Status.UNHEALTHY and entry.status is status:
         return entry.next_action_at
+    if status is Status.SUSPECT and entry.instance.spec.hold:
+        return entry.lease_end + entry.instance.spec.hold
     if entry.instance.status is status is Status.SUSPECT and service.hold is not None:
         return service.hold.until
     return entry.flaps.until if status is Status.FLAPPING and entry.flaps is not None else None
@@ -216,7 +225,9 @@ _NEXT = {
 
 
 def _next(entry: Entry, status: Status, is_refused: bool) -> str:
-    if status is Status.SUSPECT and entry.instance.status is not status:
+    if status is Status.SUSPECT and entry.instance.spec.hold:
+        return _NEXT[Status.HEALTHY]
+    if _is_doubted(entry, status):
         return "it is judged when that node is heard again, or is gone for good"
     if status is Status.FAILING and entry.instance.failing is None:
         return "it is back when it says that it passes"

@@ -32,6 +32,11 @@ def owner_of(by: Caller) -> str:
     return f"token {by.name}" if by.name else client_prefix(by.address)
 
 
+def _is_braked(instance: Instance) -> bool:
+    """A suspect that the brake holds, not its own registration."""
+    return instance.status is _SUSPECT and not instance.spec.hold
+
+
 class Liveness:
     """Seconds are monotonic. `cleanup_interval`: between two cleanups, counted from `started_at` on. `max_lapsed`: so many are kept after
     their leases because they asked for it; more go as any other.
@@ -47,7 +52,9 @@ class Liveness:
         self._counts = dict.fromkeys(Status, 0)
         self.warning = 0  # instances that warn of themselves
         self.lapsed = 0  # those that are kept after their leases
-        self.permanent: Counter[str] = Counter()  # those without a lease, by `owner_of` their registrants
+        self.permanent: Counter[str] = (
+            Counter()
+        )  # those without a lease, by `owner_of` their registrants; no foreign ones
         self.max_lapsed = max_lapsed
         self._deadlines = Deadlines()
         self._retimed: Iterator[list[Entry]] = iter(())
@@ -105,7 +112,7 @@ class Liveness:
         """As `added`, of one with a status that another node has decided: what it waits for begins anew."""
         status = entry.instance.status
         if status is _SUSPECT:
-            self._hold(entry, service, at)
+            self._suspected(entry, service, at)
         elif status is Status.UNHEALTHY:
             entry.next_action_at = self._removed_at(entry, at)
         elif status is Status.FLAPPING:
@@ -123,7 +130,7 @@ class Liveness:
     def removed(self, entry: Entry, service: Service) -> None:
         status = entry.instance.status
         self._count(entry.instance, -1)
-        if status is _SUSPECT:
+        if _is_braked(entry.instance):
             self._leaves_hold(service)
         self._deadlines.discard(entry, its_turn=status is Status.UNHEALTHY)
 
@@ -134,31 +141,35 @@ class Liveness:
         before, after = event.before.status, event.after.status
         self._count(event.before, -1)
         self._count(event.after, 1)
-        if before is not after:
-            self._moved(entry, service, before, after, at, released)
+        if before is not after or event.before.spec.hold != event.after.spec.hold:
+            self._moved(entry, service, event.before, event.after, at, released)
         if event.renews and before in SILENT:
             self.brake.came_back(event.after.id)
         self._wait(entry, at)
 
-    def _moved(self, entry: Entry, service: Service, before: Status, after: Status, at: float, released: bool) -> None:
-        if before in TRUSTED and after in SILENT and not entry.lease.alive(at):
+    def _moved(self, entry: Entry, service: Service, was: Instance, is_: Instance, at: float, released: bool) -> None:
+        before, after = was.status, is_.status
+        if before in TRUSTED and after in SILENT and not is_.spec.hold and not entry.lease.alive(at):
             self.brake.lapsed(entry.instance.id, at)
-        if after is _SUSPECT:
-            self._hold(entry, service, at)
-        elif before is _SUSPECT:
+        if _is_braked(was) and not _is_braked(is_):
             if released:
                 assert service.hold is not None
                 self.brake.let_go(service.hold, at)
                 entry.brake_released_at = at
             self._leaves_hold(service)
-        if after is Status.UNHEALTHY:
+        if after is _SUSPECT:
+            self._suspected(entry, service, at)
+        elif after is Status.UNHEALTHY:
             since = at if before is _SUSPECT else entry.lease.expires_at
             entry.next_action_at = self._removed_at(entry, since)
         if self.damping.changes and (before in DOWN) != (after in DOWN):
             entry.flaps = entry.flaps or Flaps()
             entry.flaps.note(at, self.damping)
 
-    def _hold(self, entry: Entry, service: Service, at: float) -> None:
+    def _suspected(self, entry: Entry, service: Service, at: float) -> None:
+        if not _is_braked(entry.instance):
+            entry.next_action_at = entry.lease_end + entry.instance.spec.hold
+            return
         if service.hold is None:
             service.hold = self.brake.begin(at, entry.since)
         service.hold.add()
@@ -192,7 +203,7 @@ class Liveness:
         else:
             self._counts[instance.status] += by
             self.warning += by * (instance.own.health is _WARNING)
-        if instance.spec.lease is not None:
+        if instance.spec.lease is not None and not instance.is_foreign:
             owner = owner_of(instance.registrant)
             self.permanent[owner] += by
             if not self.permanent[owner]:

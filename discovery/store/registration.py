@@ -13,7 +13,15 @@ from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.remembered import Attachments, Change, changed
 from discovery.core.status import SILENT, Status
-from discovery.store.errors import Deregistered, IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
+from discovery.store.errors import (
+    Deregistered,
+    IdTaken,
+    NameReserved,
+    ServiceFull,
+    TakenOver,
+    UnknownInstance,
+    UnknownService,
+)
 from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, revive
 from discovery.store.service import Entry, Service
 from discovery.store.tombstones import MAX_SECONDS
@@ -32,7 +40,8 @@ class Register(Write[Instance]):
     the service that has this id makes way, in the same commit: it is the same process, which has come back at another address. `own`:
     what it says of its health, without `since`; None: it begins anew, as healthy. `attachments`: what plugins remember of it from now on,
     by their names; those that are not named keep theirs.
-    NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive.
+    NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive. Of one that is
+    imported: TakenOver, and Deregistered as `Upsert`. Forbidden, unless an admin asks, of such a one and with a `hold`.
     """
 
     spec: Registration
@@ -48,7 +57,8 @@ class Register(Write[Instance]):
     def decide(self, txn: Transaction) -> Instance:
         spec = self.spec
         folded = fold(spec.name)
-        txn.authorize(folded)
+        origin = spec.imported_from
+        txn.authorize(None if spec.hold or origin is not None else folded)
         service = txn.service(folded)
         entry = None if service is None else service.entries.get(spec.place)
         own_id = spec.id
@@ -56,10 +66,18 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
+            if origin is not None and (left := txn.buried(spec.key)) > 0:
+                raise Deregistered(spec.key, left)
             attachments = changed((), self.attachments) if self.attachments else ()
             return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attachments)
         known = catch_up(txn, entry)
-        if spec.lease is not None and known.spec.lease is None:
+        if origin is not None and known.spec.imported_from != origin and known.status is not Status.UNHEALTHY:
+            raise TakenOver(spec.key, known.spec.imported_from)
+        if (
+            spec.lease is not None
+            and known.spec.lease is None
+            and not (origin or self.attachments or known.attachments)
+        ):
             txn.refuse_permanent()
         failing = known.failing if spec.check == known.spec.check else None
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
@@ -120,9 +138,10 @@ def _add(
         same_service = txn.service_of(replaced) is service
         if not (replace_other and same_service):
             raise IdTaken(own_id, same_service)
-    if spec.lease is not None:
+    is_foreign = bool(attachments) or spec.imported_from is not None
+    if spec.lease is not None and not is_foreign:
         txn.refuse_permanent()
-    limit, setting = (0, "") if service is None else txn.limit_of(service, attachments)
+    limit, setting = (0, "") if service is None else txn.limit_of(service, is_foreign)
     full = service is not None and len(service.entries) >= limit
     if not full and (error := txn.is_full(new_service=service is None)) is not None:
         raise error
@@ -192,9 +211,12 @@ class Report(InstanceWrite[Entry]):
 
 @dataclass(frozen=True)
 class Deregister(InstanceWrite[Instance]):
-    """UnknownInstance. One whose drain is remembered counts as known: it is forgotten."""
+    """UnknownInstance. One whose drain is remembered counts as known: it is forgotten. `imported_from`: only while it is imported from
+    there; else TakenOver.
+    """
 
     reason: str
+    imported_from: str | None = None
     action = "deregister"
     says_goodbye = True
 
@@ -205,7 +227,10 @@ class Deregister(InstanceWrite[Instance]):
             if (absent := forget_absent(txn, self.which, self.reason)) is not None:
                 return absent
             raise
-        return _deregister(txn, entry, self.reason)
+        origin = entry.instance.spec.imported_from
+        if self.imported_from not in (None, origin):
+            raise TakenOver(entry.instance.spec.key, origin)
+        return _deregister(txn, entry, self.reason, is_final=self.imported_from is None)
 
 
 @dataclass(frozen=True)
@@ -236,6 +261,7 @@ class DeregisterMany(Write[list[Instance]]):
         return [_deregister(txn, entry, self.reason) for entry in known if entry is not None]
 
 
-def _deregister(txn: Transaction, entry: Entry, reason: str) -> Instance:
-    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_SECONDS)
+def _deregister(txn: Transaction, entry: Entry, reason: str, is_final: bool = True) -> Instance:
+    """`is_final` False: a heartbeat with the whole registration brings it back at once."""
+    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_SECONDS) if is_final else None
     return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)

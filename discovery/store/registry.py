@@ -90,8 +90,9 @@ class Registry(State):
             self.half_held[service] = None
 
     def beat(self, entry: Entry, now: float) -> bool:
-        """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed."""
-        status, lease = entry.instance.status, entry.lease
+        """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed, or the instance was imported."""
+        instance, lease = entry.instance, entry.lease
+        status = instance.status
         if status is _UNHEALTHY or status is _SUSPECT:
             return False
         if lease.alive(now):
@@ -100,6 +101,8 @@ class Registry(State):
             return False
         else:
             lease.renewed_at = now  # another node may have heard it meanwhile: that is no gap between two heartbeats
+        if instance.spec.imported_from is not None:
+            return False
         self.renewals += 1
         return True
 

@@ -6,8 +6,10 @@ it resolved, so that whoever applies it derives nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from discovery.core.event import Kind
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import NO_HOLD, Instance, Key
 from discovery.core.kinds import Drained, DrainEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, TRUSTED, Probed, Status
@@ -44,8 +46,13 @@ def catch_up(txn: Transaction, entry: Entry) -> Instance:
 
 
 def lapse(txn: Transaction, entry: Entry) -> Instance:
-    """Its lease has run out: it is unhealthy, or the brake takes it and all the silent ones of its service for suspects."""
-    service = txn.service_of(entry)
+    """Its lease has run out: it is unhealthy, or a suspect because it asked to be held, or the brake takes it and all the silent ones of
+    its service for suspects.
+    """
+    service, hold = txn.service_of(entry), entry.instance.spec.hold
+    if hold and txn.current(entry).status in TRUSTED and txn.now < entry.lease_end + hold:
+        reason = f"no heartbeat for {entry.lease.ttl:g} s: held for {hold:g} s, as its registration asks"
+        return txn.change(entry, txn.current(entry), Status.SUSPECT, reason)
     suspects = _suspects(txn, entry, service)
     if not suspects:
         return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {entry.lease.ttl:g} s")
@@ -95,7 +102,7 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
 def _is_silent(txn: Transaction, entry: Entry) -> bool:
     """Fell silent within one timeout, and nothing is known that explains it."""
     instance, lease, now = entry.instance, entry.lease, txn.now
-    if entry.brake_released or instance.draining_since is not None or instance.fails:
+    if entry.brake_released or instance.draining_since is not None or instance.fails or instance.spec.hold:
         return False
     if instance.probed is Probed.REFUSED:
         return False
@@ -111,6 +118,11 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
 
 def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
     """About a suspect: it is let go, or when to ask again."""
+    if entry.instance.spec.hold:
+        txn.change(
+            entry, entry.instance, Status.UNHEALTHY, f"no heartbeat for {txn.now - entry.lease.renewed_at:.1f} s"
+        )
+        return None
     assert service.hold is not None
     again = txn.brake.asks_again(service.hold, txn.now)
     if again is None:
@@ -124,7 +136,10 @@ def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
 
 
 def revive(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
-    """It beats, and is `after` from now on. `catch_up` comes before."""
+    """It beats, and is `after` from now on. `catch_up` comes before. One that was imported is its own from the first beat on."""
+    if after.spec.imported_from is not None and after.spec is entry.instance.spec:
+        after = after._replace(spec=replace(after.spec, imported_from=None, hold=NO_HOLD))
+        reason = f"{reason}; it is no longer imported"
     return txn.change(entry, after, living(txn.windows, after), reason, renews=True)
 
 

@@ -83,9 +83,10 @@ class Entry:
         if self.lease.alive(now):
             doubted = status is _HEALTHY and self.through.silent and self.instance.spec.lease is None
             return _SUSPECT if doubted else status
+        hold = self.instance.spec.hold
         if status in _SILENT:
-            return status
-        if self.over(now):
+            return Status.UNHEALTHY if hold and now >= self.lease_end + hold else status
+        if self.over(now) and not (hold and status is _HEALTHY and now < self.lease_end + hold):
             return Status.UNHEALTHY
         return _SUSPECT if status is _HEALTHY else status
 
@@ -125,6 +126,8 @@ class Entry:
         """How long it stays in answers unless a commit says otherwise."""
         if not self.suspect(now):
             return self.lease
+        if (hold := self.instance.spec.hold) and self.over(now):
+            return Lease(Term(hold), self.lease_end)
         ends_with_word = self.status is _SUSPECT or self.through.silent  # a commit's, or `staleness_changed`
         return _NEVER_ENDING if ends_with_word else Lease(_UNCERTAIN, now)
 

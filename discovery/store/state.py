@@ -168,7 +168,7 @@ class State(Table):
         self.staleness = 0  # how often that was called
         self.stale_seconds: Callable[[], int] = _as_new_as_can_be
         self.max_permanent = 1000  # without a lease, of one token or client prefix; 0: none may
-        self.face_max_instances = 1000  # of a service that has one which came by another registry's API
+        self.face_max_instances = 1000  # of a service that has one which came by another registry's API or an import
         self.has_own_statuses = False  # readers may see other statuses here than were decided last
         self.accepted: Counter[str] = Counter()  # writes by action, since the start
         self.renewals = 0  # heartbeats

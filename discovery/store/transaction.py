@@ -17,7 +17,6 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import Drained, RegistrySettings, TokenEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.core.remembered import Attachments
 from discovery.core.status import DOWN, SILENT, Status
 from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
@@ -191,13 +190,11 @@ class Transaction:
         if self._state.liveness.permanent[owner_of(self.by)] >= most:
             raise PermanentRefused(most)
 
-    def limit_of(self, service: Service, attachments: Attachments) -> tuple[int, str]:
-        """How many instances the service may have if one with these attachments comes, and the setting that says so. Who has an attachment
-        came by another registry's API.
-        """
+    def limit_of(self, service: Service, is_foreign: bool) -> tuple[int, str]:
+        """How many instances the service may have if such a one comes, and the setting that says so."""
         usual, face = self.settings.max_instances_per_service, self._state.face_max_instances
         if len(service.entries) >= usual and (
-            attachments or any(entry.instance.attachments for entry in service.entries.values())
+            is_foreign or any(entry.instance.is_foreign for entry in service.entries.values())
         ):
             return max(usual, face), "FACE_MAX_INSTANCES"
         return usual, "MAX_INSTANCES_PER_SERVICE"

@@ -19,7 +19,8 @@ from tests.mutated import mutations
 FULL = Registration.of(
     "Web", "2001:db8::1", 80,
     metadata={"big": 10**30, "text": "ü"}, tags=["a", "b"], ports={"http": 8080}, protocol="udp", weight=7, priority=3,
-    zone="eu-1", warning_weight=3, ttl=30, keep=60, max_answers=2, check={"http": "/health", "interval": 5},
+    zone="eu-1", warning_weight=3, ttl=30, keep=60, hold=90, imported_from="consul://old:8500",
+    max_answers=2, check={"http": "/health", "interval": 5},
 )  # fmt: skip
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 

@@ -122,7 +122,7 @@ _MANY = Fields(HeartbeatsBody)
 
 class Beating(Registrar):
     def routes(self) -> list[Route]:
-        right, kind, upserts = Right.WRITE, Kind.HEARTBEAT, (*CODES, "INSTANCE_DEREGISTERED")
+        right, kind, upserts = Right.WRITE, Kind.HEARTBEAT, (*CODES, "INSTANCE_DEREGISTERED", "TAKEN_OVER")
         known, new = Example(title="It is known"), {"message": "Service registered successfully"}
         many = {"instances": [LEAST, {"id": "user-2"}, LEAST | {"ip": "10.0.0.99"}]}
         return [
@@ -186,11 +186,11 @@ class Beating(Registrar):
     async def _upsert(self, request: Request, body: RegisterBody, own: OwnHealth | None, said: Json) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write. `said`: for the reply."""
         spec = body.registration()
-        known = self._registry.find(spec.key)
-        if known is not None and self._says_nothing_new(known, spec, own):
+        known, is_copy = self._registry.find(spec.key), spec.imported_from is not None  # to renew is to take it over
+        if known is not None and not is_copy and self._says_nothing_new(known, spec, own):
             entry = self._engine.renew(spec.key, request.caller)
         else:
-            if known is not None:  # a heartbeat all the same, whatever becomes of the rest
+            if known is not None and not is_copy:  # a heartbeat all the same, whatever becomes of the rest
                 self._engine.renew(spec.key, request.caller)
             self._count_registration(request.caller.address, self._clock())
             try:

@@ -106,6 +106,10 @@ CODES: Mapping[str, Code] = {
         "PERMANENT_PER_TOKEN allows; deregister some, or leave lease out and send heartbeats",
         {"limit": 1000},
     ),
+    "TAKEN_OVER": Code(
+        409,
+        "10.0.0.5 port 3001 of service user-service registers or beats here itself; leave it as it is, and import it no longer",
+    ),
     "SERVICE_FULL": Code(
         409,
         "Service user-service has 10 instances, the most that MAX_INSTANCES_PER_SERVICE allows, and none "

@@ -19,9 +19,11 @@ from discovery.core.instance import (
     DEFAULT_PRIORITY,
     DEFAULT_WARNING_WEIGHT,
     DEFAULT_WEIGHT,
+    MAX_IMPORTED_FROM,
     MAX_PORTS,
     MAX_TAG,
     MAX_TAGS,
+    NO_HOLD,
     NO_KEEP,
     Key,
     Registration,
@@ -178,6 +180,17 @@ class InstanceBody(RegisterBody):
     )
     keep: Annotated[Any, WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_KEEP})] = Field(
         NO_KEEP, description="seconds for which it is known after its lease, in no answer; a heartbeat brings it back"
+    )
+    hold: Annotated[Any, WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_KEEP})] = Field(
+        NO_HOLD,
+        description="seconds for which it is a suspect after its lease, behind the healthy; takes the right admin",
+    )
+    imported_from: Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX_IMPORTED_FROM})] | None = (
+        Field(
+            None,
+            alias="importedFrom",
+            description="the registry of which it is a copy, until it beats here itself; takes the right admin",
+        )
     )
     health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
     output: Output | None = Field(None, description="what it found, in its words")

@@ -123,6 +123,10 @@ class Options(Described):
     ttl: Perhaps[float] = None
     lease: Perhaps[Literal["none"]] = Field(None, description="none: it is registered until somebody deregisters it")
     keep: Perhaps[float] = Field(None, description="seconds for which it is known after its lease")
+    hold: Perhaps[float] = Field(None, description="seconds for which it is a suspect after its lease")
+    imported_from: Perhaps[str] = Field(
+        None, alias="importedFrom", description="the registry of which it is a copy; not there once it beats itself"
+    )
     check: Perhaps[Check] = None
     max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
     tags: Perhaps[list[str]] = None

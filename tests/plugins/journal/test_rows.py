@@ -62,6 +62,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "ttl": st.floats(1, 3600) | st.integers(1, 3600),
     "lease": st.just("none"),
     "keep": st.floats(0, 7 * 86400),
+    "hold": st.floats(0, 7 * 86400),
+    "imported_from": st.just("consul://old:8500"),
     "max_answers": st.integers(1, 65535),
     "check": CHECKS,
 }
@@ -69,7 +71,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 def _allowed(fields: dict[str, Any]) -> dict[str, Any]:
     """One without a lease has none that could end."""
-    return {name: value for name, value in fields.items() if "lease" not in fields or name not in ("ttl", "keep")}
+    return {
+        name: value for name, value in fields.items() if "lease" not in fields or name not in ("ttl", "keep", "hold")
+    }
 
 
 IPS = st.sampled_from(["10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fd00::1:2:3"])

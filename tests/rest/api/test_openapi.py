@@ -167,6 +167,7 @@ TOUR = [
     ask("GET /resolve/a%0Ab", None, "INVALID_FIELD", "/resolve/{name}"),
     ask("POST /register", RICH),
     ask("POST /register", USER | {"port": 3002}),
+    ask("PUT /instances", USER | {"port": 3002, "importedFrom": "consul://old:8500", "hold": 60}, "TAKEN_OVER"),
     ask("POST /register", USER | {"name": "other-service", "id": "user-1"}, "ID_TAKEN"),
     ask("POST /register", USER | {"port": 3003}, "SERVICE_FULL"),
     ask("PUT /instances", USER | {"port": 3003, "lease": "none"}, "PERMANENT_REFUSED"),

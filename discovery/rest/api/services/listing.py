@@ -13,7 +13,6 @@ from discovery.core.caller import Caller
 from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.name import fold
-from discovery.core.remembered import dumps
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, Pieces, stamped
@@ -159,7 +158,8 @@ class Listing:
         entry, now = registry.at(id), self._clock()
         better = any_better(each.status_at(now) for each in service.entries.values())
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
-        remembered = {"attachments": attachments} if (attachments := dumps(entry.instance.attachments)) else {}
+        attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
+        remembered = {"attachments": attachments} if attachments else {}
         return Answer(200, stamped(self._listed(entry, now) | found | remembered, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pydantic import Field
 
 from discovery.core.caller import Caller
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import MAX_IMPORTED_FROM, Instance, Key
 from discovery.core.name import fold, service_name
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.parameters import AT
-from discovery.rest.api.query import values_of
+from discovery.rest.api.parameters import AT, text
+from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.registering import HEADING
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
@@ -28,6 +28,11 @@ from discovery.system.turns import TURN, turns
 
 # Parts of a deregistration that wait for the disk together: they all end in one turn, and let go of 32 instances each.
 _UNDER_WAY = 48
+
+
+_IMPORTED: Table = {
+    "importedFrom": text(MAX_IMPORTED_FROM, "only while it is imported from there: for whoever imports")
+}
 
 
 class DeregisterReply(Reply):
@@ -57,7 +62,7 @@ class Removing:
         return [
             Route(
                 "DELETE", "/instances/{id}", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister by id", HEADING,
-                DeregisterReply, codes=STORED,
+                DeregisterReply, codes=("TAKEN_OVER", *STORED), query=_IMPORTED,
             ),
             Route(
                 "DELETE", "/services/{name}", self.deregister_service, Right.WRITE, Kind.REMOVAL, "Deregister a whole service",
@@ -74,7 +79,8 @@ class Removing:
         ]  # fmt: skip
 
     async def deregister(self, request: Request) -> Answer:
-        instance = await self._engine.submit(Deregister(instance_in(request), request.reason), request.caller)
+        origin = values_of(request).get("importedFrom")
+        instance = await self._engine.submit(Deregister(instance_in(request), request.reason, origin), request.caller)
         content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
         return Answer(200, stamped(content, self._times))
 
