@@ -195,7 +195,9 @@ class NameServer:
     def _make_responder(self, cookies: Cookies, random: Random) -> tuple[KeptAnswers, Respond]:
         settings, seams = self._settings, self._seams
         server_names = ServerNames(f"discovery {__version__}", settings.dns_server_id)
-        lookup: Lookup = following(first_of(self._catalog.lookup, self._reverse.lookup, server_names.lookup))
+        lookup: Lookup = following(
+            first_of(self._catalog.lookup, self._reverse.lookup, server_names.lookup), self._catalog.is_ours, random
+        )
         for seam in reversed(seams.lookups):
             lookup = seam.wrap(lookup)
         recurses = _any_of(seams.recurses)

@@ -15,7 +15,7 @@ from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
-from discovery.dns.zones.reserved import reserved
+from discovery.dns.zones.reserved import reserved, why_no_host
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
@@ -68,6 +68,7 @@ class Zones:
         self.on_reload: Callable[[], Awaitable[None]] = _nothing  # moves the index, and with it the serials
         self._reserved: Mapping[str, str] = {}
         self._is_loaded = False
+        registry.why_no_host = self.why_no_host
         self.files = Reloaded("zones", [folder], self._read)
         self.files.on_change = self._use
 
@@ -112,6 +113,12 @@ class Zones:
                 return False
             name, zone = alias, self._catalog.zone_of(alias)
         return False
+
+    def why_no_host(self, host: str) -> str | None:
+        """Why no instance may have that host name: it may be, or become, an alias in a zone of ours. None: it may."""
+        name = from_text(host)
+        zone = self._catalog.zone_of(name)
+        return None if zone is None else why_no_host(zone, name)
 
     def watch(self) -> None:
         """Reloads whenever a zone file changes, until `close`. Call it when everything is restored."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from enum import Enum, auto
 from functools import lru_cache
 from socket import AF_INET, inet_pton
 
@@ -55,22 +54,9 @@ MAX_HOST_NAME = 253
 _WITH_PORT = re.compile(r"[^:]+:[0-9]+")
 
 
-class AddressKind(Enum):
-    """What an address is whose value was checked."""
-
-    IPV4 = auto()
-    IPV6 = auto()
-    HOST_NAME = auto()
-
-
-def kind_of(address: str) -> AddressKind:
-    if ":" in address:
-        return AddressKind.IPV6
-    return AddressKind.IPV4 if _ends_in_digits(address) else AddressKind.HOST_NAME
-
-
 def is_host_name(address: str) -> bool:
-    return kind_of(address) is AddressKind.HOST_NAME
+    """Of an address whose value was checked."""
+    return ":" not in address and not _ends_in_digits(address)
 
 
 def folded(address: str) -> str:

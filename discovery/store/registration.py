@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY
+from discovery.core.errors import InvalidField
 from discovery.core.event import Kind
 from discovery.core.health import WELL, Health, OwnHealth
 from discovery.core.instance import Instance, Key, Registration, vouches
@@ -40,7 +41,8 @@ class Register(Write[Instance]):
     the service that has this id makes way, in the same commit: it is the same process, which has come back at another address. `own`:
     what it says of its health, without `since`; None: it begins anew, as healthy. `attachments`: what plugins remember of it from now on,
     by their names; those that are not named keep theirs.
-    NameReserved; IdTaken; RegistryFull; ServiceFull when the service is at its limit and all its instances are alive. Of one that is
+    NameReserved; InvalidField of a host name that may be an alias of ours; IdTaken; RegistryFull; ServiceFull when the
+    service is at its limit and all its instances are alive. Of one that is
     imported: TakenOver, and Deregistered as `Upsert`. Forbidden, unless an admin asks, of such a one and with a `hold`.
     """
 
@@ -133,6 +135,8 @@ def _add(
 ) -> Instance:
     if service is None and (why := txn.reserved(folded)) is not None:
         raise NameReserved(spec.name, why)
+    if spec.is_host_name and (why := txn.why_no_host(spec.ip)) is not None:
+        raise InvalidField("ip", why)
     replaced = None if own_id is None else txn.claim(own_id)
     if own_id is not None and replaced is not None:
         same_service = txn.service_of(replaced) is service

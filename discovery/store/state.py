@@ -129,7 +129,8 @@ class State(Table):
     `index`: of the last commit that readers see; the table may be ahead of it, never behind.
     `loaded` is False while the table is still being filled at start: a name that is missing then
     proves nothing. `reserved`: folded names that no new service may take, with the reason as NameReserved shows it;
-    each node's own. `reserved_elsewhere`: those of the other nodes. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
+    each node's own. `reserved_elsewhere`: those of the other nodes. `why_no_host`: why no instance may have a host name, as InvalidField
+    shows it; by this node's zone files. `zones`: that this node serves, by name: `SERIAL DIGEST` of the file,
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
@@ -158,6 +159,7 @@ class State(Table):
         self.index = index
         self.loaded = True
         self.reserved: Mapping[str, str] = {}
+        self.why_no_host: Callable[[str], str | None] = lambda host: None
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.losses = Losses()

@@ -174,6 +174,9 @@ class Transaction:
         self.reads_reserved = True
         return self._state.reserved.get(name) or self._state.reserved_elsewhere.get(name)
 
+    def why_no_host(self, host: str) -> str | None:
+        return self._state.why_no_host(host)
+
     def ttl_of(self, spec: Registration) -> float:
         return self._state.ttl_of(spec)
 

@@ -124,7 +124,7 @@ class World:
         self.catalog = Catalog(zones)
         reverse = ReverseNames(self.registry, at, ttl, negative_ttl)
         self.registry.followers.append(reverse.follow_commit)
-        self.lookup = following(first_of(self.catalog.lookup, reverse.lookup))
+        self.lookup = following(first_of(self.catalog.lookup, reverse.lookup), self.catalog.is_ours, Random(seed))
         self.traffic = Traffic(Random(seed))
         self.traffic.follow(zone.origin for zone in zones)
         cookies = Cookies(bytes(16))

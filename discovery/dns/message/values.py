@@ -10,10 +10,12 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from random import Random
 from typing import NamedTuple
 
 import dns.rdatatype
 
+from discovery.core.draw import draw
 from discovery.core.lease import Lease
 from discovery.dns.message.names import Name
 from discovery.dns.message.reason import Reason
@@ -197,6 +199,16 @@ class Answer(NamedTuple):
         if self.answer:
             return Reason.ANSWER
         return Reason.REFERRAL if self.authority and not self.authoritative else Reason.NO_SUCH_TYPE
+
+    def drawn(self, random: Random) -> Answer:
+        """One of its alternatives, as a reply would draw it. It is not kept: the next question has another one."""
+        if not self.ranks:
+            return self
+        one = draw(self.ranks, random)[0] + self.aliases
+        companions = self.companions[one : one + 1]
+        return self._replace(
+            answer=self.answer[one : one + 1], companions=companions, ranks=(), most=None, lifetime=None
+        )
 
     def after(self, chain: tuple[RR, ...]) -> Answer:
         """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from discovery.core.instance import Instance
 from discovery.dns.message.names import MAX_LABEL, Name, to_wire
 from discovery.dns.message.values import RR, Answer, Type
+from discovery.dns.zones.selector import is_browsed
 from discovery.dns.zones.staleness import ttl_about
 from discovery.store.service import Service
 
@@ -56,18 +58,20 @@ def _types(origin: Name, relative: Name, services: Iterable[Service], max_ttl: i
 
 def _of_service(service: Service, max_ttl: int, now: float) -> dict[bytes, int]:
     entries = service.served(now)
-    protocols = [entry.instance.spec.protocols for entry in entries]
-    return by_protocol(protocols, lambda index: ttl_about(entries[index], max_ttl, now), max_ttl)
+    instances = [entry.instance for entry in entries]
+    return by_protocol(instances, lambda index: ttl_about(entries[index], max_ttl, now), max_ttl)
 
 
-def by_protocol(protocols: Iterable[Iterable[str]], ttl_at: Callable[[int], int], max_ttl: int) -> dict[bytes, int]:
-    """From the protocols of a service's instances, and the TTL of an answer about each: the labels of the protocols, and for how many
-    seconds each type may be told, which is as long as its last instance is there.
+def by_protocol(instances: Iterable[Instance], ttl_at: Callable[[int], int], max_ttl: int) -> dict[bytes, int]:
+    """From the instances of a service, and the TTL of an answer about each: the labels of the protocols of those that are browsed, and
+    for how many seconds each type may be told, which is as long as its last instance is there.
     """
     found: dict[str, int] = {}
-    for index, of_one in enumerate(protocols):
-        for protocol in of_one:
-            if found.get(protocol, -1) < max_ttl:  # nearly always the first instance has the most already
+    for index, instance in enumerate(instances):
+        for protocol in instance.spec.protocols:
+            if found.get(protocol, -1) < max_ttl and is_browsed(
+                instance
+            ):  # nearly always the first has the most already
                 found[protocol] = max(found.get(protocol, 0), ttl_at(index))
     return {b"_" + protocol.encode("ascii"): found[protocol] for protocol in sorted(found)}
 

@@ -6,7 +6,8 @@ Aliases are followed here and nowhere else, from zone to zone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from random import Random
+from typing import TypeGuard
 
 from discovery.dns.message.names import Name, from_wire
 from discovery.dns.message.query import Request
@@ -17,8 +18,8 @@ from discovery.dns.zones.zone import Zone
 # None: "not mine", which is not "no". A feature may wrap one Lookup in another.
 Lookup = Callable[[Request, float], "Answer | Deferred | None"]
 
-# Aliases in one answer. Resolvers follow 11 (unbound, BIND 9.20) to 16 by themselves.
-MAX_CHAIN = 16
+# Aliases in one answer. Resolvers follow 11 (unbound, BIND 9.20) to 16 by themselves, of which others' aliases need some.
+MAX_CHAIN = 8
 
 
 def first_of(*lookups: Lookup) -> Lookup:
@@ -33,46 +34,45 @@ def first_of(*lookups: Lookup) -> Lookup:
     return lookup
 
 
-def following(inner: Lookup) -> Lookup:
-    """`inner` answers about one name; aliases are followed as long as it knows where they lead (RFC 1034 §4.3.2, step 3a)."""
+def following(inner: Lookup, is_ours: Callable[[Name], bool], random: Random) -> Lookup:
+    """`inner` answers about one name; aliases are followed as long as it knows where they lead (RFC 1034 §4.3.2, step 3a).
+
+    Of alternative aliases one is drawn (`random`), unless none leads into a zone that `is_ours`: then each reply draws its own.
+    """
 
     def lookup(request: Request, now: float) -> Answer | Deferred | None:
-        answer = inner(request, now)
-        alias = _alias(answer, request.question)
-        return answer if alias is None else follow(request, now, alias)
+        answer, question = inner(request, now), request.question
+        if not ends_with_alias(answer, question):
+            return answer
+        if answer.ranks and not any(is_ours(from_wire(rr.rdata)) for rr in answer.answer):
+            return answer
+        return follow(request, now, answer.drawn(random).answer)
 
-    def follow(request: Request, now: float, alias: _Alias) -> Answer | Deferred:
+    def follow(request: Request, now: float, alias: tuple[RR, ...]) -> Answer | Deferred:
+        """`alias`: a CNAME, with the DNAME that it comes from before it."""
         chain: tuple[RR, ...] = ()
         for _ in range(MAX_CHAIN):
-            chain += alias.records
-            if any(rr.type == Type.CNAME and rr.name == alias.target for rr in chain):
+            chain += alias
+            target = from_wire(alias[-1].rdata)
+            if any(rr.type == Type.CNAME and rr.name == target for rr in chain):
                 break
-            question = request.question._replace(name=alias.target)
+            question = request.question._replace(name=target)
             answer = inner(request._replace(question=question), now)
             if not isinstance(answer, Answer):
                 return Answer.of(chain)
-            next_alias = _alias(answer, question)
-            if next_alias is None:
+            if not ends_with_alias(answer, question):
                 return answer.after(chain)
-            alias = next_alias
+            alias = answer.drawn(random).answer
         return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
 
     return lookup
 
 
-class _Alias(NamedTuple):
-    """`records`: a CNAME, with the DNAME that it comes from before it."""
-
-    records: tuple[RR, ...]
-    target: Name
-
-
-def _alias(answer: Answer | Deferred | None, question: Question) -> _Alias | None:
-    """The alias that the answer ends with, unless the question was about the alias itself."""
+def ends_with_alias(answer: Answer | Deferred | None, question: Question) -> TypeGuard[Answer]:
+    """Unless the question was about the alias itself."""
     if not isinstance(answer, Answer) or not answer.answer or answer.answer[-1].type != Type.CNAME:
-        return None
-    asked_for = question.type in (Type.CNAME, Type.ANY)
-    return None if asked_for else _Alias(answer.answer, from_wire(answer.answer[-1].rdata))
+        return False
+    return question.type not in (Type.CNAME, Type.ANY)
 
 
 class Catalog:
@@ -92,6 +92,9 @@ class Catalog:
             if zone := self._zones.get(name[start:]):
                 return zone
         return None
+
+    def is_ours(self, name: Name) -> bool:
+        return self.zone_of(name) is not None
 
     def lookup(self, request: Request, now: float) -> Answer | None:
         question = request.question

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -19,11 +19,10 @@ from urllib.parse import quote
 import orjson
 
 from discovery.core import metadata
-from discovery.core.address import NO_PORT, AddressKind, kind_of
 from discovery.core.instance import Instance
-from discovery.dns.message.names import Name, from_wire, to_labels, to_text, to_wire
+from discovery.dns.message.names import Name, from_text, from_wire, to_labels, to_text, to_wire
 from discovery.dns.message.values import RR, Rank, Type, type_name
-from discovery.dns.zones.records import MAX_STRING, address, address_type
+from discovery.dns.zones.records import MAX_STRING, address, address_if_any, address_type
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Match, instance_label
 from discovery.store.service import Service
 
@@ -94,12 +93,41 @@ class LiveType:
 # -- A, AAAA
 
 
-def _has_address(kind: AddressKind, instance: Instance) -> bool:
-    return kind_of(instance.spec.ip) is kind
+def _has_ipv4(instance: Instance) -> bool:
+    return instance.spec.ip.rpartition(".")[
+        2
+    ].isdigit()  # as no host name ends, and no IPv6 address in canonical spelling
+
+
+def _has_ipv6(instance: Instance) -> bool:
+    return ":" in instance.spec.ip
 
 
 def _addresses(live: Live, rtype: int) -> Made:
     return _each_once(live, rtype, [(address(one.spec.ip), one) for one in live.instances])
+
+
+# -- CNAME
+
+
+def _host_names(live: Live, rtype: int) -> Made:
+    return _each_once(live, rtype, [(to_wire(host_name(one)), one) for one in live.instances])
+
+
+def host_name(instance: Instance) -> Name:
+    """Of an instance whose address is one."""
+    return from_text(instance.spec.ip)
+
+
+def aliased(form: Form, instances: Sequence[Instance]) -> list[int]:
+    """The indices of those that the name has an ALIAS for, in place of all other records; none: it has those.
+
+    `instances`: what the name means, as they are offered, without suspects where others are left.
+    """
+    if form is not Form.HOST or not all(one.spec.is_host_name for one in instances):
+        return []
+    first = min(one.spec.priority for one in instances)
+    return [index for index, one in enumerate(instances) if one.spec.priority == first]
 
 
 def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -> Made:
@@ -114,40 +142,42 @@ def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -
     return Made(tuple([RR(live.owner, rtype, live.ttl, rdata) for rdata in ranks]), (), tuple(ranks.values()))
 
 
-def _with_addresses(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
-    """A record of each instance that has `rdata`, its address beside it. `rdata` is given the instance's name, as on the wire."""
+def _with_targets(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
+    """A record of each instance that has `rdata`, which is given the target, as on the wire: its host name, or the name of its own that
+    its address is beside of.
+    """
     below, ttl = live.below, live.ttl
     on_the_wire = to_wire(below)
     records, companions, ranks = [], [], []
     for one in live.instances:
         ip = one.spec.ip
-        if not _has_place(one):
-            continue
-        label = instance_label(ip, one.spec.port)
-        data = rdata(live, one, to_labels((label,)) + on_the_wire)
+        beside: tuple[RR, ...] = ()
+        if (in_octets := address_if_any(ip)) is None:
+            target = to_wire(host_name(one))
+        else:
+            label = instance_label(ip, one.spec.port)
+            target = to_labels((label,)) + on_the_wire
+            beside = (RR((label, *below), address_type(ip), ttl, in_octets),)
+        data = rdata(live, one, target)
         if data is not None:
             records.append(RR(live.owner, rtype, ttl, data))
-            companions.append((RR((label, *below), address_type(ip), ttl, address(ip)),))
+            companions.append(beside)
             ranks.append((one.spec.priority, one.weight))
     return Made(tuple(records), tuple(companions), tuple(ranks))
-
-
-def _has_place(instance: Instance) -> bool:
-    """Whether it has an address and a port, and so a name of its own."""
-    return instance.spec.port != NO_PORT and not instance.spec.is_host_name
 
 
 # -- SRV
 
 
 def _srv(live: Live, rtype: int) -> Made:
-    return _with_addresses(live, rtype, _srv_rdata)
+    return _with_targets(live, rtype, _srv_rdata)
 
 
-def _srv_rdata(live: Live, instance: Instance, host: bytes) -> bytes:
-    """RFC 2782. The target is never compressed."""
+def _srv_rdata(live: Live, instance: Instance, target: bytes) -> bytes | None:
+    """RFC 2782. The target is never compressed, and no alias."""
     spec = instance.spec
-    return _SRV.pack(spec.priority, instance.weight, live.match(instance) or spec.port) + host
+    port = live.match(instance) or spec.port
+    return _SRV.pack(spec.priority, instance.weight, port) + target if port else None
 
 
 _SRV = struct.Struct("!HHH")
@@ -194,18 +224,21 @@ def _pair(key: str, value: object) -> bytes | None:
 
 
 def _pointers(live: Live, rtype: int) -> Made:
-    """To each instance; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
-    services = _with_addresses(live, Type.SRV, _srv_rdata)
+    """To each instance that `is_browsed`; SRV, TXT and address beside it, as RFC 6763 §12.1 wants them."""
+    services = _with_targets(live, Type.SRV, _srv_rdata)
     asked = live.owner[: len(live.owner) - len(live.origin)]
     protocol = next(label for label in reversed(asked) if label in PROTOCOL_LABELS)
-    pointers, companions = [], []
-    placed = filter(_has_place, live.instances)
-    for instance, srv, (host,) in zip(placed, services.answer, services.companions, strict=True):
-        name: Name = (host.name[0], b"_" + live.service.key, protocol, *live.origin)
+    pointers, companions, ranks = [], [], []
+    with_port = [one for one in live.instances if one.spec.port]
+    for instance, srv, beside, rank in zip(with_port, *services, strict=True):
+        if not beside:  # a host name
+            continue
+        name: Name = (beside[0].name[0], b"_" + live.service.key, protocol, *live.origin)
         pointers.append(RR(live.owner, rtype, live.ttl, to_wire(name)))
         txt = RR(name, Type.TXT, live.ttl, _txt_rdata(instance, browsed=True))
-        companions.append((srv._replace(name=name), txt, host))
-    return Made(tuple(pointers), tuple(companions), services.ranks)
+        companions.append((srv._replace(name=name), txt, *beside))
+        ranks.append(rank)
+    return Made(tuple(pointers), tuple(companions), tuple(ranks))
 
 
 # -- SVCB, HTTPS
@@ -220,12 +253,12 @@ def _bindings(live: Live, rtype: int) -> Made:
     schemes = _SCHEMES[Type.HTTPS if at_port else rtype]
 
     def rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
-        port = _http_port(instance, schemes)
-        if port is None or (at_port and port != live.match(instance)):
+        port, in_octets = _http_port(instance, schemes), address_if_any(instance.spec.ip)
+        if not port or in_octets is None or (at_port and port != live.match(instance)):
             return None
-        return _svcb_rdata(instance, host, port)
+        return _svcb_rdata(instance, host, port, in_octets)
 
-    return _with_addresses(live, rtype, rdata)
+    return _with_targets(live, rtype, rdata)
 
 
 def _http_port(instance: Instance, schemes: Iterable[str]) -> int | None:
@@ -248,10 +281,10 @@ def _may_speak(schemes: Iterable[str], instance: Instance) -> bool:
     return any(scheme in ports or b'"%s"' % scheme.encode() in said for scheme in schemes)
 
 
-def _svcb_rdata(instance: Instance, host: bytes, port: int) -> bytes:
+def _svcb_rdata(instance: Instance, host: bytes, port: int, in_octets: bytes) -> bytes:
     """RFC 9460 §2.2, service form: port (§7.2) and address hint (§7.3), keys in ascending order. Priority 0 would be an alias."""
     ip, priority = instance.spec.ip, max(1, instance.spec.priority)
-    hint = _parameter(_IPV6HINT if ":" in ip else _IPV4HINT, address(ip))
+    hint = _parameter(_IPV6HINT if ":" in ip else _IPV4HINT, in_octets)
     return struct.pack("!H", priority) + host + _parameter(_PORT, port.to_bytes(2, "big")) + hint
 
 
@@ -268,17 +301,22 @@ _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def _uris(live: Live, rtype: int) -> Made:
-    return _with_addresses(live, rtype, _uri_rdata)
+    return _with_targets(live, rtype, _uri_rdata)
 
 
 def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
-    """RFC 7553 §4.5: SCHEME://HOST:PORT/PATH with the `scheme` and `path` of the metadata; None without a scheme, or above MAX_TEXT."""
+    """RFC 7553 §4.5: SCHEME://HOST:PORT/PATH with the `scheme` and `path` of the metadata; None without a scheme or a port, or above
+    MAX_TEXT.
+    """
     spec = instance.spec
     said = metadata.unpack(spec.metadata)
     scheme, path = said.get("scheme"), said.get("path")
     if not isinstance(scheme, str) or not _SCHEME.fullmatch(scheme):
         return None
-    place = f"{to_text(from_wire(host))}:{live.match(instance) or spec.port}"
+    port = live.match(instance) or spec.port
+    if not port:
+        return None
+    place = f"{to_text(from_wire(host))}:{port}"
     in_text = _BARE_PERCENT.sub("%25", quote(path, safe=_IN_PATHS)) if isinstance(path, str) else ""
     uri = f"{scheme}://{place}/{in_text.removeprefix('/')}"
     return struct.pack("!HH", spec.priority, instance.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
@@ -290,7 +328,7 @@ LIVE_TYPES = (
         (Form.HOST,),
         _addresses,
         "no IPv4 instance",
-        partial(_has_address, AddressKind.IPV4),
+        _has_ipv4,
         most=4096,
         others=Others.LEFT_OUT,
     ),
@@ -299,7 +337,7 @@ LIVE_TYPES = (
         (Form.HOST,),
         _addresses,
         "no IPv6 instance",
-        partial(_has_address, AddressKind.IPV6),
+        _has_ipv6,
         most=4096,
         others=Others.LEFT_OUT,
     ),
@@ -308,16 +346,16 @@ LIVE_TYPES = (
         (Form.HOST, Form.NAMED_PORT, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE),
         _srv,
         "no instance with a port",
-        _has_place,
     ),
-    LiveType(Type.TXT, (Form.HOST, Form.BROWSED_INSTANCE), _txt, parses_metadata=True, others=Others.ALIKE),
+    LiveType(
+        Type.TXT, (Form.HOST, Form.SERVICE_TYPE, Form.BROWSED_INSTANCE), _txt, parses_metadata=True, others=Others.ALIKE
+    ),
     # Three more records stand beside each.
     LiveType(
         Type.PTR,
         (Form.SERVICE_TYPE, Form.SUBTYPE),
         _pointers,
-        "no instance with a port",
-        _has_place,
+        "no instance with an address and a port",
         parses_metadata=True,
         most=350,
         others=Others.ALIKE,
@@ -342,6 +380,10 @@ LIVE_TYPES = (
         parses_metadata=True,
     ),
 )
+
+# In place of all these at a name that means host names alone, whatever type is asked for: a name with an alias has nothing else (RFC 1034
+# §3.6.2), and one alias (RFC 2181 §10.1), so a reply has one of them.
+ALIAS = LiveType(Type.CNAME, (Form.HOST,), _host_names, most=64, others=Others.LEFT_OUT)
 
 OF_FORM: Mapping[Form, Mapping[int, LiveType]] = {
     form: {kind.type: kind for kind in LIVE_TYPES if form in kind.forms} for form in Form

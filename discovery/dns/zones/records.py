@@ -18,8 +18,16 @@ def address_type(ip: str) -> int:
 
 
 def address(ip: str) -> bytes:
-    """RFC 1035 §3.4.1, RFC 3596 §2.2."""
+    """RFC 1035 §3.4.1, RFC 3596 §2.2. OSError of a host name."""
     return socket.inet_pton(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip)
+
+
+def address_if_any(ip: str) -> bytes | None:
+    """The same; None of a host name. Of an address it takes no longer."""
+    try:
+        return address(ip)
+    except OSError:
+        return None
 
 
 # Of an SOA that no file gives, seconds: a secondary asks three times a minute, and gives the zone up after a minute without us,

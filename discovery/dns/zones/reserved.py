@@ -1,15 +1,18 @@
-"""The names that no service may take, because they have other records or another meaning in a zone with services.
-
-The SRV records of a service of that name would point to names that do not exist.
+"""The names that no service may take, because they have other records or another meaning in a zone with services: the SRV records of a
+service of that name would point to names that do not exist. And the host names that no instance may have, because they are aliases, or
+may become some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from discovery.dns.message.names import Name, to_text
+from discovery.dns.message.names import Name, from_wire, to_text
+from discovery.dns.message.values import Type
 from discovery.dns.zones import browse, spellings
+from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
+from discovery.dns.zones.zone import Zone
 
 _FIXED = "has fixed records in a zone file"
 _BROWSING = f"is taken by DNS-SD browsing ({to_text(browse.ROOT)})"
@@ -29,6 +32,28 @@ def reserved(live: Iterable[StaticZone], origins: Iterable[Name]) -> dict[str, s
             if origin[1:] == zone.origin:
                 why[_text(origin[0])] = f"is the label of the zone {to_text(origin)}"
     return why
+
+
+def why_no_host(zone: Zone, name: Name) -> str | None:
+    """Why no instance may have the host name, which is in `zone`, as the rest of a sentence about the field; None: it may.
+
+    So an alias for it leads to records, or out of our zones, and never back to itself; and no SRV record has an alias as its target
+    (RFC 2782).
+    """
+    fixed = zone.fixed.exact(name, Type.A)
+    live = zone.live
+    if fixed is None and isinstance(live, ServiceZone):
+        if live.is_instance(name[: len(name) - len(zone.origin)]):
+            return None
+        return (
+            f"must not be {to_text(name)}: a name of services in the zone {to_text(zone.origin)} may become an alias; take an address, "
+            f"or the name of one instance, such as ip-10-0-0-7-p80.web.{to_text(zone.origin)}"
+        )
+    found = (fixed or zone.fixed.otherwise(name, Type.A, len(zone.origin))).answer
+    if not found or found[-1].type != Type.CNAME:
+        return None
+    target = to_text(from_wire(found[-1].rdata))
+    return f"must not be {to_text(name)}: that is an alias in the zone {to_text(zone.origin)}; take {target}, for which it stands"
 
 
 def _text(label: bytes) -> str:

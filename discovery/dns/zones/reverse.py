@@ -11,7 +11,6 @@ import ipaddress
 import math
 from itertools import islice
 
-from discovery.core.address import NO_PORT
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.name import is_label
@@ -133,7 +132,7 @@ class ReverseZoneNames:
 def _has_reverse_name(instance: Instance) -> bool:
     """A name of its own is what a PTR record tells."""
     spec = instance.spec
-    return spec.port != NO_PORT and not spec.is_host_name and is_label(spec.name)
+    return not spec.is_host_name and is_label(spec.name)
 
 
 def address_of(name: Name) -> str | None:

@@ -4,7 +4,7 @@
     TAG.SERVICE                        the instances with that tag
     p3001.SERVICE                      the instances at that port
     ZONE.zone.SERVICE                  the instances in that locality
-    ip-10-0-0-1-p3001.SERVICE          one instance; the target of its SRV records
+    ip-10-0-0-1-p3001.SERVICE          one instance; the target of its SRV records. One without a port: ip-10-0-0-1
     _SERVICE._tcp                      the instances with that protocol (RFC 2782); PTR lists them (RFC 6763 §4)
     _PORTNAME._tcp.SERVICE             the instances with a port of that name, at that port
     _443._https.SERVICE                the instances that speak HTTPS at that port (RFC 9460 §9.1)
@@ -27,7 +27,7 @@ from discovery.core.name import fold
 from discovery.dns.message.names import Name
 
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_INSTANCE_LABEL = re.compile(r"ip-([0-9a-f-]+)-p([1-9][0-9]{0,4})")
+_INSTANCE_LABEL = re.compile(r"ip-([0-9a-f-]+?)(?:-p([1-9][0-9]{0,4}))?")
 _IPV4 = re.compile(r"[0-9]+-[0-9]+-[0-9]+-[0-9]+")
 
 PROTOCOL_LABELS = (b"_tcp", b"_udp")
@@ -75,8 +75,19 @@ def service_below(relative: Name) -> str | None:
 
 
 def instance_label(ip: str, port: int) -> bytes:
-    """The label of one instance; at most 48 octets."""
-    return f"ip-{ip.replace('.', '-').replace(':', '-')}-p{port}".encode("ascii")
+    """The label of one instance, which has an IP address; at most 48 octets."""
+    label = f"ip-{ip.replace('.', '-').replace(':', '-')}"
+    return (f"{label}-p{port}" if port else label).encode("ascii")
+
+
+def is_instance(relative: Name) -> bool:
+    """Whether the name means one instance, whose address is in it."""
+    return len(relative) == 2 and bool(_INSTANCE_LABEL.fullmatch(relative[0].decode("ascii", "replace")))
+
+
+def is_browsed(instance: Instance) -> bool:
+    """Whether DNS-SD's browsers are shown it: an SRV record of its own name has its port, and the name has its address."""
+    return instance.spec.port > 0 and not instance.spec.is_host_name
 
 
 def _below_service(labels: list[str]) -> Selector | None:
@@ -117,7 +128,7 @@ def _below_protocol(labels: list[str]) -> Selector | None:
 def _by_label(label: str) -> Match:
     if instance := _INSTANCE_LABEL.fullmatch(label):
         ip, port = instance.groups()
-        return _at(ip.replace("-", "." if _IPV4.fullmatch(ip) else ":"), int(port))
+        return _at(ip.replace("-", "." if _IPV4.fullmatch(ip) else ":"), int(port or 0))
     if label.startswith("p") and _PORT.fullmatch(label[1:]):
         return _with_port(int(label[1:]))
     return _with_tag(label)

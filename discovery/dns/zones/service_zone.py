@@ -24,8 +24,17 @@ from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
 from discovery.dns.zones import browse
-from discovery.dns.zones.live import OF_FORM, Live, LiveType, Others
-from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Match, Selector, every, select, service_below
+from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Others, aliased
+from discovery.dns.zones.selector import (
+    PROTOCOL_LABELS,
+    Form,
+    Match,
+    Selector,
+    every,
+    is_instance,
+    select,
+    service_below,
+)
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
 from discovery.store.explain import absent, why_none
@@ -74,6 +83,10 @@ class ServiceZone:
             if browsed is not None:
                 return browsed
         return self._select(relative, meant, qtype, now, locality)
+
+    def is_instance(self, relative: Name) -> bool:
+        """Whether the name means one instance, whose address is in it, whether there is such a one or not."""
+        return is_instance(ours(relative, self._consul, self._is_service) or ())
 
     def surely_lacks(self, label: bytes) -> bool:
         """Only for plain names: those of branches have their own answers."""
@@ -127,7 +140,7 @@ class ServiceZone:
             return Answer.nodata(
                 Explanation(OTHER, lambda: self._none_healthy(service, meant, now), Reason.NONE_HEALTHY)
             )
-        kind = OF_FORM[selector.form].get(qtype)
+        kind, entries = _kind(selector.form, qtype, entries, now)
         candidates = _candidates(entries, kind)
         near, by_locality = self._near(service, kind, match, meant, candidates, now, locality)
         behind: frozenset[int] = frozenset()  # identities
@@ -150,7 +163,7 @@ class ServiceZone:
             ]
         ttl = max(0, lifetime.ttl(now))
         live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, ttl)
-        made = kind.make(live, qtype) if kind else None
+        made = kind.make(live, kind.type) if kind else None
         if made is None or not made.answer:
             # Always complete: over TCP there would be no more.
             why = (
@@ -159,7 +172,7 @@ class ServiceZone:
                 else _none_so_far(service.name, chosen, candidates)
             )
             return Answer(explanation=why, lifetime=kept)
-        most = self._most_of(entries)
+        most = 1 if kind is ALIAS else self._most_of(entries)
         return Answer(
             answer=made.answer,
             companions=made.companions,
@@ -266,6 +279,15 @@ def _last(instance: Instance, rank: int) -> Instance:
 
 # Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
 _MAX_METADATA = 16 * metadata.MAX_BYTES
+
+
+def _kind(form: Form, qtype: int, entries: list[Entry], now: float) -> tuple[LiveType | None, list[Entry]]:
+    """Which records answer, and those of the `served` entries that they are of. Suspects keep no name from having an alias."""
+    if entries[0].instance.spec.is_host_name:  # one look where it has an address, as nearly always
+        preferred = [entry for entry in entries if not entry.suspect(now)] or entries
+        if found := aliased(form, [_as_offered(entry, now) for entry in preferred]):
+            return ALIAS, [preferred[index] for index in found]
+    return OF_FORM[form].get(qtype), entries
 
 
 def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:

@@ -6,14 +6,15 @@ A look-up that nobody here answers becomes a Deferred; the DNS side waits for it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 from discovery.core.metric import Metric
 from discovery.core.network import Network, Networks
 from discovery.core.warning import warning
-from discovery.dns.message.names import Name, from_wire
+from discovery.dns.message.names import from_wire
 from discovery.dns.message.query import Request
-from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
-from discovery.dns.zones.catalog import Lookup
+from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question
+from discovery.dns.zones.catalog import Lookup, ends_with_alias
 from discovery.plugins import LookupSeam, Plugin, Seams, everybody
 from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.settings import ForwardSettings, Upstream
@@ -37,6 +38,7 @@ class Forward(Plugin):
         self._clients = Networks(clients)
         self._timeout = timeout
         self._in_hand = 0
+        self._random = Random()  # which of several aliases is followed
 
     def install(self, seams: Seams) -> None:
         # It adds to the answers about our zones, and for some clients only, but changes none of them.
@@ -61,12 +63,16 @@ class Forward(Plugin):
     def lookup(self, inner: Lookup) -> Lookup:
         def lookup(request: Request, now: float) -> Answer | Deferred | None:
             answer, question = inner(request, now), request.question
-            if question.klass != Class.IN or isinstance(answer, Deferred) or request.client not in self._clients:
+            if question.klass != Class.IN or isinstance(answer, Deferred):
                 return answer
+            serves = request.client in self._clients
             if answer is None:
-                return Deferred(lambda: self._ask(question))
-            target = _alias_out_of_our_zones(answer, question)
-            return answer if target is None else Deferred(lambda: self._follow(answer, question, target), answer)
+                return Deferred(lambda: self._ask(question)) if serves else None
+            if not ends_with_alias(answer, question):
+                return answer
+            # Zones follow aliases as far as they can, so it leads elsewhere. Drawn: what one client gets is not kept for another.
+            alias = answer.drawn(self._random)
+            return Deferred(lambda: self._follow(alias, question), alias) if serves else alias
 
         return lookup
 
@@ -79,16 +85,10 @@ class Forward(Plugin):
         finally:
             self._in_hand -= 1
 
-    async def _follow(self, aliases: Answer, question: Question, target: Name) -> Answer:
+    async def _follow(self, aliases: Answer, question: Question) -> Answer:
         """What a stub resolver needs: the aliases and what the last one leads to."""
+        target = from_wire(aliases.answer[-1].rdata)
         return (await self._ask(question._replace(name=target))).after(aliases.answer)
-
-
-def _alias_out_of_our_zones(answer: Answer, question: Question) -> Name | None:
-    """Zones follow aliases as far as they can, so an answer that ends with one leads elsewhere."""
-    last = answer.answer[-1] if answer.answer and not answer.ranks else None
-    ends = last is not None and last.type == Type.CNAME and question.type not in (Type.CNAME, Type.ANY)
-    return from_wire(last.rdata) if last is not None and ends else None
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Forward | None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from random import Random
 
-from discovery.core.address import NO_PORT
+from discovery.core.draw import draw
 from discovery.core.instance import Instance
+from discovery.core.status import Status
 from discovery.dns.message.names import MAX_LABEL, Name, from_text, to_wire
 from discovery.dns.message.values import RR, Type
 from discovery.dns.zones import browse
-from discovery.dns.zones.live import OF_FORM, Live, LiveType
+from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Made, aliased
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
-from discovery.dns.zones.selector import instance_label, select
+from discovery.dns.zones.selector import Form, instance_label, is_browsed, select
 from discovery.dns.zones.service_zone import Offered, ServiceZone
 from discovery.dns.zones.spellings import is_consul, ours
 from discovery.dns.zones.zone import Zone
@@ -33,26 +35,28 @@ _AT_ONCE = 8
 Pause = None
 
 
-def contents(zone: Zone, others: Iterable[Name], taken: Collection[Offered]) -> Iterator[RR | None]:
-    """All records but the SOA. `others`: the origins of the other zones here, which answer for what is below theirs."""
+def contents(zone: Zone, others: Iterable[Name], taken: Collection[Offered], serial: int) -> Iterator[RR | None]:
+    """All records but the SOA. `others`: the origins of the other zones here, which answer for what is below theirs. `serial`: of the
+    moment; it draws the alias of a name that has several, so that all secondaries of this serial have the same.
+    """
     yield from (rr for rr in zone.fixed.records if rr.type != Type.SOA or rr.name != zone.origin)
     size = len(zone.origin)
     below = [other for other in others if len(other) > size and other[-size:] == zone.origin]
-    for rr in _live(zone, taken):
+    for rr in _live(zone, taken, serial):
         if rr is None or not any(rr.name[-len(other) :] == other for other in below):
             yield rr
 
 
-def _live(zone: Zone, taken: Collection[Offered]) -> Iterator[RR | None]:
+def _live(zone: Zone, taken: Collection[Offered], serial: int) -> Iterator[RR | None]:
     if isinstance(zone.live, ServiceZone):
         yield from _browsing(zone, zone.live.ttl, taken)
         for one in taken:
-            yield from _service(zone, one)
+            yield from _service(zone, one, serial)
     elif isinstance(zone.live, ReverseZoneNames):
         yield from _pointers(zone, zone.live.reverse, taken)
 
 
-def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
+def _service(zone: Zone, one: Offered, serial: int) -> Iterator[RR | None]:
     if ours((one.service,), is_consul(zone.origin), lambda key: True) is None:  # Consul's spelling has taken its name
         return
     for relative, chosen in _names(one):
@@ -60,12 +64,31 @@ def _service(zone: Zone, one: Offered) -> Iterator[RR | None]:
         selector = select(relative)
         if selector is None or zone.fixed.exact(owner, Type.A) is not None:
             continue
+        alias = _aliased(selector.form, one, chosen)
+        chosen = alias or chosen
         ttl = min(one.ttls[index] for index in chosen)
         instances = [one.instances[index] for index in chosen]
         view = Live(selector.form, zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
+        if alias:
+            yield _drawn(ALIAS.make(view, ALIAS.type), serial)
+            continue
         for kind in OF_FORM[selector.form].values():
             if may_have := kind.candidates(instances):
                 yield from _rrset(view, kind, may_have)
+
+
+def _aliased(form: Form, one: Offered, chosen: Sequence[int]) -> list[int]:
+    """As `live.aliased`, of those that are chosen."""
+    if not one.instances[chosen[0]].spec.is_host_name:
+        return []
+    preferred = [index for index in chosen if one.instances[index].status is not Status.SUSPECT] or chosen
+    return [preferred[index] for index in aliased(form, [one.instances[index] for index in preferred])]
+
+
+def _drawn(made: Made, serial: int) -> RR:
+    """The order of instances is each node's own."""
+    ordered = sorted(zip(made.answer, made.ranks, strict=True))
+    return ordered[draw([rank for _, rank in ordered], Random(serial))[0]][0]
 
 
 def _rrset(view: Live, kind: LiveType, instances: list[Instance]) -> Iterator[RR | None]:
@@ -93,14 +116,14 @@ def _names(one: Offered) -> Iterator[tuple[Name, Sequence[int]]]:
     browsed = b"_" + service
     for index, instance in enumerate(one.instances):
         spec = instance.spec
-        if spec.is_host_name or spec.port == NO_PORT:
-            continue
-        label = instance_label(spec.ip, spec.port)
-        yield (label, service), (index,)
+        label = b"" if spec.is_host_name else instance_label(spec.ip, spec.port)
+        if label:
+            yield (label, service), (index,)
         for protocol in (b"_" + each.encode("ascii") for each in spec.protocols):
             if len(browsed) <= MAX_LABEL:
                 protocols[protocol].append(index)
-                yield (label, browsed, protocol), (index,)
+                if is_browsed(instance):
+                    yield (label, browsed, protocol), (index,)
             for name, _ in spec.ports:
                 if len(name) < MAX_LABEL:
                     ports[b"_" + name.encode("ascii"), protocol].append(index)
@@ -119,8 +142,7 @@ def _browsing(zone: Zone, ttl: int, taken: Collection[Offered]) -> Iterator[RR |
         if len(types) >= browse.MAX_TYPES:
             break
         if len(one.service) < MAX_LABEL:
-            protocols = [instance.spec.protocols for instance in one.instances]
-            found = browse.by_protocol(protocols, one.ttls.__getitem__, ttl)
+            found = browse.by_protocol(one.instances, one.ttls.__getitem__, ttl)
             shortest = min([shortest, *found.values()])
             types += ((b"_" + one.service, protocol) for protocol in found)
     pointers = [(relative, ttl, ()) for relative in browse.DOMAINS] + [(browse.TYPES, shortest, name) for name in types]
@@ -136,7 +158,7 @@ def _pointers(zone: Zone, reverse: ReverseNames, taken: Collection[Offered]) -> 
     for one in taken:
         for instance, ttl in zip(one.instances, one.ttls, strict=True):
             yield Pause
-            if instance.spec.is_host_name or instance.spec.port == NO_PORT:
+            if instance.spec.is_host_name:
                 continue
             owner = from_text(ipaddress.ip_address(instance.spec.ip).reverse_pointer)
             if owner[-len(zone.origin) :] == zone.origin:

@@ -154,7 +154,7 @@ class Sending:
         if zone is None:
             raise CutShort
         totals.serial, _ = zone.negative_soa()
-        rest = contents(zone, tuple(self.zones), snapshot.offered.values())
+        rest = contents(zone, tuple(self.zones), snapshot.offered.values(), totals.serial)
         parts = messages(query, question, zone.soa(), rest, signer, self._wall, totals)
         async with aclosing(parts):
             async for message in parts:

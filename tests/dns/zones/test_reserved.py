@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from discovery.dns.message.names import from_text, to_text
-from discovery.dns.zones.reserved import reserved
+from discovery.dns.zones.reserved import reserved, why_no_host
 from discovery.dns.zones.static_zone import StaticZone
 from tests.dns.world import World, load, outcome
 
@@ -59,3 +59,38 @@ def test_the_reason_is_a_sentence_with_the_zone_in_it() -> None:
     assert all(why.startswith(("has ", "is ")) for why in reserved([zone], [zone.origin]).values()), to_text(
         zone.origin
     )
+
+
+ZONES = {"example.com": "host A 192.0.2.9\nalias CNAME host\n*.any CNAME host\ndown DNAME elsewhere.example.\n"}
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("db.svc.local", "a name of services"),
+        ("blue.db.svc.local", "a name of services"),
+        ("_db._tcp.svc.local", "a name of services"),
+        ("nobody-yet.svc.local", "a name of services"),
+        ("ip-10-0-0-7-p80.deep.db.svc.local", "a name of services"),
+        ("svc.local", None),
+        ("ip-10-0-0-7-p80.db.svc.local", None),
+        ("ip-10-0-0-7.db.svc.local", None),
+        ("ip-10-0-0-7-p80.db.default.svc.local", None),
+        ("fixed.svc.local", None),
+        ("moved.svc.local", "take host.example.com,"),
+        ("x.sub.svc.local", None),
+        ("host.example.com", None),
+        ("nobody.example.com", None),
+        ("alias.example.com", "take host.example.com,"),
+        ("x.any.example.com", "take host.example.com,"),
+        ("a.down.example.com", "take a.elsewhere.example,"),
+    ],
+)
+def test_a_host_name_that_is_an_alias_of_ours_or_may_become_one_is_no_instances_address(
+    host: str, says: str | None
+) -> None:
+    world = World("fixed A 192.0.2.7\nmoved CNAME host.example.com.\nsub NS ns.sub\nns.sub A 192.0.2.8\n", fixed=ZONES)
+    zone = world.catalog.zone_of(from_text(host))
+    assert zone is not None
+    why = why_no_host(zone, from_text(host))
+    assert (why is None) if says is None else (says in str(why))

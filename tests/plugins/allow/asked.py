@@ -71,7 +71,8 @@ class Asked:
         catalog = Catalog(self.zones)
         reverse = ReverseNames(self.registry, from_text("svc.local"), 5, 2)
         self.registry.followers.append(reverse.follow_commit)
-        inner = following(first_of(self._count, catalog.lookup, reverse.lookup, ServerNames("v", "me").lookup))
+        first = first_of(self._count, catalog.lookup, reverse.lookup, ServerNames("v", "me").lookup)
+        inner = following(first, catalog.is_ours, Random(1))
         self.allow = None if rules is None else Allow(AllowSettings.model_validate({"dns_allow": rules}).dns_allow)
         lookup = self.allow.lookup(inner) if self.allow else inner
         cookies = Cookies(bytes(16))

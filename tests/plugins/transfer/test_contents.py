@@ -197,6 +197,6 @@ async def test_browsing_has_as_many_types_as_an_answer(tmp_path: Path) -> None:
 def test_other_live_names_than_these_have_none() -> None:
     [fixed] = load({"legacy.example": ""})
     zone = Zone(fixed, NoLiveNames(), lambda: 1, 2)
-    assert {rr.type for rr in contents.contents(zone, (), ()) if rr} == {Type.NS, Type.A}
+    assert {rr.type for rr in contents.contents(zone, (), (), 1) if rr} == {Type.NS, Type.A}
     assert zone.lookup(Question(zone.origin, Type.AXFR), 0.0).rcode == Rcode.NOERROR
     assert not isinstance(zone.live, ServiceZone)
