@@ -9,9 +9,10 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+PASSING, WARNING = "passing", "warning"
 HEALTHY, SUSPECT, FLAPPING = "healthy", "suspect", "flapping"
 # The registry's defaults, which it does not repeat for each instance.
-DEFAULT_WEIGHT, DEFAULT_PRIORITY = 100, 10
+DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT, DEFAULT_PRIORITY = 100, 1, 10
 
 
 class InstanceContent(TypedDict):
@@ -26,13 +27,18 @@ class InstanceContent(TypedDict):
     tags: NotRequired[list[str]]
     ports: NotRequired[dict[str, int] | None]
     weight: NotRequired[Annotated[int, Field(ge=0, le=65535)]]
+    warningWeight: NotRequired[Annotated[int, Field(ge=0, le=65535)]]
+    health: NotRequired[str]
+    output: NotRequired[str]
     priority: NotRequired[int]
     zone: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
 class Instance:
-    """`ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among the same priority, both as in SRV records."""
+    """`ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among the same priority, both as in SRV records.
+    `health`: what it says of itself, `passing` or `warning`, which has made its weight small; `output`: in its words.
+    """
 
     service: str
     ip: str
@@ -45,6 +51,8 @@ class Instance:
     weight: int = DEFAULT_WEIGHT
     priority: int = DEFAULT_PRIORITY
     zone: str | None = None
+    health: str = PASSING
+    output: str = ""
 
     @property
     def address(self) -> str:
@@ -61,6 +69,7 @@ class Instance:
 
     @classmethod
     def of(cls, service: str, content: InstanceContent) -> Instance:
+        health, weight = content.get("health", PASSING), content.get("weight", DEFAULT_WEIGHT)
         return cls(
             service=service,
             ip=content["ip"],
@@ -70,7 +79,9 @@ class Instance:
             metadata=content.get("metadata") or {},
             tags=tuple(content.get("tags", ())),
             ports=content.get("ports") or {},
-            weight=content.get("weight", DEFAULT_WEIGHT),
+            weight=content.get("warningWeight", DEFAULT_WARNING_WEIGHT) if health == WARNING else weight,
             priority=content.get("priority", DEFAULT_PRIORITY),
             zone=content.get("zone"),
+            health=health,
+            output=content.get("output", ""),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,15 @@ def picked(strategy: str, *instances: Instance, times: int = 1000) -> Counter[in
 
 def test_by_chance_all_are_alike() -> None:
     assert all(200 < count < 300 for count in picked("random", *map(at, range(4))).values())
+
+
+@pytest.mark.parametrize(
+    ("said", "weight"), [({}, 50), ({"health": "warning"}, 1), ({"health": "warning", "warningWeight": 7}, 7)]
+)
+def test_one_that_warns_of_itself_has_the_weight_that_it_chose_for_that(said: Any, weight: int) -> None:
+    content: Any = {"ip": "10.0.0.1", "port": 1, "status": "healthy", "weight": 50, "output": "80 % full", **said}
+    found = Instance.of("api", content)
+    assert (found.weight, found.health, found.output) == (weight, said.get("health", "passing"), "80 % full")
 
 
 def test_by_weight_each_has_its_share_and_none_of_weight_zero_is_taken_unless_all_have_it() -> None:

@@ -6,7 +6,10 @@ export interface Options {
   token?: string;
 }
 
-/** The optional fields of POST /register. `ip` has to be given in a browser. */
+/** What a service may say of its health. */
+export type Health = "passing" | "warning" | "failing";
+
+/** The optional fields of PUT /instances. `ip` has to be given in a browser. */
 export interface Fields {
   ip?: string;
   id?: string;
@@ -17,16 +20,21 @@ export interface Fields {
   protocol?: string | string[];
   weight?: number;
   priority?: number;
+  warningWeight?: number;
   zone?: string;
   ttl?: number;
+  keep?: number;
+  health?: Health;
+  output?: string;
   maxAnswers?: number;
   check?: Record<string, unknown>;
 }
 
 /** `ready`: once it is registered; an error with `status` when the registry refuses for good (400, 401, 403, 409), which is tried again
- * all the same. `stop`: deregisters, within 3 s: stop serving after it. */
+ * all the same. `report`: what it says of itself from now on, with each heartbeat. `stop`: deregisters, within 3 s: stop serving after it. */
 export interface Registration {
   readonly ready: Promise<void>;
+  report(health: Health, output?: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,14 +51,17 @@ export interface Instance {
   readonly protocol?: string | readonly string[];
   readonly weight?: number;
   readonly priority?: number;
+  readonly warningWeight?: number;
   readonly zone?: string;
+  readonly health?: Health;
+  readonly output?: string;
 }
 
 /** `ready`: once it was read; an error with `status` as of a registration. */
 export interface List {
   readonly instances: readonly Instance[];
   readonly ready: Promise<void>;
-  /** One after the other: the healthy where there are some, and none that rests. undefined: nobody is there. */
+  /** One after the other: the healthy where there are some, and none that rests; who warns has a small share. undefined: nobody is there. */
   next(): Instance | undefined;
   /** It took no connection: twice in 30 s, and it rests for 30 s. */
   failed(instance: Pick<Instance, "ip" | "port">): void;

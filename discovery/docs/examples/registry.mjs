@@ -63,11 +63,19 @@ async function localAddress(url) {
 export function register(name, port, fields = {}, options = {}) {
   const [at, instance, ending, ready, say] = [place(options), { name, port, ...fields }, new AbortController(), promised(), teller()];
   let registered = false, timer, beating, stopping;
+  async function speak() {
+    const { ip, health } = instance;
+    if (registered && !health) return ask(at, "POST", "/heartbeat", { body: { name, ip, port }, signal: ending.signal });
+    if (registered) return ask(at, "PUT", "/instances", { body: instance, signal: ending.signal });
+    const reply = await ask(at, "POST", "/registrations", { body: { instances: [instance] }, signal: ending.signal });
+    const { results: [result] = [], heartbeatIntervalMs } = reply.body;
+    return result ? { ...reply, status: result.status, body: result.status < 300 ? { heartbeatIntervalMs } : result } : reply;
+  }
   async function beat() {
     let next = 1000;
     try {
       instance.ip ??= await localAddress(at.url);
-      const reply = await ask(at, "POST", registered ? "/heartbeat" : "/register", { body: instance, signal: ending.signal });
+      const reply = await speak();
       const { status, body } = reply;
       if (status < 300) ready.resolve();
       else if (FOR_GOOD.includes(status)) ready.reject(refusal(reply));
@@ -90,8 +98,15 @@ export function register(name, port, fields = {}, options = {}) {
     const path = `/services/${encodeURIComponent(name)}/instances?ip=${encodeURIComponent(instance.ip)}&port=${port}`;
     await ask(at, "DELETE", path, { ms: 2000 }).catch(() => {}); // else the lease ends
   };
-  return { ready: ready.promise, stop: () => (stopping ??= stop()) };
+  function report(health, output = "") {
+    Object.assign(instance, { health, output });
+    return (beating = beating.then(() => stopping ?? (clearTimeout(timer), beat())));
+  }
+  return { ready: ready.promise, report, stop: () => (stopping ??= stop()) };
 }
+
+/** Of one that warns of itself: its small share. */
+const hasItsTurn = ({ health, weight = 100, warningWeight = 1 }) => health !== "warning" || Math.random() * weight < warningWeight;
 
 /** A list that is kept fresh by long polls: the last good one while the registry is away. */
 export function follow(name, options = {}) {
@@ -105,7 +120,9 @@ export function follow(name, options = {}) {
       const awake = list.instances.filter((each) => !(failures.get(key(each))?.until > Date.now()));
       const some = awake.length ? awake : list.instances; // one that may fail is better than none
       const healthy = some.filter(({ status }) => status === "healthy");
-      return (healthy.length ? healthy : some)[turn++ % (healthy.length || some.length)];
+      const ready = healthy.filter(hasItsTurn);
+      const chosen = [ready, healthy, some].find(({ length }) => length) ?? [];
+      return chosen[turn++ % chosen.length];
     },
     failed(instance) {
       const [before, now] = [failures.get(key(instance)), Date.now()];

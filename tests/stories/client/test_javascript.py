@@ -100,12 +100,23 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         assert node.ask("register") == "asked"
         assert node.ask("ready") == "ready"
         instance = server.request("GET", "/resolve/js").body["instances"][0]
-        assert (instance["ip"], instance["port"], instance["tags"]) == ("127.0.0.1", 3001, ["blue"])
+        assert (instance["ip"], instance["port"], instance["tags"]) == ("127.0.0.1", 3001, ["blue/green"])
+        assert node.ask("report failing full") == "said"
+        [shown] = server.request("GET", "/services/js").body["instances"]
+        assert (shown["status"], shown["output"], shown["keep"]) == ("failing", "full", 60)
+        assert server.request("GET", "/resolve/js").status == 404
+        assert node.ask("report passing") == "said"
+        assert server.request("GET", "/resolve/js").status == 200
         server.register("other", port=3002, ttl=60)
         until(lambda: node.ask("list") == "[3002]")
         server.register("other", port=3003, ttl=60)
         until(lambda: node.ask("list") in ("[3002,3003]", "[3003,3002]"))
         assert node.ask("next") != node.ask("next")
+        warns = {"name": "other", "ip": "127.0.0.1", "port": 3003, "ttl": 60, "health": "warning"}
+        server.request("PUT", "/instances", warns)
+        until(lambda: [node.ask("next") for _ in range(10)].count("3002") >= 9)
+        server.request("PUT", "/instances", warns | {"health": "passing"})
+        until(lambda: node.ask("next") != node.ask("next"))
         assert node.ask("fails 3002 1") == "[3002,3003]", "one failure may be anybody's"
         assert node.ask("fails 3002 1") == "[3003]"
         assert node.ask("fails 3003 2") == "[3002,3003]", "one that may fail is better than none"
@@ -193,8 +204,9 @@ class _Page(_Busy):
 
 
 _USE = """import { follow, register, type Instance, type Registration } from "./registry.mjs";
-const registered: Registration = register("users", 3001, { tags: ["blue"], metadata: { version: 2 } }, { url: "http://127.0.0.1:3100" });
+const registered: Registration = register("users", 3001, { tags: ["blue"], metadata: { v: 2 }, keep: 60 }, { url: "http://[::1]:3100" });
 await registered.ready;
+await registered.report("warning", "80 % full");
 const list = follow("users");
 const next: Instance | undefined = list.next();
 if (next) list.failed(next);
@@ -206,7 +218,13 @@ export { text };
 
 
 @pytest.mark.parametrize(
-    ("more", "wrong"), [("", ""), ("list.next().port;", "possibly 'undefined'"), ("register(1, 2);", "not assignable")]
+    ("more", "wrong"),
+    [
+        ("", ""),
+        ("list.next().port;", "possibly 'undefined'"),
+        ("register(1, 2);", "not assignable"),
+        ('registered.report("great");', "not assignable"),
+    ],
 )
 def test_typescript_reads_the_types(tmp_path: Path, more: str, wrong: str) -> None:
     compiler = node_modules() / "typescript" / "bin" / "tsc"
