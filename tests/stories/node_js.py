@@ -24,9 +24,13 @@ def node(script: str, *arguments: str) -> Any:
 
 @contextmanager
 def node_running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """It is killed at the end if it still runs. Its output is text, both streams in `stdout`."""
+    """It is killed at the end if it still runs. Its output is text, both streams in `stdout`; `stdin` is written to it."""
     process = subprocess.Popen(
-        _command(script, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        _command(script, *arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     with process:
         try:

@@ -64,7 +64,7 @@ def info(
         "ipAddr": values.get("ipAddr", spec.ip),
         "status": status,
         "overriddenStatus": override,
-        "port": values.get("port") or {"$": spec.port, "@enabled": "true"},
+        "port": values.get("port") or {"$": spec.port, "@enabled": "true" if spec.port else "false"},
         "securePort": values["securePort"],
         "countryId": values["countryId"],
         "dataCenterInfo": values["dataCenterInfo"],

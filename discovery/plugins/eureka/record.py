@@ -100,7 +100,7 @@ def read(content: Mapping[str, Any], app: str) -> Sent:
         raise Missing(f"Mismatched appName, expecting {app.upper()} but was {named.upper()}")
     id = _text(found, "instanceId", MAX_ID) or host
     spec = Registration.of(
-        named.lower(), _address(ip, host), port if is_open or not is_secure else secure,
+        named.lower(), _address(ip, host), (port if is_open or not is_secure else secure) or None,
         metadata=metadata, ttl=min(max(duration, 2 * renewal + 5, MIN_TTL), MAX_TTL), zone=_zone(data_center, metadata),
     )  # fmt: skip
     status = _word(found.get("status", UP))
