@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from discovery.core.caller import NOBODY
+from discovery.core.check import TCP, Check
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.expiry import Expire
-from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
+from discovery.store.operations import Drain, EndMaintenance, Maintain, ReloadZones, Settle
 from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.registry import Registry
+from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
+from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 
 T = TypeVar("T")
@@ -22,6 +27,30 @@ T = TypeVar("T")
 APART = 1_699_999_900.0
 
 EXPIRE = Expire()
+
+
+CHECK = Check(kind=TCP, id=TCP)
+
+
+@dataclass(frozen=True)
+class Checked(Write[None]):
+    """What the server's one check of an instance says: why it fails, None: it passes. It is given one where it has none."""
+
+    id: str
+    failing: str | None
+    action = "check"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> None:
+        entry = txn.at(self.id)
+        txn.authorize(None)
+        known = catch_up(txn, entry)
+        spec = known.spec if known.spec.checks else replace(known.spec, checks=(CHECK,))
+        if self.failing is None and known.failing is None:
+            return
+        found = Finding() if self.failing is None else Finding(Health.FAILING, self.failing, txn.wall)
+        after = known._replace(spec=spec, checks={spec.checks[0].id: found})
+        override_status(txn, entry, after, self.failing or "its checks pass again")
 
 
 class DrivenRegistry(Registry):

@@ -1,70 +1,353 @@
-"""An active check: how the registry itself finds out whether an instance works, as the instance asked for at registration."""
+"""A check: how it is found out whether an instance works. A `ttl` check is reported by the instance; all others the registry makes itself.
+
+What an instance's checks and its own word come to is its health. In a group of checks the worst counts, among groups the best. Its own
+word and the checks without a group are one group.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
-from discovery.core.checked import seconds_of, whole_of
+import orjson
+
+from discovery.core.address import parse_port
+from discovery.core.checked import flag, seconds_of, whole_of
 from discovery.core.errors import InvalidField
+from discovery.core.health import WELL, Finding, Health, health_named
+from discovery.core.name import plain_text
 
+# Of one instance; octets of all of them as JSON.
+MAX_CHECKS = 16
+MAX_ID = 255
+MAX_OCTETS = 16 * 1024
 # Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
 MIN_INTERVAL, MAX_INTERVAL = 1.0, 3600.0
 MAX_TIMEOUT = 60.0
 MAX_COUNT = 100
 MAX_PATH = 1024
+MAX_BODY = 1024
+MAX_HEADERS = 8
+MAX_HEADER = 256
+MAX_CA = 8 * 1024
+# Between two reports. A batch job that runs once a week is the longest that anybody waits for.
+MIN_REPORT, MAX_REPORT = 1.0, 7 * 86400.0
+# How long one may fail before its instance is deregistered.
+MIN_CRITICAL, MAX_CRITICAL = 1.0, 30 * 86400.0
 
 DEFAULT_INTERVAL, DEFAULT_TIMEOUT = 10.0, 2.0
 DEFAULT_FAILURES, DEFAULT_SUCCESSES = 3, 1
 
+TTL, HTTP, TCP, GRPC = "ttl", "http", "tcp", "grpc"
+KINDS = (TTL, HTTP, TCP, GRPC)
+PROBES = (HTTP, TCP, GRPC)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 # RFC 3986 §3.3 and §3.4: a path and a query, as they stand in a request line.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
-_FIELDS = ("http", "tcp", "interval", "timeout", "failures", "successes")
+# RFC 9110 §5.6.2 and §5.5, without obs-text.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_VALUE = re.compile(rf"[ -~]{{0,{MAX_HEADER}}}")
+# They say how the request is framed, which is the prober's to say.
+_FRAMING = frozenset(("connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`path` of an HTTP GET that must answer 2xx; None: a TCP connection must open. Always to the instance's own ip and port.
+    """`id` is one of its instance's checks; `name` is for people. `group`: its checks count together. `status`: what it says until it is
+    first made or reported. `critical_after`: seconds of failing, after which the instance is deregistered.
 
-    `interval` and `timeout` in seconds. After `failures` in a row the instance is failing, after `successes` in a row it is not.
+    `ttl`: seconds within which the next report has to come. The others are probes: of the instance's address and port, or of `address`
+    and `port`. `path`: of an HTTP request, answered 2xx; of `grpc`, the service asked for (grpc.health.v1). `ca`: the PEM certificates
+    that the peer's must come from. `interval` and `timeout` in seconds. After `failures` in a row the check is failing, after `successes`
+    in a row it is not.
     """
 
-    path: str | None = None
+    kind: str
+    id: str
+    name: str = ""
+    group: str = ""
+    critical_after: float | None = None
+    status: Health = Health.PASSING
+    ttl: float = 0.0
+    path: str = ""
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    tls: bool = False
+    ca: str = ""
+    tls_skip_verify: bool = False
+    address: str = ""
+    port: int = 0
     interval: float = DEFAULT_INTERVAL
     timeout: float = DEFAULT_TIMEOUT
     failures: int = DEFAULT_FAILURES
     successes: int = DEFAULT_SUCCESSES
 
     @classmethod
-    def of(cls, value: object) -> Check:
-        """From `{http: PATH | tcp: true, interval?, timeout?, failures?, successes?}`; InvalidField names the part at fault."""
+    def of(cls, value: object, field: str = "check") -> Check:
+        """From `{ttl: SECONDS | http: PATH | tcp: true | grpc: SERVICE or true, …}`; InvalidField names the part at fault."""
+        form = _PLAIN_FORM if field == "check" else _FORM
         if not isinstance(value, Mapping):
-            raise InvalidField("check", "must be an object with http (a path) or tcp (true)")
+            raise InvalidField(field, f"must be an object with {form.kinds}")
         for name in value:
-            if name not in _FIELDS:
-                raise InvalidField(f"check.{name!s:.40}", f"is not known here; a check may have {', '.join(_FIELDS)}")
-        http, tcp = value.get("http"), value.get("tcp")
-        if tcp is not None and tcp is not True:
-            raise InvalidField("check.tcp", "must be true")
-        if (http is None) == (tcp is None):
-            raise InvalidField("check", 'must have either "http": a path, or "tcp": true')
-        return cls(
-            path=None if http is None else _path(http),
-            interval=seconds_of("check.interval", MIN_INTERVAL, MAX_INTERVAL, value.get("interval", DEFAULT_INTERVAL)),
-            timeout=seconds_of("check.timeout", 0.1, MAX_TIMEOUT, value.get("timeout", DEFAULT_TIMEOUT)),
-            failures=whole_of("check.failures", 1, MAX_COUNT, value.get("failures", DEFAULT_FAILURES)),
-            successes=whole_of("check.successes", 1, MAX_COUNT, value.get("successes", DEFAULT_SUCCESSES)),
-        )
+            if name not in form.fields:
+                raise InvalidField(
+                    f"{field}.{name!s:.40}", f"is not known here; a check may have {', '.join(form.fields)}"
+                )
+        given = [kind for kind in KINDS if value.get(kind) is not None]
+        if TCP in given and value[TCP] is not True:
+            raise InvalidField(f"{field}.tcp", "must be true")
+        if len(given) != 1:
+            raise InvalidField(field, form.either)
+        kind = given[0]
+        found: dict[str, Any] = {"id": kind, **_of_kind(kind, value[kind], f"{field}.{kind}")}
+        if kind == TTL:
+            found["status"] = Health.FAILING
+        for each in _FIELDS:
+            if each.name in value and each.name in form.fields:
+                if kind not in each.kinds:
+                    raise InvalidField(f"{field}.{each.name}", f"is not of a check by {kind}")
+                found[each.field] = each.check(f"{field}.{each.name}", value[each.name])
+        check = cls(kind=kind, **found)
+        if check.ca and check.tls_skip_verify:
+            raise InvalidField(f"{field}.ca", "is of no use beside tlsSkipVerify")
+        return check
 
-    def shown(self) -> dict[str, object]:
-        """As it is registered."""
-        what: dict[str, object] = {"tcp": True} if self.path is None else {"http": self.path}
-        numbers = {"interval": self.interval, "timeout": self.timeout}
-        return what | numbers | {"failures": self.failures, "successes": self.successes}
+    def shown(self) -> dict[str, Any]:
+        """As it is registered, without what is the default."""
+        what: Any = {TTL: self.ttl, HTTP: self.path, TCP: True, GRPC: self.path or True}[self.kind]
+        found = {self.kind: what}
+        for each in _FIELDS:
+            value = getattr(self, each.field)
+            if self.kind in each.kinds and (each.always or value != each.default(self)):
+                found[each.name] = each.shown(value)
+        return found
+
+    @property
+    def is_plain(self) -> bool:
+        """It says what the field `check` could always say."""
+        return self.kind in (HTTP, TCP) and self.shown().keys() <= set(_PLAIN)
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.name or self.id
 
 
-def _path(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_PATH or not _PATH.fullmatch(value):
-        raise InvalidField("check.http", f"must be a path such as /health, at most {MAX_PATH} characters of a URL")
+def _of_kind(kind: str, value: object, field: str) -> dict[str, Any]:
+    if kind == TTL:
+        return {"ttl": seconds_of(field, MIN_REPORT, MAX_REPORT, value)}
+    if kind == HTTP:
+        if not isinstance(value, str) or len(value) > MAX_PATH or not _PATH.fullmatch(value):
+            raise InvalidField(field, f"must be a path such as /health, at most {MAX_PATH} characters of a URL")
+        return {"path": value}
+    if kind == GRPC and value is not True:
+        return {"path": plain_text(value, field, MAX_PATH)}
+    if value is not True:
+        raise InvalidField(field, "must be true")
+    return {}
+
+
+def _text(field: str, value: object) -> str:
+    return "" if value == "" else plain_text(value, field, 255)
+
+
+def _method(field: str, value: object) -> str:
+    if value not in METHODS:
+        raise InvalidField(field, f"must be one of {', '.join(METHODS)}")
+    return str(value)
+
+
+def _headers(field: str, value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, Mapping) or len(value) > MAX_HEADERS:
+        raise InvalidField(field, f"must be an object with at most {MAX_HEADERS} names of headers and their values")
+    for name, content in value.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name) or name.lower() in _FRAMING:
+            raise InvalidField(field, f"has {name!s:.64}, which is no name of a header that a check may send")
+        if not isinstance(content, str) or not _VALUE.fullmatch(content):
+            raise InvalidField(f"{field}.{name}", f"must be at most {MAX_HEADER} printable ASCII characters")
+    return tuple(value.items())
+
+
+def _body(field: str, value: object) -> str:
+    if not isinstance(value, str) or len(value.encode(errors="surrogatepass")) > MAX_BODY:
+        raise InvalidField(field, f"must be a string of at most {MAX_BODY} octets")
+    return value.encode(errors="replace").decode()
+
+
+def _flag(field: str, value: object) -> bool:
+    try:
+        return flag(value)
+    except ValueError:
+        raise InvalidField(field, "must be true or false") from None
+
+
+def _ca(field: str, value: object) -> str:
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or len(value) > MAX_CA
+        or "-----BEGIN CERTIFICATE-----" not in value
+    ):
+        raise InvalidField(field, f"must be certificates in PEM, at most {MAX_CA:,} octets")
     return value
+
+
+def _address(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidField(field, "must be an IP address or a host name")
+    return plain_text(value, field, 253)
+
+
+class _Field(NamedTuple):
+    """`always`: shown even where it is the default."""
+
+    field: str
+    name: str
+    kinds: Sequence[str]
+    check: Callable[[str, object], Any]
+    shown: Callable[[Any], Any] = lambda value: value
+    always: bool = False
+
+    def default(self, check: Check) -> object:
+        if self.field == "id":
+            return check.kind
+        if self.field == "status":
+            return Health.FAILING if check.kind == TTL else Health.PASSING
+        return _DEFAULTS[self.field]
+
+
+_DEFAULTS = {each.name: each.default for each in fields(Check)}
+_FIELDS = (
+    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID)),
+    _Field("name", "name", KINDS, _text),
+    _Field("group", "group", KINDS, _text),
+    _Field("critical_after", "criticalAfter", KINDS, lambda field, value: seconds_of(field, MIN_CRITICAL, MAX_CRITICAL, value)),
+    _Field("status", "status", KINDS, lambda field, value: health_named(field, value)),
+    _Field("method", "method", (HTTP,), _method),
+    _Field("headers", "headers", (HTTP,), _headers, dict),
+    _Field("body", "body", (HTTP,), _body),
+    _Field("tls", "tls", (HTTP, GRPC), _flag),
+    _Field("ca", "ca", (HTTP, GRPC), _ca),
+    _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), _flag),
+    _Field("address", "address", PROBES, _address),
+    _Field("port", "port", PROBES, lambda field, value: parse_port(value, field)),
+    _Field("interval", "interval", PROBES, lambda field, value: seconds_of(field, MIN_INTERVAL, MAX_INTERVAL, value), always=True),
+    _Field("timeout", "timeout", PROBES, lambda field, value: seconds_of(field, 0.1, MAX_TIMEOUT, value), always=True),
+    _Field("failures", "failures", PROBES, lambda field, value: whole_of(field, 1, MAX_COUNT, value), always=True),
+    _Field("successes", "successes", PROBES, lambda field, value: whole_of(field, 1, MAX_COUNT, value), always=True),
+)  # fmt: skip
+
+
+class _Form(NamedTuple):
+    """What may be said, and how it is told what must be."""
+
+    fields: Sequence[str]
+    kinds: str
+    either: str
+
+
+# The field `check`, which is older than most kinds: one check, of the instance's own port.
+_PLAIN = (HTTP, TCP, "interval", "timeout", "failures", "successes")
+_PLAIN_FORM = _Form(_PLAIN, "http (a path) or tcp (true)", 'must have either "http": a path, or "tcp": true')
+_FORM = _Form(
+    (*KINDS, *(each.name for each in _FIELDS)),
+    "ttl (seconds), http (a path), tcp (true) or grpc (a service, or true)",
+    'must have one of "ttl": seconds, "http": a path, "tcp": true, "grpc": a service or true',
+)
+
+
+# -- those of an instance
+
+
+def checks_of(value: object) -> tuple[Check, ...]:
+    """From a list of them, or the one of the field `check`."""
+    if value is None:
+        return ()
+    if isinstance(value, Mapping):
+        return (Check.of(value, "check"),)
+    if not isinstance(value, list | tuple):
+        raise InvalidField("checks", "must be a list of objects")
+    if len(value) > MAX_CHECKS:
+        raise InvalidField("checks", f"has {len(value)} entries, at most {MAX_CHECKS} are kept")
+    checks = tuple([Check.of(each, f"checks[{index}]") for index, each in enumerate(value)])
+    seen = set[str]()
+    for check in checks:
+        if check.id in seen:
+            raise InvalidField("checks", f"has two with the id {check.id!r}: give each of them an id")
+        seen.add(check.id)
+    if len(orjson.dumps([check.shown() for check in checks])) > MAX_OCTETS:
+        raise InvalidField("checks", f"are more than {MAX_OCTETS:,} octets of JSON together")
+    return checks
+
+
+def as_check(checks: tuple[Check, ...]) -> dict[str, Any] | None:
+    """For the field `check`: of one that this can say."""
+    return checks[0].shown() if len(checks) == 1 and checks[0].is_plain else None
+
+
+def as_checks(checks: tuple[Check, ...]) -> list[dict[str, Any]] | None:
+    """For the field `checks`, of all others."""
+    return None if as_check(checks) is not None else [check.shown() for check in checks]
+
+
+# By check id. One that is not there passes, and has always done.
+States = Mapping[str, Finding]
+_SEVERITY = {Health.PASSING: 0, Health.WARNING: 1, Health.FAILING: 2}
+_BY_SEVERITY = tuple(_SEVERITY)
+
+
+def overall(own: Health, checks: Iterable[Check], states: States) -> Health:
+    """What an instance's own word and its checks come to. A word that all is well speaks against nobody."""
+    worst: dict[str, int] = {} if own is Health.PASSING else {"": _SEVERITY[own]}
+    for check in checks:
+        severity = _SEVERITY[states.get(check.id, WELL).health]
+        worst[check.group] = max(severity, worst.get(check.group, 0))
+    return _BY_SEVERITY[min(worst.values(), default=0)]
+
+
+def failing_since(own: Finding, checks: Iterable[Check], states: States) -> float:
+    """Of one that fails: from when on each group had something that does, epoch seconds."""
+    since: dict[str, float] = {} if own.health is not Health.FAILING else {"": own.since}
+    for check in checks:
+        if (found := states.get(check.id, WELL)).health is Health.FAILING:
+            since[check.group] = min(found.since, since.get(check.group, found.since))
+    return max(since.values(), default=0.0)
+
+
+def begun(check: Check, wall: float) -> Finding | None:
+    """What a new one says until it is made; None: that it passes, which needs no word."""
+    if check.status is Health.PASSING:
+        return None
+    return Finding(check.status, "nothing was reported yet" if check.kind == TTL else "it was not made yet", wall)
+
+
+def not_reported(check: Check) -> str:
+    return f"nothing was reported for {check.ttl:g} s"
+
+
+def with_missing(checks: Iterable[Check], states: States, missing: Mapping[str, float]) -> States:
+    """With those failing whose reports are `missing`: since when, by id, epoch seconds."""
+    found = {
+        check.id: Finding(Health.FAILING, not_reported(check), missing[check.id])
+        for check in checks
+        if check.id in missing
+    }
+    return {**states, **found}
+
+
+def failed(checks: Sequence[Check], why: str | None) -> States:
+    """As older versions said it: why the one check of an instance fails; None: it does not."""
+    return {checks[0].id: Finding(Health.FAILING, why)} if checks and why is not None else {}
+
+
+def states_dumped(states: States) -> dict[str, Any]:
+    return {id: finding.dumps() for id, finding in states.items()}
+
+
+def states_loaded(found: Mapping[str, Any]) -> States:
+    """ValueError, KeyError, TypeError."""
+    return {str(id): Finding.loads(each) for id, each in found.items()}

@@ -11,6 +11,7 @@ from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
+from discovery.core.check import failed
 from discovery.core.checked import flag, moment, or_none, text, whole
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
@@ -104,16 +105,18 @@ def instance(found: Mapping[str, Any]) -> Instance:
         if PROTOCOLS in kept:
             given["protocol"] = kept[PROTOCOLS]
         spec = Registration.of(found["name"], found["ip"], found["port"], metadata=found["metadata"], **given)
+        known = facts_of(found)
+        if states := failed(spec.checks, or_none(text, found["failing"])):
+            known.setdefault("checks", states)
         return Instance(
             text(found["id"]),
             moment(found["registeredAt"]),
             spec,
             or_none(moment, found["drainingSince"]),
             _known(Status, found["status"]),
-            or_none(text, found["failing"]),
-            caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
-            Probed(found["probed"]) if found.get("probed") in _PROBED else None,
-            **facts_of(found),
+            registrant=caller(found["registrant"]) if "registrant" in found else NOBODY,  # an older version has none
+            probed=Probed(found["probed"]) if found.get("probed") in _PROBED else None,
+            **known,
         )
 
 

@@ -1,4 +1,4 @@
-"""What an instance says of its own health: passing, warning or failing, and in words what it found."""
+"""What is found of an instance's health, by itself or by a check of it: passing, warning or failing, and in words what was found."""
 
 from __future__ import annotations
 
@@ -19,23 +19,21 @@ class Health(StrEnum):
     FAILING = "failing"  # alive, and to be left out of answers
 
 
-class OwnHealth(NamedTuple):
-    """`output`: what it said when it came to that. `since`: when, epoch seconds; 0.0 of one that has never said anything."""
+class Finding(NamedTuple):
+    """`output`: what was said when it came to that. `since`: when, epoch seconds; 0.0 where nothing was ever said."""
 
     health: Health = Health.PASSING
     output: str = ""
     since: float = 0.0
 
     @classmethod
-    def of(cls, health: object, output: object = None, field: str = "") -> OwnHealth:
+    def of(cls, health: object, output: object = None, field: str = "") -> Finding:
         """From what a client sent; InvalidField. `field`: what stands before the names of the fields. `since` is the server's."""
-        if not isinstance(health, str) or health not in _HEALTHS:
-            raise InvalidField(f"{field}health", "must be passing, warning or failing")
-        return cls(Health(health), _output(output, f"{field}output"))
+        return cls(health_named(f"{field}health", health), _output(output, f"{field}output"))
 
     @property
     def reason(self) -> str:
-        """Of the event that it has changed to this."""
+        """Of the event that the instance says this of itself from now on."""
         if self.health is Health.PASSING:
             return "it says of itself that it is healthy again"
         what = self.output or ("that it fails" if self.health is Health.FAILING else "that not all is well")
@@ -45,14 +43,21 @@ class OwnHealth(NamedTuple):
         return self._asdict()
 
     @classmethod
-    def loads(cls, found: Mapping[str, Any]) -> OwnHealth:
+    def loads(cls, found: Mapping[str, Any]) -> Finding:
         """ValueError, KeyError, TypeError: somebody may have written it by hand."""
         return cls(Health(found["health"]), text(found["output"]), moment(found["since"]))
 
 
 # Of all that never said anything: one object.
-WELL = OwnHealth()
+WELL = Finding()
 _HEALTHS = frozenset(Health)
+
+
+def health_named(field: str, value: object) -> Health:
+    """InvalidField."""
+    if not isinstance(value, str) or value not in _HEALTHS:
+        raise InvalidField(field, "must be passing, warning or failing")
+    return Health(value)
 
 
 def _output(value: object, field: str) -> str:

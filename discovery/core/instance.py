@@ -22,10 +22,19 @@ from discovery.core.address import (
     place_text,
 )
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.check import Check
+from discovery.core.check import (
+    Check,
+    States,
+    as_check,
+    as_checks,
+    checks_of,
+    overall,
+    states_dumped,
+    states_loaded,
+)
 from discovery.core.checked import moment, or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
-from discovery.core.health import WELL, Health, OwnHealth
+from discovery.core.health import WELL, Finding, Health
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label, plain_text, service_name
 from discovery.core.network import ip_of
@@ -46,6 +55,7 @@ DEFAULT_WARNING_WEIGHT = 1
 NO_KEEP = NO_HOLD = 0.0
 # Octets of where an instance was imported from: a URL.
 MAX_IMPORTED_FROM = 255
+NO_STATES: States = {}  # shared: no mapping of states is ever changed
 
 # Of a label and its place in a list; a port takes two.
 _LABEL_OCTETS = 112
@@ -101,7 +111,7 @@ class Registration:
     hold: float = NO_HOLD
     imported_from: str | None = None
     max_answers: int | None = None
-    check: Check | None = None
+    checks: tuple[Check, ...] = ()
     id: str | None = None
 
     @classmethod
@@ -145,12 +155,12 @@ class Registration:
         """About what it takes in memory beyond a plain registration."""
         lists = _LABEL_OCTETS * (len(self.tags) + 2 * len(self.ports))
         tags = sum(map(len, self.tags)) if self.tags else 0
-        return (
-            len(self.metadata)
-            + lists
-            + tags
-            + (0 if self.check is None else _LABEL_OCTETS + len(self.check.path or ""))
-        )
+        return len(self.metadata) + lists + tags + (sum(map(_octets_of, self.checks)) if self.checks else 0)
+
+
+def _octets_of(check: Check) -> int:
+    headers = sum(len(name) + len(value) for name, value in check.headers)
+    return 3 * _LABEL_OCTETS + len(check.path) + len(check.body) + len(check.ca) + headers
 
 
 class Vouched(IntEnum):
@@ -165,7 +175,8 @@ class Instance(NamedTuple):
     """A registered process. `registered_at`: epoch seconds, for people.
 
     `draining_since`: when somebody asked for it to be left out of answers, epoch seconds; None when nobody did.
-    `failing`: why its active checks fail. `status` as it was decided last; readers test the lease beside it. `registrant`: by
+    `checks`: what its checks say, by their ids, where they have ever said anything. `status` as it was decided last; readers test the lease
+    beside it. `registrant`: by
     whom it was registered, NOBODY where that is not known (see `vouched`). `probed`: of one that is silent, what its port said.
     `own`: what it says of its health. `lapsed_at`: when the lease ran out of one that is kept after it, epoch seconds.
     `attachments`: what plugins remember of it.
@@ -176,10 +187,10 @@ class Instance(NamedTuple):
     spec: Registration
     draining_since: float | None = None
     status: Status = Status.HEALTHY
-    failing: str | None = None
+    checks: States = NO_STATES
     registrant: Caller = NOBODY
     probed: Probed | None = None
-    own: OwnHealth = WELL
+    own: Finding = WELL
     lapsed_at: float | None = None
     attachments: Attachments = ()
 
@@ -208,14 +219,32 @@ class Instance(NamedTuple):
         return self.spec.extra_octets + attached
 
     @property
+    def health(self) -> Health:
+        """By its own word and its checks."""
+        checks = self.spec.checks
+        return overall(self.own.health, checks, self.checks) if checks else self.own.health
+
+    @property
     def fails(self) -> bool:
-        """By the registry's checks of it, or by its own word."""
-        return self.failing is not None or self.own.health is Health.FAILING
+        return self.health is Health.FAILING
+
+    def said_by(self, check: Check) -> Finding:
+        return self.checks.get(check.id, WELL)
+
+    @property
+    def failing(self) -> str | None:
+        """Why its checks fail: the first of them. None: none does."""
+        for check in self.spec.checks:
+            if (found := self.said_by(check)).health is Health.FAILING:
+                return (
+                    found.output if check.is_plain and len(self.spec.checks) == 1 else f"{check.label}: {found.output}"
+                )
+        return None
 
     @property
     def weight(self) -> int:
         """Its share now, as in SRV."""
-        return self.spec.warning_weight if self.own.health is Health.WARNING else self.spec.weight
+        return self.spec.warning_weight if self.health is Health.WARNING else self.spec.weight
 
     @property
     def vouched(self) -> Vouched:
@@ -326,7 +355,9 @@ OPTIONS = (
         lambda value: None if value is None else plain_text(value, "importedFrom", MAX_IMPORTED_FROM),
     ),
     Option("max_answers", "maxAnswers", partial(or_none, partial(whole_of, "maxAnswers", 1, 65535))),
-    Option("check", "check", partial(or_none, Check.of), Check.shown),
+    # Two spellings: of one plain check, which is all that there was at first, and of all others.
+    Option("checks", "check", checks_of, as_check),
+    Option("checks", "checks", checks_of, as_checks),
 )
 _CHECKS = {option.field: option.check for option in OPTIONS}
 _DEFAULT = {option.field: option.default for option in OPTIONS}
@@ -338,8 +369,8 @@ def options(spec: Registration) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field, name, default, shown in _SHOWN:
         value = getattr(spec, field)
-        if value != default:
-            found[name] = shown(value)
+        if value != default and (said := shown(value)) is not None:
+            found[name] = said
     return found
 
 
@@ -358,9 +389,11 @@ class Fact(NamedTuple):
         return Instance._field_defaults[self.field]
 
 
-# The one list for the journal, the history and other nodes. What older versions wrote in other forms (drains, checks) stands there.
+# The one list for the journal, the history and other nodes. What older versions wrote in other forms (drains, why checks fail) stands
+# there.
 FACTS = (
-    Fact("own", "own", OwnHealth.dumps, OwnHealth.loads),
+    Fact("own", "own", Finding.dumps, Finding.loads),
+    Fact("checks", "checkStates", states_dumped, states_loaded),
     Fact("lapsed_at", "lapsedAt", float, moment),
     Fact("attachments", "attachments", remembered.dumps, remembered.loads),
 )

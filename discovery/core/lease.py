@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # What an instance may ask for. Under a second the network's own jitter expires it; over an hour nobody would call it health.
 MIN_TTL = 1.0
 MAX_TTL = 3600.0
@@ -28,6 +30,10 @@ class Lease:
 
     __slots__ = ("longest_gap", "renewed_at", "term")
 
+    # Of one with checks: see `CheckedLease`.
+    lapsed_at = -math.inf
+    critical_at = math.inf
+
     def __init__(self, term: Term, renewed_at: float) -> None:
         self.term = term
         self.renewed_at = renewed_at
@@ -44,9 +50,26 @@ class Lease:
             self.longest_gap = gap
         self.renewed_at = now
 
+    def restart(self, now: float) -> None:
+        """It begins again, and what came late meanwhile is no gap."""
+        self.renewed_at = now
+
     @property
     def expires_at(self) -> float:
         return self.renewed_at + self.term.seconds
+
+    @property
+    def due(self) -> float:
+        """When something is to be done about it."""
+        return self.renewed_at + self.term.seconds
+
+    def beats_end_since(self, since: float) -> float:
+        """When heartbeats have been missing for too long, if those before `since` may have come unheard."""
+        return (self.renewed_at if self.renewed_at > since else since) + self.term.seconds
+
+    def end_since(self, since: float) -> float:
+        """When it ends, likewise."""
+        return self.beats_end_since(since)
 
     def left(self, now: float) -> float:
         """Seconds that remain; zero or less when it has run out."""

@@ -50,9 +50,9 @@ class Seams(WriteSeams):
     """Lists to append to, in the order of the plugins: the first is outermost and sees a request or a question before the others.
 
     `followers`: each commit, once the table has it; never blocks, never raises, never writes. `index_followers`: likewise, when the index
-    has moved, so that readers see it. `last_checks`: what the last check of an instance came to, by its id. `responders`: what is done
-    with DNS messages
-    that are no plain queries. `zones`: the zones that are served, before `open` and whenever they are read anew. `recurses`: whether
+    has moved, so that readers see it. `last_checks`: what the last probes of an instance came to, by its id: by the
+    checks' ids. `responders`: what is done with DNS messages that are no plain queries. `zones`: the zones that are served, before `open`
+    and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
     API. `long_polls`: are given what lets requests wait, before any comes. `http_ports`: where HTTP is answered besides PORT. `metrics`:
     numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
@@ -62,7 +62,7 @@ class Seams(WriteSeams):
 
     followers: list[Follower] = field(default_factory=list)
     index_followers: list[IndexFollower] = field(default_factory=list)
-    last_checks: list[Callable[[str], CheckResult | None]] = field(default_factory=list)
+    last_checks: list[Callable[[str], Mapping[str, CheckResult]]] = field(default_factory=list)
     lookups: list[LookupSeam] = field(default_factory=list)
     responders: list[Callable[[Respond], Respond]] = field(default_factory=list)
     zones: list[Callable[[Sequence[Zone]], None]] = field(default_factory=list)

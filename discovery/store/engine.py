@@ -47,8 +47,9 @@ class Engine(Protocol):
     async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
         """Each as `submit` does, in order, and all made safe together. One that is refused keeps no other from being carried out."""
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
-        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. UnknownInstance, Forbidden.
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
+        """A heartbeat by key or id, at once: it is no change, so there is nothing to make safe. `check`: it reports on that `ttl` check,
+        too, what this said before (`Entry.says`); else that is a `ReportCheck`. UnknownInstance, Forbidden.
 
         EngineAway, Moved: it is noted, but others have to be told of it.
         """

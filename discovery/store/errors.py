@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from discovery.core.check import Check
 from discovery.core.errors import DiscoveryError
-from discovery.core.instance import Key
+from discovery.core.instance import Instance, Key
 
 
 class UnknownInstance(DiscoveryError):
@@ -18,6 +19,28 @@ class UnknownInstance(DiscoveryError):
     @classmethod
     def at(cls, which: Key | str) -> UnknownInstance:
         return cls(str(which))
+
+
+class UnknownCheck(DiscoveryError):
+    def __init__(self, instance: Instance, check: str) -> None:
+        known = ", ".join(each.id for each in instance.spec.checks)
+        which = f"{check!r:.80} of instance {instance.id}"
+        super().__init__(
+            f"No check {which} is registered; "
+            + (f"it has {known}" if known else "it has none: register it with checks")
+        )
+        self.check = check
+
+
+class CheckIsMade(DiscoveryError):
+    """By the registry: nobody else reports on it."""
+
+    def __init__(self, instance: Instance, check: Check) -> None:
+        super().__init__(
+            f"The check {check.id} of instance {instance.id} is made by the registry itself, as it is one by {check.kind}; only checks "
+            "by ttl are reported"
+        )
+        self.check = check.id
 
 
 class UnknownService(DiscoveryError):

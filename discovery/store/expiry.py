@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from discovery.core.event import Kind
 from discovery.core.status import Status
-from discovery.store.rules import ask_brake, expire, hold_more, lapse, living, set_window, settle
+from discovery.store.rules import (
+    ask_brake,
+    expire,
+    given_up,
+    hold_more,
+    lapse,
+    living,
+    miss_reports,
+    set_window,
+    settle,
+)
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
@@ -43,12 +54,16 @@ class Expire(Write[bool]):
 
     def _decide(self, txn: Transaction, entry: Entry) -> None:
         now, instance = txn.now, entry.instance
-        if instance.status is Status.UNHEALTHY:
+        if instance.status is not Status.SUSPECT and entry.lease.critical_at <= now:
+            txn.remove(Kind.DEREGISTERED, entry, given_up(instance))
+        elif instance.status is Status.UNHEALTHY:
             expire(txn, entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
         elif instance.status is Status.SUSPECT:
             again = ask_brake(txn, entry, txn.service_of(entry))
             if again is not None:
                 txn.ask_again(entry, again)
+        elif entry.missing(now) and not entry.over(now):
+            miss_reports(txn, entry)
         elif entry.lease.alive(now):
             txn.change(entry, instance, living(txn.windows, instance), f"quiet for {txn.damping.window:g} s")
         else:

@@ -88,7 +88,7 @@ def account(
         instance = instance._replace(own=entry.own)
     own = _own(entry, status, sees_names)
     refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
-    check = next((each for last in registry.last_checks if (each := last(instance.id)) is not None), None)
+    check = _last_check(registry, instance)
     is_due = instance.spec.lease is None and instance.lapsed_at is None
     beats = None if not is_due else _beats(lease, registry.settings.grace, now, wall_of)
     more = []
@@ -110,6 +110,17 @@ def account(
         who, _next(entry, status, refused is not None), wall_of(lease.renewed_at), beats, refused,
         None if check is None else CheckResult(wall_of(check.at), check.failure),
     )  # fmt: skip
+
+
+def _last_check(registry: State, instance: Instance) -> CheckResult | None:
+    """The first that fails, or the latest."""
+    made = (
+        [result for last in registry.last_checks for result in last(instance.id).values()]
+        if instance.spec.checks
+        else []
+    )
+    failed = (result for result in made if result.failure is not None)
+    return next(failed, max(made, key=lambda result: result.at, default=None))
 
 
 def told(

@@ -93,7 +93,9 @@ class Liveness:
 
     def _next_look(self, entry: Entry, now: float) -> float:
         deadline = self._deadline(entry)
-        if deadline > now or entry.instance.status in SILENT or entry.over(now) or entry.lease.alive(now):
+        if deadline > now or entry.instance.status in SILENT or entry.over(now):
+            return deadline
+        if entry.lease.alive(now) and (not entry.instance.spec.checks or _has_news(entry, now)):
             return deadline
         return now + _LOOK_AGAIN
 
@@ -143,13 +145,18 @@ class Liveness:
         self._count(event.after, 1)
         if before is not after or event.before.spec.hold != event.after.spec.hold:
             self._moved(entry, service, event.before, event.after, at, released)
-        if event.renews and before in SILENT:
+        if event.renews and before not in TRUSTED:
             self.brake.came_back(event.after.id)
         self._wait(entry, at)
 
     def _moved(self, entry: Entry, service: Service, was: Instance, is_: Instance, at: float, released: bool) -> None:
-        before, after = was.status, is_.status
-        if before in TRUSTED and after in SILENT and not is_.spec.hold and not entry.lease.alive(at):
+        before, after, lease = was.status, is_.status, entry.lease
+        is_silent = after in SILENT and not lease.alive(at)
+        if (
+            before in TRUSTED
+            and not is_.spec.hold
+            and (is_silent or (after is Status.FAILING and lease.lapsed_at > -math.inf))
+        ):
             self.brake.lapsed(entry.instance.id, at)
         if _is_braked(was) and not _is_braked(is_):
             if released:
@@ -160,7 +167,7 @@ class Liveness:
         if after is _SUSPECT:
             self._suspected(entry, service, at)
         elif after is Status.UNHEALTHY:
-            since = at if before is _SUSPECT else entry.lease.expires_at
+            since = at if before is _SUSPECT else entry.lease.beats_end_since(-math.inf)
             entry.next_action_at = self._removed_at(entry, since)
         if self.damping.changes and (before in DOWN) != (after in DOWN):
             entry.flaps = entry.flaps or Flaps()
@@ -192,9 +199,11 @@ class Liveness:
 
     def _deadline(self, entry: Entry) -> float:
         status = entry.instance.status
-        if status in SILENT:
+        if status is Status.UNHEALTHY:
+            return min(entry.next_action_at, entry.lease.critical_at)
+        if status is _SUSPECT:
             return entry.next_action_at
-        ends = entry.lease.expires_at
+        ends = entry.lease.due
         return min(ends, entry.flaps.until) if status is Status.FLAPPING and entry.flaps is not None else ends
 
     def _count(self, instance: Instance, by: int) -> None:
@@ -202,7 +211,7 @@ class Liveness:
             self.lapsed += by
         else:
             self._counts[instance.status] += by
-            self.warning += by * (instance.own.health is _WARNING)
+            self.warning += by * ((instance.health if instance.spec.checks else instance.own.health) is _WARNING)
         if instance.spec.lease is not None and not instance.is_foreign:
             owner = owner_of(instance.registrant)
             self.permanent[owner] += by
@@ -213,10 +222,18 @@ class Liveness:
         """When it is forgotten that is unhealthy `since` then."""
         keeps = entry.instance.lapsed_at is not None and self.lapsed <= self.max_lapsed
         return self._cleanup_after(
-            (entry.lease.expires_at + entry.instance.spec.keep) if keeps else since + self._cleanup_interval
+            (entry.lease.beats_end_since(-math.inf) + entry.instance.spec.keep)
+            if keeps
+            else since + self._cleanup_interval
         )
 
     def _cleanup_after(self, time: float) -> float:
         """The first cleanup at or after `time`; cleanups run every `cleanup_interval` from the start on."""
         ticks = math.ceil((time - self._started_at) / self._cleanup_interval)
         return max(time, self._started_at + ticks * self._cleanup_interval)
+
+
+def _has_news(entry: Entry, now: float) -> bool:
+    """Of one with checks, whose lease runs: a report of one is missing, one has failed for too long, or it no longer flaps."""
+    flaps = entry.flaps if entry.instance.status is Status.FLAPPING else None
+    return bool(entry.missing(now)) or entry.lease.critical_at <= now or (flaps is not None and flaps.until <= now)

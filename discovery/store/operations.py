@@ -11,7 +11,7 @@ from discovery.store.errors import NoWindow, TooManyWindows, UnknownInstance
 from discovery.store.rules import catch_up, forget_absent, override_status, set_window, settle
 from discovery.store.transaction import Transaction
 from discovery.store.windows import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
-from discovery.store.write import InstanceWrite, ScopeWrite, Subject, Write, named_entry
+from discovery.store.write import InstanceWrite, ScopeWrite, Write, named_entry
 
 
 @dataclass(frozen=True)
@@ -43,28 +43,6 @@ class Drain(InstanceWrite[Instance]):
             return entry.instance
         after = catch_up(txn, entry)._replace(draining_since=txn.wall if self.draining else None)
         return override_status(txn, entry, after, self.reason)
-
-
-@dataclass(frozen=True)
-class Checked(Write[None]):
-    """What the active checks of an instance say from now on. `failing`: why they fail, None when they pass. UnknownInstance."""
-
-    id: str
-    failing: str | None
-    action = "check"
-    lasts = False
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(id=self.id)
-
-    def decide(self, txn: Transaction) -> None:
-        entry = txn.at(self.id)
-        txn.authorize(None)
-        known = catch_up(txn, entry)
-        if known.failing is None and self.failing is None:
-            return  # no news, and no reason to stop believing in a suspect
-        override_status(txn, entry, known._replace(failing=self.failing), self.failing or "its checks pass again")
 
 
 @dataclass(frozen=True)

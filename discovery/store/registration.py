@@ -6,24 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from discovery.core.address import place_text
-from discovery.core.caller import NOBODY
+from discovery.core.caller import NOBODY, SERVER
+from discovery.core.check import TTL, Check, States, begun
 from discovery.core.errors import InvalidField
 from discovery.core.event import Kind
-from discovery.core.health import WELL, Health, OwnHealth
-from discovery.core.instance import Instance, Key, Registration, vouches
+from discovery.core.health import WELL, Finding, Health
+from discovery.core.instance import NO_STATES, Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.remembered import Attachments, Change, changed
 from discovery.core.status import SILENT, Status
 from discovery.store.errors import (
+    CheckIsMade,
     Deregistered,
     IdTaken,
     NameReserved,
     ServiceFull,
     TakenOver,
+    UnknownCheck,
     UnknownInstance,
     UnknownService,
 )
-from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, revive
+from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, override_status, revive
 from discovery.store.service import Entry, Service
 from discovery.store.tombstones import MAX_SECONDS
 from discovery.store.transaction import Transaction
@@ -48,7 +51,7 @@ class Register(Write[Instance]):
 
     spec: Registration
     replace: bool = False
-    own: OwnHealth | None = None
+    own: Finding | None = None
     attachments: Mapping[str, Change] | None = None
     action = "register"
 
@@ -81,21 +84,34 @@ class Register(Write[Instance]):
             and not (origin or self.attachments or known.attachments)
         ):
             txn.refuse_permanent()
-        failing = known.failing if spec.check == known.spec.check else None
+        checks = states_of(txn, spec.checks, known)
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
         if by == first or (
-            spec.check == known.spec.check and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
+            spec.checks == known.spec.checks and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
         ):
             by = first
         own = self._own(txn, known)
-        after = known._replace(spec=spec, failing=failing, registrant=by, own=own)
+        after = known._replace(spec=spec, checks=checks, registrant=by, own=own)
         if self.attachments:
             after = after._replace(attachments=changed(known.attachments, self.attachments))
         return revive(txn, entry, after, "registered again" if own == known.own else own.reason)
 
-    def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
+    def _own(self, txn: Transaction, known: Instance) -> Finding:
         return said(txn, known, self.own or WELL)
+
+
+def states_of(txn: Transaction, checks: tuple[Check, ...], known: Instance | None) -> States:
+    """What they say from now on: of those that it had already, what they said."""
+    if known is not None and (checks is known.spec.checks or checks == known.spec.checks):
+        return known.checks
+    had = () if known is None else known.spec.checks
+    states = {}
+    for check in checks:
+        found = known.checks.get(check.id) if known is not None and check in had else begun(check, txn.wall)
+        if found is not None:
+            states[check.id] = found
+    return states or NO_STATES
 
 
 class Upsert(Register):
@@ -113,11 +129,11 @@ class Upsert(Register):
             raise Deregistered(key, left)
         return super().decide(txn)
 
-    def _own(self, txn: Transaction, known: Instance) -> OwnHealth:
+    def _own(self, txn: Transaction, known: Instance) -> Finding:
         return said(txn, known, self.own)
 
 
-def said(txn: Transaction, known: Instance | None, own: OwnHealth | None) -> OwnHealth:
+def said(txn: Transaction, known: Instance | None, own: Finding | None) -> Finding:
     """What an instance says of its health from now on. The same again changes nothing: its output is shown, and is no event."""
     before = WELL if known is None else known.own
     return before if own is None or own.health is before.health else own._replace(since=txn.wall)
@@ -130,7 +146,7 @@ def _add(
     own_id: str | None,
     service: Service | None,
     replace_other: bool,
-    own: OwnHealth,
+    own: Finding,
     attachments: Attachments,
 ) -> Instance:
     if service is None and (why := txn.reserved(folded)) is not None:
@@ -156,8 +172,8 @@ def _add(
         _make_room(txn, service, limit, setting)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
     since = None if drained is None else drained.since
-    id, by = own_id or txn.new_id(), txn.by.known
-    instance = Instance(id, txn.wall, spec, since, registrant=by, own=own, attachments=attachments)
+    id, by, checks = own_id or txn.new_id(), txn.by.known, states_of(txn, spec.checks, None)
+    instance = Instance(id, txn.wall, spec, since, checks=checks, registrant=by, own=own, attachments=attachments)
     status = living(txn.windows, instance)
     if status is not Status.HEALTHY:
         instance = instance.with_status(status)
@@ -197,7 +213,7 @@ class Revive(InstanceWrite[Entry]):
 class Report(InstanceWrite[Entry]):
     """A heartbeat that says another health than before, without `since`. UnknownInstance."""
 
-    own: OwnHealth
+    own: Finding
     action = "report"
     lasts = False
 
@@ -211,6 +227,51 @@ class Report(InstanceWrite[Entry]):
         own = said(txn, known, self.own)
         revive(txn, entry, known._replace(own=own), own.reason)
         return entry
+
+
+@dataclass(frozen=True)
+class ReportCheck(InstanceWrite[Entry]):
+    """What one of its checks says, without `since`: a `ttl` check's by the instance, which is a heartbeat too, the others' by the server.
+
+    UnknownInstance, UnknownCheck, CheckIsMade. The same again is no event, and its output is shown all the same.
+    """
+
+    check: str
+    finding: Finding
+    action = "check"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> Entry:
+        entry = named_entry(txn, self.which)
+        known = txn.current(entry)
+        check = next((each for each in known.spec.checks if each.id == self.check), None)
+        if check is None:
+            raise UnknownCheck(known, self.check)
+        if check.kind != TTL and txn.by is not SERVER:
+            raise CheckIsMade(known, check)
+        known = catch_up(txn, entry)
+        before, found = known.said_by(check), self.finding
+        after = known
+        if found.health is not before.health:
+            after = known._replace(checks={**known.checks, check.id: found._replace(since=txn.wall)})
+        reason = _reason(known, check, found)
+        if check.kind == TTL:
+            revive(txn, entry, after, reason, check.id)
+            txn.report(entry, check.id)
+        elif after is not known:  # else it is no reason to stop believing in a suspect
+            override_status(txn, entry, after, reason)
+        if after is known:
+            txn.note_output(entry, check.id, found.output)
+        return entry
+
+
+def _reason(instance: Instance, check: Check, found: Finding) -> str:
+    if check.is_plain and len(instance.spec.checks) == 1:
+        return found.output or "its checks pass again"
+    return f"its check {check.label} {_VERBS[found.health]}" + (f": {found.output}" if found.output else "")
+
+
+_VERBS = {Health.PASSING: "passes", Health.WARNING: "warns", Health.FAILING: "fails"}
 
 
 @dataclass(frozen=True)

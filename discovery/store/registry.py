@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
+from discovery.core.check import failing_since
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent, instant_of
 from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun
-from discovery.core.lease import Lease
+from discovery.core.lease import Lease, Term
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
 from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
 from discovery.store import fits
+from discovery.store.checked_lease import CheckedLease
 from discovery.store.expiry import Expire
 from discovery.store.rules import living
 from discovery.store.service import Entry, Service
@@ -71,6 +73,8 @@ class Registry(State):
             self.publish(index)
         for entry in txn.beats:
             entry.lease.renew(now)
+        for entry, check in txn.reports:
+            entry.report(check, now)
         if txn.settled or txn.half_held:
             self.note(txn.settled, txn.half_held)
         self.conclude(write, txn)
@@ -89,8 +93,10 @@ class Registry(State):
         for service in half_held:
             self.half_held[service] = None
 
-    def beat(self, entry: Entry, now: float) -> bool:
-        """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed, or the instance was imported."""
+    def beat(self, entry: Entry, now: float, check: str | None = None) -> bool:
+        """A heartbeat. False when it takes a `Revive`: the lease has run out, or was no longer believed, or the instance was imported.
+        `check`: a report of it besides, that says what it said (`Entry.says`).
+        """
         instance, lease = entry.instance, entry.lease
         status = instance.status
         if status is _UNHEALTHY or status is _SUSPECT:
@@ -101,6 +107,8 @@ class Registry(State):
             return False
         else:
             lease.renewed_at = now  # another node may have heard it meanwhile: that is no gap between two heartbeats
+        if check is not None:
+            entry.report(check, now)
         if instance.spec.imported_from is not None:
             return False
         self.renewals += 1
@@ -178,13 +186,32 @@ class Registry(State):
             else:
                 entry.lease.renew(at)
             entry.lease.term = self.term_of(after.spec)
+        if after.spec.checks or before.spec.checks:
+            self._follow_checks(entry, before, after, at, commit.wall, event.renews)
         released = before.status is _SUSPECT and not event.renews and self._released(before, after)
         self.liveness.changed(entry, service, event, at, released)
 
     def _put(self, instance: Instance, service: str, index: int, at: float, wall: float, sorted: bool = True) -> None:
-        entry = Entry(instance, Lease(self.term_of(instance.spec), at), index, wall)
+        entry = Entry(instance, self._lease_of(instance, self.term_of(instance.spec), at, at - wall), index, wall)
         self._insert(entry, self._service_for(service, instance.spec.name, sorted))
         self.liveness.added(entry)
+
+    def _lease_of(self, instance: Instance, term: Term, renewed_at: float, offset: float) -> Lease:
+        if not instance.spec.checks:
+            return Lease(term, renewed_at)
+        lease = CheckedLease(term, renewed_at)
+        lease.follow(None, instance, renewed_at, offset, self.settings.grace, renews=True)
+        return lease
+
+    def _follow_checks(
+        self, entry: Entry, before: Instance, after: Instance, at: float, wall: float, renews: bool
+    ) -> None:
+        lease = entry.lease
+        if isinstance(lease, CheckedLease) and after.spec.checks:
+            lease.follow(before, after, at, at - wall, self.settings.grace, renews)
+        else:  # its first checks, or none any more
+            entry.lease = self._lease_of(after, lease.term, lease.renewed_at, at - wall)
+            entry.lease.longest_gap = lease.longest_gap
 
     def _check_new(self, event: InstanceEvent, after: Instance) -> None:
         """DoesNotFit."""
@@ -245,10 +272,12 @@ class Registry(State):
         if stored.lapsed_at is not None:
             lapsed = self._adopt(stored.with_status(Status.UNHEALTHY), now, wall)
             return lapsed._replace(reason="known from before the start, after its lease")
-        instance = stored._replace(failing=None, probed=None)
+        instance = stored._replace(probed=None)
         instance = instance.with_status(living(self.windows, instance))
         service = instance.spec.key.service
-        since = stored.own.since if instance.status is Status.FAILING else wall
+        since = wall
+        if instance.status is Status.FAILING:
+            since = failing_since(instance.own, instance.spec.checks, instance.checks)
         self._put(instance, service, self.index, now, since, sorted=False)
         return InstanceEvent(Kind.RESTORED, service, None, instance, "known from before the start")
 
@@ -256,7 +285,7 @@ class Registry(State):
         term, silent, lapsed_at = self.term_of(instance.spec), instance.status in SILENT, instance.lapsed_at
         since = wall if lapsed_at is None else lapsed_at
         renewed_at = now - (wall - since) - term.seconds if silent else now
-        entry = Entry(instance, Lease(term, renewed_at), self.index, since)
+        entry = Entry(instance, self._lease_of(instance, term, renewed_at, now - wall), self.index, since)
         service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
         self._insert(entry, service)
         self.liveness.adopted(entry, service, now)
@@ -275,7 +304,7 @@ class Registry(State):
         """All is restored and can be asked from now on: what the start took counts against no lease."""
         for entry in self:
             if entry.instance.status not in SILENT:
-                entry.lease.renewed_at = now
+                entry.lease.restart(now)
 
     def resume(self, pause: float, now: float) -> None:
         """The process stood still for `pause` seconds, which are not in `now`: whose heartbeat may have come to grief meanwhile
@@ -285,7 +314,7 @@ class Registry(State):
         for entry in self:
             lease = entry.lease
             if lease.alive(now) and pause >= lease.ttl * _SWALLOWED:
-                lease.renewed_at = now
+                lease.restart(now)
 
 
 def _tell(followers: Iterable[Callable[[T], None]], what: T, index: int) -> None:

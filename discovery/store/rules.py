@@ -6,13 +6,18 @@ it resolved, so that whoever applies it derives nothing.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
+from discovery.core.check import not_reported, with_missing
 from discovery.core.event import Kind
+from discovery.core.health import Health
 from discovery.core.instance import NO_HOLD, Instance, Key
 from discovery.core.kinds import Drained, DrainEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, TRUSTED, Probed, Status
+from discovery.store.checked_lease import CheckedLease
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import Transaction
 from discovery.store.windows import WindowMap, window_of, with_window
@@ -40,24 +45,55 @@ def living(windows: WindowMap, instance: Instance) -> Status:
 def catch_up(txn: Transaction, entry: Entry) -> Instance:
     """A lapse that nobody was told of yet comes first, so that followers see every state in order."""
     instance = txn.current(entry)
-    if instance.status in SILENT or not entry.over(txn.now):
+    if instance.status in SILENT:
         return instance
-    return lapse(txn, entry)
+    if entry.over(txn.now):
+        return lapse(txn, entry)
+    return miss_reports(txn, entry) if instance.spec.checks and entry.missing(txn.now) else instance
 
 
 def lapse(txn: Transaction, entry: Entry) -> Instance:
-    """Its lease has run out: it is unhealthy, or a suspect because it asked to be held, or the brake takes it and all the silent ones of
-    its service for suspects.
+    """Its lease has run out: it is unhealthy, or fails for want of reports, or a suspect because it asked to be held, or the brake takes it
+    and all the silent ones of its service for suspects.
     """
     service, hold = txn.service_of(entry), entry.instance.spec.hold
     if hold and txn.current(entry).status in TRUSTED and txn.now < entry.lease_end + hold:
         reason = f"no heartbeat for {entry.lease.ttl:g} s: held for {hold:g} s, as its registration asks"
         return txn.change(entry, txn.current(entry), Status.SUSPECT, reason)
     suspects = _suspects(txn, entry, service)
-    if not suspects:
-        return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {entry.lease.ttl:g} s")
-    _hold(txn, service, suspects)
-    return txn.current(entry)
+    if suspects:
+        _hold(txn, service, suspects)
+        return txn.current(entry)
+    lease = entry.lease
+    if lease.beats_end_since(entry.through.since) > txn.now:
+        return miss_reports(txn, entry)
+    return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {lease.term.seconds:g} s")
+
+
+def miss_reports(txn: Transaction, entry: Entry) -> Instance:
+    """Reports of its checks are missing: they fail."""
+    instance = txn.current(entry)
+    after = _without(txn, instance, missing := entry.missing(txn.now))
+    first = next(check for check in instance.spec.checks if check.id in missing)
+    reason = f"its check {first.label} fails: {not_reported(first)}"
+    return txn.change(entry, after, living(txn.windows, after), reason)
+
+
+def _without(txn: Transaction, instance: Instance, missing: Mapping[str, float]) -> Instance:
+    """`missing`: since when, monotonic, by check id."""
+    since = {id: txn.wall - (txn.now - at) for id, at in missing.items()}
+    return instance._replace(checks=with_missing(instance.spec.checks, instance.checks, since))
+
+
+def given_up(instance: Instance) -> str:
+    """Why it is deregistered that fails for so long."""
+    late = [
+        check
+        for check in instance.spec.checks
+        if check.critical_after is not None and instance.said_by(check).health is Health.FAILING
+    ]
+    check = min(late, key=lambda check: instance.said_by(check).since + (check.critical_after or 0.0))
+    return f"its check {check.label} has failed for {check.critical_after:g} s: {instance.said_by(check).output}"
 
 
 def _hold(txn: Transaction, service: Service, suspects: list[Entry]) -> None:
@@ -65,7 +101,19 @@ def _hold(txn: Transaction, service: Service, suspects: list[Entry]) -> None:
     share = f"as {held + len(suspects)} of {service.living} are: held by the brake"
     for each in suspects:
         silence = f"silent for {txn.now - each.lease.renewed_at:.1f} s, {share}"
-        txn.change(each, txn.current(each), Status.SUSPECT, silence)
+        txn.change(each, _not_lapsed(each, txn.current(each)), Status.SUSPECT, silence)
+
+
+def _not_lapsed(entry: Entry, instance: Instance) -> Instance:
+    """Of one that the brake holds, a check whose report is missing says what it said: as far as anybody knows, that it passes."""
+    if entry.lease.lapsed_at == -math.inf:
+        return instance
+    missing = {
+        check.id
+        for check in instance.spec.checks
+        if isinstance(entry.lease, CheckedLease) and entry.lease.reported_at(check.id)
+    }
+    return instance._replace(checks={id: found for id, found in instance.checks.items() if id not in missing})
 
 
 def hold_more(txn: Transaction, service: Service) -> bool:
@@ -102,7 +150,9 @@ def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
 def _is_silent(txn: Transaction, entry: Entry) -> bool:
     """Fell silent within one timeout, and nothing is known that explains it."""
     instance, lease, now = entry.instance, entry.lease, txn.now
-    if entry.brake_released or instance.draining_since is not None or instance.fails or instance.spec.hold:
+    if entry.brake_released or instance.draining_since is not None or instance.spec.hold:
+        return False
+    if instance.fails and lease.lapsed_at == -math.inf:
         return False
     if instance.probed is Probed.REFUSED:
         return False
@@ -110,6 +160,8 @@ def _is_silent(txn: Transaction, entry: Entry) -> bool:
         return False
     if instance.status is Status.UNHEALTHY:
         return lease.expires_at > now - lease.ttl
+    if instance.fails:
+        return lease.lapsed_at > now - lease.ttl
     alive = lease.alive(now)
     if entry.through.silent or not (alive or entry.over(now)):  # it may beat where this node does not hear
         return False
@@ -126,26 +178,41 @@ def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
     assert service.hold is not None
     again = txn.brake.asks_again(service.hold, txn.now)
     if again is None:
-        instance, lease = entry.instance, entry.lease
-        status = living(txn.windows, instance) if lease.alive(txn.now) else Status.UNHEALTHY
-        txn.change(entry, instance, status, f"no heartbeat for {txn.now - lease.renewed_at:.1f} s, the brake lets go")
+        instance, lease, now = entry.instance, entry.lease, txn.now
+        reason = f"no heartbeat for {now - lease.renewed_at:.1f} s"
+        status = Status.UNHEALTHY
+        if now < lease.beats_end_since(-math.inf):
+            if isinstance(lease, CheckedLease) and (missing := lease.missing(now)):
+                instance, reason = _without(txn, instance, missing), "no report of its checks"
+            status = living(txn.windows, instance)
+        txn.change(entry, instance, status, f"{reason}, the brake lets go")
     return again
 
 
 # -- what it says, and what is said of it
 
 
-def revive(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
-    """It beats, and is `after` from now on. `catch_up` comes before. One that was imported is its own from the first beat on."""
+def revive(txn: Transaction, entry: Entry, after: Instance, reason: str, check: str | None = None) -> Instance:
+    """It beats, and is `after` from now on. `catch_up` comes before. One that was imported is its own from the first beat on. `check`: it
+    reports on that one too. The brake goes on holding one that beats and whose reports are missing.
+    """
     if after.spec.imported_from is not None and after.spec is entry.instance.spec:
         after = after._replace(spec=replace(after.spec, imported_from=None, hold=NO_HOLD))
         reason = f"{reason}; it is no longer imported"
+    missing = {id: at for id, at in entry.missing(txn.now).items() if id != check} if after.spec.checks else {}
+    if missing:
+        without = _without(txn, after, missing)
+        if txn.current(entry).status is Status.SUSPECT and without.fails and not after.fails:
+            return txn.change(entry, after, Status.SUSPECT, reason, renews=True)
+        after = without
     return txn.change(entry, after, living(txn.windows, after), reason, renews=True)
 
 
 def override_status(txn: Transaction, entry: Entry, after: Instance, reason: str) -> Instance:
     """A person or a check has decided: what the brake believes no longer counts, and nobody is revived by it. As `revive`."""
-    silent = after.status is Status.UNHEALTHY or (after.status is Status.SUSPECT and not entry.lease.alive(txn.now))
+    silent = after.status is Status.UNHEALTHY or (
+        after.status is Status.SUSPECT and entry.lease.beats_end_since(-math.inf) <= txn.now
+    )
     return txn.change(entry, after, Status.UNHEALTHY if silent else living(txn.windows, after), reason)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from discovery.core.health import OwnHealth
+from discovery.core.check import Check, not_reported
+from discovery.core.health import WELL, Finding, Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.name import fold, is_label
-from discovery.core.status import Probed, Status
+from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.brake import Hold
+from discovery.store.checked_lease import CheckedLease
 from discovery.store.damping import Flaps
 from discovery.store.node_status import DIRECT, NodeStatus, Override
 
@@ -18,7 +20,6 @@ Place = tuple[str, int]  # `Registration.place`: the key of an instance within i
 _HEALTHY = Status.HEALTHY  # looking into an enum takes as long as all the rest of a test
 _SUSPECT = Status.SUSPECT
 _FLAPPING = Status.FLAPPING
-_SILENT = (Status.UNHEALTHY, _SUSPECT)
 
 # What stands for the lease of a suspect: it is in answers until a commit says otherwise.
 _NEVER_ENDING = Lease(Term(1e9), 0.0)
@@ -67,7 +68,7 @@ class Entry:
         self.output: str | None = None
 
     @property
-    def own(self) -> OwnHealth:
+    def own(self) -> Finding:
         """What it says of its health, with its latest words."""
         own = self.instance.own
         return own if self.output is None else own._replace(output=self.output)
@@ -84,11 +85,13 @@ class Entry:
             doubted = status is _HEALTHY and self.through.silent and self.instance.spec.lease is None
             return _SUSPECT if doubted else status
         hold = self.instance.spec.hold
-        if status in _SILENT:
+        if status in SILENT:
             return Status.UNHEALTHY if hold and now >= self.lease_end + hold else status
-        if self.over(now) and not (hold and status is _HEALTHY and now < self.lease_end + hold):
+        if not self.over(now) or (hold and status is _HEALTHY and now < self.lease_end + hold):
+            return _SUSPECT if status is _HEALTHY else status
+        if self.lease.beats_end_since(self.through.since) <= now:
             return Status.UNHEALTHY
-        return _SUSPECT if status is _HEALTHY else status
+        return Status.FAILING if status in TRUSTED else status  # reports of its checks are missing
 
     def rank(self, now: float) -> int:
         """Its place among those that are served: suspects come after the healthy, and first of them those whose port accepts."""
@@ -105,17 +108,52 @@ class Entry:
     def over(self, now: float) -> bool:
         """Whether its lease has run out, and this process would know of a heartbeat at any node."""
         through, lease = self.through, self.lease
-        end = lease.renewed_at + lease.term.seconds
-        if now < end:  # nearly always
+        if lease.alive(now):  # nearly always
             return False
-        if through.since > lease.renewed_at:
-            end = through.since + lease.term.seconds
+        end = lease.end_since(through.since)
         return end <= now and end <= through.until and not through.silent
+
+    def missing(self, now: float) -> Mapping[str, float]:
+        """Of its checks, those whose report is missing, and this process would know of one: since when."""
+        through, lease = self.through, self.lease
+        if through.silent or not isinstance(lease, CheckedLease):
+            return {}
+        return {id: end for id, end in lease.missing(now, through.since).items() if end <= through.until}
+
+    def says(self, check: str, health: Health, now: float) -> bool:
+        """Whether a report of this `ttl` check is nothing new: that it came is all there is to note."""
+        lease = self.lease
+        return (
+            isinstance(lease, CheckedLease)
+            and lease.is_running(check, now)
+            and self.instance.checks.get(check, WELL).health is health
+            and self.status not in SILENT
+            and lease.alive(now)
+        )
+
+    def report(self, check: str, now: float) -> None:
+        if isinstance(self.lease, CheckedLease):
+            self.lease.report(check, now)
+
+    def note_output(self, check: str, output: str) -> None:
+        if isinstance(self.lease, CheckedLease) and (
+            check in self.lease.outputs or output != self.instance.checks.get(check, WELL).output
+        ):
+            self.lease.outputs[check] = output
+
+    def said_by(self, check: Check, now: float) -> Finding:
+        """As a reader at `now` has to see it, with its latest words."""
+        found, lease = self.instance.said_by(check), self.lease
+        assert isinstance(lease, CheckedLease)
+        if check.id in self.missing(now) and self.status_at(now) is not _SUSPECT:
+            return Finding(Health.FAILING, not_reported(check), 0.0)
+        output = lease.outputs.get(check.id)
+        return found if output is None else found._replace(output=output)
 
     @property
     def lease_end(self) -> float:
         """From then on its lease is over, as `over` has it."""
-        return max(self.lease.renewed_at, self.through.since) + self.lease.term.seconds
+        return self.lease.end_since(self.through.since)
 
     @property
     def brake_released(self) -> bool:

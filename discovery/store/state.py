@@ -113,7 +113,7 @@ WallOf = Callable[[float], float]
 
 
 class CheckResult(NamedTuple):
-    """Of an active check. `failure`: None: it passed. `at`: monotonic seconds."""
+    """Of a check that the registry makes. `failure`: None: it passed. `at`: monotonic seconds."""
 
     at: float
     failure: str | None
@@ -134,7 +134,8 @@ class State(Table):
     empty without one. `unsettled`: large services whose window has
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
-    `last_checks`: what the last active check of an instance came to, by its id. `walls()`: what tells people's times, as they are now.
+    `last_checks`: what the last probes of an instance came to, by its id: by the checks' ids. `walls()`: what tells people's times,
+    as they are now.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
@@ -176,7 +177,7 @@ class State(Table):
         self.renewals = 0  # heartbeats
         self.unknown_heartbeats = 0  # of instances that are not registered
         self.refused = RefusedHeartbeats()
-        self.last_checks: list[Callable[[str], CheckResult | None]] = []
+        self.last_checks: list[Callable[[str], Mapping[str, CheckResult]]] = []
         self.walls: Callable[[], WallOf] = lambda: float
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()

@@ -43,9 +43,9 @@ class Transaction:
     these is about the service; `ids`, those that were claimed; `values`, what is of no service (`core.kinds`), each with its key;
     `reads_reserved`, whether the names that zone files reserve. The settings are read by every decision.
 
-    For when it is carried out: `beats`, leases that are renewed without an event; `settled`, scopes whose instances all follow the windows;
-    `half_held`, services (folded names) of whose silent ones the brake could not hold all in one commit; `effects`, what this process
-    notes for itself.
+    For when it is carried out: `beats`, leases that are renewed without an event; `reports`, of checks (by id) that are
+    likewise; `settled`, scopes whose instances all follow the windows; `half_held`, services (folded names) of whose silent ones the brake
+    could not hold all in one commit; `effects`, what this process notes for itself.
     """
 
     # Most decisions leave these as they are.
@@ -53,6 +53,7 @@ class Transaction:
     values: tuple[tuple[type[ValueEvent[Any, Any]], Any], ...] = ()
     reads_reserved = False
     beats: tuple[Entry, ...] = ()
+    reports: tuple[tuple[Entry, str], ...] = ()
     effects: tuple[Callable[[], object], ...] = ()
     settled: tuple[Scope, ...] = ()
     half_held: tuple[str, ...] = ()
@@ -289,6 +290,14 @@ class Transaction:
         self.events.append(InstanceEvent(kind, service, before, after, reason, renews, lapsed_at=lapsed_at))
         self._after[after.id] = after
         return after
+
+    def report(self, entry: Entry, check: str) -> None:
+        """A `ttl` check of it was reported."""
+        self.reports += ((entry, check),)
+
+    def note_output(self, entry: Entry, check: str, output: str) -> None:
+        """What a check said last, and no event tells of."""
+        self.effects += (partial(entry.note_output, check, output),)
 
     def add(self, event: Event) -> None:
         self.events.append(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.check import MAX_COUNT, MAX_PATH, Check
+from discovery.core.check import MAX_COUNT, MAX_PATH, TCP, Check
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Registration
 
@@ -12,17 +12,20 @@ from discovery.core.instance import Registration
 @pytest.mark.parametrize(
     ("value", "check"),
     [
-        ({"http": "/health"}, Check(path="/health")),
-        ({"tcp": True}, Check(path=None)),
-        ({"http": "/"}, Check(path="/")),
-        ({"http": "/a/b?c=d&e=%20"}, Check(path="/a/b?c=d&e=%20")),
-        ({"http": "/" + "x" * (MAX_PATH - 1)}, Check(path="/" + "x" * (MAX_PATH - 1))),
-        ({"tcp": True, "http": None}, Check()),
-        ({"tcp": True, "interval": 1}, Check(interval=1.0)),
-        ({"tcp": True, "interval": 3600}, Check(interval=3600.0)),
-        ({"tcp": True, "timeout": 0.1}, Check(timeout=0.1)),
-        ({"tcp": True, "timeout": 60, "interval": 60}, Check(timeout=60.0, interval=60.0)),
-        ({"tcp": True, "failures": 1, "successes": MAX_COUNT}, Check(failures=1, successes=MAX_COUNT)),
+        ({"http": "/health"}, Check(kind="http", id="http", path="/health")),
+        ({"tcp": True}, Check(kind=TCP, id=TCP)),
+        ({"http": "/"}, Check(kind="http", id="http", path="/")),
+        ({"http": "/a/b?c=d&e=%20"}, Check(kind="http", id="http", path="/a/b?c=d&e=%20")),
+        ({"http": "/" + "x" * (MAX_PATH - 1)}, Check(kind="http", id="http", path="/" + "x" * (MAX_PATH - 1))),
+        ({"tcp": True, "http": None}, Check(kind=TCP, id=TCP)),
+        ({"tcp": True, "interval": 1}, Check(kind=TCP, id=TCP, interval=1.0)),
+        ({"tcp": True, "interval": 3600}, Check(kind=TCP, id=TCP, interval=3600.0)),
+        ({"tcp": True, "timeout": 0.1}, Check(kind=TCP, id=TCP, timeout=0.1)),
+        ({"tcp": True, "timeout": 60, "interval": 60}, Check(kind=TCP, id=TCP, timeout=60.0, interval=60.0)),
+        (
+            {"tcp": True, "failures": 1, "successes": MAX_COUNT},
+            Check(kind=TCP, id=TCP, failures=1, successes=MAX_COUNT),
+        ),
     ],
 )
 def test_a_check_is_an_http_path_or_tcp_and_numbers_within_bounds(value: object, check: Check) -> None:
@@ -93,7 +96,7 @@ def test_what_is_shown_can_be_sent_again(value: object) -> None:
 
 
 def test_a_registration_has_one_or_none() -> None:
-    assert Registration.of("web", "10.0.0.1", 80).check is None
-    assert Registration.of("web", "10.0.0.1", 80, check={"tcp": True}).check == Check()
+    assert Registration.of("web", "10.0.0.1", 80).checks == ()
+    assert Registration.of("web", "10.0.0.1", 80, checks={"tcp": True}).checks == (Check(kind=TCP, id=TCP),)
     with pytest.raises(InvalidField, match="check"):
-        Registration.of("web", "10.0.0.1", 80, check={"tcp": False})
+        Registration.of("web", "10.0.0.1", 80, checks={"tcp": False})

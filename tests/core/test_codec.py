@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from discovery.core import codec, exact_json
 from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
 from discovery.core.kinds import Document, DocumentEvent, DocumentKey, Drained, DrainEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
@@ -20,7 +20,7 @@ FULL = Registration.of(
     "Web", "2001:db8::1", 80,
     metadata={"big": 10**30, "text": "ü"}, tags=["a", "b"], ports={"http": 8080}, protocol="udp", weight=7, priority=3,
     zone="eu-1", warning_weight=3, ttl=30, keep=60, hold=90, imported_from="consul://old:8500",
-    max_answers=2, check={"http": "/health", "interval": 5},
+    max_answers=2, checks={"http": "/health", "interval": 5},
 )  # fmt: skip
 PLAIN = Registration.of("web", "10.0.0.1", 80)
 
@@ -32,10 +32,10 @@ AFTER = Instance(
     FULL,
     1e9 + 5,
     Status.DRAINING,
-    "HTTP 503",
+    {"http": Finding(Health.FAILING, "HTTP 503", 1e9 + 1)},
     BY,
     Probed.ACCEPTED,
-    OwnHealth(Health.WARNING, "full", 1e9),
+    Finding(Health.WARNING, "full", 1e9),
     1e9 + 7,
     attached((), {"consul": {"id": "web 1/a", "big": 10**30}}),
 )
@@ -78,7 +78,8 @@ def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:
     listed = {option.field for option in OPTIONS}
     assert listed == set(Registration.__dataclass_fields__) - {"name", "ip", "port", "metadata", "id"}
     permanent = Registration.of("web", "10.0.0.1", 80, lease="none")  # no ttl stands beside that
-    assert {*options(FULL), *options(permanent)} == {option.name for option in OPTIONS}
+    several = Registration.of("web", "10.0.0.1", 80, checks=[{"ttl": 5}])
+    assert {*options(FULL), *options(permanent), *options(several)} == {option.name for option in OPTIONS}
     assert options(PLAIN) == {}
 
 

@@ -20,10 +20,9 @@ import dns.rrset
 
 from discovery.dns.message.names import to_text
 from discovery.store.engine import Engine
-from discovery.store.operations import Checked
 from tests.differential.names import MAX_TTL, ZONES
 from tests.dns.world import World, load, make_query, outcome, parsed
-from tests.driven import DrivenRegistry
+from tests.driven import Checked, DrivenRegistry
 from tests.plugins.transfer.primary import Primary
 from tests.rest.harness import Api, Reply, serving
 

@@ -17,10 +17,11 @@ from discovery.store.engine import Engine, WriteSeams
 from discovery.store.errors import NotDurable, ServiceFull, UnknownInstance
 from discovery.store.expiry import Expire
 from discovery.store.fits import DoesNotFit
-from discovery.store.operations import Checked, Drain
+from discovery.store.operations import Drain
 from discovery.store.registration import Deregister, DeregisterMany, Register
 from discovery.store.snapshot import Snapshot
 from discovery.store.write import Write
+from tests.driven import Checked
 from tests.store.making import INTERVAL, START, TTL, WALL, Log, a_registry, spec
 
 KEY = Key("web", "10.0.0.1", 80)

@@ -125,7 +125,7 @@ def test_one_whose_checks_fail_is_out_until_they_pass() -> None:
     assert ports(registry, START) == [1, 3]
     assert (registry.at(KEY).status, registry.at(KEY).instance.failing) == (Status.FAILING, "HTTP 503")
     registry.renew(KEY, START + 1)
-    registry.register(spec(port=2), START + 2, WALL)
+    registry.register(registry.at(KEY).instance.spec, START + 2, WALL)
     assert status_of(registry.at(KEY)) is Status.FAILING
     registry.checked(id, None, START + 3)
     assert ports(registry, START + 3) == [1, 2, 3]
@@ -138,7 +138,7 @@ def test_one_whose_checks_fail_is_out_until_they_pass() -> None:
 def test_another_check_begins_with_a_clean_slate() -> None:
     registry, _ = of_three()
     registry.checked(registry.at(KEY).instance.id, "HTTP 503", START)
-    registry.register(spec(port=2, check={"tcp": True}), START + 1, WALL)
+    registry.register(spec(port=2, checks={"http": "/"}), START + 1, WALL)
     assert (registry.at(KEY).status, registry.at(KEY).instance.failing) == (Status.HEALTHY, None)
 
 

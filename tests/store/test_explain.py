@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
@@ -88,7 +88,7 @@ def test_what_one_says_of_itself_is_told_in_its_latest_words() -> None:
         (Health.WARNING, "its lease runs; it says of itself: {}; its weight is 5 meanwhile"),
         (Health.FAILING, "it says of itself: {}"),
     ):
-        registry.carry_out(Report(entry.instance.id, OwnHealth(health, "80 % full")), START, WALL)
+        registry.carry_out(Report(entry.instance.id, Finding(health, "80 % full")), START, WALL)
         entry.output = None
         for words in ("80 % full", "90 % full"):
             assert one(registry, START).why == first.format(words)
@@ -296,8 +296,8 @@ def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know(
 
 def test_what_the_last_check_came_to_is_told_with_its_time() -> None:
     registry = a_registry()
-    registry.register(spec(), START)
-    registry.last_checks.append(lambda id: CheckResult(START + 2, "HTTP 503"))
+    registry.register(spec(checks={"tcp": True}), START)
+    registry.last_checks.append(lambda id: {"tcp": CheckResult(START + 2, "HTTP 503")})
     found = one(registry, START + 3)
     assert found.check == CheckResult(wall(START + 2), "HTTP 503")
     assert found.why == "its lease runs; its last check failed: HTTP 503"

@@ -9,7 +9,7 @@ import pytest
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden
 from discovery.core.event import Kind
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Registration
 from discovery.core.status import Status
 from discovery.plugins.auth import authorize
@@ -83,7 +83,7 @@ def test_who_is_not_in_the_answers_is_not_held(registry: DrivenRegistry, how: st
     elif how == "check":
         registry.checked(entry.instance.id, "HTTP 503", START)
     else:
-        registry.do(Report(entry.instance.id, OwnHealth(Health.FAILING)), START)
+        registry.do(Report(entry.instance.id, Finding(Health.FAILING)), START)
     assert ports(registry, START + TTL) == []
     registry.advance(START + TTL, ALL)
     assert status_of(entry) is Status.UNHEALTHY
@@ -129,7 +129,7 @@ def test_to_be_held_and_to_import_is_an_admins(registry: DrivenRegistry) -> None
 
 
 @pytest.mark.parametrize(
-    "how", [Register(spec(port=1)), Upsert(spec(port=1)), None, Report(spec(port=1).key, OwnHealth(Health.WARNING))]
+    "how", [Register(spec(port=1)), Upsert(spec(port=1)), None, Report(spec(port=1).key, Finding(Health.WARNING))]
 )
 def test_a_copy_is_its_own_from_the_first_registration_or_beat_on(
     registry: DrivenRegistry, how: Write[object] | None

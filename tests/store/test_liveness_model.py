@@ -41,7 +41,7 @@ KEYS: st.SearchStrategy[int | Key] = st.one_of(
     st.builds(lambda name, port: Key.of(name, "10.0.0.1", port), NAMES, PORTS),
 )
 SPECS = st.builds(
-    lambda name, port, version, ttl: spec(name, port=port, metadata={"v": version}, ttl=ttl),
+    lambda name, port, version, ttl: spec(name, port=port, metadata={"v": version}, ttl=ttl, checks={"tcp": True}),
     NAMES, PORTS, st.integers(0, 1), st.sampled_from([None, None, None, None, 1, 2.5, 10, 100]),
 )  # fmt: skip
 STEPS = st.sampled_from([0.125, 0.5, 0.5, 1.0, 1.0, 1.5, 2.5, 2.5, 4.0, 5.0, 7.5, 25.0, 60.0])
@@ -155,7 +155,7 @@ class Liveness(RuleBasedStateMachine):
     @rule(name=NAMES, ports=st.sets(PORTS, min_size=3))
     def a_crowd_registers(self, name: str, ports: set[int]) -> None:
         for port in ports:
-            self.register(spec(name, port=port), whole=False)
+            self.register(spec(name, port=port, checks={"tcp": True}), whole=False)
 
     @rule(which=KEYS, by_id=st.booleans())
     def renew(self, which: int | Key, by_id: bool) -> None:
@@ -335,7 +335,7 @@ class Liveness(RuleBasedStateMachine):
 
     @rule(away=STEPS)
     def restart(self, away: float) -> None:
-        """All but what was only believed is still so, and every lease is full."""
+        """All but what was only believed is still so, what checks said too, and every lease is full."""
         snapshot = self.registry.snapshot(self.now, self.wall)
         rows, drains, index = self.rows, self.judge.drains, self.registry.index
         self.wall += away
@@ -347,7 +347,9 @@ class Liveness(RuleBasedStateMachine):
                 self.judge.windows[event.key] = (event.after, self.now + event.after.until - self.wall)
         for instance in snapshot.instances:
             old = rows[instance.spec.key]
-            row = Row(old.id, old.registered_at, old.spec, self.now, draining_since=old.draining_since)
+            row = Row(
+                old.id, old.registered_at, old.spec, self.now, draining_since=old.draining_since, failing=old.failing
+            )
             self.rows[instance.spec.key] = row
             row.status = self.judge.out(instance.spec.key) or Status.HEALTHY
         self.registry.load(snapshot, self.now, self.wall)

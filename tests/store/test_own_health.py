@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from discovery.core.event import Kind
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.status import Status
 from discovery.store.registration import Report, Upsert
 from tests.driven import DrivenRegistry
 from tests.store.making import START, TTL, WALL, Log, a_registry, crowd, ports, spec, status_of
 
 KEY = spec(port=2).key
-FAILS = OwnHealth(Health.FAILING, "the pool is empty")
-WARNS = OwnHealth(Health.WARNING, "the disk is 90 % full")
-PASSES = OwnHealth(Health.PASSING)
+FAILS = Finding(Health.FAILING, "the pool is empty")
+WARNS = Finding(Health.WARNING, "the disk is 90 % full")
+PASSES = Finding(Health.PASSING)
 
 
 def of_three() -> tuple[DrivenRegistry, Log]:
@@ -23,7 +23,7 @@ def of_three() -> tuple[DrivenRegistry, Log]:
     return registry, Log.of(registry)
 
 
-def says(registry: DrivenRegistry, own: OwnHealth, now: float = START) -> None:
+def says(registry: DrivenRegistry, own: Finding, now: float = START) -> None:
     registry.carry_out(Report(KEY, own), now, WALL + now - START)
 
 
@@ -49,7 +49,7 @@ def test_a_heartbeat_without_a_word_leaves_it_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("own", [FAILS, WARNS])
-def test_the_same_health_again_is_no_event_and_keeps_its_since(own: OwnHealth) -> None:
+def test_the_same_health_again_is_no_event_and_keeps_its_since(own: Finding) -> None:
     registry, log = of_three()
     says(registry, own)
     index = registry.index

@@ -157,7 +157,7 @@ class EtcdEngine:
             found.append(result)
         return found
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
         """As `Engine.renew`: a client that is told 503 goes to another node, and one that cannot is not forgotten."""
         try:
             entry = self._registry.at(which)
@@ -170,7 +170,7 @@ class EtcdEngine:
         if by.address != entry.instance.registrant.address:
             entry.beaten_from = by.address
         away = self._presence.away
-        if not self._presence.overrides.beat(entry):
+        if not self._presence.overrides.beat(entry, check):
             self._registry.renewals += 1
             if away is None:
                 self._presence.overrides.revive(entry.instance.id, by)

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
+from discovery.core.check import TTL
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.status import Status
@@ -29,8 +30,9 @@ _MAX_AGE = (1 << _AGE_BITS) - 1
 _TENTHS = 10
 
 
-def handle_of(instance: Instance) -> int:
-    text = f"{instance.spec.key.service}/{instance.id}".encode()
+def handle_of(instance: Instance, check: str | None = None) -> int:
+    """`check`: of a report of that `ttl` check."""
+    text = f"{instance.spec.key.service}/{instance.id}{'' if check is None else f'/{check}'}".encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
 
@@ -68,6 +70,7 @@ class Heard:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._entries: dict[int, Entry] = {}  # by handle
+        self._checks: dict[int, tuple[Entry, str]] = {}  # by handles of reports
         self._since: dict[int, float] = {}  # when, by handle
 
     def __len__(self) -> int:
@@ -77,12 +80,24 @@ class Heard:
         for event in commit.events:
             if not isinstance(event, InstanceEvent):
                 continue
-            if event.after is None:
+            before, after = event.before, event.after
+            if before is not None and before.spec.checks and (after is None or after.spec is not before.spec):
+                for check in before.spec.checks:
+                    self._checks.pop(handle_of(before, check.id), None)
+            if after is None:
                 self._entries.pop(handle_of(event.instance), None)
-            elif event.before is None or commit.action == RESTORE:
-                entry = self._registry.find(event.after.id)
-                if entry is not None:  # else a later event of this commit has removed it
-                    self._entries[handle_of(event.after)] = entry
+                continue
+            is_new = before is None or commit.action == RESTORE
+            if not is_new and (not after.spec.checks or after.spec is event.instance.spec is (before and before.spec)):
+                continue
+            entry = self._registry.find(after.id)
+            if entry is None:  # a later event of this commit has removed it
+                continue
+            if is_new:
+                self._entries[handle_of(after)] = entry
+            for check in after.spec.checks:
+                if check.kind == TTL:
+                    self._checks[handle_of(after, check.id)] = entry, check.id
 
     def collides(self, instance: Instance) -> bool:
         """Its handle is that of another one, or an age: of 10^6 instances, once in 40 million registries."""
@@ -90,8 +105,8 @@ class Heard:
         entry = self._entries.get(handle)
         return handle >> _AGE_BITS == _AGE or (entry is not None and entry.instance.id != instance.id)
 
-    def note(self, instance: Instance, now: float) -> None:
-        self._since[handle_of(instance)] = now
+    def note(self, instance: Instance, now: float, check: str | None = None) -> None:
+        self._since[handle_of(instance, check)] = now
 
     def take(self) -> dict[int, float]:
         """Those of the next batch, and when each was heard here last. `give_back` what could not be sent."""
@@ -112,6 +127,8 @@ class Heard:
                 if word >> _AGE_BITS == _AGE:
                     age = (word & _MAX_AGE) / _TENTHS
                     at = now - age
+                elif (report := self._checks.get(word)) is not None:
+                    report[0].report(report[1], at)
                 continue
             lease = entry.lease  # as Lease.renew, without the call; and what was heard here since is newer
             gap = at - lease.renewed_at

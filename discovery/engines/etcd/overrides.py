@@ -58,17 +58,22 @@ class Overrides:
     def __len__(self) -> int:
         return len(self._since)
 
-    def beat(self, entry: Entry) -> bool:
-        """This node has heard it. False when it takes a `Revive`; while nobody can be told, it is believed here all the same."""
+    def beat(self, entry: Entry, check: str | None = None) -> bool:
+        """This node has heard it, and perhaps a report of its `check`. False when it takes a `Revive`; while nobody can be told, it is
+        believed here all the same.
+        """
         registry, own, now = self._registry, self._own, self._clock()
         self._heard.note(entry.instance, now)
+        if check is not None:
+            self._heard.note(entry.instance, now, check)
+            entry.report(check, now)
         if entry.through is own and entry.override is None and entry.lease.alive(now):  # nearly always
             return registry.beat(entry, now)
         before = entry.status_at(now)
         entry.override = None
         lives = registry.beat(entry, now)
         if not lives and self._away() is not None:
-            entry.lease.renewed_at = now
+            entry.lease.restart(now)
             status = living(registry.windows, entry.instance)
             self._override(entry, Override(status, "it beats here, and etcd could not be told of that yet", True))
         if lives or entry.override is not None:

@@ -73,8 +73,9 @@ _ECHO_SECONDS = 2.0
 
 class Writes:
     """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
-    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit. `agreed`: the revision that wrote the
-    configuration that holds here; a decision under another one does not count. `away`: why nothing can be changed now, or None.
+    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit, of an instance and
+    perhaps a check of it. `agreed`: the revision that wrote the configuration that holds here; a decision under another one does not
+    count. `away`: why nothing can be changed now, or None.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Writes:
         tombstone_lease: Callable[[], int],
         refused: Callable[[Commit], DiscoveryError | None],
         node: str,
-        beat: Callable[[Entry], object],
+        beat: Callable[[Entry, str | None], object],
         away: Callable[[], str | None],
         agreed: Callable[[], int],
     ) -> None:
@@ -292,7 +293,9 @@ class Writes:
     def _conclude(self, each: Prepared) -> None:
         registry = self._registry
         for entry in each.txn.beats:
-            self._beat(entry)
+            self._beat(entry, None)
+        for entry, check in each.txn.reports:
+            self._beat(entry, check)
         if not each.txn.events:  # else they came with the events
             registry.note(each.txn.settled, each.txn.half_held)
         registry.conclude(each.waiting.write, each.txn)

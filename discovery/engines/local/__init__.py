@@ -73,7 +73,7 @@ class LocalEngine:
             await self._settle(last, by)
         return results
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
         if self._seams.authorize:
             owner = which.service if isinstance(which, Key) else self._registry.at(which).instance.spec.key.service
             for authorize in self._seams.authorize:
@@ -81,7 +81,7 @@ class LocalEngine:
         entry = self._registry.at(which)
         if by.address != entry.instance.registrant.address:
             entry.beaten_from = by.address
-        if not self._registry.beat(entry, self._clock()):
+        if not self._registry.beat(entry, self._clock(), check):
             self._carry_out(Revive(which), by)
             self._registry.renewals += 1
         return entry

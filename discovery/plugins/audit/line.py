@@ -18,8 +18,8 @@ from discovery.core.name import fold
 from discovery.rest.api.following import event_view
 from discovery.rest.api.times import iso
 from discovery.store.expiry import Expire
-from discovery.store.operations import Checked, ReloadZones
-from discovery.store.registration import Revive
+from discovery.store.operations import ReloadZones
+from discovery.store.registration import ReportCheck, Revive
 from discovery.store.write import Write
 
 DONE = "done"
@@ -27,7 +27,7 @@ DONE = "done"
 MAX_TEXT = 512
 
 # What nobody asked for: time, heartbeats, checks and files bring it, and the log has it.
-_UNASKED = {Expire.action, Revive.action, Checked.action, ReloadZones.action, RESTORE}
+_UNASKED = {Expire.action, Revive.action, ReportCheck.action, ReloadZones.action, RESTORE}
 
 # What a terminal may take as an order and JSON leaves as it is: delete, C1, line separators, changes of direction.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -11,9 +11,10 @@ from random import Random
 from typing import Any
 
 from discovery.core.caller import SERVER
+from discovery.core.check import TTL, Check
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
-from discovery.core.instance import Instance
+from discovery.core.health import Finding, Health
 from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
 from discovery.plugins import Plugin, Seams
@@ -21,10 +22,10 @@ from discovery.plugins.check.probe import CannotProbe, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
 from discovery.plugins.check.targets import refusal
-from discovery.plugins.check.watch import Verdict, Watch
+from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
-from discovery.store.errors import UnknownInstance
-from discovery.store.operations import Checked
+from discovery.store.errors import UnknownCheck, UnknownInstance
+from discovery.store.registration import ReportCheck
 from discovery.store.registry import Registry
 from discovery.store.state import CheckResult
 
@@ -46,7 +47,7 @@ class Checks(Plugin):
         self._clock = clock
         self._random = random
         self._networks = Networks(networks)
-        self._watched: dict[str, Watch] = {}  # by id
+        self._watched: dict[str, dict[str, Watch]] = {}  # by the instance's id, and the check's
         self._rounds = Rounds(clock, self._check)
         self._complains_at = 0.0
 
@@ -60,7 +61,7 @@ class Checks(Plugin):
 
     async def close(self) -> None:
         for id in list(self._watched):
-            self._stop(id)
+            self._follow(id, ())
         await self._rounds.close()
 
     def follow_commit(self, commit: Commit) -> None:
@@ -69,85 +70,86 @@ class Checks(Plugin):
                 continue
             before, after = event.before, event.after
             if after is None:
-                self._stop(event.instance.id)
+                self._follow(event.instance.id, ())
             elif before is None or before.spec is not after.spec:
-                self._follow(after)
+                self._follow(after.id, after.spec.checks)
 
     def stats(self) -> Mapping[str, Any]:
-        failing = sum(watch.told is not None for watch in self._watched.values())
+        failing = sum(
+            any(each.known.health is Health.FAILING for each in all.values()) for all in self._watched.values()
+        )
         return {"check": {"checked": len(self._watched), "failing": failing, "inHand": self._rounds.in_hand}}
 
-    def last(self, id: str) -> CheckResult | None:
-        """None: it was not checked at this node."""
-        watch = self._watched.get(id)
-        return None if watch is None else watch.last
+    def last(self, id: str) -> Mapping[str, CheckResult]:
+        """By check id: those that were made at this node."""
+        watched = self._watched.get(id, {})
+        return {check: watch.last for check, watch in watched.items() if watch.last is not None}
 
     # -- whom to watch
 
-    def _follow(self, instance: Instance) -> None:
-        watch, check = self._watched.get(instance.id), instance.spec.check
-        if watch is not None:
-            if watch.check == check:
-                return
-            self._stop(instance.id)
-        if check is not None:
-            lease = self._registry.at(instance.id).lease
-            watch = Watch(instance.id, instance.spec.ip, instance.spec.port, check, lease)
-            self._watched[instance.id] = watch
+    def _follow(self, id: str, checks: Iterable[Check]) -> None:
+        """These of it are watched from now on, and no others. Those that it had already go on."""
+        watched = self._watched.pop(id, {})
+        made = {check.id: check for check in checks if check.kind != TTL}
+        for watch in watched.values():
+            if made.get(watch.check.id) != watch.check:
+                self._rounds.remove(watch)
+        if not made:
+            return
+        entry, all = self._registry.at(id), self._watched.setdefault(id, {})
+        for check in made.values():
+            known = watched.get(check.id)
+            if known is not None and known.check == check:
+                all[check.id] = known
+                continue
+            all[check.id] = watch = Watch(entry, check)
             self._rounds.add(watch, self._random.uniform(0, watch.pace))
-
-    def _stop(self, id: str) -> None:
-        watch = self._watched.pop(id, None)
-        if watch is not None:
-            self._rounds.remove(watch)
 
     # -- a probe and what follows from it
 
     async def _check(self, watch: Watch) -> None:
-        known = self._registry.find(watch.id)
+        instance, check = watch.entry.instance, watch.check
         if not self._engine.leads:  # of several nodes one probes; whoever is next goes on from what that one has found
-            watch.verdict = Verdict(None if known is None else known.instance.failing)
-            watch.told = watch.verdict.failing
+            watch.begin_from_known()
             watch.last = watch.probing = None
             return
-        failure = None if known is None else refusal(known.instance, self._networks, not self._engine.has_other_nodes)
+        failure = refusal(instance, self._networks, not self._engine.has_other_nodes)
         try:
-            failure = failure or await probe(watch.ip, watch.port, watch.check)
+            failure = failure or await probe(instance.spec.ip, instance.spec.port, check)
         except CannotProbe as error:
             self._complain(error)
             return
         finally:
             watch.probing = None  # a write that has begun is not cancelled with the watch
         watch.slow = self._clock() - watch.started > SLOW
-        watch.verdict.note(failure, watch.check)
+        watch.verdict.note(failure, check)
         watch.last = CheckResult(watch.started, failure)
+        about = fields("check.done", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=failure)
         _log.debug(
-            "check of %s port %d: %s [id %s]",
-            watch.ip,
-            watch.port,
-            failure or "passed",
-            watch.id,
-            extra=fields("check.done", ip=watch.ip, port=watch.port, id=watch.id, reason=failure),
+            "check %s of %s: %s [id %s]", check.id, instance.address, failure or "passed", instance.id, extra=about
         )
         try:
             await self._tell(watch, passed=failure is None)
-        except UnknownInstance:
+        except (UnknownInstance, UnknownCheck):
             pass  # it went away meanwhile
         except DiscoveryError as error:
             _log.warning(
-                "the check of instance %s could not be noted, its next one will be: %s",
-                watch.id,
+                "the check %s of instance %s could not be noted, its next one will be: %s",
+                check.id,
+                instance.id,
                 error,
-                extra=fields("check.not_noted", ip=watch.ip, port=watch.port, id=watch.id, reason=str(error)),
+                extra=fields(
+                    "check.not_noted", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=str(error)
+                ),
             )
 
     async def _tell(self, watch: Watch, passed: bool) -> None:
+        id, failing = watch.entry.instance.id, watch.verdict.failing
         if passed:
-            self._engine.renew(watch.id, SERVER)
-        failing = watch.verdict.failing
-        if (failing is None) != (watch.told is None):
-            await self._engine.submit(Checked(watch.id, failing), SERVER)
-            watch.told = failing
+            self._engine.renew(id, SERVER)
+        if (failing is None) != (watch.known.health is not Health.FAILING):
+            found = Finding(Health.PASSING) if failing is None else Finding(Health.FAILING, failing)
+            await self._engine.submit(ReportCheck(id, watch.check.id, found), SERVER)
 
     def _complain(self, error: CannotProbe) -> None:
         now = self._clock()

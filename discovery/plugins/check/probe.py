@@ -13,7 +13,7 @@ import re
 import socket
 
 from discovery.core.address import authority
-from discovery.core.check import Check
+from discovery.core.check import HTTP, Check
 from discovery.core.errors import DiscoveryError
 from discovery.system.connecting import connect, stream_socket
 
@@ -44,7 +44,7 @@ async def probe(ip: str, port: int, check: Check) -> str | None:
         with stream_socket(ip) as sock:
             async with asyncio.timeout(check.timeout):
                 await connect(sock, ip, port)
-                if check.path is not None:
+                if check.kind == HTTP:
                     await _get(sock, ip, port, check.path, answer)
     except TimeoutError:
         trouble = f"no answer within {check.timeout:g} s"
@@ -52,7 +52,7 @@ async def probe(ip: str, port: int, check: Check) -> str | None:
         if error.errno in _OURS:
             raise CannotProbe(error) from None
         trouble = _text(error)
-    return trouble if check.path is None else _judge(bytes(answer), trouble)
+    return trouble if check.kind != HTTP else _judge(bytes(answer), trouble)
 
 
 async def _get(sock: socket.socket, ip: str, port: int, path: str, answer: bytearray) -> None:

@@ -134,11 +134,13 @@ class Rounds:
         self._tasks.discard(task)
         lane.leave()
         if not task.cancelled() and (error := task.exception()) is not None:
+            instance = watch.entry.instance
             _log.error(
-                "the check of instance %s failed itself; it goes on",
-                watch.id,
+                "the check %s of instance %s failed itself; it goes on",
+                watch.check.id,
+                instance.id,
                 exc_info=error,
-                extra=fields("check.failed", ip=watch.ip, port=watch.port, id=watch.id),
+                extra=fields("check.failed", ip=instance.spec.ip, port=instance.spec.port, id=instance.id),
             )
         if not watch.over:
             self._sleep(watch, max(0.0, watch.due - self._clock()))

@@ -1,4 +1,4 @@
-"""One instance under watch: what to probe, when, and what came of it so far. Pure; monotonic seconds come from the caller."""
+"""One check of an instance under watch: what to probe, when, and what came of it so far. Pure; monotonic seconds come from the caller."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import math
 
 from discovery.core.check import Check
-from discovery.core.lease import Lease
+from discovery.core.health import Finding, Health
+from discovery.store.service import Entry
 from discovery.store.state import CheckResult
 
 # Of the lease, without a sign of life: probed then, whatever the interval, or one that cannot beat would expire between two probes
@@ -38,7 +39,7 @@ class Verdict:
 
 
 class Watch:
-    """`last`: what came of the last one. `told`: what the registry knows of the verdict. `slow`: so was its last probe, or there was none.
+    """`entry`: of the instance whose check it is. `last`: what came of the last one. `slow`: so was its last probe, or there was none.
     `started`: that probe's time.
 
     `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn. `over`: watched no longer.
@@ -46,29 +47,21 @@ class Watch:
 
     __slots__ = (
         "check",
-        "id",
-        "ip",
+        "entry",
         "last",
-        "lease",
         "over",
-        "port",
         "probing",
         "slow",
         "started",
         "timer",
-        "told",
         "verdict",
     )
 
-    def __init__(self, id: str, ip: str, port: int, check: Check, lease: Lease) -> None:
-        self.id = id
-        self.ip = ip
-        self.port = port
+    def __init__(self, entry: Entry, check: Check) -> None:
+        self.entry = entry
         self.check = check
-        self.lease = lease
-        self.verdict = Verdict()
+        self.begin_from_known()
         self.last: CheckResult | None = None
-        self.told: str | None = None
         self.slow = True
         self.over = False
         self.started = -math.inf
@@ -76,12 +69,21 @@ class Watch:
         self.probing: asyncio.Task[None] | None = None
 
     @property
+    def known(self) -> Finding:
+        """What the registry has of it."""
+        return self.entry.instance.said_by(self.check)
+
+    def begin_from_known(self) -> None:
+        self.verdict = Verdict(self.known.output if self.known.health is Health.FAILING else None)
+
+    @property
     def pace(self) -> float:
         """Seconds between two probes when nothing else keeps it alive."""
-        return min(self.check.interval, SILENT * self.lease.ttl)
+        return min(self.check.interval, SILENT * self.entry.lease.term.seconds)
 
     @property
     def due(self) -> float:
         """When to probe next, as things stand: a heartbeat may put it off until the interval is over."""
-        silent_since = max(self.started, self.lease.renewed_at)
-        return min(self.started + self.check.interval, silent_since + SILENT * self.lease.ttl)
+        lease = self.entry.lease
+        silent_since = max(self.started, lease.renewed_at)
+        return min(self.started + self.check.interval, silent_since + SILENT * lease.term.seconds)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from discovery.core.address import parse_ip
 from discovery.core.errors import InvalidField
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL
 from discovery.core.name import label
@@ -124,10 +124,10 @@ def read(content: Mapping[str, Any], app: str) -> Sent:
     return Sent(id, spec, record, None if override == UNKNOWN else override, dirty)
 
 
-def own_health(records: Records) -> OwnHealth:
+def own_health(records: Records) -> Finding:
     """What they say of it together: healthy while one of them is UP. In words what the last of them says."""
     words = [record.get("status", UP) for record in records.values()]
-    return OwnHealth() if UP in words else OwnHealth(Health.FAILING, words[-1])
+    return Finding() if UP in words else Finding(Health.FAILING, words[-1])
 
 
 def is_out(records: Records) -> bool:

@@ -14,6 +14,7 @@ import orjson
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
+from discovery.core.check import failed
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, facts, options
 from discovery.core.name import fold
@@ -159,4 +160,5 @@ def _before(after: Instance, other: Any) -> Instance:
     if isinstance(other, dict):
         return codec.instance(other)
     status, failing, draining_since, _ = other
-    return after._replace(status=Status(status), failing=failing, draining_since=draining_since)
+    states = after.checks if failing == after.failing else failed(after.spec.checks, failing)
+    return after._replace(status=Status(status), checks=states, draining_since=draining_since)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.check import Check
+from discovery.core.check import as_check, as_checks, checks_of
 from discovery.core.event import ValueEvent
 from discovery.core.instance import FACTS, OPTIONS, Instance, Key, Registration, facts, facts_of
 from discovery.core.kinds import KINDS
@@ -146,8 +146,8 @@ def tombstone(row: Row) -> tuple[Key, float]:
 def _options(instance: Instance) -> str:
     spec, by = instance.spec, instance.registrant
     options = {name: value for name, default in _DEFAULTS if (value := getattr(spec, name)) != default}
-    if spec.check is not None:
-        options["check"] = spec.check.shown()
+    if spec.checks:
+        options["checks"] = as_check(spec.checks) or as_checks(spec.checks)
     if by != NOBODY:
         options[_REGISTRANT] = by[:2]
     options |= facts(instance)
@@ -160,6 +160,7 @@ def _from_options(text: str) -> dict[str, Any]:
         options["tags"] = tuple(options["tags"])
     if "ports" in options:
         options["ports"] = tuple((name, port) for name, port in options["ports"])
-    if "check" in options:
-        options["check"] = Check.of(options["check"])
+    for name in ("check", "checks"):  # an older version wrote the first
+        if name in options:
+            options["checks"] = checks_of(options.pop(name))
     return options

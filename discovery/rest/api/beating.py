@@ -14,7 +14,7 @@ from pydantic import Field, StrictBool, WithJsonSchema
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.health import OwnHealth
+from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.name import fold
@@ -183,7 +183,7 @@ class Beating(Registrar):
         body = InstanceBody.model_validate(sent)
         return await self._upsert(request, body, body.own(), _UPSERT.said_of(sent))
 
-    async def _upsert(self, request: Request, body: RegisterBody, own: OwnHealth | None, said: Json) -> Answer:
+    async def _upsert(self, request: Request, body: RegisterBody, own: Finding | None, said: Json) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write. `said`: for the reply."""
         spec = body.registration()
         known, is_copy = self._registry.find(spec.key), spec.imported_from is not None  # to renew is to take it over
@@ -210,7 +210,7 @@ class Beating(Registrar):
         content["message"] = "Service registered successfully"
         return Answer(201, stamped(content, self._times), location(entry.instance))
 
-    def _says_nothing_new(self, known: Entry, spec: Registration, own: OwnHealth | None) -> bool:
+    def _says_nothing_new(self, known: Entry, spec: Registration, own: Finding | None) -> bool:
         if own is not None and own.health is not known.instance.own.health:
             return False
         before = known.instance.spec
@@ -243,7 +243,7 @@ class Beating(Registrar):
         }
 
 
-def note_output(entry: Entry, own: OwnHealth | None) -> None:
+def note_output(entry: Entry, own: Finding | None) -> None:
     """What it says besides a health that it had said already: shown at once, and no event."""
     if own is not None and own.output != entry.own.output:
         entry.output = own.output

@@ -14,7 +14,7 @@ from discovery.core import metadata
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.health import MAX_OUTPUT, Health, OwnHealth
+from discovery.core.health import MAX_OUTPUT, Finding, Health
 from discovery.core.instance import (
     DEFAULT_PRIORITY,
     DEFAULT_WARNING_WEIGHT,
@@ -44,6 +44,7 @@ from discovery.rest.api.shapes import (
     Address,
     Body,
     Check,
+    Checks,
     Described,
     Ip,
     Label,
@@ -148,6 +149,10 @@ class RegisterBody(Body):
             del fields[name]
         if self.tags:
             fields["tags"] = self._tags()
+        check = fields.pop("check")
+        if check is not None and fields.get("checks") is not None:
+            raise InvalidField("checks", "cannot stand beside check: name all of them here")
+        fields["checks"] = fields.get("checks") or check
         return Registration.of(**fields)
 
     def check_identity(self) -> None:
@@ -192,6 +197,7 @@ class InstanceBody(RegisterBody):
             description="the registry of which it is a copy, until it beats here itself; takes the right admin",
         )
     )
+    checks: Checks | None = Field(None, description="in place of `check`: several, of any kind")
     health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
     output: Output | None = Field(None, description="what it found, in its words")
 
@@ -203,15 +209,15 @@ class InstanceBody(RegisterBody):
     def _tags(self) -> Sequence[str]:
         return self.tags
 
-    def own(self) -> OwnHealth | None:
+    def own(self) -> Finding | None:
         """None: it says nothing of it. InvalidField."""
         return own_health(self.health, self.output)
 
 
-def own_health(health: object, output: object, field: str = "") -> OwnHealth | None:
+def own_health(health: object, output: object, field: str = "") -> Finding | None:
     """From what was sent: None where there is nothing. InvalidField; `field`: in front of the names."""
     if health is not None:
-        return OwnHealth.of(health, output, field)
+        return Finding.of(health, output, field)
     if output is not None:
         raise InvalidField(f"{field}output", "stands beside health: passing, warning or failing")
     return None

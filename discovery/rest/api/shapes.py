@@ -60,6 +60,52 @@ Check = Annotated[
     ),
 ]
 
+_TEXT = {"type": "string", "maxLength": 255}
+_PROBE = {
+    "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/healthz"]},
+    "tcp": {"const": True},
+    "grpc": {"anyOf": [{"const": True}, {"type": "string", "maxLength": check.MAX_PATH}]},
+}
+Checks = Annotated[
+    list[Any],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": check.MAX_CHECKS,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "ttl": {"type": "number", "minimum": check.MIN_REPORT, "maximum": check.MAX_REPORT},
+                    **_PROBE,
+                    "id": _TEXT | {"minLength": 1},
+                    "name": _TEXT,
+                    "group": _TEXT,
+                    "criticalAfter": {"type": "number", "minimum": check.MIN_CRITICAL, "maximum": check.MAX_CRITICAL},
+                    "status": {"enum": list(Health)},
+                    "method": {"enum": list(check.METHODS)},
+                    "headers": {
+                        "type": "object",
+                        "maxProperties": check.MAX_HEADERS,
+                        "additionalProperties": {"type": "string"},
+                    },
+                    "body": {"type": "string", "maxLength": check.MAX_BODY},
+                    "tls": {"type": "boolean"},
+                    "ca": {"type": "string", "maxLength": check.MAX_CA},
+                    "tlsSkipVerify": {"type": "boolean"},
+                    "address": {"type": "string", "maxLength": 253},
+                    "port": PORT,
+                    "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
+                    "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},
+                    "failures": _COUNT,
+                    "successes": _COUNT,
+                },
+                "oneOf": [{"required": [kind]} for kind in check.KINDS],
+                "additionalProperties": False,
+            },
+        }
+    ),
+]
+
 
 class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -128,6 +174,7 @@ class Options(Described):
         None, alias="importedFrom", description="the registry of which it is a copy; not there once it beats itself"
     )
     check: Perhaps[Check] = None
+    checks: Perhaps[Checks] = None
     max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
     tags: Perhaps[list[str]] = None
     ports: Perhaps[dict[str, int]] = None

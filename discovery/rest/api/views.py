@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.times import Times, iso
@@ -84,7 +84,7 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
     } | (options(instance.spec) | own_health(entry.own))
 
 
-def own_health(own: OwnHealth) -> Json:
+def own_health(own: Finding) -> Json:
     """What it says of it, where that is more than that it is well."""
     if own.health is Health.PASSING:
         return {"output": own.output} if own.output else {}

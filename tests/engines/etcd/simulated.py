@@ -150,7 +150,7 @@ class SimulatedNode:
     def leads(self) -> bool:
         return self._leading is not None
 
-    def beat(self, entry: Entry) -> None:
+    def beat(self, entry: Entry, check: str | None) -> None:
         entry.lease.renew(self._clock())
 
     def _authorize(self, owner: str | None, by: Caller) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Registration
 from discovery.engines.etcd.beats import Heard, handle_of, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
@@ -92,7 +93,11 @@ def test_what_was_heard_is_taken_once_with_when_it_was_heard_here_and_can_be_giv
 def test_the_handle_is_of_service_and_id_alone() -> None:
     table = a_registry()
     instance = table.register(Registration.of("web", "10.0.0.1", 80, id="x"), 0.0).instance
-    assert handle_of(instance) == handle_of(instance._replace(failing="odd")) != handle_of(instance._replace(id="y"))
+    assert (
+        handle_of(instance)
+        == handle_of(instance._replace(own=Finding(Health.FAILING)))
+        != handle_of(instance._replace(id="y"))
+    )
 
 
 def test_a_batch_that_comes_late_takes_nothing_back() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from discovery.core import codec, exact_json
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Key
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
@@ -279,7 +280,7 @@ async def test_a_comparison_finds_nothing_on_a_busy_registry_and_mends_what_a_de
         await until(lambda: nodes[1].state == nodes[0].state)
         entry = nodes[1].registry.at(Key("svc7", "10.0.0.1", 3000))
         right = entry.instance
-        entry.instance = right._replace(failing="as no commit has said")
+        entry.instance = right._replace(own=Finding(Health.WARNING, "as no commit has said"))
         assert await nodes[1].engine._upkeep.compare() == 1
         assert nodes[1].state == nodes[0].state
         assert nodes[1].engine.stats()["engine"]["mended"] == 1

@@ -24,11 +24,12 @@ from discovery.core.kinds import DocumentEvent, DrainEvent, RegistrySettings, To
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
-from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, ReloadZones
+from discovery.store.operations import Drain, EndMaintenance, Maintain, ReloadZones
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
 from discovery.store.remembering import Attach, PutDocument
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
+from tests.driven import Checked
 from tests.engines.etcd.simulated import PREFIX, SimulatedNode, Store
 
 LEASE, MOST = 4.0, 3

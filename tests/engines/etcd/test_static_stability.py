@@ -15,9 +15,10 @@ from discovery.engines.etcd import presence
 from discovery.engines.etcd.gateway import Credentials, Etcd
 from discovery.engines.etcd.messages import Json
 from discovery.store.errors import EngineAway
-from discovery.store.operations import Checked, Drain
+from discovery.store.operations import Drain
 from discovery.store.registration import Deregister
 from discovery.store.write import Write
+from tests.driven import Checked
 from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said, until
 
 LEASE = TTL + 2 * FLUSH

@@ -16,10 +16,11 @@ from discovery.core.maintenance import Scope, Window
 from discovery.plugins.audit.line import MAX_TEXT, contents
 from discovery.rest.api.times import iso
 from discovery.store.errors import UnknownInstance
-from discovery.store.operations import Checked, Drain, EndMaintenance, Maintain, Settle
+from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Upsert
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
+from tests.driven import Checked
 from tests.plugins.audit.house import BY, House, a_house
 from tests.store.making import INTERVAL, START, TTL, WALL, spec
 
@@ -45,7 +46,7 @@ async def refused(house: House, write: Any, kind: type[Exception] = DiscoveryErr
 
 async def test_a_registration_is_told_whole(house: House) -> None:
     registration = spec(
-        metadata={"version": "1"}, tags=["blue"], ports={"admin": 81}, check={"tcp": True}, max_answers=3
+        metadata={"version": "1"}, tags=["blue"], ports={"admin": 81}, checks={"tcp": True}, max_answers=3
     )
     await house.submit(Register(registration))
     after = PLAIN | {"metadata": {"version": "1"}, "tags": ["blue"], "ports": {"admin": 81}, "maxAnswers": 3}
@@ -59,7 +60,7 @@ async def test_a_registration_is_told_whole(house: House) -> None:
             "reason": "new instance",
             "index": house.registry.index,
             "before": None,
-            "after": after | {"check": registration.check and registration.check.shown()},
+            "after": after | {"check": registration.checks[0].shown()},
         }
     ]
 
@@ -318,7 +319,7 @@ async def test_an_id_that_nobody_has_is_not_kept_whole(house: House) -> None:
 def test_no_field_of_a_registration_is_left_out() -> None:
     given = {
         "name": "web", "ip": "10.0.0.1", "port": 80, "metadata": {"a": 1}, "tags": ["a"], "ports": {"b": 81},
-        "protocol": "udp", "weight": 1, "priority": 1, "zone": "eu", "ttl": 60, "max_answers": 3, "check": {"tcp": True}, "id": "own",
+        "protocol": "udp", "weight": 1, "priority": 1, "zone": "eu", "ttl": 60, "max_answers": 3, "checks": [{"ttl": 5}], "id": "own",
         "warning_weight": 2, "keep": 5,
     }  # fmt: skip
     assert given.keys() >= {field.name for field in fields(Registration)} - {"lease"}, (

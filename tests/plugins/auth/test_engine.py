@@ -10,14 +10,14 @@ import pytest
 
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import Forbidden
-from discovery.core.health import OwnHealth
+from discovery.core.health import Finding
 from discovery.core.instance import Key
 from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.store import operations, registration, revoking
 from discovery.store.errors import UnknownInstance, UnknownService
-from discovery.store.operations import ChangeSettings, Checked, Drain, EndMaintenance, Maintain, ReloadZones, Settle
-from discovery.store.registration import Deregister, DeregisterMany, Register, Report, Revive, Upsert
+from discovery.store.operations import ChangeSettings, Drain, EndMaintenance, Maintain, ReloadZones, Settle
+from discovery.store.registration import Deregister, DeregisterMany, Register, Report, ReportCheck, Revive, Upsert
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
@@ -45,14 +45,14 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
     "deregister all": (DeregisterMany((KEY,), "asked", "web"), OWNED),
     "revive": (Revive(KEY), OWNED),
     "revive by id": (Revive(ID), OWNED),
-    "report": (Report(KEY, OwnHealth.of("warning", None)), OWNED),
+    "report": (Report(KEY, Finding.of("warning", None)), OWNED),
     "maintain": (Maintain(PLACE, WINDOW), OWNED),
     "end": (EndMaintenance(PLACE, "asked"), OWNED),
     "maintain all": (Maintain(SERVICE, WINDOW), "admin"),
     "end all": (EndMaintenance(SERVICE, "asked"), "admin"),
     "settle": (Settle(PLACE), OWNED),
     "settle all": (Settle(SERVICE), "admin"),
-    "checked": (Checked(ID, "refused"), "admin"),
+    "report check": (ReportCheck(KEY, "ttl", Finding()), OWNED),
     "settings": (ChangeSettings(RegistrySettings(60.0, 5, 100, 1000)), "admin"),
     "zones": (ReloadZones("read again"), "admin"),
     "revoke": (RevokeToken(bytes(32), "a", None, "asked"), "admin"),
@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[Write[Any], str]] = {
 def house(tmp_path: Path) -> House:
     """With `web` at KEY, in maintenance, so that each write has something to change."""
     house = House(tmp_path / "tokens.toml")
-    house.registry.register(spec(id=ID), START, WALL)
+    house.registry.register(spec(id=ID, checks=[{"ttl": 30}]), START, WALL)
     for scope in (PLACE, SERVICE):
         house.registry.maintain(scope, WINDOW, START, WALL)
     house.registry.carry_out(RevokeToken(b"\1" * 32, "b", None, "asked"), START, WALL)

@@ -93,7 +93,7 @@ class House:
     async def register(
         self, port: int, check: Check | None, name: str = "web", by: Caller = NOBODY, **fields: Any
     ) -> Instance:
-        spec = replace(Registration.of(name, "127.0.0.1", port, **fields), check=check)
+        spec = replace(Registration.of(name, "127.0.0.1", port, **fields), checks=() if check is None else (check,))
         return await self.engine.submit(Register(spec), by)
 
     def served(self, name: str = "web") -> int:
@@ -125,7 +125,18 @@ async def watching(lease_ttl: float = TTL, seed: int = 1) -> AsyncIterator[House
 
 def quick(**fields: Any) -> Check:
     """Of GET /health, a hundred times a second."""
-    return Check(**{"path": "/health", "interval": 0.01, "timeout": 5.0, "failures": 3, "successes": 1, **fields})
+    return Check(
+        **{
+            "kind": "http",
+            "id": "http",
+            "path": "/health",
+            "interval": 0.01,
+            "timeout": 5.0,
+            "failures": 3,
+            "successes": 1,
+            **fields,
+        }
+    )
 
 
 def key(port: int) -> Key:

@@ -13,12 +13,12 @@ import pytest
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.check import Check
 from discovery.core.event import Kind
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Key
 from discovery.plugins.check import Checks
 from discovery.plugins.check.probe import CannotProbe
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.operations import Checked
-from discovery.store.registration import Deregister, Register
+from discovery.store.registration import Deregister, Register, ReportCheck
 from discovery.store.service import Entry
 from discovery.store.write import Write
 from tests.plugins.check.servers import (
@@ -109,7 +109,7 @@ async def test_a_port_where_nobody_listens_fails_and_passes_once_somebody_does()
     sock, port = silent_port()
     with sock:
         async with watching() as house:
-            await house.register(port, quick(path=None, failures=2))
+            await house.register(port, quick(kind="tcp", id="tcp", path="", failures=2))
             await eventually(lambda: house.log.kinds()[-1] is Kind.FAILING)
             assert house.log.changes[-1].reason == "connection refused"
             sock.listen()
@@ -218,10 +218,10 @@ async def test_a_check_never_overlaps_with_itself() -> None:
 async def test_what_the_engine_refuses_is_told_again_after_the_next_probe(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         submit = house.engine.submit
-        refused: list[Checked] = []
+        refused: list[ReportCheck] = []
 
         async def full(write: Write[object], by: Caller = NOBODY) -> object:
-            if isinstance(write, Checked) and len(refused) < 3:
+            if isinstance(write, ReportCheck) and len(refused) < 3:
                 refused.append(write)
                 raise NotDurable("No space left on device")
             return await submit(write, by)
@@ -239,7 +239,7 @@ async def test_what_follows_from_a_check_is_the_servers_own_doing() -> None:
     async with serving() as fake, watching() as house:
         renew, submit = house.engine.renew, house.engine.submit
 
-        def noted_renew(which: Key | str, by: Caller = NOBODY) -> Entry:
+        def noted_renew(which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
             callers.append(("renew", by))
             return renew(which, by)
 
@@ -253,7 +253,7 @@ async def test_what_follows_from_a_check_is_the_servers_own_doing() -> None:
         await eventually(lambda: callers)
         fake.answer = UNAVAILABLE
         await eventually(lambda: house.served() == 0)
-    assert set(callers) == {("renew", SERVER), (Checked, SERVER)}
+    assert set(callers) == {("renew", SERVER), (ReportCheck, SERVER)}
 
 
 async def test_one_that_goes_away_between_the_probe_and_its_result_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
@@ -303,10 +303,15 @@ async def test_checks_that_cannot_be_made_count_neither_way_and_are_complained_o
 async def test_the_first_probes_are_spread_over_the_interval() -> None:
     async with watching() as house:
         for number in range(200):
-            spec = replace((await house.register(1, None, f"s{number}")).spec, check=quick(interval=3600.0))
+            spec = replace((await house.register(1, None, f"s{number}")).spec, checks=(quick(interval=3600.0),))
             await house.engine.submit(Register(spec))
         loop = asyncio.get_running_loop()
-        delays = sorted(watch.timer.when() - loop.time() for watch in house.plugin._watched.values() if watch.timer)
+        delays = sorted(
+            watch.timer.when() - loop.time()
+            for all in house.plugin._watched.values()
+            for watch in all.values()
+            if watch.timer
+        )
         pace = 0.4 * 600
         assert len(delays) == 200
         assert delays[0] < pace / 20
@@ -324,7 +329,8 @@ async def test_a_node_that_does_not_lead_probes_nobody_and_goes_on_from_what_the
     async with serving(unavailable) as fake, watching() as house:
         house.engine.leads = False
         instance = await house.register(fake.port, quick(failures=3))
-        await house.engine.submit(Checked(instance.id, "answered 503"))  # as the leader has told
+        found = Finding(Health.FAILING, "answered 503")
+        await house.engine.submit(ReportCheck(instance.id, "http", found), SERVER)  # as the leader has told
         await asyncio.sleep(0.1)
         assert requests == []
         house.engine.leads = True

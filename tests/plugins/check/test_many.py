@@ -67,11 +67,7 @@ async def test_what_a_checked_instance_costs() -> None:
             gc.collect()
             before, _ = tracemalloc.get_traced_memory()
             for instance in instances:
-                watched = type(instance)(
-                    instance.id, 0.0, type(instance.spec)(name="s", ip="10.0.0.1", port=1, check=one)
-                )
-                house.plugin._follow(watched)
-            del watched
+                house.plugin._follow(instance.id, (one,))
             gc.collect()
             after, _ = tracemalloc.get_traced_memory()
         finally:

@@ -18,8 +18,8 @@ from discovery.core.check import Check
 from discovery.plugins.check.probe import MAX_ANSWER, CannotProbe, probe
 from tests.plugins.check.servers import LIMIT, OK, Fake, Script, eventually, serving, silent_port
 
-PATIENT = Check(path="/health", timeout=LIMIT)
-TCP = Check(timeout=LIMIT)
+PATIENT = Check(kind="http", id="http", path="/health", timeout=LIMIT)
+TCP = Check(kind="tcp", id="tcp", timeout=LIMIT)
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -85,7 +85,9 @@ def test_the_request_is_a_plain_get_of_the_path_from_the_instance(
 
     async def test() -> None:
         async with serving(ip=ip) as fake:
-            assert await probe(ip, fake.port, Check(path="/a/b?c=%20&d=1", timeout=LIMIT)) is None
+            assert (
+                await probe(ip, fake.port, Check(kind="http", id="http", path="/a/b?c=%20&d=1", timeout=LIMIT)) is None
+            )
             [first, *headers] = fake.requests[0].decode().removesuffix("\r\n\r\n").split("\r\n")
             assert first == "GET /a/b?c=%20&d=1 HTTP/1.1"
             assert {f"Host: {host}:{fake.port}", "User-Agent: discovery-check", "Connection: close"} <= set(headers)
@@ -196,7 +198,7 @@ def test_the_timeout_is_for_the_whole_of_it(run: Run, script: Script, failure: s
     async def test() -> None:
         async with hanging(script) as fake:
             started = time.monotonic()
-            assert await probe("127.0.0.1", fake.port, Check(path="/", timeout=0.3)) == failure
+            assert await probe("127.0.0.1", fake.port, Check(kind="http", id="http", path="/", timeout=0.3)) == failure
             assert 0.25 < time.monotonic() - started < LIMIT / 2
 
     run(test())

@@ -12,7 +12,7 @@ from discovery.plugins.check.watch import Verdict
 
 def verdicts(results: str, failures: int, successes: int) -> str:
     """`.` passed, `x` failed; in the same spelling what it was taken for after each."""
-    verdict, check = Verdict(), Check(failures=failures, successes=successes)
+    verdict, check = Verdict(), Check(kind="http", id="http", failures=failures, successes=successes)
     said = ""
     for result in results:
         verdict.note("answered 503" if result == "x" else None, check)
@@ -41,7 +41,7 @@ def test_a_new_instance_passes_until_it_failed_as_often_as_it_may() -> None:
 
 
 def test_the_reason_is_the_failure_that_settled_it() -> None:
-    verdict, check = Verdict(), Check(failures=2)
+    verdict, check = Verdict(), Check(kind="http", id="http", failures=2)
     for failure in ("connection refused", "answered 503", "no answer within 2 s"):
         verdict.note(failure, check)
     assert verdict.failing == "answered 503"

@@ -7,12 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.check import Check
+from discovery.core.instance import Instance, Registration
 from discovery.core.lease import MAX_TTL, MIN_TTL, Lease, Term
 from discovery.plugins.check.watch import Watch
+from discovery.store.service import Entry
+
+
+def a_watch_of(interval: float, lease: Lease) -> Watch:
+    check = Check(kind="http", id="http", path="/", interval=interval)
+    spec = Registration(name="web", ip="10.0.0.1", port=80, checks=(check,))
+    return Watch(Entry(Instance("a", 0.0, spec), lease), check)
 
 
 def a_watch(interval: float, ttl: float, started: float, renewed_at: float) -> Watch:
-    watch = Watch("a", "10.0.0.1", 80, Check(path="/", interval=interval), Lease(Term(ttl), renewed_at))
+    watch = a_watch_of(interval, Lease(Term(ttl), renewed_at))
     watch.started = started
     return watch
 
@@ -33,21 +41,21 @@ def test_when_the_next_probe_is_due(interval: float, ttl: float, started: float,
 
 
 def test_one_that_was_not_probed_yet_is_due_at_once() -> None:
-    assert Watch("a", "10.0.0.1", 80, Check(path="/"), Lease(Term(10), 100.0)).due < 100.0
+    assert a_watch_of(10.0, Lease(Term(10), 100.0)).due < 100.0
 
 
 @given(st.floats(1, 3600), st.floats(MIN_TTL, MAX_TTL), st.floats(0, 1e6))
 def test_whoever_lives_by_the_check_alone_is_probed_twice_a_lease(interval: float, ttl: float, start: float) -> None:
     watch = a_watch(interval, ttl, start, start)
     watch.started = watch.due  # a probe that fails
-    assert watch.due < watch.lease.expires_at
+    assert watch.due < watch.entry.lease.expires_at
 
 
 @given(st.floats(1, 3600), st.floats(MIN_TTL, MAX_TTL), st.floats(0, 1e6))
 def test_whoever_beats_as_told_is_probed_at_the_interval(interval: float, ttl: float, start: float) -> None:
     watch = a_watch(interval, ttl, start, start)
     beat = ttl / 3 * 1.1  # the longest that heartbeatIntervalMs asks for
-    while watch.lease.renewed_at + beat < start + interval and watch.lease.renewed_at < start + 100 * beat:
-        watch.lease.renewed_at += beat
-        assert watch.due > watch.lease.renewed_at
+    while watch.entry.lease.renewed_at + beat < start + interval and watch.entry.lease.renewed_at < start + 100 * beat:
+        watch.entry.lease.renewed_at += beat
+        assert watch.due > watch.entry.lease.renewed_at
     assert watch.due <= start + interval

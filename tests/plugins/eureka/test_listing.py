@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Key
 from discovery.plugins.eureka.info import hashcode
 from discovery.plugins.eureka.listing import DELTA_SECONDS
@@ -91,7 +91,7 @@ def test_what_it_says_of_itself_is_its_own_health(house: House, word: str) -> No
     assert house.listed() == {"h1:web:8080": word}
     house.register(status="UP")
     assert len(house.registry.services["web"].served(house.now)) == 1
-    house.registry.do(Report(WEB, OwnHealth(Health.FAILING, "the pool is empty")), house.now)
+    house.registry.do(Report(WEB, Finding(Health.FAILING, "the pool is empty")), house.now)
     assert house.listed() == {"h1:web:8080": "DOWN"}
 
 

@@ -249,7 +249,7 @@ def full(self: files.HistoryFile, commits: object) -> int:
 async def test_one_event_that_cannot_be_written_is_counted_and_keeps_no_other_from_it(tmp_path: Path) -> None:
     house = House(tmp_path / "history")
     house.register(spec("web", port=1))
-    house.registry.checked("auto-0", "a broken \udcff answer", house.now, house.wall())
+    house.registry.drain("auto-0", True, "a broken \udcff reason", house.now, house.wall())
     house.register(spec("web", port=2))
     await house.written()
     assert house.recorder.unwritten == 1

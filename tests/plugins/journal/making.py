@@ -89,7 +89,7 @@ def others() -> list[Op]:
 
 def a_kept(instance: Instance) -> Instance:
     """As a file has it: what is decided when it is loaded is no part of it."""
-    return instance._replace(status=Status.HEALTHY, failing=None)
+    return instance._replace(status=Status.HEALTHY)
 
 
 def a_file(folder: Path, instances: int, index: int = 4711) -> Path:

@@ -17,8 +17,9 @@ from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.operations import Checked, ReloadZones
+from discovery.store.operations import ReloadZones
 from discovery.store.registration import DeregisterMany, Upsert
+from tests.driven import Checked
 from tests.plugins.journal.house import House, Time, known, living, record, when
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
 from tests.store.making import START, TTL, WALL, spec
@@ -147,15 +148,15 @@ async def test_heartbeats_are_not_written(folder: Path) -> None:
         assert entry.lease.expires_at == house.time.now + TTL
 
 
-async def test_what_checks_say_is_not_written(folder: Path) -> None:
+async def test_what_checks_say_is_written_and_comes_back(folder: Path) -> None:
     async with living(folder) as house:
         entry = await house.register(spec())
-        added = house.writer.added
         for failing in ("refused", None, "timed out"):
             await house.engine.submit(Checked(entry.instance.id, failing))
-        await house.settled()
-        assert house.writer.added == added
-        assert entry.status is Status.FAILING
+        known = entry.instance
+    async with living(folder) as house:
+        entry = house.registry.at(KEY)
+        assert (entry.status, entry.instance.checks) == (Status.FAILING, known.checks)
 
 
 async def test_a_write_that_changes_nothing_does_not_wait_when_all_is_on_disk(folder: Path) -> None:

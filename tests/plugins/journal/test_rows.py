@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
 from discovery.core.event import ValueEvent
-from discovery.core.health import Health, OwnHealth
+from discovery.core.health import Finding, Health
 from discovery.core.instance import FACTS, Instance, Key, Registration
 from discovery.core.kinds import (
     KINDS,
@@ -50,6 +50,29 @@ PATHS = st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,30}", fullmatch=True)
 CHECKS = st.fixed_dictionaries({"http": PATHS}, optional=NUMBERS) | st.fixed_dictionaries(
     {"tcp": st.just(True)}, optional=NUMBERS | {"successes": st.integers(1, 100)}
 )
+MORE = {
+    "name": LABELS, "group": LABELS, "criticalAfter": st.floats(1, 3600), "status": st.sampled_from(["passing", "warning", "failing"]),
+}  # fmt: skip
+PROBED = {"port": PORTS, "address": LABELS, **NUMBERS, **MORE}
+MANY_CHECKS = st.lists(
+    st.fixed_dictionaries(
+        {"id": TEXT.filter(str.isprintable).filter(bool), "ttl": st.floats(1, 7 * 86400)}, optional=MORE
+    )
+    | st.fixed_dictionaries(
+        {"id": LABELS, "http": PATHS},
+        optional=PROBED
+        | {
+            "method": st.sampled_from(["GET", "POST"]),
+            "headers": st.dictionaries(LABELS, LABELS, max_size=8),
+            "body": LABELS,
+            "tls": st.booleans(),
+            "tlsSkipVerify": st.booleans(),
+        },
+    )
+    | st.fixed_dictionaries({"id": LABELS, "grpc": st.just(True) | LABELS}, optional=PROBED | {"tls": st.booleans()}),
+    max_size=4,
+    unique_by=lambda check: check["id"],
+)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "metadata": st.dictionaries(TEXT, JSON, max_size=4),
     "tags": st.lists(LABELS, max_size=5),
@@ -65,7 +88,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "hold": st.floats(0, 7 * 86400),
     "imported_from": st.just("consul://old:8500"),
     "max_answers": st.integers(1, 65535),
-    "check": CHECKS,
+    "checks": CHECKS | MANY_CHECKS,
 }
 
 
@@ -85,8 +108,10 @@ TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
 BYS = st.just(NOBODY) | st.tuples(IPS, st.sampled_from(["", "ci"])).map(lambda by: Caller(*by))
 CONTENTS = JSON.filter(lambda value: value is not None)
+FINDINGS = st.builds(Finding, st.sampled_from(Health), TEXT, TIMES)
 FACTS_DRAWN = {
-    "own": st.builds(OwnHealth, st.sampled_from(Health), TEXT, TIMES),
+    "own": FINDINGS,
+    "checks": st.dictionaries(TEXT, FINDINGS, max_size=3),
     "lapsed_at": TIMES,
     "attachments": st.dictionaries(LABELS, CONTENTS, min_size=1, max_size=2).map(partial(attached, ())),
 }
@@ -169,9 +194,9 @@ def test_every_field_of_a_registration_is_drawn_above() -> None:
 
 
 def test_a_check_comes_back_with_every_field() -> None:
-    check = Check(path="/health?a=b", interval=1.5, timeout=0.25, failures=7, successes=9)
-    spec = Registration(name="web", ip="10.0.0.1", port=80, check=check)
-    assert rows.instance(rows.of_instance(Instance("a", 1.0, spec))).spec.check == check
+    check = Check(kind="http", id="http", path="/health?a=b", interval=1.5, timeout=0.25, failures=7, successes=9)
+    spec = Registration(name="web", ip="10.0.0.1", port=80, checks=(check,))
+    assert rows.instance(rows.of_instance(Instance("a", 1.0, spec))).spec.checks == (check,)
 
 
 def other(value: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 
 from discovery.core.caller import SERVER, Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key
 from discovery.core.kinds import Drained, DrainEvent, Revocation, TokenEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
@@ -17,7 +18,9 @@ from discovery.rest.api.following.event_view import KINDS, shown
 from tests.store.making import WALL, spec
 
 TIME = "2023-11-14T22:13:20.000Z"
-WEB = Instance("web-1", WALL, spec("Web", tags=["blue"], metadata={"v": 2**63, "z": "é"}, weight=7))
+WEB = Instance(
+    "web-1", WALL, spec("Web", tags=["blue"], metadata={"v": 2**63, "z": "é"}, weight=7, checks={"tcp": True})
+)
 WINDOW = Window("new disks", WALL + 60)
 DRAINED = Drained("web-1", "Web", WALL, WALL + 1, WALL + 2)
 REMEMBERED = {
@@ -35,11 +38,17 @@ def view(event: Event, with_actor: bool = True, by: Caller = BY) -> Any:
 
 
 def test_an_instance_is_shown_as_it_was_registered_with_what_was_decided_about_it() -> None:
-    after = WEB._replace(draining_since=WALL, status=Status.FAILING, failing="GET / is 503", lapsed_at=WALL)
+    after = WEB._replace(
+        draining_since=WALL,
+        status=Status.FAILING,
+        checks={"tcp": Finding(Health.FAILING, "GET / is 503")},
+        lapsed_at=WALL,
+    )
     seen = view(InstanceEvent(Kind.FAILING, "web", WEB, after, "its check fails"))
     was = {
         "id": "web-1", "name": "Web", "ip": "10.0.0.1", "port": 80, "status": "healthy", "registeredAt": TIME,
-        "metadata": {"v": 2**63, "z": "é"}, "tags": ["blue"], "weight": 7,
+        "metadata": {"v": 2**63, "z": "é"}, "tags": ["blue"], "weight": 7, "check": {"tcp": True, "interval": 10.0, "timeout": 2.0,
+        "failures": 3, "successes": 1},
     }  # fmt: skip
     assert seen == {
         "index": 7,

@@ -296,7 +296,7 @@ class Broken:
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
         raise self._error
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
         return self._inner.renew(which, by)
 
     async def submit_all(self, writes: Iterable[Write[T]], by: Caller = NOBODY) -> list[T | DiscoveryError]:
@@ -319,7 +319,7 @@ class Broken:
 class Away(Broken):
     """Not even a heartbeat is taken."""
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
         raise self._error
 
 

@@ -24,7 +24,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "long metadata": {"metadata": {"text": "x" * 2_000}},
     "all options": {
         "tags": ["blue"], "ports": {"admin": 9000}, "protocol": "udp", "weight": 1, "priority": 2, "zone": "a", "ttl": 7.5,
-        "max_answers": 3, "check": {"tcp": True},
+        "max_answers": 3, "checks": {"tcp": True},
     },
 }  # fmt: skip
 

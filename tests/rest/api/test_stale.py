@@ -100,7 +100,7 @@ class Away:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def renew(self, which: Key | str, by: Caller = NOBODY) -> Entry:
+    def renew(self, which: Key | str, by: Caller = NOBODY, check: str | None = None) -> Entry:
         if not self.is_away:
             return self._inner.renew(which, by)
         try:
