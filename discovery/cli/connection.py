@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, TypeVar, cast
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from cyclopts import Parameter
@@ -40,7 +40,7 @@ class Done(TypedDict):
 
 class Placed(TypedDict):
     ip: str
-    port: int
+    port: int | None
 
 
 class Identity(Placed):
@@ -184,13 +184,13 @@ class Filters:
     tag: Annotated[tuple[str, ...], Parameter(help="only those with this tag; several: with all")] = ()
     zone: Annotated[str | None, Parameter(help="only those of this locality")] = None
     meta: Annotated[tuple[str, ...], Parameter(help="only those with KEY=VALUE in the metadata")] = ()
-    port: Annotated[int | None, Parameter(help="only those at this port")] = None
+    port: Annotated[int | Literal["none"] | None, Parameter(help="only those at this port; none: without one")] = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """For a query. WrongArguments."""
         tags = [("tag", tag) for tag in self.tag]
         metadata = [(f"meta.{key}", value) for key, value in key_values(self.meta, "--meta")]
-        return tags + given(("zone", self.zone), ("port", self.port)) + metadata
+        return tags + given(("zone", self.zone), ("port", "" if self.port == "none" else self.port)) + metadata
 
 
 def given(*pairs: tuple[str, str | int | None]) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ class _Begun(TypedDict):
 class _Window(_Begun):
     serviceName: str
     ip: NotRequired[str]
-    port: NotRequired[int]
+    port: NotRequired[int | None]
 
 
 class _Windows(TypedDict):

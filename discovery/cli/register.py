@@ -90,8 +90,10 @@ def register(
     name: Annotated[str, Parameter(help="of the service")],
     /,
     *,
-    ip: Annotated[str, Parameter(help="where it can be reached")],
-    port: Annotated[int, Parameter(help="where it listens")],
+    ip: Annotated[
+        str, Parameter(name=["--ip", "--address"], help="where it can be reached: an address or a host name")
+    ],
+    port: Annotated[int | None, Parameter(help="where it listens; it may have none")] = None,
     fields: Fields | None = None,
     own: _Own | None = None,
     output: Format = "table",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from discovery.cli.connection import Identity, all_services, get, in_path, one_service
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.client import Refused, RegistryClient
+from discovery.core.address import folded
 
 Word = Annotated[str | None, Parameter(name="NAME-or-ID", help="a service's name, or an instance's id")]
 Host = Annotated[str | None, Parameter(help="every instance at this address, whatever its service")]
@@ -20,7 +21,9 @@ Host = Annotated[str | None, Parameter(help="every instance at this address, wha
 @dataclass(frozen=True, kw_only=True)
 class Where:
     ip: Annotated[str | None, Parameter(help="only the service's instances at this address")] = None
-    port: Annotated[int | None, Parameter(help="only the service's instances at this port")] = None
+    port: Annotated[
+        int | Literal["none"] | None, Parameter(help="only the service's instances at this port; none: without one")
+    ] = None
 
 
 EVERYWHERE = Where()
@@ -35,7 +38,10 @@ async def instances_of(
         if word is not None or where != EVERYWHERE:
             raise WrongArguments("--host: means every instance at that address; leave out what else is named")
         at_host = [
-            each async for service in all_services(registry) for each in service["instances"] if each["ip"] == host
+            each
+            async for service in all_services(registry)
+            for each in service["instances"]
+            if folded(each["ip"]) == folded(host)
         ]
         if not at_host:
             raise Failed(f"nothing is registered at {host}; `discovery get hosts` lists the addresses")
@@ -48,9 +54,17 @@ async def instances_of(
             return [by_id]
     instances = (await one_service(registry, word))["instances"]
     ip, port = where.ip, where.port
-    found = [each for each in instances if ip in (None, each["ip"]) and port in (None, each["port"])]
+    found = [
+        each
+        for each in instances
+        if (ip is None or folded(ip) == folded(each["ip"])) and port in (None, each["port"] or "none")
+    ]
     if not found:
-        missing = " ".join(part for part in (ip and f"at {ip}", port and f"with port {port}") if part)
+        missing = " ".join(
+            part
+            for part in (ip and f"at {ip}", port and ("without a port" if port == "none" else f"with port {port}"))
+            if part
+        )
         raise Failed(f"{word} has no instance {missing}; `discovery get service {word}` lists those it has")
     return found
 

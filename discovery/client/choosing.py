@@ -34,7 +34,7 @@ class Choice:
             return candidates[0]
         if strategy == "round_robin":
             self._turn += 1
-            return sorted(candidates, key=lambda each: (each.ip, each.port))[self._turn % len(candidates)]
+            return sorted(candidates, key=lambda each: (each.ip, each.port or 0))[self._turn % len(candidates)]
         if strategy == "random":
             return self._chance.choice(candidates)
         if strategy == "weighted":

@@ -19,7 +19,7 @@ class InstanceContent(TypedDict):
     """As /resolve and events have it."""
 
     ip: str
-    port: Annotated[int, Field(ge=0, le=65535)]
+    port: Annotated[int, Field(ge=0, le=65535)] | None
     status: str
     id: NotRequired[str]
     name: NotRequired[str]
@@ -36,13 +36,14 @@ class InstanceContent(TypedDict):
 
 @dataclass(frozen=True)
 class Instance:
-    """`ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among the same priority, both as in SRV records.
+    """`ip`: or a host name. `port` None: it has none. `ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among
+    the same priority, both as in SRV records.
     `health`: what it says of itself, `passing` or `warning`, which has made its weight small; `output`: in its words.
     """
 
     service: str
     ip: str
-    port: int
+    port: int | None
     status: str = HEALTHY
     id: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -59,8 +60,10 @@ class Instance:
         """
         >>> Instance("api", "2001:db8::1", 3001).address
         '[2001:db8::1]:3001'
+        >>> Instance("mail", "mx.example.com", None).address
+        'mx.example.com'
         """
-        return f"{self.host}:{self.port}"
+        return self.host if self.port is None else f"{self.host}:{self.port}"
 
     @property
     def host(self) -> str:

@@ -15,7 +15,7 @@ from discovery.client.instance import FLAPPING, HEALTHY, SUSPECT, Instance
 GRACE = 10.0
 _SERVED = (HEALTHY, SUSPECT, FLAPPING)
 
-Address = tuple[str, int]
+Address = tuple[str, int | None]
 
 
 class Known:

@@ -139,7 +139,7 @@ class RegistryClient:
         """Adds it, or renews what is at its address, with all that PUT /instances takes. The content has `instance` with its `id`, and
         `heartbeatIntervalMs`. As `request`.
         """
-        if _is_plain(instance):
+        if is_plain(instance):
             return await self.request("POST", "/register", json=instance, timeout=timeout)
         reply = await self.request("POST", "/registrations", json={"instances": [instance]}, timeout=timeout)
         many = reply.of_shape(_Results)
@@ -225,7 +225,8 @@ class RegistryClient:
         )
 
 
-def _is_plain(instance: Mapping[str, Any]) -> bool:
+def is_plain(instance: Mapping[str, Any]) -> bool:
+    """Whether POST /register takes it, and POST /heartbeat what names it."""
     labels = [instance.get("name", ""), *instance.get("tags", ())]
     try:
         ip_address(instance.get("ip", ""))

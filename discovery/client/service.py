@@ -28,8 +28,9 @@ from discovery.client import background
 from discovery.client.access import Access
 from discovery.client.beats import DEFAULT_INTERVAL, MAX_INTERVAL, MIN_INTERVAL, Beats
 from discovery.client.errors import Refused, RegistryError
+from discovery.client.instance import Instance
 from discovery.client.local_address import local_address
-from discovery.client.registry_client import Params, RegistryClient
+from discovery.client.registry_client import Params, RegistryClient, is_plain
 from discovery.client.replies import Drained, Finite, Reply, seconds_left
 
 _log = logging.getLogger("discovery.client")
@@ -64,7 +65,7 @@ class Service:
     def __init__(
         self,
         name: str,
-        port: int,
+        port: int | None,
         *,
         ip: str | None = None,
         tags: Sequence[str] = (),
@@ -84,7 +85,8 @@ class Service:
     ) -> None:
         """The fields are those of `PUT /instances`; `ttl` and `keep` in seconds. `access`: as RegistryClient takes it.
 
-        `ip` None: the local address of the connection to the registry, looked up whenever it registers.
+        `port` None: it has none. `ip`: or a host name; None: the local address of the connection to the registry, looked up whenever it
+        registers.
         """
         self.name = name
         self.port = port
@@ -161,11 +163,9 @@ class Service:
             if self.ip is not None:
                 where = self._at()
                 await self._registry.request("DELETE", self._path(), params=where, accept=(HTTPStatus.NOT_FOUND,))
-                _log.info("%s at %s:%d is deregistered", self.name, self.ip, self.port)
+                _log.info("%s at %s is deregistered", self.name, self._address)
         except Exception as error:
-            _log.warning(
-                "%s at %s:%d is not deregistered, its lease ends by itself: %s", self.name, self.ip, self.port, error
-            )
+            _log.warning("%s at %s is not deregistered, its lease ends by itself: %s", self.name, self._address, error)
         finally:
             self._beats.registered = False
             await self._registry.close()
@@ -228,7 +228,8 @@ class Service:
     async def _speak(self) -> None:
         """Registers or beats, whichever is due. RegistryError."""
         if self.registered:
-            self._accepted(await (self._say() if self._own else self._send("/heartbeat", self._key())))
+            in_full = self._own or not is_plain(self._key())
+            self._accepted(await (self._say() if in_full else self._send("/heartbeat", self._key())))
             return
         if self._find_ip:
             self.ip = await local_address(self._registry.servers, self._registry.timeout)
@@ -238,10 +239,10 @@ class Service:
             await self.drain()
         self._accepted(reply)
         self.id = id
-        _log.info("%s is registered at %s:%d with %s", self.name, self.ip, self.port, reply.url)
+        _log.info("%s is registered at %s with %s", self.name, self._address, reply.url)
 
     async def _say(self) -> Reply:
-        """A beat that tells its health, too."""
+        """A beat with its registration and its health."""
         return await self._send("/instances", self._key() | self._options | self._own, "PUT")
 
     async def _send(self, path: str, body: Mapping[str, Any], method: str = "POST") -> Reply:
@@ -266,6 +267,10 @@ class Service:
             _log.warning("%s is tried again: %s", self.name, error, exc_info=unforeseen)
         self._beats.failed(time.monotonic(), error.retry_after if isinstance(error, Refused) else None)
 
+    @property
+    def _address(self) -> str:
+        return Instance(self.name, self.ip or "", self.port).address
+
     def _key(self) -> dict[str, Any]:
         return {"name": self.name, "ip": self.ip, "port": self.port}
 
@@ -273,7 +278,7 @@ class Service:
         return f"/services/{quote(self.name, safe='')}/instances{operation}"
 
     def _at(self) -> Params:
-        return {"ip": self.ip, "port": self.port}
+        return {"ip": self.ip, "port": self.port or ""}
 
 
 def _interval(reply: Reply) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
-from string import ascii_lowercase, ascii_uppercase
 from urllib.parse import unquote
 
 from discovery.core.errors import InvalidField
@@ -25,12 +24,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # Characters of a service's name: as DNS has of a whole one, and Consul's clients take for granted.
 MAX_NAME = 255
-_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def fold(name: str) -> str:
     """The spelling by which names are compared."""
-    return name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
+    return (
+        name.lower() if name.isascii() else name.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+    )
 
 
 def is_label(name: str) -> bool:

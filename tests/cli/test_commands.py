@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -30,8 +31,10 @@ def at(server: Discovery) -> Iterator[At]:
     yield At(server.http)
     server.request("POST", "/admin/clear")
     for window in server.request("GET", "/maintenance").body["windows"]:
-        of = f"/services/{window['serviceName']}" + (
-            f"/instances/maintenance?ip={window['ip']}&port={window['port']}" if "ip" in window else "/maintenance"
+        of = f"/services/{quote(window['serviceName'])}" + (
+            f"/instances/maintenance?ip={window['ip']}&port={window['port'] or ''}"
+            if "ip" in window
+            else "/maintenance"
         )
         assert server.request("DELETE", of).status == 200
 
@@ -48,6 +51,26 @@ def test_everything_that_can_be_registered(at: At, server: Discovery) -> None:
     assert at("get", "instance", "mine", "-o", "json").content["tags"] == ["a", "b"]
     assert "\nmetadata" in at("get", "instance", "mine").out
     assert at("get", "instances", "-o", "name").out == "mine\n"
+
+
+def test_a_host_name_without_a_port_is_named_in_every_spelling_by_every_command(at: At, server: Discovery) -> None:
+    done = at("register", "Orders DB", "--address", "DB.Example.com.", "--id", "one", "--lease", "none")
+    assert done.out.startswith("registered Orders DB DB.Example.com. [id one]")
+    at("register", "Orders DB", "--ip", "db.example.com", "--port", "5432", "--id", "two")
+    assert [line.split()[2] for line in at("get", "instances").out.splitlines()[1:]] == [
+        "DB.Example.com.",
+        "db.example.com:5432",
+    ]
+    for command in ("get service", "resolve", "explain", "watch"):
+        assert "DB.Example.com. " in at(*command.split(), "orders db").out, command
+    assert at("get", "instances", "--port", "none", "-o", "name").out == "one\n"
+    by = ("orders DB", "--ip", "DB.example.com", "--port", "none")
+    assert "[id one]" in at("drain", *by, "--no-wait").out
+    assert at("maintenance", "begin", *by, "--reason", "a new disk", "--for", "1h").status == 0
+    assert " db.example.com " in at("maintenance", "list").out
+    assert at("deregister", *by).out == "deregistered Orders DB DB.Example.com. [id one]\n"
+    assert "db.example.com:5432" in at("drain", "--host", "DB.EXAMPLE.COM", "--no-wait").out
+    assert "no instance" in at("drain", *by).err
 
 
 def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Discovery) -> None:
@@ -147,7 +170,6 @@ def test_the_end_of_a_maintenance_may_be_a_time_of_day(at: At, server: Discovery
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["register", "web", "--ip", "10.0.0.1"],
         ["register", "web", "--ip", "10.0.0.1", "--port", "x"],
         ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--ttl", "soon"],
         ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--meta", "novalue"],
@@ -357,8 +379,8 @@ def test_a_time_may_begin_with_a_minus(at: At, command: tuple[str, ...]) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--name", "bad name"), "name"),
-        (("--name", "-x"), "name"),
+        (("--name", "bad\nname"), "name"),
+        (("--name", "x" * 256), "name"),
         (("--name", "ok", "--ip", "nowhere"), "ip"),
         (("--name", "ok", "--meta", "x=" + 17000 * "x"), "metadata"),
         (("--name", "ok", "--weight", "99999"), "weight"),

@@ -23,7 +23,7 @@ class FakeRegistry:
         self.url = ""
         self.interval_ms = interval_ms
         self.index = 100
-        self.services: dict[str, dict[tuple[str, int], Json]] = {}
+        self.services: dict[str, dict[tuple[str, int | None], Json]] = {}
         self.refusals: dict[str, list[tuple[int, Any]]] = {}
         self.always: dict[str, tuple[int, Any]] = {}
         self.asked: Counter[str] = Counter()
@@ -40,7 +40,9 @@ class FakeRegistry:
 
     # -- what a test does
 
-    def put(self, service: str, port: int = 1, ip: str = "10.0.0.1", status: str = "healthy", **fields: Any) -> int:
+    def put(
+        self, service: str, port: int | None = 1, ip: str = "10.0.0.1", status: str = "healthy", **fields: Any
+    ) -> int:
         """The index of the change."""
         instances = self.services.setdefault(service, {})
         before = instances.get((ip, port))
@@ -116,7 +118,8 @@ class FakeRegistry:
                 return web.json_response({"code": "INSTANCE_UNKNOWN", "message": "unknown"}, status=404)
             return web.json_response({"heartbeatIntervalMs": self.interval_ms})
         if method == "DELETE":
-            self.services[path.split("/")[2]].pop((request.query["ip"], int(request.query["port"])), None)
+            port = request.query["port"]
+            self.services[path.split("/")[2]].pop((request.query["ip"], int(port) if port else None), None)
         return web.json_response({"safeAfter": "2026-01-31T12:00:05.000Z", "timestamp": "2026-01-31T12:00:02.500Z"})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -16,9 +17,13 @@ def at(port: int, weight: int = 100, priority: int = 10, status: str = "healthy"
     return Instance("api", "10.0.0.1", port, status, weight=weight, priority=priority)
 
 
-def picked(strategy: str, *instances: Instance, times: int = 1000) -> Counter[int]:
+def picked(strategy: str, *instances: Instance, times: int = 1000) -> Counter[int | None]:
     choice = Choice(Random(1))
     return Counter(choice.pick(instances, strategy).port for _ in range(times))
+
+
+def test_one_without_a_port_has_its_turn_too() -> None:
+    assert picked("round_robin", at(1), replace(at(1), port=None)) == {1: 500, None: 500}
 
 
 def test_by_chance_all_are_alike() -> None:

@@ -25,7 +25,7 @@ def of(*contents: InstanceContent) -> list[Instance]:
     return [Instance.of("api", each) for each in contents]
 
 
-def ports(known: Known) -> list[int]:
+def ports(known: Known) -> list[int | None]:
     return [each.port for each in known.served]
 
 

@@ -39,7 +39,7 @@ async def registry() -> AsyncIterator[FakeRegistry]:
         yield registry
 
 
-async def ports(resolver: Resolver, name: str = "api") -> list[int]:
+async def ports(resolver: Resolver, name: str = "api") -> list[int | None]:
     return [each.port for each in await resolver.instances(name)]
 
 

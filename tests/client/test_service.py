@@ -48,18 +48,23 @@ async def test_it_is_registered_with_what_was_given_and_gone_at_the_end(registry
     assert not service.registered
 
 
-WIDE: list[dict[str, Any]] = [{"keep": 60.0}, {"tags": ["a.b"]}]
+PLAIN: dict[str, Any] = {"name": "api", "ip": "127.0.0.1", "port": 3001}
+WIDE: list[dict[str, Any]] = [
+    {"keep": 60.0}, {"tags": ["a.b"]}, {"ip": "db.example.com"}, {"port": None}, {"name": "orders db"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("given", WIDE, ids=str)
 async def test_what_the_original_did_not_know_goes_by_the_route_that_takes_it(
     registry: FakeRegistry, given: dict[str, Any]
 ) -> None:
-    async with Service("api", 3001, **given, urls=registry.url) as service:
-        assert (service.id, service.registered, list(registry.services)) == ("i-1", True, ["api"])
-        await registry.until(lambda registry: registry.asked[BEAT])
-    item = {"name": "api", "ip": "127.0.0.1", "port": 3001, **given}
+    item = PLAIN | given
+    beat = BEAT if PLAIN.items() <= item.items() else "PUT /instances"
+    async with Service(**item, urls=registry.url) as service:
+        assert (service.id, service.registered, list(registry.services)) == ("i-1", True, [item["name"]])
+        await registry.until(lambda registry: registry.asked[beat])
     assert registry.bodies[0] == ("POST /registrations", {"instances": [item]})
+    assert registry.services == {item["name"]: {}}, "deregistered by its name and address"
 
 
 async def test_a_refusal_in_a_result_is_one(registry: FakeRegistry) -> None:

@@ -39,7 +39,7 @@ class _Warned(TypedDict):
 class _Permanent(TypedDict):
     id: str
     ip: str
-    port: int
+    port: int | None
     registeredAt: Time
     check: NotRequired[object]
 

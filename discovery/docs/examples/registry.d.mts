@@ -40,8 +40,8 @@ export interface Registration {
 
 export interface Instance {
   readonly id: string;
-  readonly ip: string;
-  readonly port: number;
+  readonly ip: string; // or a host name
+  readonly port: number | null; // null: it has none
   readonly status: "healthy" | "suspect" | "flapping";
   readonly lastHeartbeat: string;
   readonly registeredAt: string;

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, StrictBool, WithJsonSchema
 
+from discovery.core.address import is_host_name
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
-from discovery.core.name import fold
+from discovery.core.name import fold, is_label
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -153,7 +154,7 @@ class Beating(Registrar):
             key = usual_key(content)
         except (KeyError, TypeError, AttributeError):
             key = None
-        if key is not None:
+        if key is not None and not is_host_name(key.ip) and is_label(key.service):  # else the original knew none such
             try:
                 entry = self._engine.renew(key, request.caller)
             except (UnknownInstance, UnknownForNow):

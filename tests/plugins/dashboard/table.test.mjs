@@ -106,3 +106,16 @@ test("whatever happens, the counts are what is counted", () => {
     assert.equal(sum, table.byId.size);
   }
 });
+
+test("a host name, no port and a name of any letters are one instance, one host and one window, however they are spelt", () => {
+  const table = new Table();
+  table.put(one("a", { name: "Örders DB", ip: "DB.Example.com.", port: null }));
+  table.put(one("b", { name: "ÖRDErs db", ip: "db.example.COM", port: 80 }));
+  table.put(one("c", { ip: "10.0.0.1" }));
+  table.put(one("d", { ip: "2001:db8::1" }));
+  assert.deepEqual([...table.services.keys()], ["Örders db", "web"]);
+  assert.deepEqual(table.hostList().map(({ key, size }) => [key, size]), [["10.0.0.1", 1], ["2001:db8::1", 1], ["db.example.com", 2]]);
+  table.putWindow("Örders db", "db.example.com", null, "a new disk", "2026-01-31T12:00:00Z");
+  assert.equal(table.windowOf(one("a", { name: "Örders DB", ip: "DB.Example.com.", port: null })).reason, "a new disk");
+  assert.equal(table.windowOf(one("b", { name: "Örders DB", ip: "db.example.com", port: 80 })), null);
+});

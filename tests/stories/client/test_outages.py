@@ -55,7 +55,7 @@ class Beside:
 
     async def _look(self) -> None:
         while True:
-            sdk = {each.port for each in await self.resolver.instances(NAME)}
+            sdk = {each.port or 0 for each in await self.resolver.instances(NAME)}
             for who, ports in (("sdk", sdk), ("poller", self.poller.ports)):
                 if not ports:
                     self.emptied.add(who)

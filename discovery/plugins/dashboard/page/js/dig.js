@@ -1,4 +1,5 @@
 // GET /dns/NAME: what its answer means, and names to ask for. Pure.
+import { isLabel } from "./table.js";
 
 /** The name that was probably meant by `name`, by what the answer explains; "" when it says nothing of it. */
 export function meant({ explained, wholeName }, name) {
@@ -25,7 +26,7 @@ export function suggested(table, domains, typed) {
   if (service) found.push(...below(service, zone));
   for (const { key, name } of table.serviceList()) {
     if (found.length >= MOST) break;
-    if (!label || key.includes(label)) found.push(`${name}.${zone}`);
+    if (isLabel(name) && (!label || key.includes(label))) found.push(`${name}.${zone}`);
   }
   if (/^[0-9.]+$/.test(wanted)) for (const { key } of table.hostList()) if (key.startsWith(wanted) && !key.includes(":")) found.push(`${key.split(".").reverse().join(".")}.in-addr.arpa`);
   return [...new Set(found.length ? found : [zone, `_services._dns-sd._udp.${zone}`])].slice(0, MOST);
@@ -37,14 +38,14 @@ function below({ name, instances }, zone) {
   const names = [`${name}.${zone}`, ...protocols.map((each) => `_${name}._${each}.${zone}`)];
   const parts = new Set();
   for (const { tags = [], port, ports = {}, zone: locality } of instances.values()) {
-    for (const tag of tags) parts.add(tag);
+    for (const tag of tags) if (isLabel(tag)) parts.add(tag);
     for (const named of Object.keys(ports)) for (const each of protocols) parts.add(`_${named}._${each}`);
     if (locality) parts.add(`${locality}.zone`);
-    parts.add(`p${port}`);
+    if (port !== null) parts.add(`p${port}`);
     if (parts.size > MOST) break;
   }
   const [one] = instances.values();
-  if (one && !one.ip.includes(":")) parts.add(`ip-${one.ip.replace(/\./g, "-")}-p${one.port}`);
+  if (one && /^[0-9.]+$/.test(one.ip) && one.port !== null) parts.add(`ip-${one.ip.replace(/\./g, "-")}-p${one.port}`);
   return names.concat([...parts].map((each) => `${each}.${name}.${zone}`));
 }
 

@@ -8,8 +8,9 @@ export const STATES = ["healthy", "warning", "suspect", "flapping", "failing", "
 
 export const stateOf = ({ status, health, lapsedAt }) => (lapsedAt ? "lapsed" : status === "healthy" && health === "warning" ? "warning" : status);
 
-/** Names are compared without case. */
-export const fold = (name) => name.toLowerCase();
+/** Names are compared by ASCII case, and host names without their final dot, too. */
+export const fold = (name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+export const foldedAddress = (ip) => fold(ip).replace(/\.$/, "");
 
 const zeros = () => Object.fromEntries(STATES.map((state) => [state, 0]));
 
@@ -35,7 +36,7 @@ class Group {
 export class Table {
   constructor() {
     this.services = new Map(); // by folded name
-    this.hosts = new Map(); // by address
+    this.hosts = new Map(); // by folded address
     this.byId = new Map();
     this.windows = new Map();
     this.counts = zeros();
@@ -49,7 +50,7 @@ export class Table {
     if (before) this.#take(before.id, 0);
     this.byId.set(instance.id, instance);
     this.#join(this.services, fold(instance.name), instance.name, instance, at);
-    this.#join(this.hosts, instance.ip, instance.ip, instance, at);
+    this.#join(this.hosts, foldedAddress(instance.ip), instance.ip, instance, at);
     this.#counted(this, instance, 1);
     if (before) this.#tidy();
   }
@@ -110,7 +111,7 @@ export class Table {
   /** In its place: maps from which is taken and to which is added again and again grow. */
   #replace(before, after, at) {
     this.byId.set(after.id, after);
-    for (const group of [this, this.services.get(fold(after.name)), this.hosts.get(after.ip)]) {
+    for (const group of [this, this.services.get(fold(after.name)), this.hosts.get(foldedAddress(after.ip))]) {
       group.instances?.set(after.id, after);
       if (at) group.touched = at;
       this.#counted(group, before, -1);
@@ -137,7 +138,7 @@ export class Table {
     if (!instance) return;
     this.byId.delete(id);
     this.#counted(this, instance, -1);
-    for (const group of [this.services.get(fold(instance.name)), this.hosts.get(instance.ip)]) {
+    for (const group of [this.services.get(fold(instance.name)), this.hosts.get(foldedAddress(instance.ip))]) {
       if (!group?.instances.delete(id)) continue;
       this.#counted(group, instance, -1);
       if (at) group.touched = at;
@@ -162,10 +163,15 @@ export class Table {
   }
 }
 
-const scope = (service, ip, port) => `${fold(service)} ${ip ?? ""} ${port ?? ""}`;
+/** What a window is for, as text to compare. */
+export const scope = (service, ip, port) => `${fold(service)} ${foldedAddress(ip ?? "")} ${port ?? ""}`;
 
-/** An address as numbers to compare: IPv4 before IPv6. */
+/** Whether a service of that name can be asked for over DNS. */
+export const isLabel = (name) => /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(name);
+
+/** An address as numbers to compare: IPv4 before IPv6, and host names, by their letters, behind both. */
 export function octets(ip) {
+  if (!ip.includes(":") && !/\.[0-9]+$/.test(ip)) return [7, ...[...foldedAddress(ip)].map((letter) => letter.charCodeAt(0)), 0];
   if (!ip.includes(":")) return [4, ...ip.split(".").map(Number)];
   const [head, tail] = ip.split("::");
   const groups = (text) => (text ? text.split(":") : []);

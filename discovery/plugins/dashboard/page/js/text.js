@@ -43,8 +43,8 @@ export function clock(ms, now) {
     : `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${time}`;
 }
 
-/** `10.0.0.1:80`, `[2001:db8::1]:80`. */
-export const endpoint = (ip, port) => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
+/** `10.0.0.1:80`, `[2001:db8::1]:80`; without a port the address alone. */
+export const endpoint = (ip, port) => (port == null ? ip : ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
 
 /** A value of metadata on one line. */
 export const plain = (value) => shown(typeof value === "string" ? value : JSON.stringify(value));

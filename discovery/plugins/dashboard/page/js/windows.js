@@ -1,7 +1,6 @@
 // Maintenance windows on an axis of time: those that are, from the table, and those that were, from their events. Pure.
+import { scope } from "./table.js";
 import { endpoint } from "./text.js";
-
-const scope = (service, ip, port) => `${service.toLowerCase()} ${ip ?? ""} ${port ?? ""}`;
 
 /** `current`: windows of the table. `events`: of the history, newest first. → [{service, ip, port, reason, from, until, over, by}], times in
  * epoch milliseconds, `from` null: before the history begins; `over`: it has ended, at `until`. Those that are come first, the next to end

@@ -10,6 +10,7 @@ import { audited, byWhom } from "../audited.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
 import { stats } from "../stats.js";
+import { fold } from "../table.js";
 import { count, endpoint, number, shown } from "../text.js";
 import { wanted } from "../token.js";
 import { change, href, place } from "../url.js";
@@ -106,7 +107,7 @@ function auditRow(line) {
   return html`<${Cell} of="time"><${Clock} at=${line.time} /><//>
     <${Cell} of="who" title=${shown(byWhom(line))}><a href=${href({ ...place.value, actor: name })}>${shown(name)}</a>${line.by.name && html` <span class="quiet">${shown(line.by.address)}</span>`}<//>
     <${Cell} of="action">${shown(line.action)}<//>
-    <${Cell} of="whom">${service && html`<a href=${href({ view: "service", service: service.toLowerCase() })}>${shown(service)}</a> `}${instance?.ip && html`<span class="mono">${endpoint(instance.ip, instance.port)}</span>`}<//>
+    <${Cell} of="whom">${service && html`<a href=${href({ view: "service", service: fold(service) })}>${shown(service)}</a> `}${instance?.ip && html`<span class="mono">${endpoint(instance.ip, instance.port)}</span>`}<//>
     <${Cell} of="how" title=${shown(audited(line))}>${line.outcome && line.outcome !== "done" && html`<span class="tag status unhealthy">${shown(line.outcome)}</span> `}${shown(audited(line))}<//>`;
 }
 

@@ -5,6 +5,7 @@ import { Results } from "../components/results.js";
 import { html } from "../html.js";
 import { eventTest } from "../search.js";
 import { store } from "../store.js";
+import { fold } from "../table.js";
 import { endpoint } from "../text.js";
 import { useTimeline } from "../timeline.js";
 import { change, place } from "../url.js";
@@ -26,7 +27,7 @@ export function Gone() {
 
 /** The last time of each, newest first. It may be back at its address or as its id. */
 function notBack(events) {
-  const key = ({ name, ip, port }) => `${name.toLowerCase()} ${endpoint(ip, port)}`;
+  const key = ({ name, ip, port }) => `${fold(name)} ${endpoint(ip, port)}`;
   const known = new Set([...store.table.byId.values()].map(key));
   return events.filter(({ before }) => {
     if (store.table.byId.has(before.id) || known.has(key(before))) return false;

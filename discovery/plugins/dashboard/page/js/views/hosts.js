@@ -9,6 +9,7 @@ import { Tags } from "../components/tags.js";
 import { html } from "../html.js";
 import { groupsWith, instanceTest } from "../search.js";
 import { store, version } from "../store.js";
+import { fold, foldedAddress } from "../table.js";
 import { endpoint, number, shown } from "../text.js";
 import { change, href, place } from "../url.js";
 import { worseGroup } from "../worst.js";
@@ -40,12 +41,12 @@ function row(host) {
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "hosts", ip: host.key })}>${host.key}</a><//>
     <${Cell} of="health"><${Bar} counts=${host.counts} /><//>
     <${Cell} of="healthy">${host.healthy} of ${host.living}<//>
-    <${Cell} of="runs">${names.slice(0, NAMED).map((name) => html`<a key=${name} href=${href({ view: "service", service: name.toLowerCase() })}>${shown(name)}</a> `)}
+    <${Cell} of="runs">${names.slice(0, NAMED).map((name) => html`<a key=${name} href=${href({ view: "service", service: fold(name) })}>${shown(name)}</a> `)}
       ${names.length > NAMED && html`<span class="quiet">+${names.length - NAMED}</span>`}<//>`;
 }
 
 function Host({ ip, q }) {
-  const host = store.table.hosts.get(ip);
+  const host = store.table.hosts.get(foldedAddress(ip));
   const test = instanceTest(q);
   const all = host ? [...host.instances.values()].sort((a, b) => a.port - b.port || (a.id < b.id ? -1 : 1)) : [];
   const found = test ? all.filter(test) : all;
@@ -54,11 +55,11 @@ function Host({ ip, q }) {
       ${host && html`<span class="glance"><${Bar} counts=${host.counts} /><span>${number(host.healthy)} of ${number(host.living)} healthy</span></span>`}</div>
     ${host && html`<${Rows} kind="of-host" label="Instances of this host" items=${found} keyOf=${({ id }) => id} columns=${OF_HOST} row=${instanceRow} heights=${[44, 84]} />`}
     ${!host && store.complete && html`<${Empty} title="Nothing is registered at this address"><p>Below is what happened there before.</p><//>`}
-    <${Timeline} query=${`ip=${part(ip)}&limit=100`} mine=${(event) => (event.instance ?? event.before)?.ip === ip} />`;
+    <${Timeline} query=${`ip=${part(ip)}&limit=100`} mine=${(event) => foldedAddress((event.instance ?? event.before)?.ip ?? "") === foldedAddress(ip)} />`;
 }
 
 function instanceRow(instance) {
-  const service = instance.name.toLowerCase();
+  const service = fold(instance.name);
   return html`<${Cell} of="name"><a class="mono" href=${href({ view: "service", service, instance: instance.id })}>${endpoint(instance.ip, instance.port)}</a><//>
     <${Cell} of="service"><a href=${href({ view: "service", service })}>${shown(instance.name)}</a><//>
     <${Cell} of="state"><${State} instance=${instance} /><//>

@@ -7,6 +7,7 @@ import { Facts } from "../components/facts.js";
 import { State } from "../components/glyph.js";
 import { html } from "../html.js";
 import { store } from "../store.js";
+import { foldedAddress } from "../table.js";
 import { count, endpoint, plain, shown, span } from "../text.js";
 import { href } from "../url.js";
 import { Timeline } from "./timeline.js";
@@ -21,7 +22,7 @@ export function Instance({ service, name, id, why }) {
 
 /** Its own events, and the maintenance of its whole service. */
 function isAbout({ instance, before, maintenance, drain }, id, known) {
-  if (maintenance) return maintenance.ip === null || (maintenance.ip === known?.ip && maintenance.port === known?.port);
+  if (maintenance) return maintenance.ip === null || (known && maintenance.ip === foldedAddress(known.ip) && maintenance.port === known.port);
   return (instance ?? before ?? drain)?.id === id;
 }
 

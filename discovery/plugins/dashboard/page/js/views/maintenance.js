@@ -10,6 +10,7 @@ import { html } from "../html.js";
 import { pose } from "../question.js";
 import { matches } from "../search.js";
 import { store, version } from "../store.js";
+import { fold, foldedAddress } from "../table.js";
 import { clock, endpoint, shown } from "../text.js";
 import { useTimeline } from "../timeline.js";
 import { change, href, place } from "../url.js";
@@ -63,7 +64,7 @@ function Row({ span, axis }) {
   const { begin, end } = axis;
   const { step, at } = ticks(begin, end, narrow.value ? 4 : 9);
   const part = placed(span, begin, end);
-  const service = span.service.toLowerCase();
+  const service = fold(span.service);
   const tone = span.over ? "over" : "maintenance";
   const cut = [span.from === null || span.from < begin ? "from-before" : "", span.until > end ? "goes-on" : ""].join(" ");
   return html`<div class=${`span ${tone}`} role="row">
@@ -81,10 +82,10 @@ function Row({ span, axis }) {
 const who = ({ by }) => (by?.name || by?.address ? `, by ${shown(by.name || by.address)}` : "");
 
 function End({ span }) {
-  const service = store.table.services.get(span.service.toLowerCase()) ?? { key: span.service.toLowerCase(), name: span.service };
-  const instance = span.ip === null ? null : [...(service.instances?.values() ?? [])].find(({ ip, port }) => ip === span.ip && port === span.port) ?? null;
+  const service = store.table.services.get(fold(span.service)) ?? { key: fold(span.service), name: span.service };
+  const instance = span.ip === null ? null : [...(service.instances?.values() ?? [])].find(({ ip, port }) => foldedAddress(ip) === span.ip && port === span.port) ?? null;
   const gone = span.ip !== null && !instance; // a window of an instance outlives it
-  const at = gone ? `services/${encodeURIComponent(service.key)}/instances/maintenance?ip=${encodeURIComponent(span.ip)}&port=${span.port}` : undefined;
+  const at = gone ? `services/${encodeURIComponent(service.key)}/instances/maintenance?ip=${encodeURIComponent(span.ip)}&port=${span.port ?? ""}` : undefined;
   const about = { service, instance, window: span, name: shown(nameOf(span)), route: at };
   return html`<button type="button" aria-label=${`End the maintenance of ${nameOf(span)}`} onClick=${() => pose(EndDialog, about)}>End it</button>`;
 }

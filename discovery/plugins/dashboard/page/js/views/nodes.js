@@ -9,6 +9,7 @@ import { html } from "../html.js";
 import { usePoll } from "../poll.js";
 import { matches } from "../search.js";
 import { ready, stats } from "../stats.js";
+import { fold } from "../table.js";
 import { count, number, shown, span } from "../text.js";
 import { href, place } from "../url.js";
 
@@ -99,7 +100,7 @@ function nodeRow(node, engine) {
 function Held({ holds, q }) {
   const found = holds.filter((each) => matches(q, each.serviceName));
   return found.length > 0 && html`<section class="part"><h2>Held by the brake</h2>
-    <ul class="plain">${found.map((each) => html`<li key=${each.serviceName}><a href=${href({ view: "service", service: each.serviceName.toLowerCase() })}>${shown(each.serviceName)}</a>: ${count(each.suspects, "suspect")}${" "}
+    <ul class="plain">${found.map((each) => html`<li key=${each.serviceName}><a href=${href({ view: "service", service: fold(each.serviceName) })}>${shown(each.serviceName)}</a>: ${count(each.suspects, "suspect")}${" "}
       since <${Ago} at=${each.since} />, let go <${Until} at=${each.until} /> at the latest</li>`)}</ul></section>`;
 }
 

@@ -14,7 +14,7 @@ import { usePoll } from "../poll.js";
 import { instanceTest } from "../search.js";
 import { dns } from "../stats.js";
 import { store, version } from "../store.js";
-import { compared, fold, octets, stateOf } from "../table.js";
+import { compared, fold, isLabel, octets, stateOf } from "../table.js";
 import { endpoint, number, shown } from "../text.js";
 import { header } from "../token.js";
 import { href, place } from "../url.js";
@@ -79,11 +79,14 @@ function Absent({ name }) {
 function Commands({ name }) {
   const { host, port, domains } = dns();
   const bearer = header();
+  const url = new URL(`resolve/${part(name).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)}`, BASE); // no sign that a shell reads
   const lines = [
-    ["its addresses, as DNS clients get them", `dig @${host} -p ${port} ${name}.${domains[0]}`],
-    ["addresses and ports", `dig @${host} -p ${port} ${name}.${domains[0]} SRV`],
-    ["the same over HTTP", `curl -s${bearer} ${new URL(`resolve/${part(name)}`, BASE)}`],
-    ["why each is in the answers or not", `curl -s${bearer} '${new URL(`resolve/${part(name)}?explain=1`, BASE)}'`],
+    ...(isLabel(name) ? [
+      ["its addresses, as DNS clients get them", `dig @${host} -p ${port} ${name}.${domains[0]}`],
+      ["addresses and ports", `dig @${host} -p ${port} ${name}.${domains[0]} SRV`],
+    ] : []),
+    ["the same over HTTP", `curl -s${bearer} ${url}`],
+    ["why each is in the answers or not", `curl -s${bearer} '${url}?explain=1'`],
   ];
   return html`<section class="part"><h2>In a terminal</h2>
     <div class="commands">${lines.map(([what, line]) => html`<div key=${what}><h3>${what}</h3><${Copy} text=${line} label=${`the line for ${what}`} /></div>`)}</div></section>`;
