@@ -20,7 +20,7 @@ from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease
 from discovery.core.maintenance import Window
-from discovery.core.name import fold
+from discovery.core.name import fold, is_label
 from discovery.core.status import Status
 from discovery.store.log import Log
 from discovery.store.refused import Refused
@@ -195,10 +195,15 @@ def _failing(instance: Instance) -> str:
 
 
 def _besides(instance: Instance, status: Status, window: Window | None) -> list[str]:
-    """What would keep it out of answers if its status did not."""
+    """What would keep it out of answers if its status did not; of one that is served what its answers lack."""
     if status in _SERVED or status is Status.FLAPPING:
-        warns = instance.own.health is Health.WARNING
-        return [instance.own.reason, f"its weight is {instance.weight} meanwhile"] if warns else []
+        warns, spec = instance.own.health is Health.WARNING, instance.spec
+        found = [instance.own.reason, f"its weight is {instance.weight} meanwhile"] if warns else []
+        if not is_label(spec.name):
+            found.append("its name is no DNS label: it is found over HTTP alone")
+        elif not spec.port:
+            found.append("it has no port, and so no SRV record in DNS")
+        return found
     found = []
     if window is not None and status is not Status.MAINTENANCE:
         found.append(f"in maintenance besides: {window.reason}")

@@ -5,6 +5,7 @@ the original's routes in their old words.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -30,6 +31,20 @@ async def test_a_host_name_without_a_port_is_shown_as_it_was_sent_everywhere(api
     assert DB["name"] in (await api.get("/services")).body["services"]
     (event,) = (await api.get("/changes?since=0&service=orders%20db%20%2F%20eu")).body["changes"]
     assert said.items() <= event["instance"].items()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "its name is no DNS label: it is found over HTTP alone"),
+        ({"name": "orders-db"}, "it has no port, and so no SRV record in DNS"),
+        ({"name": "orders-db", "port": 80}, "its lease runs"),
+    ],
+)
+async def test_the_account_says_what_dns_lacks(api: Api, body: dict[str, Any], said: str) -> None:
+    name = (await put(api, **body))["name"]
+    (found,) = (await api.get(f"/resolve/{quote(name, safe='')}?explain=1")).body["explained"]
+    assert found["why"].rpartition("; ")[2] == said
 
 
 @pytest.mark.parametrize("port", [None, 5432])
