@@ -114,7 +114,7 @@ test("a host name, no port and a name of any letters are one instance, one host 
   table.put(one("c", { ip: "10.0.0.1" }));
   table.put(one("d", { ip: "2001:db8::1" }));
   assert.deepEqual([...table.services.keys()], ["Örders db", "web"]);
-  assert.deepEqual(table.hostList().map(({ key, size }) => [key, size]), [["10.0.0.1", 1], ["2001:db8::1", 1], ["db.example.com", 2]]);
+  assert.deepEqual(table.hostList().map(({ key, instances }) => [key, instances.size]), [["10.0.0.1", 1], ["2001:db8::1", 1], ["db.example.com", 2]]);
   table.putWindow("Örders db", "db.example.com", null, "a new disk", "2026-01-31T12:00:00Z");
   assert.equal(table.windowOf(one("a", { name: "Örders DB", ip: "DB.Example.com.", port: null })).reason, "a new disk");
   assert.equal(table.windowOf(one("b", { name: "Örders DB", ip: "db.example.com", port: 80 })), null);
