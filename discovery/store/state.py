@@ -34,6 +34,7 @@ from discovery.store.liveness import Liveness
 from discovery.store.log import Log
 from discovery.store.losses import Losses
 from discovery.store.missing import Missing
+from discovery.store.output_log import OutputLog
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
@@ -178,6 +179,7 @@ class State(Table):
         self.unknown_heartbeats = 0  # of instances that are not registered
         self.refused = RefusedHeartbeats()
         self.last_checks: list[Callable[[str], Mapping[str, CheckResult]]] = []
+        self.outputs = OutputLog()
         self.walls: Callable[[], WallOf] = lambda: float
         self.cleanups = 0  # instances that were removed for their silence
         self.log = log or Log()

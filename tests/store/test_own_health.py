@@ -7,7 +7,9 @@ import pytest
 from discovery.core.event import Kind
 from discovery.core.health import Finding, Health
 from discovery.core.status import Status
+from discovery.store import output_log
 from discovery.store.registration import Report, Upsert
+from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
 from tests.store.making import START, TTL, WALL, Log, a_registry, crowd, ports, spec, status_of
 
@@ -107,3 +109,26 @@ def test_after_a_restart_it_fails_since_then() -> None:
     again.load(snapshot, START + 60, WALL + 60)
     entry = again.at(KEY)
     assert (ports(again, START + 60), status_of(entry), entry.since) == ([1, 3], Status.FAILING, WALL + 1)
+
+
+def test_words_that_change_with_each_heartbeat_are_shown_and_logged_once_in_five_minutes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "discovery.registry")
+    registry = a_registry(max_instances=10)
+    one, two, three = (registry.register(spec(port=port), START) for port in (1, 2, 3))
+    caplog.clear()
+
+    def logged(entry: Entry, output: str, at: float) -> int:
+        before = len(caplog.records)
+        registry.outputs.note(entry, Finding(output=output), at)
+        assert entry.own.output == output
+        return len(caplog.records) - before
+
+    assert [logged(one, f"{at} % full", START + at) for at in range(0, 601, 10)].count(1) == 3
+    assert caplog.messages[0].startswith("web 10.0.0.1:1 says of itself: 0 % full [id ")
+    assert (logged(two, "0 % full", START + 600), logged(two, "0 % full", START + 1000)) == (1, 0), "nothing new"
+    registry.outputs.note(two, None, START + 2000)
+    assert two.own.output == "0 % full"
+    monkeypatch.setattr(output_log, "MAX_INSTANCES", 2)
+    assert [logged(entry, "full", START + 2000) for entry in (one, two, three)] == [1, 1, 0]

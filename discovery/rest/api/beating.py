@@ -203,7 +203,7 @@ class Beating(Registrar):
             entry = self._registry.find(instance.id) or Entry(
                 instance, Lease(self._registry.term_of(instance.spec), self._clock())
             )
-        note_output(entry, own)
+        self._registry.outputs.note(entry, own, self._clock())
         content = self._renewed(entry, self._clock()) | said
         content["instance"] |= views.registered(entry.instance)
         if known is not None:
@@ -242,12 +242,6 @@ class Beating(Registrar):
             "instance": views.renewed(entry, now, self._times),
             **self._advice(entry.lease.ttl),
         }
-
-
-def note_output(entry: Entry, own: Finding | None) -> None:
-    """What it says besides a health that it had said already: shown at once, and no event."""
-    if own is not None and own.output != entry.own.output:
-        entry.output = own.output
 
 
 class Renewals:
@@ -311,7 +305,7 @@ def _renew(
                 reports.append((item, Report(which, own)))
             else:
                 entry = _renew_one(engine, item, number, by)
-                note_output(entry, own)
+                registry.outputs.note(entry, own, entry.lease.renewed_at)
                 result.add(entry)
         except DiscoveryError as error:
             result.refuse(item, error)
