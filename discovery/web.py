@@ -32,6 +32,7 @@ from discovery.rest.api.server.server import Check, ServerItself
 from discovery.rest.api.services.listing import Listing
 from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing
+from discovery.rest.api.services.zones import Zones
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone, without_tokens
 from discovery.rest.guard.browsers import Browsers, hosts
@@ -100,12 +101,14 @@ class Web:
         for give in seams.long_polls:
             give(watch.polls)
         sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
+        self._zones = Zones(registry, clock, times, preference)
         self.routes = [
             *Registering(registry, engine, clock, times, random, count, note_items).routes(),
             *Beating(registry, engine, clock, times, random, count, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
+            *self._zones.routes(),
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
             *watch.routes(),
@@ -166,6 +169,7 @@ class Web:
                 lambda: self._waiting.closed,
             ),
             *self._watch.metrics(),
+            *self._zones.metrics(),
         ]
 
     def concerns(self, clock: Callable[[], float]) -> list[Concern]:

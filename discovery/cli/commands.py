@@ -22,7 +22,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Asking a running registry": (
-        Command("get", ".nodes:get", "show services, instances, hosts, nodes, or one of them"),
+        Command("get", ".nodes:get", "show services, instances, hosts, nodes, zones, or one of them"),
         Command("resolve", ".resolve:resolve", "show whom clients are given, over HTTP or DNS"),
         Command("explain", ".explain:explain", "show why each instance is in the answers or not, now or before"),
         Command("history", ".history:history", "show what happened to a service, a host, or by a token"),

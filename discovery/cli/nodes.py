@@ -12,7 +12,10 @@ from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
 from discovery.cli.output import Column, Format, put_rows
 from discovery.cli.times import span
+from discovery.cli.zones import zones
 from discovery.client.replies import Finite, Time, epoch
+
+get.command(zones)
 
 _NODE = (
     Column("node", fold=True),

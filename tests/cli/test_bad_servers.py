@@ -173,12 +173,17 @@ REPLY = PLACE | {
 }  # fmt: skip
 COUNTED = {"name": "web", "client": "10.0.0.1", "service": "web", "queries": 5, "requests": 5, "changes": 5, "error": 1}
 TOP = {key: [COUNTED] for key in ("unknownNames", "names", "clients", "httpClients", "services")}
+ZONE = {
+    "zone": "eu-a", "networks": ["10.1.0.0/16"], "networkCount": 2, "services": 1, "instances": 3, "healthy": 2, "missing": 1, "askers": 4,
+    "answers": 9, "crossed": 3, "limping": [{"service": "web", "healthy": 2, "known": 4}],
+}  # fmt: skip
 READING = [
     (["get", "services", "-o", "wide"], REPLY),
     (["get", "hosts"], REPLY),
     (["get", "service", "web"], REPLY),
     (["get", "instance", "x"], REPLY),
     (["get", "nodes"], REPLY),
+    (["get", "zones", "-o", "wide"], REPLY | {"zones": [ZONE], "minHealthy": 70, "others": 1}),
     (["get", "holds"], REPLY),
     (["resolve", "web"], REPLY),
     (["explain", "web"], REPLY),

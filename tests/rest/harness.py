@@ -37,6 +37,7 @@ from discovery.rest.api.server.server import ServerItself
 from discovery.rest.api.services.listing import Listing
 from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing
+from discovery.rest.api.services.zones import Zones
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
 from discovery.rest.guard.browsers import Browsers, IsHost
@@ -238,6 +239,7 @@ async def serving(
         *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
         *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
+        *Zones(registry, clock, times, preference).routes(),
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
         *watch.routes(),

@@ -52,6 +52,7 @@ SCREENS = [
     Screen("maintenance", "view=maintenance", "OPS-2231"),
     Screen("load", "view=load", ""),
     Screen("nodes", "view=nodes", ""),
+    Screen("zones", "view=zones", "eu-1a"),
     Screen("access", "view=access", "prometheus"),
     Screen("drain", "view=service&service=checkout&instance={checkout-0}", "its lease runs", _drain),
     Screen("maintain", "view=service&service=checkout&instance={checkout-0}", "its lease runs", _maintain),

@@ -77,6 +77,7 @@ SCREENS = {
     "maintenance": ("view=maintenance", "onerror=window.pwned=1"),
     "load": ("view=load", ""),
     "nodes": ("view=nodes", ""),
+    "zones": ("view=zones", ""),
     "access": ("view=access", "onerror=window.pwned=1"),
     "searched": (f"q={quote(HOSTILE)}", ""),
     "unknown service": (f"view=service&service={quote(HOSTILE)}", "onerror=window.pwned=1"),

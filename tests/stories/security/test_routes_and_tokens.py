@@ -78,6 +78,7 @@ TABLE = {
     "PUT /instances/{id}/maintenance": Row("/instances/web-1/maintenance", WRITE, WINDOW),
     "DELETE /instances/{id}/maintenance": Row("/instances/web-1/maintenance", WRITE, maintained="/instances/web-1"),
     "GET /services": Row("/services", READ),
+    "GET /zones": Row("/zones", READ),
     "GET /services/{name}": Row("/services/web", READ),
     "DELETE /services/{name}": Row("/services/web", WRITE),
     "PUT /services/{name}/maintenance": Row("/services/web/maintenance", ADMINS, WINDOW),

@@ -10,6 +10,7 @@ import { Maintenance } from "./views/maintenance.js";
 import { Nodes } from "./views/nodes.js";
 import { Service } from "./views/service.js";
 import { Services } from "./views/services.js";
+import { Zones } from "./views/zones.js";
 
 export const VIEWS = [
   { id: "services", title: "Services", show: Services },
@@ -21,5 +22,6 @@ export const VIEWS = [
   { id: "maintenance", title: "Maintenance", show: Maintenance },
   { id: "load", title: "Load", show: Load },
   { id: "nodes", title: "Nodes", show: Nodes },
+  { id: "zones", title: "Zones", show: Zones },
   { id: "access", title: "Access", show: Access },
 ];
