@@ -31,6 +31,8 @@ from discovery.system.turns import turns
 HEADING = "Eureka"
 # Seconds for which a change is in the delta. Clients ask every 30.
 DELTA_SECONDS = 180.0
+# Seconds by which it may be longer in it, as there: until then the answer is kept, unless something changes.
+DELTA_KEPT = 30.0
 # Instances of one piece: 10 µs each, 40 in XML.
 _AT_ONCE = 25
 # Services that are looked at in one step.
@@ -61,7 +63,7 @@ class Listing:
 
         return [
             get("/apps", self.apps, "All applications", kept=_kept, kept_seconds=inf),
-            get("/apps/delta", self.delta, "What changed within three minutes", kept=_kept),
+            get("/apps/delta", self.delta, "What changed within three minutes", kept=_kept, kept_seconds=DELTA_KEPT),
             get("/apps/{app}", self.app, "An application"),
             get("/apps/{app}/{id}", self.instance, "An instance"),
             get("/instances/{id}", self.instance, "An instance"),

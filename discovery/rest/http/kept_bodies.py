@@ -1,6 +1,6 @@
 """Answers that are the same for everybody with the same rights: made once, and kept until the next commit, change of staleness or end of a
 lease, for so long as the route says at most (a second). Whoever asks meanwhile is given the same octets; gzip is made of them once, in a
-thread.
+thread. What is too long to be kept is streamed to each who asks, and kept packed alone for those who take gzip.
 
 A route says so itself (`Route.kept`). Nobody is given an instance whose lease had run out when he asked, or less than the index says.
 """
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
+from discovery.core.caller import Grants
 from discovery.rest.api.answers import Answer, KeptBody, Pieces
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import takes_gzip
@@ -21,26 +24,41 @@ from discovery.system.waiting_octets import WaitingOctets
 
 # Between two looks for what is kept no longer.
 _CLEAN_SECONDS = 1.0
-# Forms: routes with a query and a right. Octets of all, gzip among them; one that is longer than an eighth is streamed to each who asks.
+# Forms: routes with a query and a right. Octets of all, gzip among them, of which one has an eighth at the most.
 MAX_FORMS = 8
 MAX_OCTETS = 32 * 1024 * 1024
 # Octets that are worth packing: what is shorter fits a packet or two as it is. Level 1 takes a third of the time for a tenth more octets.
 _LONG, _LEVEL = 2048, 1
 
 
-class _Kept:
-    """`state`: of the registry when it was begun. `until`: on the registry's clock."""
+# zlib's for gzip (RFC 1952) with the largest window.
+_GZIP = 31
 
-    def __init__(self, state: Hashable, until: float, answer: Answer, body: KeptBody) -> None:
+
+class _Key(NamedTuple):
+    """`is_packed`: of what is too long to be kept as it is."""
+
+    path: str
+    form: Hashable
+    grants: Grants
+    is_packed: bool = False
+
+
+class _Kept:
+    """`state`: of the registry when it was begun. `until`: on the registry's clock. `is_packed`: the body is; there is no other."""
+
+    def __init__(self, state: Hashable, until: float, answer: Answer, body: KeptBody, is_packed: bool) -> None:
         self.state = state
         self.until = until
         self.bodies = [body]
         self.answer = answer._replace(body=body)
         self.packed: Answer | None = None
         self._packing: asyncio.Task[None] | None = None
-        if len(body) > _LONG:
+        if is_packed or len(body) > _LONG:
             self.answer = self.answer._replace(headers={**answer.headers, "Vary": "Origin, Accept-Encoding"})
-        else:
+        if is_packed:
+            self.packed = self._as_packed(body)
+        elif len(body) <= _LONG:
             self.packed = self.answer
 
     @property
@@ -56,8 +74,11 @@ class _Kept:
 
     async def _pack(self) -> None:
         packed = KeptBody(await asyncio.to_thread(gzip.compress, self.bodies[0].octets, _LEVEL, mtime=0))
-        self.packed = self.answer._replace(body=packed, headers={**self.answer.headers, "Content-Encoding": "gzip"})
+        self.packed = self._as_packed(packed)
         self.bodies.append(packed)
+
+    def _as_packed(self, packed: KeptBody) -> Answer:
+        return self.answer._replace(body=packed, headers={**self.answer.headers, "Content-Encoding": "gzip"})
 
 
 class KeptBodies:
@@ -67,14 +88,13 @@ class KeptBodies:
         self._registry = registry
         self._clock = clock
         self._waiting = waiting
-        self._kept: dict[Hashable, _Kept] = {}  # longest unused first
-        self._making: dict[Hashable, tuple[Hashable, asyncio.Task[_Kept | None]]] = {}
-        self._too_many: dict[Hashable, int] = {}  # instances, of forms that were too long
+        self._kept: dict[_Key, _Kept] = {}  # longest unused first
+        self._making: dict[_Key, tuple[Hashable, asyncio.Task[_Kept | None]]] = {}
+        self._too_many: dict[_Key, int] = {}  # instances, of forms that were too long
         self._cleaning: asyncio.TimerHandle | None = None
 
     async def answer(self, request: Request, form: Hashable) -> Answer:
-        key = (request.route.path, form, request.caller.grants)
-        asked_at = self._clock()
+        key, asked_at = self._key(request, form), self._clock()
         kept = self._fresh(key)
         while kept is None or kept.until <= asked_at:
             state = self._state()
@@ -92,7 +112,7 @@ class KeptBodies:
 
     def at_once(self, request: Request, form: Hashable) -> Answer | None:
         """When it is there, or the client has it."""
-        kept = self._fresh((request.route.path, form, request.caller.grants))
+        kept = self._fresh(self._key(request, form))
         if kept is not None:
             return kept.packed if takes_gzip(request) else kept.answer
         if b"if-none-match" in request.headers:
@@ -103,7 +123,12 @@ class KeptBodies:
                 made.close()
         return None
 
-    def _fresh(self, key: Hashable) -> _Kept | None:
+    def _key(self, request: Request, form: Hashable) -> _Key:
+        key = _Key(request.route.path, form, request.caller.grants)
+        is_long = len(self._registry) >= self._too_many.get(key, _ANY)
+        return key._replace(is_packed=True) if is_long and takes_gzip(request) else key
+
+    def _fresh(self, key: _Key) -> _Kept | None:
         kept = self._kept.get(key)
         if kept is None or kept.until <= self._clock() or kept.state != self._state():
             return None
@@ -119,7 +144,7 @@ class KeptBodies:
 
     # -- making
 
-    async def _made(self, key: Hashable, state: Hashable, request: Request) -> _Kept | None:
+    async def _made(self, key: _Key, state: Hashable, request: Request) -> _Kept | None:
         """By whoever came first since the state is what it is. None: it cannot be kept."""
         known, task = self._making.get(key, (None, None))
         if task is None or known != state:
@@ -128,24 +153,24 @@ class KeptBodies:
             task.add_done_callback(lambda done: self._end(key, done))
         return await asyncio.shield(task)
 
-    def _end(self, key: Hashable, task: asyncio.Task[_Kept | None]) -> None:
+    def _end(self, key: _Key, task: asyncio.Task[_Kept | None]) -> None:
         if self._making.get(key, (None, None))[1] is task:
             del self._making[key]
 
-    async def _make(self, key: Hashable, state: Hashable, request: Request) -> _Kept | None:
+    async def _make(self, key: _Key, state: Hashable, request: Request) -> _Kept | None:
         index, until = self._registry.index, await self._until(request.route.kept_seconds)
         answer = await _of_handler(request)
         if answer.status != 200:
             return None
         if answer.index is None:
             answer = answer._replace(index=index)  # later commits may be in it or not
-        body = await _whole(answer.body)
+        body = await _whole(answer.body, key.is_packed)
         if body is None:
             if len(self._too_many) >= MAX_FORMS:
                 self._too_many.clear()
             self._too_many[key] = len(self._registry)
             return None
-        kept = _Kept(state, until, answer, KeptBody(body))
+        kept = _Kept(state, until, answer, KeptBody(body), key.is_packed)
         if state == self._state() and self._clock() < until:
             self._keep(key, kept)
         return kept
@@ -162,7 +187,7 @@ class KeptBodies:
 
     # -- keeping
 
-    def _keep(self, key: Hashable, kept: _Kept) -> None:
+    def _keep(self, key: _Key, kept: _Kept) -> None:
         self._drop(key)
         self._kept[key] = kept
         self._count()
@@ -174,7 +199,7 @@ class KeptBodies:
             self._drop(next(iter(self._kept)))
         self._waiting.shared = sum(kept.octets for kept in self._kept.values())
 
-    def _drop(self, key: Hashable) -> None:
+    def _drop(self, key: _Key) -> None:
         kept = self._kept.pop(key, None)
         for body in [] if kept is None else kept.bodies:
             body.supersede()
@@ -196,17 +221,16 @@ async def _of_handler(request: Request) -> Answer:
     return await answer
 
 
-async def _whole(body: bytes | KeptBody | Pieces) -> bytes | None:
+async def _whole(body: bytes | KeptBody | Pieces, is_packed: bool) -> bytes | None:
     """All pieces together; None: they are too long to be kept."""
-    if isinstance(body, bytes | KeptBody):
-        return body if isinstance(body, bytes) else body.octets
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if is_packed else None
     gathered = bytearray()
-    for piece in body:
-        gathered += piece
+    for piece in [body] if isinstance(body, bytes) else [body.octets] if isinstance(body, KeptBody) else body:
+        gathered += piece if packer is None else packer.compress(piece)
         if len(gathered) > MAX_OCTETS // 8:
             return None
         await turns().over()
-    return bytes(gathered)
+    return bytes(gathered if packer is None else gathered + packer.flush())
 
 
 _ANY = float("inf")

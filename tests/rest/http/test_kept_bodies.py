@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -110,12 +111,23 @@ async def test_there_are_no_more_forms_than_there_is_room_for_and_they_are_count
         assert waiting.shared == len(waiting) > 0
 
 
-async def test_what_is_too_long_to_be_kept_is_streamed(made: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def packed_services(api: Api) -> Any:
+    packed = await talk(api.port, request("GET /services", "Accept-Encoding: gzip", "Connection: close"))
+    return json.loads(gzip.decompress(packed.partition(b"\r\n\r\n")[2]))
+
+
+async def test_what_is_too_long_to_be_kept_is_streamed_and_kept_packed(
+    made: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kept_bodies, "MAX_OCTETS", 8 * 2048)
     async with serving() as api:
         api.fill(100)
         for count in (2, 3):
             assert (await api.get("/services")).body["totalServices"] == 100
             assert len(made) == count, "once to see that it is too long"
+        for _ in range(2):
+            assert (await packed_services(api))["totalServices"] == 100
+            assert len(made) == 3, "once for all who take gzip, as the last one did"
         api.registry.deregister(Registration.of("service-1", "10.0.0.1", 1000).key, "", api.clock.now)
         assert (await api.get("/services")).body["totalServices"] == 99
+        assert (await packed_services(api))["totalServices"] == 99
