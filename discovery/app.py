@@ -25,6 +25,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
 from discovery.core.metric import counter
+from discovery.core.network import Networks
 from discovery.core.warning import Concern, WarningList, warning
 from discovery.nameserver import NameServer
 from discovery.plugins import (
@@ -117,6 +118,8 @@ class Server:
             last_checks=registry.last_checks,
             count_registration=RegisterRate(settings.registers_per_second).take,
             dns_addresses=settings.dns_addresses,
+            proxies=Networks(settings.trusted_proxies),
+            is_public=settings.public_http_address is not None,
         )
         self.failure: DiscoveryError | None = None  # why it has to end, though nobody asked for it
         self.on_failure: Callable[[], None] = lambda: None

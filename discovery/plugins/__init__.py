@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from discovery.core.metric import Metric
+from discovery.core.network import Networks
 from discovery.core.warning import Concern
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic as DnsTraffic
@@ -57,7 +58,8 @@ class Seams(WriteSeams):
     API. `long_polls`: are given what lets requests wait, before any comes. `http_ports`: where HTTP is answered besides PORT. `metrics`:
     numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
     `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
-    `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens.
+    `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens. `proxies`: those whose X-Forwarded-For is
+    believed. `is_public`: other machines reach the REST API.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -77,6 +79,8 @@ class Seams(WriteSeams):
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
     dns_addresses: Sequence[str] = ()
+    proxies: Networks = Networks(())  # noqa: RUF009 it is immutable
+    is_public: bool = False
 
 
 class Plugin:

@@ -13,10 +13,13 @@ from discovery.plugins.consul.agent import Agent
 from discovery.plugins.consul.beyond import Beyond
 from discovery.plugins.consul.catalog import Catalog
 from discovery.plugins.consul.directory import Directory
+from discovery.plugins.consul.external import External
 from discovery.plugins.consul.manners import MANNERS
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.reading import Reader
+from discovery.plugins.consul.registering import Registering
 from discovery.plugins.consul.settings import ConsulSettings
+from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
 
@@ -31,13 +34,19 @@ class Consul(Plugin):
     def install(self, seams: Seams) -> None:
         reader, directory = self._reader, self.directory
         catalog = Catalog(reader)
-        parts = (catalog, Agent(reader, catalog), Beyond(reader))
+        reader.proxies, reader.is_public = seams.proxies, seams.is_public
+        self._registering = registering = Registering(reader, seams.count_registration)
+        external = External(registering, seams.count_registration)
+        parts = (registering, catalog, external, Agent(reader, catalog), Beyond(reader))
         seams.routes.extend(MANNERS.routes(*(route for part in parts for route in part.routes())))
         seams.followers.append(directory.follow_commit)
         seams.index_followers.append(directory.published)
         seams.long_polls.extend([reader.let_wait, directory.let_wait])
         if self._settings.consul_port:
             seams.http_ports.append(self._settings.consul_port)
+
+    async def open(self, engine: Engine) -> None:
+        self._registering.engine = engine
 
     async def close(self) -> None:
         self.directory.close()

@@ -92,13 +92,13 @@ class Agent:
     # -- what came from there
 
     def services(self, request: Request) -> Answer:
-        question = self._reader.question(request, SAMPLES["service"])
+        question = self._reader.question(request, SAMPLES["service"], {})
         found = (views.agent_service(*each) for each in self._directory.own(question.agent))
         services = {service["ID"]: service for service in found if question.passes(service)}
         return as_json(services, pretty="pretty" in question.asked.values)
 
     def checks(self, request: Request) -> Answer:
-        question = self._reader.question(request, SAMPLES["check"])
+        question = self._reader.question(request, SAMPLES["check"], {})
         found = (check for each in self._directory.own(question.agent) for check in self._of_agent(*each))
         return as_json({check["CheckID"]: check for check in found if question.passes(check)})
 
@@ -159,6 +159,7 @@ class Agent:
 
     def _health(self, entry: Entry, peer: Peer) -> Json:
         checks = list(self._of_agent(entry, peer))
+        checks.sort(key=lambda check: str(check["CheckID"]).startswith("_"))  # maintenance comes last
         in_maintenance = any(check["CheckID"].startswith("_") for check in checks)
         status = "maintenance" if in_maintenance else views.worst(checks)
         more = {"Type": "", "Definition": _DEFINITION}

@@ -4,6 +4,8 @@ to be kept is refused with a text, and never acknowledged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from discovery.plugins.consul.manners import NO_INDEX, Refused, as_json
 from discovery.plugins.consul.reading import LIST, Question, Reader, get, put
 from discovery.rest.api.answers import Answer
@@ -19,9 +21,9 @@ _NO_KV = (
 _NO_QUERY = "Prepared queries are not kept here; ask /v1/health/service/NAME?passing&near=_agent&tag=…, or DNS"
 
 
-def refusing(status: int, text: str) -> Handler:
+def refusing(status: int, text: str, headers: Mapping[str, str] = {}) -> Handler:
     def handler(request: Request) -> Reply:
-        raise Refused(status, text)
+        raise Refused(status, text, headers)
 
     return handler
 
@@ -33,7 +35,7 @@ class Beyond:
     def routes(self) -> list[Route]:
         acl, connect = (
             refusing(401, "ACL support disabled"),
-            refusing(500, "Connect must be enabled in order to use this endpoint"),
+            refusing(500, "Connect must be enabled in order to use this endpoint", NO_INDEX),
         )
         never, nothing = (lambda _: _NEVER), (lambda question: iter(()))
         query = refusing(500, _NO_QUERY)

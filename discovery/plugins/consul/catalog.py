@@ -10,7 +10,7 @@ from discovery.core.instance import Instance, Registration
 from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
 from discovery.plugins.consul import views
-from discovery.plugins.consul.directory import CHECKS, NODES, SERVICES, Peer, node_topic
+from discovery.plugins.consul.directory import CHECKS, MAINTENANCE, NODES, SERVICES, Peer, node_topic
 from discovery.plugins.consul.manners import Refused, as_json
 from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import OBJECT, ONE, Question, Reader, get
@@ -48,7 +48,7 @@ class Catalog:
             route("/catalog/services", self.services, lambda _: SERVICES, OBJECT, summary="Names and tags of all services"),
             route("/catalog/service/{name}", self.service_rows, _of_service, sample=row, summary="Instances of a service"),
             route("/catalog/connect/{name}", self.nothing, _of_service, summary="Proxies of a service: none"),
-            route("/catalog/gateway-services/{name}", self.nothing, _of_service, summary="Services of a gateway: none"),
+            route("/catalog/gateway-services/{name}", lambda _: iter([None]), _of_service, ONE, summary="Services of a gateway: none"),
             route("/catalog/node/{name}", self.node, _of_node, ONE, SAMPLES["service"], "A node with its services", by_agent=True),
             route(
                 "/catalog/node-services/{name}", self.node_services, _of_node, ONE, SAMPLES["service"], "The same as a list", by_agent=True
@@ -90,7 +90,12 @@ class Catalog:
 
     def _node(self, node: Node) -> Json:
         place = self._directory.places.get(fold(node.name))
-        return views.node(node, self._datacenter, 1 if place is None else place.index)
+        if place is None:
+            known = self._directory.remembered(node.name)
+            return views.node(
+                node, self._datacenter, self._directory.index_of(NODES), known if "Address" in known else None
+            )
+        return views.node(node, self._datacenter, place.index, place.external)
 
     def checks_of(self, node: Node, entry: Entry, peer: Peer) -> list[Json]:
         """Of one instance, without its node's."""
@@ -98,7 +103,13 @@ class Catalog:
         return views.service_checks(node, entry, peer, self._reader.clock(), None if window is None else window.reason)
 
     def _of_node(self, node: Node) -> list[Json]:
-        return [views.node_check(node)]
+        """The checks of a node itself."""
+        place, known = self._directory.places.get(fold(node.name)), self._directory.remembered(node.name)
+        is_host = "Address" not in known and (place is None or place.external is None)
+        found = [views.node_check(node)] if is_host else []
+        if MAINTENANCE in known:
+            found.append(views.node_maintenance(node, known[MAINTENANCE], self._directory.index_of(CHECKS)))
+        return found
 
     def _known(self, name: str, agent: Node) -> Node | None:
         """By its name or id: one where something is, or the agent's own."""
@@ -107,6 +118,9 @@ class Catalog:
             return place.node
         if fold(name) in (fold(agent.name), agent.id):
             return agent
+        for node in self._directory.external():
+            if fold(node.name) == fold(name):
+                return node
         places = self._directory.places.values() if len(name) == _ID_LENGTH else ()
         return next((each.node for each in places if each.node.id == name), None)
 
@@ -115,6 +129,7 @@ class Catalog:
         if fold(agent.name) not in self._directory.places:
             yield agent
         yield from (place.node for place in places)
+        yield from self._directory.external()
 
     # -- /catalog
 
@@ -175,7 +190,7 @@ class Catalog:
     def health(self, question: Question) -> Iterator[Json]:
         passing = question.asked.flag("passing")
         for entry, peer, node in self.of_service(question):
-            checks = [*self._of_node(node), *self.checks_of(node, entry, peer)]
+            checks = [*self._of_node(node), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
             if passing and any(check["Status"] != PASSING for check in checks):
                 continue
             row = {"Node": self._node(node), "Service": views.catalog_service(entry, peer), "Checks": checks}

@@ -12,8 +12,10 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from discovery.core.check import Check
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
+from discovery.core.kinds import DocumentEvent
 from discovery.core.name import fold
 from discovery.core.network import ip_of
 from discovery.plugins.consul.nodes import Node, Nodes
@@ -23,11 +25,22 @@ from discovery.store.service import Entry
 
 # The name of what this plugin remembers.
 PLUGIN = "consul"
+# What a peer or a node says while it is out of answers: why.
+MAINTENANCE = "Maintenance"
 # What may change besides services, and is waited for: the names and tags of all services; which nodes there are; the state of any check.
 SERVICES, NODES, CHECKS = (f"\0{PLUGIN} {name}" for name in ("services", "nodes", "checks"))
 _NODE = f"\0{PLUGIN} node "
 # Seconds between two wakes of those who wait for any of these: what they are answered is long.
 EVERY = 1.0
+
+
+# In front of the folded name of a node: what is remembered of it.
+_REMEMBERED = "node "
+
+
+def node_key(name: str) -> str:
+    """Of the document about a node."""
+    return _REMEMBERED + fold(name)
 
 
 def node_topic(name: str) -> str:
@@ -51,15 +64,24 @@ class Peer(NamedTuple):
         return f"{self.at if self.node is None else self.node}/{self.id}"
 
 
-class Place:
-    """A node, and what is there. `ids`: the instance of each peer's id. `index`: of the last commit about any of them."""
+def own_id(check: Check, peer: Peer) -> str:
+    """As its peer calls it: two peers of an instance may give the same."""
+    return check.id.removeprefix(f"{peer.key} ")
 
-    __slots__ = ("ids", "index", "instances", "node")
+
+class Place:
+    """A node, and what is there. `ids`: the instance of each peer's id. `checks`: the instance of each check of theirs, and the id that the
+    check has there. `external`: what was said of a node that is no host; None: it is one. `index`: of the last commit about any of them.
+    """
+
+    __slots__ = ("checks", "external", "ids", "index", "instances", "node")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.ids: dict[str, str] = {}
+        self.checks: dict[str, tuple[str, str]] = {}
         self.instances: dict[str, None] = {}
+        self.external: Mapping[str, Any] | None = None
         self.index = 0
 
 
@@ -71,6 +93,7 @@ class Directory:
         self.nodes = nodes
         self.places: dict[str, Place] = {}  # by the folded name of the node
         self._peers: dict[str, tuple[Peer, ...]] = {}  # by id, of instances that have any
+        self._checks: dict[str, list[tuple[str, str]]] = {}  # of each of them: the nodes and ids of its checks
         self._where: dict[str, frozenset[str]] = {}  # of each instance: the folded names of its nodes
         self._hosts: dict[str, set[str]] = {}  # by a peer's id, the folded names of the nodes that have one
         self._indexes = dict.fromkeys((SERVICES, NODES, CHECKS), 0)
@@ -92,6 +115,23 @@ class Directory:
         if ip_of(instance.spec.ip) is not None:
             return instance.spec.ip
         return instance.registrant.address or "127.0.0.1"
+
+    def place_of(self, address: str) -> Place | None:
+        """Of a host."""
+        return self.places.get(fold(self.nodes.at(address).name))
+
+    def remembered(self, node: str) -> Mapping[str, Any]:
+        """What is known of a node besides what is there."""
+        found = self._registry.document(PLUGIN, node_key(node))
+        return found if isinstance(found, dict) else {}
+
+    def external(self) -> Iterator[Node]:
+        """Nodes that somebody registered without anything on them."""
+        for key, document in list(self._registry.documents(PLUGIN).items()):
+            if key.startswith(_REMEMBERED) and fold(key.removeprefix(_REMEMBERED)) not in self.places:
+                found = document.value
+                if "Address" in found:
+                    yield Node(found["Node"], found["Address"])
 
     def on(self, node: str) -> Iterator[tuple[Entry, Peer]]:
         """All on a node, by its name."""
@@ -132,6 +172,9 @@ class Directory:
         for event in commit.events:
             if isinstance(event, InstanceEvent):
                 self._follow(event, commit.index)
+            elif isinstance(event, DocumentEvent) and event.key.plugin == PLUGIN:
+                self._move(NODES, commit.index)
+                self._move(CHECKS, commit.index)
 
     def _follow(self, event: InstanceEvent, index: int) -> None:
         before, after = event.before, event.after
@@ -142,7 +185,12 @@ class Directory:
         known = self._where.get(id, frozenset())
         for name in known:
             self._touch(name, index)
-        if after is None or before is None or before.attachments is not after.attachments:
+        if (
+            after is None
+            or before is None
+            or before.attachments is not after.attachments
+            or before.spec.checks is not after.spec.checks
+        ):
             places = len(self.places)
             self._take(id, known)
             if after is not None:
@@ -159,7 +207,7 @@ class Directory:
         found = instance.attachment(PLUGIN)
         if found is not None:
             self._peers[instance.id] = tuple(Peer(*each) for each in found["peers"])
-        names = set()
+        names, checks = set(), list[tuple[str, str]]()
         for peer in self.peers_of(instance):
             node = self.node_of(peer)
             names.add(name := fold(node.name))
@@ -168,7 +216,15 @@ class Directory:
             if found is not None:
                 place.ids[peer.id] = instance.id
                 self._hosts.setdefault(peer.id, set()).add(name)
+                if peer.node is not None:
+                    place.external = {"Meta": peer.said.get("NodeMeta")}
+                for check in instance.spec.checks:
+                    if check.group == peer.key:
+                        place.checks[own_id(check, peer)] = instance.id, check.id
+                        checks.append((name, own_id(check, peer)))
         self._where[instance.id] = frozenset(names)
+        if checks:
+            self._checks[instance.id] = checks
 
     def _take(self, id: str, names: Collection[str]) -> None:
         for peer in self._peers.pop(id, ()):
@@ -178,6 +234,9 @@ class Directory:
                 self._hosts[peer.id].discard(name)
                 if not self._hosts[peer.id]:
                     del self._hosts[peer.id]
+        for name, check in self._checks.pop(id, ()):
+            if self.places[name].checks.get(check, ("", ""))[0] == id:
+                del self.places[name].checks[check]
         for name in names:
             self.places[name].instances.pop(id, None)
         self._where.pop(id, None)

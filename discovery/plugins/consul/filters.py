@@ -66,8 +66,14 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
-def _unexpected(at: int) -> BadFilter:
-    return BadFilter(f"1:{at + 1} ({at}): no match found")
+# What Consul expects where nothing fits: in place of a value, behind one, and behind a selector.
+_VALUE = r"""expected: "-", "0", "\"", "`", [ \t\r\n], [1-9] or [a-zA-Z]"""
+_BEHIND_VALUE = r"""expected: ".", "[", [ \t\r\n], [a-zA-Z0-9_] or EOF"""
+_BEHIND_SELECTOR = r"""expected: "!=", ".", "==", "[", [ \t\r\n] or [a-zA-Z0-9_]"""
+
+
+def _unexpected(at: int, expected: str = "") -> BadFilter:
+    return BadFilter(f"1:{at + 1} ({at}): no match found" + (f", {expected}" if expected else ""))
 
 
 class _Parser:
@@ -138,7 +144,7 @@ class _Parser:
         if self._take("word", "matches") or (self._follows("matches") and self._take("word", "not")):
             raise BadFilter("matches is not taken here, since a pattern may run long; compare with ==, or use contains")
         negated = self._take("word", "not")
-        self._need("word", "contains")
+        self._need("word", "contains", _BEHIND_SELECTOR)
         return _contains(path, self._value(), negated)
 
     def _selector(self) -> tuple[str, ...]:
@@ -157,11 +163,11 @@ class _Parser:
     def _value(self) -> str:
         token = self._peek()
         if token is None or token.kind == "sign":
-            raise self._wrong()
+            raise self._wrong(_VALUE)
         self._at += 1
         following = self._peek()
         if token.kind == "word" and following is not None and following.kind == "number" and following.value[0] == "-":
-            raise _unexpected(following.at)  # a word without quotation marks ends at a hyphen
+            raise _unexpected(following.at, _BEHIND_VALUE)  # a word without quotation marks ends at a hyphen
         return token.value
 
     # -- tokens
@@ -194,16 +200,16 @@ class _Parser:
         self._at += 1
         return token
 
-    def _need(self, kind: str, value: str) -> None:
+    def _need(self, kind: str, value: str, expected: str = "") -> None:
         if not self._take(kind, value):
-            raise self._wrong()
+            raise self._wrong(expected)
 
     def _word(self) -> str:
         return self._next("word").value
 
-    def _wrong(self) -> BadFilter:
+    def _wrong(self, expected: str = "") -> BadFilter:
         token = self._peek()
-        return _unexpected(self._length if token is None else token.at)
+        return _unexpected(self._length if token is None else token.at, expected)
 
 
 def _is_valid(sample: Any, path: list[str]) -> bool:

@@ -23,7 +23,8 @@ NO_INDEX = {INDEX: "1"}
 # Octets that are worth packing, and those that are packed in a thread: 1 MB takes 10 ms.
 _LONG, _VERY_LONG = 2048, 64 * 1024
 # Consul has no other statuses for what is refused; its clients take all of them for errors.
-_STATUS = {401: 403, 409: 500, 507: 500, 503: 500}
+_STATUS = {409: 500, 507: 500, 503: 500}
+_DENIED = ("UNAUTHORIZED", "FORBIDDEN")
 
 
 class Refused(HttpError):
@@ -55,15 +56,17 @@ def _authorization(request: Request) -> str | None:
 def _error(failure: Failure, times: Times, request: Request | None) -> Answer:
     status, headers = _STATUS.get(failure.status, failure.status), dict(failure.headers)
     text = failure.message
-    if status == 403:
-        text = f"Permission denied: {text}"
+    if failure.code in _DENIED:
+        status, text = 403, f"Permission denied: {text}"
         headers.pop("WWW-Authenticate", None)
     elif failure.code == "ROUTE_UNKNOWN":
         return Answer(404, b"", media="")
     elif failure.code == "METHOD_NOT_ALLOWED":
         text = f"method {'' if request is None else request.method} not allowed"
         methods = {each.strip() for each in headers["Allow"].split(",")} - {"HEAD"} | {"OPTIONS"}
-        headers["Allow"] = ",".join(sorted(methods, reverse=True))
+        headers["Allow"] = ",".join(sorted(methods, key=lambda each: (each != "OPTIONS", each)))
+        if request is not None and request.method == "OPTIONS":
+            return Answer(200, b"", headers, media="")
     return Answer(status, text.encode(), headers, failure.index, TEXT)
 
 

@@ -4,7 +4,7 @@ for others.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ LIST, OBJECT, ONE = Shape(b"[", b"]"), Shape(b"{", b"}"), Shape(b"", b"")
 
 
 class Reader:
-    """`clock`: monotonic seconds, the registry's."""
+    """`clock`: monotonic seconds, the registry's. `proxies`: those that are trusted. `is_public`: other machines reach this server."""
 
     def __init__(
         self, registry: Registry, clock: Callable[[], float], directory: Directory, settings: ConsulSettings
@@ -67,6 +67,7 @@ class Reader:
         self.directory = directory
         self.settings = settings
         self.proxies = Networks(())
+        self.is_public = False
         self._polls: LongPolls | None = None
 
     def let_wait(self, polls: LongPolls) -> None:
@@ -80,20 +81,38 @@ class Reader:
 
     def address_of(self, request: Request) -> str:
         address = canonical(request.address)
-        is_own = address in ("::1", "") or address.startswith("127.")
-        return (self.settings.consul_advertise or "127.0.0.1") if is_own else address
+        return (self.settings.consul_advertise or "127.0.0.1") if _is_loopback(address) else address
+
+    def host_of(self, request: Request) -> str:
+        """The address of the host whose agent is told something. Refused 400: that of a proxy is nobody's."""
+        if request.address in self.proxies:
+            text = (
+                f"Which host this is about is told by the address that it comes from, and {request.address} is a proxy (TRUSTED_PROXIES) "
+                "that says by no X-Forwarded-For from where; ask without it, or have it send the header"
+            )
+            raise Refused(400, text)
+        return self.address_of(request)
+
+    def require_reachable(self, request: Request) -> None:
+        """Refused 400, where a service is registered at a loopback address which others would be told."""
+        if self.is_public and self.settings.consul_advertise is None and _is_loopback(canonical(request.address)):
+            text = (
+                "The service gives no Address and is registered from this machine, so others would be told 127.0.0.1: give its "
+                "Address, or set CONSUL_ADVERTISE to the address of this machine"
+            )
+            raise Refused(400, text)
 
     def asked(self, request: Request) -> Asked:
         return parameters.read(request.query, self.settings.consul_datacenter)
 
-    def question(self, request: Request, sample: Json | None = None) -> Question:
-        """`sample`: see `filters`; None: a filter is passed over."""
+    def question(self, request: Request, sample: Json | None = None, headers: Mapping[str, str] = NO_INDEX) -> Question:
+        """`sample`: see `filters`; None: a filter is passed over. `headers`: of the refusal of a wrong one."""
         asked = self.asked(request)
         text = asked.first("filter")
         try:
             test = compile_filter(text, sample) if text and sample is not None else None
         except BadFilter as error:
-            raise Refused(500, str(error), NO_INDEX) from None
+            raise Refused(500, str(error), headers) from None
         return Question(dict(request.names), asked, self.agent_of(request), test)
 
     # -- routes
@@ -173,6 +192,11 @@ class Reader:
         else:
             index = self.registry.index_of(about)
         return max(1, index)
+
+
+def _is_loopback(address: str) -> bool:
+    """Or of a Unix socket."""
+    return address in ("::1", "") or address.startswith("127.")
 
 
 def _row(row: Any, shape: Shape, pretty: bool) -> bytes:

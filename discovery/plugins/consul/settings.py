@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from discovery.core.address import parse_ip
 from discovery.core.errors import InvalidField
+from discovery.core.lease import MAX_KEEP
 from discovery.core.name import label
 from discovery.system.env import EnvSettings
 
@@ -61,3 +62,6 @@ class ConsulSettings(EnvSettings):
     """The address of this host, for services that register from a loopback address and give none of their own."""
     consul_wait_max: float = Field(DEFAULT_WAIT, gt=0, le=600)
     """Seconds that a blocking query lasts at the most (and up to a sixteenth more). Spring 5 with WebFlux gives up after 10."""
+    consul_keep: float = Field(MAX_KEEP, ge=60, le=MAX_KEEP)
+    """Seconds for which an instance is listed as critical after the reports of its TTL check ended, unless it says itself when it is to be
+    deregistered (DeregisterCriticalServiceAfter)."""

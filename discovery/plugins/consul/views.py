@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from discovery.core.check import MAX_REPORT
 from discovery.core.health import Health
 from discovery.core.instance import DEFAULT_WARNING_WEIGHT, DEFAULT_WEIGHT, Instance
 from discovery.core.metadata import unpack
 from discovery.core.network import ip_of
 from discovery.core.status import Status
-from discovery.plugins.consul.directory import Peer
+from discovery.plugins.consul.directory import MAINTENANCE, Peer, own_id
 from discovery.plugins.consul.nodes import Node
 from discovery.store.service import Entry
 
 Json = dict[str, Any]
 
 PASSING, WARNING, CRITICAL = "passing", "warning", "critical"
+STATUS = {Health.PASSING: PASSING, Health.WARNING: WARNING, Health.FAILING: CRITICAL}
 STATUSES = (PASSING, WARNING, CRITICAL)  # the worse, the later
 # Consul's own names of checks.
 SERF, NODE_MAINTENANCE, SERVICE_MAINTENANCE = "serfHealth", "_node_maintenance", "_service_maintenance:"
 ALIVE = "Agent alive and reachable"
+_PROXY: Json = {"MeshGateway": {}, "Expose": {}}
 _NO_REASON = "Maintenance mode is enabled for this {}, but no reason was provided. This is a default message."
 
 
@@ -69,15 +72,16 @@ def agent_service(entry: Entry, peer: Peer) -> Json:
     }  # fmt: skip
     if (tagged := _tagged(address, spec.port, said)) is not None:
         service["TaggedAddresses"] = tagged
-    return service | {name: said[name] for name in ("Kind", "Proxy", "Connect") if name in said}
+    if "Proxy" in said:
+        service["Proxy"] = _PROXY | said["Proxy"]
+    return service | {name: said[name] for name in ("Kind", "Connect") if name in said}
 
 
 def catalog_service(entry: Entry, peer: Peer) -> Json:
     """As the catalog shows it, below a node and in /health."""
     service = agent_service(entry, peer)
     service["Meta"] = service["Meta"] or None
-    proxy = {"MeshGateway": {}, "Expose": {}} | service.get("Proxy", {})
-    connect = service.get("Connect", {})
+    proxy, connect = service.get("Proxy", _PROXY), service.get("Connect", {})
     return service | {"Proxy": proxy, "Connect": connect, "CreateIndex": entry.index, "ModifyIndex": entry.index}
 
 
@@ -124,21 +128,41 @@ def node_maintenance(of: Node, reason: str, index: int) -> Json:
 
 def service_checks(of: Node, entry: Entry, peer: Peer, now: float, window: str | None) -> list[Json]:
     """Those of the service alone. `window`: why a maintenance window keeps it out of answers."""
-    name = entry.instance.spec.name
-    checks = []
-    reason = _maintenance(entry, window)
+    instance = entry.instance
+    checks, name, is_peer = [], instance.spec.name, peer.key in {check.group for check in instance.spec.checks}
+    reason = _maintenance(entry, peer, window)
     if reason is not None:
         id, notes = SERVICE_MAINTENANCE + peer.id, reason or _NO_REASON.format("service")
         checks.append(_check(of, entry, peer, id, "Service Maintenance Mode", CRITICAL, "", "maintenance", notes))
-    status, output = _life(entry, now)
-    checks.append(_check(of, entry, peer, f"service:{peer.id}", f"Service '{name}' check", status, output, "ttl"))
+    notes = peer.said.get("Notes", {})
+    suspect = entry.suspect(now)
+    for check in instance.spec.checks:
+        if check.group in (peer.key, "" if not is_peer else peer.key):
+            found, id = entry.said_by(check, now), own_id(check, peer)
+            status, output = STATUS[found.health], found.output
+            if check.ttl >= MAX_REPORT and not output:
+                output = "its TTL is 7 days here, the longest there is"
+            if suspect and found.health is not Health.FAILING:
+                status, output = PASSING, _suspect(entry, now)
+            checks.append(_check(of, entry, peer, id, check.label, status, output, check.kind, notes.get(id, "")))
+    checks += [
+        _check(of, entry, peer, each["CheckID"], each["Name"], each["Status"], each["Output"], "", each["Notes"])
+        for each in peer.said.get("Checks", ())  # that its registrant makes
+    ]
+    if instance.spec.lease is None:
+        status, output = _life(entry, now)
+        checks.append(_check(of, entry, peer, f"service:{peer.id}", f"Service '{name}' check", status, output, "ttl"))
     return checks
 
 
-def _maintenance(entry: Entry, window: str | None) -> str | None:
-    if window is not None:
-        return window
+def _maintenance(entry: Entry, peer: Peer, window: str | None) -> str | None:
+    if window is not None or MAINTENANCE in peer.said:
+        return window or str(peer.said[MAINTENANCE])
     return "it is draining" if entry.instance.draining else None
+
+
+def _suspect(entry: Entry, now: float) -> str:
+    return f"suspect since {max(0.0, now - entry.lease.expires_at):.0f} s: it fell silent together with many others, or with its node"
 
 
 def _life(entry: Entry, now: float) -> tuple[str, str]:
@@ -149,7 +173,7 @@ def _life(entry: Entry, now: float) -> tuple[str, str]:
     if entry.instance.fails:
         return CRITICAL, entry.instance.failing or own.output
     if status is Status.SUSPECT:
-        return PASSING, f"suspect since {now - entry.lease.expires_at:.0f} s: it fell silent together with many others"
+        return PASSING, _suspect(entry, now)
     if own.health is Health.WARNING or status is Status.FLAPPING:
         return WARNING, own.output
     return PASSING, own.output

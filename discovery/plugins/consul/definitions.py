@@ -1,0 +1,195 @@
+"""What a registration in Consul's words is in the registry's: a Registration with its checks, and the Peer who said it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from discovery.core.address import parse_address, parse_port
+from discovery.core.check import MAX_CHECKS, MAX_REPORT, MIN_REPORT, Check
+from discovery.core.errors import InvalidField
+from discovery.core.health import Health
+from discovery.core.instance import DEFAULT_WARNING_WEIGHT, DEFAULT_WEIGHT, Registration
+from discovery.core.network import ip_of
+from discovery.plugins.consul.directory import Peer
+from discovery.plugins.consul.manners import Refused
+
+Json = Mapping[str, Any]
+
+HEALTH = {"passing": Health.PASSING, "warning": Health.WARNING, "critical": Health.FAILING}
+# Characters of an id: it names a check, too.
+MAX_ID = 200
+_MAX_META, _MAX_META_KEY, _MAX_META_VALUE = 64, 128, 512
+# Seconds, as Consul has them.
+_LEAST_DEREGISTER, _TIMEOUT = 60.0, 10.0
+_LOOPBACK_NAMES = ("localhost", "")
+_SCRIPTS = "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true"
+_OTHERS = ("DockerContainerID", "AliasNode", "AliasService", "UDP", "H2PING")
+
+
+class Said(NamedTuple):
+    """`spec`: without its checks."""
+
+    spec: Registration
+    peer: Peer
+    checks: tuple[Check, ...]
+
+
+def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
+    """From the body of a registration. `at`: the address of the host that it comes from; `node`: its node's name, if it is not the host's.
+    `keep`: seconds after which one goes whose TTL check has lapsed. Refused, as Consul does.
+    """
+    name = said.get("Name") or said.get("Service") or ""
+    if not name:
+        raise Refused(400, "Missing service name")
+    id = said.get("ID") or name
+    if len(id) > MAX_ID or not id.isprintable():
+        raise Refused(400, f"Invalid service ID: at most {MAX_ID} printable characters are kept")
+    _check_meta(said.get("Meta", {}))
+    weight, warning = _weights(said.get("Weights"))
+    address = said.get("Address", "")
+    if (ip := ip_of(address)) is not None and ip.is_unspecified:
+        raise Refused(400, "Invalid service address")
+    kept = {field: said[field] for field in ("TaggedAddresses", "Kind", "Proxy", "Connect") if said.get(field)}
+    if said.get("EnableTagOverride"):
+        kept["EnableTagOverride"] = True
+    if not address:
+        kept["Address"] = ""
+    peer = Peer(id, at, node, kept)
+    try:
+        spec = Registration.of(
+            name, parse_address(address or at, "Address"), said.get("Port") or None, metadata=said.get("Meta") or None,
+            tags=[tag for tag in said.get("Tags", ()) if tag], weight=weight, warning_weight=warning, lease="none",
+        )  # fmt: skip
+        checks = [each for each in (*said.get("Checks", ()), said.get("Check", {})) if each]
+        made = [check(each, f"service:{id}" + (f":{number}" if len(checks) > 1 else ""), f"Service '{name}' check", peer, spec, keep)
+                for number, each in enumerate(checks, 1)]  # fmt: skip
+    except InvalidField as error:
+        raise Refused(400, f"Invalid service {error}") from None
+    if len(made) > MAX_CHECKS:
+        raise Refused(400, f"Invalid check: a service may have {MAX_CHECKS} checks here, and this has {len(made)}")
+    if notes := {each.id: sent["Notes"] for each, sent in zip(made, checks, strict=True) if sent.get("Notes")}:
+        kept["Notes"] = notes
+    return Said(spec, peer, tuple(made))
+
+
+def _check_meta(meta: Json) -> None:
+    if len(meta) > _MAX_META:
+        raise Refused(400, f"Invalid Service Meta: Node metadata cannot contain more than {_MAX_META} key/value pairs")
+    for key, value in meta.items():
+        pair = f"Couldn't load metadata pair ('{key}', '{value}')"
+        if len(key) > _MAX_META_KEY:
+            raise Refused(400, f"Invalid Service Meta: {pair}: Key is too long (limit: {_MAX_META_KEY} characters)")
+        if len(value) > _MAX_META_VALUE:
+            raise Refused(400, f"Invalid Service Meta: {pair}: Value is too long (limit: {_MAX_META_VALUE} characters)")
+
+
+def _weights(said: Json | None) -> tuple[int, int]:
+    """Consul's default is 1 of each, and it is everybody's: here too it is the default, whatever number that is."""
+    if said is None:
+        return DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT
+    passing, warning = said.get("Passing", 0), said.get("Warning", 0)
+    if passing < 1:
+        raise Refused(400, "Invalid Weights: Passing must be greater than 0")
+    if warning < 0:
+        raise Refused(400, "Invalid Weights: Warning must be greater or equal than 0")
+    if max(passing, warning) > 65535:
+        raise Refused(400, "Invalid Weights: DNS Weight must be between 0 and 65535")
+    return (DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT) if (passing, warning) == (1, 1) else (passing, warning)
+
+
+# -- checks
+
+
+def check(said: Json, id: str, name: str, peer: Peer, spec: Registration, keep: float) -> Check:
+    """`id`, `name`: where it says none. Refused; InvalidField."""
+    status = said.get("Status", "")
+    if status and status not in HEALTH:
+        raise Refused(400, "Status for checks must 'passing', 'warning', 'critical'")
+    if said.get("Args") or said.get("ScriptArgs") or said.get("Shell"):
+        raise Refused(500, _SCRIPTS)
+    ttl, interval = said.get("TTL", 0.0), said.get("Interval", 0.0)
+    probe = next((kind for kind in ("HTTP", "TCP", "GRPC") if said.get(kind)), None)
+    if probe is None and (other := next((each for each in _OTHERS if said.get(each)), None)) is not None:
+        raise Refused(400, f"Invalid check: {other} checks are not made here; use TTL, HTTP, TCP or GRPC")
+    if probe is not None and interval and ttl:
+        raise Refused(400, "Invalid check: Interval and TTL cannot both be specified")
+    if probe is not None and interval <= 0:
+        raise Refused(400, "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")
+    if probe is None and ttl <= 0:
+        raise Refused(400, "Invalid check: TTL must be > 0 for TTL checks")
+    after = said.get("DeregisterCriticalServiceAfter", 0.0)
+    made: dict[str, Any] = {
+        "id": said.get("CheckID") or said.get("ID") or id, "name": said.get("Name") or name, "group": peer.key,
+        "status": HEALTH[status or "critical"],
+    }  # fmt: skip
+    if after > 0:
+        made["criticalAfter"] = min(max(after, _LEAST_DEREGISTER), 30 * 86400.0)
+    if probe is None:
+        made |= {"ttl": min(max(ttl, MIN_REPORT), MAX_REPORT)}
+        made.setdefault("criticalAfter", keep)
+    else:
+        seconds = min(max(interval, 1.0), 3600.0)
+        made |= {
+            "interval": seconds, "timeout": min(max(said.get("Timeout") or _TIMEOUT, 0.1), 60.0),
+            "failures": min(max(said.get("FailuresBeforeCritical", 0), 0), 99) + 1,
+            "successes": max(1, min(said.get("SuccessBeforePassing", 1), 100)), **_TARGET[probe](said, peer, spec),
+        }  # fmt: skip
+    return Check.of(made, "Check")
+
+
+def _http(said: Json, peer: Peer, spec: Registration) -> dict[str, Any]:
+    url = urlsplit(said["HTTP"])
+    if url.scheme not in ("http", "https"):
+        raise Refused(400, f"Invalid check: HTTP is no URL of http or https: {said['HTTP']!r:.100}")
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    found: dict[str, Any] = {"http": path, "method": said.get("Method") or "GET"}
+    if headers := {name: ", ".join(values) for name, values in said.get("Header", {}).items()}:
+        found["headers"] = headers
+    if said.get("Body"):
+        found["body"] = said["Body"]
+    if url.scheme == "https":
+        found |= {"tls": True, "tlsSkipVerify": said.get("TLSSkipVerify", False)}
+    try:
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        raise Refused(400, f"Invalid check: {said['HTTP']!r:.100} has no port from 1 to 65535") from None
+    return found | _place(url.hostname or "", port, peer, spec)
+
+
+def _tcp(said: Json, peer: Peer, spec: Registration) -> Json:
+    return {"tcp": True, **_place_in(said["TCP"], "TCP", peer, spec)}
+
+
+def _grpc(said: Json, peer: Peer, spec: Registration) -> Json:
+    target, _, name = said["GRPC"].partition("/")
+    found: dict[str, Any] = {"grpc": name or True, **_place_in(target, "GRPC", peer, spec)}
+    if said.get("GRPCUseTLS"):
+        found |= {"tls": True, "tlsSkipVerify": said.get("TLSSkipVerify", False)}
+    return found
+
+
+_TARGET = {"HTTP": _http, "TCP": _tcp, "GRPC": _grpc}
+
+
+def _place_in(target: str, kind: str, peer: Peer, spec: Registration) -> dict[str, Any]:
+    host, _, port = target.rpartition(":")
+    try:
+        number = parse_port(port)
+    except InvalidField:
+        raise Refused(400, f"Invalid check: {kind} is no HOST:PORT: {target!r:.100}") from None
+    return _place(host.strip("[]"), number, peer, spec)
+
+
+def _place(host: str, port: int, peer: Peer, spec: Registration) -> dict[str, Any]:
+    """Where it is made, if that is not the instance's own address and port. What is loopback to the service is its host's address."""
+    ip = ip_of(host)
+    if host.lower() in _LOOPBACK_NAMES or (ip is not None and ip.is_loopback):
+        host = peer.at
+    found: dict[str, Any] = {}
+    if host != spec.ip:
+        found["address"] = host
+    if port != spec.port:
+        found["port"] = port
+    return found

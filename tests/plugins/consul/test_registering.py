@@ -1,0 +1,289 @@
+"""Consul's clients register, beat, and take themselves out, each as its own host's agent knows it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from discovery.app import Server
+from tests.plugins.auth.house import OWNER, SECRETS, written
+from tests.plugins.consul.house import ENVIRONMENT, PROXIES, Host
+from tests.plugins.started import Running, running, settings
+
+TTL = {"TTL": "30s", "Status": "passing"}
+
+
+@pytest.fixture(name="it")
+async def _it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.chdir(tmp_path)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    async with running(settings(tmp_path, trusted_proxies=PROXIES)) as it:
+        yield it
+
+
+@pytest.fixture(name="one")
+def _one(it: Running) -> Host:
+    return Host(it, "10.0.0.7")
+
+
+@pytest.fixture(name="other")
+def _other(it: Running) -> Host:
+    return Host(it, "10.0.0.8")
+
+
+async def test_an_id_is_a_hosts_own(one: Host, other: Host) -> None:
+    """Spring's ids are the same on every host."""
+    for host in (one, other):
+        assert await host.register(ID="app-8080", Check=TTL) == 200
+    rows = await one.get("/health/service/web")
+    assert {(row["Node"]["Node"], row["Node"]["Address"], row["Service"]["ID"], row["Service"]["Address"]) for row in rows} == {
+        ("web-host", "10.0.0.7", "app-8080", ""), ("ip-10-0-0-8", "10.0.0.8", "app-8080", ""),
+    }  # fmt: skip
+    assert await one.put("/agent/check/fail/service:app-8080") == 200
+    assert [row["Node"]["Node"] for row in await one.get("/health/service/web?passing")] == ["ip-10-0-0-8"]
+    stranger = Host(one.it, "10.0.0.9")
+    reply = await stranger.ask("PUT", "/agent/check/pass/service:app-8080")
+    assert (reply.status, reply.answer) == (500, 'CheckID "service:app-8080" does not have associated TTL')
+    assert await stranger.put("/agent/service/deregister/app-8080") == 200
+    assert len(await one.get("/catalog/service/web")) == 2
+    assert await stranger.get("/agent/services") == {}
+    assert await one.put("/agent/service/deregister/app-8080") == 200
+    assert [row["Node"] for row in await one.get("/catalog/service/web")] == ["ip-10-0-0-8"]
+
+
+async def test_what_is_known_at_one_other_host_is_found_by_who_reads(one: Host, other: Host) -> None:
+    await one.register(ID="a")
+    assert (await other.get("/agent/service/a"))["ID"] == "a"
+    await other.register(ID="a", Port=1)
+    stranger = Host(one.it, "10.0.0.9")
+    assert (await stranger.ask("GET", "/agent/service/a")).status == 404  # of two
+    assert (await one.get("/agent/service/a"))["Port"] == 8080
+
+
+async def test_peers_at_one_address_share_an_instance_and_each_takes_itself_out(one: Host) -> None:
+    await one.register(ID="a", Tags=["blue"], Meta={"v": "1"}, Check=TTL)
+    await one.register(ID="b", Tags=["green"], Check=TTL)
+    assert (await one.it.session.get(one.it.http + "/services/web")).status == 200
+    rows = {row["ServiceID"]: row for row in await one.get("/catalog/service/web")}
+    assert {id: (row["ServiceTags"], row["ServiceMeta"]) for id, row in rows.items()} == {
+        "a": (["blue"], {"v": "1"}), "b": (["green"], {}),
+    }  # fmt: skip
+    assert [row["ServiceID"] for row in await one.get("/catalog/service/web?tag=blue")] == ["a"]
+    async with one.it.session.get(one.it.http + "/resolve/web") as response:
+        assert (await response.json())["instanceCount"] == 1
+    # it is healthy while one is, and each says its own
+    await one.put("/agent/check/fail/service:a")
+    assert await one.statuses() == {"service:a": "critical", "service:b": "passing"}
+    assert await one.passing() == ["b"]
+    async with one.it.session.get(one.it.http + "/resolve/web") as response:
+        assert response.status == 200
+    await one.put("/agent/check/fail/service:b")
+    async with one.it.session.get(one.it.http + "/resolve/web") as response:
+        assert response.status == 404
+    await one.put("/agent/check/pass/service:a")
+    await one.put("/agent/service/deregister/b")
+    assert await one.passing() == ["a"]
+    await one.put("/agent/service/deregister/a")
+    assert await one.get("/catalog/services") == {}
+
+
+async def test_a_peer_that_comes_to_another_address_has_left_the_old_one(one: Host) -> None:
+    await one.register(ID="a", Check=TTL)
+    await one.put("/agent/check/warn/service:a")
+    await one.register(ID="a", Port=9090, Check=TTL)
+    assert [(row["ServicePort"]) for row in await one.get("/catalog/service/web")] == [9090]
+    assert await one.statuses() == {"service:a": "warning"}  # as its check said
+    await one.register(ID="a", Name="api", Port=9090)
+    assert await one.get("/catalog/services") == {"api": []}
+
+
+async def test_checks_stay_unless_they_are_replaced(one: Host) -> None:
+    await one.register(ID="a", Checks=[TTL, {"CheckID": "own", "Name": "x", "Notes": "n", "TTL": "10s"}])
+    assert await one.statuses() == {"service:a:1": "passing", "own": "critical"}
+    await one.register(ID="a")
+    assert set(await one.statuses()) == {"service:a:1", "own"}
+    assert (
+        await one.put("/agent/check/register", {"Name": "extra", "ServiceID": "a", "TTL": "5s", "Status": "warning"})
+        == 200
+    )
+    assert await one.put("/agent/check/deregister/service:a:1") == 200
+    assert await one.statuses() == {"own": "critical", "extra": "warning"}
+    assert [check["Notes"] for check in await one.get("/health/checks/web")] == ["n", ""]
+    await one.ask(
+        "PUT",
+        "/agent/service/register?replace-existing-checks=true",
+        {"ID": "a", "Name": "web", "Port": 8080, "Check": TTL},
+    )
+    assert await one.statuses() == {"service:a": "passing"}
+
+
+async def test_a_check_that_is_not_beaten_lapses_and_one_pass_brings_it_back(one: Host) -> None:
+    await one.register(ID="a", Check={"TTL": "1s", "Status": "passing"})
+    index = (await one.ask("GET", "/health/service/web")).seen
+    while await one.passing():
+        pass
+    assert await one.statuses() == {"service:a": "critical"}
+    reply = await one.ask("GET", f"/health/service/web?index={index}&wait=60s")
+    assert reply.seen > index
+    await one.put("/agent/check/pass/service:a?note=back")
+    [row] = await one.get("/health/service/web?passing")
+    assert row["Checks"][1]["Output"] == "back"
+    # another output is shown at once, and nobody who waits is woken by it
+    index = (await one.ask("GET", "/health/service/web")).seen
+    await one.put("/agent/check/update/service:a", {"Status": "passing", "Output": "fine"})
+    reply = await one.ask("GET", f"/health/service/web?index={index}&wait=50ms")
+    assert (reply.seen, reply.answer[0]["Checks"][1]["Output"]) == (index, "fine")
+
+
+async def test_maintenance_outlives_registering_again(one: Host) -> None:
+    await one.register(ID="a", Check=TTL)
+    await one.register(ID="b", Port=2)
+    assert await one.put("/agent/service/maintenance/a?enable=true&reason=a%20new%20disk") == 200
+    await one.register(ID="a", Check=TTL)
+    assert await one.passing() == ["b"]
+    [check] = [check for check in await one.get("/health/checks/web") if check["CheckID"] == "_service_maintenance:a"]
+    assert (check["Status"], check["Notes"]) == ("critical", "a new disk")
+    assert await one.put("/agent/maintenance?enable=true&reason=all") == 200
+    await one.register(ID="c", Port=3)
+    assert await one.passing() == []
+    async with one.it.session.get(one.it.http + "/resolve/web") as response:
+        assert response.status == 404
+    assert "_node_maintenance" in {check["CheckID"] for check in await one.get("/health/node/web-host")}
+    await one.put("/agent/maintenance?enable=false")
+    assert await one.passing() == ["b", "c"]
+    await one.put("/agent/service/maintenance/a?enable=false")
+    assert await one.passing() == ["a", "b", "c"]
+
+
+async def test_what_has_no_agent_is_registered_by_others(one: Host) -> None:
+    body = {
+        "Node": "ext",
+        "Address": "192.0.2.9",
+        "NodeMeta": {"rack": "7"},
+        "Service": {"Service": "db", "Port": 5432},
+    }
+    check = {"Node": "ext", "CheckID": "ping", "Name": "p", "ServiceID": "db", "Status": "passing", "Output": "2 ms"}
+    assert (await one.ask("PUT", "/catalog/register", body | {"Check": check})).answer is True
+    assert await one.passing("db") == ["db"]
+    assert len(await one.get("/catalog/service/db?node-meta=rack:7")) == 1
+    assert await one.get("/catalog/service/db?node-meta=rack:8") == []
+    await one.put("/catalog/register", {"Node": "ext", "SkipNodeUpdate": True, "Check": check | {"Status": "critical"}})
+    assert await one.passing("db") == []
+    async with one.it.session.get(one.it.http + "/resolve/db") as response:
+        assert response.status == 404
+    await one.put("/catalog/register", {"Node": "bare", "Address": "192.0.2.10"})
+    assert {node["Node"] for node in await one.get("/catalog/nodes")} == {"ext", "bare", "web-host"}
+    await one.put("/catalog/deregister", {"Node": "ext"})
+    await one.put("/catalog/deregister", {"Node": "bare"})
+    assert {node["Node"] for node in await one.get("/catalog/nodes")} == {"web-host"}
+
+
+async def test_it_knows_all_of_it_after_a_restart(one: Host, tmp_path: Path) -> None:
+    it = one.it
+    await one.register(
+        ID="a", Check=TTL, Address="10.9.9.9", TaggedAddresses={"wan": {"Address": "1.2.3.4", "Port": 5}}
+    )
+    await one.register(ID="b", Port=2, Check={"TTL": "20s"})
+    await one.put("/agent/service/maintenance/b?enable=true&reason=why")
+    before = await one.get("/health/service/web"), await one.get("/agent/services")
+    server: Server = it.server
+    await server.stop()
+    async with running(settings(tmp_path, trusted_proxies=PROXIES)) as again:
+        host = Host(again, "10.0.0.7")
+        after = await host.get("/health/service/web"), await host.get("/agent/services")
+        assert _without_indexes(after) == _without_indexes(before)
+        assert await host.put("/agent/check/pass/service:b") == 200
+        assert (await host.statuses())["service:b"] == "passing"
+
+
+def _without_indexes(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_indexes(each) for name, each in value.items() if not name.endswith("Index")}
+    return [_without_indexes(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+async def test_whose_host_is_not_known_is_told(it: Running) -> None:
+    async with it.session.put(it.http + "/v1/agent/service/register", json={"Name": "web"}) as response:
+        assert response.status == 400
+        assert "TRUSTED_PROXIES" in await response.text()
+    async with it.session.get(it.http + "/v1/agent/self") as response:
+        assert response.status == 200
+
+
+BAD = {
+    "body [": (400, "Request decode failed"),
+    "ID 10 KB": (400, "at most 200"),
+    "ID control": (400, "at most 200"),
+    "TTL 0": (400, "TTL must be > 0 for TTL checks"),
+    "TTL a year": (200, ""),
+    "17 checks": (400, "may have 16 checks"),
+    "1000 checks": (400, "may have 16 checks"),
+    "meta": (400, "more than 64"),
+    "large": (400, "attachments"),
+    "port": (400, "out of range"),
+    "deep": (400, "levels deep"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_bad_input_is_refused_with_consuls_status_and_leaves_nothing(one: Host, name: str) -> None:
+    deep: object = {}
+    for _ in range(40):
+        deep = {"a": deep}
+    bodies = {
+        "body [": b"[", "ID 10 KB": {"ID": "x" * 10_240}, "ID control": {"ID": "a\nb"}, "TTL 0": {"Check": {"TTL": "0s"}},
+        "TTL a year": {"Check": {"TTL": "8760h", "Status": "passing"}}, "17 checks": {"Checks": [TTL] * 17},
+        "1000 checks": {"Checks": [TTL] * 1000}, "meta": {"Meta": {str(n): "x" for n in range(65)}},
+        "large": {"Proxy": {"Config": "x" * 9_000}}, "port": {"Port": 70_000}, "deep": {"Proxy": deep},
+    }  # fmt: skip
+    body = bodies[name]
+    sent = body if isinstance(body, bytes) else {"Name": "web", "Port": 8080, **body}  # type: ignore[dict-item]  # a dict then
+    status, text = BAD[name]
+    reply = await one.ask("PUT", "/agent/service/register", sent)
+    assert (reply.status, text in reply.answer) == (status, True), reply.answer
+    assert (await one.get("/catalog/services") == {}) is (status != 200)
+    if name == "TTL a year":
+        [check] = await one.get("/health/checks/web")
+        assert "7 days" in check["Output"]
+
+
+async def test_an_id_may_have_any_characters(one: Host) -> None:
+    for id in ("a/b", "vm:1:80", "a b", "ü%2F"):
+        assert await one.register(ID=id, Check=TTL) == 200
+        path = "".join(f"%{octet:02X}" for octet in id.encode())
+        assert await one.put(f"/agent/check/fail/service:{path}") == 200
+        assert await one.put(f"/agent/service/deregister/{path}") == 200
+        assert await one.get("/agent/services") == {}
+    assert await one.register(ID="vm:1:80") == 200
+    assert await one.put("/agent/service/deregister/vm:1:80") == 200  # registrator does not escape it
+
+
+async def test_tokens_are_consuls_and_their_refusals_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tokens.toml").write_text(written((OWNER,)))
+    for name, value in {**ENVIRONMENT, "TOKENS_FILE": "tokens.toml"}.items():
+        monkeypatch.setenv(name, value)
+    caplog.set_level("DEBUG")
+    secret = SECRETS[OWNER]
+    async with running(settings(tmp_path, trusted_proxies=PROXIES)) as it:
+        host = Host(it, "10.0.0.7")
+        body = {"Name": "web", "Port": 80, "Check": TTL}
+        for shown in ({}, {"X-Consul-Token": ""}, {"X-Consul-Token": "wrong"}, {"Authorization": "Bearer wrong"}):
+            reply = await host.ask("PUT", "/agent/service/register", body, **shown)
+            assert (reply.status, reply.answer.startswith("Permission denied")) == (403, True)
+        for query, shown in (
+            ("", {"X-Consul-Token": secret}),
+            ("", {"Authorization": f"Bearer {secret}"}),
+            (f"?token={secret}", {}),
+        ):
+            assert (await host.ask("PUT", f"/agent/service/register{query}", body, **shown)).status == 200
+        reply = await host.ask("PUT", f"/agent/service/register?token={secret}", body | {"Name": "not-mine"})
+        assert reply.status == 403
+        assert (await host.ask("PUT", "/agent/check/pass/service:web?token=wrong")).status == 403
+        assert secret not in str((await host.ask("PUT", f"/agent/check/pass/x?token={secret}")).answer)
+    assert secret not in caplog.text
