@@ -15,10 +15,12 @@ from discovery.core.check import TTL, Check
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.health import Finding, Health
+from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.check.probe import CannotProbe, probe
+from discovery.plugins.check.lookups import Lookups
+from discovery.plugins.check.probe import CannotProbe, NoAddress, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
 from discovery.plugins.check.targets import refusal
@@ -49,6 +51,7 @@ class Checks(Plugin):
         self._networks = Networks(networks)
         self._watched: dict[str, dict[str, Watch]] = {}  # by the instance's id, and the check's
         self._rounds = Rounds(clock, self._check)
+        self._lookups = Lookups()
         self._complains_at = 0.0
 
     def install(self, seams: Seams) -> None:
@@ -113,9 +116,9 @@ class Checks(Plugin):
             watch.begin_from_known()
             watch.last = watch.probing = None
             return
-        failure = refusal(instance, self._networks, not self._engine.has_other_nodes)
         try:
-            failure = failure or await probe(instance.spec.ip, instance.spec.port, check)
+            ip, failure = await self._target(instance, check.timeout)
+            failure = failure or await probe(ip, instance.spec.port, check, instance.spec.ip)
         except CannotProbe as error:
             self._complain(error)
             return
@@ -142,6 +145,20 @@ class Checks(Plugin):
                     "check.not_noted", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=str(error)
                 ),
             )
+
+    async def _target(self, instance: Instance, seconds: float) -> tuple[str, str | None]:
+        """The address to probe: of a host name the first of those it has now that may be asked. Or why none may be. CannotProbe."""
+        host, refused = instance.spec.ip, None
+        try:
+            found = await self._lookups.addresses(host, seconds) if instance.spec.is_host_name else (host,)
+        except NoAddress as error:
+            return "", str(error)
+        for ip in found:
+            why = refusal(instance, ip, self._networks, not self._engine.has_other_nodes)
+            if why is None:
+                return ip, None
+            refused = refused or why
+        return "", refused
 
     async def _tell(self, watch: Watch, passed: bool) -> None:
         id, failing = watch.entry.instance.id, watch.verdict.failing

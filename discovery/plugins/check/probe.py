@@ -32,12 +32,19 @@ _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOT
 
 
 class CannotProbe(DiscoveryError):
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"An active check could not be made: {_text(error)}")
+    def __init__(self, why: str) -> None:
+        super().__init__(f"An active check could not be made: {why}")
 
 
-async def probe(ip: str, port: int, check: Check) -> str | None:
-    """None when it passes, else why not. CannotProbe when that is no fault of the instance."""
+class NoAddress(DiscoveryError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has no address")
+
+
+async def probe(ip: str, port: int, check: Check, host: str = "") -> str | None:
+    """None when it passes, else why not. CannotProbe when that is no fault of the instance. `host`: whose address it is, where it is
+    known by a name.
+    """
     answer = bytearray()
     trouble = None
     try:
@@ -45,20 +52,20 @@ async def probe(ip: str, port: int, check: Check) -> str | None:
             async with asyncio.timeout(check.timeout):
                 await connect(sock, ip, port)
                 if check.kind == HTTP:
-                    await _get(sock, ip, port, check.path, answer)
+                    await _get(sock, host or ip, port, check.path, answer)
     except TimeoutError:
         trouble = f"no answer within {check.timeout:g} s"
     except OSError as error:
         if error.errno in _OURS:
-            raise CannotProbe(error) from None
+            raise CannotProbe(_text(error)) from None
         trouble = _text(error)
     return trouble if check.kind != HTTP else _judge(bytes(answer), trouble)
 
 
-async def _get(sock: socket.socket, ip: str, port: int, path: str, answer: bytearray) -> None:
+async def _get(sock: socket.socket, host: str, port: int, path: str, answer: bytearray) -> None:
     """Adds to `answer` until its end, or as much of it as we read."""
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, _REQUEST.format(path=path, host=authority(ip, port)).encode("ascii"))
+    await loop.sock_sendall(sock, _REQUEST.format(path=path, host=authority(host, port)).encode("ascii"))
     while chunk := await loop.sock_recv(sock, MAX_ANSWER - len(answer)):
         answer += chunk
         if len(answer) == MAX_ANSWER:

@@ -91,9 +91,15 @@ class House:
     plugin: Checks
 
     async def register(
-        self, port: int, check: Check | None, name: str = "web", by: Caller = NOBODY, **fields: Any
+        self,
+        port: int,
+        check: Check | None,
+        name: str = "web",
+        by: Caller = NOBODY,
+        ip: str = "127.0.0.1",
+        **fields: Any,
     ) -> Instance:
-        spec = replace(Registration.of(name, "127.0.0.1", port, **fields), checks=() if check is None else (check,))
+        spec = replace(Registration.of(name, ip, port, **fields), checks=() if check is None else (check,))
         return await self.engine.submit(Register(spec), by)
 
     def served(self, name: str = "web") -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from dataclasses import replace
 from random import Random
@@ -288,9 +287,9 @@ async def test_checks_that_cannot_be_made_count_neither_way_and_are_complained_o
 ) -> None:
     tried: list[int] = []
 
-    async def cannot(ip: str, port: int, check: Check) -> str | None:
+    async def cannot(ip: str, port: int, check: Check, host: str) -> str | None:
         tried.append(port)
-        raise CannotProbe(OSError(errno.EMFILE, ""))
+        raise CannotProbe("too many open files")
 
     monkeypatch.setattr("discovery.plugins.check.probe", cannot)
     async with watching() as house:

@@ -17,7 +17,13 @@ LISTED = Networks(map(ip_network, ("10.1.0.0/16", "127.0.0.0/8", "169.254.0.0/16
 
 def refused(ip: str, by: str, networks: Networks = LISTED, alone: bool = True) -> str | None:
     name, _, address = by.rpartition(" at ")
-    return refusal(Instance("id", WALL, spec("web", ip), registrant=Caller(address, name)), networks, alone)
+    """The same of an address and of a host name that has it now."""
+    why, of_name = (
+        refusal(Instance("id", WALL, spec("web", host), registrant=Caller(address, name)), ip, networks, alone)
+        for host in (ip, "db.example.com")
+    )
+    assert by == "" or (why and why.replace(ip, f"db.example.com is {ip}, which", 1)) == of_name
+    return why
 
 
 @pytest.mark.parametrize(
