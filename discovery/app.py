@@ -13,14 +13,13 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from dotenv import dotenv_values
 
 from discovery.core.caller import SERVER
-from discovery.core.client_zones import ClientZones, ClientZonesError
+from discovery.core.client_zones import ClientZones
 from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.log_fields import fields
@@ -51,7 +50,7 @@ from discovery.plugins import (
     transfer,
 )
 from discovery.rest.guard.rate import RegisterRate
-from discovery.settings import Settings, client_zones
+from discovery.settings import Settings, client_zones, read_client_zones
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
@@ -344,18 +343,10 @@ def _client_zones(settings: Settings, registry: Registry) -> tuple[Preference | 
     least = settings.zone_min_healthy / 100
     if isinstance(found, ClientZones):
         return Preference(registry.missing, least, found), None
-    file = Reloaded("client_zones", [found], partial(_read_client_zones, found))
+    file = Reloaded("client_zones", [found], partial(read_client_zones, found))
     preference = Preference(registry.missing, least, file.load())
     file.on_change = preference.use
     return preference, file
-
-
-def _read_client_zones(path: Path) -> ClientZones:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClientZonesError(f"CLIENT_ZONES: {path} cannot be read: {error}") from None
-    return ClientZones.of_file(path, text)
 
 
 def _tls(settings: Settings) -> Tls | None:

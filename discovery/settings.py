@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from discovery.core.client_zones import ClientZones
-from discovery.core.errors import DiscoveryError
+from discovery.core.client_zones import ClientZones, ClientZonesError
 from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network
 from discovery.dns.message import names
@@ -89,7 +88,7 @@ def _client_zones(text: str) -> str:
     """What stands in it is checked here; a file when it is read."""
     try:
         client_zones(text)
-    except DiscoveryError as error:
+    except ClientZonesError as error:
         raise ValueError(f"{error}; without any = it is a file of such lines") from None
     return text
 
@@ -99,6 +98,15 @@ def client_zones(text: str) -> ClientZones | Path | None:
     if not text or "=" not in text:
         return Path(text) if text else None
     return ClientZones.read((repr(part.strip()), part) for part in text.split(",") if part.strip())
+
+
+def read_client_zones(path: Path) -> ClientZones:
+    """ClientZonesError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientZonesError(f"CLIENT_ZONES: {path} cannot be read: {error}") from None
+    return ClientZones.of_file(path, text)
 
 
 class Settings(EnvSettings):

@@ -10,10 +10,11 @@ from dotenv import dotenv_values
 
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
 from discovery.cli.setting_list import Source, in_force, kinds, names
+from discovery.core.client_zones import ClientZonesError
 from discovery.dns.message.names import to_text
 from discovery.dns.zones import zonefile
 from discovery.plugins.auth.settings import AuthSettings
-from discovery.settings import Settings
+from discovery.settings import Settings, client_zones, read_client_zones
 from discovery.system.env import SettingsError
 from discovery.system.surroundings import slip_text, slips
 from discovery.system.tls import Tls, TlsError
@@ -53,6 +54,11 @@ def settings(given: Settings) -> Iterator[Finding]:
             Tls(given.tls_cert, given.tls_key, given.tls_client_ca)
             yield ok(f"the certificate {given.tls_cert} can be used")
         except TlsError as error:
+            yield problem(str(error))
+    if isinstance(file := client_zones(given.client_zones), Path):
+        try:
+            yield ok(f"{file} (CLIENT_ZONES) has {len(read_client_zones(file).networks)} networks")
+        except ClientZonesError as error:
             yield problem(str(error))
 
 

@@ -15,7 +15,7 @@ from discovery.core.client_zones import NOWHERE
 from discovery.core.network import Networks
 from discovery.dns.message.client_subnet import Subnet
 from discovery.dns.message.edns import Option
-from discovery.dns.message.query import Malformed, Transport, has_reply, parse
+from discovery.dns.message.query import UDP, Malformed, Transport, has_reply, parse
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Rcode
 from discovery.dns.message.wire import error
@@ -23,9 +23,6 @@ from discovery.dns.server.kept_answers import MAX_CLIENTS, KeptAnswers
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic
 from discovery.store.nearness import Preference
-
-# Ways by which queries come, each in a zone: UDP, HTTPS, and a TCP connection each.
-_MAX_WAYS = 4096
 
 
 class Localities:
@@ -46,7 +43,6 @@ class Localities:
         self._rest = rest
         self._is_usual = is_usual
         self._traffic = traffic
-        self._way = lru_cache(_MAX_WAYS)(lambda transport, locality: replace(transport, locality=locality))
         self._route_of = lru_cache(MAX_CLIENTS)(self._find_route)
         preference.on_change.append(self._changed)
 
@@ -63,13 +59,20 @@ class Localities:
         zone, is_usual = self._preference.zone_of(client), self._is_usual(client)
         own = self._kept.respond if is_usual else self._rest
         if zone is not None:
-            own = partial(self._of_zone, zone, zone.encode() if is_usual else None)
+            own = partial(self._of_zone, zone, replace(UDP, locality=zone), zone.encode() if is_usual else None)
         return partial(self._of_forwarder, own) if client in self._forwarders else own
 
     def _of_zone(
-        self, zone: str, kept: bytes | None, packet: bytes, now: float, client: str, transport: Transport
+        self,
+        zone: str,
+        udp: Transport,
+        kept: bytes | None,
+        packet: bytes,
+        now: float,
+        client: str,
+        transport: Transport,
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
-        way = self._way(transport, zone)
+        way = udp if transport is UDP else replace(transport, locality=zone)
         if kept is None:
             return self._counted(zone, self._rest(packet, now, client, way))
         return self._counted(zone, self._kept.respond(packet, now, client, way, kept))

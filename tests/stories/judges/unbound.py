@@ -28,7 +28,7 @@ server:
   outgoing-interface: 127.0.0.1
   do-ip6: no
   do-not-query-localhost: no
-  module-config: "iterator"
+  module-config: "{modules}"
   local-zone: "." refuse
   local-zone: "svc.local." transparent
   qname-minimisation: yes
@@ -53,12 +53,15 @@ remote-control:
 
 
 @contextmanager
-def unbound(upstream: int, folder: Path) -> Iterator[int]:
-    """Its port."""
+def unbound(upstream: int, folder: Path, sends_subnets: bool = False) -> Iterator[int]:
+    """Its port. `sends_subnets`: it says for whom it asks (RFC 7871), and keeps an answer for each."""
     port = free_port()
     config = folder / "unbound.conf"
     more = "  harden-unknown-additional: yes" if is_at_least("unbound", "1.18") else ""  # Debian 12 has 1.17
-    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream, more=more))
+    if sends_subnets:
+        more += "\n  send-client-subnet: 127.0.0.1\n  client-subnet-always-forward: yes"
+    modules = "subnetcache iterator" if sends_subnets else "iterator"
+    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream, more=more, modules=modules))
     with daemon("unbound", "-d", "-p", "-c", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield port

@@ -152,9 +152,11 @@ class Resolving:
         if zone is not None:
             near = self._near(zone, service, service.entries.values(), found, NO_FILTER, now)
             asked = without_wait({_FROM: zone})
-        behind = frozenset[int]() if near is None else near.identities
         if len(found) > 1:
-            found.sort(key=lambda entry: (entry.rank(now), id(entry) in behind, -entry.lease.renewed_at))
+            found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
+            if near is not None:
+                behind = near.identities
+                found.sort(key=lambda entry: (entry.rank(now), id(entry) in behind))
         body = orjson.dumps(self._resolved(service, found, now, near))
         tag = self._tag(service, found, now, asked, near)
         return Answer(200, body, headers(tag), min(service.index, self._registry.index))
