@@ -45,6 +45,7 @@ from discovery.plugins import (
     metrics,
     rates,
     reference,
+    sd,
     top,
     traces,
     transfer,
@@ -87,6 +88,7 @@ PLUGINS: tuple[Factory, ...] = (
     top.make,
     log.make,
     dashboard.make,
+    sd.make,
     reference.make,
     consul.make,
 )

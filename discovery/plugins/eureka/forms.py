@@ -23,6 +23,12 @@ _PLAIN = (404, 405, 406)
 _ANY = ("", "*/*", "application/*")
 
 
+class NotAcceptable(HttpError):
+    def __init__(self, path: str) -> None:
+        text = f"{path} is {JSON} or {XML}; ask for one of them"
+        super().__init__(406, code="NOT_ACCEPTABLE", message=text)  # no code of ours: nobody is told it
+
+
 class Form(NamedTuple):
     media: str
     is_compact: bool = False
@@ -91,10 +97,10 @@ def form_of(request: Request) -> Form | None:
 
 
 def wanted_form(request: Request) -> Form:
-    """HttpError 406."""
+    """NotAcceptable."""
     form = form_of(request)
     if form is None:
-        raise HttpError(406, "NOT_ACCEPTABLE", f"{request.path} is {JSON} or {XML}; ask for one of them")
+        raise NotAcceptable(request.path)
     return form
 
 

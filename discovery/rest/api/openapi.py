@@ -191,7 +191,9 @@ def exchanges(route: Route, definitions: Document) -> list[Exchange]:
         if route.reply is None:
             reply: Any = example.text() if callable(example.text) else example.text
         else:
-            reply = {**sample(_reference(route.reply), definitions), **example.more}
+            reply = sample(_reference(route.reply), definitions)
+            if example.more:
+                reply = {**reply, **example.more}
         found.append(Exchange(example, body, reply))
     return found
 

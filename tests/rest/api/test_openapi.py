@@ -253,7 +253,7 @@ async def test_every_answer_of_a_tour_is_as_documented_to_the_last_field() -> No
 # Answers that are no JSON, and those of plugins, have tests of their own.
 ELSEWHERE_TESTED = (
     "/dns-query", "/dns/{domain}", "/events", "/metrics", "/stats/history", "/top", "/admin/log", "/admin/audit", "/admin/tokens",
-    "/history",
+    "/history", "/sd/prometheus",
     "/services/{name}/explain", "/admin/tokens/{token}", "/admin/revocations/{sha256}",
 )  # fmt: skip
 

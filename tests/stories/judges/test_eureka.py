@@ -1,10 +1,11 @@
-"""Eureka's clients, unmodified, and Prometheus with `eureka_sd_configs`, against one server: they register, find each other and whom others
-registered, are forgotten and come back, and go.
+"""Eureka's clients, unmodified, and Prometheus with `eureka_sd_configs` and `http_sd_configs`, against one server: they register, find each
+other and whom others registered, are forgotten and come back, and go.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -14,15 +15,15 @@ from typing import Any
 
 import pytest
 
+from discovery.plugins import sd
 from tests.stories.judges.daemon import daemon, free_port
 from tests.stories.node_js import node_running
 from tests.stories.process import LIMIT, Discovery, running, until
 
-_PROMETHEUS = """
-global: {scrape_interval: 1s}
-scrape_configs:
+# After the configuration of the page of `http_sd_configs`.
+_EUREKA_SD = """
   - job_name: eureka
-    eureka_sd_configs: [{server: "http://127.0.0.1:PORT/eureka", refresh_interval: 1s}]
+    eureka_sd_configs: [{server: "http://127.0.0.1:3100/eureka", refresh_interval: 1s}]
 """
 
 
@@ -89,23 +90,37 @@ def test_nodes_client_registers_finds_is_forgotten_and_goes(server: Discovery) -
     assert not is_found(server, "jsapp")
 
 
-def test_prometheus_finds_its_targets(server: Discovery, tmp_path: Path) -> None:
-    server.register("scraped", "127.0.0.1", server.port, metadata={"team": "a"})
+def test_prometheus_finds_its_targets_by_eureka_and_by_http(server: Discovery, tmp_path: Path) -> None:
+    at = ("scraped", "127.0.0.1", server.port)
+    server.register(*at, tags=["metrics", "blue"], zone="eu-a", metadata={"metrics.path": "/metrics?x=1", "team": "a"})
+    server.register("drained", "127.0.0.1", server.port, tags=["metrics"])
+    assert server.request("PUT", f"/services/drained/instances/drain?ip=127.0.0.1&port={server.port}").status == 200
+    page = (Path(sd.__file__).parent / "README.md").read_text()
+    [config] = re.findall(r"```yaml\n# prometheus\.yml\n(.*?)```", page, re.S)
+    config = (config.rstrip() + _EUREKA_SD).replace("127.0.0.1:3100", f"127.0.0.1:{server.port}")
+    (tmp_path / "prometheus.yml").write_text(config.replace("refresh_interval: 15s", "refresh_interval: 1s"))
     port = free_port()
-    (tmp_path / "prometheus.yml").write_text(_PROMETHEUS.replace("PORT", str(server.port)))
     arguments = [f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     with daemon("prometheus", *arguments, f"--web.listen-address=127.0.0.1:{port}", folder=tmp_path) as prometheus:
 
-        def target() -> Any:
+        def targets() -> dict[str, Any]:
+            """By the pool, once there is one of each."""
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=5) as reply:
                     active = json.loads(reply.read())["data"]["activeTargets"]
             except OSError:
-                return None
-            labels = [one["discoveredLabels"] for one in active if one["health"] == "up"]
-            return next((each for each in labels if each["__meta_eureka_app_name"] == "SCRAPED"), None)
+                return {}
+            found = {one["scrapePool"]: one for one in active if "scraped" in str(one["discoveredLabels"]).lower()}
+            return found if len(found) == 2 else {}
 
-        labels = prometheus.until(target)
+        found = prometheus.until(targets)
+    labels = found["eureka"]["discoveredLabels"]
     assert labels["__address__"] == f"127.0.0.1:{server.port}"
-    assert labels["__meta_eureka_app_instance_status"] == "UP"
+    assert (labels["__meta_eureka_app_name"], labels["__meta_eureka_app_instance_status"]) == ("SCRAPED", "UP")
     assert labels["__meta_eureka_app_instance_metadata_team"] == "a"
+    by_http = found["services"]
+    assert by_http["labels"] == {"instance": f"127.0.0.1:{server.port}", "job": "scraped", "zone": "eu-a"}
+    assert by_http["scrapeUrl"].startswith(f"http://127.0.0.1:{server.port}/metrics%3Fx=1")
+    discovered = {name.removeprefix(sd.PREFIX): text for name, text in by_http["discoveredLabels"].items()}
+    assert (discovered["tags"], discovered["status"], discovered["metadata_team"]) == (",metrics,blue,", "healthy", "a")
+    assert "drained" not in str(found)

@@ -98,6 +98,7 @@ TABLE = {
     "DELETE /admin/revocations/{sha256}": Row(f"/admin/revocations/{'0' * 64}", ADMINS, revoked="0" * 64),
     "GET /stats": Row("/stats", READ),
     "GET /stats/history": Row("/stats/history", READ),
+    "GET /sd/prometheus": Row("/sd/prometheus", READ),
     "GET /health": Row("/health", OPEN),
     "GET /ready": Row("/ready", OPEN),
     "GET /dns-query": Row(f"/dns-query?dns={base64.urlsafe_b64encode(QUERY).decode().rstrip('=')}", READ),
