@@ -99,8 +99,9 @@ class Agent:
 
     def checks(self, request: Request) -> Answer:
         question = self._reader.question(request, SAMPLES["check"], {})
-        found = (check for each in self._directory.own(question.agent) for check in self._of_agent(*each))
-        return as_json({check["CheckID"]: check for check in found if question.passes(check)})
+        known = [check for each in self._directory.own(question.agent) for check in self._of_agent(*each)]
+        known += self._of_node(question.agent)
+        return as_json({check["CheckID"]: check for check in known if question.passes(check)})
 
     def service(self, request: Request) -> Reply:
         """With `hash` it waits until the service is another one."""
@@ -158,13 +159,17 @@ class Agent:
         return as_json(found, status)
 
     def _health(self, entry: Entry, peer: Peer) -> Json:
-        checks = list(self._of_agent(entry, peer))
+        checks = [*self._of_agent(entry, peer), *self._of_node(self._directory.node_of(peer))]
         checks.sort(key=lambda check: str(check["CheckID"]).startswith("_"))  # maintenance comes last
         in_maintenance = any(check["CheckID"].startswith("_") for check in checks)
         status = "maintenance" if in_maintenance else views.worst(checks)
         more = {"Type": "", "Definition": _DEFINITION}
         shown = [check | more | {"ServiceTags": check["ServiceTags"] or None} for check in checks]
         return {"AggregatedStatus": status, "Service": views.agent_service(entry, peer), "Checks": shown}
+
+    def _of_node(self, node: Node) -> list[Json]:
+        """Without what its servers know of it, as agents have it."""
+        return [check for check in self._catalog.of_node(node) if check["CheckID"] != views.SERF]
 
     def _of_agent(self, entry: Entry, peer: Peer) -> Iterator[Json]:
         for check in self._catalog.checks_of(self._directory.node_of(peer), entry, peer):

@@ -100,9 +100,10 @@ class Catalog:
     def checks_of(self, node: Node, entry: Entry, peer: Peer) -> list[Json]:
         """Of one instance, without its node's."""
         window = self._registry.window(entry.instance)
-        return views.service_checks(node, entry, peer, self._reader.clock(), None if window is None else window.reason)
+        reason, is_out = None if window is None else window.reason, MAINTENANCE in self._directory.remembered(node.name)
+        return views.service_checks(node, entry, peer, self._reader.clock(), reason, is_out)
 
-    def _of_node(self, node: Node) -> list[Json]:
+    def of_node(self, node: Node) -> list[Json]:
         """The checks of a node itself."""
         place, known = self._directory.places.get(fold(node.name)), self._directory.remembered(node.name)
         is_host = "Address" not in known and (place is None or place.external is None)
@@ -190,7 +191,7 @@ class Catalog:
     def health(self, question: Question) -> Iterator[Json]:
         passing = question.asked.flag("passing")
         for entry, peer, node in self.of_service(question):
-            checks = [*self._of_node(node), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
+            checks = [*self.of_node(node), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
             if passing and any(check["Status"] != PASSING for check in checks):
                 continue
             row = {"Node": self._node(node), "Service": views.catalog_service(entry, peer), "Checks": checks}
@@ -207,7 +208,7 @@ class Catalog:
             yield from filter(question.passes, self._all_checks(node))
 
     def _all_checks(self, node: Node) -> Iterator[Json]:
-        yield from self._of_node(node)
+        yield from self.of_node(node)
         for entry, peer in self._directory.on(node.name):
             yield from self.checks_of(node, entry, peer)
 

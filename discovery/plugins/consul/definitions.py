@@ -47,7 +47,10 @@ def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
     if len(id) > MAX_ID or not id.isprintable():
         raise Refused(400, f"Invalid service ID: at most {MAX_ID} printable characters are kept")
     _check_meta(said.get("Meta", {}))
-    weight, warning = _weights(said.get("Weights"))
+    weights = said.get("Weights")
+    if node is not None and weights is not None and not any(weights.values()):
+        weights = None  # Go sends zeros to the catalog
+    weight, warning = _weights(weights)
     address = said.get("Address", "")
     if (ip := ip_of(address)) is not None and ip.is_unspecified:
         raise Refused(400, "Invalid service address")

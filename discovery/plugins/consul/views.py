@@ -126,11 +126,13 @@ def node_maintenance(of: Node, reason: str, index: int) -> Json:
     return node_check(of, NODE_MAINTENANCE, "Node Maintenance Mode", CRITICAL, "", notes, index, "maintenance")
 
 
-def service_checks(of: Node, entry: Entry, peer: Peer, now: float, window: str | None) -> list[Json]:
-    """Those of the service alone. `window`: why a maintenance window keeps it out of answers."""
+def service_checks(
+    of: Node, entry: Entry, peer: Peer, now: float, window: str | None, node_is_out: bool = False
+) -> list[Json]:
+    """Those of the service alone. `window`: why a maintenance window keeps it out of answers. `node_is_out`: its node is in maintenance."""
     instance = entry.instance
     checks, name, is_peer = [], instance.spec.name, peer.key in {check.group for check in instance.spec.checks}
-    reason = _maintenance(entry, peer, window)
+    reason = _maintenance(entry, peer, window, node_is_out)
     if reason is not None:
         id, notes = SERVICE_MAINTENANCE + peer.id, reason or _NO_REASON.format("service")
         checks.append(_check(of, entry, peer, id, "Service Maintenance Mode", CRITICAL, "", "maintenance", notes))
@@ -155,10 +157,10 @@ def service_checks(of: Node, entry: Entry, peer: Peer, now: float, window: str |
     return checks
 
 
-def _maintenance(entry: Entry, peer: Peer, window: str | None) -> str | None:
+def _maintenance(entry: Entry, peer: Peer, window: str | None, node_is_out: bool) -> str | None:
     if window is not None or MAINTENANCE in peer.said:
         return window or str(peer.said[MAINTENANCE])
-    return "it is draining" if entry.instance.draining else None
+    return "it is draining" if entry.instance.draining and not node_is_out else None
 
 
 def _suspect(entry: Entry, now: float) -> str:
