@@ -44,9 +44,9 @@ class Choice:
 
 
 def preferred(instances: Iterable[Instance]) -> list[Instance]:
-    """Those with the best rank: the healthy before suspects, then the lowest priority."""
-    ranked = [(each.status != HEALTHY, each.priority, each) for each in instances]
-    best = min(rank[:2] for rank in ranked)
+    """Those with the best rank: the healthy before suspects, then the near ones, then the lowest priority."""
+    ranked = [(each.status != HEALTHY, each.behind, each.priority, each) for each in instances]
+    best = min(rank[:3] for rank in ranked)
     return [each for *rank, each in ranked if tuple(rank) == best]
 
 

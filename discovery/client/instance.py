@@ -38,7 +38,8 @@ class InstanceContent(TypedDict):
 class Instance:
     """`ip`: or a host name. `port` None: it has none. `ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among
     the same priority, both as in SRV records.
-    `health`: what it says of itself, `passing` or `warning`, which has made its weight small; `output`: in its words.
+    `health`: what it says of itself, `passing` or `warning`, which has made its weight small; `output`: in its words. `behind`: others
+    are nearer (the registry's CLIENT_ZONES), and this one is for when they fail.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Instance:
     zone: str | None = None
     health: str = PASSING
     output: str = ""
+    behind: bool = False
 
     @property
     def address(self) -> str:

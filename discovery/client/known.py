@@ -7,9 +7,10 @@ yet - an empty list is believed only when the registry has said it for as long a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from discovery.client.event_stream import Event
-from discovery.client.instance import FLAPPING, HEALTHY, SUSPECT, Instance
+from discovery.client.instance import FLAPPING, HEALTHY, SUSPECT, Instance, InstanceContent
 
 # A usual lease: whoever lives has beaten, and registered again, within it.
 GRACE = 10.0
@@ -19,12 +20,15 @@ Address = tuple[str, int | None]
 
 
 class Known:
-    """`read_at`: seconds, when it was read last. `served`: those to connect to, the healthy first, of these the one heard of last."""
+    """`read_at`: seconds, when it was read last. `served`: those to connect to, the healthy first, of these the one heard of last.
+    `has_zone`: some are nearer than others, which the registry is asked again after each change.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.read_at = float("-inf")
         self.served: tuple[Instance, ...] = ()
+        self.has_zone = False
         self._instances: dict[Address, Instance] = {}  # those heard of last at the end
         self._index = -1  # of the list that was read
         self._heard = -1  # of the last event
@@ -61,22 +65,30 @@ class Known:
         return self._empty_since is not None
 
     def apply(self, event: Event) -> bool:
-        """False: nobody is left as far as is known here, so the registry is asked. What the list has seen already changes nothing."""
+        """False: nobody is left as far as is known here, or who is near has to be told anew, so the registry is asked. What the list has
+        seen already changes nothing.
+        """
         if event.index <= self._index:
             return True
         self._heard = max(self._heard, event.index)
+        behind = self.has_zone and not (event.instance is not None and self._is_near(event.instance))
         for content, stays in ((event.before, False), (event.instance, True)):
             if content is None:
                 continue
             instance = Instance.of(self.name, content)
             self._instances.pop((instance.ip, instance.port), None)
             if stays and instance.status in _SERVED:
-                self._instances[instance.ip, instance.port] = instance
+                self._instances[instance.ip, instance.port] = replace(instance, behind=behind)
         self._serve()
-        return bool(self.served)
+        return bool(self.served) and not self.has_zone
+
+    def _is_near(self, content: InstanceContent) -> bool:
+        known = self._instances.get((content["ip"], content["port"]))
+        return known is not None and not known.behind
 
     def _serve(self) -> None:
         """As the registry answers: the healthy, then suspects; where there are neither, those that flap."""
         instances = self._instances.values()
         found = [[each for each in reversed(instances) if each.status == status] for status in _SERVED]
+        found[0].sort(key=lambda each: each.behind)
         self.served = tuple(found[0] + found[1] or found[2])

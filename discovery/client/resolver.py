@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from http import HTTPStatus
 from typing import NotRequired, Self, Unpack
 from urllib.parse import quote
@@ -50,8 +51,13 @@ class NoInstance(RegistryError):
         self.name = name
 
 
+class _OwnZone(TypedDict):
+    first: int
+
+
 class _Resolved(TypedDict):
     instances: NotRequired[list[InstanceContent]]
+    zone: NotRequired[_OwnZone]
 
 
 class Resolver:
@@ -152,7 +158,12 @@ class Resolver:
     async def _read(self, known: Known, certain: bool) -> None:
         path = f"/resolve/{quote(known.name, safe='')}"
         reply = await self._registry.request("GET", path, accept=(HTTPStatus.NOT_FOUND,))
-        found = [Instance.of(known.name, each) for each in reply.of_shape(_Resolved).get("instances", ())]
+        content = reply.of_shape(_Resolved)
+        found = [Instance.of(known.name, each) for each in content.get("instances", ())]
+        known.has_zone = "zone" in content
+        if "zone" in content:
+            first = content["zone"]["first"]
+            found = found[:first] + [replace(each, behind=True) for each in found[first:]]
         # Each server counts for itself, and where no events come there is nothing to compare with.
         index = reply.index if self._live and reply.url == self._position.url else None
         if not known.read(found, index, time.monotonic(), certain):

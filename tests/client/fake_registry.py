@@ -31,6 +31,7 @@ class FakeRegistry:
         self.streams: list[asyncio.Queue[str | None]] = []
         self.followed: list[tuple[Mapping[str, str], str | None]] = []  # query and Last-Event-ID of each stream
         self.changed = asyncio.Event()
+        self.own_zone: Json = {}  # what /resolve says of it
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -101,6 +102,7 @@ class FakeRegistry:
             found = self.services.get(path.removeprefix("/resolve/"), {})
             served = [each for each in reversed(found.values()) if each["status"] == "healthy"]
             content = {"instances": served} if served else {"code": "SERVICE_UNKNOWN", "message": "unknown"}
+            content |= self.own_zone if served else {}
             return web.json_response(
                 content, status=200 if served else 404, headers={"X-Registry-Index": str(self.index)}
             )

@@ -22,6 +22,12 @@ def picked(strategy: str, *instances: Instance, times: int = 1000) -> Counter[in
     return Counter(choice.pick(instances, strategy).port for _ in range(times))
 
 
+def test_near_ones_are_taken_before_others_whatever_their_priority() -> None:
+    far, near, better = replace(at(1, priority=1), behind=True), at(2), at(3, priority=9)
+    assert picked("weighted", far, near, better) == {3: 1000}
+    assert picked("weighted", far, at(4, status="suspect")) == {1: 1000}
+
+
 def test_one_without_a_port_has_its_turn_too() -> None:
     assert picked("round_robin", at(1), replace(at(1), port=None)) == {1: 500, None: 500}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -147,3 +148,16 @@ def test_whatever_order_lists_and_events_come_in_it_ends_as_the_registry_has_it(
             if after == event.index and index <= after and not known.read(answer(index), index, 0.0, True):
                 known.read(answer(after), after, 0.0, True)
     assert {each.port for each in known.served} == {each.port for each in answer(last)}
+
+
+def test_where_some_are_nearer_a_change_is_applied_and_the_list_is_asked_for_again() -> None:
+    known = Known("api")
+    known.has_zone = True
+    known.read([*of(shown(1), shown(2)), replace(of(shown(3))[0], behind=True)], 10, 0.0, True)
+    assert not known.apply(changed(11, None, shown(4)))
+    assert not known.apply(changed(12, shown(3), shown(3)))
+    assert not known.apply(changed(13, shown(1), shown(1)))
+    assert [(each.port, each.behind) for each in known.served] == [(1, False), (2, False), (3, True), (4, True)]
+    assert known.apply(changed(13, None, shown(5))) is False
+    known.has_zone = False
+    assert known.apply(changed(14, shown(1), None))

@@ -264,3 +264,18 @@ async def test_threads_share_one_resolver(registry: FakeRegistry) -> None:
     done: list[threading.Thread] = []
     await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
     assert len(done) == 4
+
+
+async def test_those_of_ones_own_zone_are_picked_and_after_a_change_the_registry_says_anew_which_these_are(
+    registry: FakeRegistry,
+) -> None:
+    registry.put("api", 2)
+    registry.own_zone = {"zone": {"first": 1}}
+    async with Resolver(urls=registry.url) as found:
+        assert {(await found.pick("api")).port for _ in range(20)} == {2}
+        await followed(registry, found)
+        registry.own_zone = {"zone": {"first": 2}}
+        registry.put("api", 3)
+        await until_ports(found, [3, 2, 1])
+        await until(lambda: not found._tasks)
+        assert {(await found.pick("api")).port for _ in range(50)} == {3, 2}

@@ -111,6 +111,7 @@ const hasItsTurn = ({ health, weight = 100, warningWeight = 1 }) => health !== "
 /** A list that is kept fresh by long polls: the last good one while the registry is away. */
 export function follow(name, options = {}) {
   const [at, ending, ready, say, failures] = [place(options), new AbortController(), promised(), teller(), new Map()];
+  let near = new Set(); // those of this client's zone, and who helps there (the registry's CLIENT_ZONES)
   let index = 0, turn = 0, certain = false, emptySince = null; // `certain`: nothing was missed since the last answer
   const key = ({ ip, port }) => `${ip} ${port}`;
   const list = {
@@ -120,8 +121,8 @@ export function follow(name, options = {}) {
       const awake = list.instances.filter((each) => !(failures.get(key(each))?.until > Date.now()));
       const some = awake.length ? awake : list.instances; // one that may fail is better than none
       const healthy = some.filter(({ status }) => status === "healthy");
-      const ready = healthy.filter(hasItsTurn);
-      const chosen = [ready, healthy, some].find(({ length }) => length) ?? [];
+      const ours = healthy.filter((each) => near.has(each));
+      const chosen = [ours.filter(hasItsTurn), ours, healthy.filter(hasItsTurn), healthy, some].find(({ length }) => length) ?? [];
       return chosen[turn++ % chosen.length];
     },
     failed(instance) {
@@ -147,14 +148,14 @@ export function follow(name, options = {}) {
   };
 
   /** An empty answer is not believed where something may have been missed: a registry that has just begun anew knows nobody yet. */
-  function take({ index: newest, body: { instances: found = [] } }) {
+  function take({ index: newest, body: { instances: found = [], zone } }) {
     if (!Array.isArray(found)) throw new Error("what answers is no registry");
     certain &&= newest >= index;
     if (found.length || certain || !list.instances.length) emptySince = null;
     else if (Date.now() - (emptySince ??= Date.now()) >= GRACE) emptySince = null;
     certain = emptySince === null;
     index = certain ? newest : 0;
-    if (certain) list.instances = found;
+    if (certain) [list.instances, near] = [found, new Set(found.slice(0, zone?.first))];
     const there = new Set(list.instances.map(key));
     for (const each of failures.keys()) if (!there.has(each)) failures.delete(each);
     ready.resolve();

@@ -151,6 +151,20 @@ def stopped_in(said: str) -> int:
     return int(re.findall(r"stopped in (\d+) ms", said)[-1])
 
 
+def test_the_javascript_takes_those_of_its_own_zone_and_others_when_these_fail() -> None:
+    with running(CLIENT_ZONES="127.0.0.0/8=eu-a", HEARTBEAT_TIMEOUT_SECONDS=60) as server:
+        for port, zone in enumerate(("eu-b", "eu-a", "eu-b", "eu-a"), 3001):
+            server.register("other", port=port, zone=zone)
+        node = Node(server.http)
+        try:
+            until(lambda: node.ask("list") == "[3004,3002,3003,3001]")
+            assert {node.ask("next") for _ in range(10)} == {"3002", "3004"}
+            assert node.ask("fails 3002 2") == "[3004]"
+            assert node.ask("fails 3004 2") == "[3001,3003]"
+        finally:
+            node.close()
+
+
 def test_what_is_refused_for_good_is_told_to_who_waits() -> None:
     with running(API_TOKEN="a-secret-of-the-stories", REQUIRE_READ_TOKEN=True) as server:  # noqa: S106
         node = Node(server.http)
