@@ -25,6 +25,7 @@ from discovery.rest.api.dns.doh import DnsOverHttps, Respond
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
+from discovery.rest.api.reporting import Reporting
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Right
 from discovery.rest.api.router import Router
@@ -105,6 +106,7 @@ class Web:
         self.routes = [
             *Registering(registry, engine, clock, times, random, count, note_items).routes(),
             *Beating(registry, engine, clock, times, random, count, note_items).routes(),
+            *Reporting(registry, engine, clock, times, random, count, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),

@@ -27,6 +27,7 @@ SENT = {"Authorization": f"Bearer {SECRETS['admin']}"}
 RIGHTS = {"admin": "admin = true", "deploy": 'register = ["user-*"]'}
 TOKEN = hashlib.sha256(SECRETS["deploy"].encode()).hexdigest()
 WINDOW = {"reason": "a new disk", "seconds": 3600}
+CHECKED = FIRST | {"checks": [{"id": "db-pool", "ttl": 30}]}
 # Of GET /top: which requests are in its lists is left to chance.
 SAMPLED = ("clients", "httpClients", "names", "unknownNames")
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -154,7 +155,8 @@ async def prepare(server: Running, example: Example) -> None:
         assert (await send(server, "POST", "/register", body))[0] == 201
     for line in example.after:
         method, path = line.split()
-        status, said = await send(server, method, path, WINDOW if path.endswith("maintenance") else None)
+        sent: Any = CHECKED if path == "/instances" else WINDOW if path.endswith("maintenance") else None
+        status, said = await send(server, method, path, sent)
         assert status == 200, (line, said)
 
 

@@ -129,7 +129,7 @@ class Check:
     @property
     def is_plain(self) -> bool:
         """It says what the field `check` could always say."""
-        return self.kind in (HTTP, TCP) and self.shown().keys() <= set(_PLAIN)
+        return self.kind in (HTTP, TCP) and self.id == self.kind and self.shown().keys() <= {*_PLAIN, "id"}
 
     @property
     def label(self) -> str:
@@ -213,8 +213,6 @@ class _Field(NamedTuple):
     always: bool = False
 
     def default(self, check: Check) -> object:
-        if self.field == "id":
-            return check.kind
         if self.field == "status":
             return Health.FAILING if check.kind == TTL else Health.PASSING
         return _DEFAULTS[self.field]
@@ -222,7 +220,7 @@ class _Field(NamedTuple):
 
 _DEFAULTS = {each.name: each.default for each in fields(Check)}
 _FIELDS = (
-    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID)),
+    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID), always=True),
     _Field("name", "name", KINDS, _text),
     _Field("group", "group", KINDS, _text),
     _Field("critical_after", "criticalAfter", KINDS, lambda field, value: seconds_of(field, MIN_CRITICAL, MAX_CRITICAL, value)),
@@ -286,7 +284,9 @@ def checks_of(value: object) -> tuple[Check, ...]:
 
 def as_check(checks: tuple[Check, ...]) -> dict[str, Any] | None:
     """For the field `check`: of one that this can say."""
-    return checks[0].shown() if len(checks) == 1 and checks[0].is_plain else None
+    if len(checks) != 1 or not checks[0].is_plain:
+        return None
+    return {name: value for name, value in checks[0].shown().items() if name != "id"}
 
 
 def as_checks(checks: tuple[Check, ...]) -> list[dict[str, Any]] | None:
@@ -329,7 +329,7 @@ def not_reported(check: Check) -> str:
     return f"nothing was reported for {check.ttl:g} s"
 
 
-def with_missing(checks: Iterable[Check], states: States, missing: Mapping[str, float]) -> States:
+def with_missing(checks: Iterable[Check], states: States, missing: Mapping[str, float]) -> dict[str, Finding]:
     """With those failing whose reports are `missing`: since when, by id, epoch seconds."""
     found = {
         check.id: Finding(Health.FAILING, not_reported(check), missing[check.id])

@@ -234,12 +234,14 @@ class Instance(NamedTuple):
     @property
     def failing(self) -> str | None:
         """Why its checks fail: the first of them. None: none does."""
-        for check in self.spec.checks:
-            if (found := self.said_by(check)).health is Health.FAILING:
-                return (
-                    found.output if check.is_plain and len(self.spec.checks) == 1 else f"{check.label}: {found.output}"
-                )
-        return None
+        if (check := self.first_failing) is None:
+            return None
+        output = self.said_by(check).output
+        return output if check.is_plain and len(self.spec.checks) == 1 else f"{check.label}: {output}"
+
+    @property
+    def first_failing(self) -> Check | None:
+        return next((check for check in self.spec.checks if self.said_by(check).health is Health.FAILING), None)
 
     @property
     def weight(self) -> int:

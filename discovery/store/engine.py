@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
+from discovery.core.health import Finding
 from discovery.core.instance import Key
 from discovery.core.metric import Metric
 from discovery.core.warning import Concern
+from discovery.store.registration import ReportCheck
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
@@ -68,6 +70,20 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Flushes; no submit follows."""
+
+
+def report_check(
+    engine: Engine, registry: Registry, which: Key | str, check: str, found: Finding, by: Caller, now: float
+) -> Entry | Awaitable[Entry]:
+    """What an instance reports on a `ttl` check of its own: the entry. What the check said before is a heartbeat with it, and done at once;
+    else it is a write. UnknownInstance, UnknownCheck, CheckIsMade; as `submit` and `renew`.
+    """
+    entry = registry.find(which)
+    if entry is None or not entry.says(check, found.health, now):
+        return engine.submit(ReportCheck(which, check, found), by)
+    entry = engine.renew(which, by, check)
+    entry.note_output(check, found.output)
+    return entry
 
 
 class Keeper(Protocol):

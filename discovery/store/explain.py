@@ -18,7 +18,7 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import InstanceEvent, Kind
 from discovery.core.health import Health
 from discovery.core.instance import Instance
-from discovery.core.lease import Lease
+from discovery.core.lease import PERMANENT_TTL, Lease
 from discovery.core.maintenance import Window
 from discovery.core.name import fold, is_label
 from discovery.core.status import Status
@@ -84,8 +84,8 @@ def account(
 ) -> Account:
     """`wall_of`: of `State.walls`. `better`: of `any_better`. 6 µs."""
     instance, status, lease, sees_names = entry.instance, entry.status_at(now), entry.lease, by is not None
-    if entry.output is not None:
-        instance = instance._replace(own=entry.own)
+    if entry.output is not None or instance.spec.checks:
+        instance = entry.as_seen(now, wall_of)
     own = _own(entry, status, sees_names)
     refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
     check = _last_check(registry, instance)
@@ -107,7 +107,7 @@ def account(
         instance, status, served, why,
         _since(entry, status, own, wall_of),
         window.until if window is not None and status is Status.MAINTENANCE else None if until is None else wall_of(until),
-        who, _next(entry, status, refused is not None), wall_of(lease.renewed_at), beats, refused,
+        who, _next(entry, status, until, refused is not None), wall_of(lease.renewed_at), beats, refused,
         None if check is None else CheckResult(wall_of(check.at), check.failure),
     )  # fmt: skip
 
@@ -156,9 +156,8 @@ def _since(entry: Entry, status: Status, own: str | None, wall_of: WallOf) -> fl
         return wall_of(entry.through.until) if is_known else None
     if status is Status.DRAINING:
         return entry.instance.draining_since
-    is_unnoticed = (
-        status is Status.UNHEALTHY and entry.status is not status
-    )  # no event has told that its lease has run out
+    # No event has told that its lease has run out, or that reports of its checks are missing.
+    is_unnoticed = status in (Status.UNHEALTHY, Status.FAILING) and entry.status is not status
     return wall_of(entry.lease_end) if is_unnoticed else entry.since
 
 
@@ -191,14 +190,24 @@ def _is_doubted(entry: Entry, status: Status) -> bool:
 
 
 def _failing(instance: Instance) -> str:
-    return instance.own.reason if instance.failing is None else f"the checks of it fail: {instance.failing}"
+    if (first := instance.first_failing) is None:
+        return instance.own.reason
+    found = instance.said_by(first)
+    if first.is_plain and len(instance.spec.checks) == 1:
+        return f"the checks of it fail: {found.output}"
+    since = f" since {moment.to_the_second(found.since)}" if found.since else ""
+    return f"its check {first.label} fails{since}: {found.output}"
 
 
 def _besides(instance: Instance, status: Status, window: Window | None) -> list[str]:
     """What would keep it out of answers if its status did not; of one that is served what its answers lack."""
     if status in _SERVED or status is Status.FLAPPING:
-        warns, spec = instance.own.health is Health.WARNING, instance.spec
-        found = [instance.own.reason, f"its weight is {instance.weight} meanwhile"] if warns else []
+        found, spec = list[str](), instance.spec
+        if instance.health is Health.WARNING:
+            found += [instance.own.reason] if instance.own.health is Health.WARNING else []
+            said = [(check.label, instance.said_by(check)) for check in spec.checks]
+            found += [f"its check {name} warns: {each.output}" for name, each in said if each.health is Health.WARNING]
+            found.append(f"its weight is {instance.weight} meanwhile")
         if not is_label(spec.name):
             found.append("its name is no DNS label: it is found over HTTP alone")
         elif not spec.port:
@@ -219,7 +228,10 @@ def _besides(instance: Instance, status: Status, window: Window | None) -> list[
 def _until(entry: Entry, service: Service, status: Status) -> float | None:
     """When the status ends by itself, monotonic: the lease, or a flapping one has held still, the brake lets go, it is removed."""
     if status is Status.HEALTHY:
-        return entry.lease.expires_at if entry.instance.spec.lease is None else None
+        ends = entry.lease.expires_at
+        return ends if entry.instance.spec.lease is None or ends - entry.lease.renewed_at < PERMANENT_TTL else None
+    if status is Status.FAILING and entry.lease.critical_at < math.inf:
+        return entry.lease.critical_at
     if status is Status.UNHEALTHY and entry.status is status:
         return entry.next_action_at
     if status is Status.SUSPECT and entry.instance.spec.hold:
@@ -240,15 +252,17 @@ _NEXT = {
 }
 
 
-def _next(entry: Entry, status: Status, is_refused: bool) -> str:
+def _next(entry: Entry, status: Status, until: float | None, is_refused: bool) -> str:
     if status is Status.SUSPECT and entry.instance.spec.hold:
         return _NEXT[Status.HEALTHY]
     if _is_doubted(entry, status):
         return "it is judged when that node is heard again, or is gone for good"
-    if status is Status.FAILING and entry.instance.failing is None:
+    if status is Status.FAILING and entry.lease.critical_at < math.inf:
+        return "it is back when its checks pass, and deregistered if one fails for so long"
+    if status is Status.FAILING and not entry.instance.spec.checks:
         return "it is back when it says that it passes"
     if status is Status.HEALTHY and entry.instance.spec.lease is not None:
-        return ""
+        return "" if until is None else "without a report of its checks it leaves the answers"
     if entry.instance.lapsed_at is not None:
         return "a heartbeat brings it back with all that it said, without one it is forgotten"
     if is_refused:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from discovery.core.check import Check, not_reported
+from discovery.core.check import with_missing
 from discovery.core.health import WELL, Finding, Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
@@ -141,14 +141,16 @@ class Entry:
         ):
             self.lease.outputs[check] = output
 
-    def said_by(self, check: Check, now: float) -> Finding:
-        """As a reader at `now` has to see it, with its latest words."""
-        found, lease = self.instance.said_by(check), self.lease
-        assert isinstance(lease, CheckedLease)
-        if check.id in self.missing(now) and self.status_at(now) is not _SUSPECT:
-            return Finding(Health.FAILING, not_reported(check), 0.0)
-        output = lease.outputs.get(check.id)
-        return found if output is None else found._replace(output=output)
+    def as_seen(self, now: float, wall_of: Callable[[float], float]) -> Instance:
+        """With the latest words of itself and its checks, and what a reader at `now` has to know of these. `wall_of`: epoch seconds of
+        monotonic ones.
+        """
+        instance, lease = self.instance, self.lease
+        missing = {} if self.suspect(now) else {id: wall_of(at) for id, at in self.missing(now).items()}
+        states = with_missing(instance.spec.checks, instance.checks, missing)
+        outputs = lease.outputs if isinstance(lease, CheckedLease) else {}
+        said = {id: states.get(id, WELL)._replace(output=output) for id, output in outputs.items() if id not in missing}
+        return instance._replace(own=self.own, checks=states | said)
 
     @property
     def lease_end(self) -> float:

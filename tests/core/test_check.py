@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.core.check import MAX_COUNT, MAX_PATH, TCP, Check
+from discovery.core.check import MAX_COUNT, MAX_PATH, TCP, Check, as_check
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Registration
 
@@ -92,7 +92,7 @@ def test_a_field_that_there_is_not_is_named_with_those_there_are() -> None:
 @pytest.mark.parametrize("value", [{"tcp": True}, {"http": "/health", "interval": 30, "failures": 5}])
 def test_what_is_shown_can_be_sent_again(value: object) -> None:
     check = Check.of(value)
-    assert Check.of(check.shown()) == check
+    assert Check.of(as_check((check,))) == check
 
 
 def test_a_registration_has_one_or_none() -> None:

@@ -30,6 +30,7 @@ from discovery.rest.api.beating import Beating
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
+from discovery.rest.api.reporting import Reporting
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
@@ -236,6 +237,7 @@ async def serving(
     every: list[Route] = [
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
+        *Reporting(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
         *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),

@@ -36,6 +36,10 @@ def report(
     return registry.do(ReportCheck(key, check, Finding(health, output)), now, wall(now))
 
 
+def said(entry: Entry, now: float) -> Finding:
+    return entry.as_seen(now, wall).checks["ttl"]
+
+
 def probed(registry: DrivenRegistry, now: float, check: str, health: Health = FAILING) -> None:
     write = ReportCheck(KEY, check, Finding(health, "answered 503" if health is FAILING else ""))
     registry.carry_out(write, now, wall(now), SERVER)
@@ -68,18 +72,17 @@ def test_a_ttl_check_fails_until_its_first_report_and_again_from_the_instant_at_
 
 def test_a_report_that_changes_nothing_is_no_event_and_its_output_is_shown() -> None:
     registry, entry, log = one({"ttl": 4}, ttl=60)
-    check = entry.instance.spec.checks[0]
     report(registry, START, output="12 connections")
     log.take()
     for second in range(20):
         report(registry, START + second, output=f"{second} connections")
     assert log.changes == []
-    assert entry.said_by(check, START + 19).output == "19 connections"
-    assert entry.said_by(check, START + 30) == Finding(FAILING, "nothing was reported for 4 s")
+    assert said(entry, START + 19).output == "19 connections"
+    assert said(entry, START + 30) == Finding(FAILING, "nothing was reported for 4 s", wall(START + 23))
     report(registry, START + 20, health=WARNING, output="full")
     assert [change.kind for change in log.take()] == [Kind.UPDATED]
     assert entry.instance.weight == entry.instance.spec.warning_weight
-    assert entry.said_by(check, START + 21).output == "full"
+    assert said(entry, START + 21).output == "full"
 
 
 def test_a_report_is_a_heartbeat() -> None:

@@ -137,10 +137,10 @@ def service_checks(
         id, notes = SERVICE_MAINTENANCE + peer.id, reason or _NO_REASON.format("service")
         checks.append(_check(of, entry, peer, id, "Service Maintenance Mode", CRITICAL, "", "maintenance", notes))
     notes = peer.said.get("Notes", {})
-    suspect = entry.suspect(now)
+    suspect, seen = entry.suspect(now), entry.as_seen(now, float)
     for check in instance.spec.checks:
         if check.group in (peer.key, "" if not is_peer else peer.key):
-            found, id = entry.said_by(check, now), own_id(check, peer)
+            found, id = seen.said_by(check), own_id(check, peer)
             status, output = STATUS[found.health], found.output
             if check.ttl >= MAX_REPORT and not output:
                 output = "its TTL is 7 days here, the longest there is"

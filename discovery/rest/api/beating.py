@@ -5,7 +5,7 @@ usual is looked up as it was sent.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
-from discovery.store.registration import Report, Upsert
+from discovery.store.registration import Report, ReportCheck, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system.turns import turns
@@ -224,7 +224,7 @@ class Beating(Registrar):
         items = HeartbeatsBody.model_validate(sent).instances
         if len(items) > MAX_BATCH:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_BATCH} fit one request")
-        renewed = await renew_all(self._engine, self._registry, items, request.caller)
+        renewed = await renew_all(self._engine, self._registry, items, request.caller, self._clock)
         self._registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
             self._note_refused(request, len(renewed.unknown), renewed.refused)
@@ -271,14 +271,22 @@ class Renewals:
             self.shortest = ttl
 
 
-async def renew_all(engine: Engine, registry: Registry, items: Sequence[Any], by: Caller) -> Renewals:
+async def renew_all(
+    engine: Engine, registry: Registry, items: Sequence[Any], by: Caller, clock: Callable[[], float]
+) -> Renewals:
     """EngineAway, Moved, when all have been noted."""
     result = Renewals()
     for start in range(0, len(items), _PIECE):
         await turns().over()
-        reports = _renew(engine, registry, items[start : start + _PIECE], start, result, by)
-        outcomes = await engine.submit_all([report for _, report in reports], by) if reports else ()
+        reports = _renew(engine, registry, items[start : start + _PIECE], start, result, by, clock)
+        outcomes = await engine.submit_all([write for _, write in reports], by) if reports else ()
+        told = dict[
+            int, tuple[Any, Entry | DiscoveryError]
+        ]()  # of the writes of an item the first that was refused, or the last
         for (item, _), outcome in zip(reports, outcomes, strict=True):
+            if not isinstance(told.get(id(item), (item, None))[1], DiscoveryError):
+                told[id(item)] = item, outcome
+        for item, outcome in told.values():
             if isinstance(outcome, DiscoveryError):
                 result.refuse(item, outcome)
             else:
@@ -290,26 +298,56 @@ async def renew_all(engine: Engine, registry: Registry, items: Sequence[Any], by
 
 
 def _renew(
-    engine: Engine, registry: Registry, items: Sequence[Any], start: int, result: Renewals, by: Caller
-) -> list[tuple[Any, Report]]:
-    """Those that say another health than before are yet to be reported."""
-    reports = []
+    engine: Engine,
+    registry: Registry,
+    items: Sequence[Any],
+    start: int,
+    result: Renewals,
+    by: Caller,
+    clock: Callable[[], float],
+) -> list[tuple[Any, Report | ReportCheck]]:
+    """Those that say another health than before, of themselves or of a check, are yet to be reported."""
+    reports = list[tuple[Any, Report | ReportCheck]]()
     for number, item in enumerate(items, start):
         try:
-            if type(item) is not dict or "health" not in item:  # nearly always
+            if type(item) is not dict or ("health" not in item and "checks" not in item):  # nearly always
                 result.add(_renew_one(engine, item, number, by))
                 continue
-            which, own = _which(item, number), own_health(item["health"], item.get("output"), f"instances[{number}].")
-            known = registry.find(which)
+            which, field = _which(item, number), f"instances[{number}]."
+            own = own_health(item.get("health"), item.get("output"), field)
+            found = findings_of(item["checks"], f"{field}checks") if "checks" in item else {}
+            known, writes = registry.find(which), list[Report | ReportCheck]()
             if own is not None and known is not None and own.health is not known.instance.own.health:
-                reports.append((item, Report(which, own)))
-            else:
-                entry = _renew_one(engine, item, number, by)
-                registry.outputs.note(entry, own, entry.lease.renewed_at)
-                result.add(entry)
+                writes.append(Report(which, own))
+            entry, now = None, clock()
+            for check, each in found.items():
+                if known is None or not known.says(check, each.health, now):
+                    writes.append(ReportCheck(which, check, each))
+                else:
+                    entry = engine.renew(which, by, check)
+                    entry.note_output(check, each.output)
+            if writes:
+                reports += [(item, write) for write in writes]
+                continue
+            entry = entry or _renew_one(engine, item, number, by)
+            registry.outputs.note(entry, own, entry.lease.renewed_at)
+            result.add(entry)
         except DiscoveryError as error:
             result.refuse(item, error)
     return reports
+
+
+def findings_of(reported: object, field: str) -> dict[str, Finding]:
+    """Of a batch's item: `{check: {health, output?}}`. InvalidField."""
+    if not isinstance(reported, dict):
+        raise InvalidField(field, "must be an object of check ids, each with health and perhaps output")
+    return {str(check): _finding(each, f"{field}.{check!s:.40}") for check, each in reported.items()}
+
+
+def _finding(found: Any, field: str) -> Finding:
+    if not isinstance(found, dict):
+        raise InvalidField(field, "must be an object with health and perhaps output")
+    return Finding.of(found.get("health"), found.get("output"), f"{field}.")
 
 
 def _renew_one(engine: Engine, item: Any, number: int, by: Caller) -> Entry:

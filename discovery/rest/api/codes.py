@@ -51,6 +51,7 @@ CODES: Mapping[str, Code] = {
         403, "Pages of 'https://other.example' may not use this API; ALLOWED_ORIGINS lists those that may"
     ),
     "AUDIT_OFF": Code(404, "No audit is written here: set AUDIT_FILE to a file, and start the server again"),
+    "CHECK_UNKNOWN": Code(404, "No check 'db-pol' of instance user-1 is registered; it has db-pool"),
     "INSTANCE_DEREGISTERED": Code(
         404,
         "10.0.0.7 port 3001 of service user-service was deregistered, and a heartbeat does not bring it "
@@ -91,6 +92,10 @@ CODES: Mapping[str, Code] = {
     ),
     "METHOD_NOT_ALLOWED": Code(405, "/register does not take GET; it takes POST"),
     "REQUEST_TIMEOUT": Code(408, "The head of a request took longer than 10 s"),
+    "CHECK_IS_MADE": Code(
+        409,
+        "The check http of instance user-1 is made by the registry itself, as it is one by http; only checks by ttl are reported",
+    ),
     "ID_TAKEN": Code(
         409,
         "The id user-1 belongs to another instance (GET /instances/user-1 shows it); deregister that one or "

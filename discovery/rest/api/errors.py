@@ -19,6 +19,7 @@ from discovery.core.log_fields import fields
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.times import Times
 from discovery.store.errors import (
+    CheckIsMade,
     Deregistered,
     EngineAway,
     IdTaken,
@@ -33,6 +34,7 @@ from discovery.store.errors import (
     TakenOver,
     TooManyRevoked,
     TooManyWindows,
+    UnknownCheck,
     UnknownInstance,
     UnknownService,
 )
@@ -72,6 +74,8 @@ _TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
         "INSTANCE_DEREGISTERED",
         lambda error: {"suggestion": "Register the instance: POST /register", "retryAfterMs": round(error.left * 1000)},
     ),
+    (UnknownCheck, 404, "CHECK_UNKNOWN", lambda error: {}),
+    (CheckIsMade, 409, "CHECK_IS_MADE", lambda error: {}),
     (NoWindow, 404, "NO_MAINTENANCE", lambda error: {}),
     (UnknownService, 404, "SERVICE_UNKNOWN", lambda error: {"serviceName": error.name}),
     (ServiceFull, 409, "SERVICE_FULL", lambda error: {"serviceName": error.name, "limit": error.limit}),

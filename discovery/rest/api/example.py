@@ -44,7 +44,7 @@ class Example(NamedTuple):
 _BY_NAME: Mapping[str, Any] = {
     "id": "user-1", "name": SERVICE, "serviceName": SERVICE, "service": SERVICE, "services": SERVICE, "port": 3001, "index": INDEX,
     "oldest": INDEX - 500, "heartbeatIntervalMs": 3189, "sha256": SHA256, "address": "10.0.0.2", "client": "10.0.0.9", "metadata": {},
-    "reason": "asked for by admin at 10.0.0.2", "revokedBy": "admin at 10.0.0.2", "level": "info", "perSecond": 100,
+    "reason": "asked for by admin at 10.0.0.2", "revokedBy": "admin at 10.0.0.2", "level": "info", "perSecond": 100, "check": "db-pool",
 }  # fmt: skip
 _BY_TYPE: Mapping[str, Any] = {
     "string": "text",

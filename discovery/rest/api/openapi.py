@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from discovery import __version__
+from discovery.core.check import MAX_ID
 from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
@@ -39,6 +40,7 @@ _JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "
 _IN_PATH: Mapping[str, tuple[Document, str]] = {
     "name": (shapes.NAME, "INVALID_FIELD"),
     "id": ({"type": "string", "minLength": 1, "examples": ["user-1"]}, "INSTANCE_UNKNOWN"),
+    "check": ({"type": "string", "minLength": 1, "maxLength": MAX_ID, "examples": ["db-pool"]}, "CHECK_UNKNOWN"),
     "token": (
         {
             "type": "string",

@@ -192,11 +192,24 @@ class Resolved(Options):
     metadata: dict[str, Any]
 
 
+class CheckState(Described):
+    """`since` null: it has always passed."""
+
+    health: Health
+    output: str
+    since: Time | None
+
+
 class Decided(Described):
     """Where it is so."""
 
     draining: Perhaps[bool] = None
     check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+    check_states: Perhaps[dict[str, CheckState]] = Field(
+        None,
+        alias="checkStates",
+        description="what its checks say, by their ids; one that is not there has always passed",
+    )
     lapsed_at: Perhaps[Time] = Field(
         None, alias="lapsedAt", description="it is known after its lease, which ended then, and counted as nobody"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discovery.core.check import States
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
@@ -108,9 +109,16 @@ def decided(instance: Instance) -> Json:
     shown: Json = {"draining": True} if instance.draining else {}
     if instance.failing is not None:
         shown["checkFailure"] = instance.failing
+    if instance.checks:
+        shown["checkStates"] = check_states(instance.checks)
     if instance.lapsed_at is not None:
         shown["lapsedAt"] = iso(instance.lapsed_at)
     return shown
+
+
+def check_states(states: States) -> Json:
+    """What checks say, by their ids. `since` null: they have always passed."""
+    return {id: each._asdict() | {"since": iso(each.since) if each.since else None} for id, each in states.items()}
 
 
 def explained(account: Account, sees_names: bool) -> Json:

@@ -54,7 +54,14 @@ def test_an_instance_is_shown_as_it_was_registered_with_what_was_decided_about_i
         "index": 7,
         "kind": "failing",
         "service": "web",
-        "instance": was | {"status": "failing", "draining": True, "checkFailure": "GET / is 503", "lapsedAt": TIME},
+        "instance": was
+        | {
+            "status": "failing",
+            "draining": True,
+            "checkFailure": "GET / is 503",
+            "lapsedAt": TIME,
+            "checkStates": {"tcp": {"health": "failing", "output": "GET / is 503", "since": None}},
+        },
         "before": was,
         "reason": "its check fails",
         "actor": {"name": "deploy", "address": "10.9.9.9"},

@@ -69,6 +69,7 @@ TABLE = {
     "PUT /instances": Row("/instances", WRITE, WEB),
     "POST /heartbeat": Row("/heartbeat", WRITE, WEB),
     "POST /heartbeats": Row("/heartbeats", MANY, {"instances": []}),
+    "PUT /instances/{id}/checks/{check}": Row("/instances/web-1/checks/ttl", WRITE, {"health": "passing"}, 404),
     "POST /registrations": Row("/registrations", MANY, {"instances": []}),
     "GET /resolve/{name}": Row("/resolve/web", READ),
     "GET /instances/{id}": Row("/instances/web-1", READ),

@@ -159,8 +159,10 @@ class Listing:
         better = any_better(each.status_at(now) for each in service.entries.values())
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
         attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
-        remembered = {"attachments": attachments} if attachments else {}
-        return Answer(200, stamped(self._listed(entry, now) | found | remembered, self._times))
+        more: views.Json = {"attachments": attachments} if attachments else {}
+        if entry.instance.spec.checks:
+            more |= views.decided(entry.as_seen(now, registry.walls()))
+        return Answer(200, stamped(self._listed(entry, now) | found | more, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""

@@ -1,0 +1,69 @@
+"""PUT /instances/{id}/checks/{check}: what an instance reports on a `ttl` check of its own. A report that says what was said before is a
+heartbeat, and costs what that costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from discovery.core.health import Finding
+from discovery.rest.api import views
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.beating import HeartbeatReply
+from discovery.rest.api.example import Example
+from discovery.rest.api.json_body import json_object
+from discovery.rest.api.registering import HEADING, Output, OwnHealthOf, Registrar
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.shapes import Body
+from discovery.rest.api.unknown_fields import Fields
+from discovery.store.engine import report_check
+from discovery.store.service import Entry
+
+
+class ReportBody(Body):
+    health: OwnHealthOf
+    output: Output | None = Field(None, description="what was found, in words")
+
+
+class ReportReply(HeartbeatReply):
+    message: str = Field(examples=["Report noted"])
+    check: str
+
+
+_FIELDS = Fields(ReportBody)
+
+
+class Reporting(Registrar):
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "PUT", "/instances/{id}/checks/{check}", self.report, Right.WRITE, Kind.HEARTBEAT, "Report on a ttl check", HEADING,
+                ReportReply, ReportBody, codes=("INSTANCE_UNKNOWN", "CHECK_UNKNOWN", "CHECK_IS_MADE", "ENGINE_UNAVAILABLE", "MOVED"),
+                is_small=True, examples=(Example({"health": "passing", "output": "12 of 20 in use"}, after=("PUT /instances",)),),
+            ),
+        ]  # fmt: skip
+
+    def report(self, request: Request) -> Answer | Awaitable[Answer]:
+        sent = json_object(request, orjson.loads)
+        id, check = request.names["id"], request.names["check"]
+        finding = Finding.of(sent.get("health"), sent.get("output"))
+        done = report_check(self._engine, self._registry, id, check, finding, request.caller, self._clock())
+        return self._answer(done, check, sent) if isinstance(done, Entry) else self._answered(done, check, sent)
+
+    async def _answered(self, done: Awaitable[Entry], check: str, sent: dict[str, Any]) -> Answer:
+        return self._answer(await done, check, sent)
+
+    def _answer(self, entry: Entry, check: str, sent: dict[str, Any]) -> Answer:
+        content = {
+            "message": "Report noted",
+            "instance": views.renewed(entry, self._clock(), self._times),
+            "check": check,
+            **self._advice(entry.lease.ttl),
+            **_FIELDS.said_of(sent),
+        }
+        return Answer(200, stamped(content, self._times))
