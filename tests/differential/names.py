@@ -21,7 +21,7 @@ HOST, NAMED_PORT, SERVICE_TYPE, SUBTYPE, BROWSED, BRANCH = "host", "named port",
 _HAS = {
     HOST: {"A", "AAAA", "SRV", "TXT"},
     NAMED_PORT: {"SRV"},
-    SERVICE_TYPE: {"SRV", "PTR"},
+    SERVICE_TYPE: {"SRV", "TXT", "PTR"},
     SUBTYPE: {"PTR"},
     BROWSED: {"SRV", "TXT"},
     BRANCH: set[str](),

@@ -165,7 +165,7 @@ class World:
         self.asked += 1
         return self.lookup(*question)
 
-    def add(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0, **fields: Any) -> None:
+    def add(self, name: str, ip: str, port: int | None = 3001, *, now: float = 0.0, **fields: Any) -> None:
         self.registry.register(Registration.of(name, ip, port, **fields), now, 0.0)
 
     def remove(self, name: str, ip: str, port: int = 3001, *, now: float = 0.0) -> None:

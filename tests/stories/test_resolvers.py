@@ -108,6 +108,15 @@ def test_nodes_resolve4_and_resolve6_give_the_addresses_of_their_family(shops: D
         assert (set(found) == expected) if expected else (found == {"code": "ENODATA"})
 
 
+def test_dnspython_and_node_follow_the_alias_of_host_names(shops: Discovery) -> None:
+    host = "ip-10-1-2-3-p8080.shop.svc.local"
+    assert shops.request("PUT", "/instances", {"name": "db", "ip": host, "port": 5432}).status == 201
+    found = _dnspython(shops).resolve("db.svc.local", "A")
+    assert (found.canonical_name.to_text(True), [address.to_text() for address in found]) == (host, ["10.1.2.3"])
+    assert _node(shops, "resolve4", "db.svc.local") == [["10.1.2.3"]]
+    assert by_dnspython(shops, "_db._tcp.svc.local") == {("10.1.2.3", 5432)}
+
+
 def test_txt_is_the_metadata_as_key_value_strings(shops: Discovery) -> None:
     assert _node(shops, "resolveTxt", "shop.svc.local") == [[["version=1.0.0", "equals=a=b"]]]
     [record] = _dnspython(shops).resolve("shop.svc.local", "TXT")

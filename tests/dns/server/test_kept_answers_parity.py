@@ -31,7 +31,15 @@ SERVICES = ["web", "Web", "api", "default", "blue", "other"]
 NAMES = [
     *("web", "WeB", "api", "default", "blue", "other", "", "blue.web", "web.default", "blue.web.default", "p80.web"),
     *("api.default", "east.zone.web", "ip-10-0-0-1-p80.web", "_web._tcp", "_udp", "_http._tcp.web", "_443._https.web"),
-    *("_api._udp", "_blue._sub._web._tcp", "ip-10-0-0-1-p80._web._tcp", "_tcp.web", "_services._dns-sd._udp"),
+    *(
+        "_api._udp",
+        "_other._tcp",
+        "blue.other",
+        "_blue._sub._web._tcp",
+        "ip-10-0-0-1-p80._web._tcp",
+        "_tcp.web",
+        "_services._dns-sd._udp",
+    ),
     *("alias", "second", "web.old", "x.wild", "nope.web", "nope", "ns", "web.service", "_web._blue.service"),
 ]
 USUAL = ["web", "api", "default", "other", "blue", "blue.web", "web.default", "x.wild", "second", "web.old", "nope"]
@@ -127,6 +135,12 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SERVICES))
     def register_one(self, name: str) -> None:
         self.world.add(name, "10.0.0.9", 80, now=self.now)
+        self.renewed_at = self.now
+
+    @rule(host=st.sampled_from(["db.example.net", "www.example.net"]), port=st.sampled_from([80, None]), fields=FIELDS)
+    def register_a_host_name(self, host: str, port: int | None, fields: dict[str, Any]) -> None:
+        """Of a service that no alias leads to: which of several host names such an alias ends at is drawn for each question."""
+        self.world.add("other", host, port, now=self.now, **fields)
         self.renewed_at = self.now
 
     @rule(name=st.sampled_from(["web", "api"]), count=st.integers(5, 30), six=st.booleans(), text=st.integers(0, 9))

@@ -27,8 +27,8 @@ def a_world(**options: Any) -> World:
     world.add("mixed", "Old.Example.NET.", 81, metadata={"at": "name", "scheme": "https"}, ports={"admin": 9})
     world.add("db", "db-1.example.net", 5432, tags=["blue"], zone="eu", metadata={"a": "1", "scheme": "sql"})
     world.add("db", "db-2.example.net", 5433, weight=300, metadata={"a": "2"}, ports={"admin": 9000})
-    world.add("bare", "10.0.0.3", None)  # type: ignore[arg-type]  # no port
-    world.add("named", "10.0.0.4", None, ports={"http": 8080})  # type: ignore[arg-type]  # no port
+    world.add("bare", "10.0.0.3", None)
+    world.add("named", "10.0.0.4", None, ports={"http": 8080})
     return world
 
 

@@ -134,6 +134,27 @@ def test_names_over_https_are_forwarded_too(server: Discovery) -> None:
     assert message.flags & dns.flags.RA
 
 
+def test_a_service_of_host_names_alone_is_followed_for_who_is_served_and_asks_for_recursion(server: Discovery) -> None:
+    """Whoever asked before: the alias alone, which others get, is not kept for them."""
+    for host in ("www.example.com", "web.example.com"):
+        put = {"name": "away", "ip": host, "port": 443, "weight": 0 if host < "www" else 100}
+        assert server.request("PUT", "/instances", put).status == 201
+    alias = ["CNAME www.example.com."]
+    for options, answer in [
+        (["-b", "127.0.0.2", "+recurse"], alias),
+        (["+norecurse"], alias),
+        (["+recurse"], [*alias, "A 192.0.2.1"]),
+        (["-b", "127.0.0.2", "+recurse"], alias),
+        (["-b", "127.0.0.3", "+recurse"], [*alias, "A 192.0.2.1"]),
+    ]:
+        dug = dig(server, *options, "away.svc.local")
+        assert [f"{record.type} {record.rdata}" for record in dug.answer] == answer
+    assert resolve(server, "_away._tcp.svc.local", "SRV").rdata == {
+        "10 0 443 web.example.com.",
+        "10 100 443 www.example.com.",
+    }
+
+
 def test_an_alias_in_our_zone_is_followed_to_the_outside_for_who_asked_us_to_recurse(
     fake: FakeUpstream, tmp_path: Path
 ) -> None:

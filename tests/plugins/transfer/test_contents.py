@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ def a_world(**options: Any) -> World:
     world.add("Syslog", "10.0.0.9", 514, protocol="udp", metadata={"version": "1.0"})
     world.add("sip", "10.0.0.10", 5060, protocol=["tcp", "udp"], ports={"admin": 5070})
     world.add("gone", "10.0.0.20")
+    world.add("db", "db.example.net", 5432, ports={"admin": 9}, metadata={"a": "b"})
+    world.add("db", "10.0.0.21", 5433, priority=0, ttl=3)
+    world.add("away", "www.example.net", None, protocol=["tcp", "udp"])
+    world.add("bare", "10.0.0.22", None, ports={"admin": 9})
     return world
 
 
@@ -100,8 +105,33 @@ async def test_the_names_that_the_readme_lists_are_in_it_and_the_others_are_not(
         "sip", "ip-10-0-0-10-p5060.sip", "_sip._tcp", "_sip._udp", "_admin._tcp.sip", "_admin._udp.sip",
         "ip-10-0-0-10-p5060._sip._tcp", "ip-10-0-0-10-p5060._sip._udp",
         "gone", "ip-10-0-0-20-p3001.gone", "_gone._tcp", "ip-10-0-0-20-p3001._gone._tcp",
+        "db", "ip-10-0-0-21-p5433.db", "_db._tcp", "_admin._tcp.db", "ip-10-0-0-21-p5433._db._tcp",
+        "away", "_away._tcp", "_away._udp",
+        "bare", "ip-10-0-0-22.bare", "_bare._tcp", "_admin._tcp.bare",
         "_services._dns-sd._udp", "b._dns-sd._udp", "db._dns-sd._udp", "lb._dns-sd._udp",
     }  # fmt: skip
+
+
+async def test_rfc2181_10_1_of_several_host_names_a_serial_has_one_wherever_it_is_taken_from(tmp_path: Path) -> None:
+    hosts = {f"db-{number}.example.net": number * 10 for number in range(4)}
+    seen: Counter[bytes] = Counter()
+    one, other = World(), World()
+    for world, order in ((one, list(hosts)), (other, list(reversed(hosts)))):
+        for host in order:
+            world.add("db", host, 5432, weight=hosts[host])
+        world.add("db", "later.example.net", 5432, priority=11, weight=65535)
+    for _ in range(60):
+        found, again = [rrsets((await transferred(tmp_path, world))[:-1]) for world in (one, other)]
+        name = from_text("db.svc.local")
+        assert found == again
+        assert [rtype for owner, rtype in found if owner == name] == [Type.CNAME]
+        [(ttl, target)] = found[name, Type.CNAME]
+        assert ttl == 5
+        seen[target] += 1
+        for world in (one, other):  # another serial
+            world.add("other", "10.0.0.1", metadata={"n": len(seen), "t": seen.total()})
+    assert set(seen) == {to_wire(from_text(host)) for host, weight in hosts.items() if weight}
+    assert seen[to_wire(from_text("db-3.example.net"))] > seen[to_wire(from_text("db-1.example.net"))]
 
 
 async def test_who_is_not_in_answers_is_not_in_it(tmp_path: Path) -> None:

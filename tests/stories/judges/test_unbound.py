@@ -84,6 +84,27 @@ def test_unbound_takes_the_echo_of_its_random_spelling_for_ours(ask: Ask, betwee
     assert any(asked.name != asked.lower.name for asked in between.asked)
 
 
+def test_with_the_alias_of_host_names_in_its_cache_unbound_still_finds_their_ports(server: Discovery, ask: Ask) -> None:
+    host = "ip-10-0-0-1-p3001.user-service.svc.local"
+    assert (
+        server.request("PUT", "/instances", {"name": "db", "ip": host, "port": 5432, "ports": {"admin": 9}}).status
+        == 201
+    )
+    for _ in range(2):  # the second is from its cache
+        for rtype, rdata in (
+            ("A", {f"{host}.", "10.0.0.1"}),
+            ("AAAA", {f"{host}."}),
+            ("TXT", {f"{host}.", '"version=1.0.0"'}),
+        ):
+            reply = ask("db.svc.local", rtype)
+            assert (reply.status, reply.rdata) == ("NOERROR", rdata)
+        assert ask("_db._tcp.svc.local", "SRV").rdata == {f"10 100 5432 {host}."}
+        assert ask("_db._tcp.svc.local", "TXT").rdata == {'""'}
+        assert ask("_admin._tcp.db.svc.local", "SRV").rdata == {f"10 100 9 {host}."}, (
+            "below a CNAME there are other names"
+        )
+
+
 def test_what_does_not_fit_a_datagram_comes_whole_over_tcp(server: Discovery, tmp_path: Path) -> None:
     for port in range(1, 61):
         server.register("many", "10.0.4.1", port)

@@ -24,7 +24,8 @@ ROWS: dict[str, tuple[str, str, str, str]] = {
     "not registered": ("77.0.0.10.in-addr.arpa", "PTR", "REFUSED", r"not in a zone of this server"),
     "no IPv6": ("only4.svc.local", "AAAA", "NOERROR", r"only4 exists, no IPv6 instance"),
     "no IPv4": ("only6.svc.local", "A", "NOERROR", r"only6 exists, no IPv4 instance"),
-    "no addresses at such a name": ("_shop._tcp.svc.local", "A", "NOERROR", r"shop exists, names of this form have only SRV, PTR, URI"),
+    "no addresses at such a name": ("_shop._tcp.svc.local", "A", "NOERROR",
+        r"shop exists, names of this form have only SRV, TXT, PTR, URI"),
     "no such type": ("shop.svc.local", "MX", "NOERROR", r"shop exists, names of this form have only A, AAAA, SRV, TXT, HTTPS, SVCB, URI"),
     "no such instance": ("red.shop.svc.local", "A", "NXDOMAIN", r"shop is known.*red"),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,6 +32,9 @@ QUESTIONS = [
     ("ip-10-0-0-1-p80.web", "A"), ("ip-10-0-0-1-p80.web", "SRV"), ("ip-2001-db8--1-p80.web", "AAAA"),
     ("ip-10-0-0-1-p80._web._tcp", "TXT"), ("_services._dns-sd._udp", "PTR"), ("b._dns-sd._udp", "PTR"),
     ("_syslog._udp", "SRV"), ("nobody", "A"), ("nobody.web", "A"),
+    # Host names alone, and no port.
+    ("db", "A"), ("db", "SRV"), ("db", "CNAME"), ("_db._tcp", "SRV"), ("_db._tcp", "TXT"), ("_admin._tcp.db", "SRV"), ("_tcp.db", "A"),
+    ("bare", "A"), ("bare", "SRV"), ("ip-10-0-0-8.bare", "A"),
 ]  # fmt: skip
 
 Start = Callable[[Namespace, Path], AbstractContextManager[Daemon]]
@@ -74,6 +78,19 @@ def register(place: Namespace) -> None:
     place.register("web", "10.0.0.2", 80, tags=["blue"])
     place.register("web", "2001:db8::1", 80)
     place.register("syslog", "10.0.0.9", 514, protocol="udp")
+    for body in (
+        {"name": "db", "ip": "db.example.com", "port": 5432, "ports": {"admin": 9}, "metadata": {"a": "b"}},
+        {"name": "bare", "ip": "10.0.0.8"},
+    ):
+        place.fetch(
+            f"{place.server.http}/instances",
+            "-X",
+            "PUT",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            json.dumps(body),
+        )
 
 
 @pytest.fixture(params=["knot", "bind"])
