@@ -41,6 +41,7 @@ class Eureka(Plugin):
     async def open(self, engine: Engine) -> None:
         assert self._registering is not None
         self._registering.engine = engine
+        self._ids.hears_all = not engine.has_other_nodes
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Eureka | None:

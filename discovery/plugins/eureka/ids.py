@@ -1,6 +1,7 @@
 """Where an instance with an id of Eureka's is: kept in step with the commits. And of several ids at one address, when each was heard of.
 
-How long ago that was is this process's own, as leases are: after a restart each has a full lease, and so has what other nodes hear of.
+How long ago that was is this process's own, as leases are: after a restart each has a full lease. Of several nodes one judges those alone
+that have renewed there.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ class Place(NamedTuple):
 
 
 class Ids:
-    """`clock`: monotonic seconds, the registry's."""
+    """`clock`: monotonic seconds, the registry's. `hears_all`: no other node may hear of an instance."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.hears_all = True
         self._places: dict[str, dict[str, Place]] = {}  # by id and folded name of the service
         self._heard: dict[Key, dict[str, float]] = {}  # of addresses that several ids share
 
@@ -46,7 +48,13 @@ class Ids:
             self._places.setdefault(id, {})[key.service] = Place(key, record["dirty"])
         if len(after) > 1:
             known, now = self._heard.get(key, {}), self._clock()
-            self._heard[key] = {id: known.get(id, now) if id in before else now for id in after}
+            stay = {
+                id
+                for id in known
+                if id in before and id in after and before[id]["registered"] == after[id]["registered"]
+            }
+            heard = {id: now for id in after if self.hears_all} | {id: known[id] for id in stay}
+            self._heard[key] = heard
         else:
             self._heard.pop(key, None)
 
@@ -58,10 +66,12 @@ class Ids:
         """Folded names of those that have an instance with this id."""
         return list(self._places.get(id, ()))
 
-    def heard(self, key: Key, id: str) -> None:
-        """It has renewed its lease."""
-        if (shared := self._heard.get(key)) is not None and id in shared:
-            shared[id] = self._clock()
+    def renewed(self, key: Key, id: str, ttl: float) -> list[str]:
+        """It has renewed its lease here. Who at its address is silent."""
+        if (shared := self._heard.get(key)) is None:  # nearly always: it is alone
+            return []
+        shared[id] = self._clock()
+        return self.silent(key, ttl)
 
     def silent(self, key: Key, ttl: float) -> list[str]:
         """Of the ids that share the address, those whose own lease is over, seconds long."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from discovery.core import metadata as metadata_text
+from discovery.core.caller import Caller
+from discovery.core.instance import Key
 from discovery.core.name import fold
 from discovery.plugins.eureka.forms import body_of
 from discovery.plugins.eureka.ids import Ids, records_of
@@ -65,24 +67,30 @@ class Registering:
             return Answer(204, b"")
         moved_from = None if place is None else place.key
         instance = await self.engine.submit(Announce(sent, moved_from), request.caller)
+        self._ids.renewed(instance.spec.key, sent.id, sent.spec.ttl or 0.0)
         record = records_of(instance).get(sent.id, {})
         if (status := record.get("overriddenStatus")) and is_out(records_of(instance)) and not instance.draining:
             await self.engine.submit(Override(instance.id, sent.id, status, request.reason), request.caller)
         return Answer(204, b"")
 
-    async def renew(self, request: Request) -> Answer:
+    def renew(self, request: Request) -> Answer | Awaitable[Answer]:
         service, id = fold(request.names["app"]), request.names["id"]
         place, dirty = self._ids.place(service, id), _dirty(request.query)
         if place is not None and dirty is not None and dirty > place.dirty:
             return _UNKNOWN  # it has changed, and has to say how
         try:
-            entry = self.engine.renew(self._entry(service, id).instance.id, request.caller)
+            entry = self.engine.renew(
+                place.key if place is not None else self._entry(service, id).instance.id, request.caller
+            )
         except UnknownInstance:
             return _UNKNOWN
-        key = entry.instance.spec.key
-        self._ids.heard(key, id)
-        if silent := self._ids.silent(key, entry.lease.ttl):
-            await self.engine.submit(Forget(key, tuple(silent)), request.caller)
+        if place is not None and (silent := self._ids.renewed(place.key, id, entry.lease.ttl)):
+            return self._forget(place.key, tuple(silent), request.caller)
+        return _DONE
+
+    async def _forget(self, key: Key, ids: tuple[str, ...], by: Caller) -> Answer:
+        """The renewal has brought to light that others at its address have gone."""
+        await self.engine.submit(Forget(key, ids), by)
         return _DONE
 
     async def cancel(self, request: Request) -> Answer:

@@ -113,14 +113,26 @@ def test_ids_at_one_address_share_an_instance_and_each_has_its_own_lease(house: 
     assert len(house.registry.services["web"].served(house.now)) == 1, "healthy while one of them is"
     house.now += 20
     house.registry.renew(WEB, house.now)
-    house.ids.heard(WEB, "a")
+    assert house.ids.renewed(WEB, "a", 25) == []
     house.now += 10
-    assert house.ids.silent(WEB, 25) == ["b"]
+    assert house.ids.renewed(WEB, "a", 25) == ["b"]
     assert house.listed() == {"a": "UP"}, "hidden before anybody has forgotten it"
     house.registry.do(Forget(WEB, ("b",)), house.now)
     house.registry.do(Cancel(WEB, "a", "asked"), house.now)
     assert len(house.registry) == 0
     assert house.ids.place("web", "a") is None
+
+
+def test_of_several_nodes_one_judges_only_whom_it_heard(house: House) -> None:
+    house.ids.hears_all = False
+    house.register("elsewhere")
+    house.register("here")
+    house.ids.renewed(WEB, "here", 25)
+    house.now += 30
+    house.registry.renew(WEB, house.now)
+    assert house.ids.silent(WEB, 25) == ["here"]
+    house.register("here")  # at another node, or it would be heard
+    assert house.ids.silent(WEB, 25) == []
 
 
 def test_the_ninth_id_at_one_address_takes_the_oldest_ones_place(house: House) -> None:
