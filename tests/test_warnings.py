@@ -52,6 +52,7 @@ async def test_each_code_has_its_entry_in_troubleshooting(
         "DATA_DIR": tmp_path / "data", "AUDIT_FILE": tmp_path / "audit", "TOKENS_FILE": tmp_path / "tokens.toml", "FORWARD_TO": "192.0.2.1",
         "TRANSFER_ALLOW": "10.0.0.0/8",
         "TRANSFER_KEYS_FILE": tmp_path / "keys.conf", "API_TOKEN": "x" * 16, "TLS_CERT": cert, "TLS_KEY": key, "ENGINE_URL": engine,
+        "CONSUL": "true",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
     codes = {

@@ -1,7 +1,7 @@
 """Consul's HTTP API over the same registry: its clients register, beat, look up and wait here as they do there. README.md beside this file.
 
-`directory` knows which of Consul's ids are which instances; `views` has its JSON; `reading` lets requests wait. Each of `catalog`, `agent`
-and `beyond` has the routes of its subject.
+`directory` knows which of Consul's ids are which instances; `views` has its JSON; `reading` lets requests wait. Each of `catalog`,
+`agent`, `registering`, `external`, `kv` and `beyond` has the routes of its subject.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from discovery.plugins.consul.beyond import Beyond
 from discovery.plugins.consul.catalog import Catalog
 from discovery.plugins.consul.directory import Directory
 from discovery.plugins.consul.external import External
+from discovery.plugins.consul.kv import KeyValues
 from discovery.plugins.consul.manners import MANNERS
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.reading import Reader
@@ -30,6 +31,7 @@ class Consul(Plugin):
         self._settings = settings
         self.directory = Directory(registry, Nodes(settings.consul_nodes))
         self._reader = Reader(registry, clock, self.directory, settings)
+        self._keys = KeyValues(self._reader)
 
     def install(self, seams: Seams) -> None:
         reader, directory = self._reader, self.directory
@@ -37,8 +39,10 @@ class Consul(Plugin):
         reader.proxies, reader.is_public = seams.proxies, seams.is_public
         self._registering = registering = Registering(reader, seams.count_registration)
         external = External(registering, seams.count_registration)
-        parts = (registering, catalog, external, Agent(reader, catalog), Beyond(reader))
+        parts = (registering, catalog, external, Agent(reader, catalog), self._keys, Beyond(reader))
         seams.routes.extend(MANNERS.routes(*(route for part in parts for route in part.routes())))
+        self._seams = seams
+        seams.concerns.extend(self._keys.concerns())
         seams.followers.append(directory.follow_commit)
         seams.index_followers.append(directory.published)
         seams.long_polls.extend([reader.let_wait, directory.let_wait])
@@ -47,9 +51,11 @@ class Consul(Plugin):
 
     async def open(self, engine: Engine) -> None:
         self._registering.engine = engine
+        self._keys.has_tokens = bool(self._seams.authorize)
 
     async def close(self) -> None:
         self.directory.close()
+        await self._keys.close()
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Consul | None:

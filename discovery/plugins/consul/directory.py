@@ -29,6 +29,8 @@ PLUGIN = "consul"
 MAINTENANCE = "Maintenance"
 # What may change besides services, and is waited for: the names and tags of all services; which nodes there are; the state of any check.
 SERVICES, NODES, CHECKS = (f"\0{PLUGIN} {name}" for name in ("services", "nodes", "checks"))
+# And what never does: who waits for it waits until his time is over.
+NEVER = f"\0{PLUGIN} never"
 _NODE = f"\0{PLUGIN} node "
 # Seconds between two wakes of those who wait for any of these: what they are answered is long.
 EVERY = 1.0
@@ -96,7 +98,7 @@ class Directory:
         self._checks: dict[str, list[tuple[str, str]]] = {}  # of each of them: the nodes and ids of its checks
         self._where: dict[str, frozenset[str]] = {}  # of each instance: the folded names of its nodes
         self._hosts: dict[str, set[str]] = {}  # by a peer's id, the folded names of the nodes that have one
-        self._indexes = dict.fromkeys((SERVICES, NODES, CHECKS), 0)
+        self._indexes = {SERVICES: 0, NODES: 0, CHECKS: 0, NEVER: 1}
         self._polls: LongPolls | None = None
         self._moved: set[str] = set()
         self._told_at = float("-inf")
@@ -252,11 +254,11 @@ class Directory:
     # -- who waits
 
     def index_of(self, topic: str) -> int:
-        """Of a node that has nothing it is the registry's, as of a service that nobody has."""
+        """Of a node that has nothing it is that of all nodes."""
         known = self._indexes.get(topic)
         if known is None:
             place = self.places.get(topic.removeprefix(_NODE))
-            known = None if place is None else place.index
+            known = self._indexes[NODES] if place is None else place.index
         return min(known or self._registry.index, self._registry.index)
 
     def let_wait(self, polls: LongPolls) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from discovery.core.address import parse_ip
@@ -48,6 +49,23 @@ def _address(value: object) -> object:
         raise ValueError(error.reason) from None
 
 
+def _url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    url = urlsplit(value)
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or url.username is not None
+        or url.path.strip("/")
+        or url.query
+    ):
+        raise ValueError(
+            f"{value!r} is no address of a Consul; write http://HOST:8500, and its token into CONSUL_KV_TOKEN"
+        )
+    return value
+
+
 class ConsulSettings(EnvSettings):
     consul: bool = False
     """true: the clients of Consul find its HTTP API here, below /v1."""
@@ -65,3 +83,7 @@ class ConsulSettings(EnvSettings):
     consul_keep: float = Field(MAX_KEEP, ge=60, le=MAX_KEEP)
     """Seconds for which an instance is listed as critical after the reports of its TTL check ended, unless it says itself when it is to be
     deregistered (DeregisterCriticalServiceAfter)."""
+    consul_kv_upstream: Annotated[str | None, BeforeValidator(_url)] = None
+    """http://HOST:8500 of a Consul that has the keys: /v1/kv, /v1/txn and /v1/session are handed on to it. Empty: there are no keys."""
+    consul_kv_token: SecretStr | None = None
+    """The token that it is shown. Empty: that of the client, unless this server has tokens of its own."""
