@@ -39,6 +39,7 @@ AFTER = Instance(
     1e9 + 7,
     attached((), {"consul": {"id": "web 1/a", "big": 10**30}}),
 )
+WIDE = AFTER._replace(spec=Registration.of("Orders DB / eu", "Db.example.com.", None))
 KEY, SCOPE = Key("web", "10.0.0.1", 80), Scope("web", "10.0.0.1", 80)
 
 EVENTS: list[Event] = [
@@ -47,6 +48,9 @@ EVENTS: list[Event] = [
     InstanceEvent(Kind.DEREGISTERED, "web", AFTER, None, "asked", buried_until=1e9 + 60),
     InstanceEvent(Kind.UNHEALTHY, "web", BEFORE, AFTER, "no heartbeat", lapsed_at=1e9 + 10),
     WindowEvent(SCOPE, None, Window("upgrade", 2e9, "ci"), "maintenance"),
+    InstanceEvent(Kind.DEREGISTERED, WIDE.spec.key.service, WIDE, None, "asked", buried_until=1e9 + 60),
+    WindowEvent(Scope.of(WIDE.spec.key), None, Window("upgrade", 2e9, "ci"), "maintenance"),
+    DrainEvent(WIDE.spec.key, None, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), "it was draining"),
     WindowEvent(Scope("web"), Window("upgrade", 2e9), None, "over"),
     DrainEvent(KEY, None, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), "it was draining"),
     DrainEvent(KEY, Drained("id-1", "Web", 1e9, 1e9 + 5, 2e9), None, "registered again"),

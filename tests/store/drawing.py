@@ -13,9 +13,9 @@ LEASE_TTL = 4.0
 MAX_INSTANCES = 3
 
 EIGHTHS = st.integers(0, 400).map(lambda number: number / 8)
-NAMES = st.sampled_from(["web", "Web", "WEB", "api", "Api", "fixed", "FIXED"])
-IPS = st.sampled_from(["10.0.0.1", "10.0.0.2", "2001:db8::1"])
-PORTS = st.sampled_from([80, 81])
+NAMES = st.sampled_from(["web", "Web", "WEB", "a/PI", "A/pi", "fixed", "FIXED"])
+IPS = st.sampled_from(["10.0.0.1", "2001:db8::1", "db.example", "DB.Example."])
+PORTS = st.sampled_from([80, None])
 OWN_IDS = st.sampled_from([None, None, None, "mine", "yours"])
 SPECS = st.builds(
     lambda name, ip, port, version, ttl, own: spec(name, ip, port, metadata={"v": version}, ttl=ttl, id=own),

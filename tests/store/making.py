@@ -81,7 +81,7 @@ def ports(registry: DrivenRegistry, now: float, name: str = "web") -> list[int]:
     return [] if service is None else [entry.instance.spec.port for entry in service.served(now)]
 
 
-def spec(name: str = "web", ip: str = "10.0.0.1", port: int = 80, **fields: Any) -> Registration:
+def spec(name: str = "web", ip: str = "10.0.0.1", port: int | None = 80, **fields: Any) -> Registration:
     return Registration.of(name, ip, port, **fields)
 
 

@@ -76,6 +76,32 @@ async def test_one_that_takes_its_id_from_its_old_self_arrives(etcd: EtcdCluster
         assert near.state == far.state
 
 
+async def test_names_and_addresses_of_all_forms_arrive_and_are_removed_for_as_long_on_all(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        names = ["Orders DB / eu", "50%", "a%2Fb", "-", "ÄÖ", "../x", "web"]
+        specs = [
+            Registration.of(name, ip, port)
+            for name in names
+            for ip in ("Db.example.", "10.0.0.1")
+            for port in (None, 80)
+        ]
+        for each in specs:
+            await near.submit(Register(each))
+        for each in specs[::4]:
+            await settled(near, Maintain(Scope.of(each.key), Window("a test", near.wall() + 60)), Scope.of(each.key))
+            await near.submit(DeregisterMany((specs[specs.index(each) + 1].key,), "a test", each.key.service))
+        await until(lambda: far.registry.index == near.registry.index)
+        assert near.state == far.state
+        assert len(far.registry) == 3 * len(names)
+        assert far.registry.windows == near.registry.windows
+        assert {far.registry.at(each.key).instance.spec.ip for each in specs[::4]} == {"Db.example."}
+        assert all(far.registry.buried(each.key, time.monotonic()) > 0 for each in specs[1::4])
+        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+            assert late.state == near.state
+            assert late.registry.windows == near.registry.windows
+            assert all(late.registry.buried(each.key, time.monotonic()) > 0 for each in specs[1::4])
+
+
 @dataclass(frozen=True)
 class Broken(Write[None]):
     action = "broken"

@@ -43,6 +43,9 @@ async def test_what_is_restored_is_what_was(folder: Path) -> None:
         await house.drain(spec("service-2", port=3).key, False)
         await house.register(spec("SERVICE-4", port=5, metadata={"n": "new"}))
         await house.maintain(Scope("service-5"), Window("because", time.wall + 600))
+        wide = await house.register(spec("Orders DB / eu", "Db.example.com.", None, ttl=5))
+        await house.register(spec("Orders DB / eu", "db.example.com", 80, ttl=5))
+        await house.maintain(Scope.of(wide.instance.spec.key), Window("a new disk", time.wall + 600))
         before = known(house.registry)
         windows, index = dict(house.registry.windows), house.registry.index
     assert sum(instance.draining for instance in before) == 1

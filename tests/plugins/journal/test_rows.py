@@ -99,10 +99,14 @@ def _allowed(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-IPS = st.sampled_from(["10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fd00::1:2:3"])
+IPS = st.sampled_from(
+    ["10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fd00::1:2:3", "Db.example.com."]
+)
+NAMES = LABELS | st.sampled_from(["Orders DB / eu", "50%", "a%2Fb", "-", "ÄÖ", "../x"])
+PLACES = st.builds(Key.of, NAMES, IPS, PORTS | st.none())
 SPECS = st.builds(
     lambda name, ip, port, fields: Registration.of(name, ip, port, **_allowed(fields)),
-    LABELS, IPS, PORTS, st.fixed_dictionaries({}, optional=FIELDS),
+    NAMES, IPS, PORTS, st.fixed_dictionaries({}, optional=FIELDS),
 )  # fmt: skip
 TIMES = st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(float)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", fullmatch=True)
@@ -119,11 +123,10 @@ INSTANCES = st.builds(
     lambda id, at, spec, since, by, known: Instance(id, at, spec, since, registrant=by, **known),
     IDS, TIMES, SPECS, st.none() | TIMES, BYS, st.fixed_dictionaries({}, optional=FACTS_DRAWN),
 )  # fmt: skip
-SCOPES = LABELS.map(lambda name: Scope(name.lower())) | st.builds(Scope, LABELS.map(str.lower), IPS, PORTS)
-KEYS = st.builds(Key, LABELS.map(str.lower), IPS, PORTS)
+SCOPES = PLACES.map(lambda key: Scope(key.service)) | PLACES.map(Scope.of)
 DRAWN: dict[Any, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     WindowEvent: (SCOPES, st.builds(Window, TEXT, TIMES, TEXT)),
-    DrainEvent: (KEYS, st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES)),
+    DrainEvent: (PLACES, st.builds(Drained, IDS, LABELS, TIMES, TIMES, TIMES)),
     SettingsEvent: (st.none(), st.builds(RegistrySettings, TIMES, PORTS, PORTS, PORTS, TIMES)),
     DocumentEvent: (
         st.builds(DocumentKey, LABELS, st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)),
@@ -137,7 +140,7 @@ VALUES = st.one_of(
         for of, (keys, values) in DRAWN.items()
     )
 )
-TOMBSTONES = st.tuples(KEYS, TIMES)
+TOMBSTONES = st.tuples(PLACES, TIMES)
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
