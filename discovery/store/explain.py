@@ -211,7 +211,9 @@ def _besides(instance: Instance, status: Status, window: Window | None) -> list[
         if not is_label(spec.name):
             found.append("its name is no DNS label: it is found over HTTP alone")
         elif not spec.port:
-            found.append("it has no port, and so no SRV record in DNS")
+            found.append(
+                f"it has no port, and so no SRV record in DNS{' but for its named ports' if spec.ports else ''}"
+            )
         return found
     found = []
     if window is not None and status is not Status.MAINTENANCE:
