@@ -51,6 +51,21 @@ class Form(NamedTuple):
         pieces = self._json if self.media == JSON else self._xml
         return pieces(apps, last)
 
+    def application(self, name: str, infos: Iterable[list[Info]]) -> Iterator[bytes]:
+        """One of them, in pieces; the first has some."""
+        before = b""
+        if self.media == JSON:
+            yield b'{"application":{"name":%b,"instance":[' % orjson.dumps(name)
+            for some in infos:
+                yield before + orjson.dumps([self.of(each) for each in some])[1:-1] if some else b""
+                before = b","
+            yield b"]}}"
+            return
+        yield f"<application>{xml_text.write('name', name, self._depth(1))}".encode()
+        for some in infos:
+            yield "".join([xml_text.write("instance", self.of(each), self._depth(1)) for each in some]).encode()
+        yield b"</application>" if self.is_compact else b"\n</application>"
+
     def _json(self, apps: Iterable[tuple[str, list[Info]]], last: Callable[[], dict[str, str]]) -> Iterator[bytes]:
         yield b'{"applications":{"application":['
         is_open = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from math import inf
 from typing import NamedTuple
 
@@ -81,33 +82,26 @@ class Listing:
     async def delta(self, request: Request) -> Answer:
         form, counts = wanted_form(request), Counter[str]()
         for service in self._services():
-            counts.update([shown.status for entry in service.entries.values() for shown in self._shown(entry)])
-            await turns().over()
+            for some in self._some(service):
+                counts.update([shown.status for entry in some for shown in self._shown(entry)])
+                await turns().over()
         last = {"versions__delta": str(self._registry.index), "apps__hashcode": hashcode(counts)}
         return Answer(200, form.applications(self._changed(await self._touched()), lambda: last), media=form.media)
 
     def app(self, request: Request) -> Answer:
         form, app = wanted_form(request), request.names["app"]
         service = self._registry.service(app)
-        infos = [] if service is None else [each for some in self._infos(service, Counter()) for each in some]
-        if not infos:
+        infos = iter(()) if service is None else self._infos(service, Counter())
+        first = next((some for some in infos if some), None)
+        if first is None:
             raise UnknownService(app)
-        return form.one("application", {"name": app.upper(), "instance": [form.of(each) for each in infos]})
+        return Answer(200, form.application(app.upper(), chain([first], infos)), media=form.media)
 
     def vip(self, request: Request, name: str) -> Answer:
         form, vip, counts = wanted_form(request), request.names["vip"], Counter[str]()
-
-        def having() -> Iterator[tuple[str, list[Info]]]:
-            for app, infos in self._apps(Counter()):
-                found = [each for each in infos if vip in each.get(name, "").split(",")]
-                counts.update([each["status"] for each in found])
-                yield app, found
-
-        return Answer(
-            200,
-            form.applications(having(), lambda: {"versions__delta": "-1", "apps__hashcode": hashcode(counts)}),
-            media=form.media,
-        )
+        found = self._apps(counts, lambda record: vip in record.get(name, "").split(","))
+        last = lambda: {"versions__delta": "-1", "apps__hashcode": hashcode(counts)}  # noqa: E731 they are counted by then
+        return Answer(200, form.applications(found, last), media=form.media)
 
     def instance(self, request: Request) -> Answer:
         form, id = wanted_form(request)._replace(is_compact=False), request.names["id"]
@@ -136,18 +130,28 @@ class Listing:
             yield from services
             after = fold(services[-1].name)
 
-    def _apps(self, counts: Counter[str]) -> Iterator[tuple[str, list[Info]]]:
+    def _apps(
+        self, counts: Counter[str], has: Callable[[Record], bool] | None = None
+    ) -> Iterator[tuple[str, list[Info]]]:
         for service in self._services():
-            for some in self._infos(service, counts):
+            for some in self._infos(service, counts, has):
                 yield service.name.upper(), some
 
-    def _infos(self, service: Service, counts: Counter[str]) -> Iterator[list[Info]]:
-        """Some at a time. `counts`: of statuses; they are added."""
-        entries = list(service.entries.values())
-        for start in range(0, len(entries), _AT_ONCE):
-            some = [(entry, each) for entry in entries[start : start + _AT_ONCE] for each in self._shown(entry)]
+    def _infos(
+        self, service: Service, counts: Counter[str], has: Callable[[Record], bool] | None = None
+    ) -> Iterator[list[Info]]:
+        """Some at a time, perhaps none. `counts`: of statuses; they are added. `has`: which of them; None: all."""
+        for entries in self._some(service):
+            some = [
+                (entry, each) for entry in entries for each in self._shown(entry) if has is None or has(each.record)
+            ]
             counts.update([shown.status for _, shown in some])
             yield [self._info(entry, shown) for entry, shown in some]
+
+    @staticmethod
+    def _some(service: Service) -> Iterator[list[Entry]]:
+        entries = list(service.entries.values())
+        return (entries[start : start + _AT_ONCE] for start in range(0, len(entries), _AT_ONCE))
 
     def _shown(self, entry: Entry) -> list[Shown]:
         """The ids of an instance; none when its lease is over."""
@@ -157,16 +161,17 @@ class Listing:
             return []
         records = records_of(instance) or native(instance)
         silent = self._ids.silent(instance.spec.key, entry.lease.ttl) if len(records) > 1 else ()
-        is_served = status in _SERVED or (status is Status.FLAPPING and self._is_last_resort(entry, now))
+        is_served = status in _SERVED or (status is Status.FLAPPING and not self._has_better(entry, now))
         return [
             Shown(id, record, *statuses(status, is_served, len(records) == 1, record))
             for id, record in records.items()
             if id not in silent
         ]
 
-    def _is_last_resort(self, entry: Entry, now: float) -> bool:
-        service = self._registry.services.get(entry.instance.spec.key.service)
-        return service is not None and entry in service.served(now)
+    def _has_better(self, entry: Entry, now: float) -> bool:
+        """Whether its service has any that do not flap."""
+        entries = self._registry.services[entry.instance.spec.key.service].entries.values()
+        return any(each.status_at(now) in _SERVED for each in entries)
 
     def _info(self, entry: Entry, shown: Shown) -> Info:
         renewed_at = self._registry.walls()(entry.lease.renewed_at)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from discovery.core import metadata as metadata_text
 from discovery.core.caller import Caller
 from discovery.core.instance import Key
 from discovery.core.name import fold
@@ -14,7 +13,7 @@ from discovery.plugins.eureka.forms import body_of
 from discovery.plugins.eureka.ids import Ids, records_of
 from discovery.plugins.eureka.listing import HEADING, Listing
 from discovery.plugins.eureka.record import STATUSES, is_out, number_of, read
-from discovery.plugins.eureka.writing import Announce, Cancel, Forget, Override
+from discovery.plugins.eureka.writing import AddMetadata, Announce, Cancel, Forget, Override
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import MAX_PARAMETERS
@@ -22,7 +21,6 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
-from discovery.store.registration import Register
 from discovery.store.service import Entry
 
 _DONE = Answer(200, b"", media="")
@@ -112,11 +110,8 @@ class Registering:
     async def metadata(self, request: Request) -> Answer:
         """Of a key that is sent twice the first counts."""
         entry, _ = self._named(request)
-        spec, said = entry.instance.spec, dict(reversed(_pairs(request.query)))
-        if said:
-            packed = metadata_text.pack(metadata_text.unpack(spec.metadata) | said)
-            write = Register(replace(spec, metadata=packed), own=entry.instance.own)
-            await self.engine.submit(write, request.caller)
+        if said := dict(reversed(_pairs(request.query))):
+            await self.engine.submit(AddMetadata(entry.instance.spec.key, said, request.reason), request.caller)
         return _DONE
 
     def _named(self, request: Request) -> tuple[Entry, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from discovery.core import metadata as metadata_text
 from discovery.core.instance import Instance, Key
 from discovery.core.remembered import changed
 from discovery.plugins.eureka.ids import records_of
@@ -81,10 +83,11 @@ class Cancel(InstanceWrite[None]):
     says_goodbye = True
 
     def decide(self, txn: Transaction) -> None:
-        records = records_of(txn.current(named_entry(txn, self.which)))
+        known = txn.current(named_entry(txn, self.which))
+        records = records_of(known)
         records.pop(self.id, None)
-        if records:
-            _restate(txn, self.which, records, self.reason, draining=True if is_out(records) else None)
+        if records or len(known.attachments) > 1:  # it came by yet another API, and goes with the last of them
+            _restate(txn, self.which, records, self.reason, draining=True if records and is_out(records) else None)
         else:
             Deregister(self.which, self.reason).decide(txn)
 
@@ -101,7 +104,7 @@ class Forget(InstanceWrite[None]):
         records = records_of(txn.current(named_entry(txn, self.which)))
         left = {id: record for id, record in records.items() if id not in self.ids}
         if left and len(left) < len(records):
-            reason = f"no renewal of {', '.join(self.ids)}"
+            reason = f"no renewal by {len(self.ids)} of the ids at its address"
             _restate(txn, self.which, left, reason, draining=True if is_out(left) else None)
 
 
@@ -136,13 +139,28 @@ class Override(InstanceWrite[None]):
         _restate(txn, self.which, records, self.reason, draining=is_out(records))
 
 
+@dataclass(frozen=True)
+class AddMetadata(InstanceWrite[None]):
+    """Beside what it has. No sign of life. UnknownInstance; InvalidField, when it is too much."""
+
+    added: Mapping[str, str]
+    reason: str
+    action = "attach"
+
+    def decide(self, txn: Transaction) -> None:
+        entry = named_entry(txn, self.which)
+        known = catch_up(txn, entry)
+        packed = metadata_text.pack(metadata_text.unpack(known.spec.metadata) | dict(self.added))
+        after = known._replace(spec=replace(known.spec, metadata=packed))
+        txn.change(entry, after, after.status, self.reason)
+
+
 def _restate(txn: Transaction, which: Key | str, records: Records, reason: str, draining: bool | None) -> None:
     """The records from now on, with the health that follows from them. `draining` None: as it is."""
     entry = named_entry(txn, which)
     known = catch_up(txn, entry)
-    after = known._replace(
-        attachments=changed(known.attachments, {NAME: records}), own=said(txn, known, own_health(records))
-    )
+    own = said(txn, known, own_health(records)) if records else known.own
+    after = known._replace(attachments=changed(known.attachments, {NAME: records or None}), own=own)
     if draining is not None and draining != known.draining:
         after = after._replace(draining_since=txn.wall if draining else None)
     override_status(txn, entry, after, reason)

@@ -88,6 +88,9 @@ class House:
 
     def get(self, path: str, **names: str) -> Any:
         """The JSON of an answer."""
+        return json.loads(b"".join(self.pieces(path, **names)))
+
+    def pieces(self, path: str, **names: str) -> list[bytes]:
         route = next(route for route in self.listing.routes() if route.path == path)
         request = Request("GET", path, headers={b"accept": b"application/json"})
         request.names = names
@@ -96,7 +99,7 @@ class House:
             answer = asyncio.run(_of(answer))
         body = answer.body
         assert not isinstance(body, KeptBody)
-        return json.loads(body if isinstance(body, bytes) else b"".join(body))
+        return [body] if isinstance(body, bytes) else list(body)
 
     def listed(self, path: str = "/apps") -> dict[str, str]:
         """Statuses by id."""

@@ -11,6 +11,7 @@ from discovery.plugins.eureka.listing import DELTA_SECONDS
 from discovery.plugins.eureka.writing import Cancel, Forget, Override
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.registration import Report
+from discovery.store.remembering import Attach
 from tests.plugins.eureka.house import House, java_reads
 from tests.store.making import ALL, a_brake, a_registry, spec
 
@@ -150,6 +151,25 @@ def test_an_id_that_comes_back_at_another_address_moves_with_its_override(house:
     assert java_reads(house.get("/apps/delta"))[0]["port"]["$"] == 8081
     moved = house.get("/apps/{app}/{id}", app="web", id="h1:web:8080")["instance"]
     assert moved["port"]["$"] == 8081
+
+
+def test_one_that_came_by_another_api_too_goes_with_the_last_of_them(house: House) -> None:
+    house.register()
+    house.registry.do(Attach(WEB, {"consul": {"id": "web-1"}}, "asked"), house.now)
+    house.registry.do(Cancel(WEB, "h1:web:8080", "asked"), house.now)
+    assert house.registry.at(WEB).instance.attachments == (("consul", b'{"id":"web-1"}'),)
+    assert list(house.listed()) == ["auto-0"]
+
+
+def test_many_are_told_in_small_pieces_for_others_have_their_turn_between(house: House) -> None:
+    house.registry.face_max_instances = 1000
+    for number in range(250):
+        house.register(f"i{number}", port=number + 1)
+    for path, names in (("/apps", {}), ("/apps/{app}", {"app": "web"}), ("/vips/{vip}", {"vip": "web"})):
+        pieces = house.pieces(path, **names)
+        assert max(piece.count(b'"instanceId"') for piece in pieces) <= 25
+        assert sum(piece.count(b'"instanceId"') for piece in pieces) == 250
+    assert len(house.get("/apps/{app}", app="web")["application"]["instance"]) == 250
 
 
 def test_vips_are_found_by_each_of_their_names(house: House) -> None:
