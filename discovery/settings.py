@@ -103,7 +103,7 @@ def client_zones(text: str) -> ClientZones | Path | None:
 def read_client_zones(path: Path) -> ClientZones:
     """ClientZonesError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ClientZonesError(f"CLIENT_ZONES: {path} cannot be read: {error}") from None
     return ClientZones.of_file(path, text)
@@ -202,7 +202,8 @@ class Settings(EnvSettings):
     zone_min_healthy: int = Field(70, ge=1, le=100)
     """Percent of a zone's known instances, 1 to 100: while fewer are healthy there, as many from elsewhere make up for them."""
     trusted_forwarders: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
-    """Networks, comma separated, of resolvers whose EDNS client subnet is believed: their clients' zone counts, not theirs."""
+    """Networks, comma separated, of resolvers whose EDNS client subnet is believed: their clients' zone counts, not theirs.
+    Of no account without CLIENT_ZONES."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
     """Networks, comma separated, of proxies whose X-Forwarded-For is believed: the caller is the rightmost address in it that is in none
     of them. Empty: such headers are believed by nothing."""

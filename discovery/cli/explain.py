@@ -8,7 +8,7 @@ from typing import Annotated, Any, NotRequired
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, Placed, ask, get, in_path
+from discovery.cli.connection import Json, OwnZone, Placed, ask, get, in_path
 from discovery.cli.event_rows import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
@@ -35,9 +35,10 @@ class _Account(Placed):
 
 
 class _Explained(TypedDict):
-    """The last four: of an instant before."""
+    """The last four: of an instant before. `zone`: the caller's."""
 
     explained: list[_Account]
+    zone: NotRequired[OwnZone]
     down: NotRequired[str | None]
     gone: NotRequired[list[EventContent]]
     complete: NotRequired[bool]
@@ -65,7 +66,9 @@ def explain(
 
 
 def _besides(found: _Explained) -> Iterator[str]:
-    """What an answer about the past says besides."""
+    """What an answer says besides: of the caller's zone, or of the past."""
+    if "zone" in found:
+        yield found["zone"]["why"]
     if found.get("down"):
         yield f"nobody was answered then: {found['down']}"
     for each in found.get("gone") or ():

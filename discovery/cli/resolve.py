@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, Placed, ask, get, given, in_path
+from discovery.cli.connection import Filters, OwnZone, Placed, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE, address
-from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
 from discovery.client.replies import Time, epoch
 
@@ -25,6 +25,7 @@ class _Instance(Placed):
 class _Resolved(TypedDict):
     instances: list[_Instance]
     timestamp: Time
+    zone: NotRequired[OwnZone]
 
 
 def resolve(
@@ -56,6 +57,8 @@ def resolve(
     now = epoch(found["timestamp"])
     rows = [{**each, "address": address(each), "lastBeat": _beat(each, now)} for each in found["instances"]]
     put_rows(rows, _COLUMNS, output, name="address", whole=found)
+    if "zone" in found and output in ("table", "wide"):
+        say(f"{found['zone']['why']}; the first {found['zone']['first']} are to be used")
 
 
 def _beat(instance: _Instance, now: float) -> str:

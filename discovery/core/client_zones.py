@@ -29,7 +29,7 @@ class ClientZonesError(DiscoveryError):
 
 class Place(NamedTuple):
     """`zone`: None: in none. `prefix`: the length of the shortest prefix around an address in which no network lies that is not around the
-    address too.
+    address too; of IPv4 inside IPv6, of the whole.
     """
 
     zone: str | None
@@ -57,9 +57,9 @@ class ClientZones:
 
     def place_of(self, network: Network) -> Place:
         """Where all of a network is: in no zone when parts of it are in others, and then `prefix` is longer than its own."""
-        network = unmapped(network)
-        place = self._ranges[network.max_prefixlen].place(int(network.network_address))
-        return place if place.prefix <= network.prefixlen else place._replace(zone=None)
+        plain = unmapped(network)
+        zone, prefix = self._ranges[plain.max_prefixlen].place(int(plain.network_address))
+        return Place(zone if prefix <= plain.prefixlen else None, prefix + network.prefixlen - plain.prefixlen)
 
     @classmethod
     def of_file(cls, path: object, text: str) -> ClientZones:

@@ -1,4 +1,4 @@
-"""Whom a zone misses: instances that were removed for their silence, and nobody has come in their place.
+"""Whom a zone misses: instances that were removed for their silence, or because they failed too long, and nobody has come in their place.
 
 They count among those that the zone is known to have, for an hour: else a zone that loses most of its instances would seem well as soon
 as these are removed, and those left in it would be given all that its clients ask. This process's own, and lost with it. Pure.
@@ -35,7 +35,7 @@ class Missing:
         return bool(self._of)
 
     def went(self, service: str, instance: Instance, now: float) -> None:
-        """It was removed for its silence. One that was to go, or was kept after its lease, is not missed."""
+        """It was removed by nobody's wish. One that was to go, or was kept after its lease, is not missed."""
         zone = instance.spec.zone
         if zone is None or instance.draining or instance.lapsed_at is not None:
             return

@@ -28,6 +28,8 @@ from discovery.store.service import Entry, Service
 MIN_KNOWN = 2
 # That are told apart, 0.1 KB each.
 MAX_ASKERS = 1000
+# That are remembered, 0.3 KB each.
+MAX_SCORES = 16_384
 
 
 class Near(NamedTuple):
@@ -82,7 +84,7 @@ def near(
         return Near(zone, 0, known, served, [], until)
     wanted = max(0, math.ceil(known * least - 1e-9) - len(here))
     if 0 < wanted < len(there):
-        there.sort(key=lambda entry: _score(entry.instance, zone))
+        there.sort(key=lambda entry: _score(zone, *entry.instance.spec.key))
     front, behind = here + there[:wanted], there[wanted:] + rest
     if wanted > len(there):  # the healthy do not do
         front, behind = front + behind, []
@@ -158,7 +160,7 @@ def is_in(instance: Instance, zone: str) -> bool:
     return instance.spec.zone is not None and fold(instance.spec.zone) == zone
 
 
-def _score(instance: Instance, zone: str) -> bytes:
-    """The same on every node, and for an instance that registers again."""
-    service, ip, port = instance.spec.key
+@lru_cache(MAX_SCORES)
+def _score(zone: str, service: str, ip: str, port: int) -> bytes:
+    """The same on every node, and for an instance that registers again. 2 µs."""
     return blake2b(f"{service} {zone} {ip} {port}".encode(), digest_size=8).digest()

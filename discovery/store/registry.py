@@ -241,10 +241,10 @@ class Registry(State):
         if event.buried_until is not None:
             key = Key(event.service, *before.spec.place)
             self._tombstones.bury(key, at + event.buried_until - commit.wall, at)
-        if event.kind is Kind.EXPIRED:
+        if event.kind is Kind.EXPIRED or commit.action == Expire.action:
             self.missing.went(event.service, before, at)
-            if commit.action == Expire.action:
-                self.cleanups += 1
+        if event.kind is Kind.EXPIRED and commit.action == Expire.action:
+            self.cleanups += 1
 
     # -- the start, and pauses
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from discovery.core.caller import SERVER
+from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.maintenance import Scope, Window
+from discovery.store.expiry import Expire
 from discovery.store.missing import MAX_MISSING, SECONDS, Missing
 from discovery.store.nearness import Near, near
 from discovery.store.service import Entry
@@ -152,6 +155,19 @@ def test_who_is_kept_after_its_lease_is_not_known() -> None:
             registry.renew(entry.instance.id, end - 1)
     registry.advance(end)
     assert (found(registry, now=end).healthy, found(registry, now=end).known) == (2, 2)
+
+
+def test_who_was_removed_because_it_failed_too_long_is_missed_too() -> None:
+    registry = a_registry()
+    for port in (1, 2, 3):
+        registry.register(spec(port=port, zone="eu-a"), START)
+    registry.register(spec(port=9, zone="eu-b"), START)
+    service = registry.service("web")
+    assert service is not None
+    entry = next(iter(service.entries.values()))
+    gone = InstanceEvent(Kind.DEREGISTERED, "web", entry.instance, None, "its checks failed for too long")
+    registry.change(Commit(registry.index + 1, START + APART, SERVER, Expire.action, (gone,)), START)
+    assert (found(registry).healthy, found(registry).known) == (2, 3)
 
 
 def test_suspects_are_known_and_behind_unless_the_healthy_do_not_do() -> None:

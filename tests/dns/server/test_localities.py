@@ -181,6 +181,7 @@ def test_the_load_of_real_answers_keeps_the_bound() -> None:
         ("0.0.0.0/0", {"1": 5, "2": 5, "3": 5}, 0),
         ("192.0.2.0/24", {"1": 5, "2": 5, "3": 5}, 1),  # in none, as all from 128.0.0.0 on
         ("fd00:1::/56", {"1": 5}, 48),
+        ("::ffff:10.1.5.0/120", {"1": 5}, 96 + 16),
     ],
 )
 def test_a_forwarders_subnet_says_the_zone_and_the_scope_who_else_may_have_the_answer(
