@@ -6,6 +6,9 @@ import asyncio
 import errno
 import socket
 
+# Errors that say nothing of the other side: this process or host has run out of something.
+OUR_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+
 
 def stream_socket(ip: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)

@@ -7,7 +7,6 @@ could look up a name, follow a redirect, unpack a body, keep a connection or rea
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import re
 import socket
@@ -15,7 +14,7 @@ import socket
 from discovery.core.address import authority
 from discovery.core.check import HTTP, Check
 from discovery.core.errors import DiscoveryError
-from discovery.system.connecting import connect, stream_socket
+from discovery.system.connecting import OUR_TROUBLE, connect, stream_socket
 
 # Octets of an answer that are read: any status line and, of an honest health page, usually all, so that its server sees no reset.
 MAX_ANSWER = 4096
@@ -25,10 +24,6 @@ _REQUEST = (
 )
 # RFC 9112 §4, and HTTP/1.0's.
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})[ \r\n]")
-
-
-# Nothing here says anything of the instance: this process or host has run out of something.
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 
 
 class CannotProbe(DiscoveryError):
@@ -56,7 +51,7 @@ async def probe(ip: str, port: int, check: Check, host: str = "") -> str | None:
     except TimeoutError:
         trouble = f"no answer within {check.timeout:g} s"
     except OSError as error:
-        if error.errno in _OURS:
+        if error.errno in OUR_TROUBLE:
             raise CannotProbe(_text(error)) from None
         trouble = _text(error)
     return trouble if check.kind != HTTP else _judge(bytes(answer), trouble)

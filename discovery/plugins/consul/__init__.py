@@ -19,6 +19,7 @@ from discovery.plugins.consul.manners import MANNERS
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.reading import Reader
 from discovery.plugins.consul.registering import Registering
+from discovery.plugins.consul.serf import Serf
 from discovery.plugins.consul.settings import ConsulSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
@@ -32,10 +33,11 @@ class Consul(Plugin):
         self.directory = Directory(registry, Nodes(settings.consul_nodes))
         self._reader = Reader(registry, clock, self.directory, settings)
         self._keys = KeyValues(self._reader)
+        self._serf = Serf(registry, self.directory)
 
     def install(self, seams: Seams) -> None:
         reader, directory = self._reader, self.directory
-        catalog = Catalog(reader)
+        catalog = Catalog(reader, self._serf.output)
         reader.proxies, reader.is_public = seams.proxies, seams.is_public
         self._registering = registering = Registering(reader, seams.count_registration)
         external = External(registering, seams.count_registration)
@@ -51,10 +53,12 @@ class Consul(Plugin):
 
     async def open(self, engine: Engine) -> None:
         self._registering.engine = engine
+        self._serf.start(engine)
         self._keys.has_tokens = bool(self._seams.authorize)
 
     async def close(self) -> None:
         self.directory.close()
+        await self._serf.close()
         await self._keys.close()
 
 

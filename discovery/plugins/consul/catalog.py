@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from discovery.core.health import WELL
@@ -14,7 +14,7 @@ from discovery.plugins.consul.directory import CHECKS, MAINTENANCE, NODES, SERVI
 from discovery.plugins.consul.manners import Refused, as_json
 from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import OBJECT, ONE, Question, Reader, get
-from discovery.plugins.consul.views import PASSING, Json
+from discovery.plugins.consul.views import CRITICAL, PASSING, Json
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Route
@@ -33,7 +33,10 @@ def _of_node(question: Question) -> str:
 
 
 class Catalog:
-    def __init__(self, reader: Reader) -> None:
+    """`serf_output`: what is known of a node, by its folded name."""
+
+    def __init__(self, reader: Reader, serf_output: Callable[[str], str]) -> None:
+        self.serf_output = serf_output
         self._reader = reader
         self._registry = reader.registry
         self._directory = reader.directory
@@ -103,11 +106,14 @@ class Catalog:
         reason, is_out = None if window is None else window.reason, MAINTENANCE in self._directory.remembered(node.name)
         return views.service_checks(node, entry, peer, self._reader.clock(), reason, is_out)
 
-    def of_node(self, node: Node) -> list[Json]:
-        """The checks of a node itself."""
-        place, known = self._directory.places.get(fold(node.name)), self._directory.remembered(node.name)
-        is_host = "Address" not in known and (place is None or place.external is None)
-        found = [views.node_check(node)] if is_host else []
+    def of_node(self, node: Node, entry: Entry | None = None) -> list[Json]:
+        """The checks of a node itself. `entry`: as they are for this instance, whose own checks say more of it."""
+        name = fold(node.name)
+        place, known = self._directory.places.get(name), self._directory.remembered(node.name)
+        found = []
+        if "Address" not in known and (place is None or place.external is None):
+            is_gone = place is not None and place.silent and (entry is None or entry.instance.id in place.unchecked)
+            found.append(views.node_check(node, status=CRITICAL if is_gone else PASSING, output=self.serf_output(name)))
         if MAINTENANCE in known:
             found.append(views.node_maintenance(node, known[MAINTENANCE], self._directory.index_of(CHECKS)))
         return found
@@ -191,7 +197,7 @@ class Catalog:
     def health(self, question: Question) -> Iterator[Json]:
         passing = question.asked.flag("passing")
         for entry, peer, node in self.of_service(question):
-            checks = [*self.of_node(node), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
+            checks = [*self.of_node(node, entry), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
             if passing and any(check["Status"] != PASSING for check in checks):
                 continue
             row = {"Node": self._node(node), "Service": views.catalog_service(entry, peer), "Checks": checks}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from discovery.core.check import Check
 from discovery.core.event import Commit, InstanceEvent
+from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.kinds import DocumentEvent
 from discovery.core.name import fold
@@ -73,10 +74,11 @@ def own_id(check: Check, peer: Peer) -> str:
 
 class Place:
     """A node, and what is there. `ids`: the instance of each peer's id. `checks`: the instance of each check of theirs, and the id that the
-    check has there. `external`: what was said of a node that is no host; None: it is one. `index`: of the last commit about any of them.
+    check has there. `external`: what was said of a node that is no host; None: it is one. `unchecked`: instances
+    without any check, of which those are `silent` that are out because their node is. `index`: of the last commit about any of them.
     """
 
-    __slots__ = ("checks", "external", "ids", "index", "instances", "node")
+    __slots__ = ("checks", "external", "ids", "index", "instances", "node", "silent", "unchecked")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -84,6 +86,8 @@ class Place:
         self.checks: dict[str, tuple[str, str]] = {}
         self.instances: dict[str, None] = {}
         self.external: Mapping[str, Any] | None = None
+        self.unchecked: set[str] = set()
+        self.silent: set[str] = set()
         self.index = 0
 
 
@@ -193,10 +197,12 @@ class Directory:
             or before.attachments is not after.attachments
             or before.spec.checks is not after.spec.checks
         ):
-            places = len(self.places)
+            places, tags = len(self.places), self._tags_of(id)
             self._take(id, known)
             if after is not None:
                 self._put(after)
+            if tags != self._tags_of(id):
+                self._move(SERVICES, index)
             for name in self._where.get(id, frozenset()):
                 self._touch(name, index)
             gone = [name for name in known if not self.places[name].instances]
@@ -204,6 +210,17 @@ class Directory:
                 del self.places[name]
             if gone or len(self.places) > places:
                 self._move(NODES, index)
+        if after is not None and (before is None or before.own is not after.own):
+            for name in self._where[id]:
+                place = self.places[name]
+                if id in place.unchecked and after.own.health is Health.FAILING:
+                    place.silent.add(id)
+                else:
+                    place.silent.discard(id)
+
+    def _tags_of(self, id: str) -> list[tuple[str, Any]]:
+        """Those that peers have, where they are not their instance's."""
+        return [(peer.key, peer.said.get("Tags")) for peer in self._peers.get(id, ())]
 
     def _put(self, instance: Instance) -> None:
         found = instance.attachment(PLUGIN)
@@ -220,6 +237,8 @@ class Directory:
                 self._hosts.setdefault(peer.id, set()).add(name)
                 if peer.node is not None:
                     place.external = {"Meta": peer.said.get("NodeMeta")}
+                elif not instance.spec.checks:
+                    place.unchecked.add(instance.id)
                 for check in instance.spec.checks:
                     if check.group == peer.key:
                         place.checks[own_id(check, peer)] = instance.id, check.id
@@ -240,7 +259,10 @@ class Directory:
             if self.places[name].checks.get(check, ("", ""))[0] == id:
                 del self.places[name].checks[check]
         for name in names:
-            self.places[name].instances.pop(id, None)
+            place = self.places[name]
+            place.instances.pop(id, None)
+            place.unchecked.discard(id)
+            place.silent.discard(id)
         self._where.pop(id, None)
 
     def _touch(self, name: str, index: int) -> None:

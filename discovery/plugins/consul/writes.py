@@ -16,7 +16,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import DocumentEvent, DocumentKey
-from discovery.core.metadata import unpack
+from discovery.core.metadata import pack, unpack
 from discovery.core.name import fold
 from discovery.core.remembered import changed
 from discovery.plugins.consul.definitions import HEALTH
@@ -135,11 +135,17 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
         return Deregister(known.id, reason).decide(txn)
     txn.authorize(known.spec.key.service)
     known = catch_up(txn, entry)
-    spec = replace(known.spec, checks=rest.checks)
+    *others, last = rest.peers  # the other surfaces show what the last one said
+    words = {key: value for key, value in last.said.items() if key not in ("Tags", "Meta")}
+    spec = replace(
+        known.spec, checks=rest.checks, tags=tuple(last.said.get("Tags", known.spec.tags)),
+        metadata=pack(last.said["Meta"]) if "Meta" in last.said else known.spec.metadata,
+    )  # fmt: skip
+    peers = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
     after = known._replace(
         spec=spec,
         checks=states_of(txn, rest.checks, known),
-        attachments=changed(known.attachments, _attached(rest.peers)),
+        attachments=changed(known.attachments, _attached(peers)),
     )
     override_status(txn, entry, after, reason)
     return follow_maintenance(txn, entry, nodes, reason, peers_in(known))
@@ -228,6 +234,23 @@ class SetStatuses(InstanceWrite[Instance]):
         ids = {self.removed, *(each["CheckID"] for each in self.statuses)}
         kept = [each for each in peer.said.get("Checks", ()) if each["CheckID"] not in ids]
         return peer._replace(said={**peer.said, "Checks": [*kept, *self.statuses]})
+
+
+@dataclass(frozen=True)
+class JudgeNode(InstanceWrite[None]):
+    """The node of an instance without checks is gone, or back. UnknownInstance."""
+
+    finding: Finding
+    action = "judge-node"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> None:
+        entry = txn.at(self.which)
+        txn.authorize(None)
+        known = catch_up(txn, entry)
+        if not known.spec.checks and peers_in(known):
+            own = said(txn, known, self.finding)
+            override_status(txn, entry, known._replace(own=own), self.finding.output)
 
 
 # -- maintenance
