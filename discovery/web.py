@@ -191,7 +191,10 @@ class Web:
         def buffers() -> str | None:
             closed = given_up.at(clock())
             if closed:
-                return f"{closed} connections were closed lately: their clients do not read, HTTP_BUFFERS_MB was spent (`discovery top`)"
+                return (
+                    f"{closed} connections were closed lately, the last of {self._waiting.last_closed}: their clients do not read, "
+                    "HTTP_BUFFERS_MB was spent (`discovery top`)"
+                )
             return self._waiting.warning()
 
         return [

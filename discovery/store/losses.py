@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
@@ -176,11 +177,15 @@ class Losses:
 
     def concerns(self, wall: Callable[[], float]) -> list[Concern]:
         return [
-            critical("service_emptied", lambda: dict(self._losing(wall(), emptied=True))),
-            warning("service_halved", lambda: dict(self._losing(wall(), emptied=False))),
-            warning("service_flapping", lambda: dict(self._flapping())),
-            critical("brake_holds", lambda: dict(self._held())),
+            critical("service_emptied", lambda: self._each(partial(_lost, wall(), True))),
+            warning("service_halved", lambda: self._each(partial(_lost, wall(), False))),
+            warning("service_flapping", lambda: self._each(_flapping)),
+            critical("brake_holds", lambda: self._each(_held)),
         ]
+
+    def _each(self, tell: Callable[[str, _Service], str | None]) -> Mapping[str, str]:
+        """By the names of the services in trouble, what there is to tell of them."""
+        return {name: text for name, service in self._in_trouble() if (text := tell(name, service)) is not None}
 
     def _in_trouble(self) -> Iterator[tuple[str, _Service]]:
         for name in list(self._troubled):
@@ -192,44 +197,34 @@ class Losses:
             else:
                 yield name, service
 
-    def _losing(self, wall: float, emptied: bool) -> Iterator[tuple[str, str]]:
-        for name, service in self._in_trouble():
-            if (loss := service.still_lost(wall)) is not None and (service.served == 0) is emptied:
-                left = (
-                    f"{service.served} of {loss.before} instances"
-                    if service.served
-                    else f"none of {loss.before} instances"
-                )
-                since = to_the_second(loss.since)
-                yield (
-                    name,
-                    (
-                        f"{name} has {left} left since {since}: they fell silent or failed their checks; `discovery explain {name}` and "
-                        f"`discovery history {name} --since {since}` say of each why"
-                    ),
-                )
 
-    def _flapping(self) -> Iterator[tuple[str, str]]:
-        for name, service in self._in_trouble():
-            if service.flapping:
-                yield (
-                    name,
-                    (
-                        f"{service.flapping} of {service.listed} instances of {name} came and went too often: served only where nothing "
-                        f"better is left; `discovery history {name}` says why"
-                    ),
-                )
+def _lost(wall: float, emptied: bool, name: str, service: _Service) -> str | None:
+    loss = service.still_lost(wall)
+    if loss is None or (service.served == 0) is not emptied:
+        return None
+    since = to_the_second(loss.since)
+    return (
+        f"{name} has {service.served or 'none'} of {loss.before} instances left since {since}: they fell silent or failed their checks; "
+        f"`discovery explain {name}` and `discovery history {name} --since {since}` say of each why"
+    )
 
-    def _held(self) -> Iterator[tuple[str, str]]:
-        for name, service in self._in_trouble():
-            if service.suspects:
-                yield (
-                    name,
-                    (
-                        f"{service.suspects} of {service.listed} instances of {name} fell silent together; the brake holds them: served "
-                        f"behind the healthy ones; can their hosts reach this server? `discovery explain {name}` says until when"
-                    ),
-                )
+
+def _flapping(name: str, service: _Service) -> str | None:
+    if not service.flapping:
+        return None
+    return (
+        f"{service.flapping} of {service.listed} instances of {name} came and went too often: served only where nothing better is left; "
+        f"`discovery history {name}` says why"
+    )
+
+
+def _held(name: str, service: _Service) -> str | None:
+    if not service.suspects:
+        return None
+    return (
+        f"{service.suspects} of {service.listed} instances of {name} fell silent together; the brake holds them: served behind the healthy "
+        f"ones; can their hosts reach this server? `discovery explain {name}` says until when"
+    )
 
 
 def _together(gone: OrderedDict[Key, float], since: float) -> GoneTogether:

@@ -37,8 +37,7 @@ class WriteRefused(Exception):
 
 
 class BackgroundWriter(Generic[T]):
-    """To be made and used in the event loop. The log says when writes begin to be refused, when they are possible again, and what is lost
-    at the end.
+    """To be made and used in the event loop. Its `trouble` is a warning of its owner; the log says what is lost at the end.
 
     `name`: of its lines and its thread. `file`: what they name. `meanwhile`: what becomes of everything else while it cannot be written.
     `write`: called in the thread; stores a group, or raises WriteRefused.
@@ -75,6 +74,7 @@ class BackgroundWriter(Generic[T]):
         self._backlog = Backlog[T]()
         self._waiters: list[tuple[int, asyncio.Future[str | None]]] = []
         self._failing: str | None = None
+        self._failed: str | None = None  # why it did since it was asked for its trouble, though that may be over
         self._failures = 0
         self._tries_again = False  # after the first failure, whose like may be over in a moment
         self._next: asyncio.Handle | None = None  # of the next write
@@ -107,9 +107,10 @@ class BackgroundWriter(Generic[T]):
         return self._failing or (f"{len(self._backlog):,} changes wait for a slow disk" if self.full else None)
 
     def trouble(self) -> str | None:
-        """For a warning: the file refuses, or is behind."""
-        if self.refuses is not None:
-            return f"{self._file} cannot be written: {self.refuses}; {self._meanwhile}. Is its disk full, read-only or away?"
+        """For a warning: the file refuses, has done so since this was asked last, or is behind."""
+        reason, self._failed = self.refuses or self._failed, None
+        if reason is not None:
+            return f"{self._file} cannot be written: {reason}; {self._meanwhile}. Is its disk full, read-only or away?"
         since = self._loop.time() - self._group_at
         if self._overdue is None or since < SLOW_SECONDS:
             return None
@@ -196,21 +197,13 @@ class BackgroundWriter(Generic[T]):
             self._fail(reason)
 
     def _fail(self, reason: str) -> None:
-        began, self._failing = self._failing is None, reason
-        if began:
-            self._log.error(
-                "%s cannot be written: %s; %s", self._file, reason, self._meanwhile,
-                extra=fields(f"{self._name}.cannot_write", file=self._file, reason=reason),
-            )  # fmt: skip
+        self._failing = self._failed = reason
         if not self._tries_again:
             self._tell(self._backlog.added, reason)
 
     def _recover(self) -> None:
         if self._failing is not None:
             self._failing = None
-            self._log.warning(
-                "%s can be written again", self._file, extra=fields(f"{self._name}.can_write", file=self._file)
-            )
             self._recovered()
 
     def _tell(self, upto: int, reason: str | None) -> None:

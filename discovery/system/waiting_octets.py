@@ -6,20 +6,15 @@ So a crowd that asks and does not read costs no more than the budget, and closes
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-from discovery.core.log_fields import fields
 from discovery.system.limits import NEARLY_FULL
-
-_log = logging.getLogger("discovery.connections")
 
 # Seconds: whoever has brought a heartbeat since is a client that does its part, and is not closed for what it has yet to read.
 BEAT_SECONDS = 60.0
-# Seconds between two lines in the log, and between two searches when nobody could be closed.
-_LOG_SECONDS = 60.0
+# Seconds between two searches when nobody could be closed.
 _SEARCH_SECONDS = 1.0
 
 
@@ -42,7 +37,9 @@ class _Held:
 
 
 class WaitingOctets:
-    """`most`: octets in all. `closed`: connections that were closed for it. `shared`: octets that are kept for everybody, once each."""
+    """`most`: octets in all. `closed`: connections that were closed for it, the last of the client prefix `last_closed`. `shared`: octets
+    that are kept for everybody, once each.
+    """
 
     def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
         self._most = most
@@ -50,9 +47,10 @@ class WaitingOctets:
         self._sum = 0
         self._of_prefix: dict[str, dict[Holder, _Held]] = {}
         self._sums: dict[str, int] = {}
-        self._said_at = self._searched_at = float("-inf")
+        self._searched_at = float("-inf")
         self.shared = 0
         self.closed = 0
+        self.last_closed = ""
 
     def __len__(self) -> int:
         return self._sum + self.shared
@@ -103,17 +101,10 @@ class WaitingOctets:
             if holder is None:
                 self._searched_at = now
                 return
-            octets = self._of_prefix[holder.prefix][holder].octets
             self.closed += 1
+            self.last_closed = holder.prefix
             self.hold(holder, 0)
             holder.make_way()
-            if now >= self._said_at + _LOG_SECONDS:
-                self._said_at = now
-                _log.warning(
-                    "more than %d MiB wait for clients that do not read (HTTP_BUFFERS_MB): connections of those that hold most are "
-                    "closed, the first of %s with %d KiB", self._most >> 20, holder.prefix, octets >> 10,
-                    extra=fields("connections.unread", prefix=holder.prefix, octets=octets),
-                )  # fmt: skip
 
     def _first_to_go(self, now: float) -> Holder | None:
         for prefix in sorted(self._sums, key=self._sums.__getitem__, reverse=True):

@@ -108,12 +108,15 @@ def test_a_file_that_is_bad_is_told_until_it_is_mended(server: All, what: str) -
     file.write_text("this is nothing\n")
     server.server.process.send_signal(signal.SIGHUP)
     until(lambda: server.says(name, "0.0"))
+    warned = f'discovery_warning{{code="{what}_failed",severity="warning"}}'
+    until(lambda: server.says(warned, "1.0"))
     if what == "zones":
         file.unlink()
     else:
         file.write_text(before)
     server.server.process.send_signal(signal.SIGHUP)
     until(lambda: server.says(name, "1.0"))
+    until(lambda: server.says(warned, "0.0"))
 
 
 def test_when_the_certificate_ends_is_told(server: All) -> None:

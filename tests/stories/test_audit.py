@@ -13,6 +13,7 @@ from typing import Any
 from tests.cli.live import process
 from tests.stories.liveness.volume import volume
 from tests.stories.process import LIMIT, ROOT, Discovery, running, until
+from tests.stories.surfaces import listed
 
 WEB = "/services/web/instances"
 AT = "?ip=10.0.0.1&port=3001"
@@ -130,9 +131,12 @@ def test_when_the_disk_is_full_writes_go_on_and_their_lines_come_later(tmp_path:
             state = server.request("GET", "/stats").body["audit"]
             assert (state["writable"], state["lost"]) == (False, 0)
             assert "No space left" in state["reason"]
-            assert len([line for line in server.log if "audit.jsonl cannot be written" in line]) == 1
+            until(lambda: "No space left" in str(listed(server, "audit_failing")))
             small.free()
-            until(lambda: server.request("GET", "/stats").body["audit"]["writable"])
+            until(lambda: listed(server, "audit_failing") is None)
+            assert len([line for line in server.log if "audit.jsonl cannot be written" in line]) == 2, (
+                "it began, and ended"
+            )
             server.register("web", "10.0.0.1", 41)
             assert server.stop() == 0
             assert [line["instance"]["port"] for line in audited(file)] == list(range(1, 42))

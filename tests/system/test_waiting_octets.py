@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,16 +63,11 @@ def test_what_is_shared_counts_too() -> None:
     assert reader.is_closed
 
 
-def test_one_line_a_minute_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
-    waiting = WaitingOctets(1, clock)
-    for _ in range(50):
-        waiting.hold(Reader("10.0.0.0/24"), 5000)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "10.0.0.0/24 with 4 KiB" in caplog.text
-    clock.now += 61
-    waiting.hold(Reader("10.0.0.0/24"), 5000)
-    assert len(caplog.records) == 2
+def test_whose_was_closed_last_is_known() -> None:
+    waiting = WaitingOctets(1, Clock())
+    for prefix in ("10.0.0.0/24", "10.0.1.0/24"):
+        waiting.hold(Reader(prefix), 5000)
+    assert (waiting.closed, waiting.last_closed) == (2, "10.0.1.0/24")
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 60)), max_size=60))

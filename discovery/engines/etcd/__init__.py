@@ -215,22 +215,29 @@ class EtcdEngine:
         ]
 
     def _cut_off(self) -> Mapping[str, str]:
-        why, seconds = self.not_ready(), self._presence.staleness.seconds()
+        why, presence = self.not_ready(), self._presence
         writes = {} if why is None else {"writes": f"this node takes no writes: {why}"}
-        stale = f"what this node answers is {seconds} s old: it does not hear etcd; look at its way there"
-        return writes | ({"reads": stale} if seconds else {})
+        was_stale, presence.was_stale = presence.was_stale, False
+        if not (seconds := presence.staleness.seconds()) and not was_stale:
+            return writes
+        how = f"is {seconds} s old" if seconds else "was old for a moment"
+        return writes | {"reads": f"what this node answers {how}: it does not hear etcd; look at its way there"}
 
     def _silent(self) -> Mapping[str, str]:
         """While this node is cut off itself, all others are silent to it: that is told already."""
+        fell, self._presence.fell_silent = self._presence.fell_silent, set()
         if not self._presence.staleness.fresh:
             return {}
+        peers = {peer["node"]: peer["silentForSeconds"] for peer in self._peers.shown(self._clock())}
+        how = {
+            node: "was silent for a moment" if seconds is None else f"is silent for {seconds:.0f} s"
+            for node, seconds in peers.items()
+            if seconds is not None or node in fell
+        }
         return {
-            peer[
-                "node"
-            ]: f"the node {peer['node']} is silent for {peer['silentForSeconds']:.0f} s: what it heard last is suspect until it beats "
-            "elsewhere; is its process dead, or cut off from etcd?"
-            for peer in self._peers.shown(self._clock())
-            if peer["silent"]
+            node: f"the node {node} {text}: what it heard last is suspect until it beats elsewhere; is its process dead, or cut off "
+            "from etcd?"
+            for node, text in how.items()
         }
 
     def metrics(self) -> Sequence[Metric]:

@@ -84,6 +84,9 @@ class Presence:
         self._granted_at = float("-inf")  # the tombstones' lease
         self._trouble: str | None = None  # why the latest batch could not be sent
         self._was_fresh = False
+        # Since whoever warns of it asked last, though it may be over: the nodes that fell silent, and whether this one was cut off.
+        self.fell_silent: set[str] = set()
+        self.was_stale = False
         registry.stale_seconds = self.staleness.seconds
 
     @property
@@ -172,28 +175,15 @@ class Presence:
     def _look(self) -> None:
         fresh = self.staleness.fresh
         changed = self._peers.look(self._clock(), fresh)
-        for status in changed:
-            self._log_change(status)
-        if fresh is not self._was_fresh:
-            self._was_fresh = fresh
-            if not fresh:
-                _log.warning(
-                    "this node does not hear etcd: it answers from what it knows, and marks that as old",
-                    extra=fields("node.stale", reason=self.away or ""),
-                )
-            elif self._registry.loaded:
-                _log.info("this node hears etcd", extra=fields("node.fresh"))
+        self.fell_silent |= {status.node for status in changed if status.silent}
+        self.was_stale |= self._was_fresh and not fresh
+        self._was_fresh = fresh
         if fresh:
             self.overrides.settle()
         if changed:
             self._registry.staleness_changed()
         recovers = self._clock() - self._peers.own.since < self._registry.lease_ttl + self._registry.settings.grace
         self._registry.has_own_statuses = not fresh or recovers or self._peers.any_silent or len(self.overrides) > 0
-
-    def _log_change(self, status: NodeStatus) -> None:
-        what = "is silent: its instances are suspects" if status.silent else "is heard again"
-        event = "silent" if status.silent else "heard_again"
-        _log.warning("the node %s %s", status.node, what, extra=fields(f"peer.{event}", node=status.node))
 
     def follow_commit(self, commit: Commit) -> None:
         """Of whoever is new nobody knows yet through whom it is heard; `on_decision` tells."""

@@ -18,6 +18,7 @@ from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.core.network import Network, Networks
 from discovery.core.status import Probed, Status
+from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.brake.port import ask
 from discovery.plugins.brake.settings import BrakeSettings
@@ -40,8 +41,6 @@ COUNT_SECONDS = 1.0
 _PART = 500
 # Seconds until one is looked at again that is not to be asked yet.
 _LOOK_AGAIN = 1.0
-# Seconds between two warnings.
-_WARN_EVERY = 60.0
 _UNKNOWN = "unknown"
 
 
@@ -59,11 +58,12 @@ class BrakeProbe(Plugin):
         self._found: dict[str, dict[str, Probed | None]] = {}  # by service and id: what is still to be told
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_telling = self._is_wide = False
-        self._counted_at = self._warned_at = float("-inf")
+        self._counted_at = self._firewall_at = float("-inf")
         self._counting = asyncio.Lock()
 
     def install(self, seams: Seams) -> None:
         seams.followers.append(self.follow_commit)
+        seams.concerns.append(warning("brake_firewall", one(self._firewall)))
         seams.metrics.append(
             Metric(
                 "counter", "discovery_brake_asked", "Ports of suspects that were asked, by what they answered.",
@@ -171,13 +171,17 @@ class BrakeProbe(Plugin):
         async with self._counting:
             if self._clock() >= self._counted_at + COUNT_SECONDS:
                 await self._count()
-        if self._is_wide and self._clock() >= self._warned_at + _WARN_EVERY:
-            self._warned_at = self._clock()
-            _log.warning(
-                "a fifth of all instances is silent and nearly all of their ports refuse: a firewall is likelier, so that they are held",
-                extra=fields("brake.firewall"),
-            )
+        if self._is_wide:
+            self._firewall_at = self._clock()
         return self._is_wide
+
+    def _firewall(self) -> str | None:
+        if self._clock() >= self._firewall_at + 2 * AGAIN:
+            return None
+        return (
+            "a fifth of all instances is silent and nearly all of their ports refuse: a firewall is likelier than so many dead, so the "
+            "brake holds them all the same; can this server reach them?"
+        )
 
     async def _count(self) -> None:
         silence, now = Silence(), self._clock()

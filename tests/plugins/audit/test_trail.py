@@ -61,7 +61,7 @@ async def recovered(trail: Trail) -> None:
 
 
 async def test_writes_go_on_while_it_cannot_be_written_and_their_lines_come_later(
-    file: Failing, caplog: pytest.LogCaptureFixture
+    file: Failing,
 ) -> None:
     async with a_house(file.path, open_file=lambda: file) as house:
         await house.submit(Register(spec(port=80)))
@@ -72,15 +72,12 @@ async def test_writes_go_on_while_it_cannot_be_written_and_their_lines_come_late
         assert house.audit.stats() == {
             "audit": {"writable": False, "reason": "No space left on device", "written": 1, "waiting": 4, "lost": 0}
         }
+        assert "No space left on device" in (house.trail.writer.trouble() or "")
         file.takes = None
         await recovered(house.trail)
         await house.submit(Register(spec(port=85)))
         assert [line["instance"]["port"] for line in house.lines()] == list(range(80, 86))
         assert house.audit.stats()["audit"]["writable"]
-    said = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert [level for level, _ in said] == ["ERROR", "WARNING"], said
-    assert "No space left on device" in said[0][1]
-    assert "can be written again" in said[1][1]
 
 
 async def test_a_part_that_went_in_is_not_written_twice(file: Failing) -> None:
@@ -151,7 +148,7 @@ async def test_what_did_not_fit_on_a_slow_disk_is_told_with_the_next_line(
 
 
 async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_patience(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trails, "PATIENCE", 0.05)
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
@@ -168,7 +165,6 @@ async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_pa
         file.let_go.set()
         await recovered(house.trail)
         assert [line["instance"]["port"] for line in house.lines()] == list(range(80, 90))
-    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
 async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(

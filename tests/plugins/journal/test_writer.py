@@ -43,18 +43,16 @@ async def test_what_was_put_together_is_one_transaction(writer: Writer, database
     assert (found.index, len(found.instances)) == (999, 1000)
 
 
-async def test_a_refusal_names_the_file_in_the_log_and_not_to_strangers(
-    writer: Writer, database: Recording, caplog: pytest.LogCaptureFixture
+async def test_a_refusal_names_the_file_in_the_warning_and_not_to_strangers(
+    writer: Writer, database: Recording
 ) -> None:
     database.refuses = "the disk is full"
     with pytest.raises(WriteRefused, match=r"^the disk is full$"):
         await writer.settled(writer.put([put_index(1)]))
     assert writer.refuses == "the disk is full"
-    assert f"{database.file} cannot be written: the disk is full; register," in caplog.text
+    assert (writer.trouble() or "").startswith(f"{database.file} cannot be written: the disk is full; register,")
     database.refuses = ""
     await when(lambda: writer.refuses is None)
-    said = [record.levelname for record in caplog.records if record.name == "discovery.journal"]
-    assert said == ["ERROR", "WARNING"], "once when it begins, once when it is over"
     assert content(database.file).index == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from discovery.dns.message import names
+from discovery.plugins import Seams
 from discovery.plugins.transfer.sending import MAX_TAKEN, Taken
 from tests.dns.world import World
 from tests.plugins.transfer.primary import Primary
@@ -25,6 +26,36 @@ def test_a_secondary_is_behind_by_the_changes_since_it_took_the_zone(tmp_path: P
     }  # fmt: skip
     world.add("web", "10.0.0.1")
     assert taken.shown({ORIGIN: zone})[0]["behind"] == zone.negative_soa()[0] - serial > 0
+
+
+async def test_one_that_has_an_old_serial_for_more_than_a_minute_is_warned_of_until_it_has_taken_the_zone(
+    tmp_path: Path,
+) -> None:
+    world, seams = World(), Seams()
+    primary = Primary(tmp_path, world)
+    primary.plugin.install(seams)
+    [concern] = [each for each in seams.concerns if each.code == "secondary_behind"]
+
+    def said(after: float) -> list[str]:
+        primary.ahead += after
+        return list(concern.check().values())
+
+    async def takes() -> None:
+        ahead, primary.ahead = primary.ahead, 0.0  # TSIG has a clock, too
+        await primary.axfr(client="10.0.0.9")
+        primary.ahead = ahead
+
+    await takes()
+    assert said(600) == [], "nothing is newer"
+    world.add("web", "10.0.0.1")
+    assert (said(0), said(59)) == ([], [])
+    [text] = said(2)
+    assert text.startswith("the secondary 10.0.0.9 has serial ")
+    assert "of svc.local" in text
+    await takes()
+    assert said(600) == []
+    world.add("web", "10.0.0.2")
+    assert said(2 * 86400) == [], "one that has not come for a day has left"
 
 
 def test_of_a_zone_that_is_served_no_longer_nobody_is_behind() -> None:
