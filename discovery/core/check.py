@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from discovery.core.address import parse_port
+from discovery.core.address import parse_address, parse_port
 from discovery.core.checked import flag, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import WELL, Finding, Health, health_named
@@ -196,12 +196,6 @@ def _ca(field: str, value: object) -> str:
     return value
 
 
-def _address(field: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidField(field, "must be an IP address or a host name")
-    return plain_text(value, field, 253)
-
-
 class _Field(NamedTuple):
     """`always`: shown even where it is the default."""
 
@@ -231,7 +225,7 @@ _FIELDS = (
     _Field("tls", "tls", (HTTP, GRPC), _flag),
     _Field("ca", "ca", (HTTP, GRPC), _ca),
     _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), _flag),
-    _Field("address", "address", PROBES, _address),
+    _Field("address", "address", PROBES, lambda field, value: parse_address(value, field)),
     _Field("port", "port", PROBES, lambda field, value: parse_port(value, field)),
     _Field("interval", "interval", PROBES, lambda field, value: seconds_of(field, MIN_INTERVAL, MAX_INTERVAL, value), always=True),
     _Field("timeout", "timeout", PROBES, lambda field, value: seconds_of(field, 0.1, MAX_TIMEOUT, value), always=True),

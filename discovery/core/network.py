@@ -37,11 +37,12 @@ def unmapped(network: Network) -> Network:
 
 
 def is_off_limits(ip: str, by: str, is_alone: bool) -> bool:
-    """Whether the server connects to `ip` on nobody's behalf who is at `by`, whatever is configured: link-local and multicast, and
-    loopback but for those who are there. `is_alone`: there is no other node, so that loopback is the same to all.
+    """Whether the server connects to `ip` on nobody's behalf who is at `by`, whatever is configured: link-local, multicast and
+    unspecified, which is this host, and loopback but for those who are there. `is_alone`: there is no other node, so that loopback is the
+    same to all.
     """
     target, source = ip_of(ip), ip_of(by)
-    if target is None or target.is_link_local or target.is_multicast:
+    if target is None or target.is_link_local or target.is_multicast or target.is_unspecified:
         return True
     return target.is_loopback and not (is_alone and source is not None and source.is_loopback)
 

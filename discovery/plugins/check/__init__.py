@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
+from discovery.core.address import is_host_name
 from discovery.core.caller import SERVER
 from discovery.core.check import TTL, Check
 from discovery.core.errors import DiscoveryError
@@ -23,7 +24,7 @@ from discovery.plugins.check.lookups import Lookups
 from discovery.plugins.check.probe import CannotProbe, NoAddress, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
-from discovery.plugins.check.targets import refusal
+from discovery.plugins.check.targets import refusal, target
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownCheck, UnknownInstance
@@ -117,8 +118,9 @@ class Checks(Plugin):
             watch.last = watch.probing = None
             return
         try:
-            ip, failure = await self._target(instance, check.timeout)
-            failure = failure or await probe(ip, instance.spec.port, check, instance.spec.ip)
+            host, port = target(instance, check)
+            ip, failure = await self._address(instance, host, port, check.timeout)
+            failure = failure or await probe(ip, port, check, host)
         except CannotProbe as error:
             self._complain(error)
             return
@@ -146,15 +148,15 @@ class Checks(Plugin):
                 ),
             )
 
-    async def _target(self, instance: Instance, seconds: float) -> tuple[str, str | None]:
-        """The address to probe: of a host name the first of those it has now that may be asked. Or why none may be. CannotProbe."""
-        host, refused = instance.spec.ip, None
+    async def _address(self, instance: Instance, host: str, port: int, seconds: float) -> tuple[str, str | None]:
+        """The one to probe: of a host name the first of those it has now that may be asked. Or why none may be. CannotProbe."""
+        refused = None
         try:
-            found = await self._lookups.addresses(host, seconds) if instance.spec.is_host_name else (host,)
+            found = await self._lookups.addresses(host, seconds) if is_host_name(host) else (host,)
         except NoAddress as error:
             return "", str(error)
         for ip in found:
-            why = refusal(instance, ip, self._networks, not self._engine.has_other_nodes)
+            why = refusal(instance, host, port, ip, self._networks, not self._engine.has_other_nodes)
             if why is None:
                 return ip, None
             refused = refused or why
@@ -167,6 +169,8 @@ class Checks(Plugin):
         if (failing is None) != (watch.known.health is not Health.FAILING):
             found = Finding(Health.PASSING) if failing is None else Finding(Health.FAILING, failing)
             await self._engine.submit(ReportCheck(id, watch.check.id, found), SERVER)
+        else:
+            watch.entry.note_output(watch.check.id, watch.last_failure)
 
     def _complain(self, error: CannotProbe) -> None:
         now = self._clock()

@@ -73,6 +73,10 @@ class Watch:
         """What the registry has of it."""
         return self.entry.instance.said_by(self.check)
 
+    @property
+    def last_failure(self) -> str:
+        return "" if self.last is None or self.last.failure is None else self.last.failure
+
     def begin_from_known(self) -> None:
         self.verdict = Verdict(self.known.output if self.known.health is Health.FAILING else None)
 

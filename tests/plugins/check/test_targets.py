@@ -19,7 +19,9 @@ def refused(ip: str, by: str, networks: Networks = LISTED, alone: bool = True) -
     name, _, address = by.rpartition(" at ")
     """The same of an address and of a host name that has it now."""
     why, of_name = (
-        refusal(Instance("id", WALL, spec("web", host), registrant=Caller(address, name)), ip, networks, alone)
+        refusal(
+            Instance("id", WALL, spec("web", host), registrant=Caller(address, name)), host, 80, ip, networks, alone
+        )
         for host in (ip, "db.example.com")
     )
     assert by == "" or (why and why.replace(ip, f"db.example.com is {ip}, which", 1)) == of_name
