@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("maintenance", ".maintenance:maintenance", "begin, end and list maintenance windows"),
         Command("run", ".run:run", "run a program that is registered while it runs"),
     ),
+    "Moving from another registry": (
+        Command("import", ".importing:importing", "copy what a Consul, a Eureka or a file has, and follow it"),
+        Command("sync", ".importing:sync", "tell a Consul or a Eureka what registers here"),
+    ),
     "The server": (
         Command("serve", ".serve:serve", "run the registry, HTTP and DNS; also without a command"),
         Command("settings", ".settings:settings", "show every setting: its value, default and source"),

@@ -1,0 +1,1 @@
+"""Moving over from another registry, and telling it what registers here. See README.md."""

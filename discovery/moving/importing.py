@@ -1,0 +1,160 @@
+"""`discovery import`: copies what a source has into the registry, renews it, and leaves alone what registers here itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from discovery.client import Refused, RegistryClient, RegistryError
+from discovery.moving.found import Found, Json, Key, Source, SourceAway, understood
+from discovery.moving.plan import Here, Plan, plan
+
+# Seconds of a lease and between two renewals; many are renewed more seldom, so that half of a server's REGISTERS_PER_SECOND (500) is left.
+_TTL, _EVERY, _PER_SECOND = 30.0, 10.0, 250
+# Of one that copies once and goes: the longest that a registry gives.
+_ONCE_TTL = 3600.0
+# Instances of one request.
+_AT_ONCE = 200
+# Seconds between two tries of a source that is away: twice as many each time, up to the second.
+_AGAIN, _MOST_AGAIN = 1.0, 15.0
+# What passes by itself: one that was deregistered here a moment ago, too many registrations.
+_PASSING = ("INSTANCE_DEREGISTERED", "TOO_MANY_REGISTRATIONS")
+
+Tell = Callable[[str], object]
+
+
+async def registered(registry: RegistryClient) -> list[Mapping[str, Any]]:
+    """All instances, as the registry lists them. RegistryError."""
+    after: str | None = ""
+    found: list[Mapping[str, Any]] = []
+    while after is not None:
+        page = (await registry.request("GET", "/services", params={"limit": 100, "after": after})).content
+        for service in page["services"].values():
+            found += service["instances"]
+        after = page["next"]
+    return found
+
+
+class Import:
+    """`hold`: seconds for which copies are held while the source, or this, is away. `is_meant`: which services, by folded name. `tell`: a
+    line for people.
+    """
+
+    def __init__(
+        self, registry: RegistryClient, source: Source, hold: float, is_meant: Callable[[str], bool], tell: Tell
+    ) -> None:
+        self._registry = registry
+        self._source = source
+        self._hold = hold
+        self._is_meant = is_meant
+        self._tell = tell
+        self._told: dict[Key, str] = {}  # what was said of each that is refused
+        self._found: Found | None = None
+        self._changed = asyncio.Event()
+        self._last: tuple[int, int] | None = None  # how many were renewed and left, when that was told
+
+    async def plan(self) -> Plan:
+        """Of now. SourceAway, RegistryError."""
+        with understood(self._source.name):
+            found = await self._source.read()
+        return await self._plan(found)
+
+    async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL) -> int:
+        """How many are copied now, with leases of `ttl` seconds. RegistryError."""
+        for id in what.remove.values():
+            await self._remove(id)
+        about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
+        items = [(key, {**body, **({} if "lease" in body else about)}) for key, body in what.put.items()]
+        count = 0
+        for start in range(0, len(items), _AT_ONCE):
+            count += await self._put(items[start : start + _AT_ONCE])
+        return count
+
+    async def follow(self) -> None:
+        """For ever. What is away is tried again."""
+        following = asyncio.create_task(self._follow_source())
+        try:
+            while True:
+                every = _EVERY
+                try:
+                    if (found := self._found) is not None:
+                        done = await self._plan(found)
+                        every = max(_EVERY, len(done.put) / _PER_SECOND)
+                        await self.carry_out(done, min(max(_TTL, 3 * every), _ONCE_TTL))
+                        self._say(done)
+                except RegistryError as error:
+                    self._tell(f"{error}; it is tried again")
+                    every = 1.0
+                await self._wait(every, following)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _wait(self, seconds: float, following: asyncio.Task[None]) -> None:
+        """Until something has changed there, at most so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            if following.done():
+                following.result()
+        self._changed.clear()
+
+    async def _follow_source(self) -> None:
+        pause = _AGAIN
+        while True:
+            began = time.monotonic()
+            try:
+                with understood(self._source.name):
+                    await self._source.follow(self._take)
+            except SourceAway as error:
+                # What it had is not renewed: nobody knows whether it lives.
+                if self._found is not None or pause == _AGAIN:
+                    self._tell(
+                        f"{error}; what was copied from it is held for {self._hold:g} s after its lease, and it is tried again"
+                    )
+                self._found = None
+            pause = _AGAIN if time.monotonic() - began > _MOST_AGAIN else min(2 * pause, _MOST_AGAIN)
+            await asyncio.sleep(pause)
+
+    def _take(self, found: Found) -> None:
+        if self._found is None or found.bodies != self._found.bodies:
+            self._changed.set()
+        self._found = found
+
+    async def _plan(self, found: Found) -> Plan:
+        return plan(found, Here.of(await registered(self._registry), self._source.name), self._is_meant)
+
+    def _say(self, done: Plan) -> None:
+        if (now := (len(done.put), len(done.left))) != self._last or done.remove or done.unsure:
+            self._last = now
+            self._tell("; ".join([*done.lines()][:4]))
+
+    async def _put(self, items: list[tuple[Key, Json]]) -> int:
+        reply = await self._registry.request("POST", "/registrations", json={"instances": [body for _, body in items]})
+        results: Iterable[Mapping[str, Any]] = reply.content["results"]
+        count = 0
+        for (key, _), result in zip(items, results, strict=True):
+            message = result.get("message", "")
+            if result["status"] < 300:
+                count += 1
+                self._told.pop(key, None)
+            elif result.get("code") not in _PASSING and self._told.get(key) != message:
+                self._told[key] = message
+                self._tell(f"{key} is not copied: {message}")
+        return count
+
+    async def _remove(self, id: str) -> None:
+        """Unless it has come itself meanwhile, or is gone."""
+        try:
+            await self._registry.request(
+                "DELETE",
+                f"/instances/{quote(id, safe='')}",
+                params={"importedFrom": self._source.name},
+                accept=(404, 409),
+            )
+        except Refused as error:
+            self._tell(str(error))

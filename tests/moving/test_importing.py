@@ -1,0 +1,282 @@
+"""`import` and `sync` between a real registry and others that answer as the recorded ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from discovery.client import RegistryClient
+from discovery.moving import eureka, importing, syncing
+from discovery.moving.consul import Consul
+from discovery.moving.eureka import Eureka
+from discovery.moving.found import MARK, Source, SourceError, Target
+from discovery.moving.importing import Import
+from discovery.moving.syncing import Sync
+from tests.moving.others import OtherConsul, OtherEureka
+from tests.rest.harness import Api, serving
+from tests.stories.process import LIMIT
+
+HOLD = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (importing, syncing):
+        monkeypatch.setattr(module, "_EVERY" if module is importing else "EVERY", 0.05)
+    monkeypatch.setattr(importing, "_AGAIN", 0.01)
+    monkeypatch.setattr(eureka, "EVERY", 0.02)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with serving() as api:
+        yield api
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - what two programs come to has no event
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def doing(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        assert not task.done(), task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def closed(other: Source | Target) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await other.close()
+
+
+@asynccontextmanager
+async def imported(api: Api, source: Source, said: list[str] | None = None) -> AsyncIterator[None]:
+    async with RegistryClient(api.url) as registry:
+        work = Import(registry, source, HOLD, lambda name: True, print if said is None else said.append)
+        async with closed(source), doing(work.follow()):
+            yield
+
+
+@asynccontextmanager
+async def synced(api: Api, target: Target, said: list[str] | None = None) -> AsyncIterator[None]:
+    async with RegistryClient(api.url) as registry:
+        work = Sync(registry, target, lambda name: True, print if said is None else said.append)
+        async with closed(target), doing(work.follow()):
+            yield
+
+
+def places(api: Api, status: str = "healthy") -> set[str]:
+    now = api.clock()
+    return {
+        f"{each.instance.spec.name} {each.instance.address}" for each in api.registry if each.status_at(now) == status
+    }
+
+
+async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_left_alone(api: Api) -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old:
+        for number in (1, 2, 3):
+            old.put("web", f"10.0.0.{number}", 80)
+        async with imported(api, Consul(old.url), said):
+            await until(lambda: len(places(api)) == 3)
+            old.put("web", "10.0.0.1", 80, "critical")
+            old.put("api", "10.0.0.9", 443)
+            await until(lambda: places(api) == {"web 10.0.0.2:80", "web 10.0.0.3:80", "api 10.0.0.9:443"})
+            assert places(api, "failing") == {"web 10.0.0.1:80"}
+            await api.post("/heartbeat", {"name": "web", "ip": "10.0.0.2", "port": 80})  # it has moved
+            old.remove("web", "10.0.0.2")
+            old.remove("web", "10.0.0.3")
+            old.remove("api", "10.0.0.9")
+            await until(lambda: len(api.registry) == 2)
+            assert places(api) == {"web 10.0.0.2:80"}
+            asked = len(old.asked)
+            renewed = api.registry.accepted["register"]
+            await until(lambda: api.registry.accepted["register"] > renewed + 5)
+            assert len(old.asked) == asked, "nothing is asked while nothing changes"
+    assert "3 instances of 1 services: 3 to copy, 0 copied before" in said
+
+
+async def test_while_the_source_is_away_its_copies_are_held_and_then_go_on(api: Api) -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old:
+        for number in (1, 2, 3):
+            old.put("web", f"10.0.0.{number}", 80)
+        async with imported(api, Consul(old.url), said):
+            await until(lambda: len(places(api)) == 3)
+            await old.fail()
+            await until(lambda: said and "No cluster leader" in said[-1])
+            api.forward(60)
+            assert len(places(api, "suspect")) == 3
+            old.away = False
+            await until(lambda: len(places(api)) == 3)
+            await old.fail()
+            api.forward(60 + HOLD)
+            assert not places(api, "suspect")
+
+
+async def test_a_source_that_suddenly_has_nothing_loses_nothing(api: Api) -> None:
+    said: list[str] = []
+    async with OtherEureka().serving("eureka", "/eureka") as old:
+        for number in (1, 2, 3, 4):
+            old.put("WEB", f"10.0.0.{number}", 80)
+        async with imported(api, Eureka(old.url), said):
+            await until(lambda: len(places(api)) == 4)
+            old.instances.clear()
+            old.delta.clear()
+            await until(lambda: any("4 copied before are gone there all at once" in line for line in said))
+            assert len(places(api)) == 4
+            api.forward(60)
+            assert len(places(api, "suspect")) == 4
+
+
+async def test_eureka_is_followed_by_deltas_and_read_whole_where_they_do_not_add_up(api: Api) -> None:
+    async with OtherEureka().serving("eureka", "/eureka") as old:
+        for number in (1, 2, 3):
+            old.put("WEB", f"10.0.0.{number}", 80)
+        async with imported(api, Eureka(old.url)):
+            await until(lambda: len(places(api)) == 3)
+            read = old.all_read
+            old.put("WEB", "10.0.0.1", 80, "OUT_OF_SERVICE")
+            old.remove("WEB", "10.0.0.2:80")
+            await until(lambda: places(api) == {"web 10.0.0.3:80"} and places(api, "failing") == {"web 10.0.0.1:80"})
+            assert old.all_read == read
+            old.put("API", "10.0.0.9", 1)
+            old.delta.clear()
+            await until(lambda: "api 10.0.0.9:1" in places(api))
+            assert old.all_read == read + 1
+
+
+async def test_it_resumes_and_repeats_without_a_change(api: Api) -> None:
+    async with OtherConsul().serving("consul") as old:
+        old.put("web", "10.0.0.1", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: places(api))
+        old.remove("web", "10.0.0.1")
+        old.put("web", "10.0.0.2", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: places(api) == {"web 10.0.0.2:80"})
+        index = api.registry.index
+        async with imported(api, Consul(old.url)):
+            renewed = api.registry.accepted["register"]
+            await until(lambda: api.registry.accepted["register"] > renewed + 2)
+        assert api.registry.index == index
+
+
+async def test_what_the_registry_refuses_is_told_once_and_stops_nothing_else(api: Api) -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old:
+        old.put("web", "10.0.0.1", 80, Tags=["a\nb"])
+        old.put("api", "10.0.0.2", 80)
+        async with imported(api, Consul(old.url), said):
+            await until(lambda: places(api) == {"api 10.0.0.2:80"})
+            renewed = api.registry.accepted["register"]
+            await until(lambda: api.registry.accepted["register"] > renewed + 3)
+    assert len([line for line in said if "web 10.0.0.1:80 is not copied: tags[0]" in line]) == 1
+
+
+async def test_keys_of_consul_are_not_lost_silently() -> None:
+    async with OtherConsul().serving("consul") as old:
+        source = Consul(old.url)
+        await source.check(False)
+        old.keys = ["config/", "a/"]
+        with pytest.raises(SourceError, match=r"KV keys \(config/, a/\).*--ignore-kv"):
+            await source.check(False)
+        await source.check(True)
+        await source.close()
+
+
+@pytest.mark.parametrize("make", [OtherConsul, OtherEureka])
+async def test_who_has_not_moved_sees_who_has_for_as_long_as_it_is_here(api: Api, make: Any) -> None:
+    scheme, path, of = ("consul", "", Consul) if make is OtherConsul else ("eureka", "/eureka", Eureka)
+
+    def there(old: Any) -> set[str]:
+        if isinstance(old, OtherConsul):
+            return {f"{each['Service']} {each['Address']}:{each['Port']}" for each in old.agent.values()}
+        return {f"{each['app'].lower()} {each['ipAddr']}:{each['port']['$']}" for each in old.instances.values()}
+
+    async with make().serving(scheme, path) as old:
+        moved = await api.register(port=1, metadata={"v": "2"}, tags=["blue"])
+        await api.register(port=2)
+        await api.post(
+            "/registrations",
+            {"instances": [{"name": "copy", "ip": "10.0.0.7", "port": 1, "importedFrom": "consul://x"}]},
+        )
+        async with synced(api, of(old.url, api.url)):
+            await until(lambda: len(there(old)) == 2)
+            beaten = old.passed if isinstance(old, OtherConsul) else old.renewed
+            await until(lambda: len(beaten) > 4)
+            await api.delete(f"/instances/{moved['instance']['id']}")
+            await until(lambda: len(there(old)) == 1)
+        async with synced(api, of(old.url, api.url)):  # another process, which knows nothing
+            await api.put(f"/instances/{next(iter(api.registry)).instance.id}/drain")
+            await until(lambda: not there(old))
+
+
+async def test_two_syncs_and_two_imports_make_no_circle(api: Api) -> None:
+    """What is told to one is not taken from it, nor told to the other, nor copied back; after a restart of all, too."""
+    async with (
+        OtherConsul().serving("consul") as consul,
+        OtherEureka().serving("eureka", "/eureka") as old,
+        serving() as second,
+    ):
+        consul.put("old", "10.0.0.1", 80)
+        old.put("ANCIENT", "10.0.0.2", 80)
+        await api.register()
+        await second.register(name="second", ip="10.0.0.3")
+
+        def reflect() -> None:
+            """Consul's catalog has what its agent was told."""
+            for each in consul.agent.values():
+                consul.put(each["Service"], each["Address"], each["Port"], Meta=each["Meta"])
+
+        for _ in range(2):
+            async with (
+                imported(api, Consul(consul.url)), imported(api, Eureka(old.url)), synced(api, Consul(consul.url, api.url)),
+                synced(api, Eureka(old.url, api.url)), imported(second, Consul(consul.url)), synced(second, Consul(consul.url, second.url)),
+            ):  # fmt: skip
+                await until(lambda: len(consul.agent) == 2 and len(old.instances) == 2 and len(places(api)) == 3)
+                reflect()
+                consul.asked.clear()
+                await until(lambda: len(consul.asked) > 60)
+            assert set(api.registry.services) == {"user-service", "old", "ancient"}
+            assert set(second.registry.services) == {"second", "old"}
+            assert {each["Service"] for each in consul.agent.values()} == {"user-service", "second"}
+            assert {app for app, _ in old.instances} == {"ANCIENT", "USER-SERVICE"}
+
+
+async def test_what_the_other_registry_refuses_is_told_and_keeps_nobody_else(api: Api) -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old:
+        await api.register(name="bad")
+        await api.register(name="good", port=2)
+        async with synced(api, Consul(old.url, api.url), said):
+            await until(lambda: [each["Service"] for each in old.agent.values()] == ["good"])
+            await until(lambda: len(old.passed) > 3)
+    assert len([line for line in said if "Invalid service name" in line]) == 1
+
+
+async def test_while_the_registry_is_away_what_was_told_lives_on() -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old, AsyncExitStack() as registry:
+        own = await registry.enter_async_context(serving())
+        await own.register()
+        async with synced(own, Consul(old.url, own.url), said):
+            await until(lambda: old.passed)
+            await registry.aclose()
+            await until(lambda: any("it is tried again" in line for line in said))
+            old.passed.clear()
+            await until(lambda: len(old.passed) > 2)
+            assert {each["Meta"][MARK] for each in old.agent.values()} == {own.url}
