@@ -15,6 +15,7 @@ from discovery.plugins.eureka.record import Unreadable
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import Failure, HttpError
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind
 from discovery.rest.api.times import Times
 
 XML = "application/xml"
@@ -156,6 +157,10 @@ def error_form(failure: Failure, times: Times, request: Request | None) -> Answe
         if request.method == "OPTIONS":
             return Answer(200, b"", {"Allow": ", ".join(sorted(methods))})
         failure = failure._replace(headers={"Allow": ", ".join(sorted(methods - {"HEAD"}))})
+    if failure.status == HTTPStatus.NOT_FOUND and request is not None and request.route.kind is Kind.HEARTBEAT:
+        return Answer(
+            404, b"", media=""
+        )  # Netflix's clients read a body as an instance, fail, and never register again
     if failure.facts.get("is_bare"):
         return Answer(failure.status, failure.message.encode(), failure.headers, failure.index, XML)
     accepted = b"" if request is None else request.headers.get(b"accept", b"")

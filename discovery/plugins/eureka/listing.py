@@ -53,7 +53,7 @@ class Listing:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds."""
 
     def __init__(self, registry: Registry, clock: Callable[[], float], wall: Callable[[], float], ids: Ids) -> None:
-        self._registry = registry
+        self.registry = registry
         self._clock = clock
         self._wall = wall
         self._ids = ids
@@ -85,12 +85,12 @@ class Listing:
             for some in self._some(service):
                 counts.update([shown.status for entry in some for shown in self._shown(entry)])
                 await turns().over()
-        last = {"versions__delta": str(self._registry.index), "apps__hashcode": hashcode(counts)}
+        last = {"versions__delta": str(self.registry.index), "apps__hashcode": hashcode(counts)}
         return Answer(200, form.applications(self._changed(await self._touched()), lambda: last), media=form.media)
 
     def app(self, request: Request) -> Answer:
         form, app = wanted_form(request), request.names["app"]
-        service = self._registry.service(app)
+        service = self.registry.service(app)
         infos = iter(()) if service is None else self._infos(service, Counter())
         first = next((some for some in infos if some), None)
         if first is None:
@@ -107,7 +107,7 @@ class Listing:
         form, id = wanted_form(request)._replace(is_compact=False), request.names["id"]
         services = [fold(request.names["app"])] if "app" in request.names else self._ids.services(id)
         entry = next((found for name in services if (found := self.find(name, id)) is not None), None)
-        entry = entry or (self._registry.find(id) if "app" not in request.names else None)
+        entry = entry or (self.registry.find(id) if "app" not in request.names else None)
         for shown in () if entry is None else self._shown(entry):
             if shown.id == id and entry is not None:
                 return form.one("instance", self._info(entry, shown))
@@ -117,8 +117,8 @@ class Listing:
         """By its id in Eureka, or here where it has none there. `service`: its folded name."""
         place = self._ids.place(service, id)
         if place is not None:
-            return self._registry.find(place.key)
-        entry = self._registry.find(id)
+            return self.registry.find(place.key)
+        entry = self.registry.find(id)
         return entry if entry is not None and entry.instance.spec.key.service == service else None
 
     # -- what is in them
@@ -126,7 +126,7 @@ class Listing:
     def _services(self) -> Iterator[Service]:
         """In the order of their names, whatever comes or goes meanwhile."""
         after = ""
-        while services := self._registry.page(after, _PAGE):
+        while services := self.registry.page(after, _PAGE):
             yield from services
             after = fold(services[-1].name)
 
@@ -170,19 +170,19 @@ class Listing:
 
     def _has_better(self, entry: Entry, now: float) -> bool:
         """Whether its service has any that do not flap."""
-        entries = self._registry.services[entry.instance.spec.key.service].entries.values()
+        entries = self.registry.services[entry.instance.spec.key.service].entries.values()
         return any(each.status_at(now) in _SERVED for each in entries)
 
     def _info(self, entry: Entry, shown: Shown) -> Info:
-        renewed_at = self._registry.walls()(entry.lease.renewed_at)
-        ttl = self._registry.ttl_of(entry.instance.spec)
+        renewed_at = self.registry.walls()(entry.lease.renewed_at)
+        ttl = self.registry.ttl_of(entry.instance.spec)
         return info(shown.id, shown.record, entry.instance, shown.status, shown.override, ttl, renewed_at)
 
     # -- what changed
 
     async def _touched(self) -> dict[str, dict[str, Instance]]:
         """By service, the ids that commits were about lately, with their last state."""
-        log, since = self._registry.log, self._wall() - DELTA_SECONDS
+        log, since = self.registry.log, self._wall() - DELTA_SECONDS
         commits = log.read(log.position_after(log.oldest))
         found: dict[str, dict[str, Instance]] = {}
         for _, commit in commits[bisect_left(commits, since, key=lambda each: each[1].wall) :]:
@@ -208,7 +208,7 @@ class Listing:
             if entry is not None and shown.id == id:
                 return self._info(entry, shown)
         record = (records_of(last) or native(last))[id]
-        ttl, wall = self._registry.ttl_of(last.spec), self._wall()
+        ttl, wall = self.registry.ttl_of(last.spec), self._wall()
         return info(id, record, last, record.get("status", UP), UNKNOWN, ttl, wall, DELETED)
 
 

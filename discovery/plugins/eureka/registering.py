@@ -24,8 +24,6 @@ from discovery.store.errors import UnknownInstance
 from discovery.store.service import Entry
 
 _DONE = Answer(200, b"", media="")
-# Netflix's clients read a body as an instance, fail, and never register again.
-_UNKNOWN = Answer(404, b"", media="")
 
 
 class Registering:
@@ -72,18 +70,19 @@ class Registering:
         return Answer(204, b"")
 
     def renew(self, request: Request) -> Answer | Awaitable[Answer]:
+        """UnknownInstance, which is answered without a body (`forms.error_form`): then clients register again."""
         service, id = fold(request.names["app"]), request.names["id"]
         place, dirty = self._ids.place(service, id), _dirty(request.query)
-        if place is not None and dirty is not None and dirty > place.dirty:
-            return _UNKNOWN  # it has changed, and has to say how
         try:
-            entry = self.engine.renew(
-                place.key if place is not None else self._entry(service, id).instance.id, request.caller
-            )
+            if place is not None and dirty is not None and dirty > place.dirty:
+                raise UnknownInstance(id)  # as it is now: it has to say how it has changed
+            key = self._entry(service, id).instance.spec.key if place is None else place.key
+            entry = self.engine.renew(key, request.caller)
         except UnknownInstance:
-            return _UNKNOWN
-        if place is not None and (silent := self._ids.renewed(place.key, id, entry.lease.ttl)):
-            return self._forget(place.key, tuple(silent), request.caller)
+            self._listing.registry.unknown_heartbeats += 1
+            raise
+        if place is not None and (silent := self._ids.renewed(key, id, entry.lease.ttl)):
+            return self._forget(key, tuple(silent), request.caller)
         return _DONE
 
     async def _forget(self, key: Key, ids: tuple[str, ...], by: Caller) -> Answer:

@@ -59,6 +59,7 @@ async def test_javas_clients_get_what_they_insist_on(it: Running, client: str) -
             java_reads(json.loads(body))
         elif status != 404 or method == "PUT":
             assert (media, body) == (None, b""), f"{what}: Netflix's clients would try to read an instance from a body"
+    assert it.server._registry.unknown_heartbeats == 1
 
 
 async def test_they_find_each_other_and_are_told_when_somebody_goes(it: Running) -> None:
