@@ -54,6 +54,7 @@ MAX_HOST_NAME = 253
 _WITH_PORT = re.compile(r"[^:]+:[0-9]+")
 
 
+@lru_cache(16_384)  # asked with every heartbeat
 def is_host_name(address: str) -> bool:
     """Of an address whose value was checked."""
     return ":" not in address and not _ends_in_digits(address)

@@ -90,6 +90,10 @@ class Receiving(Sending):
         if self._closing or self._transport is None:
             return
         framer, phase = self._framer, _IDLE
+        if self._timer.phase is _IDLE and not (
+            framer.begun or framer.coming or self._unread or self._paused or self._new or self._reading_paused
+        ):
+            return  # as before, nearly always
         if self._paused:
             phase = Phase.READ if self._held <= MUCH else Phase.READ_MUCH
         elif self._current is not None or framer.whole or self._unread:

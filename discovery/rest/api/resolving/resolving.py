@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from operator import attrgetter
 from random import Random
 
 import orjson
@@ -42,6 +43,7 @@ from discovery.system.turns import turns
 MAX_LIMIT = 1000
 # Beside the parameters' values: whether the answer may name tokens, actors and clients; and the zone that the caller is in.
 _NAMES, _FROM = "names", "from"
+_RENEWED_AT = attrgetter("lease.renewed_at")
 
 PARAMETERS: Table = {
     **FILTERS,
@@ -152,12 +154,13 @@ class Resolving:
         if zone is not None:
             near = self._near(zone, service, service.entries.values(), found, NO_FILTER, now)
             asked = without_wait({_FROM: zone})
+        is_plain = near is None and found[-1].healthy(now)  # all are: they come first
         if len(found) > 1:
-            found.sort(key=lambda entry: (entry.rank(now), -entry.lease.renewed_at))
-            if near is not None:
-                behind = near.identities
+            found.sort(key=_RENEWED_AT, reverse=True)
+            if not is_plain:
+                behind = frozenset[int]() if near is None else near.identities
                 found.sort(key=lambda entry: (entry.rank(now), id(entry) in behind))
-        body = orjson.dumps(self._resolved(service, found, now, near))
+        body = orjson.dumps(self._resolved(service, found, now, near, Status.HEALTHY if is_plain else None))
         tag = self._tag(service, found, now, asked, near)
         return Answer(200, body, headers(tag), min(service.index, self._registry.index))
 
@@ -257,11 +260,14 @@ class Resolving:
             self._preference.answers[zone, "http", near.crosses] += 1
         return near
 
-    def _resolved(self, service: Service, ordered: list[Entry], now: float, near: Near | None) -> views.Json:
+    def _resolved(
+        self, service: Service, ordered: list[Entry], now: float, near: Near | None, status: Status | None = None
+    ) -> views.Json:
+        """`status`: that of all of them, where it is one and known."""
         content: views.Json = {
             "serviceName": service.name,
             "instanceCount": len(ordered),
-            "instances": self._shown.all(ordered, now),
+            "instances": self._shown.all(ordered, now, status),
         }
         if near is not None:
             content["zone"] = {

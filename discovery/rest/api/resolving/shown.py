@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from discovery.core.instance import Instance
+from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.times import Times, iso
 from discovery.store.service import Entry
@@ -29,17 +30,18 @@ class Shown:
         self._times = times
         self._kept: dict[str, _Kept] = {}  # by id
 
-    def all(self, entries: Iterable[Entry], now: float) -> list[orjson.Fragment]:
-        """Each as it has to be seen at `now`."""
+    def all(self, entries: Iterable[Entry], now: float, status: Status | None = None) -> list[orjson.Fragment]:
+        """Each as it has to be seen at `now`. `status`: of all of them; None: it is looked up."""
         wall_of = self._times.walls()
-        return [orjson.Fragment(self._text(entry, now, wall_of)) for entry in entries]
+        return [orjson.Fragment(self._text(entry, now, wall_of, status)) for entry in entries]
 
-    def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float]) -> str:
+    def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float], status: Status | None) -> str:
         instance = entry.instance
         kept = self._kept.get(instance.id)
         if kept is None or kept[0] is not instance or entry.output is not None:
             kept = self._keep(entry, now)
-        return "".join((kept[1], entry.status_at(now), _BEAT, iso(wall_of(entry.lease.renewed_at)), kept[2]))
+        shown = status or entry.status_at(now)
+        return "".join((kept[1], shown, _BEAT, iso(wall_of(entry.lease.renewed_at)), kept[2]))
 
     def _keep(self, entry: Entry, now: float) -> _Kept:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
