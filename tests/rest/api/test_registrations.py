@@ -83,7 +83,7 @@ async def test_one_that_is_refused_says_why_in_its_place_and_fails_nobody_else(
         assert [result["status"] for result in body["results"]] == [201, status, 201]
         assert body["results"][1]["code"] == code
         if isinstance(bad, dict):
-            alone = (await api.post("/register", bad)).body
+            alone = (await api.put("/instances", bad)).body
             said = {name: value for name, value in alone.items() if name not in ("error", "timestamp")}
             assert body["results"][1] == {"status": status, **said}, "all that the error of a single one says"
         assert body["results"][1]["message"]
