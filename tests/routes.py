@@ -28,6 +28,8 @@ def _every() -> list[Route]:
 
 
 ROUTES = _every()
+# Folders of plugins that speak other registries' APIs: their paths and codes are those registries'.
+FACES = ("consul", "eureka")
 ROUTER = Router(ROUTES)
 # Those of the API, by method and path.
 OPERATIONS: Mapping[tuple[str, str], Route] = {

@@ -152,9 +152,7 @@ class TooManyRevoked(DiscoveryError):
 
 class TooManyDocuments(DiscoveryError):
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"{limit:,} documents are remembered for plugins, and there cannot be more; remove some (GET /documents/PLUGIN lists them)"
-        )
+        super().__init__(f"{limit:,} documents are remembered for plugins, and there cannot be more: remove some")
 
 
 class NotRevoked(DiscoveryError):

@@ -321,13 +321,13 @@ def test_no_field_of_a_registration_is_left_out() -> None:
     given = {
         "name": "web", "ip": "10.0.0.1", "port": 80, "metadata": {"a": 1}, "tags": ["a"], "ports": {"b": 81},
         "protocol": "udp", "weight": 1, "priority": 1, "zone": "eu", "ttl": 60, "max_answers": 3, "checks": [{"ttl": 5}], "id": "own",
-        "warning_weight": 2, "keep": 5,
+        "warning_weight": 2, "keep": 5, "hold": 6, "imported_from": "consul://10.0.0.9:8500",
     }  # fmt: skip
     assert given.keys() >= {field.name for field in fields(Registration)} - {"lease"}, (
         "a field is new: give it another value than its default"
     )
     shown = contents(Instance("own", WALL, Registration.of(**given)))
-    camel = {"max_answers": "maxAnswers", "warning_weight": "warningWeight"}
+    camel = {"max_answers": "maxAnswers", "warning_weight": "warningWeight", "imported_from": "importedFrom"}
     assert shown.keys() == {camel.get(name, name) for name in given if name not in ("id", "ip", "port")} | {
         "status", "draining", "registeredAt",
     }  # fmt: skip
