@@ -124,7 +124,7 @@ class Directory:
 
     def place_of(self, address: str) -> Place | None:
         """Of a host."""
-        return self.places.get(fold(self.nodes.at(address).name))
+        return self.places.get(self.nodes.folded_at(address))
 
     def remembered(self, node: str) -> Mapping[str, Any]:
         """What is known of a node besides what is there."""

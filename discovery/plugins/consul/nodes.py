@@ -7,13 +7,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from discovery.core.address import parse_ip
 from discovery.core.errors import InvalidField
+from discovery.core.name import fold
 from discovery.core.network import ip_of
 
 _NAMED_AFTER = re.compile(r"ip-([0-9a-f]{1,4}(?:-{1,2}[0-9a-f]{0,4}){1,8})")
+# Addresses whose nodes are remembered, 0.5 KB each: every beat asks.
+_MAX_KNOWN = 4096
 # Of ids: Consul's are random, ours are always the same for a name.
 _NAMESPACE = uuid.UUID("6d0b4a52-3c1c-5be7-9a0e-5f2f0d5ad3b1")
 
@@ -30,16 +34,19 @@ class Node(NamedTuple):
 
 
 class Nodes:
-    """`names`: of hosts, by their addresses. Several addresses of one name are one node, which has the first of them."""
+    """`names`: of hosts, by their addresses. Several addresses of one name are one node, which has the first of them. `at(address)`: the
+    node that a host at this address is; `folded_at`: its folded name.
+    """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = dict(names)
         self._addresses: dict[str, str] = {}
         for address, name in names.items():
             self._addresses.setdefault(name.lower(), address)
+        self.at = lru_cache(_MAX_KNOWN)(self._at)
+        self.folded_at = lru_cache(_MAX_KNOWN)(lambda address: fold(self.at(address).name))
 
-    def at(self, address: str) -> Node:
-        """The node that a host at this address is."""
+    def _at(self, address: str) -> Node:
         name = self._names.get(address)
         return Node(named_after(address), address) if name is None else Node(name, self._addresses[name.lower()])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_plus
 
 from discovery.core.caller import Caller
 from discovery.core.check import MAX_CHECKS, TTL
@@ -115,10 +116,15 @@ class Registering:
 
     def _reporting(self, health: Health) -> Handler:
         def handler(request: Request) -> Reply:
-            note = (self.reader.asked(request).first("note") or "") if request.query else ""
-            return self._report(request, health, note)
+            return self._report(request, health, self._note(request) if "?" in request.target else "")
 
         return handler
+
+    def _note(self, request: Request) -> str:
+        name, _, text = request.query.partition("=")
+        if name == "note" and "&" not in text:  # nearly always
+            return unquote_plus(text, errors="replace")
+        return self.reader.asked(request).first("note") or ""
 
     def update(self, request: Request) -> Reply:
         body = decode.body(request.body, decode.UPDATE)
@@ -132,14 +138,14 @@ class Registering:
         place = self._directory.place_of(self.reader.host_of(request))
         instance, check = ("", "") if place is None else place.checks.get(id, ("", ""))
         entry = self.reader.registry.find(instance)
-        if entry is None or not _is_ttl(entry, check):
-            raise Refused(500, f'CheckID "{id}" does not have associated TTL')
         if len(output) > MAX_OUTPUT // 4:
             output = output.encode(errors="replace")[:MAX_OUTPUT].decode(errors="ignore")
-        if entry.says(check, health, self.reader.clock()):
+        if entry is not None and entry.says(check, health, self.reader.clock()):
             self.engine.renew(instance, request.caller, check)
             entry.note_output(check, output)
             return DONE
+        if entry is None or not _is_ttl(entry, check):
+            raise Refused(500, f'CheckID "{id}" does not have associated TTL')
         return self._report_news(ReportCheck(instance, check, Finding(health, output)), request.caller)
 
     async def _report_news(self, write: ReportCheck, by: Caller) -> Answer:
