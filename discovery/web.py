@@ -22,6 +22,7 @@ from discovery.plugins import Seams
 from discovery.rest.api.beating import Beating
 from discovery.rest.api.dns.dig import Dig, Place
 from discovery.rest.api.dns.doh import DnsOverHttps, Respond
+from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
@@ -113,6 +114,7 @@ class Web:
             *self._zones.routes(),
             *Removing(registry, engine, times).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
+            *Documents(registry, engine, times).routes(),
             *watch.routes(),
             *ServerItself(registry, clock, times, checks, warnings, sees_actors, more_stats).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),

@@ -152,7 +152,9 @@ class TooManyRevoked(DiscoveryError):
 
 class TooManyDocuments(DiscoveryError):
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit:,} documents are remembered for plugins, and there cannot be more: remove some")
+        super().__init__(
+            f"{limit:,} documents are remembered for plugins, and there cannot be more; remove some (GET /admin/documents/PLUGIN)"
+        )
 
 
 class NotRevoked(DiscoveryError):

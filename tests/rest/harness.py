@@ -27,6 +27,7 @@ from discovery.core.network import Network, Networks
 from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.beating import Beating
+from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
@@ -244,6 +245,7 @@ async def serving(
         *Zones(registry, clock, times, preference).routes(),
         *Removing(registry, outer, times).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
+        *Documents(registry, outer, times).routes(),
         *watch.routes(),
         *ServerItself(registry, clock, times, checks or {}, WarningList(concerns), lambda caller: sees_actors).routes(),
         *OpenApi(lambda: every).routes(),

@@ -121,6 +121,10 @@ CODES: Mapping[str, Code] = {
         "that is unhealthy; deregister one or raise the limit",
         {"serviceName": "user-service", "limit": 10},
     ),
+    "TOO_MANY_DOCUMENTS": Code(
+        409,
+        "10,000 documents are remembered for plugins, and there cannot be more; remove some (GET /admin/documents/PLUGIN)",
+    ),
     "TOO_MANY_REVOKED": Code(
         409,
         "10000 tokens are revoked, and there cannot be more; take tokens that are in no file any more from "
@@ -190,4 +194,4 @@ CODES: Mapping[str, Code] = {
     ),
 }
 # Of what is no operation: no path here, another method of one, HTTP without TLS on the port of HTTPS.
-ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "TLS_REQUIRED")
+ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "TLS_REQUIRED", "TOO_MANY_DOCUMENTS")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discovery.store.remembering import Attach
+from discovery.store.remembering import Attach, PutDocument
 from tests.rest.harness import USER, Api, assert_error
 
 OLD = "consul://old:8500"
@@ -67,6 +67,19 @@ async def test_the_import_removes_what_it_owns_and_brings_it_back(api: Api) -> N
 )  # fmt: skip
 async def test_bad_values_are_named(api: Api, fields: Any, said: str) -> None:
     assert_error(await api.request("PUT", "/instances", COPY | fields), 400, said)
+
+
+async def test_an_admin_sees_what_plugins_remember_besides_page_by_page_and_removes_it(api: Api) -> None:
+    for key in ("a/b", "c d", "ü"):
+        api.registry.do(PutDocument("consul", key, {"big": 10**30}, "web"), api.clock())
+    found = (await api.get("/admin/documents/consul?limit=2")).body
+    assert (found["total"], found["documents"]["a/b"]) == (3, {"owner": "web", "content": {"big": 10**30}})
+    assert found["next"] == "c d"
+    last = (await api.get("/admin/documents/consul?after=c%20d")).body
+    assert (list(last["documents"]), last["next"]) == (["ü"], None)
+    for message in ("Document removed", "There was no such document"):
+        assert (await api.delete("/admin/documents/consul/a%2Fb")).body["message"] == message
+    assert (await api.get("/admin/documents/eureka")).body["documents"] == {}
 
 
 async def test_what_plugins_remember_is_shown_of_the_instance_alone(api: Api) -> None:

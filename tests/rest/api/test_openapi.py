@@ -161,6 +161,8 @@ TOUR = [
     ask("GET /maintenance"),
     ask("GET /services"),
     ask("GET /openapi.json"),
+    ask("GET /admin/documents/consul", None, "", "/admin/documents/{plugin}"),
+    ask("DELETE /admin/documents/consul/a%2Fb", None, "", "/admin/documents/{plugin}/{key}"),
     ask("GET /changes"),
     ask("GET /changes?since=1", None, "INDEX_GONE"),
     ask("GET /changes?since=-1", None, "INVALID_FIELD"),
@@ -281,6 +283,7 @@ def test_the_tour_goes_everywhere() -> None:
         "TOKEN_UNKNOWN",
         "TOKEN_NOT_REVOKED",
         "TOO_MANY_REVOKED",
+        "TOO_MANY_DOCUMENTS",
     } | {code for _, code, _ in BROKEN}
     assert {asked.code for asked in TOUR} - {""} == CODES.keys() - elsewhere
 

@@ -118,6 +118,8 @@ TABLE = {
     "GET /metrics": Row("/metrics", READ),
     "GET /top": Row("/top", ADMINS),
     "GET /admin/audit": Row("/admin/audit", ADMINS),
+    "GET /admin/documents/{plugin}": Row("/admin/documents/consul", ADMINS),
+    "DELETE /admin/documents/{plugin}/{key}": Row("/admin/documents/consul/a%2Fb", ADMINS),
     "GET /admin/tokens": Row("/admin/tokens", ADMINS),
     "GET /admin/log": Row("/admin/log", ADMINS),
     "PUT /admin/log": Row("/admin/log", ADMINS, {"queries": False}),

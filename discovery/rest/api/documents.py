@@ -1,0 +1,86 @@
+"""What plugins remember besides instances: an admin looks at it, and removes what belongs to a plugin that is no more."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.example import Example
+from discovery.rest.api.parameters import text, whole
+from discovery.rest.api.query import Table, values_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import STORED, Kind, Right, Route
+from discovery.rest.api.shapes import Described, Reply
+from discovery.rest.api.times import Times
+from discovery.store.engine import Engine
+from discovery.store.registry import Registry
+from discovery.store.remembering import MAX_KEY, PutDocument
+
+HEADING = "The server itself"
+_NONE = "There was no such document"
+# Documents of one answer, 8 KiB each at the most.
+_MOST = 100
+_PAGE: Table = {
+    "limit": whole(1, _MOST, "at most so many"),
+    "after": text(MAX_KEY, "a document's key: those behind it, in the order of the keys"),
+}
+
+
+class ShownDocument(Described):
+    owner: str | None = Field(description="the service whose owners may change it; null: an admin")
+    content: Any
+
+
+class DocumentsReply(Reply):
+    """`total`: of the plugin. `next`: what to send as `after`; null at the end."""
+
+    total: int
+    documents: dict[str, ShownDocument] = Field(examples=[{}])
+    next: str | None
+
+
+class RemovedReply(Reply):
+    message: str = Field(examples=["Document removed"])
+
+
+class Documents:
+    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._times = times
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/admin/documents/{plugin}", self.listed, Right.ADMIN, Kind.OPERATION, "What a plugin remembers besides instances",
+                HEADING, DocumentsReply, query=_PAGE, examples=(Example(more={"total": 0, "next": None}),),
+            ),
+            Route(
+                "DELETE", "/admin/documents/{plugin}/{key}", self.remove, Right.ADMIN, Kind.OPERATION, "Remove what a plugin remembers",
+                HEADING, RemovedReply, codes=STORED, examples=(Example(more={"message": _NONE}),),
+            ),
+        ]  # fmt: skip
+
+    def listed(self, request: Request) -> Answer:
+        documents, asked = self._registry.documents(request.names["plugin"]), values_of(request)
+        limit, after = asked.get("limit", _MOST), asked.get("after", "")
+        page = list(islice((key for key in sorted(documents) if key > after), limit + 1))
+        shown = {
+            key: {"owner": documents[key].owner, "content": orjson.Fragment(documents[key].content)}
+            for key in page[:limit]
+        }
+        content = {"total": len(documents), "documents": shown, "next": page[limit - 1] if len(page) > limit else None}
+        return Answer(200, stamped(content, self._times))
+
+    async def remove(self, request: Request) -> Answer:
+        """Also of one that is not there: it is not there afterwards."""
+        plugin, key = request.names["plugin"], request.names["key"]
+        known = key in self._registry.documents(plugin)
+        await self._engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
+        return Answer(
+            200, stamped({"message": "Document removed" if known else "There was no such document"}, self._times)
+        )
