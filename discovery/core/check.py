@@ -288,6 +288,7 @@ def as_checks(checks: tuple[Check, ...]) -> list[dict[str, Any]] | None:
     return None if as_check(checks) is not None else [check.shown() for check in checks]
 
 
+NOT_YET = "nothing was reported yet"
 # By check id. One that is not there passes, and has always done.
 States = Mapping[str, Finding]
 _SEVERITY = {Health.PASSING: 0, Health.WARNING: 1, Health.FAILING: 2}
@@ -316,11 +317,16 @@ def begun(check: Check, wall: float) -> Finding | None:
     """What a new one says until it is made; None: that it passes, which needs no word."""
     if check.status is Health.PASSING:
         return None
-    return Finding(check.status, "nothing was reported yet" if check.kind == TTL else "it was not made yet", wall)
+    return Finding(check.status, NOT_YET if check.kind == TTL else "it was not made yet", wall)
 
 
 def not_reported(check: Check) -> str:
     return f"nothing was reported for {check.ttl:g} s"
+
+
+def is_unreported(check: Check, found: Finding) -> bool:
+    """It says so because nobody said anything."""
+    return check.kind == TTL and found.output in (NOT_YET, not_reported(check))
 
 
 def with_missing(checks: Iterable[Check], states: States, missing: Mapping[str, float]) -> dict[str, Finding]:

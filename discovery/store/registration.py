@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.check import TTL, Check, States, begun
+from discovery.core.check import TTL, Check, States, begun, is_unreported
 from discovery.core.errors import InvalidField
 from discovery.core.event import Kind
 from discovery.core.health import WELL, Finding, Health
@@ -252,8 +252,9 @@ class ReportCheck(InstanceWrite[Entry]):
         known = catch_up(txn, entry)
         before, found = known.said_by(check), self.finding
         after = known
-        if found.health is not before.health:
-            after = known._replace(checks={**known.checks, check.id: found._replace(since=txn.wall)})
+        if found.health is not before.health or is_unreported(check, before):
+            since = before.since if found.health is before.health else txn.wall
+            after = known._replace(checks={**known.checks, check.id: found._replace(since=since)})
         reason = _reason(known, check, found)
         if check.kind == TTL:
             revive(txn, entry, after, reason, check.id)

@@ -49,23 +49,49 @@ async def test_who_reports_that_it_fails_fails_until_it_says_otherwise_whatever_
         await service.close()
 
 
-def test_the_lapsed_are_lapsed_and_those_without_a_lease_are_there(tmp_path: Path) -> None:
+def register_checked(server: Discovery) -> None:
+    """`db`: of port 1 a report is missing, port 2 says that it fails, port 3 has reported nothing, port 4 passes."""
+    for port, ttl in ((1, 1), (2, 60), (3, 60), (4, 60)):
+        checks = [{"id": "pool", "ttl": ttl, "criticalAfter": 3600}]
+        body = {"name": "db", "ip": "127.0.0.1", "port": port, "id": f"db-{port}", "lease": "none", "checks": checks}
+        assert server.request("PUT", "/instances", body).status == 201
+        said = {"health": "failing", "output": "empty"} if port == 2 else {"health": "passing"}
+        if port != 3:
+            assert server.request("PUT", f"/instances/db-{port}/checks/pool", said).status == 200
+
+
+def checked(server: Discovery) -> dict[int, tuple[str, str]]:
+    """By port: what its check says, and since when."""
+    shown = {port: server.request("GET", f"/instances/db-{port}").body["checkStates"]["pool"] for port in (1, 2, 3, 4)}
+    return {port: (state["output"], state["since"]) for port, state in shown.items() if state["health"] == "failing"}
+
+
+def test_the_lapsed_are_lapsed_and_those_without_a_lease_are_there_and_checks_say_what_they_said(
+    tmp_path: Path,
+) -> None:
     at = {"name": "api", "ip": "127.0.0.1"}
     with running(DATA_DIR=str(tmp_path), CLEANUP_INTERVAL_SECONDS=1) as server:
+        register_checked(server)
         assert server.request("PUT", "/instances", {**at, "port": 1, "ttl": 1, "keep": 3600}).status == 201
         assert server.request("PUT", "/instances", {**at, "port": 2, "lease": "none"}).status == 201
         [lapsed] = until(
             lambda: server.request("GET", "/services?status=lapsed").body["services"].get("api", {}).get("instances")
         )
+        failing = checked(server)
+        outputs = {port: output for port, (output, _) in failing.items()}
+        assert outputs == {1: "nothing was reported for 1 s", 2: "empty", 3: "nothing was reported yet"}
         server.process.kill()
         server.process.wait()
     with running(DATA_DIR=str(tmp_path), CLEANUP_INTERVAL_SECONDS=1) as server:
+        assert [each["port"] for each in server.request("GET", "/resolve/db").body["instances"]] == [4]
+        assert [each.port for each in server.ask("db.svc.local", "SRV").answer[0]] == [4]
+        assert checked(server) == failing
         assert [each["port"] for each in server.request("GET", "/resolve/api").body["instances"]] == [2]
         [srv] = server.ask("api.svc.local", "SRV").answer
         assert [each.port for each in srv] == [2]
         again, other = server.request("GET", "/services/api").body["instances"]
         assert (again["status"], again["lapsedAt"], again["keep"]) == ("unhealthy", lapsed["lapsedAt"], 3600)
         assert (other["status"], other["lease"]) == ("healthy", "none")
-        assert server.request("GET", "/stats").body["activeInstances"] == 1, "the lapsed are no part of the living"
+        assert server.request("GET", "/stats").body["activeInstances"] == 5, "the lapsed are no part of the living"
         assert server.heartbeat("api", port=1).status == 200
         assert {each["port"] for each in server.request("GET", "/resolve/api").body["instances"]} == {1, 2}

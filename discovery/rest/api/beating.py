@@ -315,17 +315,17 @@ def _renew(
                 continue
             which, field = _which(item, number), f"instances[{number}]."
             own = own_health(item.get("health"), item.get("output"), field)
-            found = findings_of(item["checks"], f"{field}checks") if "checks" in item else {}
-            known, writes = registry.find(which), list[Report | ReportCheck]()
-            if own is not None and known is not None and own.health is not known.instance.own.health:
-                writes.append(Report(which, own))
-            entry, now = None, clock()
-            for check, each in found.items():
-                if known is None or not known.says(check, each.health, now):
-                    writes.append(ReportCheck(which, check, each))
-                else:
-                    entry = engine.renew(which, by, check)
-                    entry.note_output(check, each.output)
+            known, entry = registry.find(which), None
+            is_news = own is not None and known is not None and own.health is not known.instance.own.health
+            writes: list[Report | ReportCheck] = [Report(which, own)] if own is not None and is_news else []
+            if "checks" in item:
+                now = clock()
+                for check, found in findings_of(item["checks"], f"{field}checks").items():
+                    if known is None or not known.says(check, found.health, now):
+                        writes.append(ReportCheck(which, check, found))
+                    else:
+                        entry = engine.renew(which, by, check)
+                        entry.note_output(check, found.output)
             if writes:
                 reports += [(item, write) for write in writes]
                 continue
