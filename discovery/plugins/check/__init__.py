@@ -19,12 +19,13 @@ from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance
 from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
+from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.lookups import Lookups
 from discovery.plugins.check.probe import CannotProbe, NoAddress, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
-from discovery.plugins.check.targets import refusal, target
+from discovery.plugins.check.targets import NOT_ASKED, refusal, target
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownCheck, UnknownInstance
@@ -54,8 +55,12 @@ class Checks(Plugin):
         self._rounds = Rounds(clock, self._check)
         self._lookups = Lookups()
         self._complains_at = 0.0
+        self._refused: dict[
+            tuple[str, str], str
+        ] = {}  # why, by the ids of instance and check: those that may not be made
 
     def install(self, seams: Seams) -> None:
+        seams.concerns.append(warning("checks_refused", one(self._told_refused)))
         seams.followers.append(self.follow_commit)
         seams.last_checks.append(self.last)
 
@@ -98,6 +103,7 @@ class Checks(Plugin):
         for watch in watched.values():
             if made.get(watch.check.id) != watch.check:
                 self._rounds.remove(watch)
+                self._refused.pop((id, watch.check.id), None)
         if not made:
             return
         entry, all = self._registry.at(id), self._watched.setdefault(id, {})
@@ -127,6 +133,10 @@ class Checks(Plugin):
         finally:
             watch.probing = None  # a write that has begun is not cancelled with the watch
         watch.slow = self._clock() - watch.started > SLOW
+        if failure is not None and failure.startswith(NOT_ASKED):
+            self._refused[instance.id, check.id] = f"{instance.spec.name} {instance.address}, {check.label}: {failure}"
+        elif self._refused:
+            self._refused.pop((instance.id, check.id), None)
         watch.verdict.note(failure, check)
         watch.last = CheckResult(watch.started, failure)
         about = fields("check.done", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=failure)
@@ -171,6 +181,11 @@ class Checks(Plugin):
             await self._engine.submit(ReportCheck(id, watch.check.id, found), SERVER)
         else:
             watch.entry.note_output(watch.check.id, watch.last_failure)
+
+    def _told_refused(self) -> str | None:
+        if not self._refused:
+            return None
+        return f"{len(self._refused)} checks that instances asked for are not made (CHECK_NETWORKS): {next(iter(self._refused.values()))}"
 
     def _complain(self, error: CannotProbe) -> None:
         now = self._clock()

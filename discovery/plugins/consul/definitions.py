@@ -72,6 +72,9 @@ def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
         raise Refused(400, f"Invalid service {error}") from None
     if len(made) > MAX_CHECKS:
         raise Refused(400, f"Invalid check: a service may have {MAX_CHECKS} checks here, and this has {len(made)}")
+    alone = [each.id for each, sent in zip(made, checks, strict=True) if _is_moved(sent, at)]
+    if alone:
+        kept["Moved"] = alone
     if notes := {each.id: sent["Notes"] for each, sent in zip(made, checks, strict=True) if sent.get("Notes")}:
         kept["Notes"] = notes
     return Said(spec, peer, tuple(made))
@@ -140,6 +143,16 @@ def check(said: Json, id: str, name: str, peer: Peer, spec: Registration, keep: 
             "successes": max(1, min(said.get("SuccessBeforePassing", 1), 100)), **_TARGET[probe](said, peer, spec),
         }  # fmt: skip
     return Check.of(made, "Check")
+
+
+def _is_moved(said: Json, at: str) -> bool:
+    """Whether it was to be made at the loopback address of a host that is not this one."""
+    target = next((said[kind] for kind in _TARGET if said.get(kind)), None)
+    if target is None or at.startswith("127.") or at == "::1":
+        return False
+    host = (urlsplit(target if "://" in target else f"//{target}").hostname or "").lower()
+    ip = ip_of(host)
+    return host in _LOOPBACK_NAMES or (ip is not None and ip.is_loopback)
 
 
 def _http(said: Json, peer: Peer, spec: Registration) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def service_checks(
             status, output = STATUS[found.health], found.output
             if check.ttl >= MAX_REPORT and not output:
                 output = "its TTL is 7 days here, the longest there is"
+            if status == CRITICAL and id in peer.said.get("Moved", ()) and "refused" in output:
+                output += f"; it may listen on a loopback address alone, and is asked at {peer.at}"
             if suspect and found.health is not Health.FAILING:
                 status, output = PASSING, _suspect(entry, now)
             checks.append(_check(of, entry, peer, id, check.label, status, output, check.kind, notes.get(id, "")))

@@ -287,3 +287,27 @@ async def test_tokens_are_consuls_and_their_refusals_too(
         assert (await host.ask("PUT", "/agent/check/pass/service:web?token=wrong")).status == 403
         assert secret not in str((await host.ask("PUT", f"/agent/check/pass/x?token={secret}")).answer)
     assert secret not in caplog.text
+
+
+async def test_a_check_of_localhost_is_made_at_its_host_and_says_so_where_nobody_listens(it: Running) -> None:
+    host = Host(it, "10.0.0.7")
+    probes = [{"TCP": "localhost:8080", "Interval": "60s"}, {"HTTP": "http://127.0.0.1:9/x", "Interval": "60s"}]
+    await host.register(ID="a", Address="10.0.0.70", Checks=probes)
+    [entry] = it.server._registry.services["web"].entries.values()
+    assert [(check.address, check.port) for check in entry.instance.spec.checks] == [("10.0.0.7", 0), ("10.0.0.7", 9)]
+    entry.note_output("service:a:1", "connection refused")
+    outputs = [check["Output"] for check in await host.get("/health/checks/web")]
+    assert outputs[0] == "connection refused; it may listen on a loopback address alone, and is asked at 10.0.0.7"
+
+
+async def test_a_check_that_may_not_be_made_is_taken_and_warned_of(it: Running) -> None:
+    host = Host(it, "10.0.0.7")
+    assert await host.register(ID="a", Address="10.9.9.9", Check={"TCP": "10.9.9.9:8080", "Interval": "1s"}) == 200
+    [concern] = [each for each in it.server._seams.concerns if each.code == "checks_refused"]
+    while not concern.check():
+        assert await host.statuses() == {"service:a": "critical"}
+    assert "CHECK_NETWORKS" in concern.check()[""]
+    [check] = await host.get("/health/checks/web")
+    assert check["Output"] == "not asked: 10.9.9.9 is not the address that registered it, and not in CHECK_NETWORKS"
+    await host.put("/agent/service/deregister/a")
+    assert concern.check() == {}
