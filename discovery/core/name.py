@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 from discovery.core.errors import InvalidField
@@ -33,6 +34,7 @@ def fold(name: str) -> str:
     )
 
 
+@lru_cache(4096)  # each heartbeat asks
 def is_label(name: str) -> bool:
     """Whether it has a name in DNS."""
     return _LABEL.fullmatch(name) is not None

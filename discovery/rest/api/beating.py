@@ -187,12 +187,13 @@ class Beating(Registrar):
     async def _upsert(self, request: Request, body: RegisterBody, own: Finding | None, said: Json) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write. `said`: for the reply."""
         spec = body.registration()
-        known, is_copy = self._registry.find(spec.key), spec.imported_from is not None  # to renew is to take it over
+        key, is_copy = spec.key, spec.imported_from is not None  # to renew is to take it over
+        known = self._registry.find(key)
         if known is not None and not is_copy and self._says_nothing_new(known, spec, own):
-            entry = self._engine.renew(spec.key, request.caller)
+            entry = self._engine.renew(key, request.caller)
         else:
             if known is not None and not is_copy:  # a heartbeat all the same, whatever becomes of the rest
-                self._engine.renew(spec.key, request.caller)
+                self._engine.renew(key, request.caller)
             self._count_registration(request.caller.address, self._clock())
             try:
                 instance = await self._engine.submit(Upsert(spec, body.replace, own), request.caller)
