@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from discovery.core import metadata as metadata_text
 from discovery.core import remembered
 from discovery.core.address import (
-    NO_PORT,
     authority,
     folded,
     is_host_name,
@@ -121,13 +120,10 @@ class Registration:
         """Checks and canonicalises every field; InvalidField names the first at fault. `chosen`: some of `OPTIONS`."""
         if chosen.get("lease") is not None and any(chosen.get(name) for name in ("ttl", "keep", "hold")):
             raise InvalidField("lease", "cannot be none beside a ttl, keep or hold: they are of a lease that ends")
-        number = parse_port_or_none(port)
-        if number == NO_PORT and chosen.get("check") is not None:
-            raise InvalidField("check", "needs a port: it asks the instance's own address and port")
         return cls(
             name=service_name(name),
             ip=parse_address(ip),
-            port=shared(number),
+            port=shared(parse_port_or_none(port)),
             metadata=shared(metadata_text.pack(metadata)),
             **{field: _CHECKS[field](value) for field, value in chosen.items() if value is not _DEFAULT[field]},
             id=_own_id(id),

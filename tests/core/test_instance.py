@@ -35,7 +35,6 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "ip a host name": ("ip", {"ip": "localhost"}),
     "ip null": ("ip", {"ip": None}),
     "port 0": ("port", {"port": 0}),
-    "a check and no port": ("check", {"port": None, "check": {"tcp": True}}),
     "port true": ("port", {"port": True}),
     "metadata a list": ("metadata", {"metadata": ["a"]}),
     "metadata too large": ("metadata", {"metadata": {"a": "x" * 20_000}}),
