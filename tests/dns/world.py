@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from random import Random
@@ -131,8 +132,9 @@ class World:
         replies = Replies(cookies, b"world", None, require_cookies)
         self.plain = Responder(self.lookup, replies, Random(seed))
         self.responder: Responder | KeptAnswers = Responder(self._lookup, replies, Random(seed), self.traffic)
+        self.kept: KeptAnswers | None = None
         if hot:
-            kept = self.responder = KeptAnswers(self.responder, replies, self._serial, Random(seed))
+            kept = self.kept = self.responder = KeptAnswers(self.responder, replies, self._serial, Random(seed))
             kept.follow(zones)
             self.registry.followers.append(lambda commit: forget(kept, commit))
             self.registry.staleness_followers.append(kept.forget)
@@ -158,8 +160,8 @@ class World:
         zones = self._zones(fixed)
         self.registry.reserved = reserved([fixed], [zone.origin for zone in zones])
         self.catalog.replace(zones)
-        if isinstance(self.responder, KeptAnswers):
-            self.responder.follow(zones)
+        if self.kept is not None:
+            self.kept.follow(zones)
 
     def _lookup(self, *question: Any) -> Answer | Deferred | None:
         self.asked += 1
@@ -196,7 +198,10 @@ class World:
         self, packet: bytes, *, now: float = 0.0, udp: bool = True, plain: bool = False, client: str = CLIENT
     ) -> bytes | None:
         responder = self.plain if plain else self.responder
-        reply: bytes | Awaitable[bytes] | None = responder.respond(packet, now, client, UDP if udp else Transport())
+        way = UDP if udp else Transport()
+        if plain:
+            way = replace(way, locality=self.preference.zone_of(client))
+        reply: bytes | Awaitable[bytes] | None = responder.respond(packet, now, client, way)
         assert reply is None or isinstance(reply, bytes)
         return reply
 
@@ -223,13 +228,13 @@ def forget(kept: KeptAnswers, commit: Commit) -> None:
             kept.forget(event.service)
 
 
-def request(question: Question, client: str = CLIENT) -> Request:
+def request(question: Question, client: str = CLIENT, way: Transport = UDP) -> Request:
     """For a look-up without a packet."""
-    return Request(b"\0\0", 0, False, question, b"", None, client, UDP)
+    return Request(b"\0\0", 0, False, question, b"", None, client, way)
 
 
 def scope(name: str, ip: str | None = None, port: int = 3001) -> Scope:
-    return Scope(name.lower()) if ip is None else Scope.of(Key.of(name, ip, port))
+    return Scope(name.lower()) if ip is None else Scope.of(Key.of(name, ip, port or None))
 
 
 def load(files: Mapping[str, str]) -> list[StaticZone]:

@@ -6,6 +6,7 @@ the damping are on, with short times, so that suspects and flapping instances co
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import dns.edns
@@ -17,15 +18,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from discovery.core.errors import DiscoveryError
 from discovery.core.status import Status
 from discovery.dns.message.names import from_text, to_text
+from discovery.dns.message.query import UDP
 from discovery.dns.message.values import Answer, Question
 from discovery.dns.zones.live import LIVE_TYPES
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.service import Entry
 from tests.dns import compared
-from tests.dns.world import World, load, parsed, request
+from tests.dns.world import CLIENT, World, load, parsed, request
 
 LEASE, CAP = 4.0, 3
+# In no zone, and in two.
+CLIENTS = [CLIENT, "10.1.0.1", "10.2.0.1"]
 SERVICES = ["web", "Web", "api", "default", "blue", "other"]
 # What stands below the origin. Where services are spelt, all forms of names (DESIGN §6), and what only zone files have.
 NAMES = [
@@ -92,15 +96,16 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
     @initialize(origin=st.sampled_from(ORIGINS), file=st.integers(0, len(FILES) - 1))
     def start(self, origin: str, file: int) -> None:
         self.world = World(
-            origin=origin, ttl=CAP, lease=LEASE, hot=True, brake_percent=30, brake_max_seconds=6, damping=Damping(2, 8)
-        )
+            origin=origin, ttl=CAP, lease=LEASE, hot=True, brake_percent=30, brake_max_seconds=6, damping=Damping(2, 8),
+            client_zones="10.1.0.0/16=east 10.2.0.0/16=west",
+        )  # fmt: skip
         self.world.reload(ZONES[origin][file])
         self.origin = origin
         self.now = 0.0
         self.renewed_at = 0.0
         self.cookies: list[dns.edns.Option] = []
-        self.world.add("web", "10.0.0.1", 80, tags=["blue"])
-        self.world.add("web", "10.0.0.2", 80, ttl=2.5)
+        self.world.add("web", "10.0.0.1", 80, tags=["blue"], zone="east")
+        self.world.add("web", "10.0.0.2", 80, ttl=2.5, zone="east")
         self.world.add("web", "2001:db8::1", 80, ttl=10)
         self.world.add("api", "10.0.0.2", 80, ttl=6)
         shapes: list[dict[str, Any]] = [{}, {"use_edns": 0, "payload": 1232}]
@@ -110,7 +115,11 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
             for rtype in ("A", "SRV")
             for shape in shapes[: 2 if name in ("web", "api") else 1]
         ]
-        self.usual = [(query.to_wire(), question_of(query)) for query in queries]
+        self.usual = [
+            (query.to_wire(), question_of(query), client)
+            for query in queries
+            for client in (CLIENTS if query is queries[0] else CLIENTS[:1])
+        ]
 
     def entries(self) -> list[Entry]:
         return list(self.world.registry)
@@ -265,23 +274,28 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
         self.world.reload(ZONES[self.origin][file])
 
     @rule(
-        name=st.sampled_from(NAMES), rtype=st.sampled_from(TYPES), shape=SHAPES, upper=st.integers(0), udp=st.booleans()
-    )
-    def somebody_asks(self, name: str, rtype: str, shape: dict[str, Any] | None, upper: int, udp: bool) -> None:
+        name=st.sampled_from(NAMES), rtype=st.sampled_from(TYPES), shape=SHAPES, upper=st.integers(0), udp=st.booleans(),
+        client=st.sampled_from(CLIENTS),
+    )  # fmt: skip
+    def somebody_asks(
+        self, name: str, rtype: str, shape: dict[str, Any] | None, upper: int, udp: bool, client: str
+    ) -> None:
         """Three times: what is kept by the first is used by the second, and by the third, spelt otherwise."""
         full = f"{name}.{self.origin}".lstrip(".")
         spelt = "".join(c.upper() if upper >> at & 1 else c for at, c in enumerate(full))
         for spelling in (full, full, spelt):
             query = dns.message.make_query(spelling, rtype, **(shape or {}))
-            self.compare(query, udp)
+            self.compare(query, udp, client)
 
     @invariant()
     def the_kept_answers_are_those_of_now(self) -> None:
         """Asked after every step, so that each change finds answers kept about what it changes."""
-        for packet, question in self.usual:
-            first, second = (self.world.send(packet, now=self.now, plain=plain) for plain in (True, False))
+        for packet, question, client in self.usual:
+            first, second = (
+                self.world.send(packet, now=self.now, plain=plain, client=client) for plain in (True, False)
+            )
             if first != second:
-                self.judge(first, second, question)
+                self.judge(first, second, question, client)
 
     @rule(name=st.sampled_from(NAMES[:3]), size=st.sampled_from([512, 1232]))
     def somebody_shows_the_cookie_it_was_given(self, name: str, size: int) -> None:
@@ -292,14 +306,15 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
         reply = self.world.send(query.to_wire(), now=self.now)
         self.cookies = list(dns.message.from_wire(reply or b"").options)
 
-    def compare(self, query: dns.message.QueryMessage, udp: bool) -> None:
+    def compare(self, query: dns.message.QueryMessage, udp: bool, client: str = CLIENT) -> None:
         packet = query.to_wire()
-        first = self.world.send(packet, now=self.now, udp=udp, plain=True)
-        second = self.world.send(packet, now=self.now, udp=udp)
-        self.judge(first, second, question_of(query))
+        first = self.world.send(packet, now=self.now, udp=udp, plain=True, client=client)
+        second = self.world.send(packet, now=self.now, udp=udp, client=client)
+        self.judge(first, second, question_of(query), client)
 
-    def judge(self, first: bytes | None, second: bytes | None, question: Question) -> None:
-        answer = self.world.lookup(request(question), self.now)
+    def judge(self, first: bytes | None, second: bytes | None, question: Question, client: str) -> None:
+        way = replace(UDP, locality=self.world.preference.zone_of(client))
+        answer = self.world.lookup(request(question, client, way), self.now)
         universe = compared.of(answer.answer) if isinstance(answer, Answer) else set()
         compared.assert_same(first, second, universe, self.now >= self.renewed_at + 1)
         if isinstance(answer, Answer):
