@@ -69,14 +69,16 @@ def near(
     the service in the zone, that are asked for. `least`: part of those known, 0 to 1. None: there is no preference.
     """
     gone = [each.until for each in missing]
-    known = len(gone) + sum(is_in(entry.instance, zone) and entry.instance.lapsed_at is None for entry in meant)
-    if known < MIN_KNOWN:
+    ours = {id(entry) for entry in meant if is_in(entry.instance, zone) and entry.instance.lapsed_at is None}
+    known = len(gone) + len(ours)
+    if known < MIN_KNOWN or not served:
         return None
-    here: list[Entry] = []
-    there: list[Entry] = []
-    rest: list[Entry] = []  # suspects, or those that flap
-    for entry in served:
-        (rest if not entry.healthy(now) else here if is_in(entry.instance, zone) else there).append(entry)
+    healthy, rest = served, list[Entry]()  # suspects, or those that flap, which are last
+    if not served[-1].healthy(now):
+        healthy = [entry for entry in served if entry.healthy(now)]
+        rest = served[len(healthy) :]
+    here = [entry for entry in healthy if id(entry) in ours]
+    there = [entry for entry in healthy if id(entry) not in ours]
     if not there:
         return None
     until = min(gone, default=math.inf)

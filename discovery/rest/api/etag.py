@@ -24,8 +24,8 @@ def etag(index: int, of: Hashable = ()) -> str:
 
 def tag_of(service: Service, served: Collection[Entry], now: float, view: Hashable = None, asked: Hashable = ()) -> str:
     """Whatever their order. `view`: the registry's. Where all instances are served, and nearly always they are, the index says which."""
-    if not asked and view is None and len(served) == len(service.entries):
-        return f'W/"{service.index}{_ALL}"'
+    if view is None and len(served) == len(service.entries):
+        return etag(service.index, asked) if asked else f'W/"{service.index}{_ALL}"'
     return etag(service.index, (view, asked, frozenset([(entry.instance.id, entry.suspect(now)) for entry in served])))
 
 

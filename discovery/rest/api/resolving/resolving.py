@@ -154,12 +154,14 @@ class Resolving:
         if zone is not None:
             near = self._near(zone, service, service.entries.values(), found, NO_FILTER, now)
             asked = without_wait({_FROM: zone})
-        is_plain = near is None and found[-1].healthy(now)  # all are: they come first
+        is_plain = found[-1].healthy(now)  # all are: they come first
         if len(found) > 1:
             found.sort(key=_RENEWED_AT, reverse=True)
             if not is_plain:
-                behind = frozenset[int]() if near is None else near.identities
-                found.sort(key=lambda entry: (entry.rank(now), id(entry) in behind))
+                found.sort(key=lambda entry: entry.rank(now))
+            if near is not None and near.behind:
+                behind = near.identities
+                found.sort(key=lambda entry: id(entry) in behind)
         body = orjson.dumps(self._resolved(service, found, now, near, Status.HEALTHY if is_plain else None))
         tag = self._tag(service, found, now, asked, near)
         return Answer(200, body, headers(tag), min(service.index, self._registry.index))
