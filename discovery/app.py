@@ -119,6 +119,7 @@ class Server:
             last_checks=registry.last_checks,
             count_registration=RegisterRate(settings.registers_per_second).take,
             dns_addresses=settings.dns_addresses,
+            dns_ttl=settings.dns_ttl_seconds,
             proxies=Networks(settings.trusted_proxies),
             is_public=settings.public_http_address is not None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
@@ -10,6 +11,7 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit
+from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter
 from discovery.core.network import Networks
 from discovery.core.warning import Concern, Lately, critical, one
@@ -42,6 +44,8 @@ from discovery.system.tls import Tls
 from discovery.system.waiting_octets import WaitingOctets
 from discovery.zones import Zones
 
+_log = logging.getLogger("discovery.zones")
+
 
 class NameServer:
     """Opened once, closed once. `zones` are to be loaded before."""
@@ -64,9 +68,10 @@ class NameServer:
         self._preference = preference
         self._tls = tls
         self._catalog = Catalog(())
-        self._live = origins = [names.from_text(domain) for domain in settings.dns_domain]
+        domains = [names.from_text(domain) for domain in settings.dns_domain]
+        self._live = origins = [origin for origin in domains if origin not in seams.live_names]
         ttl, negative_ttl = settings.dns_ttl_seconds, settings.dns_negative_ttl_seconds
-        self._reverse = ReverseNames(registry, origins[0], ttl, negative_ttl)
+        self._reverse = ReverseNames(registry, [*origins, *domains][0], ttl, negative_ttl)
         self.zones = Zones(
             registry,
             self._catalog,
@@ -78,7 +83,14 @@ class NameServer:
             settings.dns_max_answers,
             settings.dns_addresses,
             preference,
+            seams.live_names,
         )
+        for origin in domains:
+            if origin in seams.live_names:
+                _log.info(
+                    "%s is a zone of its own, whose names are not those of DNS_DOMAIN, though it is listed there",
+                    names.to_text(origin), extra=fields("zones.owned", zone=names.to_text(origin)),
+                )  # fmt: skip
         cookies = Cookies(os.urandom(SECRET_SIZE))
         self._kept, self._respond = self._make_responder(cookies, random)
         limiter = RateLimiter(

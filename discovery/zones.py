@@ -36,7 +36,7 @@ async def _nothing() -> None:
 class Zones:
     """`origins`: the zones with services. TTLs in seconds. `most_answers`: by zone's name, `""` for the others.
 
-    `addresses`: where this server answers, for zones without a file. `preference`: as a ServiceZone has it.
+    `addresses`: where this server answers, for zones without a file. `preference`: as a ServiceZone has it. `live_names`: of other zones.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Zones:
         most_answers: Mapping[str, int],
         addresses: Sequence[str],
         preference: Preference | None = None,
+        live_names: Mapping[Name, LiveNames] = {},
     ) -> None:
         self._registry = registry
         self._catalog = catalog
@@ -64,6 +65,8 @@ class Zones:
             )
             for origin in origins
         }
+        self._origins = origins
+        self._live |= live_names
         self.on_change: Callable[[Sequence[Zone]], None] = lambda zones: None  # is given each new set
         self.on_reload: Callable[[], Awaitable[None]] = _nothing  # moves the index, and with it the serials
         self._reserved: Mapping[str, str] = {}
@@ -141,7 +144,7 @@ class Zones:
         fixed = {origin: by_origin.get(origin) or self._made_up(origin) for origin in self._live}
         every = by_origin | fixed
         zones = [self._zone(zone, every) for zone in every.values()]
-        self._reserved = reserved(fixed.values(), every)
+        self._reserved = reserved([fixed[origin] for origin in self._origins], every)
         self._registry.reserved = self._reserved
         self._registry.zones = {
             to_text(origin): by_origin[origin].digest if origin in by_origin else "" for origin in every

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from discovery.core.metric import Metric
 from discovery.core.network import Networks
 from discovery.core.warning import Concern
+from discovery.dns.message.names import Name
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
-from discovery.dns.zones.zone import Zone
+from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.rest.api.following.waiting import LongPolls
 from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit
@@ -57,6 +58,8 @@ class Seams(WriteSeams):
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
     API. `long_polls`: are given what lets requests wait, before any comes. `http_ports`: where HTTP is answered besides PORT. `metrics`:
     numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
+    `live_names`: of zones that are a plugin's own, by their origins; nobody else has names there. `dns_ttl`: the upper bound of a live
+    answer's TTL.
     `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
     `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens. `proxies`: those whose X-Forwarded-For is
     believed. `is_public`: other machines reach the REST API.
@@ -79,6 +82,8 @@ class Seams(WriteSeams):
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
     dns_addresses: Sequence[str] = ()
+    dns_ttl: int = 5
+    live_names: dict[Name, LiveNames] = field(default_factory=dict)
     proxies: Networks = Networks(())  # noqa: RUF009 it is immutable
     is_public: bool = False
 

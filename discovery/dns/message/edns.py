@@ -33,7 +33,8 @@ class Option:
 
 
 class Edns(NamedTuple):
-    """`limit`: octets that a reply over UDP may have. `dnssec_ok`: the DO bit. `cookie`: the data of the COOKIE option.
+    """`limit`: octets that a reply over UDP may have; the client would take `size`. `dnssec_ok`: the DO bit. `cookie`: the data of the
+    COOKIE option.
 
     `options`: the first of each other code, unknown codes too.
     """
@@ -43,6 +44,7 @@ class Edns(NamedTuple):
     dnssec_ok: bool
     cookie: bytes | None
     options: dict[int, bytes]
+    size: int = MIN_UDP
 
 
 def parse(opt: bytes) -> Edns:
@@ -61,7 +63,8 @@ def parse(opt: bytes) -> Edns:
             raise ValueError("an option that is cut short")
         options.setdefault(code, opt[at - length : at])
     cookie = options.pop(Option.COOKIE, None)
-    return Edns(min(max(size, MIN_UDP), MAX_UDP), ttl >> 16 & 0xFF, bool(ttl & _DO), cookie, options)
+    size = max(size, MIN_UDP)
+    return Edns(min(size, MAX_UDP), ttl >> 16 & 0xFF, bool(ttl & _DO), cookie, options, size)
 
 
 def option(code: int, data: bytes) -> bytes:

@@ -107,6 +107,29 @@ def alternatives(
     return _Drawn(pieces.__getitem__, ranks, most, random, few=True)
 
 
+class FirstOnes:
+    """Always the first of them, as many as fit, in an order drawn anew; and then all is said (`Cut`)."""
+
+    __slots__ = ("_pieces", "_random")
+
+    def __init__(self, pieces: Sequence[Piece], random: Random) -> None:
+        self._pieces = pieces
+        self._random = random
+
+    @property
+    def few(self) -> bool:
+        return len(self._pieces) <= MAX_KEPT
+
+    def max_size(self) -> int:
+        return sum([piece.size for piece in self._pieces])
+
+    def lay(self, room: int) -> Laid:
+        ends = accumulate([len(piece.record) for piece in self._pieces])
+        fitting = bisect_right(list(ends), room)
+        octets, count, beside, besides, _ = lay_in_order(self._random.sample(self._pieces[:fitting], fitting), room)
+        return octets, count, beside, besides, True
+
+
 class _Drawn:
     """A full draw for each reply. Of many, only those that are laid down are packed."""
 

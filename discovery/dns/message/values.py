@@ -131,6 +131,15 @@ class Lifetime(NamedTuple):
         return ttl, end - ttl
 
 
+class Cut(NamedTuple):
+    """How an answer is cut to a datagram, where it is not as usual. `limit`: octets at the most. `silent`: TC is not set, and always the
+    first of the alternatives stay: for clients that take TC for an error, and what is missing for gone.
+    """
+
+    limit: int
+    silent: bool
+
+
 class Answer(NamedTuple):
     """What is true about a question. `companions[i]` are the additional records that go with `answer[i]`.
 
@@ -139,7 +148,7 @@ class Answer(NamedTuple):
     order drawn anew for every reply, `most` of them at the most (None is all), with companions that no two share; the first
     `aliases` records are none and stay in front.
     `lifetime`: the answer is the same for every client of a locality and may be kept so long; None when it may not. `by_locality`:
-    another locality may have another answer.
+    another locality may have another answer. `cut`: None is as usual.
     """
 
     rcode: int = Rcode.NOERROR
@@ -155,6 +164,7 @@ class Answer(NamedTuple):
     lifetime: Lifetime | None = None
     by_locality: bool = False
     explanation: Explanation | None = None
+    cut: Cut | None = None
 
     @classmethod
     def of(cls, answer: Iterable[RR], companions: Iterable[tuple[RR, ...]] = ()) -> Answer:

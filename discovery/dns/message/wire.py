@@ -18,7 +18,7 @@ from dnslib.label import DNSBuffer
 from discovery.dns.message.edns import MIN_UDP, OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
 from discovery.dns.message.names import Name, to_labels
 from discovery.dns.message.query import HEADER, MAX_TCP, NO_QUESTION, QR, UDP, Malformed, Request, Transport
-from discovery.dns.message.template import Alternatives, Laid, Piece, alternatives, lay_in_order
+from discovery.dns.message.template import Alternatives, FirstOnes, Laid, Piece, alternatives, lay_in_order
 from discovery.dns.message.values import RR, Answer, Class, Question
 
 _AA, _TC = 0x0400, 0x0200
@@ -52,6 +52,7 @@ class Template:
         "__weakref__",
         "_alternatives",
         "_complete",
+        "_cut",
         "_explained",
         "_explanation",
         "_flags",
@@ -71,6 +72,7 @@ class Template:
             None if answer.explanation else b""
         )  # made for the first client that can be told
         self._complete = answer.complete
+        self._cut = answer.cut
         in_order = range(answer.aliases if answer.ranks else len(answer.answer))
         self._in_order = _pieces(answer, in_order, pack) if in_order else ()
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
@@ -119,6 +121,9 @@ class Template:
         room = limit - _HEADER - len(question)
         opt = opt_length = b""
         if edns is not None:
+            if self._cut is not None and transport.datagram:
+                limit = min(edns.size, self._cut.limit)
+                room = limit - _HEADER - len(question)
             opt = self._opt_heads[edns.dnssec_ok]
             if explained is None:
                 explained = self._explain() if self._explained is None else self._explained
@@ -208,6 +213,8 @@ def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
         beside = companions[index]
         return Piece(pack(records[index]), b"".join(map(pack, beside)), len(beside))
 
+    if answer.cut is not None and answer.cut.silent:
+        return FirstOnes([piece(index) for index in range(len(answer.ranks))], random)
     return alternatives(piece, answer.ranks, answer.most, random)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from discovery.dns.message.names import Name, from_wire, to_text
 from discovery.dns.message.values import Type
 from discovery.dns.zones import browse, spellings
-from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import Zone
 
@@ -41,13 +40,10 @@ def why_no_host(zone: Zone, name: Name) -> str | None:
     (RFC 2782).
     """
     fixed = zone.fixed.exact(name, Type.A)
-    live = zone.live
-    if fixed is None and isinstance(live, ServiceZone):
-        if live.is_instance(name[: len(name) - len(zone.origin)]):
-            return None
+    if fixed is None and zone.live.may_be_alias(name[: len(name) - len(zone.origin)]):
         return (
-            f"must not be {to_text(name)}: a name of services in the zone {to_text(zone.origin)} may become an alias; take an address, "
-            f"or the name of one instance, such as ip-10-0-0-7-p80.web.{to_text(zone.origin)}"
+            f"must not be {to_text(name)}: names of services in the zone {to_text(zone.origin)} may become aliases; take an address, or a "
+            "name that means one instance alone"
         )
     found = (fixed or zone.fixed.otherwise(name, Type.A, len(zone.origin))).answer
     if not found or found[-1].type != Type.CNAME:

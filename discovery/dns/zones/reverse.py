@@ -125,6 +125,9 @@ class ReverseZoneNames:
     def surely_lacks(self, label: bytes) -> bool:
         return False
 
+    def may_be_alias(self, relative: Name) -> bool:
+        return False
+
     def why_not(self, relative: Name, now: float) -> str:
         return ""
 

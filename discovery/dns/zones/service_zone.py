@@ -84,9 +84,9 @@ class ServiceZone:
                 return browsed
         return self._select(relative, meant, qtype, now, locality)
 
-    def is_instance(self, relative: Name) -> bool:
-        """Whether the name means one instance, whose address is in it, whether there is such a one or not."""
-        return is_instance(ours(relative, self._consul, self._is_service) or ())
+    def may_be_alias(self, relative: Name) -> bool:
+        """All may, but for those of one instance, whose address is in the name."""
+        return not is_instance(ours(relative, self._consul, self._is_service) or ())
 
     def surely_lacks(self, label: bytes) -> bool:
         """Only for plain names: those of branches have their own answers."""

@@ -30,8 +30,14 @@ class LiveNames(Protocol):
     def surely_lacks(self, label: bytes) -> bool:
         """Whether there is nothing of that name right below the origin; False when it takes more than a look."""
 
+    def may_be_alias(self, relative: Name) -> bool:
+        """Whether there may ever be a CNAME at that name."""
+
 
 class NoLiveNames:
+    def may_be_alias(self, relative: Name) -> bool:
+        return False
+
     def surely_lacks(self, label: bytes) -> bool:
         return True
 

@@ -16,6 +16,7 @@ from discovery.plugins.consul.directory import Directory
 from discovery.plugins.consul.external import External
 from discovery.plugins.consul.kv import KeyValues
 from discovery.plugins.consul.manners import MANNERS
+from discovery.plugins.consul.names import Names
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.reading import Reader
 from discovery.plugins.consul.registering import Registering
@@ -30,6 +31,7 @@ class Consul(Plugin):
 
     def __init__(self, registry: Registry, clock: Callable[[], float], settings: ConsulSettings) -> None:
         self._settings = settings
+        self._registry = registry
         self.directory = Directory(registry, Nodes(settings.consul_nodes))
         self._reader = Reader(registry, clock, self.directory, settings)
         self._keys = KeyValues(self._reader)
@@ -46,6 +48,10 @@ class Consul(Plugin):
         self._seams = seams
         seams.concerns.extend(self._keys.concerns())
         seams.followers.append(directory.follow_commit)
+        if self._settings.consul_domain:
+            names = Names(self._registry, directory, self._settings, seams.dns_ttl)
+            seams.live_names[names.origin] = names
+            seams.followers.append(names.follow_commit)
         seams.index_followers.append(directory.published)
         seams.long_polls.extend([reader.let_wait, directory.let_wait])
         if self._settings.consul_port:

@@ -6,13 +6,14 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from discovery.core.address import parse_ip
 from discovery.core.errors import InvalidField
 from discovery.core.lease import MAX_KEEP
 from discovery.core.name import label
+from discovery.dns.message.names import from_text, to_text
 from discovery.system.env import EnvSettings
 
 # Seconds that a blocking query lasts where the client does not say; Consul's (5 minutes).
@@ -38,6 +39,10 @@ def _nodes(value: object) -> object:
             raise ValueError(f"{ip} is there twice; an address is of one node")
         names[ip] = name.strip()
     return names
+
+
+def _domain(value: str) -> str:
+    return to_text(from_text(value)) if value else ""  # ValueError
 
 
 def _address(value: object) -> object:
@@ -73,6 +78,13 @@ class ConsulSettings(EnvSettings):
     """A port on which HTTP is answered besides PORT, 8500 for instance. 0: none."""
     consul_datacenter: str = Field("dc1", pattern=r"^[A-Za-z0-9_-]{1,63}$")
     """The name of the data center. Questions about another one are refused as Consul refuses them."""
+    consul_domain: Annotated[str, AfterValidator(_domain)] = "consul"
+    """The zone in which DNS has Consul's names: NAME.service.consul, NODE.node.consul. Empty: none."""
+    consul_dns_tc: bool = False
+    """true: a DNS answer that was cut to fit a datagram says so (TC). HAProxy takes that for an error, and drops its servers."""
+    consul_dns_compat: bool = False
+    """true: where Consul's DNS only errs, so does ours: NXDOMAIN for a service of which nothing is healthy, addr.consul of addresses that
+    nobody has, SRV with port 0."""
     consul_nodes: Annotated[dict[str, str], NoDecode, BeforeValidator(_nodes)] = Field({})
     """Names of hosts as Consul's nodes: ADDRESS=NAME, comma separated; several addresses of a host get the same name. A host that is not
     named is called ip-10-0-0-7 after its address."""

@@ -42,7 +42,8 @@ def node(of: Node, datacenter: str, index: int, external: Mapping[str, Any] | No
     }  # fmt: skip
 
 
-def _weights(instance: Instance) -> Json:
+def weights(instance: Instance) -> Json:
+    """As Consul has them: 1 of who said nothing."""
     spec = instance.spec
     if (spec.weight, spec.warning_weight) == (DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT):
         return {"Passing": 1, "Warning": 1}
@@ -67,7 +68,7 @@ def agent_service(entry: Entry, peer: Peer) -> Json:
     service = {
         "ID": peer.id, "Service": spec.name, "Tags": list(said.get("Tags", spec.tags)),
         "Meta": said["Meta"] if "Meta" in said else unpack(spec.metadata),
-        "Port": spec.port, "Address": address, "Weights": said.get("Weights") or _weights(instance),
+        "Port": spec.port, "Address": address, "Weights": said.get("Weights") or weights(instance),
         "EnableTagOverride": said.get("EnableTagOverride", False),
     }  # fmt: skip
     if (tagged := _tagged(address, spec.port, said)) is not None:

@@ -67,11 +67,11 @@ ZONES = {"example.com": "host A 192.0.2.9\nalias CNAME host\n*.any CNAME host\nd
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ("db.svc.local", "a name of services"),
-        ("blue.db.svc.local", "a name of services"),
-        ("_db._tcp.svc.local", "a name of services"),
-        ("nobody-yet.svc.local", "a name of services"),
-        ("ip-10-0-0-7-p80.deep.db.svc.local", "a name of services"),
+        ("db.svc.local", "names of services"),
+        ("blue.db.svc.local", "names of services"),
+        ("_db._tcp.svc.local", "names of services"),
+        ("nobody-yet.svc.local", "names of services"),
+        ("ip-10-0-0-7-p80.deep.db.svc.local", "names of services"),
         ("svc.local", None),
         ("ip-10-0-0-7-p80.db.svc.local", None),
         ("ip-10-0-0-7.db.svc.local", None),

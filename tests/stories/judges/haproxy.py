@@ -50,15 +50,17 @@ class HAProxy:
 
 
 @contextmanager
-def haproxy(dns: int, http: int, folder: Path, way: str = TCP) -> Iterator[HAProxy]:
-    """With the page's lines; over UDP with the largest answer that it may be sent there."""
+def haproxy(
+    dns: int, http: int, folder: Path, way: str = TCP, names: str = "._tcp.svc.local", size: int = 1232
+) -> Iterator[HAProxy]:
+    """With the page's lines; over UDP with `size` as the largest answer. `names`: how those of services end."""
     port = free_port()
     lines = PAGE.read_text().partition("```haproxy\n")[2].partition("```")[0]
     for theirs, ours in {
         "tcp@127.0.0.1:8600": f"{way}127.0.0.1:{dns}",
-        "65535": "65535" if way == TCP else "1232",
+        "65535": "65535" if way == TCP else str(size),
         "bind 127.0.0.1:8080\n": f"bind 127.0.0.1:{port}{_MORE}",
-        "_user-service.": "_web.",
+        "user 30 _user-service._tcp.svc.local": f"user 60 _web{names}",
     }.items():
         assert theirs in lines
         lines = lines.replace(theirs, ours)

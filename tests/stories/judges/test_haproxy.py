@@ -88,6 +88,26 @@ def test_of_many_instances_none_is_ever_down(server: Discovery, tmp_path: Path, 
             time.sleep(0.1)
 
 
+@pytest.mark.parametrize("size", [4096, 1232])
+def test_of_60_consul_instances_none_is_ever_down_over_udp(tmp_path: Path, size: int) -> None:
+    """Consul's names say nothing of what was left out, and always the same is: it takes TC for an error, and what is missing for gone."""
+    with running(CONSUL="true", CONSUL_ADVERTISE=IP, FACE_MAX_INSTANCES=60) as server:
+        for number in range(60):
+            body = {"ID": f"web-{number}", "Name": "web", "Address": f"10.1.0.{number + 1}", "Port": 20000 + number}
+            assert server.request("PUT", "/v1/agent/service/register", body).status == 200
+        with haproxy(server.dns_port, server.port, tmp_path, UDP, "._tcp.service.consul", size) as proxy:
+            first = proxy.running.until(lambda: len(up := proxy.up()) >= (60 if size == 4096 else 19) and up)
+            until = time.monotonic() + 4  # it asks every second
+            while time.monotonic() < until:
+                assert proxy.up() == first
+                time.sleep(0.1)
+            gone = min(first)
+            body = f"/v1/agent/service/deregister/web-{int(gone.rpartition(':')[2]) - 20000}"
+            assert server.request("PUT", body).status == 200
+            proxy.running.until(lambda: gone not in proxy.up())
+            assert len(proxy.up() & first) == len(first) - 1
+
+
 def test_its_default_health_check_of_the_registry_passes(proxy: HAProxy) -> None:
     """`option httpchk` without more asks `OPTIONS / HTTP/1.0`, without a Host."""
     proxy.running.until(lambda: proxy.checked() not in ("INI ", " "))

@@ -42,6 +42,10 @@ http {{
       set $up p{backend}.user-service.svc.local;
       proxy_pass http://$up:{backend};
     }}
+    location /consul/ {{
+      set $up user-service.service.consul;
+      proxy_pass http://$up:{backend};
+    }}
   }}
 }}
 """
@@ -71,7 +75,7 @@ class Nginx:
 def nginx(request: Any, tmp_path: Path) -> Iterator[Nginx]:
     """`valid` set, it asks again after that long; else when our TTL is over."""
     with (
-        running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=60, DNS_TTL_SECONDS=1) as server,
+        running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=60, DNS_TTL_SECONDS=1, CONSUL="true") as server,
         ExitStack() as stack,
     ):
         services = stack.enter_context(backend(FIRST))
@@ -94,6 +98,7 @@ def test_nginx_follows_registrations_deregistrations_and_deaths(nginx: Nginx) ->
     nginx.register(SECOND, ttl=2)
     nginx.leads_to(FIRST, SECOND)
     nginx.leads_to(FIRST)
+    nginx.leads_to(FIRST, path="/consul/")
     removed = nginx.server.request("DELETE", f"/services/user-service/instances?ip={FIRST}&port={nginx.backend}")
     assert removed.status == 200
     nginx.leads_to()
