@@ -106,9 +106,10 @@ class Asker(NamedTuple):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["DNS", "compat"])
 def ask(request: Any) -> Iterator[Asker]:
-    nodes = {"CONSUL_NODES": "127.0.0.1=node-1", "CONSUL_ADVERTISE": "127.0.0.1"}
-    compat = str(request.param).lower()
-    with running(CONSUL="true", CONSUL_DNS_COMPAT=compat, DNS_DOMAIN="svc.local,consul", **nodes) as server:
+    with running(
+        CONSUL="true", CONSUL_DNS_COMPAT=str(request.param).lower(), DNS_DOMAIN="svc.local,consul",
+        CONSUL_NODES="127.0.0.1=node-1", CONSUL_ADVERTISE="127.0.0.1",
+    ) as server:  # fmt: skip
         told(server)
         yield Asker(server, request.param)
         assert "Traceback" not in "\n".join(server.log)

@@ -102,8 +102,8 @@ def test_of_60_consul_instances_none_is_ever_down_over_udp(tmp_path: Path, size:
                 assert proxy.up() == first
                 time.sleep(0.1)
             gone = min(first)
-            body = f"/v1/agent/service/deregister/web-{int(gone.rpartition(':')[2]) - 20000}"
-            assert server.request("PUT", body).status == 200
+            number = int(gone.rpartition(":")[2]) - 20000
+            assert server.request("PUT", f"/v1/agent/service/deregister/web-{number}").status == 200
             proxy.running.until(lambda: gone not in proxy.up())
             assert len(proxy.up() & first) == len(first) - 1
 
