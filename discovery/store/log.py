@@ -10,7 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection
+from typing import NamedTuple
 
+from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, octets_of
 
@@ -33,6 +35,14 @@ class Compacted(DiscoveryError):
         self.oldest = oldest
 
 
+class Gone(NamedTuple):
+    """The last instance of a service was there until `wall`, epoch seconds. `silent`: nobody asked for that; else `by` did."""
+
+    wall: float
+    silent: bool
+    by: Caller
+
+
 class Log:
     """`start`: the index of the state from which it began, also when what came first is gone. `written`: octets of all commits so far,
     those too that are gone.
@@ -50,6 +60,8 @@ class Log:
 
     def begin(self, index: int) -> None:
         """Anew, from a state of this index."""
+        self.gone_before: dict[str, Gone] = {}  # what is known of services that were there before it, and not since
+        self.took_out_before: dict[str, Caller] = {}  # who took an instance out of the answers before it, by id
         self.start = index
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
@@ -75,6 +87,9 @@ class Log:
         """
         services = services_of(commit)
         self._staged.append(services)
+        if self.gone_before:
+            for service in services:
+                self.gone_before.pop(service, None)
         if self._end > self.position and self._commits[-1][0].index != commit.index:
             self._is_reset = True
         if self._is_reset:

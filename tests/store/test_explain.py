@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
+from discovery.core.event import InstanceEvent, Kind
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.damping import Damping
-from discovery.store.explain import Account, Askers, absent, accounts, askers, told, why_none
+from discovery.store.explain import Account, Askers, absent, accounts, askers, remember, told, why_none
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
@@ -360,3 +361,38 @@ def test_heartbeats_for_what_is_not_registered_say_that_a_registration_is_missin
     assert absent(registry, "web", START + 1, sees_names=True) == (
         refused.format(" of 10.0.0.1 port 80") + "no instance is registered"
     )
+
+
+def test_what_the_history_remembers_of_before_the_start_is_told_until_something_newer_happens() -> None:
+    registry = a_registry()
+    kept = registry.register(spec(), START)
+    registry.drain(kept.instance.id, True, "a test", START)
+    again = a_registry()
+    again.load(registry.snapshot(START, WALL), START, WALL)
+    [drained] = [each.instance for each in again]
+
+    def gone(kind: Kind, wall: float, by: Caller, service: str = "shop") -> tuple[InstanceEvent, float, Caller]:
+        return InstanceEvent(kind, service, drained, None, "…"), wall, by
+
+    def told(service: str) -> str:
+        return absent(again, service, START, sees_names=True)
+
+    takes_out = InstanceEvent(Kind.DRAINING, "web", drained.with_status(Status.HEALTHY), drained, "…")
+    remember(
+        again,
+        [
+            (takes_out, WALL, OPS), gone(Kind.DEREGISTERED, WALL, OPS), gone(Kind.EXPIRED, WALL - 9, OPS),
+            (takes_out, WALL - 10, Caller("10.0.0.1", "nobody")), gone(Kind.EXPIRED, WALL, OPS, "mail"),
+        ],
+    )  # fmt: skip
+    again.walls = lambda: lambda now: now + APART
+    assert "it was deregistered by ops" in told("shop")
+    assert "it fell silent" in told("mail")
+    service = again.services["web"]
+    assert askers(service, again.log) == {(drained.id, again.at(drained.id).index): OPS}
+    entry = again.register(spec("mail", id="m"), START)
+    again.deregister(entry.instance.id, "asked", START)
+    assert "it was deregistered" in told("mail")
+    again.drain(drained.id, False, "a test", START)
+    again.drain(drained.id, True, "a test", START)
+    assert askers(service, again.log) == {}, "who did it last is not known, and nobody else is named"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -111,6 +112,7 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert (gone(server)["lost"]["services"], gone(server)["ended"]["services"]) == (["user-service"], ["billing"])
         until(lambda: curl(server, "/stats")["activeInstances"] == 1)
+        assert server.request("PUT", "/services/user-service/instances/drain?ip=127.0.0.1&port=3001").status == 200
         before, listed, changed = gone(server), At(server.http)("get", "services"), changed_at(server)
         since = before["lost"]["since"][11:16]
         assert f"; `discovery history --since {since}`" in listed.err
@@ -120,5 +122,11 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert gone(server) == before
         until(lambda: changed_at(server) == changed)
+        account = curl(server, "/services/user-service")["instances"][0]
+        assert (account["status"], account["by"]) == ("draining", "127.0.0.1")
+        message = server.request("GET", "/services/billing").body["message"]
+        assert re.search(
+            r"one of this name was until \d\d:\d\d:\d\dZ: it was deregistered by 127\.0\.0\.1 \(history\)", message
+        )
         server.register("user-service", port=3002, ttl=600)
         assert gone(server)["lost"]["instances"] == 1

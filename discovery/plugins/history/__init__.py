@@ -23,6 +23,7 @@ from discovery.plugins.history.rows import StoredEvent
 from discovery.plugins.history.settings import HistorySettings
 from discovery.rest.api.times import iso
 from discovery.store.engine import Engine
+from discovery.store.explain import remember
 from discovery.store.losses import KEPT, MAX_GONE
 from discovery.store.registry import Registry
 from discovery.system.threads import in_daemon_thread
@@ -32,7 +33,7 @@ FOLDER = "history"
 
 _LEAVES = frozenset({Kind.UNHEALTHY, Kind.FAILING, Kind.EXPIRED, Kind.DEREGISTERED})
 
-# Events that are read at the start for when services changed last: those that changed before do not know it.
+# Events that are read at the start for what became of services and instances last: what happened before them is not known.
 _LATEST = 10_000
 
 
@@ -87,7 +88,7 @@ class History(Plugin):
             self._recalling = asyncio.get_running_loop().create_task(self._recall(self.recorder))
 
     async def _recall(self, recorder: Recorder) -> None:
-        """Who has gone within the last hour, and what changed when, is not forgotten by a restart."""
+        """Who has gone within the last hour, who took whom out, and what changed when, is not forgotten by a restart."""
         await recorder.restored.wait()
         await recorder.flushed()
         asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
@@ -100,11 +101,16 @@ class History(Plugin):
             ]
             self._registry.losses.recall(gone, lambda key: self._registry.find(key) is not None)
             latest = await in_daemon_thread(lambda: Reading(recorder.folder.files).page(Asked(limit=_LATEST)))
-            for item in latest.items:
-                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent):
-                    service = self._registry.services.get(item.event.service)
-                    if service is not None and service.changed_at is None:
-                        service.changed_at = item.wall
+            told = [
+                (item.event, item.wall, item.by)
+                for item in latest.items
+                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
+            ]
+            remember(self._registry, told)
+            for event, wall, _ in told:
+                service = self._registry.services.get(event.service)
+                if service is not None and service.changed_at is None:
+                    service.changed_at = wall
 
     async def close(self) -> None:
         if self._recalling is not None:
