@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from discovery.client import Refused, RegistryClient, RegistryError
+from discovery.client import Event, Refused, RegistryClient, RegistryError, events
 from discovery.moving.found import Found, Json, Key, Source, SourceAway, understood
 from discovery.moving.plan import Here, Plan, plan
 
@@ -20,8 +21,10 @@ _ONCE_TTL = 3600.0
 _AT_ONCE = 200
 # Seconds between two tries of a source that is away: twice as many each time, up to the second.
 _AGAIN, _MOST_AGAIN = 1.0, 15.0
-# What passes by itself: one that was deregistered here a moment ago, too many registrations.
-_PASSING = ("INSTANCE_DEREGISTERED", "TOO_MANY_REGISTRATIONS")
+# Seconds after a change in which others are waited for.
+_TOGETHER = 0.05
+# Of the registry's events, those that may leave room for a copy: who came itself has gone.
+_GONE = "deregistered,expired,unhealthy"
 
 Tell = Callable[[str], object]
 
@@ -75,7 +78,7 @@ class Import:
 
     async def follow(self) -> None:
         """For ever. What is away is tried again."""
-        following = asyncio.create_task(self._follow_source())
+        following = [asyncio.create_task(each) for each in (self._follow_source(), self._follow_registry())]
         try:
             while True:
                 every = _EVERY
@@ -90,17 +93,20 @@ class Import:
                     every = 1.0
                 await self._wait(every, following)
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
 
-    async def _wait(self, seconds: float, following: asyncio.Task[None]) -> None:
-        """Until something has changed there, at most so long."""
+    async def _wait(self, seconds: float, following: Iterable[asyncio.Task[None]]) -> None:
+        """Until something has changed there, or has gone here, at most so long."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
+                await asyncio.sleep(_TOGETHER)
         except TimeoutError:
-            if following.done():
-                following.result()
+            for task in following:
+                if task.done():
+                    task.result()
         self._changed.clear()
 
     async def _follow_source(self) -> None:
@@ -119,6 +125,17 @@ class Import:
                 self._found = None
             pause = _AGAIN if time.monotonic() - began > _MOST_AGAIN else min(2 * pause, _MOST_AGAIN)
             await asyncio.sleep(pause)
+
+    async def _follow_registry(self) -> None:
+        while True:
+            try:
+                async with aclosing(events(self._registry, kind=_GONE)) as gone:
+                    async for item in gone:
+                        before = item.before if isinstance(item, Event) else None
+                        if before is not None and "importedFrom" not in before:
+                            self._changed.set()
+            except RegistryError:  # the rounds tell of it
+                await asyncio.sleep(_AGAIN)
 
     def _take(self, found: Found) -> None:
         if self._found is None or found.bodies != self._found.bodies:
@@ -142,7 +159,7 @@ class Import:
             if result["status"] < 300:
                 count += 1
                 self._told.pop(key, None)
-            elif result.get("code") not in _PASSING and self._told.get(key) != message:
+            elif result.get("code") != "TOO_MANY_REGISTRATIONS" and self._told.get(key) != message:
                 self._told[key] = message
                 self._tell(f"{key} is not copied: {message}")
         return count

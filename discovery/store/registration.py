@@ -46,7 +46,7 @@ class Register(Write[Instance]):
     by their names; those that are not named keep theirs.
     NameReserved; InvalidField of a host name that may be an alias of ours; IdTaken; RegistryFull; ServiceFull when the
     service is at its limit and all its instances are alive. Of one that is
-    imported: TakenOver, and Deregistered as `Upsert`. Forbidden, unless an admin asks, of such a one and with a `hold`.
+    imported: TakenOver. Forbidden, unless an admin asks, of such a one and with a `hold`.
     """
 
     spec: Registration
@@ -71,8 +71,6 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            if origin is not None and (left := txn.buried(spec.key)) > 0:
-                raise Deregistered(spec.key, left)
             attachments = changed((), self.attachments) if self.attachments else ()
             return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attachments)
         known = catch_up(txn, entry)

@@ -97,6 +97,9 @@ async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_l
             await until(lambda: places(api) == {"web 10.0.0.2:80", "web 10.0.0.3:80", "api 10.0.0.9:443"})
             assert places(api, "failing") == {"web 10.0.0.1:80"}
             await api.post("/heartbeat", {"name": "web", "ip": "10.0.0.2", "port": 80})  # it has moved
+            await api.register(name="web", ip="10.0.0.3", port=80)
+            await api.delete("/services/web/instances?ip=10.0.0.3&port=80")  # and this one has gone back
+            await until(lambda: places(api) == {"web 10.0.0.2:80", "web 10.0.0.3:80", "api 10.0.0.9:443"})
             old.remove("web", "10.0.0.2")
             old.remove("web", "10.0.0.3")
             old.remove("api", "10.0.0.9")
