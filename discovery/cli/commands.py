@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     ),
     "Changing what is registered": (
         Command("register", ".register:register", "register an instance"),
+        Command("report", ".checks:report", "say what a ttl check of an instance found"),
         Command("deregister", ".register:deregister", "take an instance, or a service, out of the registry"),
         Command("drain", ".drain:drain", "take instances out of the answers, and wait until it is safe to stop them"),
         Command("undrain", ".drain:undrain", "let drained instances back into the answers"),

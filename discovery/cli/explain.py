@@ -28,8 +28,15 @@ _COLUMNS = (
     Column("id", wide=True),
 )
 
+# Where any has some.
+_CHECKS = Column("checks", fold=True)
 
-class _Account(Placed):
+
+class _Checked(TypedDict):
+    checkStates: NotRequired[dict[str, dict[str, Any]]]
+
+
+class _Account(Placed, _Checked):
     served: bool
     heartbeats: NotRequired[dict[str, Any]]
 
@@ -59,7 +66,9 @@ def explain(
     else:
         path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
     found = ask(lambda registry: get(registry, path, pairs, has=_Explained))
-    put_rows([_row(each) for each in found["explained"]], _COLUMNS, output, name="id", whole=found, empty="no instance")
+    checked = any("checkStates" in each for each in found["explained"])
+    columns = (*_COLUMNS[:4], _CHECKS, *_COLUMNS[4:]) if checked else _COLUMNS
+    put_rows([_row(each) for each in found["explained"]], columns, output, name="id", whole=found, empty="no instance")
     if output in ("table", "wide"):
         for text in _besides(found):
             say(text)
@@ -79,4 +88,6 @@ def _besides(found: _Explained) -> Iterator[str]:
 
 def _row(each: _Account) -> Json:
     missed = each.get("heartbeats", {}).get("missed")
-    return {**each, "address": address(each), "served": "yes" if each["served"] else "no", "missed": missed}
+    checks = "; ".join(f"{id} {state['health']}" for id, state in each.get("checkStates", {}).items())
+    served = "yes" if each["served"] else "no"
+    return {**each, "address": address(each), "served": served, "checks": checks, "missed": missed}

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
+from discovery.cli.checks import checks_of
 from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
@@ -42,6 +43,13 @@ class Fields:
         ),
     ] = None
 
+    check: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="how it is found out whether it works; may be repeated: ttl:30s,id=db-pool or http:/healthz or tcp or grpc"
+        ),
+    ] = ()
+
     def given(self) -> dict[str, Any]:
         """Those that were given. WrongArguments."""
         every = {
@@ -54,6 +62,7 @@ class Fields:
             "priority": self.priority,
             "warning_weight": self.warning_weight,
             "keep": self.keep,
+            "checks": checks_of(self.check),
         }
         return {key: value for key, value in every.items() if value not in (None, [], {})}
 

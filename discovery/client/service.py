@@ -80,6 +80,7 @@ class Service:
         keep: float | None = None,
         max_answers: int | None = None,
         check: Mapping[str, Any] | None = None,
+        checks: Sequence[Mapping[str, Any]] | None = None,
         id: str | None = None,
         **access: Unpack[Access],
     ) -> None:
@@ -106,6 +107,7 @@ class Service:
             "keep": keep,
             "maxAnswers": max_answers,
             "check": check,
+            "checks": checks and list(checks),
             "id": id,
         }
         self._options = {field: value for field, value in options.items() if value is not None}
@@ -183,6 +185,13 @@ class Service:
         self._own = {"health": health, "output": output}
         if self.registered:
             await self._say()
+
+    async def report_check(self, check: str, health: str, output: str = "") -> None:
+        """What one of its `ttl` checks found, within its `ttl` each time: beats do not repeat it, for only the check's own code knows.
+        RegistryError.
+        """
+        path = f"/instances/{quote(self.id or '', safe='')}/checks/{quote(check, safe='')}"
+        await self._send(path, {"health": health, "output": output}, "PUT")
 
     # -- for everybody else
 

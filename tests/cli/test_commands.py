@@ -73,6 +73,36 @@ def test_a_host_name_without_a_port_is_named_in_every_spelling_by_every_command(
     assert "no instance" in at("drain", *by).err
 
 
+def test_checks_are_registered_reported_and_explained(at: At, server: Discovery, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("-----BEGIN CERTIFICATE-----\nMIIB")
+    checks = [
+        "ttl:30s,id=db-pool,criticalAfter=1h",
+        f"http:/up,ca={ca},port=8443",
+        "grpc:shop.Orders,tls=true",
+        '{"tcp": true}',
+    ]
+    words = [word for check in checks for word in ("--check", check)]
+    at("register", "web", "--ip", "10.9.9.9", "--port", "80", "--id", "mine", *words)
+    assert server.request("GET", "/instances/mine").body["checks"] == [
+        {"ttl": 30.0, "id": "db-pool", "criticalAfter": 3600.0},
+        {"http": "/up", "id": "http", "ca": ca.read_text(), "port": 8443} | _PROBED,
+        {"grpc": "shop.Orders", "id": "grpc", "tls": True} | _PROBED,
+        {"tcp": True, "id": "tcp"} | _PROBED,
+    ]
+    assert "db-pool failing" in at("explain", "web").out
+    done = at("report", "mine", "db-pool", "warning", "--because", "18 of 20")
+    assert done.out == "the check db-pool of web [id mine] is warning\n"
+    assert "its check db-pool warns: 18 of 20" in at("explain", "web").out
+    assert "it has db-pool, http, grpc, tcp" in at("report", "mine", "other", "passing").said
+    for wrong in ("ttl:soon", '{"tcp"', "tcp,port", "http:/,ca=/nowhere"):
+        done = at("register", "web", "--ip", "10.0.0.1", "--port", "1", "--check", wrong)
+        assert (done.status, "--check" in done.err) == (2, True)
+
+
+_PROBED = {"interval": 10.0, "timeout": 2.0, "failures": 3, "successes": 1}
+
+
 def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Discovery) -> None:
     own = ("--tag", "urlprefix-/web", "--tag", "Traefik.enable=true", "--health", "warning", "--because", "80 % full")
     at(

@@ -38,8 +38,10 @@ async def test_who_reports_that_it_fails_fails_until_it_says_otherwise_whatever_
         server.process.wait()
     with running(DATA_DIR=str(tmp_path)) as server:
         await to_thread(assert_failing, server)
-        service = Service("api", 3001, ip="127.0.0.1", ttl=60, urls=server.http)
+        checks = [{"id": "pool", "ttl": 60}]
+        service = Service("api", 3001, ip="127.0.0.1", ttl=60, checks=checks, urls=server.http)
         await service.open()
+        await service.report_check("pool", "passing", "2 of 20 in use")
         assert (await to_thread(server.request, "GET", "/resolve/api")).status == 200, "a new process begins as healthy"
         await service.report("warning", "80 % full")
         [instance] = (await to_thread(server.request, "GET", "/resolve/api")).body["instances"]

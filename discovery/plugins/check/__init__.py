@@ -180,7 +180,7 @@ class Checks(Plugin):
             found = Finding(Health.PASSING) if failing is None else Finding(Health.FAILING, failing)
             await self._engine.submit(ReportCheck(id, watch.check.id, found), SERVER)
         else:
-            watch.entry.note_output(watch.check.id, watch.last_failure)
+            watch.entry.note_output(watch.check.id, watch.last_failure if failing else "")
 
     def _told_refused(self) -> str | None:
         if not self._refused:

@@ -129,6 +129,7 @@ def explained(account: Account, sees_names: bool) -> Json:
         "ip": instance.spec.ip,
         "port": instance.spec.port or None,
         "status": account.status,
+        **({"checkStates": check_states(instance.checks)} if instance.checks else {}),
     } | accounted(account, sees_names)
 
 

@@ -35,6 +35,22 @@ def test_what_others_do_is_seen_on_the_services_own_screen(visit: Visits, server
     expect(page.get_by_role("main")).to_contain_text("Nobody is registered as worked-on")
 
 
+def test_every_check_of_an_instance_is_listed_with_what_it_says(visit: Visits, server: Discovery) -> None:
+    checks = [
+        {"id": "db-pool", "name": "DB pool", "ttl": 600, "criticalAfter": 3600},
+        {"id": "queue", "ttl": 600, "group": "b"},
+    ]
+    body = {"name": "checked", "ip": "10.0.0.1", "port": 8080, "id": "checked-1", "checks": checks}
+    server.request("PUT", "/instances", body)
+    server.request("PUT", "/instances/checked-1/checks/queue", {"health": "passing"})
+    page = visit(server, "view=service&service=checked&instance=checked-1")
+    card = page.locator("section", has_text="Checks")
+    expect(card).to_contain_text("DB pool")
+    expect(card).to_contain_text("nothing was reported yet")
+    expect(card).to_contain_text("queuepassing")
+    expect(card).to_contain_text("group b")
+
+
 def test_a_service_that_nobody_has_is_said_to_be_unknown(visit: Visits, server: Discovery) -> None:
     page = visit(server, "view=service&service=nobody")
     expect(page.get_by_role("main")).to_contain_text("Nobody is registered as nobody")

@@ -31,7 +31,7 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Accounted, Address, Described, Perhaps, Reply, Resolved, ShownPort
+from discovery.rest.api.shapes import Accounted, Address, CheckState, Described, Perhaps, Reply, Resolved, ShownPort
 from discovery.rest.api.times import Times
 from discovery.store.explain import Account, Askers, absent, account, any_better, askers, why_none
 from discovery.store.nearness import Near, Preference
@@ -59,6 +59,9 @@ class Explained(Accounted):
     ip: Address
     port: ShownPort
     status: Status
+    check_states: Perhaps[dict[str, CheckState]] = Field(
+        None, alias="checkStates", description="what its checks say, by their ids"
+    )
 
 
 class OwnZone(Described):

@@ -33,6 +33,7 @@ function Known({ service, instance, why }) {
     <p class="why-line">${fresh ? html`${fresh.served ? "In the answers" : "Not in the answers"}: ${shown(fresh.why)}.${fresh.next && html` Next${fresh.until && html` (<${Until} at=${fresh.until} />)`}: ${shown(fresh.next)}.`}` : "\u00a0"}</p>
     <div class="cards">
       <section class="card"><h2>Lease</h2><${Facts} facts=${lease(instance, fresh)} /></section>
+      ${all(instance).length > 0 && html`<section class="card"><h2>Checks</h2><${Facts} facts=${checks(instance, why)} /></section>`}
       <section class="card"><h2>Registered with</h2><${Facts} facts=${registered(instance)} /></section>
       <section class="card"><h2>Metadata</h2>${metadata(instance)}</section>
     </div>`;
@@ -50,10 +51,23 @@ const lease = (instance, why) => [
   ["registered", html`<${Clock} at=${instance.registeredAt} />`],
   ["its own ttl", instance.ttl && `${instance.ttl} s`],
   ["known after its lease", instance.keep && `for ${span(instance.keep)}`],
-  ["check", instance.check && plain(instance.check)],
   ["last check", why?.lastCheck && html`<${Ago} at=${why.lastCheck.at} />: ${why.lastCheck.failure ? shown(why.lastCheck.failure) : "passed"}`],
   ["says of itself", (instance.health ?? instance.output) && shown([instance.health ?? "passing", instance.output].filter(Boolean).join(": "))],
 ];
+
+const all = (instance) => instance.checks ?? (instance.check ? [instance.check] : []);
+
+/** Each with what it says; one that has never said anything passes. */
+function checks(instance, why) {
+  const states = why?.checkStates ?? instance.checkStates ?? {};
+  return all(instance).map((check) => {
+    const kind = ["ttl", "http", "tcp", "grpc"].find((each) => each in check);
+    const { health, output, since } = states[check.id ?? kind] ?? { health: "passing" };
+    const what = check[kind] === true ? kind : `${kind} ${check[kind]}${kind === "ttl" ? " s" : ""}`;
+    const said = html`${health === "passing" ? health : html`<b>${health}</b>`}${since && html` since <${Clock} at=${since} />`}${output && `: ${shown(output)}`}`;
+    return [shown(check.name ?? check.id ?? kind), html`${said} <span class="quiet">(${shown(what)}${check.group && `, group ${shown(check.group)}`}${check.criticalAfter && `, deregistered after ${span(check.criticalAfter)}`})</span>`];
+  });
+}
 
 const registered = (instance) => [
   ["id", html`<span class="mono">${shown(instance.id)}</span>`],
