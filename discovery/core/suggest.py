@@ -11,6 +11,8 @@ from collections.abc import Callable, Container, Iterable
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 # Suggestions a second: people at `dig` never notice, and a flood costs at most 0.5 % of the time.
 PER_SECOND = 20
+# Characters of a name: a label's. The spellings of a longer one take too long.
+MAX_LENGTH = 63
 
 
 class Suggester:
@@ -22,10 +24,10 @@ class Suggester:
         self._left = 0
 
     def suggest(self, name: str, now: float) -> str | None:
-        """`name` folded. None when nothing is near, or the second's allowance is used up."""
+        """`name` folded. None when nothing is near, it is too long, or the second's allowance is used up."""
         if now >= self._second_ends:
             self._second_ends, self._left = now + 1, PER_SECOND
-        if not self._left:
+        if not self._left or len(name) > MAX_LENGTH:
             return None
         self._left -= 1
         known = self._known()

@@ -9,7 +9,7 @@ export interface Options {
 /** What a service may say of its health. */
 export type Health = "passing" | "warning" | "failing";
 
-/** The optional fields of PUT /instances. `ip` has to be given in a browser. */
+/** The optional fields of PUT /instances. `ip`: or a host name; it has to be given in a browser. */
 export interface Fields {
   ip?: string;
   id?: string;
@@ -71,5 +71,6 @@ export interface List {
   stop(): void;
 }
 
-export function register(name: string, port: number, fields?: Fields, options?: Options): Registration;
+/** `port` null: it has none. */
+export function register(name: string, port: number | null, fields?: Fields, options?: Options): Registration;
 export function follow(name: string, options?: Options): List;

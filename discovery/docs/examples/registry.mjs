@@ -64,8 +64,6 @@ export function register(name, port, fields = {}, options = {}) {
   const [at, instance, ending, ready, say] = [place(options), { name, port, ...fields }, new AbortController(), promised(), teller()];
   let registered = false, timer, beating, stopping;
   async function speak() {
-    const { ip, health } = instance;
-    if (registered && !health) return ask(at, "POST", "/heartbeat", { body: { name, ip, port }, signal: ending.signal });
     if (registered) return ask(at, "PUT", "/instances", { body: instance, signal: ending.signal });
     const reply = await ask(at, "POST", "/registrations", { body: { instances: [instance] }, signal: ending.signal });
     const { results: [result] = [], heartbeatIntervalMs } = reply.body;
@@ -95,7 +93,7 @@ export function register(name, port, fields = {}, options = {}) {
     await Promise.race([beating, pause(1000, ending.signal)]); // what is under way would register it again behind our back
     ending.abort();
     if (!instance.ip) return;
-    const path = `/services/${encodeURIComponent(name)}/instances?ip=${encodeURIComponent(instance.ip)}&port=${port}`;
+    const path = `/services/${encodeURIComponent(name)}/instances?ip=${encodeURIComponent(instance.ip)}&port=${port ?? ""}`;
     await ask(at, "DELETE", path, { ms: 2000 }).catch(() => {}); // else the lease ends
   };
   function report(health, output = "") {

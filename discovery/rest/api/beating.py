@@ -18,7 +18,7 @@ from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
-from discovery.core.name import fold, is_label
+from discovery.core.name import MAX_NAME, fold, is_label
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -76,7 +76,14 @@ def usual_key(item: Any) -> Key:
     KeyError, TypeError or AttributeError for every other spelling, for what carries a registration, and for nonsense.
     """
     name, ip, port = item["name"], item["ip"], item["port"]
-    if type(port) is not int or not port or type(ip) is not str or not name.isascii() or "register" in item:
+    if (
+        type(port) is not int
+        or not port
+        or type(ip) is not str
+        or len(name) > MAX_NAME
+        or not name.isascii()
+        or "register" in item
+    ):
         raise TypeError
     return Key(fold(name), ip, port)
 

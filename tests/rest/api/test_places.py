@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from discovery.rest.api.beating import usual_key
 from tests.rest.harness import USER, Api, assert_error
 
 DB: dict[str, Any] = {"name": "Orders DB / eu", "ip": "DB.Example.com."}
@@ -128,3 +129,12 @@ async def test_the_originals_routes_take_what_they_took(api: Api, path: str, fie
     await api.request("PUT", "/instances", USER | {field: new})
     assert_error(await api.post(path, USER | {field: new, "register": True}), 400, field)
     assert_error(await api.post("/heartbeat", {**USER, "port": 0}), 400, "port")
+
+
+async def test_names_longer_than_any_label_are_neither_guessed_at_nor_looked_up_as_they_are(api: Api) -> None:
+    """A guess at one of 255 characters would take 8 ms; and what is asked for is remembered, up to a bound that counts names."""
+    for length, near in ((60, True), (70, False)):
+        await put(api, name="x" * length)
+        assert ("suggestion" in (await api.get(f"/services/{'x' * (length - 1)}")).body) == near
+    with pytest.raises(TypeError):
+        usual_key({"name": "x" * 256, "ip": "10.0.0.1", "port": 80})

@@ -4,11 +4,12 @@ import { pathToFileURL } from "node:url";
 
 const { register, follow } = await import(pathToFileURL(process.argv[2]));
 const list = follow("other");
-let instance;
+let instance, wide;
 let undefinedSeen = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "register") {
     instance = register("js", 3001, { tags: ["blue/green"], keep: 60 });
+    wide = register("js / wide", null, { ip: "Db.example.com" });
     console.log("asked");
   } else if (line === "ready") console.log(await Promise.all([instance.ready, list.ready]).then(() => "ready", (error) => `${error.status} ${error.message}`));
   else if (line === "list") console.log(JSON.stringify(list.instances.map((each) => each.port)));
@@ -30,5 +31,5 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 const began = performance.now();
 list.stop();
-await instance?.stop();
+await Promise.all([instance?.stop(), wide?.stop()]);
 console.error(`stopped in ${Math.round(performance.now() - began)} ms`);

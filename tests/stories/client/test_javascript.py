@@ -91,6 +91,9 @@ def test_the_javascript_says_once_what_is_wrong_and_ends_in_order_while_the_regi
     assert said.count("js is not registered: the disk is full") == 1
 
 
+WIDE = "/resolve/js%20%2F%20wide"
+
+
 def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_without_memory() -> None:
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
@@ -101,6 +104,9 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         assert node.ask("ready") == "ready"
         instance = server.request("GET", "/resolve/js").body["instances"][0]
         assert (instance["ip"], instance["port"], instance["tags"]) == ("127.0.0.1", 3001, ["blue/green"])
+        until(lambda: server.request("GET", WIDE).status == 200)
+        [wide] = server.request("GET", WIDE).body["instances"]
+        assert (wide["ip"], wide["port"]) == ("Db.example.com", None)
         assert node.ask("report failing full") == "said"
         [shown] = server.request("GET", "/services/js").body["instances"]
         assert (shown["status"], shown["output"], shown["keep"]) == ("failing", "full", 60)
@@ -121,6 +127,8 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         assert node.ask("fails 3002 1") == "[3003]"
         assert node.ask("fails 3003 2") == "[3002,3003]", "one that may fail is better than none"
         node.ask("pick")
+        until(lambda: server.request("GET", WIDE).body["instances"][0]["lastHeartbeat"] > wide["lastHeartbeat"])
+        assert server.request("GET", WIDE).body["instances"][0]["id"] == wide["id"], "it beats"
         first.close()  # killed
         assert len(json.loads(node.ask("list"))) == 2, "the last good list"
         server = stack.enter_context(running(PORT=port, HEARTBEAT_TIMEOUT_SECONDS=1))
@@ -134,7 +142,7 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         until(lambda: len(json.loads(node.ask("list"))) == 2)
         assert node.ask("retry 3005") in ("[3005,true]", "[3005,false]")
         said = node.end()
-        assert server.request("GET", "/resolve/js").status == 404
+        assert [server.request("GET", path).status for path in ("/resolve/js", WIDE)] == [404, 404]
     assert re.search("the registry is away|is not read, and asked for again", said), "whichever came upon it first"
     assert stopped_in(said) < 1000
 
@@ -220,6 +228,7 @@ class _Page(_Busy):
 _USE = """import { follow, register, type Instance, type Registration } from "./registry.mjs";
 const registered: Registration = register("users", 3001, { tags: ["blue"], metadata: { v: 2 }, keep: 60 }, { url: "http://[::1]:3100" });
 await registered.ready;
+register("users db", null, { ip: "db.example.com" });
 await registered.report("warning", "80 % full");
 const list = follow("users");
 const next: Instance | undefined = list.next();
