@@ -3,7 +3,8 @@
     share of the own zone = min(1, healthy / (known x `least`))
 
 `known`: all that are registered there, healthy or not, and those that fell silent within the hour; not those that are kept after their
-leases. So the healthy of the zone and others together are as many as `least` of those known. Nobody is drawn: which others is a
+leases. While fewer are healthy than `least` of those known, so many others come to them that their part of all is that share, as near as
+whole instances can. Nobody is drawn: which others is a
 rendezvous hash of the service and the zone, so that all who are in a zone get the same, and one who comes or goes changes one. DNS and
 HTTP share this. Pure.
 """
@@ -84,7 +85,7 @@ def near(
     until = min(gone, default=math.inf)
     if not here:
         return Near(zone, 0, known, served, [], until)
-    wanted = max(0, math.ceil(known * least - 1e-9) - len(here))
+    wanted = _others(len(here), known * least)
     if 0 < wanted < len(there):
         there.sort(key=lambda entry: _score(zone, *entry.instance.spec.key))
     front, behind = here + there[:wanted], there[wanted:] + rest
@@ -160,6 +161,14 @@ def _zone(instance: Instance) -> str:
 
 def is_in(instance: Instance, zone: str) -> bool:
     return instance.spec.zone is not None and fold(instance.spec.zone) == zone
+
+
+def _others(own: int, needed: float) -> int:
+    """How many come to `own`, so that the part of `own` is as near to own / needed as it can be."""
+    if own >= needed:
+        return 0
+    fewer = math.floor(needed - own)
+    return min((fewer, fewer + 1), key=lambda others: abs(own / (own + others) - own / needed))
 
 
 @lru_cache(MAX_SCORES)

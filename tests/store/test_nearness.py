@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.maintenance import Scope, Window
 from discovery.store.expiry import Expire
 from discovery.store.missing import MAX_MISSING, SECONDS, Missing
-from discovery.store.nearness import Near, near
+from discovery.store.nearness import Near, _others, near
 from discovery.store.service import Entry
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import INTERVAL, START, TTL, a_brake, a_registry, an_entry, spec
@@ -71,6 +73,7 @@ def places(entries: Iterable[Entry]) -> list[tuple[str | None, int]]:
         (10, 9, 0.7, 6, "from eu-a: 1 of 10 are healthy here, so 9 in 10 are from elsewhere"),
         (10, 10, 0.7, 20, "from eu-a: 0 of 10 are healthy here, so all are from elsewhere"),
         (5, 2, 1.0, 2, "from eu-a: 3 of 5 are healthy here, so 4 in 10 are from elsewhere"),
+        (3, 1, 0.7, 0, "from eu-a: 2 of 3 are healthy here, so none is from elsewhere"),  # 95 %
         (2, 1, 0.7, 1, "from eu-a: 1 of 2 are healthy here, so 5 in 10 are from elsewhere"),
         (100, 99, 0.01, 0, "from eu-a: 1 of 100 are healthy here, so none is from elsewhere"),
     ],
@@ -86,6 +89,14 @@ def test_a_zone_is_filled_up_to_the_least_part_of_those_known(
     assert result.crosses == (others > 0)
     assert all(zone == "EU-A" for zone, _ in places(result.front[: each - down]))
     assert len(result.front) + len(result.behind) == 3 * each - down
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000), st.floats(0.01, 1))
+def test_no_other_number_of_others_comes_nearer_to_the_share(own: int, more: int, least: float) -> None:
+    needed = (own + more) * least
+    share, others = min(1.0, own / needed), _others(own, needed)
+    nearest = min(range(own + more + 1), key=lambda count: abs(own / (own + count) - share))
+    assert abs(own / (own + others) - share) == pytest.approx(abs(own / (own + nearest) - share))
 
 
 def test_others_are_added_one_by_one_and_stay() -> None:
