@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from discovery.core import exact_json
 from discovery.core.instance import Key, Registration
-from discovery.core.kinds import WindowEvent
+from discovery.core.kinds import DocumentEvent, DocumentKey, WindowEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.engines.etcd.gateway import Etcd
+from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.writes import Writes
+from discovery.store.errors import TakenOver
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
+from discovery.store.remembering import PutDocument
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
@@ -142,3 +146,47 @@ async def test_a_window_that_somebody_puts_or_deletes_by_hand_is_followed_by_its
         await until(lambda: are(Status.MAINTENANCE))
         await near.engine._etcd.txn([], [delete(b"reg/w/web")])
         await until(lambda: are(Status.HEALTHY))
+
+
+async def test_what_plugins_remember_is_on_all_nodes_and_no_update_is_lost(etcd: EtcdCluster, client: Etcd) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+        await near.submit(Register(Registration.of("web", "10.0.0.1", 80), attachments={"consul": {"id": "w/1"}}))
+        await asyncio.gather(
+            *(
+                node.submit(PutDocument("consul", f"a/{number % 2} ü", lambda known: (known or 0) + 1))
+                for number in range(20)
+                for node in (near, far)
+            )
+        )
+        await until(lambda: near.registry.index == far.registry.index)
+        for node in (near, far):
+            assert {key: each.value for key, each in node.registry.documents("consul").items()} == {
+                "a/0 ü": 20,
+                "a/1 ü": 20,
+            }
+            assert node.registry.at(Key("web", "10.0.0.1", 80)).instance.attachment("consul") == {"id": "w/1"}
+        by_hand = Layout("reg/").value(DocumentEvent, DocumentKey("consul", "a/0 ü"))
+        await client.txn([], [put(b"reg/doc/consul/broken", b'{"content": 1'), delete(by_hand)])
+        await until(lambda: all(set(node.registry.documents("consul")) == {"a/1 ü"} for node in (near, far)))
+        await far.submit(PutDocument("consul", "a/1 ü", None))
+        third = Node("third", etcd.urls, ttl=60.0)
+        await third.start()
+        assert (third.state, third.registry.documents("consul")) == (near.state, {})
+        await third.stop()
+
+
+async def test_a_copy_is_taken_over_by_a_heartbeat_at_any_node_and_held_on_all(etcd: EtcdCluster) -> None:
+    async with nodes_of(etcd, 2, ttl=60.0) as nodes:
+        near, far = nodes
+        for port in (80, 81):
+            copy = Registration.of("web", "10.0.0.1", port, ttl=1.0, hold=60.0, imported_from="consul://old:8500")
+            await near.submit(Register(copy))
+        await until(lambda: near.registry.index == far.registry.index)
+        far.engine.renew(Key("web", "10.0.0.1", 80))
+        taken = Registration.of("web", "10.0.0.1", 80, ttl=1.0)
+        await until(lambda: all(node.registry.at(taken.key).instance.spec == taken for node in nodes))
+        with pytest.raises(TakenOver):
+            await near.submit(Register(replace(taken, imported_from="consul://old:8500")))
+        await until(lambda: all(node.registry.find(taken.key) is None for node in nodes))
+        await until(lambda: all(node.statuses("web") == {"10.0.0.1": "suspect"} for node in nodes))
+        assert near.served("web") == far.served("web") == {"10.0.0.1"}
