@@ -92,7 +92,11 @@ class Consul:
                 "them elsewhere, or hand KV on by CONSUL_KV_UPSTREAM, and say --ignore-kv"
             )
 
-    async def read(self) -> Found:
+    @property
+    def found(self) -> Found:
+        return found_in(self._services)
+
+    async def read(self) -> None:
         index, names = await self._names(0)
         self._services, self._indexes = {}, {"": index}
         room = asyncio.Semaphore(_AT_ONCE)
@@ -102,16 +106,18 @@ class Consul:
                 await self._read_one(name, 0)
 
         await asyncio.gather(*map(one, names))
-        return found_in(self._services)
 
-    async def follow(self, changed: Callable[[Found], None]) -> None:
-        changed(await self.read())
+    async def follow(self, changed: Callable[[], None]) -> None:
+        await self.read()
+        changed()
         watching: dict[str, asyncio.Task[None]] = {}
 
         async def watch(name: str) -> None:
             while True:
+                before = self._services.get(name)
                 await self._read_one(name, self._indexes.get(name, 0))
-                changed(found_in(self._services))
+                if self._services[name] != before:
+                    changed()
 
         async def watch_all(tasks: asyncio.TaskGroup) -> None:
             names: Iterable[str] = list(self._services)
@@ -122,9 +128,8 @@ class Consul:
                     watching.pop(name).cancel()
                     self._services.pop(name, None)
                     self._indexes.pop(name, None)
-                    changed(found_in(self._services))
+                    changed()
                 self._indexes[""], names = await self._names(self._indexes[""])
-                changed(found_in(self._services))
 
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -79,6 +79,7 @@ class Eureka:
         self.name = self._remote.name
         self.mark = mark
         self._prefix = prefix(mark)
+        self._instances: _Instances = {}
 
     async def close(self) -> None:
         await self._remote.close()
@@ -88,20 +89,26 @@ class Eureka:
     async def check(self, ignores_keys: bool) -> None:
         """It has nothing besides."""
 
-    async def read(self) -> Found:
-        return found_in(await self._all())
+    @property
+    def found(self) -> Found:
+        return found_in(self._instances)
 
-    async def follow(self, changed: Callable[[Found], None]) -> None:
-        instances = await self._all()
+    async def read(self) -> None:
+        self._instances = await self._all()
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        await self.read()
+        changed()
         while True:
-            changed(found_in(instances))
             await asyncio.sleep(EVERY)
             answer = await self._remote.ask("GET", "/apps/delta", accept=(403, 404))
-            delta = (answer.content or {}).get("applications")
-            if delta is not None and answer.status == 200:
-                apply(instances, delta)
-            if delta is None or count_hash(instances.values()) != delta.get("apps__hashcode"):
-                instances = await self._all()
+            delta = (answer.content or {}).get("applications") if answer.status == 200 else None
+            before = dict(self._instances)
+            apply(self._instances, delta or {})
+            if delta is None or count_hash(self._instances.values()) != delta.get("apps__hashcode"):
+                await self.read()
+            if self._instances != before:
+                changed()
 
     async def _all(self) -> _Instances:
         answer = await self._remote.ask("GET", "/apps/")

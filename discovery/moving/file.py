@@ -17,6 +17,7 @@ class File:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self.name = f"file:{self._path.name}"
+        self.found = Found()
 
     async def check(self, ignores_keys: bool) -> None:
         """It has nothing besides."""
@@ -24,7 +25,7 @@ class File:
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def read(self) -> Found:
+    async def read(self) -> None:
         found = Found()
         try:
             content = json.loads(self._path.read_bytes())
@@ -39,9 +40,13 @@ class File:
             raise SourceAway(
                 f"{self._path} is no list of instances ({why}); it is the body of POST /registrations, see docs/http.md"
             ) from None
-        return found
+        self.found = found
 
-    async def follow(self, changed: Callable[[Found], None]) -> None:
+    async def follow(self, changed: Callable[[], None]) -> None:
+        before = None
         while True:
-            changed(await self.read())
+            await self.read()
+            if self.found != before:
+                before = self.found
+                changed()
             await asyncio.sleep(_EVERY)

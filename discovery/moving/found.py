@@ -82,13 +82,15 @@ class Source(Protocol):
     async def check(self, ignores_keys: bool) -> None:
         """SourceError: it has what would be lost. SourceAway."""
 
-    async def read(self) -> Found:
+    @property
+    def found(self) -> Found:
+        """All that there was when it was read last."""
+
+    async def read(self) -> None:
         """All that there is now. SourceAway."""
 
-    async def follow(self, changed: Callable[[Found], None]) -> None:
-        """Tells all that there is, now and after each change, until SourceAway; and after each answer that changes nothing, at least every
-        half minute.
-        """
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Reads it and goes on reading, until SourceAway. `changed`: is told once all is read, and of each change."""
 
     async def close(self) -> None: ...
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from discovery.client import Event, Refused, RegistryClient, RegistryError, events
-from discovery.moving.found import Found, Json, Key, Source, SourceAway, understood
+from discovery.moving.found import Json, Key, Source, SourceAway, understood
 from discovery.moving.plan import Here, Plan, plan
 
 # Seconds of a lease and between two renewals; many are renewed more seldom, so that half of a server's REGISTERS_PER_SECOND (500) is left.
@@ -55,24 +55,38 @@ class Import:
         self._is_meant = is_meant
         self._tell = tell
         self._told: dict[Key, str] = {}  # what was said of each that is refused
-        self._found: Found | None = None
+        self._is_here = False  # the source: what it has is known
         self._changed = asyncio.Event()
+        self._sent: dict[Key, Json] = {}
+        self._due = 0.0  # when all are renewed next
         self._last: tuple[int, int] | None = None  # how many were renewed and left, when that was told
 
     async def plan(self) -> Plan:
         """Of now. SourceAway, RegistryError."""
         with understood(self._source.name):
-            found = await self._source.read()
-        return await self._plan(found)
+            await self._source.read()
+        return await self._plan()
 
-    async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL) -> int:
-        """How many are copied now, with leases of `ttl` seconds. RegistryError."""
+    async def _plan(self) -> Plan:
+        with understood(self._source.name):
+            found = self._source.found
+        return plan(found, Here.of(await registered(self._registry), self._source.name), self._is_meant)
+
+    async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL, all: bool = True) -> int:
+        """How many are copied now, with leases of `ttl` seconds. `all` False: what was sent as it is stays as it is. RegistryError."""
         for id in what.remove.values():
             await self._remove(id)
         about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
-        items = [(key, {**body, **({} if "lease" in body else about)}) for key, body in what.put.items()]
+        items = [
+            (key, body if "lease" in body else body | about)
+            for key, body in what.put.items()
+            if all or key in what.new or self._sent.get(key) != body
+        ]
+        self._sent = dict(what.put)
         count = 0
         for start in range(0, len(items), _AT_ONCE):
+            if start >= _AT_ONCE:
+                await asyncio.sleep(_AT_ONCE / _PER_SECOND)
             count += await self._put(items[start : start + _AT_ONCE])
         return count
 
@@ -81,21 +95,32 @@ class Import:
         following = [asyncio.create_task(each) for each in (self._follow_source(), self._follow_registry())]
         try:
             while True:
-                every = _EVERY
+                pause = _EVERY
                 try:
-                    if (found := self._found) is not None:
-                        done = await self._plan(found)
-                        every = max(_EVERY, len(done.put) / _PER_SECOND)
-                        await self.carry_out(done, min(max(_TTL, 3 * every), _ONCE_TTL))
-                        self._say(done)
+                    if self._is_here:
+                        await self._round()
+                        pause = max(0.0, min(pause, self._due - time.monotonic()))
+                except SourceAway as error:
+                    self._lose(error)
                 except RegistryError as error:
                     self._tell(f"{error}; it is tried again")
-                    every = 1.0
-                await self._wait(every, following)
+                    pause, self._due = 1.0, 0.0
+                await self._wait(pause, following)
         finally:
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+
+    async def _round(self) -> None:
+        """What has changed; all, when that is due. SourceAway, RegistryError."""
+        what, is_due = await self._plan(), time.monotonic() >= self._due
+        every = max(_EVERY, len(what.put) / _PER_SECOND * 2)
+        if is_due:
+            self._due = time.monotonic() + every
+        await self.carry_out(what, min(max(_TTL, 3 * every), _ONCE_TTL), is_due)
+        if (now := (len(what.put), len(what.left))) != self._last or what.remove or what.unsure:
+            self._last = now
+            self._tell("; ".join([*what.lines()][:4]))
 
     async def _wait(self, seconds: float, following: Iterable[asyncio.Task[None]]) -> None:
         """Until something has changed there, or has gone here, at most so long."""
@@ -117,14 +142,21 @@ class Import:
                 with understood(self._source.name):
                     await self._source.follow(self._take)
             except SourceAway as error:
-                # What it had is not renewed: nobody knows whether it lives.
-                if self._found is not None or pause == _AGAIN:
-                    self._tell(
-                        f"{error}; what was copied from it is held for {self._hold:g} s after its lease, and it is tried again"
-                    )
-                self._found = None
+                if self._is_here or pause == _AGAIN:
+                    self._lose(error)
             pause = _AGAIN if time.monotonic() - began > _MOST_AGAIN else min(2 * pause, _MOST_AGAIN)
             await asyncio.sleep(pause)
+
+    def _take(self) -> None:
+        self._is_here = True
+        self._changed.set()
+
+    def _lose(self, error: SourceAway) -> None:
+        """What it had is not renewed: nobody knows whether it lives."""
+        self._is_here, self._due = False, 0.0
+        self._tell(
+            f"{error}; what was copied from it is held for {self._hold:g} s after its lease, and it is tried again"
+        )
 
     async def _follow_registry(self) -> None:
         while True:
@@ -136,19 +168,6 @@ class Import:
                             self._changed.set()
             except RegistryError:  # the rounds tell of it
                 await asyncio.sleep(_AGAIN)
-
-    def _take(self, found: Found) -> None:
-        if self._found is None or found.bodies != self._found.bodies:
-            self._changed.set()
-        self._found = found
-
-    async def _plan(self, found: Found) -> Plan:
-        return plan(found, Here.of(await registered(self._registry), self._source.name), self._is_meant)
-
-    def _say(self, done: Plan) -> None:
-        if (now := (len(done.put), len(done.left))) != self._last or done.remove or done.unsure:
-            self._last = now
-            self._tell("; ".join([*done.lines()][:4]))
 
     async def _put(self, items: list[tuple[Key, Json]]) -> int:
         reply = await self._registry.request("POST", "/registrations", json={"instances": [body for _, body in items]})

@@ -41,12 +41,12 @@ class Here:
 
 @dataclass(frozen=True)
 class Plan:
-    """`put`: bodies, by key: what is new and what is renewed. `left`: those that others keep here. `remove`: ids by key.
+    """`put`: bodies, by key: what is `new` and what is renewed. `left`: those that others keep here. `remove`: ids by key.
     `unsure`: how many are gone at once, where that is not believed: they stay, and are not renewed.
     """
 
     put: Mapping[Key, Json]
-    new: int
+    new: frozenset[Key]
     left: frozenset[Key]
     remove: Mapping[Key, str]
     unsure: int
@@ -55,7 +55,7 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """For people."""
         services = len({key.name for key in self.put})
-        yield f"{len(self.put)} instances of {services} services: {self.new} to copy, {len(self.put) - self.new} copied before"
+        yield f"{len(self.put)} instances of {services} services: {len(self.new)} to copy, {len(self.put) - len(self.new)} copied before"
         if self.left:
             yield f"{len(self.left)} register or beat here themselves, and are left as they are"
         if self.remove:
@@ -75,7 +75,7 @@ def plan(found: Found, here: Here, is_meant: Callable[[str], bool]) -> Plan:
     gone = {key: id for key, id in here.owned.items() if key not in wanted and is_meant(key.name)}
     is_doubtful = len(gone) >= _FEW and 2 * len(gone) > len(here.owned)
     return Plan(
-        put, len(put.keys() - here.owned.keys()), left, {} if is_doubtful else gone, len(gone) if is_doubtful else 0,
+        put, frozenset(put.keys() - here.owned.keys()), left, {} if is_doubtful else gone, len(gone) if is_doubtful else 0,
         tuple(_notes(found, put, here)),
     )  # fmt: skip
 

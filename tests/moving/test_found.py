@@ -116,7 +116,7 @@ def test_a_plan_copies_what_is_new_leaves_what_others_keep_and_removes_what_it_o
     )
     what = plan(found(body(1), body(3), body(4), body(5), body(6)), known, lambda name: True)
     assert [key.port for key in what.put] == [1, 5, 6]
-    assert (what.new, {key.port for key in what.left}, set(what.remove.values()), what.unsure) == (
+    assert (len(what.new), {key.port for key in what.left}, set(what.remove.values()), what.unsure) == (
         2,
         {3, 4},
         {"id-2"},
@@ -154,7 +154,9 @@ async def test_a_file_is_the_body_of_registrations_or_its_list(tmp_path: Path) -
     file = tmp_path / "old.json"
     for content in ({"instances": [body(1)]}, [body(1)]):
         file.write_text(json.dumps(content))
-        assert [str(key) for key in (await File(str(file)).read()).bodies] == ["web 10.0.0.1:1"]
+        source = File(str(file))
+        await source.read()
+        assert [str(key) for key in source.found.bodies] == ["web 10.0.0.1:1"]
     for broken in ("{", "{}", "[1]", '[{"ip": "10.0.0.1"}]', '[{"name": 1, "ip": "10.0.0.1"}]', "[" * 100_000):
         file.write_text(broken)
         with pytest.raises(SourceAway, match="no list of instances"):

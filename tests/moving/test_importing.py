@@ -112,6 +112,20 @@ async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_l
     assert "3 instances of 1 services: 3 to copy, 0 copied before" in said
 
 
+async def test_a_change_is_sent_alone_and_many_copies_in_parts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_EVERY", LIMIT)
+    monkeypatch.setattr(importing, "_AT_ONCE", 2)
+    monkeypatch.setattr(importing, "_PER_SECOND", 200)
+    async with OtherConsul().serving("consul") as old:
+        for number in range(5):
+            old.put("web", f"10.0.0.{number}", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: len(places(api)) == 5)
+            old.put("web", "10.0.0.1", 80, "critical")
+            await until(lambda: places(api, "failing"))
+            assert api.registry.accepted["register"] == 6
+
+
 async def test_while_the_source_is_away_its_copies_are_held_and_then_go_on(api: Api) -> None:
     said: list[str] = []
     async with OtherConsul().serving("consul") as old:
