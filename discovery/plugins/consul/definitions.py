@@ -10,7 +10,7 @@ from discovery.core.address import parse_address, parse_port
 from discovery.core.check import MAX_CHECKS, MAX_REPORT, MIN_REPORT, Check
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health
-from discovery.core.instance import DEFAULT_WARNING_WEIGHT, DEFAULT_WEIGHT, Registration
+from discovery.core.instance import DEFAULT_WEIGHT, Registration
 from discovery.core.network import ip_of
 from discovery.plugins.consul.directory import Peer
 from discovery.plugins.consul.manners import Refused
@@ -21,6 +21,8 @@ HEALTH = {"passing": Health.PASSING, "warning": Health.WARNING, "critical": Heal
 # Characters of an id: it names a check, too.
 MAX_ID = 200
 _MAX_META, _MAX_META_KEY, _MAX_META_VALUE = 64, 128, 512
+# Of a weight (RFC 2782).
+_MOST = 65535
 # Seconds, as Consul has them.
 _LEAST_DEREGISTER, _TIMEOUT = 60.0, 10.0
 _LOOPBACK_NAMES = ("localhost", "")
@@ -92,17 +94,15 @@ def _check_meta(meta: Json) -> None:
 
 
 def _weights(said: Json | None) -> tuple[int, int]:
-    """Consul's default is 1 of each, and it is everybody's: here too it is the default, whatever number that is."""
-    if said is None:
-        return DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT
-    passing, warning = said.get("Passing", 0), said.get("Warning", 0)
+    """Consul's usual weight is 1 of each, and stands for the usual one here."""
+    passing, warning = (1, 1) if said is None else (said.get("Passing", 0), said.get("Warning", 0))
     if passing < 1:
         raise Refused(400, "Invalid Weights: Passing must be greater than 0")
     if warning < 0:
         raise Refused(400, "Invalid Weights: Warning must be greater or equal than 0")
-    if max(passing, warning) > 65535:
-        raise Refused(400, "Invalid Weights: DNS Weight must be between 0 and 65535")
-    return (DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT) if (passing, warning) == (1, 1) else (passing, warning)
+    if max(passing, warning) > _MOST:
+        raise Refused(400, f"Invalid Weights: DNS Weight must be between 0 and {_MOST}")
+    return min(passing * DEFAULT_WEIGHT, _MOST), min(warning * DEFAULT_WEIGHT, _MOST)
 
 
 # -- checks

@@ -7,7 +7,7 @@ from typing import Any
 
 from discovery.core.check import MAX_REPORT
 from discovery.core.health import Health
-from discovery.core.instance import DEFAULT_WARNING_WEIGHT, DEFAULT_WEIGHT, Instance
+from discovery.core.instance import DEFAULT_WEIGHT, Instance
 from discovery.core.metadata import unpack
 from discovery.core.network import ip_of
 from discovery.core.status import Status
@@ -43,11 +43,10 @@ def node(of: Node, datacenter: str, index: int, external: Mapping[str, Any] | No
 
 
 def weights(instance: Instance) -> Json:
-    """As Consul has them: 1 of who said nothing."""
+    """As Consul has them, where 1 is usual, which is DEFAULT_WEIGHT here."""
     spec = instance.spec
-    if (spec.weight, spec.warning_weight) == (DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT):
-        return {"Passing": 1, "Warning": 1}
-    return {"Passing": spec.weight, "Warning": spec.warning_weight}
+    passing, warning = (round(each / DEFAULT_WEIGHT) for each in (spec.weight, spec.warning_weight))
+    return {"Passing": max(1, passing), "Warning": warning or min(1, spec.warning_weight)}
 
 
 def _tagged(address: str, port: int, said: Mapping[str, Any]) -> Json | None:

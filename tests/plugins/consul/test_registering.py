@@ -100,6 +100,23 @@ async def test_a_peer_that_comes_to_another_address_has_left_the_old_one(one: Ho
     assert await one.get("/catalog/services") == {"api": []}
 
 
+async def test_weights_are_shares_of_the_usual_one(one: Host) -> None:
+    said = {
+        "a": None,
+        "b": {"Passing": 10, "Warning": 2},
+        "c": {"Passing": 1, "Warning": 1},
+        "d": {"Passing": 65535, "Warning": 0},
+    }
+    for port, (id, weights) in enumerate(said.items(), 1):
+        await one.register(ID=id, Port=port, Weights=weights)
+    await one.it.register(name="web", weight=50)
+    shown = [row["Service"]["Weights"] for row in await one.get("/health/service/web")]
+    usual = {"Passing": 1, "Warning": 1}
+    assert shown == [usual, {"Passing": 10, "Warning": 2}, usual, {"Passing": 655, "Warning": 0}, usual]
+    entries = one.it.server._registry.services["web"].entries.values()
+    assert [entry.instance.spec.weight for entry in entries] == [100, 1000, 100, 65535, 50]
+
+
 async def test_checks_stay_unless_they_are_replaced(one: Host) -> None:
     await one.register(ID="a", Checks=[TTL, {"CheckID": "own", "Name": "x", "Notes": "n", "TTL": "10s"}])
     assert await one.statuses() == {"service:a:1": "passing", "own": "critical"}
