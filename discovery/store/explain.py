@@ -210,10 +210,14 @@ def _besides(instance: Instance, status: Status, window: Window | None) -> list[
             found.append(f"its weight is {instance.weight} meanwhile")
         if not is_label(spec.name):
             found.append("its name is no DNS label: it is found over HTTP alone")
-        elif not spec.port:
-            found.append(
-                f"it has no port, and so no SRV record in DNS{' but for its named ports' if spec.ports else ''}"
-            )
+        else:
+            if not spec.port:
+                named = " but for its named ports" if spec.ports else ""
+                found.append(f"it has no port, and so no SRV record in DNS{named}")
+            if spec.is_host_name:
+                found.append(
+                    "its host name is no address in DNS, where it is the service's alias while no address is healthy"
+                )
         return found
     found = []
     if window is not None and status is not Status.MAINTENANCE:

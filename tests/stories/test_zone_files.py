@@ -57,6 +57,23 @@ def test_sighup_reads_the_files_again(server: Discovery, zone_file: Path) -> Non
     assert dig(server, "user-service.svc.local").rdata == {"10.0.0.1"}, "services are not touched"
 
 
+def test_a_host_name_that_is_an_alias_here_or_may_become_one_is_refused(zone_file: Path) -> None:
+    zone_file.write_text(HEAD + "fixed IN A 192.0.2.1\nalias IN CNAME fixed\n")
+    with running(ZONES_DIR=str(zone_file.parent), HEARTBEAT_TIMEOUT_SECONDS=600) as server:
+        for host, said in (
+            ("web.svc.local", "names of services"),
+            ("Blue.WEB.svc.local.", "names of services"),
+            ("alias.svc.local", "take fixed.svc.local"),
+            ("fixed.svc.local", ""),
+            ("ip-10-0-0-1-p80.web.svc.local", ""),
+        ):
+            reply = server.request("PUT", "/instances", {"name": "web", "ip": host, "port": 1})
+            assert (reply.status, said in reply.body["message"]) == (400 if said else 201, True), reply
+        zone_file.write_text(HEAD + "fixed IN CNAME web\n")  # a circle, and web had that host name before
+        until(lambda: any("circle" in str(option) for option in server.ask("web.svc.local", use_edns=0).options))
+        assert server.request("GET", "/health").status == 200
+
+
 @pytest.fixture(scope="module")
 def reloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Discovery, Path]]:
     """A server and its zone file; who breaks the file mends it."""

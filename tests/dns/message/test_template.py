@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.dns.message import template as templates
+from discovery.dns.message.edns import parse as parse_opt
 from discovery.dns.message.query import Transport
 from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, lay_in_order
-from discovery.dns.message.values import RR, Answer, Question, Rank, Type
+from discovery.dns.message.values import RR, Answer, Cut, Question, Rank, Type
 from discovery.dns.message.wire import Template
 
 ROUNDS = 2000
@@ -255,3 +256,30 @@ def test_a_template_that_is_dropped_is_gone_without_the_collector(answer: Answer
         assert gone() is None
     finally:
         gc.enable()
+
+
+@given(st.lists(st.integers(2, 60), min_size=1, max_size=90), st.integers(0, 900))
+def test_the_first_ones_are_always_the_same_and_say_nothing_of_the_others(sizes: list[int], room: int) -> None:
+    pieces = [piece(index, size, beside=size) for index, size in enumerate(sizes)]
+    drawn = templates.FirstOnes(pieces, Random(1))
+    fitting = sum(end <= room for end in accumulate(sizes))
+    for _ in range(3):
+        laid = lay(drawn, room)
+        assert (laid.answer_count, laid.complete) == (fitting, True)
+        assert Counter(laid.answer) == Counter(b"".join(each.record for each in pieces[:fitting]))
+        assert len(laid.answer) + len(laid.additional) <= room
+    assert drawn.few == (len(sizes) <= MAX_KEPT)
+
+
+@pytest.mark.parametrize(
+    ("silent", "size", "limit"), [(True, 8192, 4096), (True, 1000, 1000), (False, 8192, 4096), (True, 0, 512)]
+)
+def test_a_cut_of_its_own_has_its_limit_and_tc_unless_it_is_silent(silent: bool, size: int, limit: int) -> None:
+    records = tuple(RR((b"web",), Type.A, 5, number.to_bytes(4, "big")) for number in range(600))
+    answer = Answer(answer=records, ranks=((10, 100),) * 600, cut=Cut(4096, silent))
+    opt = b"\0\0\x29" + size.to_bytes(2, "big") + bytes(6)
+    reply = Template(Question((b"web",), Type.A), answer, Random(1)).reply(
+        b"id", 0, b"\3web\0\0\1\0\1", parse_opt(opt) if size else None, b"", Transport(datagram=True)
+    )
+    assert limit - 16 < len(reply) <= limit
+    assert bool(reply[2] & 2) is not silent

@@ -38,8 +38,12 @@ async def test_a_host_name_without_a_port_is_shown_as_it_was_sent_everywhere(api
     ("body", "said"),
     [
         ({}, "its name is no DNS label: it is found over HTTP alone"),
-        ({"name": "orders-db"}, "it has no port, and so no SRV record in DNS"),
-        ({"name": "orders-db", "port": 80}, "its lease runs"),
+        ({"name": "orders-db", "ip": "10.0.0.7"}, "it has no port, and so no SRV record in DNS"),
+        (
+            {"name": "orders-db"},
+            "its host name is no address in DNS, where it is the service's alias while no address is healthy",
+        ),
+        ({"name": "orders-db", "ip": "10.0.0.7", "port": 80}, "its lease runs"),
     ],
 )
 async def test_the_account_says_what_dns_lacks(api: Api, body: dict[str, Any], said: str) -> None:
