@@ -87,6 +87,8 @@ async def _import(
     if follow:
         await work.follow()
     count = await work.carry_out(plan)
+    if count < len(plan.put):
+        raise Failed(f"{len(plan.put) - count} of {len(plan.put)} are not copied")
     put_line(
         f"{count} are copied; they are held for {hold:g} s after an hour, unless they come themselves or this is run again"
     )

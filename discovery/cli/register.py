@@ -75,6 +75,10 @@ class _Own:
     lease: Annotated[
         Literal["none"] | None, Parameter(help="it sends no heartbeats, and is registered until it is deregistered")
     ] = None
+    hold: Annotated[
+        float | None,
+        Parameter(converter=as_seconds, help="how long it is a suspect after its lease; takes the right admin"),
+    ] = None
     health: Annotated[
         Literal["passing", "warning", "failing"] | None,
         Parameter(help="what it says of itself: warning: a small share; failing: in no answer"),
@@ -84,7 +88,7 @@ class _Own:
     replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False
 
     def given(self) -> Json:
-        every = {"lease": self.lease, "health": self.health, "output": self.because, "id": self.id}
+        every = {"lease": self.lease, "hold": self.hold, "health": self.health, "output": self.because, "id": self.id}
         return {key: value for key, value in every.items() if value is not None} | (
             {"replace": True} if self.replace else {}
         )

@@ -179,8 +179,9 @@ class Import:
                 count += 1
                 self._told.pop(key, None)
             elif result.get("code") != "TOO_MANY_REGISTRATIONS" and self._told.get(key) != message:
+                if message not in self._told.values():  # a missing right is told once, not of each
+                    self._tell(f"{key} is not copied: {message}")
                 self._told[key] = message
-                self._tell(f"{key} is not copied: {message}")
         return count
 
     async def _remove(self, id: str) -> None:

@@ -118,6 +118,8 @@ def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Di
         "1d",
         "--warning-weight",
         "7",
+        "--hold",
+        "1h",
         *own,
     )
     done = at("register", "web", "--ip", "10.0.0.1", "--port", "2", "--id", "two", "--lease", "none")
@@ -127,7 +129,7 @@ def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Di
     expected: list[dict[str, Any]] = [
         {
             "keep": 86400.0, "tags": ["urlprefix-/web", "Traefik.enable=true"], "health": "warning", "output": "80 % full",
-            "warningWeight": 7,
+            "warningWeight": 7, "hold": 3600.0,
         },
         {"lease": "none"},
     ]  # fmt: skip

@@ -24,6 +24,7 @@ export interface Fields {
   zone?: string;
   ttl?: number;
   keep?: number;
+  hold?: number;
   health?: Health;
   output?: string;
   maxAnswers?: number;
@@ -53,6 +54,7 @@ export interface Instance {
   readonly priority?: number;
   readonly warningWeight?: number;
   readonly zone?: string;
+  readonly importedFrom?: string;
   readonly health?: Health;
   readonly output?: string;
 }

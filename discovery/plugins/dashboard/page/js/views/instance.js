@@ -51,6 +51,8 @@ const lease = (instance, why) => [
   ["registered", html`<${Clock} at=${instance.registeredAt} />`],
   ["its own ttl", instance.ttl && `${instance.ttl} s`],
   ["known after its lease", instance.keep && `for ${span(instance.keep)}`],
+  ["held after its lease", instance.hold && `for ${span(instance.hold)}`],
+  ["imported from", instance.importedFrom && shown(instance.importedFrom)],
   ["last check", why?.lastCheck && html`<${Ago} at=${why.lastCheck.at} />: ${why.lastCheck.failure ? shown(why.lastCheck.failure) : "passed"}`],
   ["says of itself", (instance.health ?? instance.output) && shown([instance.health ?? "passing", instance.output].filter(Boolean).join(": "))],
 ];
