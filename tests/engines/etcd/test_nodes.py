@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+from discovery.core.caller import NOBODY
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Key, Registration
+from discovery.store.engine import report_check
 from discovery.store.registration import Upsert
+from discovery.store.service import Entry
 from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, until
 
 
@@ -72,6 +76,39 @@ async def test_who_says_all_of_itself_with_each_beat_is_heard_by_all(etcd: EtcdC
             assert all(node.served("web") for node in nodes)
             await asyncio.sleep(TTL / 6)
         assert [kind for node in nodes for _, kind, _ in node.events] == ["registered"] * 2
+
+
+async def test_reports_at_one_node_count_at_all_and_where_they_are_missing_all_take_it_out(etcd: EtcdCluster) -> None:
+    """By two checks and without a lease, so that nothing but reports keeps it in the answers; reported at each node in turn."""
+    async with nodes_of(etcd, 2) as nodes:
+        checks = [{"id": "db", "ttl": TTL}, {"id": "queue", "ttl": TTL}]
+        one = await nodes[0].register("web", "10.2.0.1", lease="none", checks=checks)
+        await until(lambda: all(node.statuses("web") == {"10.2.0.1": "failing"} for node in nodes))
+
+        async def report(node: Node, check: str) -> None:
+            found, engine = Finding(Health.PASSING), node.engine
+            done = report_check(engine, node.registry, one.id, check, found, NOBODY, time.monotonic())
+            if not isinstance(done, Entry):
+                await done
+
+        await report(nodes[0], "db")
+        await report(nodes[1], "queue")
+        await until(lambda: all(node.served("web") for node in nodes))
+        index = nodes[0].registry.index
+        for turn in range(18):
+            await report(nodes[turn % 2], "db")
+            await report(nodes[1 - turn % 2], "queue")
+            assert all(node.statuses("web") == {"10.2.0.1": "healthy"} for node in nodes), turn
+            await asyncio.sleep(TTL / 6)
+        assert nodes[0].registry.index == index, "what says nothing new is no write"
+        last = time.monotonic()
+        while time.monotonic() < last + TTL:  # one of them alone is not enough
+            await report(nodes[0], "db")
+            await asyncio.sleep(TTL / 6)
+        await until(lambda: all(node.statuses("web") == {"10.2.0.1": "failing"} for node in nodes))
+        await until(lambda: all(node.registry.at(one.id).instance.failing for node in nodes))
+        await report(nodes[1], "queue")
+        await until(lambda: all(node.served("web") for node in nodes))
 
 
 async def test_clients_of_a_killed_node_move_and_nobody_is_lost(etcd: EtcdCluster) -> None:
