@@ -51,6 +51,7 @@ class Liveness:
         self._cleanup_interval = cleanup_interval
         self._counts = dict.fromkeys(Status, 0)
         self.warning = 0  # instances that warn of themselves
+        self.checks = dict.fromkeys(Health, 0)  # by what they were decided to say
         self.lapsed = 0  # those that are kept after their leases
         self.permanent: Counter[str] = (
             Counter()
@@ -207,6 +208,8 @@ class Liveness:
         return min(ends, entry.flaps.until) if status is Status.FLAPPING and entry.flaps is not None else ends
 
     def _count(self, instance: Instance, by: int) -> None:
+        for check in instance.spec.checks:
+            self.checks[instance.said_by(check).health] += by
         if instance.lapsed_at is not None:
             self.lapsed += by
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -118,6 +119,8 @@ def test_in_a_group_the_worst_counts_and_among_groups_the_best(
         assert entry.status_at(START) is status
     assert (FAILING if status is Status.FAILING else PASSING) is entry.instance.health
     assert registry.liveness.warning == 0
+    counted = Counter(entry.instance.said_by(check).health for check in entry.instance.spec.checks)
+    assert registry.liveness.checks == {health: counted[health] for health in Health}
 
 
 def test_a_missing_report_takes_nobody_out_whose_other_group_passes_and_is_told_all_the_same() -> None:

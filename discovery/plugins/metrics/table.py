@@ -61,6 +61,9 @@ def metrics_of_registry(
     def hold_left() -> float:
         return max(0.0, max(held(), default=0.0) - clock())
 
+    def checks() -> Readings:
+        return {(health.value,): count for health, count in registry.liveness.checks.items()}
+
     def registrations() -> int:
         return registry.accepted[Register.action] + registry.accepted[Upsert.action]
 
@@ -68,6 +71,7 @@ def metrics_of_registry(
         counter("discovery_registrations", "Registrations.", registrations),
         Metric("counter", "discovery_heartbeats", "Heartbeats.", heartbeats, ("result",)),
         Metric("gauge", "discovery_instances", "Instances.", instances, ("status",)),
+        Metric("gauge", "discovery_checks", "Checks of instances.", checks, ("health",)),
         gauge("discovery_instances_warning", "Instances that warn of themselves.", lambda: registry.liveness.warning),
         gauge("discovery_instances_lapsed", "Instances kept after their lease.", lambda: registry.liveness.lapsed),
         gauge("discovery_services", "Services.", lambda: len(registry.services)),
