@@ -130,6 +130,11 @@ class Registration:
         )
 
     @property
+    def locality(self) -> str:
+        """Its zone, folded; "" without one."""
+        return "" if self.zone is None else fold(self.zone)
+
+    @property
     def protocols(self) -> tuple[str, ...]:
         return _PROTOCOLS[self.protocol]
 

@@ -1,16 +1,17 @@
 """Whom a zone misses: instances that were removed for their silence, or because they failed too long, and nobody has come in their place.
 
 They count among those that the zone is known to have, for an hour: else a zone that loses most of its instances would seem well as soon
-as these are removed, and those left in it would be given all that its clients ask. This process's own, and lost with it. Pure.
+as these are removed, and those left in it would be given all that its clients ask. This process's own. Pure.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from discovery.core.event import InstanceEvent, Kind
 from discovery.core.instance import Instance
-from discovery.core.name import fold
 
 SECONDS = 3600.0
 # With what they said of themselves. Beyond so many, some of those that went longest ago are forgotten.
@@ -36,20 +37,28 @@ class Missing:
 
     def went(self, service: str, instance: Instance, now: float) -> None:
         """It was removed by nobody's wish. One that was to go, or was kept after its lease, is not missed."""
-        zone = instance.spec.zone
-        if zone is None or instance.draining or instance.lapsed_at is not None:
+        zone = instance.spec.locality
+        if not zone or instance.draining or instance.lapsed_at is not None:
             return
-        self._of.setdefault((service, fold(zone)), deque()).append(Gone(now + SECONDS, instance))
+        self._of.setdefault((service, zone), deque()).append(Gone(now + SECONDS, instance))
         self._count += 1
         if self._count > MAX_MISSING:
             self._drop(next(iter(self._of)), 0)
 
     def came(self, service: str, instance: Instance) -> None:
         """It is back, or in the place of the one that is missed longest."""
-        key = (service, fold(instance.spec.zone or ""))
+        key = (service, instance.spec.locality)
         if (gone := self._of.get(key)) is not None:
             address = instance.spec.key
             self._drop(key, next((at for at, each in enumerate(gone) if each.instance.spec.key == address), 0))
+
+    def recall(self, events: Iterable[tuple[InstanceEvent, float]]) -> None:
+        """What happened before this process began, in order, each at its time."""
+        for event, at in events:
+            if event.kind is Kind.EXPIRED and event.before is not None:
+                self.went(event.service, event.before, at)
+            elif event.kind is Kind.REGISTERED and event.after is not None:
+                self.came(event.service, event.after)
 
     def of(self, service: str, zone: str, now: float) -> list[Gone]:
         """Those that went longest ago first."""

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from discovery.core.client_zones import ClientZones
 from discovery.core.instance import Instance
-from discovery.core.name import fold
 from discovery.core.network import MAX_CLIENTS
 from discovery.store.missing import Gone, Missing
 from discovery.store.service import Entry, Service
@@ -70,7 +69,7 @@ def near(
     the service in the zone, that are asked for. `least`: part of those known, 0 to 1. None: there is no preference.
     """
     gone = [each.until for each in missing]
-    ours = {id(entry) for entry in meant if is_in(entry.instance, zone) and entry.instance.lapsed_at is None}
+    ours = {id(entry) for entry in meant if entry.instance.spec.locality == zone and entry.instance.lapsed_at is None}
     known = len(gone) + len(ours)
     if known < MIN_KNOWN or not served:
         return None
@@ -145,22 +144,14 @@ class Preference:
 
     def differs(self, service: Service, meant: Iterable[Entry], served: list[Entry], now: float) -> bool:
         """Whether clients of some zone get another answer than those of others."""
-        known = Counter(_zone(entry.instance) for entry in meant if entry.instance.lapsed_at is None)
-        healthy = Counter(_zone(entry.instance) for entry in served if entry.healthy(now))
+        known = Counter(entry.instance.spec.locality for entry in meant if entry.instance.lapsed_at is None)
+        healthy = Counter(entry.instance.spec.locality for entry in served if entry.healthy(now))
         return any(
             number + len(self._missing.of(service.folded, zone, now)) >= MIN_KNOWN
             and 0 < healthy[zone] < healthy.total()
             for zone, number in known.items()
             if zone in self.zones.zones
         )
-
-
-def _zone(instance: Instance) -> str:
-    return fold(instance.spec.zone or "")
-
-
-def is_in(instance: Instance, zone: str) -> bool:
-    return instance.spec.zone is not None and fold(instance.spec.zone) == zone
 
 
 def _others(own: int, needed: float) -> int:

@@ -155,6 +155,16 @@ def test_who_was_removed_for_its_silence_is_known_until_somebody_comes_in_its_pl
     assert not registry.missing
 
 
+def test_who_went_before_the_start_is_missed_as_well_unless_somebody_has_come_since() -> None:
+    registry, instances = a_house(4), [an_entry(port).instance for port in (1, 2, 3)]
+    gone = [each._replace(spec=spec(ip="10.0.0.9", port=at, zone="eu-a")) for at, each in enumerate(instances, 1)]
+    events = [InstanceEvent(Kind.EXPIRED, "web", each, None, "silent") for each in gone]
+    events.append(InstanceEvent(Kind.REGISTERED, "web", None, gone[0], "back"))
+    registry.missing.recall((event, START - 60) for event in events)
+    assert (found(registry).healthy, found(registry).known) == (4, 6)
+    assert found(registry).until == START - 60 + SECONDS
+
+
 def test_who_is_kept_after_its_lease_is_not_known() -> None:
     registry = a_registry(max_instances=100)
     for port in (1, 2, 3):

@@ -151,7 +151,7 @@ def _with_protocol(protocol: str) -> Match:
 
 
 def _in_locality(locality: str) -> Match:
-    return lambda instance: instance.spec.port if fold(instance.spec.zone or "") == locality else None
+    return lambda instance: instance.spec.port if instance.spec.locality == locality else None
 
 
 def _with_https_port(port: int) -> Match:

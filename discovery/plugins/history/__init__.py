@@ -88,7 +88,8 @@ class History(Plugin):
             self._recalling = asyncio.get_running_loop().create_task(self._recall(self.recorder))
 
     async def _recall(self, recorder: Recorder) -> None:
-        """Who has gone within the last hour, who took whom out, and what changed when, is not forgotten by a restart."""
+        """Who has gone within the last hour, is missed in a zone, who took whom out, and what changed when: no restart forgets it."""
+        began = self._wall()
         await recorder.restored.wait()
         await recorder.flushed()
         asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
@@ -107,6 +108,11 @@ class History(Plugin):
                 if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
             ]
             remember(self._registry, told)
+            since, apart = self._wall() - KEPT, self._clock() - self._wall()
+            before = [(event, wall + apart) for event, wall, _ in reversed(told) if since <= wall < began]
+            self._registry.missing.recall(before)
+            if self._registry.missing:
+                self._registry.staleness_changed()  # answers were kept that do not know of them
             for event, wall, _ in told:
                 service = self._registry.services.get(event.service)
                 if service is not None and service.changed_at is None:

@@ -115,7 +115,7 @@ class Filter:
         spec = instance.spec
         if self.port is not None and spec.port != self.port:
             return False
-        if self.zone is not None and (spec.zone is None or fold(spec.zone) != self.zone):
+        if self.zone is not None and spec.locality != self.zone:
             return False
         if self.tags and not self.tags <= {fold(tag) for tag in spec.tags}:
             return False

@@ -189,7 +189,7 @@ class Zones:
         known, healthy = Counter[str](), Counter[str]()
         for entry in service.entries.values():
             if entry.instance.lapsed_at is None:
-                zone = fold(entry.instance.spec.zone or "")
+                zone = entry.instance.spec.locality
                 known[zone] += 1
                 healthy[zone] += entry.status_at(now) is Status.HEALTHY
         for zone, count in known.items():
