@@ -183,12 +183,14 @@ class Names:
     def _made(
         self, chosen: Sequence[tuple[Entry, Peer]], asked: Asked, owner: Name, qtype: int, ttl: int, now: float
     ) -> Made:
-        made = Made([], [], [])
+        made, seen = Made([], [], []), set[Name | str]()  # targets, or addresses
         if qtype == Type.SRV:
             for entry, peer in chosen:
                 instance = entry.instance
                 if instance.spec.port or self._compat:
                     target, beside = self._target(instance, peer, ttl)
+                    beside = () if target in seen else beside
+                    seen.add(target)
                     rank = _rank(entry, now)
                     made.add(
                         RR(owner, qtype, ttl, _SRV.pack(*rank, instance.spec.port) + to_wire(target)), rank, beside
@@ -198,7 +200,6 @@ class Names:
             for entry, _ in chosen if not asked.only_srv else ():
                 made.add(RR(owner, Type.CNAME, ttl, to_wire(from_text(entry.instance.spec.ip))), _rank(entry, now))
             return made
-        seen = set()
         for entry, _ in chosen:
             ip = entry.instance.spec.ip
             if not entry.instance.spec.is_host_name and address_type(ip) == qtype and ip not in seen:

@@ -152,6 +152,7 @@ def test_what_is_beside_srv_is_the_targets_addresses_alone(ask: Asker) -> None:
     assert beside == {(f"0a00000{number}.addr.dc1.consul", "A", f"10.0.0.{number}") for number in (1, 2)}
     assert data(ask("extdb.service.consul", "SRV").answer) == ["1 1 5432 ext.node.dc1.consul."]
     assert data(ask("hosted.service.consul", "SRV").additional) == []
+    assert data(ask("same.service.consul", "SRV").additional) == ["10.0.0.7"], "two have this target"
 
 
 def test_what_is_cut_has_no_tc_and_is_the_same_each_time_until_something_changes(ask: Asker) -> None:
