@@ -206,6 +206,28 @@ def with_nodes(page: Page) -> None:
     page.route("**/stats", answer)
 
 
+ZONE = {
+    "zone": "eu-a", "networks": ["10.1.0.0/16"], "networkCount": 3, "services": 2, "instances": 10, "healthy": 6, "missing": 1,
+    "askers": 1000, "answers": 200, "crossed": 30, "limping": [{"service": "Checkout", "healthy": 1, "known": 5}],
+}  # fmt: skip
+
+
+def test_a_zone_tells_its_instances_its_askers_what_crossed_and_what_it_lacks(visit: Visits, server: Discovery) -> None:
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        content: Any = response.json() | {"minHealthy": 70, "zones": [ZONE], "others": 2}
+        route.fulfill(response=response, body=json.dumps(content))
+
+    page = visit(server, "view=feed")
+    page.route("**/zones", answer)
+    page.get_by_role("navigation").get_by_role("link", name="Zones").click()
+    row = page.get_by_role("table", name="Zones").get_by_role("row").filter(has_text="eu-a")
+    for text in ("10.1.0.0/16 and 2 more", "6 of 10", "1 missing", "1,000 or more", "15 % of 200", "Checkout 1 of 5"):
+        expect(row).to_contain_text(text)
+    expect(row.get_by_role("link", name="Checkout")).to_have_attribute("href", "?view=service&service=checkout")
+    expect(page.get_by_role("main")).to_contain_text("2 instances in no zone that is listed")
+
+
 def test_a_silent_node_and_a_secondary_that_is_behind_are_seen(visit: Visits, server: Discovery) -> None:
     page = visit(server, "view=feed")
     with_nodes(page)
