@@ -61,7 +61,7 @@ class Listed(Identity):
     timeSinceHeartbeat: Seconds
     zone: NotRequired[str | None]
     tags: NotRequired[list[str]]
-    health: NotRequired[str]
+    warning: NotRequired[bool]
     lapsedAt: NotRequired[Time]
     lease: NotRequired[str]
 

@@ -139,7 +139,7 @@ def instance_row(instance: Listed) -> Json:
 def _words(instance: Listed) -> list[str]:
     """Its status, and what stands beside one."""
     words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
-    return words + ["warning"] * (instance.get("health") == "warning") + ["permanent"] * ("lease" in instance)
+    return words + ["warning"] * instance.get("warning", False) + ["permanent"] * ("lease" in instance)
 
 
 def address(instance: Placed) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-PASSING, WARNING = "passing", "warning"
+PASSING = "passing"
 HEALTHY, SUSPECT, FLAPPING = "healthy", "suspect", "flapping"
 # The registry's defaults, which it does not repeat for each instance.
 DEFAULT_WEIGHT, DEFAULT_WARNING_WEIGHT, DEFAULT_PRIORITY = 100, 1, 10
@@ -29,6 +29,7 @@ class InstanceContent(TypedDict):
     weight: NotRequired[Annotated[int, Field(ge=0, le=65535)]]
     warningWeight: NotRequired[Annotated[int, Field(ge=0, le=65535)]]
     health: NotRequired[str]
+    warning: NotRequired[bool]
     output: NotRequired[str]
     priority: NotRequired[int]
     zone: NotRequired[str | None]
@@ -37,9 +38,8 @@ class InstanceContent(TypedDict):
 @dataclass(frozen=True)
 class Instance:
     """`ip`: or a host name. `port` None: it has none. `ports`: more ports, by name. `priority`: lower is preferred, `weight`: share among
-    the same priority, both as in SRV records.
-    `health`: what it says of itself, `passing` or `warning`, which has made its weight small; `output`: in its words. `behind`: others
-    are nearer (the registry's CLIENT_ZONES), and this one is for when they fail.
+    the same priority, both as in SRV records; small of one that warns, by itself or a check of it. `health`: what it says of itself,
+    `output`: in its words. `behind`: others are nearer (the registry's CLIENT_ZONES), and this one is for when they fail.
     """
 
     service: str
@@ -74,7 +74,7 @@ class Instance:
 
     @classmethod
     def of(cls, service: str, content: InstanceContent) -> Instance:
-        health, weight = content.get("health", PASSING), content.get("weight", DEFAULT_WEIGHT)
+        weight = content.get("weight", DEFAULT_WEIGHT)
         return cls(
             service=service,
             ip=content["ip"],
@@ -84,9 +84,9 @@ class Instance:
             metadata=content.get("metadata") or {},
             tags=tuple(content.get("tags", ())),
             ports=content.get("ports") or {},
-            weight=content.get("warningWeight", DEFAULT_WARNING_WEIGHT) if health == WARNING else weight,
+            weight=content.get("warningWeight", DEFAULT_WARNING_WEIGHT) if content.get("warning") else weight,
             priority=content.get("priority", DEFAULT_PRIORITY),
             zone=content.get("zone"),
-            health=health,
+            health=content.get("health", PASSING),
             output=content.get("output", ""),
         )

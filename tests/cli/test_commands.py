@@ -122,7 +122,8 @@ def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Di
         "1h",
         *own,
     )
-    done = at("register", "web", "--ip", "10.0.0.1", "--port", "2", "--id", "two", "--lease", "none")
+    checks = ("--check", "tcp", "--check", "http:/healthz", "--check", '{"ttl": 30, "id": "pool"}')
+    done = at("register", "web", "--ip", "10.0.0.1", "--port", "2", "--id", "two", "--lease", "none", *checks)
     assert (
         done.out == "registered web 10.0.0.1:2 [id two]; it needs no heartbeats, and stays until it is deregistered\n"
     )
@@ -136,6 +137,7 @@ def test_what_the_original_did_not_know_can_be_registered_too(at: At, server: Di
     for id, fields in zip(("one", "two"), expected, strict=True):
         found = server.request("GET", f"/instances/{id}").body
         assert {name: found.get(name) for name in fields} == fields
+    assert [each["id"] for each in found["checks"]] == ["tcp", "http", "pool"]
 
 
 def test_lapsed_warning_and_permanent_are_told_apart_and_the_lapsed_are_none_of_the_living(at: At) -> None:
@@ -211,6 +213,7 @@ def test_the_end_of_a_maintenance_may_be_a_time_of_day(at: At, server: Discovery
         ["maintenance", "begin", "web", "--reason", "x", "--for", "1m", "--until", "12:00"],
         ["get", "services", "--status", "ill"],
         ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--health", "great"],
+        ["run", "--name", "web", "--port", "1", "--check", '{"http": 1}', "--", "true"],
         ["register", "web", "--ip", "10.0.0.1", "--port", "1", "--keep", "-1s"],
         ["run", "--name", "web", "--port", "1", "--tag", "a\nb", "--", "true"],
         ["resolve", "web", "--strategy", "best"],

@@ -269,6 +269,7 @@ def test_those_without_a_lease_are_told_of_when_nothing_checks_them_and_nothing_
             body = {"name": f"db{number}", "ip": "10.0.0.1", "port": 5432, "lease": "none"}
             assert server.request("PUT", "/instances", body).status == 201
         server.request("PUT", "/instances", body | {"name": "checked", "check": {"tcp": True}})
+        server.request("PUT", "/instances", body | {"name": "reported", "checks": [{"ttl": 600}, {"tcp": True}]})
         server.register("beats")
         settings = Settings(port=server.port)
         [young] = running_registry.permanent(settings)

@@ -37,12 +37,12 @@ def test_by_chance_all_are_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "weight"), [({}, 50), ({"health": "warning"}, 1), ({"health": "warning", "warningWeight": 7}, 7)]
+    ("said", "weight"), [({}, 50), ({"warning": True}, 1), ({"warning": True, "warningWeight": 7}, 7)]
 )
 def test_one_that_warns_of_itself_has_the_weight_that_it_chose_for_that(said: Any, weight: int) -> None:
     content: Any = {"ip": "10.0.0.1", "port": 1, "status": "healthy", "weight": 50, "output": "80 % full", **said}
     found = Instance.of("api", content)
-    assert (found.weight, found.health, found.output) == (weight, said.get("health", "passing"), "80 % full")
+    assert (found.weight, found.health, found.output) == (weight, "passing", "80 % full")
 
 
 def test_by_weight_each_has_its_share_and_none_of_weight_zero_is_taken_unless_all_have_it() -> None:

@@ -42,6 +42,7 @@ class _Permanent(TypedDict):
     port: int | None
     registeredAt: Time
     check: NotRequired[object]
+    checks: NotRequired[object]
 
 
 class _Service(TypedDict):
@@ -112,7 +113,7 @@ def permanent(given: Settings) -> Iterator[Finding]:
         for name, service in found["services"].items()
         if service["changedAt"] is None or epoch(service["changedAt"]) <= before
         for each in service["instances"]
-        if "check" not in each and epoch(each["registeredAt"]) <= before
+        if not each.keys() & {"check", "checks"} and epoch(each["registeredAt"]) <= before
     ]
     for text in forgotten[:_NAMED]:
         yield warning(

@@ -29,6 +29,7 @@ export interface Fields {
   output?: string;
   maxAnswers?: number;
   check?: Record<string, unknown>;
+  checks?: Record<string, unknown>[];
 }
 
 /** `ready`: once it is registered; an error with `status` when the registry refuses for good (400, 401, 403, 409), which is tried again
@@ -56,6 +57,7 @@ export interface Instance {
   readonly zone?: string;
   readonly importedFrom?: string;
   readonly health?: Health;
+  readonly warning?: boolean;
   readonly output?: string;
 }
 

@@ -103,8 +103,8 @@ export function register(name, port, fields = {}, options = {}) {
   return { ready: ready.promise, report, stop: () => (stopping ??= stop()) };
 }
 
-/** Of one that warns of itself: its small share. */
-const hasItsTurn = ({ health, weight = 100, warningWeight = 1 }) => health !== "warning" || Math.random() * weight < warningWeight;
+/** Of one that warns, by itself or a check of it: its small share. */
+const hasItsTurn = ({ warning, weight = 100, warningWeight = 1 }) => !warning || Math.random() * weight < warningWeight;
 
 /** A list that is kept fresh by long polls: the last good one while the registry is away. */
 export function follow(name, options = {}) {

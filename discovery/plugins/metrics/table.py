@@ -74,6 +74,11 @@ def metrics_of_registry(
         Metric("gauge", "discovery_checks", "Checks of instances.", checks, ("health",)),
         gauge("discovery_instances_warning", "Instances that warn of themselves.", lambda: registry.liveness.warning),
         gauge("discovery_instances_lapsed", "Instances kept after their lease.", lambda: registry.liveness.lapsed),
+        gauge(
+            "discovery_instances_permanent",
+            "Instances without a lease.",
+            lambda: sum(registry.liveness.permanent.values()),
+        ),
         gauge("discovery_services", "Services.", lambda: len(registry.services)),
         gauge("discovery_max_instances", "Instances, at the most.", lambda: registry.settings.max_instances),
         gauge("discovery_max_services", "Services, at the most.", lambda: registry.settings.max_services),

@@ -180,6 +180,7 @@ class Options(Described):
     ports: Perhaps[dict[str, int]] = None
     health: Perhaps[Health] = Field(None, description="what it says of itself, where that is not `passing`")
     output: Perhaps[str] = Field(None, description="what it found, in its words")
+    warning: Perhaps[bool] = Field(None, description="it or a check of it warns: its weight is its warningWeight")
 
 
 class Resolved(Options):

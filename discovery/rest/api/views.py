@@ -82,14 +82,18 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
         "lastHeartbeat": times.of(entry.lease.renewed_at),
         "registeredAt": iso(instance.registered_at),
         "metadata": orjson.Fragment(instance.spec.metadata),
-    } | (options(instance.spec) | own_health(entry.own))
+    } | (options(instance.spec) | health(instance, entry.own))
 
 
-def own_health(own: Finding) -> Json:
-    """What it says of it, where that is more than that it is well."""
-    if own.health is Health.PASSING:
-        return {"output": own.output} if own.output else {}
-    return {"health": own.health, "output": own.output}
+def health(instance: Instance, own: Finding) -> Json:
+    """What it says of it, where that is more than that it is well; and whether that or a check of it warns."""
+    if own.health is not Health.PASSING:
+        shown: Json = {"health": own.health, "output": own.output}
+    else:
+        shown = {"output": own.output} if own.output else {}
+    if instance.health is Health.WARNING:
+        shown["warning"] = True
+    return shown
 
 
 def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Json:

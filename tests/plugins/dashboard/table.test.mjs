@@ -86,7 +86,7 @@ test("whatever happens, the counts are what is counted", () => {
   const table = new Table();
   let seed = 7;
   const draw = (below) => (seed = (seed * 48271) % 2147483647) % below;
-  const states = [{ status: "healthy" }, { status: "healthy", health: "warning" }, { status: "unhealthy" }, { status: "unhealthy", lapsedAt: "x" }, { status: "suspect", health: "warning" }];
+  const states = [{ status: "healthy" }, { status: "healthy", warning: true }, { status: "unhealthy" }, { status: "unhealthy", lapsedAt: "x" }, { status: "suspect", warning: true }];
   for (let step = 0; step < 5000; step++) {
     const it = one(`i${draw(40)}`, { name: `s${draw(5)}`, ip: `10.0.0.${draw(5)}`, ...states[draw(5)] });
     if (draw(3)) table.apply(event(it));

@@ -101,7 +101,7 @@ test("rows that can be seen are drawn, and few others", () => {
 
 test("who has nobody left stands first, then who lost most, and last who is out by intention; instances by their status", () => {
   const table = new Table();
-  const of = { warning: { status: "healthy", health: "warning" }, lapsed: { status: "unhealthy", lapsedAt: "2026-01-01T00:00:00Z" } };
+  const of = { warning: { status: "healthy", warning: true }, lapsed: { status: "unhealthy", lapsedAt: "2026-01-01T00:00:00Z" } };
   const instance = (name, state, at) => ({ ...WEB, status: state, ...of[state], id: `${name} ${state} ${at}`, name });
   const groups = { well: { healthy: 3, lapsed: 9 }, drained: { draining: 3 }, warns: { healthy: 3, warning: 1 }, half: { healthy: 1, unhealthy: 1 }, held: { healthy: 1, suspect: 9 }, lost: { failing: 1, maintenance: 9 }, empty: { lapsed: 1 } };
   for (const [name, counts] of Object.entries(groups)) for (const [state, many] of Object.entries(counts)) for (let at = 0; at < many; at++) table.put(instance(name, state, at));

@@ -65,6 +65,16 @@ async def test_one_that_warns_is_found_by_that_and_keeps_its_weight_in_what_is_s
     assert {each["port"] for each in (await api.get("/resolve/user-service")).body["instances"]} == {3001, 3002}
 
 
+async def test_one_of_which_a_check_warns_is_found_and_shown_as_one_that_warns_itself(api: Api) -> None:
+    await put(
+        api, checks=[{"id": "pool", "ttl": 60, "status": "warning"}, {"id": "disk", "ttl": 60, "status": "passing"}]
+    )
+    (only,) = (await api.get("/services?status=warning")).body["services"]["user-service"]["instances"]
+    (resolved,) = (await api.get("/resolve/user-service")).body["instances"]
+    assert (only["status"], only["warning"], resolved["warning"]) == ("healthy", True, True)
+    assert "health" not in only
+
+
 async def test_a_new_one_may_come_failing(api: Api) -> None:
     body = (await api.post("/registrations", {"instances": [USER | FAILS]})).body
     assert body["registered"] == 1

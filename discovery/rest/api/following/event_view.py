@@ -16,7 +16,7 @@ from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent, ValueKind, instant_of
 from discovery.core.instance import Instance, options
 from discovery.rest.api.times import iso
-from discovery.rest.api.views import decided, own_health, registered
+from discovery.rest.api.views import decided, health, registered
 
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
 def instance(what: Instance) -> Json:
     """What was registered, and what was decided about it."""
     content = registered(what) | {"metadata": orjson.Fragment(what.spec.metadata)} | options(what.spec)
-    return content | own_health(what.own) | decided(what)
+    return content | health(what, what.own) | decided(what)
 
 
 def anonymous(reason: str) -> str:

@@ -41,7 +41,7 @@ _PAGE = 100
 
 # What is no status, and is asked for as one.
 _BESIDES: Mapping[str, Callable[[Instance], bool]] = {
-    "warning": lambda instance: instance.own.health is Health.WARNING,
+    "warning": lambda instance: instance.health is Health.WARNING,
     "lapsed": lambda instance: instance.lapsed_at is not None,
     "permanent": lambda instance: instance.spec.lease is not None,
 }
@@ -50,8 +50,8 @@ PARAMETERS: Table = {
     **FILTERS,
     "status": parameters.some_of(
         (*Status, *_BESIDES),
-        "the instances of these statuses; warning: those that say so of themselves; lapsed: those that are kept after their lease; "
-        "permanent: those that have none",
+        "the instances of these statuses; warning: those that say so of themselves, or a check of them; lapsed: those that are kept after "
+        "their lease; permanent: those that have none",
     ),
     "limit": parameters.whole(1, _PAGE, "a page of at most so many services"),
     **WAITING,

@@ -3,10 +3,11 @@
 // Instances are the server's JSON, never changed: a change puts another in its place. Counts are kept in step, so that nothing is counted
 // anew for a page that shows forty rows of ten thousand.
 
-// What an instance is, in one word: its status, but for healthy ones that warn of themselves, and those that are known after their lease.
+// What an instance is, in one word: its status, but for healthy ones that warn, by themselves or a check, and those that are known after
+// their lease.
 export const STATES = ["healthy", "warning", "suspect", "flapping", "failing", "unhealthy", "maintenance", "draining", "lapsed"];
 
-export const stateOf = ({ status, health, lapsedAt }) => (lapsedAt ? "lapsed" : status === "healthy" && health === "warning" ? "warning" : status);
+export const stateOf = ({ status, warning, lapsedAt }) => (lapsedAt ? "lapsed" : status === "healthy" && warning ? "warning" : status);
 
 /** Names are compared by ASCII case, and host names without their final dot, too. */
 export const fold = (name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
