@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,6 +18,8 @@ MARKUP = "<img src=x onerror=window.pwned=1>"
 SCRIPT = "\"'></td></script><script>window.pwned=1</script>${window.pwned=1}"
 HIDDEN = "a\x1b[31mred\x07 \u202egnp.exe\u202c \u2066x\u2069 \u200b\ufeff\u2028 z"
 HOSTILE = f"{MARKUP}{SCRIPT}{HIDDEN}"
+# Of a service, which has no control characters: what a shell reads is in it, too.
+NAME = f"{MARKUP}'; $(reboot) `x` \u202egnp\u202c \u200b*!"
 # Characters that do something to a page or a terminal instead of being seen. Line feeds are the page's own.
 ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 SECRET = "a-secret-of-the-hostile-story"  # noqa: S105
@@ -47,6 +50,9 @@ def fill(server: Discovery) -> None:
     for name in ("hostile", *INHERITED):
         server.register(name, "10.6.6.6", 666, **fields)
     server.register("hostile", "10.6.6.7", 666, **fields)
+    for port in (None, 666):
+        named = {"name": NAME, "ip": "Hostile.example.com.", "port": port, **fields}
+        assert server.request("PUT", "/instances", named).status == 201
     window = {"reason": HOSTILE, "seconds": 3000}
     assert server.request("PUT", "/services/hostile/maintenance", window).status == 200
 
@@ -70,7 +76,9 @@ SCREENS = {
     "services": ("", "hostile"),
     "service": ("view=service&service=hostile", "onerror=window.pwned=1"),
     "gone": ("view=gone", "hostile"),
-    "hosts": ("view=hosts", "10.6.6.6"),
+    "named service": (f"view=service&service={quote(NAME.lower())}", "Hostile.example.com.:666"),
+    "hosts": ("view=hosts", "hostile.example.com"),
+    "host name": ("view=hosts&ip=Hostile.example.com", "onerror=window.pwned=1"),
     "feed": ("view=feed", "onerror=window.pwned=1"),
     "dns": ("view=dns&name=hostile.svc.local&type=TXT", "hostile.svc.local"),
     "dns of nonsense": (f"view=dns&name={quote(HOSTILE)}&type={quote(HOSTILE)}", ""),
@@ -95,6 +103,17 @@ def test_it_stays_text(visit: Visits, server: Discovery, screen: str) -> None:
     happens(server)
     expect(page.get_by_role("main")).to_contain_text(shows)
     is_harmless(page)
+
+
+def test_a_line_to_paste_asks_for_that_name_and_does_no_more_to_a_shell(visit: Visits, server: Discovery) -> None:
+    page = visit(server, f"view=service&service={quote(NAME.lower())}", token=SECRET)
+    is_live(page)
+    lines = [each.inner_text() for each in page.locator(".commands code").all()]
+    assert len(lines) == 2, "it has no name in DNS"
+    for line in lines:
+        url = shlex.split(line.replace("$DISCOVERY_TOKEN", "secret"), posix=True)[-1]
+        assert line.rstrip("'").endswith(url), "nothing in it is read by a shell"
+        assert unquote(url).partition("/resolve/")[2].removesuffix("?explain=1") == NAME
 
 
 def test_hidden_characters_are_shown_as_what_they_are(visit: Visits, server: Discovery) -> None:

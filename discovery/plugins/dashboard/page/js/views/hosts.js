@@ -46,6 +46,7 @@ function row(host) {
 }
 
 function Host({ ip, q }) {
+  version.value; // its properties stay the same while the table fills
   const host = store.table.hosts.get(foldedAddress(ip));
   const test = instanceTest(q);
   const all = host ? [...host.instances.values()].sort((a, b) => a.port - b.port || (a.id < b.id ? -1 : 1)) : [];
