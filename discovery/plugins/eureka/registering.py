@@ -58,7 +58,7 @@ class Registering:
         self._count_registration(request.caller.address, self._clock())
         sent = read(body_of(request), request.names["app"])
         place = self._ids.place(sent.spec.key.service, sent.id)
-        if place is not None and sent.dirty is not None and sent.dirty < place.dirty:
+        if place is not None and sent.dirty is not None and sent.dirty < place.dirty and self._lives(place.key):
             self.engine.renew(place.key, request.caller)  # what is known is newer than this
             return Answer(204, b"")
         moved_from = None if place is None else place.key
@@ -112,6 +112,10 @@ class Registering:
         if said := dict(reversed(_pairs(request.query))):
             await self.engine.submit(AddMetadata(entry.instance.spec.key, said, request.reason), request.caller)
         return _DONE
+
+    def _lives(self, key: Key) -> bool:
+        entry = self._listing.registry.find(key)
+        return entry is not None and not entry.over(self._clock())
 
     def _named(self, request: Request) -> tuple[Entry, str]:
         """UnknownInstance."""

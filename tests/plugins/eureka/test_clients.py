@@ -142,3 +142,18 @@ async def test_the_password_is_the_token_on_every_face(tmp_path: Path, monkeypat
         assert (await ask(it, "PUT", "/eureka/apps/WEB/h1:web:8080", None, basic(OWNER)))[0] == 200
         assert (await ask(it, "GET", "/eureka/apps", None, basic(READER)))[0] == 200
         assert (await ask(it, "GET", "/resolve/web", None, basic(READER)))[0] == 200
+
+
+async def test_a_registration_older_than_what_is_known_renews_it_but_takes_the_place_of_one_that_is_over(
+    it: Running,
+) -> None:
+    async def ports(dirty: int, port: int) -> list[int]:
+        assert (await ask(it, "POST", "/eureka/apps/WEB", sent(port=port, lastDirtyTimestamp=dirty)))[0] == 204
+        _, _, listed = await ask(it, "GET", "/eureka/apps", headers=JSON)
+        return [each["port"]["$"] for each in java_reads(json.loads(listed))]
+
+    assert await ports(2_000, 80) == [80]
+    assert await ports(1_000, 81) == [80]
+    [entry] = it.server._registry
+    entry.lease.renewed_at -= 100  # its lease has run out, and nobody was told of it
+    assert await ports(1_000, 81) == [81]
