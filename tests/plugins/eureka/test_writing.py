@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.core.health import Health
@@ -52,6 +52,7 @@ def do(house: House, what: str, *given_: Any) -> None:
         house.registry.do(writes[what], house.now)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_STEPS, max_size=25))
 def test_where_each_id_is_and_what_its_instance_is_agree(steps: list[tuple[Any, ...]]) -> None:
     house = House(a_registry())
