@@ -52,8 +52,8 @@ class Consul(Plugin):
             names = Names(self._registry, directory, self._settings, seams.dns_ttl)
             seams.live_names[names.origin] = names
             seams.followers.append(names.follow_commit)
-        seams.index_followers.append(directory.published)
-        seams.long_polls.extend([reader.let_wait, directory.let_wait])
+        seams.index_followers.append(directory.topics.published)
+        seams.long_polls.extend([reader.let_wait, directory.topics.let_wait])
         if self._settings.consul_port:
             seams.http_ports.append(self._settings.consul_port)
 
@@ -63,7 +63,7 @@ class Consul(Plugin):
         self._keys.has_tokens = bool(self._seams.authorize)
 
     async def close(self) -> None:
-        self.directory.close()
+        self.directory.topics.close()
         await self._serf.close()
         await self._keys.close()
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from discovery.plugins.consul import views
 from discovery.plugins.consul.catalog import SAMPLES, Catalog
-from discovery.plugins.consul.directory import Peer, node_topic
+from discovery.plugins.consul.directory import Peer
 from discovery.plugins.consul.manners import TEXT, Refused, as_json
 from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import Reader, get
+from discovery.plugins.consul.topics import node_topic
 from discovery.plugins.consul.views import CRITICAL, PASSING, WARNING, Json
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request

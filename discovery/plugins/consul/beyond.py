@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from discovery.plugins.consul.directory import NEVER
 from discovery.plugins.consul.manners import NO_INDEX, Refused
 from discovery.plugins.consul.reading import LIST, Reader, get, put
+from discovery.plugins.consul.topics import NEVER
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Handler, Reply, Route
 

@@ -10,10 +10,11 @@ from discovery.core.instance import Instance, Registration
 from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
 from discovery.plugins.consul import views
-from discovery.plugins.consul.directory import CHECKS, MAINTENANCE, NODES, SERVICES, Peer, node_topic
+from discovery.plugins.consul.directory import MAINTENANCE, Peer
 from discovery.plugins.consul.manners import Refused, as_json
 from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import OBJECT, ONE, Question, Reader, get
+from discovery.plugins.consul.topics import CHECKS, NODES, SERVICES, node_topic
 from discovery.plugins.consul.views import CRITICAL, PASSING, Json
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
@@ -96,7 +97,7 @@ class Catalog:
         if place is None:
             known = self._directory.remembered(node.name)
             return views.node(
-                node, self._datacenter, self._directory.index_of(NODES), known if "Address" in known else None
+                node, self._datacenter, self._directory.topics.index_of(NODES), known if "Address" in known else None
             )
         return views.node(node, self._datacenter, place.index, place.external)
 
@@ -115,7 +116,7 @@ class Catalog:
             is_gone = place is not None and place.silent and (entry is None or entry.instance.id in place.unchecked)
             found.append(views.node_check(node, status=CRITICAL if is_gone else PASSING, output=self.serf_output(name)))
         if MAINTENANCE in known:
-            found.append(views.node_maintenance(node, known[MAINTENANCE], self._directory.index_of(CHECKS)))
+            found.append(views.node_maintenance(node, known[MAINTENANCE], self._directory.topics.index_of(CHECKS)))
         return found
 
     def _known(self, name: str, agent: Node) -> Node | None:

@@ -8,7 +8,6 @@ plugin) have a peer that is made up: their own id, on the node of their own addr
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -20,23 +19,12 @@ from discovery.core.kinds import DocumentEvent
 from discovery.core.name import fold
 from discovery.core.network import ip_of
 from discovery.plugins.consul.nodes import Node, Nodes
-from discovery.rest.api.following.waiting import LongPolls
+from discovery.plugins.consul.topics import CHECKS, NODES, PLUGIN, SERVICES, Topics, node_of, node_topic
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
-# The name of what this plugin remembers.
-PLUGIN = "consul"
 # What a peer or a node says while it is out of answers: why.
 MAINTENANCE = "Maintenance"
-# What may change besides services, and is waited for: the names and tags of all services; which nodes there are; the state of any check.
-SERVICES, NODES, CHECKS = (f"\0{PLUGIN} {name}" for name in ("services", "nodes", "checks"))
-# And what never does: who waits for it waits until his time is over.
-NEVER = f"\0{PLUGIN} never"
-_NODE = f"\0{PLUGIN} node "
-# Seconds between two wakes of those who wait for any of these: what they are answered is long.
-EVERY = 1.0
-
-
 # In front of the folded name of a node: what is remembered of it.
 _REMEMBERED = "node "
 
@@ -44,11 +32,6 @@ _REMEMBERED = "node "
 def node_key(name: str) -> str:
     """Of the document about a node."""
     return _REMEMBERED + fold(name)
-
-
-def node_topic(name: str) -> str:
-    """What is waited for by who asks about a node."""
-    return _NODE + fold(name)
 
 
 class Peer(NamedTuple):
@@ -102,11 +85,7 @@ class Directory:
         self._checks: dict[str, list[tuple[str, str]]] = {}  # of each of them: the nodes and ids of its checks
         self._where: dict[str, frozenset[str]] = {}  # of each instance: the folded names of its nodes
         self._hosts: dict[str, set[str]] = {}  # by a peer's id, the folded names of the nodes that have one
-        self._indexes = {SERVICES: 0, NODES: 0, CHECKS: 0, NEVER: 1}
-        self._polls: LongPolls | None = None
-        self._moved: set[str] = set()
-        self._told_at = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self.topics = Topics(registry, self._index_at)
 
     # -- who is where
 
@@ -179,14 +158,14 @@ class Directory:
             if isinstance(event, InstanceEvent):
                 self._follow(event, commit.index)
             elif isinstance(event, DocumentEvent) and event.key.plugin == PLUGIN:
-                self._move(NODES, commit.index)
-                self._move(CHECKS, commit.index)
+                self.topics.move(NODES, commit.index)
+                self.topics.move(CHECKS, commit.index)
 
     def _follow(self, event: InstanceEvent, index: int) -> None:
         before, after = event.before, event.after
         if before is None or after is None or before.spec.tags != after.spec.tags:
-            self._move(SERVICES, index)
-        self._move(CHECKS, index)
+            self.topics.move(SERVICES, index)
+        self.topics.move(CHECKS, index)
         id = event.instance.id
         known = self._where.get(id, frozenset())
         for name in known:
@@ -202,14 +181,14 @@ class Directory:
             if after is not None:
                 self._put(after)
             if tags != self._tags_of(id):
-                self._move(SERVICES, index)
+                self.topics.move(SERVICES, index)
             for name in self._where.get(id, frozenset()):
                 self._touch(name, index)
             gone = [name for name in known if not self.places[name].instances]
             for name in gone:
                 del self.places[name]
             if gone or len(self.places) > places:
-                self._move(NODES, index)
+                self.topics.move(NODES, index)
         if after is not None and (before is None or before.own is not after.own):
             for name in self._where[id]:
                 place = self.places[name]
@@ -237,7 +216,7 @@ class Directory:
                 self._hosts.setdefault(peer.id, set()).add(name)
                 if peer.node is not None:
                     place.external = {"Meta": peer.said.get("NodeMeta")}
-                elif not instance.spec.checks:
+                elif not instance.spec.checks and not peer.said.get("Checks"):
                     place.unchecked.add(instance.id)
                 for check in instance.spec.checks:
                     if check.group == peer.key:
@@ -267,44 +246,8 @@ class Directory:
 
     def _touch(self, name: str, index: int) -> None:
         self.places[name].index = index
-        self._moved.add(_NODE + name)
+        self.topics.move(node_topic(name))
 
-    def _move(self, topic: str, index: int) -> None:
-        self._indexes[topic] = index
-        self._moved.add(topic)
-
-    # -- who waits
-
-    def index_of(self, topic: str) -> int:
-        """Of a node that has nothing it is that of all nodes."""
-        known = self._indexes.get(topic)
-        if known is None:
-            place = self.places.get(topic.removeprefix(_NODE))
-            known = self._indexes[NODES] if place is None else place.index
-        return min(known or self._registry.index, self._registry.index)
-
-    def let_wait(self, polls: LongPolls) -> None:
-        self._polls = polls
-        polls.topics[PLUGIN] = self.index_of
-
-    def published(self, services: Collection[str]) -> None:
-        """As a follower of the registry's index."""
-        if not self._moved or self._polls is None:
-            self._moved.clear()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            left = self._told_at + EVERY - loop.time()
-            if left <= 0:
-                self._tell()
-            else:
-                self._timer = loop.call_later(left, self._tell)
-
-    def _tell(self) -> None:
-        self._timer, self._told_at = None, asyncio.get_running_loop().time()
-        moved, self._moved = self._moved, set()
-        if self._polls is not None:
-            self._polls.follow(moved)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _index_at(self, topic: str) -> int | None:
+        """Of a node's topic; None: nothing is there."""
+        return None if (place := self.places.get(node_of(topic))) is None else place.index

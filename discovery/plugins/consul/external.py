@@ -11,13 +11,15 @@ from discovery.core.health import MAX_OUTPUT
 from discovery.core.name import fold
 from discovery.plugins.consul import decode, definitions
 from discovery.plugins.consul.definitions import HEALTH
-from discovery.plugins.consul.directory import PLUGIN, Peer, node_key
+from discovery.plugins.consul.directory import Peer, node_key
+from discovery.plugins.consul.findings import SetStatuses, worst_of
 from discovery.plugins.consul.manners import TRUE, Refused
 from discovery.plugins.consul.nodes import Node, canonical
 from discovery.plugins.consul.reading import put
 from discovery.plugins.consul.registering import Registering
+from discovery.plugins.consul.topics import PLUGIN
 from discovery.plugins.consul.views import Json
-from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, SetStatuses, worst_of
+from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Route

@@ -13,9 +13,9 @@ from yarl import URL
 
 from discovery.core.address import client_prefix
 from discovery.core.warning import Concern, warning
-from discovery.plugins.consul.directory import NEVER
 from discovery.plugins.consul.manners import NO_INDEX, Refused, as_json
 from discovery.plugins.consul.reading import HEADING, Question, Reader
+from discovery.plugins.consul.topics import NEVER
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.requests import Request

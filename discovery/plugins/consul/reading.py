@@ -186,7 +186,7 @@ class Reader:
     def index_of(self, about: str) -> int:
         """More than 0; of a service that nobody has, the registry's."""
         if about.startswith("\0"):
-            index = self.directory.index_of(about)
+            index = self.directory.topics.index_of(about)
         elif self.registry.service(about) is None:
             index = self.registry.index
         else:

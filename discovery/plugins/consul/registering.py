@@ -13,10 +13,11 @@ from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import MAX_OUTPUT, Finding, Health
 from discovery.plugins.consul import decode, definitions
 from discovery.plugins.consul.definitions import HEALTH
-from discovery.plugins.consul.directory import MAINTENANCE, PLUGIN, Peer, node_key
+from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key
 from discovery.plugins.consul.manners import DONE, Refused
 from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import Reader, put
+from discovery.plugins.consul.topics import PLUGIN
 from discovery.plugins.consul.writes import (
     ChangeChecks,
     DeregisterPeer,

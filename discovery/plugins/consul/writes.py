@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 
 from discovery.core.check import MAX_CHECKS, Check
 from discovery.core.errors import InvalidField
-from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import DocumentEvent, DocumentKey
 from discovery.core.metadata import pack, unpack
 from discovery.core.name import fold
 from discovery.core.remembered import changed
-from discovery.plugins.consul.definitions import HEALTH
-from discovery.plugins.consul.directory import MAINTENANCE, PLUGIN, Peer, node_key, own_id
+from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id
 from discovery.plugins.consul.nodes import Nodes
-from discovery.store.registration import Deregister, Register, said, states_of
+from discovery.plugins.consul.topics import PLUGIN
+from discovery.store.registration import Deregister, Register, states_of
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
@@ -34,7 +33,7 @@ def peers_in(instance: Instance) -> list[Peer]:
     return [] if found is None else [Peer(*each) for each in found["peers"]]
 
 
-def _attached(peers: list[Peer]) -> dict[str, Any]:
+def attached(peers: list[Peer]) -> dict[str, Any]:
     return {PLUGIN: {"peers": [list(peer) for peer in peers]}}
 
 
@@ -97,7 +96,7 @@ class RegisterPeer(Register):
         whole = replace(
             self,
             spec=replace(spec, checks=(*rest.checks, *own)),
-            attachments=_attached([*rest.peers, _going_on_with(peer, before, own)]),
+            attachments=attached([*rest.peers, _going_on_with(peer, before, own)]),
         )
         instance = super(RegisterPeer, whole).decide(txn)
         return instance if entry is None else follow_maintenance(txn, entry, self.nodes, "registered again", peers)
@@ -131,6 +130,8 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
     """It is no longer one of the peers; with the last one the instance goes."""
     known = txn.current(entry)
     rest = _without(known, peer)
+    if len(rest.peers) == len(peers_in(known)):
+        return known  # it has left meanwhile, or somebody else is there
     if not rest.peers:
         return Deregister(known.id, reason).decide(txn)
     txn.authorize(known.spec.key.service)
@@ -145,7 +146,7 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
     after = known._replace(
         spec=spec,
         checks=states_of(txn, rest.checks, known),
-        attachments=changed(known.attachments, _attached(peers)),
+        attachments=changed(known.attachments, attached(peers)),
     )
     override_status(txn, entry, after, reason)
     return follow_maintenance(txn, entry, nodes, reason, peers_in(known))
@@ -188,7 +189,7 @@ class ChangeChecks(InstanceWrite[Instance]):
         after = known._replace(
             spec=replace(known.spec, checks=checks),
             checks=states_of(txn, checks, known),
-            attachments=changed(known.attachments, _attached(peers)),
+            attachments=changed(known.attachments, attached(peers)),
         )
         return override_status(txn, entry, after, self.reason)
 
@@ -198,59 +199,6 @@ def _noted(peer: Peer, id: str, notes: str) -> Peer:
     words = {key: each for key, each in peer.said.items() if key != "Notes"}
     kept |= {id: notes} if notes else {}
     return peer._replace(said=words | ({"Notes": kept} if kept else {}))
-
-
-# -- what others find
-
-
-def worst_of(peers: list[Peer]) -> Finding:
-    """By what was said of their checks by whoever makes them."""
-    found = [(HEALTH[each["Status"]], each["Output"]) for peer in peers for each in peer.said.get("Checks", ())]
-    by_severity = list(Health)
-    health, output = max(found, key=lambda each: by_severity.index(each[0]), default=(Health.PASSING, ""))
-    return Finding(health, output)
-
-
-@dataclass(frozen=True)
-class SetStatuses(InstanceWrite[Instance]):
-    """Checks of a peer that its registrant makes have come to this, and one of them is `removed`. UnknownInstance."""
-
-    peer: Peer
-    statuses: tuple[Mapping[str, Any], ...]
-    removed: str | None
-    reason: str
-    action = "set-statuses"
-
-    def decide(self, txn: Transaction) -> Instance:
-        entry = txn.at(self.which)
-        txn.authorize(entry.instance.spec.key.service)
-        known = catch_up(txn, entry)
-        peers = [self._changed(each) if each.key == self.peer.key else each for each in peers_in(known)]
-        own = said(txn, known, worst_of(peers))
-        after = known._replace(own=own, attachments=changed(known.attachments, _attached(peers)))
-        return override_status(txn, entry, after, own.reason)
-
-    def _changed(self, peer: Peer) -> Peer:
-        ids = {self.removed, *(each["CheckID"] for each in self.statuses)}
-        kept = [each for each in peer.said.get("Checks", ()) if each["CheckID"] not in ids]
-        return peer._replace(said={**peer.said, "Checks": [*kept, *self.statuses]})
-
-
-@dataclass(frozen=True)
-class JudgeNode(InstanceWrite[None]):
-    """The node of an instance without checks is gone, or back. UnknownInstance."""
-
-    finding: Finding
-    action = "judge-node"
-    lasts = False
-
-    def decide(self, txn: Transaction) -> None:
-        entry = txn.at(self.which)
-        txn.authorize(None)
-        known = catch_up(txn, entry)
-        if not known.spec.checks and peers_in(known):
-            own = said(txn, known, self.finding)
-            override_status(txn, entry, known._replace(own=own), self.finding.output)
 
 
 # -- maintenance
@@ -276,7 +224,7 @@ class MaintainPeer(InstanceWrite[Instance]):
         known = catch_up(txn, entry)
         if self.peer is not None:
             peers = [self._changed(each) if each.key == self.peer.key else each for each in peers_in(known)]
-            after = known._replace(attachments=changed(known.attachments, _attached(peers)))
+            after = known._replace(attachments=changed(known.attachments, attached(peers)))
             if after.attachments != known.attachments:
                 txn.change(entry, after, after.status, self.reason)
         return follow_maintenance(txn, entry, self.nodes, self.reason, None if self.peer is None else peers_in(known))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.started import Running, running, settings
+from tests.stories.judges.daemon import free_port
 
 
 @pytest.fixture(name="it")
@@ -117,6 +118,18 @@ async def test_a_long_answer_is_packed_for_who_takes_it(it: Running) -> None:
     async with it.session.get(f"{it.http}/v1/health/service/user-service", headers=headers) as response:
         assert response.headers["Content-Encoding"] == "gzip"
         assert len(json.loads(await response.read())) == 10
+
+
+async def test_it_is_answered_on_a_port_of_its_own_besides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    monkeypatch.setenv("CONSUL", "true")
+    monkeypatch.setenv("CONSUL_PORT", str(port))
+    async with running(settings(tmp_path)) as it:
+        assert f"listening http://127.0.0.1:{port}" in it.lines
+        for base in (it.http, f"http://127.0.0.1:{port}"):
+            async with it.session.get(f"{base}/v1/status/leader") as response:
+                assert (response.status, await response.json()) == (200, "127.0.0.1:8300")
 
 
 async def test_errors_are_text_with_consuls_words(it: Running) -> None:
