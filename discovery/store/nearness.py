@@ -107,8 +107,9 @@ class Preference:
         self._use(zones)
 
     async def use(self, zones: ClientZones) -> None:
-        """From now on."""
-        self._use(zones)
+        """From now on. What is as it was changes nothing."""
+        if zones.networks != self.zones.networks:
+            self._use(zones)
 
     def _use(self, zones: ClientZones) -> None:
         self.zones = zones

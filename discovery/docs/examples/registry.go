@@ -33,6 +33,7 @@ type reply struct {
 	Retry     float64 `json:"retryAfterMs"`
 	Message   string
 	Instances []Instance
+	Zone      *struct{ First int } // so many are of this client's zone, or help there (the registry's CLIENT_ZONES)
 }
 
 func (c Client) ask(ctx context.Context, wait time.Duration, method, path string, body any) (*reply, error) {
@@ -144,6 +145,9 @@ func (c Client) Follow(ctx context.Context, name string, list *List) {
 			continue
 		}
 		index = found.index
+		if found.Zone != nil && found.Zone.First <= len(found.Instances) {
+			found.Instances = found.Instances[:found.Zone.First]
+		}
 		list.lock.Lock()
 		list.instances = found.Instances
 		list.lock.Unlock()
