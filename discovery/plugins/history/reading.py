@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from discovery.core.address import is_host_name
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import octets_of
 from discovery.core.kinds import SettingsEvent
@@ -196,7 +197,9 @@ def _events(sql: sqlite3.Connection, asked: Asked, below: int | None, limit: int
     if asked.until is not None:
         add(f"key<? AND {_INSTANT}<?", _first_key(sql, asked.until + past.MAX_LATE), asked.until)
     if asked.ip is not None:
-        add("ip=?", asked.ip)
+        add(
+            "lower(rtrim(ip,'.'))=?" if is_host_name(asked.ip) else "ip=?", asked.ip
+        )  # stored as it was sent; no index helps
     if asked.actor is not None:
         add("(actor=? AND actor<>'' OR address=?)", asked.actor, asked.actor)
     for column, words in (("service", asked.services), ("kind", asked.kinds)):

@@ -89,6 +89,21 @@ async def test_every_answer_is_as_documented(folder: Path) -> None:
             await assert_documented(api, asked)  # type: ignore[arg-type]
 
 
+async def test_a_host_name_is_found_in_every_spelling_with_its_window(folder: Path) -> None:
+    async with serving(folder) as api:
+        body = {"name": "Orders / eu", "ip": "Db.example.com.", "port": None}
+        await api.request("PUT", "/instances", body)
+        at = "/services/orders%20%2F%20EU/instances/maintenance?ip=db.example.COM&port="
+        await api.request("PUT", at, {"reason": "a new disk", "seconds": 60})
+        for ip in ("Db.example.com.", "db.EXAMPLE.com"):
+            found = (await api.get(f"/history?ip={ip}"))["events"]
+            assert {each["kind"] for each in found} == {"started", "registered", "maintenance-begins", "maintenance"}
+        assert next(each for each in found if each["kind"] == "registered")["instance"].items() >= body.items()
+        assert len((await api.get("/history?ip=example.com"))["events"]) == 1, "that it began"
+        [then] = (await api.get("/services/orders%20%2F%20eu/explain"))["explained"]
+        assert (then["ip"], then["port"]) == (body["ip"], None)
+
+
 async def test_it_tells_who_was_in_and_why_the_others_were_not(folder: Path) -> None:
     async with serving(folder) as api:
         first = await api.register(port=1)
