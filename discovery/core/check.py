@@ -19,10 +19,11 @@ from discovery.core.errors import InvalidField
 from discovery.core.health import WELL, Finding, Health, health_named
 from discovery.core.name import plain_text
 
-# Of one instance; octets of all of them as JSON.
+# Of one instance; octets of all of them as JSON; characters of all that they say.
 MAX_CHECKS = 16
 MAX_ID = 255
 MAX_OCTETS = 16 * 1024
+MAX_OUTPUTS = 16 * 1024
 # Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
 MIN_INTERVAL, MAX_INTERVAL = 1.0, 3600.0
 MAX_TIMEOUT = 60.0
@@ -322,6 +323,11 @@ def begun(check: Check, wall: float) -> Finding | None:
 
 def not_reported(check: Check) -> str:
     return f"nothing was reported for {check.ttl:g} s"
+
+
+def kept(output: str, checks: Sequence[Check]) -> str:
+    """As much of what one of them says as is kept: four may say all that there may be, 16 a quarter of it."""
+    return output[: MAX_OUTPUTS // len(checks)]
 
 
 def is_unreported(check: Check, found: Finding) -> bool:

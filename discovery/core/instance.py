@@ -217,7 +217,8 @@ class Instance(NamedTuple):
     def extra_octets(self) -> int:
         """About what it takes in memory beyond a plain one."""
         attached = sum([len(text) for _, text in self.attachments]) if self.attachments else 0
-        return self.spec.extra_octets + attached
+        said = sum([len(found.output) for found in self.checks.values()]) if self.checks else 0
+        return self.spec.extra_octets + attached + said
 
     @property
     def health(self) -> Health:

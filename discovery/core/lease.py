@@ -33,6 +33,7 @@ class Lease:
     # Of one with checks: see `CheckedLease`.
     lapsed_at = -math.inf
     critical_at = math.inf
+    reports_end = math.inf
 
     def __init__(self, term: Term, renewed_at: float) -> None:
         self.term = term

@@ -241,7 +241,7 @@ def _until(entry: Entry, service: Service, status: Status) -> float | None:
     if status is Status.UNHEALTHY and entry.status is status:
         return entry.next_action_at
     if status is Status.SUSPECT and entry.instance.spec.hold:
-        return entry.lease_end + entry.instance.spec.hold
+        return entry.beats_end + entry.instance.spec.hold
     if entry.instance.status is status is Status.SUSPECT and service.hold is not None:
         return service.hold.until
     return entry.flaps.until if status is Status.FLAPPING and entry.flaps is not None else None

@@ -176,7 +176,7 @@ class Liveness:
 
     def _suspected(self, entry: Entry, service: Service, at: float) -> None:
         if not _is_braked(entry.instance):
-            entry.next_action_at = entry.lease_end + entry.instance.spec.hold
+            entry.next_action_at = entry.beats_end + entry.instance.spec.hold
             return
         if service.hold is None:
             service.hold = self.brake.begin(at, entry.since)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.check import TTL, Check, States, begun, is_unreported
+from discovery.core.check import TTL, Check, States, begun, is_unreported, kept
 from discovery.core.errors import InvalidField
 from discovery.core.event import Kind
 from discovery.core.health import WELL, Finding, Health
@@ -248,7 +248,8 @@ class ReportCheck(InstanceWrite[Entry]):
         if check.kind != TTL and txn.by is not SERVER:
             raise CheckIsMade(known, check)
         known = catch_up(txn, entry)
-        before, found = known.said_by(check), self.finding
+        output = kept(self.finding.output, known.spec.checks)
+        before, found = known.said_by(check), self.finding._replace(output=output)
         after = known
         if found.health is not before.health or is_unreported(check, before):
             since = before.since if found.health is before.health else txn.wall

@@ -57,7 +57,7 @@ def lapse(txn: Transaction, entry: Entry) -> Instance:
     and all the silent ones of its service for suspects.
     """
     service, hold = txn.service_of(entry), entry.instance.spec.hold
-    if hold and txn.current(entry).status in TRUSTED and txn.now < entry.lease_end + hold:
+    if hold and txn.current(entry).status in TRUSTED and entry.is_held(txn.now):
         reason = f"no heartbeat for {entry.lease.ttl:g} s: held for {hold:g} s, as its registration asks"
         return txn.change(entry, txn.current(entry), Status.SUSPECT, reason)
     suspects = _suspects(txn, entry, service)
@@ -65,7 +65,7 @@ def lapse(txn: Transaction, entry: Entry) -> Instance:
         _hold(txn, service, suspects)
         return txn.current(entry)
     lease = entry.lease
-    if lease.beats_end_since(entry.through.since) > txn.now:
+    if entry.beats_end > txn.now:
         return miss_reports(txn, entry)
     return txn.change(entry, txn.current(entry), Status.UNHEALTHY, f"no heartbeat for {lease.term.seconds:g} s")
 
@@ -202,7 +202,8 @@ def revive(txn: Transaction, entry: Entry, after: Instance, reason: str, check: 
     missing = {id: at for id, at in entry.missing(txn.now).items() if id != check} if after.spec.checks else {}
     if missing:
         without = _without(txn, after, missing)
-        if txn.current(entry).status is Status.SUSPECT and without.fails and not after.fails:
+        is_braked = txn.current(entry).status is Status.SUSPECT and not after.spec.hold
+        if is_braked and without.fails and not after.fails:
             return txn.change(entry, after, Status.SUSPECT, reason, renews=True)
         after = without
     return txn.change(entry, after, living(txn.windows, after), reason, renews=True)

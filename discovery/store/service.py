@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from discovery.core.check import with_missing
+from discovery.core.check import kept, with_missing
 from discovery.core.health import WELL, Finding, Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
@@ -86,10 +86,10 @@ class Entry:
             return _SUSPECT if doubted else status
         hold = self.instance.spec.hold
         if status in SILENT:
-            return Status.UNHEALTHY if hold and now >= self.lease_end + hold else status
-        if not self.over(now) or (hold and status is _HEALTHY and now < self.lease_end + hold):
+            return Status.UNHEALTHY if hold and now >= self.beats_end + hold else status
+        if not self.over(now) or (hold and status is _HEALTHY and self.is_held(now)):
             return _SUSPECT if status is _HEALTHY else status
-        if self.lease.beats_end_since(self.through.since) <= now:
+        if self.beats_end <= now:
             return Status.UNHEALTHY
         return Status.FAILING if status in TRUSTED else status  # reports of its checks are missing
 
@@ -139,7 +139,7 @@ class Entry:
         if isinstance(self.lease, CheckedLease) and (
             check in self.lease.outputs or output != self.instance.checks.get(check, WELL).output
         ):
-            self.lease.outputs[check] = output
+            self.lease.outputs[check] = kept(output, self.instance.spec.checks)
 
     def as_seen(self, now: float, wall_of: Callable[[float], float]) -> Instance:
         """With the latest words of itself and its checks, and what a reader at `now` has to know of these. `wall_of`: epoch seconds of
@@ -151,6 +151,15 @@ class Entry:
         outputs = lease.outputs if isinstance(lease, CheckedLease) else {}
         said = {id: states.get(id, WELL)._replace(output=output) for id, output in outputs.items() if id not in missing}
         return instance._replace(own=self.own, checks=states | said)
+
+    def is_held(self, now: float) -> bool:
+        """Because it asked for that, while heartbeats are missing and nothing else."""
+        return self.beats_end <= now < self.beats_end + self.instance.spec.hold and now < self.lease.reports_end
+
+    @property
+    def beats_end(self) -> float:
+        """From then on heartbeats are missing, as `over` has it."""
+        return self.lease.beats_end_since(self.through.since)
 
     @property
     def lease_end(self) -> float:
@@ -167,7 +176,7 @@ class Entry:
         if not self.suspect(now):
             return self.lease
         if (hold := self.instance.spec.hold) and self.over(now):
-            return Lease(Term(hold), self.lease_end)
+            return Lease(Term(hold), self.beats_end)
         ends_with_word = self.status is _SUSPECT or self.through.silent  # a commit's, or `staleness_changed`
         return _NEVER_ENDING if ends_with_word else Lease(_UNCERTAIN, now)
 

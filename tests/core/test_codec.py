@@ -78,6 +78,12 @@ def test_an_instance_of_an_older_version_has_nobody_who_registered_it() -> None:
     assert codec.instance(found) == AFTER._replace(registrant=NOBODY, probed=None)
 
 
+def test_why_the_one_check_fails_is_read_as_older_versions_wrote_it() -> None:
+    found = codec.of_instance(AFTER)
+    del found["checkStates"]
+    assert codec.instance(found) == AFTER._replace(checks={"http": Finding(Health.FAILING, "HTTP 503")})
+
+
 def test_every_optional_field_of_a_registration_is_in_the_one_list() -> None:
     listed = {option.field for option in OPTIONS}
     assert listed == set(Registration.__dataclass_fields__) - {"name", "ip", "port", "metadata", "id"}

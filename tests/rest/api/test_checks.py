@@ -90,6 +90,14 @@ async def test_what_cannot_be_reported_is_refused(api: Api, check: str, body: An
     assert_error(await alone(api, body, check), status, text)
 
 
+async def test_all_that_checks_say_is_bounded_together(api: Api) -> None:
+    await put(api, *({"id": str(number), "ttl": 5} for number in range(16)))
+    for health in ("passing", "warning", "warning"):
+        for number in range(16):
+            await alone(api, {"health": health, "output": "x" * 4096}, str(number))
+        assert {len(each["output"]) for each in (await shown(api))["checkStates"].values()} == {1024}
+
+
 async def test_an_id_of_a_check_may_be_any_text(api: Api) -> None:
     await put(api, {"id": "service:my/app 1", "ttl": 5})
     assert (await alone(api, PASSES, "service:my%2Fapp%201")).status == 200
