@@ -135,6 +135,8 @@ class Interleavings(RuleBasedStateMachine):
         self.nodes = [
             SimulatedNode(name, *given, ahead, brake, flaps, shared) for name, ahead in list(clocks.items())[:count]
         ]
+        for node in (*self.nodes, self.judge):
+            node.registry.face_max_instances = MOST  # of services with attachments, too
         self.answers: list[Future[Any]] = []
         self.lead(0)
 
