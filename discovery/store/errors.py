@@ -123,7 +123,7 @@ class Deregistered(DiscoveryError):
     def __init__(self, key: Key, left: float) -> None:
         super().__init__(
             f"{key} was deregistered, and a heartbeat does not bring it back for "
-            f"another {left:.1f} s; POST /register does"
+            f"another {left:.1f} s; POST /register or /registrations does"
         )
         self.left = left
 

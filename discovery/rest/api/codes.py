@@ -55,7 +55,7 @@ CODES: Mapping[str, Code] = {
     "INSTANCE_DEREGISTERED": Code(
         404,
         "10.0.0.7 port 3001 of service user-service was deregistered, and a heartbeat does not bring it "
-        "back for another 10.0 s; POST /register does",
+        "back for another 10.0 s; POST /register or /registrations does",
         {"suggestion": "Register the instance: POST /register", "retryAfterMs": 10000},
     ),
     "INSTANCE_UNKNOWN": Code(
