@@ -58,7 +58,8 @@ _FRAMING = frozenset(("connection", "content-length", "expect", "te", "trailer",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """`id` is one of its instance's checks; `name` is for people. `group`: its checks count together. `status`: what it says until it is
-    first made or reported. `critical_after`: seconds of failing, after which the instance is deregistered.
+    first made or reported. `critical_after`: seconds of failing, after which the instance is
+    deregistered; of checks with groups, when each group has one that failed so long.
 
     `ttl`: seconds within which the next report has to come. The others are probes: of the instance's address and port, or of `address`
     and `port`. `path`: of an HTTP request, answered 2xx; of `grpc`, the service asked for (grpc.health.v1). `ca`: the PEM certificates

@@ -21,8 +21,8 @@ _NEVER, _ALWAYS = -math.inf, math.inf
 
 class CheckedLease(Lease):
     """`reports_end`: when missing reports make its health fail; infinity while none can. `critical_at`: when it is deregistered for a check
-    that fails. `lapsed_at`: when reports were missing, if that is why it fails. `outputs`: the latest words of checks, by their ids, where
-    no event told of them. Monotonic seconds.
+    that fails; where checks have groups, for one in each. `lapsed_at`: when reports were missing, if that is why it fails. `outputs`: the
+    latest words of checks, by their ids, where no event told of them. Monotonic seconds.
     """
 
     __slots__ = ("_groups", "_reported", "_running", "_shortest", "critical_at", "lapsed_at", "outputs", "reports_end")
@@ -51,7 +51,8 @@ class CheckedLease(Lease):
         checks = instance.spec.checks
         is_believed = renews and instance.status is not Status.SUSPECT
         running: dict[str, float] = {}
-        self._shortest = self.critical_at = _ALWAYS
+        gone: dict[str, float] = {}  # by group: when one of its checks has failed for too long
+        self._shortest = _ALWAYS
         for check in checks:
             state, reported = instance.said_by(check), self._reported.get(check.id)
             if is_news := before is None or before.said_by(check) is not state:
@@ -60,13 +61,15 @@ class CheckedLease(Lease):
                 self._shortest = min(self._shortest, check.ttl)
             if state.health is Health.FAILING:
                 if check.critical_after is not None:
-                    self.critical_at = min(self.critical_at, state.since + check.critical_after + offset)
+                    gone[check.group] = min(gone.get(check.group, _ALWAYS), state.since + check.critical_after + offset)
                 if renews:
                     self._reported.pop(check.id, None)
             elif check.kind == TTL:
                 running[check.id] = seconds = check.ttl + grace
                 if reported is None or (is_believed and (is_news or reported + seconds <= at)):
                     self._reported[check.id] = at
+        all_gone = max((gone.get(check.group, _ALWAYS) for check in checks if check.group), default=_ALWAYS)
+        self.critical_at = min(gone.get("", _ALWAYS), all_gone)
         lapsed_at = self.reports_end
         self._running = running
         self._groups = _groups(

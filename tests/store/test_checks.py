@@ -154,6 +154,21 @@ def test_one_that_fails_for_too_long_is_deregistered_with_its_reason() -> None:
     registry.upsert(spec(), START + 65.5)  # whoever comes again is welcome
 
 
+def test_who_has_several_groups_is_deregistered_when_a_check_of_each_has_failed_for_too_long() -> None:
+    registry, _, _ = one(
+        T | {"group": "x", "criticalAfter": 60}, T | {"id": "b", "group": "y", "criticalAfter": 60}, lease="none"
+    )
+    for second in range(0, 100, 4):
+        report(registry, START + second, "b")
+        registry.advance(START + second, wall=wall(START + second))
+    assert registry.find(KEY) is not None
+    registry.advance(START + 101, wall=wall(START + 101))
+    registry.advance(START + 160.9, wall=wall(START + 160.9))
+    assert registry.find(KEY) is not None
+    registry.advance(START + 161, wall=wall(START + 161))
+    assert registry.find(KEY) is None
+
+
 def test_the_time_of_a_failure_counts_over_a_restart_and_what_passed_has_a_full_deadline_again() -> None:
     _, entry, _ = one(F | {"criticalAfter": 60}, T | {"id": "b", "group": "b"}, lease="none")
     again = a_registry()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from discovery.app import Server
-from tests.plugins.auth.house import OWNER, SECRETS, written
+from tests.plugins.auth.house import ADMIN, OWNER, SECRETS, written
 from tests.plugins.consul.house import ENVIRONMENT, PROXIES, Host
 from tests.plugins.started import Running, running, settings
 
@@ -328,3 +328,24 @@ async def test_a_check_that_may_not_be_made_is_taken_and_warned_of(it: Running) 
     assert check["Output"] == "not asked: 10.9.9.9 is not the address that registered it, and not in CHECK_NETWORKS"
     await host.put("/agent/service/deregister/a")
     assert concern.check() == {}
+
+
+async def test_an_admins_token_reaches_what_is_at_one_other_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tokens.toml").write_text(written((OWNER, ADMIN)))
+    for name, value in {**ENVIRONMENT, "TOKENS_FILE": "tokens.toml"}.items():
+        monkeypatch.setenv(name, value)
+    async with running(settings(tmp_path, trusted_proxies=PROXIES)) as it:
+        assert await Host(it, "10.0.0.7", SECRETS[OWNER]).register(ID="a", Check=TTL) == 200
+        stranger, admin = (Host(it, "10.0.0.9", SECRETS[name]) for name in (OWNER, ADMIN))
+        assert await stranger.put("/agent/service/maintenance/a?enable=true") == 404
+        assert await admin.put("/agent/service/maintenance/a?enable=true&reason=x") == 200
+        assert await stranger.passing() == []
+        assert await admin.put("/agent/check/pass/service:a") == 500
+        await stranger.put("/agent/service/deregister/a")
+        assert len(await stranger.get("/catalog/service/web")) == 1
+        await admin.put("/agent/service/deregister/a")
+        assert await stranger.get("/catalog/service/web") == []
+        assert await stranger.put("/agent/maintenance?enable=true") == 403  # of a whole node
