@@ -212,11 +212,10 @@ class Names:
         ip = instance.spec.ip
         if instance.spec.is_host_name:
             return from_text(ip), ()
+        node = None
         if peer.said.get("Address") == "":
-            labels = fold(self._directory.node_of(peer).name).encode("ascii", "replace").split(b".")
-            target: Name = (*labels, NODE.encode(), *self._target_origin)
-        else:
-            target = (address(ip).hex().encode(), ADDR.encode(), *self._target_origin)
+            node = _name(f"{self._directory.node_of(peer).name}.{NODE}.{to_text(self._target_origin)}")
+        target = node or (address(ip).hex().encode(), ADDR.encode(), *self._target_origin)
         return target, (RR(target, address_type(ip), ttl, address(ip)),)
 
     # -- a node, an address
@@ -225,8 +224,7 @@ class Names:
         place = self._directory.places.get(name)
         if place is not None:
             return place.node.address
-        found = next((node for node in self._directory.external() if fold(node.name) == name), None)
-        return None if found is None else found.address
+        return self._directory.remembered(name).get("Address")
 
     def _addr(self, hexadecimal: str) -> str | None:
         try:
@@ -238,7 +236,8 @@ class Names:
 
     def _host(self, owner: Name, at: str, qtype: int) -> Answer:
         if ip_of(at) is None:
-            return Answer.of([RR(owner, Type.CNAME, self._ttl, to_wire(from_text(at)))])
+            host = _name(at)
+            return Answer.nodata() if host is None else Answer.of([RR(owner, Type.CNAME, self._ttl, to_wire(host))])
         if address_type(at) != qtype:
             return Answer.nodata(
                 Explanation(OTHER, f"{to_text(owner)} has an address of the other family, or another type")
@@ -255,6 +254,14 @@ class Made(NamedTuple):
         self.records.append(record)
         self.companions.append(beside)
         self.ranks.append(rank)
+
+
+def _name(text: str) -> Name | None:
+    """None where it is none: nodes may be called anything."""
+    try:
+        return from_text(text)
+    except ValueError:
+        return None
 
 
 def _rank(entry: Entry, now: float) -> Rank:

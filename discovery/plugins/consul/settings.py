@@ -41,8 +41,14 @@ def _nodes(value: object) -> object:
     return names
 
 
+# Octets of CONSUL_DOMAIN: the longest name below it that is made here has 106 more, of 255.
+MAX_DOMAIN = 140
+
+
 def _domain(value: str) -> str:
-    return to_text(from_text(value)) if value else ""  # ValueError
+    if len(value) > MAX_DOMAIN:
+        raise ValueError(f"is longer than {MAX_DOMAIN} octets")
+    return to_text(from_text(value)) if value else ""
 
 
 def _address(value: object) -> object:

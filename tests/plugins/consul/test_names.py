@@ -190,6 +190,16 @@ def test_no_empty_answer_is_without_its_reason(ask: Asker) -> None:
     assert "DNS_DOMAIN" in "\n".join(ask.server.log)
 
 
+@pytest.mark.parametrize("address", ["a..b", "ü.example", "x" * 300, "-", "a" * 64 + ".example"])
+def test_a_node_whose_address_or_name_is_no_name_of_dns_harms_nobody(ask: Asker, address: str) -> None:
+    ask.server.request("PUT", "/v1/catalog/register", {"Node": "odd", "Address": address})
+    assert dns.rcode.to_text(ask("odd.node.consul").rcode()) in ("NOERROR", "NXDOMAIN")
+    service = {"ID": "odd", "Service": "oddly", "Port": 1}
+    ask.server.request("PUT", "/v1/catalog/register", {"Node": address, "Address": "192.0.2.99", "Service": service})
+    for rtype in ("A", "SRV"):
+        assert len(ask("oddly.service.consul", rtype, use_edns=0).answer) <= 1
+
+
 def test_a_services_name_is_no_host_name_of_an_instance(ask: Asker) -> None:
     for host, status in (("web.service.consul", 400), ("v1.web.service.dc1.consul", 400), ("node-1.node.consul", 201)):
         put = {"name": "loop", "ip": host, "port": 1}
