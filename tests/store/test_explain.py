@@ -15,8 +15,9 @@ from discovery.core.instance import Instance, Key
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
+from discovery.store.absent import absent, askers, remember
 from discovery.store.damping import Damping
-from discovery.store.explain import Account, Askers, absent, accounts, askers, remember, told, why_none
+from discovery.store.explain import Account, Askers, accounts, told, why_none
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why

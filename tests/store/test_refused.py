@@ -9,7 +9,7 @@ import pytest
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Key
-from discovery.store.explain import absent
+from discovery.store.absent import absent
 from discovery.store.refused import KEPT_SECONDS, MAX_KEPT, MAX_OF_CLIENT, RefusedHeartbeats, Why
 from discovery.store.registry import Registry
 from discovery.store.service import Entry

@@ -22,8 +22,8 @@ from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.rows import StoredEvent
 from discovery.plugins.history.settings import HistorySettings
 from discovery.rest.api.times import iso
+from discovery.store.absent import remember
 from discovery.store.engine import Engine
-from discovery.store.explain import remember
 from discovery.store.losses import KEPT, MAX_GONE
 from discovery.store.registry import Registry
 from discovery.system.threads import in_daemon_thread

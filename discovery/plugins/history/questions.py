@@ -33,7 +33,8 @@ from discovery.rest.api.query import period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import iso
-from discovery.store.explain import Account, accounts, askers
+from discovery.store.absent import askers
+from discovery.store.explain import Account, accounts
 from discovery.store.registry import Registry
 
 # Questions that are being answered, and that may wait for it besides: beyond, 503.

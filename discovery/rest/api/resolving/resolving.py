@@ -33,7 +33,8 @@ from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategi
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.shapes import Accounted, Address, CheckState, Described, Perhaps, Reply, Resolved, ShownPort
 from discovery.rest.api.times import Times
-from discovery.store.explain import Account, Askers, absent, account, any_better, askers, why_none
+from discovery.store.absent import absent, askers
+from discovery.store.explain import Account, Askers, account, any_better, why_none
 from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served

@@ -27,7 +27,8 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.shapes import Accounted, Described, Listed, Perhaps, Reply, Time
 from discovery.rest.api.times import Times, iso
-from discovery.store.explain import account, any_better, askers
+from discovery.store.absent import askers
+from discovery.store.explain import account, any_better
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns

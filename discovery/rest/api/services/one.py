@@ -22,7 +22,8 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING, living
 from discovery.rest.api.shapes import Accounted, Listed, Reply
 from discovery.rest.api.times import Times
-from discovery.store.explain import Account, absent, accounts, askers
+from discovery.store.absent import absent, askers
+from discovery.store.explain import Account, accounts
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
