@@ -83,6 +83,7 @@ class Import:
             if all or key in what.new or self._sent.get(key) != body
         ]
         self._sent = dict(what.put)
+        self._told = {key: message for key, message in self._told.items() if key in what.put}
         count = 0
         for start in range(0, len(items), _AT_ONCE):
             if start >= _AT_ONCE:

@@ -91,6 +91,12 @@ def _notes(found: Found, put: Mapping[Key, Json], here: Here) -> Iterator[str]:
         if count > _MOST
     ]
     yield from _few(most)
+    local = [
+        f"{key} is a loopback address, of another host there than here"
+        for key in put
+        if key.ip in ("::1", "localhost") or key.ip.startswith("127.")
+    ]
+    yield from _few(local)
     portless = [f"{key} has no port: DNS has its address alone" for key in put if key.port is None]
     yield from _few(portless)
 

@@ -75,7 +75,6 @@ class Sync:
         for id, name in there.items():
             if id not in self._wanted:
                 await self._target.remove(id, name)
-                self._done.pop(id, None)
                 self._tell(f"{name} {id} is gone here, and there")
         is_due = time.monotonic() >= self._beats_at
         for id, instance in list(self._wanted.items()):
@@ -92,5 +91,6 @@ class Sync:
                 if id not in there:
                     self._tell(f"{instance['name']} {id} is told to {self._target.name}")
             self._done[id] = contents
+        self._done = {id: contents for id, contents in self._done.items() if id in self._wanted}
         if is_due:
             self._beats_at = time.monotonic() + EVERY
