@@ -133,11 +133,15 @@ class Beating(Registrar):
         right, kind, upserts = Right.WRITE, Kind.HEARTBEAT, (*CODES, "INSTANCE_DEREGISTERED", "TAKEN_OVER")
         known, new = Example(title="It is known"), {"message": "Service registered successfully"}
         many = {"instances": [LEAST, {"id": "user-2"}, LEAST | {"ip": "10.0.0.99"}]}
+        database = {"name": "orders-db", "ip": "db.example.com", "port": 5432, "lease": "none"}
         return [
             Route(
                 "PUT", "/instances", self.upsert, right, kind, "A heartbeat that carries the registration", HEADING,
                 HeartbeatReply, InstanceBody, status=(200, 201), codes=upserts, is_small=True,
-                examples=(known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new)),
+                examples=(
+                    known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new),
+                    Example(database, status=201, title="A database elsewhere, which does not beat", more=new),
+                ),
             ),
             Route(
                 "POST", "/heartbeat", self.heartbeat, right, kind, "Renew a lease; with register: true, as PUT /instances", HEADING,
