@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 from discovery.plugins.consul import views
@@ -12,7 +13,7 @@ from discovery.plugins.consul.catalog import SAMPLES, Catalog
 from discovery.plugins.consul.directory import Peer
 from discovery.plugins.consul.manners import TEXT, Refused, as_json
 from discovery.plugins.consul.nodes import Node
-from discovery.plugins.consul.reading import Reader, get
+from discovery.plugins.consul.reading import OBJECT, SKIP, Question, Reader, get
 from discovery.plugins.consul.topics import node_topic
 from discovery.plugins.consul.views import CRITICAL, PASSING, WARNING, Json
 from discovery.rest.api.answers import Answer
@@ -34,18 +35,27 @@ _STATUS_OF = {PASSING: 200, WARNING: 429, CRITICAL: 503, "maintenance": 503}
 class Agent:
     def __init__(self, reader: Reader, catalog: Catalog) -> None:
         self._reader = reader
+        self._registry = reader.registry
         self._directory = reader.directory
         self._catalog = catalog
         self._datacenter = reader.settings.consul_datacenter
 
     def routes(self) -> list[Route]:
+        route = self._reader.route
         return [
             get("/status/leader", self.leader, "Who leads: this server", Right.NONE),
             get("/status/peers", self.peers, "The servers: this one", Right.NONE),
             get("/agent/self", self.self, "The agent of who asks"),
             get("/agent/members", self.members, "Members of the cluster: this one"),
-            get("/agent/services", self.services, "Services that were registered from where it is asked"),
-            get("/agent/checks", self.checks, "Their checks"),
+            route(
+                "/agent/services",
+                self.services,
+                None,
+                OBJECT,
+                SAMPLES["service"],
+                "Services that were registered from where it is asked",
+            ),
+            route("/agent/checks", self.checks, None, OBJECT, SAMPLES["check"], "Their checks"),
             get("/agent/service/{id}", self.service, "One of them"),
             get("/agent/health/service/id/{id}", self.health_of_id, "Its health, by the status too"),
             get("/agent/health/service/name/{name}", self.health_of_name, "The health of all of a name"),
@@ -92,17 +102,15 @@ class Agent:
 
     # -- what came from there
 
-    def services(self, request: Request) -> Answer:
-        question = self._reader.question(request, SAMPLES["service"], {})
-        found = (views.agent_service(*each) for each in self._directory.own(question.agent))
-        services = {service["ID"]: service for service in found if question.passes(service)}
-        return as_json(services, pretty="pretty" in question.asked.values)
+    def services(self, question: Question) -> Iterator[Any]:
+        for entry, peer in self._directory.own(question.agent):
+            service = views.agent_service(entry, peer)
+            yield (peer.id, service) if question.passes(service) else SKIP
 
-    def checks(self, request: Request) -> Answer:
-        question = self._reader.question(request, SAMPLES["check"], {})
-        known = [check for each in self._directory.own(question.agent) for check in self._of_agent(*each)]
-        known += self._of_node(question.agent)
-        return as_json({check["CheckID"]: check for check in known if question.passes(check)})
+    def checks(self, question: Question) -> Iterator[Any]:
+        known = (check for each in self._directory.own(question.agent) for check in self._of_agent(*each))
+        for check in chain(known, self._of_node(question.agent)):
+            yield (check["CheckID"], check) if question.passes(check) else SKIP
 
     def service(self, request: Request) -> Reply:
         """With `hash` it waits until the service is another one."""
@@ -142,12 +150,13 @@ class Agent:
         return self._told(request, _STATUS_OF[found["AggregatedStatus"]], found, found["AggregatedStatus"])
 
     def health_of_name(self, request: Request) -> Answer:
-        agent, name = self._reader.agent_of(request), request.names["name"].lower()
-        found = [
-            self._health(entry, peer)
-            for entry, peer in self._directory.own(agent)
-            if entry.instance.spec.name.lower() == name
-        ]
+        agent, service = self._reader.agent_of(request), self._registry.service(request.names["name"])
+        peers = (
+            (entry, peer)
+            for entry in (() if service is None else service.entries.values())
+            for peer in self._directory.peers_of(entry.instance)
+        )
+        found = [self._health(*each) for each in peers if self._directory.find(agent, each[1].id) == each]
         if not found:
             return self._told(request, 404, [], f"ServiceName {request.names['name']} Not Found")
         status = max((each["AggregatedStatus"] for each in found), key=list(_STATUS_OF).index)

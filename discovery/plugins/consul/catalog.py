@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from discovery.core.health import WELL
@@ -11,9 +11,9 @@ from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
 from discovery.plugins.consul import views
 from discovery.plugins.consul.directory import MAINTENANCE, Peer
-from discovery.plugins.consul.manners import Refused, as_json
+from discovery.plugins.consul.manners import Refused, as_json, encoded
 from discovery.plugins.consul.nodes import Node
-from discovery.plugins.consul.reading import OBJECT, ONE, Question, Reader, get
+from discovery.plugins.consul.reading import LIST, OBJECT, ONE, SKIP, Question, Reader, Shape, get
 from discovery.plugins.consul.topics import CHECKS, NODES, SERVICES, node_topic
 from discovery.plugins.consul.views import CRITICAL, PASSING, Json
 from discovery.rest.api.answers import Answer
@@ -145,11 +145,10 @@ class Catalog:
         self._reader.asked(request)
         return as_json([self._datacenter])
 
-    def nodes(self, question: Question) -> Iterator[Json]:
+    def nodes(self, question: Question) -> Iterator[Any]:
         for node in self._all_nodes(question.agent):
             row = self._node(node)
-            if self._has_meta(node, question) and question.passes(row):
-                yield row
+            yield row if self._has_meta(node, question) and question.passes(row) else SKIP
 
     def services(self, question: Question) -> Iterator[tuple[str, list[str]]]:
         for service in list(self._registry.services.values()):
@@ -160,32 +159,33 @@ class Catalog:
                         tags |= dict.fromkeys(peer.said.get("Tags", entry.instance.spec.tags))
             yield service.name, list(tags)
 
-    def service_rows(self, question: Question) -> Iterator[Json]:
+    def service_rows(self, question: Question) -> Iterator[Any]:
         for entry, peer, node in self.of_service(question):
             row = views.service_row(self._node(node), entry, peer)
-            if question.passes(row):
-                yield row
+            yield row if question.passes(row) else SKIP
 
-    def node(self, question: Question) -> Iterator[Json | None]:
+    def node(self, question: Question) -> Iterator[Any]:
+        yield from self._with_services(question, OBJECT)
+
+    def node_services(self, question: Question) -> Iterator[Any]:
+        yield from self._with_services(question, LIST)
+
+    def _with_services(self, question: Question, shape: Shape) -> Iterator[Any]:
+        """In pieces: a host may have thousands."""
         node = self._known(question.names["name"], question.agent)
         if node is None:
-            yield None
+            yield None if shape is OBJECT else {"Node": None, "Services": None}
             return
-        services = {service["ID"]: service for service in self._services_of(node, question)}
-        yield {"Node": self._node(node), "Services": services}
-
-    def node_services(self, question: Question) -> Iterator[Json]:
-        node = self._known(question.names["name"], question.agent)
-        if node is None:
-            yield {"Node": None, "Services": None}
-        else:
-            yield {"Node": self._node(node), "Services": list(self._services_of(node, question))}
-
-    def _services_of(self, node: Node, question: Question) -> Iterator[Json]:
+        yield b'{"Node":' + encoded(self._node(node)) + b',"Services":' + shape.begin
+        comma = b""
         for entry, peer in self._directory.on(node.name):
             service = views.catalog_service(entry, peer)
             if question.passes(service):
-                yield service
+                yield comma + (encoded(peer.id) + b":" if shape is OBJECT else b"") + encoded(service)
+                comma = b","
+            else:
+                yield SKIP
+        yield shape.end + b"}"
 
     def nothing(self, question: Question) -> Iterator[Json]:
         return iter(())
@@ -195,37 +195,40 @@ class Catalog:
     def no_name(self, request: Request) -> Answer:
         raise Refused(400, "Missing service name")
 
-    def health(self, question: Question) -> Iterator[Json]:
+    def health(self, question: Question) -> Iterator[Any]:
         passing = question.asked.flag("passing")
         for entry, peer, node in self.of_service(question):
             checks = [*self.of_node(node, entry), *self.checks_of(node, entry, peer)] or [views.node_check(node)]
             if passing and any(check["Status"] != PASSING for check in checks):
+                yield SKIP
                 continue
             row = {"Node": self._node(node), "Service": views.catalog_service(entry, peer), "Checks": checks}
-            if question.passes(row):
-                yield row
+            yield row if question.passes(row) else SKIP
 
-    def checks(self, question: Question) -> Iterator[Json]:
+    def checks(self, question: Question) -> Iterator[Any]:
         for entry, peer, node in self.of_service(question):
-            yield from filter(question.passes, self.checks_of(node, entry, peer))
+            yield from _passing(question, self.checks_of(node, entry, peer))
 
-    def node_checks(self, question: Question) -> Iterator[Json]:
+    def node_checks(self, question: Question) -> Iterator[Any]:
         node = self._known(question.names["name"], question.agent)
         if node is not None:
-            yield from filter(question.passes, self._all_checks(node))
+            yield from _passing(question, self._all_checks(node))
 
     def _all_checks(self, node: Node) -> Iterator[Json]:
         yield from self.of_node(node)
         for entry, peer in self._directory.on(node.name):
             yield from self.checks_of(node, entry, peer)
 
-    def state(self, question: Question) -> Iterator[Json]:
+    def state(self, question: Question) -> Iterator[Any]:
         state = question.names["state"]
         for node in self._all_nodes(question.agent):
             if self._has_meta(node, question):
                 for check in self._all_checks(node):
-                    if state in ("any", check["Status"]) and question.passes(check):
-                        yield check
+                    yield check if state in ("any", check["Status"]) and question.passes(check) else SKIP
+
+
+def _passing(question: Question, rows: Iterable[Json]) -> Iterator[Any]:
+    return (row if question.passes(row) else SKIP for row in rows)
 
 
 def _samples() -> dict[str, Json]:

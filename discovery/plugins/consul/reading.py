@@ -42,18 +42,21 @@ class Question(NamedTuple):
         return self.test is None or self.test(row)
 
 
-# Makes the rows of an answer; of an object (name, value) pairs.
+# In place of a row that does not pass: a moment to let others have their turn.
+SKIP = object()
+# Makes the rows of an answer, or SKIP; of an object (name, value) pairs; octets are JSON as it is.
 Rows = Callable[[Question], Iterator[Any]]
 
 
 class Shape(NamedTuple):
-    """`begin`, `end`: of the JSON around the rows. ONE: there is one row, which is all."""
+    """`begin`, `end`: of the JSON around the rows; `between` two of them. ONE: there is one row, which is all, perhaps in pieces."""
 
     begin: bytes
     end: bytes
+    between: bytes = b","
 
 
-LIST, OBJECT, ONE = Shape(b"[", b"]"), Shape(b"{", b"}"), Shape(b"", b"")
+LIST, OBJECT, ONE = Shape(b"[", b"]"), Shape(b"{", b"}"), Shape(b"", b"", b"")
 
 
 class Reader:
@@ -118,13 +121,17 @@ class Reader:
     # -- routes
 
     def route(
-        self, path: str, rows: Rows, about: Callable[[Question], str], shape: Shape = LIST, sample: Json | None = None,
+        self, path: str, rows: Rows, about: Callable[[Question], str] | None, shape: Shape = LIST, sample: Json | None = None,
         summary: str = "", by_agent: bool = False,
     ) -> Route:  # fmt: skip
-        """`about`: the folded name of the service, or the topic, whose index it has. `by_agent`: not all agents answer alike."""
+        """`about`: the folded name of the service, or the topic, whose index it has; None: it has none, and waits for nothing. `by_agent`:
+        not all agents answer alike.
+        """
 
         def handler(request: Request) -> Reply:
-            question = self.question(request, sample)
+            question = self.question(request, sample, NO_INDEX if about is not None else {})
+            if about is None:
+                return self._made(request, question, rows, None, shape)
             form = (path, question.asked.form, question.agent.name if by_agent else "", str(takes_gzip(request)))
             return self.wait_for(
                 question, about(question), form, partial(self._made, request, question, rows, about, shape)
@@ -144,34 +151,37 @@ class Reader:
         return self._polls.of_service(about, wait, (("consul", repr(form) + repr(question.names)),), make)
 
     def _made(
-        self, request: Request, question: Question, rows: Rows, about: Callable[[Question], str], shape: Shape
+        self, request: Request, question: Question, rows: Rows, about: Callable[[Question], str] | None, shape: Shape
     ) -> Answer | Awaitable[Answer]:
-        index = self.index_of(about(question))
-        pretty = "pretty" in question.asked.values
+        index = None if about is None else self.index_of(about(question))
         found: list[bytes] = []
         left = rows(question)
         for row in left:
-            found.append(_row(row, shape, pretty))
+            _add(found, row, shape, question)
             if turns().is_over():
                 return self._rest(request, question, left, found, shape, index)
         return self._whole(request, question, found, shape, index)
 
     async def _rest(
-        self, request: Request, question: Question, left: Iterator[Any], found: list[bytes], shape: Shape, index: int
+        self,
+        request: Request,
+        question: Question,
+        left: Iterator[Any],
+        found: list[bytes],
+        shape: Shape,
+        index: int | None,
     ) -> Answer:
-        pretty = "pretty" in question.asked.values
         for row in left:
-            found.append(_row(row, shape, pretty))
+            _add(found, row, shape, question)
             await turns().over()
         answer = self._whole(request, question, found, shape, index)
         return answer if isinstance(answer, Answer) else await answer
 
     def _whole(
-        self, request: Request, question: Question, found: list[bytes], shape: Shape, index: int
+        self, request: Request, question: Question, found: list[bytes], shape: Shape, index: int | None
     ) -> Answer | Awaitable[Answer]:
-        body = shape.begin + b",".join(found) + shape.end
-        headers = self.headers(question.asked, index)
-        answer = Answer(200, body, headers, index)
+        body = shape.begin + shape.between.join(found) + shape.end
+        answer = Answer(200, body, {} if index is None else self.headers(question.asked, index), index)
         return packed(answer) if takes_gzip(request) else answer
 
     def headers(self, asked: Asked, index: int) -> dict[str, str]:
@@ -199,11 +209,15 @@ def _is_loopback(address: str) -> bool:
     return address in ("::1", "") or address.startswith("127.")
 
 
-def _row(row: Any, shape: Shape, pretty: bool) -> bytes:
-    if shape is OBJECT:
+def _add(found: list[bytes], row: Any, shape: Shape, question: Question) -> None:
+    pretty = "pretty" in question.asked.values
+    if isinstance(row, bytes):
+        found.append(row)
+    elif shape is OBJECT and row is not SKIP:
         name, value = row
-        return encoded(name) + b":" + encoded(value, pretty)
-    return encoded(row, pretty)
+        found.append(encoded(name) + b":" + encoded(value, pretty))
+    elif row is not SKIP:
+        found.append(encoded(row, pretty))
 
 
 def get(path: str, handler: Handler, summary: str, right: Right = Right.READ) -> Route:
