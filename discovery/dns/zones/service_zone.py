@@ -22,7 +22,7 @@ from discovery.core.status import Status
 from discovery.core.suggest import Suggester
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
-from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime
+from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, type_name
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Others, aliased
 from discovery.dns.zones.selector import (
@@ -182,7 +182,7 @@ class ServiceZone:
             most=most,
             lifetime=kept,
             by_locality=by_locality,
-            explanation=stale or _why_near(near),
+            explanation=stale or _why_near(near) or self._why_alias(service, kind, qtype),
         )
 
     def _near(
@@ -209,6 +209,13 @@ class ServiceZone:
 
     def _none_healthy(self, service: Service, meant: list[Entry], now: float) -> str:
         return f"{service.name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
+
+    def _why_alias(self, service: Service, kind: LiveType | None, qtype: int) -> Explanation | None:
+        """Where the records are that were asked for at a name that has none but an alias."""
+        if kind is not ALIAS or not (qtype in OF_FORM[Form.HOST] and qtype in OF_FORM[Form.SERVICE_TYPE]):
+            return None
+        there = f"{type_name(qtype)} is at _{service.folded}._tcp.{to_text(self._origin)}"
+        return Explanation(OTHER, f"only host names of {service.name} are healthy, so its name is an alias; {there}")
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""

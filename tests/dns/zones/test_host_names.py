@@ -102,10 +102,11 @@ def test_a_reverse_name_points_at_one_without_a_port_and_never_at_a_host_name(wo
         ("bare", "SRV", "bare exists, no instance with a port"),
         ("_db._tcp", "PTR", "db exists, no instance with an address and a port"),
         ("mixed", "AAAA", "mixed exists, no IPv6 instance"),
+        ("db", "SRV", "only host names of db are healthy, so its name is an alias; SRV is at _db._tcp.svc.local"),
         ("_db._tcp", "A", "db exists, names of this form have only SRV, TXT, PTR, URI"),
     ],
 )
-def test_rfc8914_an_empty_answer_says_why(world: World, name: str, rtype: str, text: str) -> None:
+def test_rfc8914_an_answer_without_what_was_asked_for_says_why(world: World, name: str, rtype: str, text: str) -> None:
     [option] = world.ask(f"{name}.svc.local", rtype, edns=1232).options
     assert option.text == text
 
