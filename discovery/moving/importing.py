@@ -165,7 +165,7 @@ class Import:
                 async with aclosing(events(self._registry, kind=_GONE)) as gone:
                     async for item in gone:
                         before = item.before if isinstance(item, Event) else None
-                        if before is not None and "importedFrom" not in before:
+                        if before is not None and before.get("importedFrom") != self._source.name:
                             self._changed.set()
             except RegistryError:  # the rounds tell of it
                 await asyncio.sleep(_AGAIN)
