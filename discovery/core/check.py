@@ -1,13 +1,11 @@
 """A check: how it is found out whether an instance works. A `ttl` check is reported by the instance; all others the registry makes itself.
-
-What an instance's checks and its own word come to is its health. In a group of checks the worst counts, among groups the best. Its own
-word and the checks without a group are one group.
+What they say is in `check_states`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -16,14 +14,13 @@ import orjson
 from discovery.core.address import parse_address, parse_port
 from discovery.core.checked import flag, seconds_of, whole_of
 from discovery.core.errors import InvalidField
-from discovery.core.health import WELL, Finding, Health, health_named
+from discovery.core.health import Health, health_named
 from discovery.core.name import plain_text
 
-# Of one instance; octets of all of them as JSON; characters of all that they say.
+# Of one instance; octets of all of them as JSON.
 MAX_CHECKS = 16
 MAX_ID = 255
 MAX_OCTETS = 16 * 1024
-MAX_OUTPUTS = 16 * 1024
 # Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
 MIN_INTERVAL, MAX_INTERVAL = 1.0, 3600.0
 MAX_TIMEOUT = 60.0
@@ -288,73 +285,3 @@ def as_check(checks: tuple[Check, ...]) -> dict[str, Any] | None:
 def as_checks(checks: tuple[Check, ...]) -> list[dict[str, Any]] | None:
     """For the field `checks`, of all others."""
     return None if as_check(checks) is not None else [check.shown() for check in checks]
-
-
-NOT_YET = "nothing was reported yet"
-# By check id. One that is not there passes, and has always done.
-States = Mapping[str, Finding]
-_SEVERITY = {Health.PASSING: 0, Health.WARNING: 1, Health.FAILING: 2}
-_BY_SEVERITY = tuple(_SEVERITY)
-
-
-def overall(own: Health, checks: Iterable[Check], states: States) -> Health:
-    """What an instance's own word and its checks come to. A word that all is well speaks against nobody."""
-    worst: dict[str, int] = {} if own is Health.PASSING else {"": _SEVERITY[own]}
-    for check in checks:
-        severity = _SEVERITY[states.get(check.id, WELL).health]
-        worst[check.group] = max(severity, worst.get(check.group, 0))
-    return _BY_SEVERITY[min(worst.values(), default=0)]
-
-
-def failing_since(own: Finding, checks: Iterable[Check], states: States) -> float:
-    """Of one that fails: from when on each group had something that does, epoch seconds."""
-    since: dict[str, float] = {} if own.health is not Health.FAILING else {"": own.since}
-    for check in checks:
-        if (found := states.get(check.id, WELL)).health is Health.FAILING:
-            since[check.group] = min(found.since, since.get(check.group, found.since))
-    return max(since.values(), default=0.0)
-
-
-def begun(check: Check, wall: float) -> Finding | None:
-    """What a new one says until it is made; None: that it passes, which needs no word."""
-    if check.status is Health.PASSING:
-        return None
-    return Finding(check.status, NOT_YET if check.kind == TTL else "it was not made yet", wall)
-
-
-def not_reported(check: Check) -> str:
-    return f"nothing was reported for {check.ttl:g} s"
-
-
-def kept(output: str, checks: Sequence[Check]) -> str:
-    """As much of what one of them says as is kept: four may say all that there may be, 16 a quarter of it."""
-    return output[: MAX_OUTPUTS // len(checks)]
-
-
-def is_unreported(check: Check, found: Finding) -> bool:
-    """It says so because nobody said anything."""
-    return check.kind == TTL and found.output in (NOT_YET, not_reported(check))
-
-
-def with_missing(checks: Iterable[Check], states: States, missing: Mapping[str, float]) -> dict[str, Finding]:
-    """With those failing whose reports are `missing`: since when, by id, epoch seconds."""
-    found = {
-        check.id: Finding(Health.FAILING, not_reported(check), missing[check.id])
-        for check in checks
-        if check.id in missing
-    }
-    return {**states, **found}
-
-
-def failed(checks: Sequence[Check], why: str | None) -> States:
-    """As older versions said it: why the one check of an instance fails; None: it does not."""
-    return {checks[0].id: Finding(Health.FAILING, why)} if checks and why is not None else {}
-
-
-def states_dumped(states: States) -> dict[str, Any]:
-    return {id: finding.dumps() for id, finding in states.items()}
-
-
-def states_loaded(found: Mapping[str, Any]) -> States:
-    """ValueError, KeyError, TypeError."""
-    return {str(id): Finding.loads(each) for id, each in found.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.check import failed
+from discovery.core.check_states import failed
 from discovery.core.checked import flag, moment, or_none, text, whole
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent, Kind

@@ -21,16 +21,8 @@ from discovery.core.address import (
     place_text,
 )
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.check import (
-    Check,
-    States,
-    as_check,
-    as_checks,
-    checks_of,
-    overall,
-    states_dumped,
-    states_loaded,
-)
+from discovery.core.check import Check, as_check, as_checks, checks_of
+from discovery.core.check_states import States, overall, states_dumped, states_loaded
 from discovery.core.checked import moment, or_none, seconds_of, whole_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import WELL, Finding, Health

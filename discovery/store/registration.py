@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER
-from discovery.core.check import TTL, Check, States, begun, is_unreported, kept
+from discovery.core.check import TTL, Check
+from discovery.core.check_states import States, begun, is_unreported, kept
 from discovery.core.errors import InvalidField
 from discovery.core.event import Kind
 from discovery.core.health import WELL, Finding, Health

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from discovery.core.caller import NOBODY, SERVER, Caller
-from discovery.core.check import failing_since
+from discovery.core.check_states import failing_since
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent, instant_of
 from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun

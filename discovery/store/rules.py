@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from discovery.core.check import not_reported, with_missing
+from discovery.core.check_states import not_reported, with_missing
 from discovery.core.event import Kind
 from discovery.core.health import Health
 from discovery.core.instance import NO_HOLD, Instance, Key

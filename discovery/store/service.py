@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from discovery.core.check import kept, with_missing
+from discovery.core.check_states import kept, with_missing
 from discovery.core.health import WELL, Finding, Health
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term

@@ -14,7 +14,7 @@ import orjson
 
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
-from discovery.core.check import failed
+from discovery.core.check_states import failed
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.instance import Instance, facts, options
 from discovery.core.name import fold

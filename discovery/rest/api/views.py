@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from discovery.core.check import States
+from discovery.core.check_states import States
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window

@@ -53,7 +53,7 @@ CHECKS = st.fixed_dictionaries({"http": PATHS}, optional=NUMBERS) | st.fixed_dic
 MORE = {
     "name": LABELS, "group": LABELS, "criticalAfter": st.floats(1, 3600), "status": st.sampled_from(["passing", "warning", "failing"]),
 }  # fmt: skip
-PROBED = {"port": PORTS, "address": LABELS, **NUMBERS, **MORE}
+PROBED = {"port": PORTS, "address": st.sampled_from(["10.0.0.8", "db.example.com", "fd00::8"]), **NUMBERS, **MORE}
 MANY_CHECKS = st.lists(
     st.fixed_dictionaries(
         {"id": TEXT.filter(str.isprintable).filter(bool), "ttl": st.floats(1, 7 * 86400)}, optional=MORE
