@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from http import HTTPStatus
@@ -34,6 +34,8 @@ MAX_AGE = 5.0  # seconds; as long as a DNS cache may keep an answer
 MAX_NAMES = 1024
 # More names than this are not listed in the request for events: all events are read, and most of them are ignored.
 MAX_FILTER = 64
+# As they stand in a URL: of so many labels.
+_MAX_FILTER_OCTETS = 4096
 # Seconds in which more names may be asked for before the stream is asked for all of them.
 _GATHER = 0.02
 # Seconds until a list that came too late is read once more.
@@ -111,7 +113,7 @@ class Resolver:
 
         The first time a name is asked for: RegistryError when the registry does not answer. Never later.
         """
-        key = name.lower()
+        key = _fold(name)
         known = self._known.pop(key, None)
         if known is None:
             return (await self._first(key)).served
@@ -126,7 +128,7 @@ class Resolver:
         if not instances:
             raise NoInstance(name)
         awake = self._resting.awake(instances, time.monotonic())
-        return self._choices.setdefault(name.lower(), Choice()).pick(awake, strategy or self.strategy)
+        return self._choices.setdefault(_fold(name), Choice()).pick(awake, strategy or self.strategy)
 
     def failed(self, instance: Instance) -> None:
         """Somebody could not connect to it. Twice in 30 s, and it is passed over for 30 s, unless there is nobody else."""
@@ -216,8 +218,7 @@ class Resolver:
                 await asyncio.gather(more, stream, return_exceptions=True)
 
     async def _listen(self, names: frozenset[str]) -> None:
-        service = ",".join(sorted(names)) if len(names) <= MAX_FILTER else None
-        async with aclosing(events(self._registry, self._position, self._silence, service=service)) as stream:
+        async with aclosing(events(self._registry, self._position, self._silence, service=_filter(names))) as stream:
             async for item in stream:
                 if isinstance(item, Event):
                     self._apply(item)
@@ -259,3 +260,15 @@ class Resolver:
             self._trouble = str(trouble)
             unforeseen = trouble if isinstance(trouble, Exception) and not isinstance(trouble, RegistryError) else None
             _log.warning("the lists of instances stay as they are: %s", trouble, exc_info=unforeseen)
+
+
+def _fold(name: str) -> str:
+    """As the registry compares names: by ASCII case."""
+    return name.encode().lower().decode()
+
+
+def _filter(names: Collection[str]) -> str | None:
+    """Of the stream; None: all of it, for there are too many, or a name has a comma, which ends one there."""
+    text = ",".join(sorted(names))
+    is_fit = len(names) <= MAX_FILTER and len(quote(text)) <= _MAX_FILTER_OCTETS and text.count(",") == len(names) - 1
+    return text if is_fit else None

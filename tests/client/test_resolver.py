@@ -95,6 +95,24 @@ async def test_a_name_that_is_asked_for_later_is_followed_too(registry: FakeRegi
     assert registry.followed[1][0]["service"] == "api,web"
 
 
+@pytest.mark.parametrize(("name", "other"), [("a,b", "A,B"), ("ÖRDERS db", "Örders DB")])
+async def test_names_of_any_letters_are_followed(registry: FakeRegistry, name: str, other: str) -> None:
+    folded = name.encode().lower().decode()
+    registry.put(folded, 1)
+    async with Resolver(urls=registry.url) as found:
+        assert await ports(found, folded) == [1]
+        await followed(registry, found)
+        registry.put(folded, 2)
+        await until_ports(found, [2, 1], folded)
+        assert await ports(found, other) == [2, 1]
+    assert registry.followed[-1][0].get("service") == (None if "," in name else folded)
+
+
+def test_a_filter_is_no_longer_than_a_url_may_be() -> None:
+    assert resolver._filter({"ü" * 250}) == "ü" * 250
+    assert resolver._filter({f"{'ü' * 250}{number}" for number in range(3)}) is None
+
+
 async def test_when_the_last_one_goes_the_registry_is_asked_whether_that_is_so(registry: FakeRegistry) -> None:
     async with Resolver(urls=registry.url) as found:
         await found.instances("api")

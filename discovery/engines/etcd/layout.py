@@ -14,6 +14,8 @@ z/NODE                  the names that a node's zone files reserve; on the lease
 n/NODE                  what a node tells of itself: its version and its zones; on the lease of the node
 leader                  the node that decides what time brings; on a lease of its own
 conf                    what all nodes must agree on
+
+A `%` or `/` in a name stands as %25 or %2F.
 """
 
 from __future__ import annotations
