@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Registration
 from discovery.core.metric import Metric
 from discovery.plugins.metrics.page import page
 from discovery.plugins.metrics.table import MAX_SERVICES, Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.http.traffic import Traffic
+from discovery.store.registration import Report
 from discovery.store.snapshot import Snapshot
 from tests.routes import asked
 from tests.store.making import ALL, START, TTL, WALL, a_registry, braked, crowd, spec
@@ -36,6 +38,21 @@ async def test_expirations_have_a_reason() -> None:
     registry.advance(START + 5 * TTL, ALL)
     found = await read([expirations.metric], "discovery_expirations")
     assert found == {("lapsed",): 3, ("displaced",): 1, ("removed",): 2, ("suspect",): 0}
+
+
+async def test_those_that_warn_have_lapsed_or_have_no_lease_are_counted_apart_and_the_lapsed_nowhere_else() -> None:
+    registry = a_registry()
+    metrics = metrics_of_registry(registry, lambda: START + TTL, lambda: WALL, Traffic())
+    metrics += metrics_per_service(registry, lambda: START + TTL)
+    registry.register(spec(port=1, keep=3600), START, WALL)
+    registry.register(spec(port=2, lease="none"), START, WALL)
+    warns = registry.register(spec(port=3, ttl=3600), START, WALL)
+    registry.carry_out(Report(warns.instance.id, Finding(Health.WARNING, "full")), START, WALL)
+    registry.advance(START + TTL, ALL)
+    for kind in ("warning", "lapsed", "permanent"):
+        assert await read(metrics, f"discovery_instances_{kind}") == {(): 1}, kind
+    assert sum((await read(metrics, "discovery_instances")).values()) == 2
+    assert await read(metrics, "discovery_service_instances") == {("web",): 2}
 
 
 async def test_suspects_are_counted_apart_and_the_brake_is_engaged() -> None:
