@@ -139,10 +139,10 @@ class Checks(Plugin):
             self._refused.pop((instance.id, check.id), None)
         watch.verdict.note(failure, check)
         watch.last = CheckResult(watch.started, failure)
-        about = fields("check.done", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=failure)
         _log.debug(
-            "check %s of %s: %s [id %s]", check.id, instance.address, failure or "passed", instance.id, extra=about
-        )
+            "check %s of %s: %s [id %s]", check.id, instance.address, failure or "passed", instance.id,
+            extra=fields("check.done", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=failure),
+        )  # fmt: skip
         try:
             await self._tell(watch, passed=failure is None)
         except (UnknownInstance, UnknownCheck):
