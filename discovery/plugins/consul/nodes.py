@@ -30,7 +30,12 @@ class Node(NamedTuple):
 
     @property
     def id(self) -> str:
-        return str(uuid.uuid5(_NAMESPACE, self.name.lower()))
+        return _id_of(self.name.lower())
+
+
+@lru_cache(_MAX_KNOWN)  # each row of an answer has it
+def _id_of(folded: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, folded))
 
 
 class Nodes:
