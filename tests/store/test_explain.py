@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
-from discovery.core.event import InstanceEvent, Kind
 from discovery.core.health import Finding, Health
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
-from discovery.store.absent import absent, askers, remember
+from discovery.store.absent import askers
 from discovery.store.damping import Damping
 from discovery.store.explain import Account, Askers, accounts, told, why_none
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
-from discovery.store.registration import Deregister, Register, Report
+from discovery.store.registration import Register, Report
 from discovery.store.service import Entry, Service, served
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import CheckResult
@@ -325,75 +322,3 @@ def test_of_a_service_of_which_none_is_served_the_one_that_left_last_is_told() -
     assert refused.endswith(
         "since 22:13:30Z: " + ran_out + "; its heartbeats are refused since 22:13:32Z, once: its token expired"
     )
-
-
-@pytest.mark.parametrize(
-    ("leave", "everybody", "owner"),
-    [
-        (lambda registry: registry.advance(START + 20, ALL), "it fell silent", "it fell silent"),
-        (
-            lambda registry: registry.carry_out(Deregister("auto-0", "asked for"), START + 20, wall(START + 20), OPS),
-            "it was deregistered",
-            "it was deregistered by ops at 10.0.0.9",
-        ),
-    ],
-)
-def test_of_what_is_not_there_it_says_until_when_it_was_and_what_became_of_it(
-    leave: Callable[[DrivenRegistry], object], everybody: str, owner: str
-) -> None:
-    registry = a_registry()
-    registry.walls = lambda: wall
-    assert absent(registry, "web", START) == ""
-    registry.register(spec("Web"), START)
-    leave(registry)
-    clause = "one of this name was until 22:13:40Z: {} (history)"
-    assert absent(registry, "WEB", START + 30) == clause.format(everybody)
-    assert absent(registry, "web", START + 30, sees_names=True) == clause.format(owner)
-    day = 86400.0
-    assert "until 2023-11-14T22:13:40Z" in absent(registry, "web", START + day)
-
-
-def test_heartbeats_for_what_is_not_registered_say_that_a_registration_is_missing() -> None:
-    registry, why = a_registry(), Why("no instance is registered", "it is not registered")
-    registry.walls = lambda: wall
-    registry.refused.note(Key("web", "10.0.0.1", 80), None, Caller("10.0.0.1"), why, START, wall(START))
-    refused = "heartbeats{} are refused since 22:13:20Z, once: "
-    assert absent(registry, "web", START + 1) == refused.format("") + "it is not registered"
-    assert absent(registry, "web", START + 1, sees_names=True) == (
-        refused.format(" of 10.0.0.1 port 80") + "no instance is registered"
-    )
-
-
-def test_what_the_history_remembers_of_before_the_start_is_told_until_something_newer_happens() -> None:
-    registry = a_registry()
-    kept = registry.register(spec(), START)
-    registry.drain(kept.instance.id, True, "a test", START)
-    again = a_registry()
-    again.load(registry.snapshot(START, WALL), START, WALL)
-    [drained] = [each.instance for each in again]
-
-    def gone(kind: Kind, wall: float, by: Caller, service: str = "shop") -> tuple[InstanceEvent, float, Caller]:
-        return InstanceEvent(kind, service, drained, None, "…"), wall, by
-
-    def told(service: str) -> str:
-        return absent(again, service, START, sees_names=True)
-
-    takes_out = InstanceEvent(Kind.DRAINING, "web", drained.with_status(Status.HEALTHY), drained, "…")
-    remember(
-        again,
-        [
-            (takes_out, WALL, OPS), gone(Kind.DEREGISTERED, WALL, OPS), gone(Kind.EXPIRED, WALL - 9, OPS),
-            (takes_out, WALL - 10, Caller("10.0.0.1", "nobody")), gone(Kind.EXPIRED, WALL, OPS, "mail"),
-        ],
-    )  # fmt: skip
-    again.walls = lambda: lambda now: now + APART
-    assert "it was deregistered by ops" in told("shop")
-    assert "it fell silent" in told("mail")
-    service = again.services["web"]
-    assert askers(service, again.log) == {(drained.id, again.at(drained.id).index): OPS}
-    entry = again.register(spec("mail", id="m"), START)
-    again.deregister(entry.instance.id, "asked", START)
-    assert "it was deregistered" in told("mail")
-    again.drain(drained.id, False, "a test", START)
-    again.drain(drained.id, True, "a test", START)
-    assert askers(service, again.log) == {}, "who did it last is not known, and nobody else is named"
