@@ -143,12 +143,12 @@ class RegisterBody(Body):
 
     def registration(self) -> Registration:
         """InvalidField when a value breaks a rule."""
-        self.check_identity()
         fields = vars(self).copy()  # dict(self) takes 2 µs more
         for name in self._besides:
             del fields[name]
         if self.tags:
             fields["tags"] = self._tags()
+        self.check_identity()
         check = fields.pop("check")
         if check is not None and fields.get("checks") is not None:
             raise InvalidField("checks", "cannot stand beside check: name all of them here")
