@@ -74,6 +74,8 @@ def renewed(entry: Entry, now: float, times: Times) -> Json:
 def resolved(entry: Entry, now: float, times: Times) -> Json:
     """What a client needs to choose and connect; the optional fields only where a registration set them."""
     instance = entry.instance
+    said = options(instance.spec)
+    said.pop("checks", None)  # they may be long, and are the operator's business
     return {
         "id": instance.id,
         "ip": instance.spec.ip,
@@ -82,7 +84,7 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
         "lastHeartbeat": times.of(entry.lease.renewed_at),
         "registeredAt": iso(instance.registered_at),
         "metadata": orjson.Fragment(instance.spec.metadata),
-    } | (options(instance.spec) | health(instance, entry.own))
+    } | (said | health(instance, entry.own))
 
 
 def health(instance: Instance, own: Finding) -> Json:
@@ -103,6 +105,8 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
         "isHealthy": entry.healthy(now),
         "timeSinceHeartbeat": f"{max(0.0, now - entry.lease.renewed_at):.0f}s",
     }
+    if entry.instance.spec.checks:
+        shown |= options(entry.instance.spec)
     if window is not None:
         shown["maintenance"] = maintenance(window)
     return shown | decided(entry.instance)

@@ -147,4 +147,6 @@ async def test_one_check_stands_in_the_field_that_is_older_and_several_in_the_ot
     await put(api, {"tcp": True}, DB)
     assert "check" not in (seen := await shown(api))
     assert [check["id"] for check in seen["checks"]] == ["tcp", "db-pool"]
+    await alone(api, PASSES)
+    assert "checks" not in (await api.get(RESOLVE)).body["instances"][0], "no client needs them"
     assert (await api.post("/register", USER | {"checks": [DB]})).body["warnings"]
