@@ -156,6 +156,17 @@ async def test_a_check_that_is_not_beaten_lapses_and_one_pass_brings_it_back(one
     assert (reply.seen, reply.answer[0]["Checks"][1]["Output"]) == (index, "fine")
 
 
+async def test_whom_the_brake_holds_passes_says_so_and_comes_last(one: Host) -> None:
+    for number in range(6):
+        await one.register(ID=str(number), Port=80 + number, Check={"TTL": "1s", "Status": "passing"})
+    rows: list[dict[str, Any]] = []
+    while sum(row["Checks"][1]["Output"].startswith("suspect since ") for row in rows) < 5:
+        assert await one.put("/agent/check/pass/service:0") == 200
+        rows = await one.get("/health/service/web?passing")
+        assert len(rows) == 6
+    assert rows[0]["Service"]["ID"] == "0"
+
+
 async def test_maintenance_outlives_registering_again(one: Host) -> None:
     await one.register(ID="a", Check=TTL)
     await one.register(ID="b", Port=2)
