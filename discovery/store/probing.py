@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from discovery.core.network import Networks, is_off_limits
 from discovery.core.status import TRUSTED, Probed, Status
 from discovery.store.brake import OF_ALL_PERCENT
+from discovery.store.rules import miss_reports
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import Subject, Write
@@ -175,7 +176,11 @@ class Probe(Write[None]):
         txn.authorize(None)
         for id, answer in self.answers:
             entry = txn.find(id)
-            if entry is not None and is_to_be_asked(entry, txn.now):
+            if entry is None or not is_to_be_asked(entry, txn.now):
+                continue
+            if answer is Probed.REFUSED and entry.beats_end > txn.now:  # it is registered, and its reports are missing
+                miss_reports(txn, entry)
+            else:
                 # The reason is everybody's to read, and what a port said is not.
                 silence = f"no heartbeat for {txn.now - entry.lease.renewed_at:.1f} s"
                 status = Status.UNHEALTHY if answer is Probed.REFUSED else Status.SUSPECT

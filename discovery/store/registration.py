@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -186,7 +187,8 @@ def _make_room(txn: Transaction, service: Service, limit: int, setting: str) -> 
     lapsed = [
         entry
         for entry in service.entries.values()
-        if entry.over(now) or (entry.status in SILENT and not entry.lease.alive(now))
+        if entry.lease.beats_end_since(-math.inf) <= now  # whose reports alone are missing is registered all the same
+        and (entry.over(now) or entry.status in SILENT)
     ]
     if not lapsed:
         raise ServiceFull(service.name, limit, setting)

@@ -10,8 +10,9 @@ import pytest
 from discovery.core.caller import NOBODY, SERVER
 from discovery.core.event import Kind
 from discovery.core.health import Finding, Health
-from discovery.core.status import Status
-from discovery.store.errors import CheckIsMade, UnknownCheck
+from discovery.core.status import Probed, Status
+from discovery.store.errors import CheckIsMade, ServiceFull, UnknownCheck
+from discovery.store.probing import Probe
 from discovery.store.registration import ReportCheck
 from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
@@ -194,6 +195,14 @@ def test_registering_again_keeps_what_the_same_checks_said() -> None:
     assert entry.healthy(START + 20)
 
 
+def test_nobody_makes_way_at_the_limit_because_reports_alone_are_missing() -> None:
+    registry = a_registry(max_instances=1)
+    entry = registry.register(spec(checks=[T], lease="none"), START, WALL)
+    with pytest.raises(ServiceFull):
+        registry.register(spec(port=2), START + 6, wall(START + 6))
+    assert registry.find(KEY) is entry
+
+
 def test_only_a_ttl_check_that_there_is_can_be_reported() -> None:
     registry, _, _ = one({"tcp": True})
     with pytest.raises(UnknownCheck, match=r"'ttl'.*it has tcp"):
@@ -227,6 +236,17 @@ def test_missing_reports_count_in_the_brake_as_missing_heartbeats_do() -> None:
             report(registry, START + second, key=spec(port=port).key)
         registry.advance(START + second, wall=wall(START + second))
     assert words(registry) == " ".join(["healthy"] * 10 + ["failing"] * 9 + ["healthy"])
+
+
+def test_one_whose_port_refuses_while_its_reports_are_missing_fails_and_stays_registered() -> None:
+    registry = crowd_with_ttl_checks()
+    registry.advance(START + 5, wall=wall(START + 5))
+    asked = spec(port=3).key
+    registry.do(Probe("web", ((registry.at(asked).instance.id, Probed.REFUSED),)), START + 6, wall(START + 6))
+    entry = registry.at(asked)
+    assert (entry.status, entry.instance.failing) == (Status.FAILING, "ttl: nothing was reported for 5 s")
+    registry.advance(START + 60, wall=wall(START + 60))
+    assert registry.find(asked) is entry
 
 
 def test_a_few_missing_reports_are_no_matter_for_the_brake_and_those_that_lapsed_before_it_engages_come_back_as_suspects() -> (
