@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from http import HTTPStatus
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from discovery.client import Event, Refused, RegistryClient, RegistryError, events
@@ -41,6 +42,11 @@ async def registered(registry: RegistryClient) -> list[Mapping[str, Any]]:
     return found
 
 
+class _Sent(NamedTuple):
+    body: Json
+    at: float  # monotonic
+
+
 class Import:
     """`hold`: seconds for which copies are held while the source, or this, is away. `is_meant`: which services, by folded name. `tell`: a
     line for people.
@@ -57,8 +63,9 @@ class Import:
         self._told: dict[Key, str] = {}  # what was said of each that is refused
         self._is_here = False  # the source: what it has is known
         self._changed = asyncio.Event()
-        self._sent: dict[Key, Json] = {}
-        self._due = 0.0  # when all are renewed next
+        self._what: Plan | None = None  # None: it is to be made anew
+        self._planned_at = 0.0
+        self._sent: dict[Key, _Sent] = {}
         self._last: tuple[int, int] | None = None  # how many were renewed and left, when that was told
 
     async def plan(self) -> Plan:
@@ -72,24 +79,10 @@ class Import:
             found = self._source.found
         return plan(found, Here.of(await registered(self._registry), self._source.name), self._is_meant)
 
-    async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL, all: bool = True) -> int:
-        """How many are copied now, with leases of `ttl` seconds. `all` False: what was sent as it is stays as it is. RegistryError."""
-        for id in what.remove.values():
-            await self._remove(id)
-        about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
-        items = [
-            (key, body if "lease" in body else body | about)
-            for key, body in what.put.items()
-            if all or key in what.new or self._sent.get(key) != body
-        ]
-        self._sent = dict(what.put)
-        self._told = {key: message for key, message in self._told.items() if key in what.put}
-        count = 0
-        for start in range(0, len(items), _AT_ONCE):
-            if start >= _AT_ONCE:
-                await asyncio.sleep(_AT_ONCE / _PER_SECOND)
-            count += await self._put(items[start : start + _AT_ONCE])
-        return count
+    async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL) -> int:
+        """How many are copied now, with leases of `ttl` seconds. RegistryError."""
+        await self._remove(what)
+        return await self._send(what, list(what.put), ttl)
 
     async def follow(self) -> None:
         """For ever. What is away is tried again."""
@@ -99,32 +92,48 @@ class Import:
                 pause = _EVERY
                 try:
                     if self._is_here:
-                        await self._round()
-                        pause = max(0.0, min(pause, self._due - time.monotonic()))
+                        pause = await self._round()
                 except SourceAway as error:
                     self._lose(error)
                 except RegistryError as error:
                     self._tell(f"{error}; it is tried again")
-                    pause, self._due = 1.0, 0.0
-                await self._wait(pause, following)
+                    pause, self._what = 1.0, None
+                if await self._wait(pause, following):
+                    self._what = None
         finally:
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
 
-    async def _round(self) -> None:
-        """What has changed; all, when that is due. SourceAway, RegistryError."""
-        what, is_due = await self._plan(), time.monotonic() >= self._due
-        every = max(_EVERY, len(what.put) / _PER_SECOND * 2)
-        if is_due:
-            self._due = time.monotonic() + every
-        await self.carry_out(what, min(max(_TTL, 3 * every), _ONCE_TTL), is_due)
+    async def _round(self) -> float:
+        """What has changed, and then the next of those that are due. Seconds until there is more to do. SourceAway, RegistryError."""
+        if self._what is None:
+            self._what, self._planned_at = await self._plan(), time.monotonic()
+            await self._begin(self._what)
+        what, now = self._what, time.monotonic()
+        every = max(_EVERY, 2 * len(what.put) / _PER_SECOND)
+        changed = [key for key, body in what.put.items() if key not in self._sent or self._sent[key].body != body]
+        due = sorted(
+            (key for key, sent in self._sent.items() if sent.at + every <= now), key=lambda key: self._sent[key].at
+        )
+        await self._send(what, [*changed, *due[:_AT_ONCE]], min(max(_TTL, 3 * every), _ONCE_TTL))
+        if len(due) > _AT_ONCE:
+            return _AT_ONCE / _PER_SECOND
+        if time.monotonic() >= self._planned_at + _EVERY:
+            self._what = None
+        next_at = min((sent.at + every for sent in self._sent.values()), default=now + _EVERY)
+        return max(0.0, min(_EVERY, next_at - time.monotonic()))
+
+    async def _begin(self, what: Plan) -> None:
+        """What was sent and is gone here is to be sent again."""
+        await self._remove(what)
+        self._sent = {key: sent for key, sent in self._sent.items() if key in what.put and key not in what.new}
         if (now := (len(what.put), len(what.left))) != self._last or what.remove or what.unsure:
             self._last = now
             self._tell("; ".join([*what.lines()][:4]))
 
-    async def _wait(self, seconds: float, following: Iterable[asyncio.Task[None]]) -> None:
-        """Until something has changed there, or has gone here, at most so long."""
+    async def _wait(self, seconds: float, following: Iterable[asyncio.Task[None]]) -> bool:
+        """Until something has changed there, or has gone here, at most so long. Whether it has."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -133,7 +142,9 @@ class Import:
             for task in following:
                 if task.done():
                     task.result()
+        is_changed = self._changed.is_set()
         self._changed.clear()
+        return is_changed
 
     async def _follow_source(self) -> None:
         pause = _AGAIN
@@ -154,7 +165,8 @@ class Import:
 
     def _lose(self, error: SourceAway) -> None:
         """What it had is not renewed: nobody knows whether it lives."""
-        self._is_here, self._due = False, 0.0
+        self._is_here, self._what = False, None
+        self._sent.clear()
         self._tell(
             f"{error}; what was copied from it is held for {self._hold:g} s after its lease, and it is tried again"
         )
@@ -170,29 +182,41 @@ class Import:
             except RegistryError:  # the rounds tell of it
                 await asyncio.sleep(_AGAIN)
 
-    async def _put(self, items: list[tuple[Key, Json]]) -> int:
-        reply = await self._registry.request("POST", "/registrations", json={"instances": [body for _, body in items]})
-        results: Iterable[Mapping[str, Any]] = reply.content["results"]
+    async def _send(self, what: Plan, keys: Sequence[Key], ttl: float) -> int:
+        """In parts that a server's rate allows. How many it took."""
+        self._told = {key: message for key, message in self._told.items() if key in what.put}
+        about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
         count = 0
-        for (key, _), result in zip(items, results, strict=True):
-            message = result.get("message", "")
-            if result["status"] < 300:
-                count += 1
-                self._told.pop(key, None)
-            elif result.get("code") != "TOO_MANY_REGISTRATIONS" and self._told.get(key) != message:
-                if message not in self._told.values():  # a missing right is told once, not of each
-                    self._tell(f"{key} is not copied: {message}")
-                self._told[key] = message
+        for start in range(0, len(keys), _AT_ONCE):
+            if start:
+                await asyncio.sleep(_AT_ONCE / _PER_SECOND)
+            part = {key: what.put[key] for key in keys[start : start + _AT_ONCE]}
+            items = [body if "lease" in body else body | about for body in part.values()]
+            reply = await self._registry.request("POST", "/registrations", json={"instances": items})
+            results: Sequence[Mapping[str, Any]] = reply.content["results"]
+            for (key, body), result in zip(part.items(), results, strict=True):
+                if result.get("code") != "TOO_MANY_REGISTRATIONS":
+                    self._sent[key] = _Sent(body, time.monotonic())
+                    self._note(key, result)
+            count += sum(result["status"] < HTTPStatus.MULTIPLE_CHOICES for result in results)
         return count
 
-    async def _remove(self, id: str) -> None:
-        """Unless it has come itself meanwhile, or is gone."""
-        try:
-            await self._registry.request(
-                "DELETE",
-                f"/instances/{quote(id, safe='')}",
-                params={"importedFrom": self._source.name},
-                accept=(404, 409),
-            )
-        except Refused as error:
-            self._tell(str(error))
+    def _note(self, key: Key, result: Mapping[str, Any]) -> None:
+        """What is refused is told once; a missing right not of each."""
+        if result["status"] < HTTPStatus.MULTIPLE_CHOICES:
+            self._told.pop(key, None)
+        elif self._told.get(key) != (message := result["message"]):
+            if message not in self._told.values():
+                self._tell(f"{key} is not copied: {message}")
+            self._told[key] = message
+
+    async def _remove(self, what: Plan) -> None:
+        """Unless they have come themselves meanwhile, or are gone."""
+        for id in what.remove.values():
+            try:
+                params = {"importedFrom": self._source.name}
+                await self._registry.request(
+                    "DELETE", f"/instances/{quote(id, safe='')}", params=params, accept=(404, 409)
+                )
+            except Refused as error:
+                self._tell(str(error))

@@ -12,7 +12,6 @@ from typing import Any
 from aiohttp import web
 
 from discovery.moving.eureka import count_hash
-from tests.stories.process import LIMIT
 
 GOLDEN = Path(__file__).parent / "golden"
 CONSUL: dict[str, Any] = json.loads((GOLDEN / "consul.json").read_text())
@@ -101,7 +100,7 @@ class OtherConsul(Other):
         if int(request.query.get("index", 0)) == self.index:
             changed = self._changed
             try:
-                async with asyncio.timeout(LIMIT):
+                async with asyncio.timeout(float(request.query["wait"].removesuffix("s"))):
                     await changed.wait()
             except TimeoutError:
                 pass
