@@ -8,6 +8,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
+from discovery.core.address import authority
 from discovery.plugins.consul import views
 from discovery.plugins.consul.catalog import SAMPLES, Catalog
 from discovery.plugins.consul.directory import Peer
@@ -43,8 +44,8 @@ class Agent:
     def routes(self) -> list[Route]:
         route = self._reader.route
         return [
-            get("/status/leader", self.leader, "Who leads: this server", Right.NONE),
-            get("/status/peers", self.peers, "The servers: this one", Right.NONE),
+            get("/status/leader", lambda request: as_json(self._at(request)), "Who leads: this server", Right.NONE),
+            get("/status/peers", lambda request: as_json([self._at(request)]), "The servers: this one", Right.NONE),
             get("/agent/self", self.self, "The agent of who asks"),
             get("/agent/members", self.members, "Members of the cluster: this one"),
             route(
@@ -63,15 +64,9 @@ class Agent:
 
     # -- this server
 
-    def leader(self, request: Request) -> Answer:
-        return as_json(self._at(request, _RPC))
-
-    def peers(self, request: Request) -> Answer:
-        return as_json([self._at(request, _RPC)])
-
-    def _at(self, request: Request, port: int) -> str:
-        ip = request.arrival.ip or "127.0.0.1"
-        return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    @staticmethod
+    def _at(request: Request) -> str:
+        return authority(request.arrival.ip or "127.0.0.1", _RPC)
 
     def self(self, request: Request) -> Answer:
         asked, node = self._reader.asked(request), self._reader.agent_of(request)

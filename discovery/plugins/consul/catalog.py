@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from discovery.core.health import WELL
@@ -46,6 +47,7 @@ class Catalog:
     def routes(self) -> list[Route]:
         route = self._reader.route
         health, row, check, node = SAMPLES["health"], SAMPLES["row"], SAMPLES["check"], SAMPLES["node"]
+        by_id, as_list = (partial(self._with_services, shape) for shape in (OBJECT, LIST))
         return [
             get("/catalog/datacenters", self.datacenters, "The one data center"),
             route("/catalog/nodes", self.nodes, lambda _: NODES, sample=node, summary="All nodes", by_agent=True),
@@ -53,9 +55,9 @@ class Catalog:
             route("/catalog/service/{name}", self.service_rows, _of_service, sample=row, summary="Instances of a service"),
             route("/catalog/connect/{name}", self.nothing, _of_service, summary="Proxies of a service: none"),
             route("/catalog/gateway-services/{name}", lambda _: iter([None]), _of_service, ONE, summary="Services of a gateway: none"),
-            route("/catalog/node/{name}", self.node, _of_node, ONE, SAMPLES["service"], "A node with its services", by_agent=True),
+            route("/catalog/node/{name}", by_id, _of_node, ONE, SAMPLES["service"], "A node with its services", by_agent=True),
             route(
-                "/catalog/node-services/{name}", self.node_services, _of_node, ONE, SAMPLES["service"], "The same as a list", by_agent=True
+                "/catalog/node-services/{name}", as_list, _of_node, ONE, SAMPLES["service"], "The same as a list", by_agent=True
             ),
             get("/health/service/", self.no_name, "No service"),
             route("/health/service/{name}", self.health, _of_service, sample=health, summary="Instances with their checks"),
@@ -164,13 +166,7 @@ class Catalog:
             row = views.service_row(self._node(node), entry, peer)
             yield row if question.passes(row) else SKIP
 
-    def node(self, question: Question) -> Iterator[Any]:
-        yield from self._with_services(question, OBJECT)
-
-    def node_services(self, question: Question) -> Iterator[Any]:
-        yield from self._with_services(question, LIST)
-
-    def _with_services(self, question: Question, shape: Shape) -> Iterator[Any]:
+    def _with_services(self, shape: Shape, question: Question) -> Iterator[Any]:
         """In pieces: a host may have thousands."""
         node = self._known(question.names["name"], question.agent)
         if node is None:
@@ -239,13 +235,8 @@ def _samples() -> dict[str, Json]:
     entry, peer = Entry(Instance("", 0.0, spec, own=WELL), Lease(Term(1.0), 0.0)), Peer("", "127.0.0.1", None, said)
     service, check = views.catalog_service(entry, peer), views.node_check(Node("", ""))
     health = {"Node": node, "Service": service, "Checks": [check]}
-    return {
-        "node": node,
-        "service": service,
-        "check": check,
-        "health": health,
-        "row": views.service_row(node, entry, peer),
-    }
+    row = views.service_row(node, entry, peer)
+    return {"node": node, "service": service, "check": check, "health": health, "row": row}
 
 
 SAMPLES = _samples()
