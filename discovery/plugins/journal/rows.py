@@ -160,7 +160,7 @@ def _from_options(text: str) -> dict[str, Any]:
         options["tags"] = tuple(options["tags"])
     if "ports" in options:
         options["ports"] = tuple((name, port) for name, port in options["ports"])
-    for name in ("check", "checks"):  # an older version wrote the first
+    for name in ("checks", "check"):  # an older version wrote the latter
         if name in options:
             options["checks"] = checks_of(options.pop(name))
     return options

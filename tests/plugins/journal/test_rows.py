@@ -202,6 +202,13 @@ def test_a_check_comes_back_with_every_field() -> None:
     assert rows.instance(rows.of_instance(Instance("a", 1.0, spec))).spec.checks == (check,)
 
 
+def test_a_check_that_an_older_version_wrote_is_read() -> None:
+    options = '{"check":{"http":"/health","interval":1.5,"timeout":0.25,"failures":7,"successes":9}}'
+    row = rows.sealed("a", 1.0, None, "web", "10.0.0.1", 80, b"{}", options)
+    check = Check(kind="http", id="http", path="/health", interval=1.5, timeout=0.25, failures=7, successes=9)
+    assert rows.instance(row).spec.checks == (check,)
+
+
 def other(value: Any) -> Any:
     """Nearly the same."""
     if isinstance(value, bytes):
