@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from discovery.plugins.consul import Consul, serf
+from discovery.plugins.consul import serf
+from discovery.plugins.consul.plugin import Consul
 from tests.plugins.consul.house import ENVIRONMENT, PROXIES, Host
 from tests.plugins.started import Running, running, settings
 
