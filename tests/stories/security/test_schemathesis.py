@@ -53,6 +53,8 @@ schemathesis.openapi.media_type("application/dns-message", st.one_of(st.just(QUE
 
 @schemathesis.hook
 def flatmap_path_parameters(ctx, values):
+    if isinstance(values, dict) and "check" in values:
+        return st.just(values | {"id": "user-1", "check": "beat"})
     return _sometimes_known(values)
 
 
@@ -80,6 +82,8 @@ def _known(values):
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     _send("POST", "/register", BODY)
+    if case.operation.path.endswith("/checks/{check}"):
+        _send("PUT", "/instances", BODY[:-1] + b', "checks": [{"id": "beat", "ttl": 600}]}')
     for scope in ("/services/user-service", "/instances/user-1"):
         if case.method.upper() == "DELETE" and case.operation.path.endswith("/maintenance"):
             _send("PUT", scope + "/maintenance", b'{"reason": "a new disk", "seconds": 60}')
