@@ -13,7 +13,7 @@ from discovery.core.network import Network, Networks
 from discovery.core.warning import warning
 from discovery.dns.message.names import from_wire
 from discovery.dns.message.query import Request
-from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question
+from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.catalog import Lookup, ends_with_alias
 from discovery.plugins import LookupSeam, Plugin, Seams, everybody
 from discovery.plugins.forward.order import Order
@@ -68,8 +68,8 @@ class Forward(Plugin):
             serves = request.client in self._clients
             if answer is None:
                 return Deferred(lambda: self._ask(question)) if serves else None
-            if not ends_with_alias(answer, question):
-                return answer
+            if not ends_with_alias(answer, question) or any(rr.type == Type.SOA for rr in answer.authority):
+                return answer  # with an SOA: what the alias leads to is ours, and is not there
             # Zones follow aliases as far as they can, so it leads elsewhere. Drawn: what one client gets is not kept for another.
             alias = answer.drawn(self._random)
             return Deferred(lambda: self._follow(alias, question), alias) if serves else alias

@@ -165,12 +165,17 @@ def test_an_alias_in_our_zone_is_followed_to_the_outside_for_who_asked_us_to_rec
     with forwarding([fake], ZONES_DIR=str(tmp_path)) as server:
         (tmp_path / "example.net.zone").write_text(
             "$TTL 60\n@ IN SOA ns hostmaster 0 60 10 604800 2\n@ IN NS ns\nns IN A 127.0.0.1\nin IN CNAME ns.svc.local.\n"
+            "gone IN CNAME none.svc.local.\n"
         )
         server.process.send_signal(signal.SIGHUP)
         until(lambda: dig(server, "ns.example.net").rdata == {"127.0.0.1"})
         before = len(fake.asked)
         dug = resolve(server, "in.example.net")
         assert [f"{record.type} {record.rdata}" for record in dug.answer] == ["CNAME ns.svc.local.", "A 127.0.0.1"]
+        assert (dug := dig(server, "+recurse", "gone.example.net")).status == "NXDOMAIN"
+        assert [f"{record.type} {record.rdata}" for record in dug.answer] == ["CNAME none.svc.local."]
+        assert dig(server, "+recurse", "gone.example.net", "AAAA").status == "NXDOMAIN"
+        assert len(dig(server, "+recurse", "in.example.net", "AAAA").answer) == 1
         assert len(fake.asked) == before, "what is ours is asked of nobody else"
         dug = resolve(server, "away.svc.local")
         assert [f"{record.type} {record.rdata}" for record in dug.answer] == ["CNAME www.example.com.", "A 192.0.2.1"]
