@@ -105,11 +105,13 @@ def listed(entry: Entry, now: float, times: Times, window: Window | None) -> Jso
         "isHealthy": entry.healthy(now),
         "timeSinceHeartbeat": f"{max(0.0, now - entry.lease.renewed_at):.0f}s",
     }
-    if entry.instance.spec.checks:
-        shown |= options(entry.instance.spec)
+    instance = entry.instance
+    if instance.spec.checks:
+        shown |= options(instance.spec)
+        instance = entry.as_seen(now, times.walls())
     if window is not None:
         shown["maintenance"] = maintenance(window)
-    return shown | decided(entry.instance)
+    return shown | decided(instance)
 
 
 def decided(instance: Instance) -> Json:

@@ -44,6 +44,8 @@ async def test_a_ttl_check_is_reported_and_missed_at_its_deadline(api: Api, repo
         assert (await report(api, PASSES | {"output": f"{number} in use"})).status == 200
     found = (await shown(api))["checkStates"]["db-pool"]
     assert (found["output"], api.registry.index, log.changes) == ("3 in use", index, [])
+    (listed,) = (await api.get("/services/user-service")).body["instances"]
+    assert listed["checkStates"]["db-pool"] == found, "the list says what the instance's page does"
     api.forward(5)
     assert_error(await api.get(RESOLVE), 404)
     seen = await shown(api)

@@ -161,8 +161,6 @@ class Listing:
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
         attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
         more: views.Json = {"attachments": attachments} if attachments else {}
-        if entry.instance.spec.checks:
-            more |= views.decided(entry.as_seen(now, registry.walls()))
         return Answer(200, stamped(self._listed(entry, now) | found | more, self._times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
