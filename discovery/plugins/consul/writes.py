@@ -33,6 +33,9 @@ def peers_in(instance: Instance) -> list[Peer]:
     return [] if found is None else [Peer(*each) for each in found["peers"]]
 
 
+_LEFT_TTL = 90.0  # Eureka's usual lease
+
+
 def attached(peers: list[Peer]) -> dict[str, Any]:
     return {PLUGIN: {"peers": [list(peer) for peer in peers]}}
 
@@ -132,21 +135,25 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
     rest = _without(known, peer)
     if len(rest.peers) == len(peers_in(known)):
         return known  # it has left meanwhile, or somebody else is there
-    if not rest.peers:
+    if not rest.peers and len(known.attachments) == 1:  # else it came by yet another API and goes with it
         return Deregister(known.id, reason).decide(txn)
     txn.authorize(known.spec.key.service)
     known = catch_up(txn, entry)
-    *others, last = rest.peers  # the other surfaces show what the last one said
-    words = {key: value for key, value in last.said.items() if key not in ("Tags", "Meta")}
-    spec = replace(
-        known.spec, checks=rest.checks, tags=tuple(last.said.get("Tags", known.spec.tags)),
-        metadata=pack(last.said["Meta"]) if "Meta" in last.said else known.spec.metadata,
-    )  # fmt: skip
-    peers = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
+    spec, peers = replace(known.spec, checks=rest.checks), list[Peer]()
+    if rest.peers:
+        *others, last = rest.peers  # the other surfaces show what the last one said
+        words = {key: value for key, value in last.said.items() if key not in ("Tags", "Meta")}
+        spec = replace(
+            spec, tags=tuple(last.said.get("Tags", spec.tags)),
+            metadata=pack(last.said["Meta"]) if "Meta" in last.said else spec.metadata,
+        )  # fmt: skip
+        peers = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
+    elif spec.lease is not None:  # that there is none was said here; who renews elsewhere has one again
+        spec = replace(spec, lease=None, ttl=_LEFT_TTL)
     after = known._replace(
         spec=spec,
         checks=states_of(txn, rest.checks, known),
-        attachments=changed(known.attachments, attached(peers)),
+        attachments=changed(known.attachments, attached(peers) if peers else {PLUGIN: None}),
     )
     override_status(txn, entry, after, reason)
     return follow_maintenance(txn, entry, nodes, reason, peers_in(known))

@@ -11,6 +11,7 @@ import pytest
 from discovery.app import Server
 from tests.plugins.auth.house import ADMIN, OWNER, SECRETS, written
 from tests.plugins.consul.house import ENVIRONMENT, PROXIES, Host
+from tests.plugins.eureka.house import sent
 from tests.plugins.started import Running, running, settings
 
 TTL = {"TTL": "30s", "Status": "passing"}
@@ -19,7 +20,7 @@ TTL = {"TTL": "30s", "Status": "passing"}
 @pytest.fixture(name="it")
 async def _it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     monkeypatch.chdir(tmp_path)
-    for name, value in ENVIRONMENT.items():
+    for name, value in {**ENVIRONMENT, "EUREKA": "true"}.items():
         monkeypatch.setenv(name, value)
     async with running(settings(tmp_path, trusted_proxies=PROXIES)) as it:
         yield it
@@ -88,6 +89,28 @@ async def test_peers_at_one_address_share_an_instance_and_each_takes_itself_out(
     await one.put("/agent/service/deregister/b")
     assert await one.passing() == ["a"]
     await one.put("/agent/service/deregister/a")
+    assert await one.get("/catalog/services") == {}
+
+
+async def test_the_last_peer_leaves_an_instance_to_whom_another_api_registered_there(one: Host) -> None:
+    await one.register(ID="a", Check=TTL)
+    async with one.it.session.post(
+        one.it.http + "/eureka/apps/WEB", json=sent("e", ip="10.0.0.7", port=8080)
+    ) as response:
+        assert response.status == 204
+    await one.register(
+        ID="a", Check=TTL
+    )  # after the other: an instance of Consul's has no lease, and that of Eureka's has one
+    await one.put("/agent/service/deregister/a")
+    assert await one.get("/agent/services") == {}
+    async with one.it.session.get(
+        one.it.http + "/eureka/apps/WEB/e", headers={"Accept": "application/json"}
+    ) as response:
+        assert (await response.json())["instance"]["leaseInfo"]["durationInSecs"] == 90
+    async with one.it.session.get(one.it.http + "/resolve/web") as response:
+        assert response.status == 200
+    async with one.it.session.delete(one.it.http + "/eureka/apps/WEB/e") as response:
+        assert response.status == 200
     assert await one.get("/catalog/services") == {}
 
 
