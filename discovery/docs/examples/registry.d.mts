@@ -33,10 +33,12 @@ export interface Fields {
 }
 
 /** `ready`: once it is registered; an error with `status` when the registry refuses for good (400, 401, 403, 409), which is tried again
- * all the same. `report`: what it says of itself from now on, with each heartbeat. `stop`: deregisters, within 3 s: stop serving after it. */
+ * all the same. `report`: what it says of itself from now on, with each heartbeat. `reportCheck`: what one of its `ttl` checks found, to be
+ * said anew within its `ttl` each time: heartbeats do not repeat it. An error when it is not taken. `stop`: deregisters, within 3 s: stop serving after it. */
 export interface Registration {
   readonly ready: Promise<void>;
   report(health: Health, output?: string): Promise<void>;
+  reportCheck(check: string, health: Health, output?: string): Promise<void>;
   stop(): Promise<void>;
 }
 

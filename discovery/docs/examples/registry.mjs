@@ -100,7 +100,14 @@ export function register(name, port, fields = {}, options = {}) {
     Object.assign(instance, { health, output });
     return (beating = beating.then(() => stopping ?? (clearTimeout(timer), beat())));
   }
-  return { ready: ready.promise, report, stop: () => (stopping ??= stop()) };
+  async function reportCheck(check, health, output = "") {
+    await ready.promise; // the registry knows its checks from then on
+    const { ip } = instance;
+    const body = { instances: [{ name, ip, port, checks: { [check]: { health, output } } }] };
+    const reply = await ask(at, "POST", "/heartbeats", { body, signal: ending.signal });
+    if (reply.status >= 300 || reply.body.unknown.length) throw refusal({ ...reply, body: reply.body.unknown?.[0] ?? reply.body });
+  }
+  return { ready: ready.promise, report, reportCheck, stop: () => (stopping ??= stop()) };
 }
 
 /** Of one that warns, by itself or a check of it: its small share. */

@@ -8,13 +8,14 @@ let instance, wide;
 let undefinedSeen = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "register") {
-    instance = register("js", 3001, { tags: ["blue/green"], keep: 60 });
+    instance = register("js", 3001, { tags: ["blue/green"], keep: 60, checks: [{ id: "pool", ttl: 600, status: "passing" }] });
     wide = register("js / wide", null, { ip: "Db.example.com" });
     console.log("asked");
   } else if (line === "ready") console.log(await Promise.all([instance.ready, list.ready]).then(() => "ready", (error) => `${error.status} ${error.message}`));
   else if (line === "list") console.log(JSON.stringify(list.instances.map((each) => each.port)));
   else if (line === "next") console.log(list.next().port);
   else if (line.startsWith("report ")) console.log(await instance.report(...line.split(" ").slice(1)).then(() => "said"));
+  else if (line.startsWith("check ")) console.log(await instance.reportCheck(...line.split(" ").slice(1)).then(() => "said", ({ message }) => message));
   else if (line === "pick") {
     setInterval(() => (undefinedSeen += list.next() === undefined), 5).unref();
     console.log("picking");

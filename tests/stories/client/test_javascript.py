@@ -113,6 +113,11 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         assert server.request("GET", "/resolve/js").status == 404
         assert node.ask("report passing") == "said"
         assert server.request("GET", "/resolve/js").status == 200
+        assert node.ask("check pool failing empty") == "said"
+        check = server.request("GET", "/services/js").body["instances"][0]["checkStates"]["pool"]
+        assert (check["health"], check["output"]) == ("failing", "empty")
+        assert node.ask("check pool passing") == "said"
+        assert "nobody" in node.ask("check nobody passing")
         server.register("other", port=3002, ttl=60)
         until(lambda: node.ask("list") == "[3002]")
         server.register("other", port=3003, ttl=60)
@@ -230,6 +235,7 @@ const registered: Registration = register("users", 3001, { tags: ["blue"], metad
 await registered.ready;
 register("users db", null, { ip: "db.example.com" });
 await registered.report("warning", "80 % full");
+await registered.reportCheck("db-pool", "passing", "3 ms");
 const list = follow("users");
 const next: Instance | undefined = list.next();
 if (next) list.failed(next);
@@ -247,6 +253,7 @@ export { text };
         ("list.next().port;", "possibly 'undefined'"),
         ("register(1, 2);", "not assignable"),
         ('registered.report("great");', "not assignable"),
+        ('registered.reportCheck("db-pool", "great");', "not assignable"),
     ],
 )
 def test_typescript_reads_the_types(tmp_path: Path, more: str, wrong: str) -> None:
