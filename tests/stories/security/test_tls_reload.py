@@ -320,7 +320,8 @@ async def test_the_sdk_reads_its_certificate_again_when_it_was_exchanged(
     async with RegistryClient(url, tls=ca, cert=cert, key=key) as registry:
         assert (await registry.request("GET", "/stats")).status == 200
         exchange(another(tmp_path / "stranger"))
-        with pytest.raises(Unreachable, match="DISCOVERY_CERT"):
+        # In TLS 1.3 the client may write before the server has looked at its certificate: the reset may come before the alert.
+        with pytest.raises(Unreachable, match=r"DISCOVERY_CERT|reset by peer"):
             await registry.request("GET", "/stats")
         exchange(authority.sign("new"))
         assert (await registry.request("GET", "/stats")).status == 200
