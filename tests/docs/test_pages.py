@@ -101,6 +101,13 @@ def fits(path: str, template: str) -> bool:
     return len(given) == len(known) and all(b.startswith("{") or a == b for a, b in zip(given, known, strict=True))
 
 
+def test_a_body_that_curl_sends_is_said_to_be_json(page: Path) -> None:
+    """Else curl says that it is a form, which is a 415."""
+    for command in re.findall(r"curl [^\n]*(?:\\\n[^\n]*)*", page.read_text()):
+        if re.search(r" (-d|--data\S*) ", command) and "/v1/" not in command:
+            assert "Content-Type" in command, command
+
+
 def test_every_route_is_on_the_page_about_http() -> None:
     page = (PACKAGE / "docs" / "http.md").read_text()
     rows = re.findall(rf"`({_METHODS}) (/[^`?\s]*)", page)
