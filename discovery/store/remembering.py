@@ -1,38 +1,20 @@
-"""What plugins remember: of an instance, and as documents of their own."""
+"""What plugins remember besides instances: documents of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from discovery.core.instance import Instance
 from discovery.core.kinds import Document, DocumentEvent, DocumentKey
 from discovery.core.name import plain_text
-from discovery.core.remembered import Change, changed, packed
+from discovery.core.remembered import Change, packed
 from discovery.store.errors import TooManyDocuments
-from discovery.store.rules import catch_up
 from discovery.store.transaction import Transaction
-from discovery.store.write import InstanceWrite, Write, named_entry
+from discovery.store.write import Write
 
 # 80 MiB at the most, on every node.
 MAX_DOCUMENTS = 10_000
 # Octets of a document's key: other registries' ids are shorter.
 MAX_KEY = 1024
-
-
-@dataclass(frozen=True)
-class Attach(InstanceWrite[Instance]):
-    """What plugins remember of an instance from now on, as `Register.attachments`; no sign of life. UnknownInstance, InvalidField."""
-
-    attachments: Mapping[str, Change]
-    reason: str
-    action = "attach"
-
-    def decide(self, txn: Transaction) -> Instance:
-        entry = named_entry(txn, self.which)
-        known = catch_up(txn, entry)
-        after = known._replace(attachments=changed(known.attachments, self.attachments))
-        return txn.change(entry, after, after.status, self.reason)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from discovery.plugins.auth import authorize
 from discovery.store import remembering
 from discovery.store.errors import TooManyDocuments, UnknownInstance
 from discovery.store.registration import Register, Upsert
-from discovery.store.remembering import Attach, PutDocument
+from discovery.store.remembering import PutDocument
 from tests.driven import DrivenRegistry
+from tests.store.attaching import Attach
 from tests.store.making import START, TTL, WALL, Log, a_registry, spec
 
 

@@ -27,13 +27,13 @@ from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import InstanceWrite
 
+# Seconds, Eureka's usual lease: of one that Consul's last id left to another API without a lease.
+_LEFT_TTL = 90.0
+
 
 def peers_in(instance: Instance) -> list[Peer]:
     found = instance.attachment(PLUGIN)
     return [] if found is None else [Peer(*each) for each in found["peers"]]
-
-
-_LEFT_TTL = 90.0  # Eureka's usual lease
 
 
 def attached(peers: list[Peer]) -> dict[str, Any]:

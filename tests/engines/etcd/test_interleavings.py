@@ -26,11 +26,12 @@ from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
 from discovery.store.operations import Drain, EndMaintenance, Maintain, ReloadZones
 from discovery.store.registration import Deregister, DeregisterMany, Register, Revive, Upsert
-from discovery.store.remembering import Attach, PutDocument
+from discovery.store.remembering import PutDocument
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.driven import Checked
 from tests.engines.etcd.simulated import PREFIX, SimulatedNode, Store
+from tests.store.attaching import Attach
 
 LEASE, MOST = 4.0, 3
 NAMES, PORTS, TOKENS = st.sampled_from(["web", "api", "db"]), st.integers(1, 5), st.sampled_from(["one", "two"])

@@ -11,8 +11,8 @@ from discovery.plugins.eureka.listing import DELTA_SECONDS
 from discovery.plugins.eureka.writing import Cancel, Forget, Override
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.registration import Report
-from discovery.store.remembering import Attach
 from tests.plugins.eureka.house import House, java_reads
+from tests.store.attaching import Attach
 from tests.store.making import ALL, a_brake, a_registry, spec
 
 WEB = Key("web", "10.0.0.1", 8080)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from discovery.store.remembering import Attach, PutDocument
+from discovery.store.remembering import PutDocument
 from tests.rest.harness import USER, Api, assert_error
+from tests.store.attaching import Attach
 
 OLD = "consul://old:8500"
 COPY = USER | {"importedFrom": OLD, "hold": 3600}
