@@ -96,7 +96,7 @@ def account(
         more.append("heartbeats are missing")
     if refused is not None:
         more.append(f"its {refusal(refused, wall_of(now), sees_names)}")
-    if check is not None and check.failure is not None and status is not Status.FAILING:
+    if check is not None and check.failure is not None and instance.failing is None:
         more.append(f"its last check failed: {check.failure}")
     window, until = registry.window(instance), _until(entry, service, status)
     who = by.get((instance.id, entry.index)) if by else None

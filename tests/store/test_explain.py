@@ -157,7 +157,8 @@ def test_a_failing_check_says_what_it_saw() -> None:
 
 def test_what_would_keep_it_out_besides_is_said_too() -> None:
     registry = a_registry()
-    entry = registry.register(spec(), START)
+    entry = registry.register(spec(checks={"tcp": True}), START)
+    registry.last_checks.append(lambda id: {"tcp": CheckResult(START + 1, "HTTP 503")})
     registry.checked(entry.instance.id, "HTTP 503", START + 1)
     registry.drain(entry.instance.id, True, "a test", START + 2)
     registry.maintain(Scope("web"), Window("a new disk", wall(START + 600)), START + 3)
