@@ -100,9 +100,7 @@ class AuditRoutes(Plugin):
     async def get(self, request: Request) -> Answer:
         asked = _asked(values_of(request), self._times.wall())
         if self._path is None:
-            raise HttpError(
-                404, "AUDIT_OFF", "No audit is written here: set AUDIT_FILE to a file, and start the server again"
-            )
+            raise HttpError.usual("AUDIT_OFF")
         search = Search(self._path, asked, ended=lambda: self._ended)
         try:
             page = await asyncio.get_running_loop().run_in_executor(self._thread, search.page)

@@ -14,38 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from discovery.core.errors import DiscoveryError, Forbidden, InvalidField, Unauthorized
+from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.codes import CODES
 from discovery.rest.api.times import Times
-from discovery.store.errors import (
-    CheckIsMade,
-    Deregistered,
-    EngineAway,
-    IdTaken,
-    Moved,
-    NameReserved,
-    NotDurable,
-    NotRevoked,
-    NoWindow,
-    PermanentRefused,
-    RegistryFull,
-    ServiceFull,
-    TakenOver,
-    TooManyDocuments,
-    TooManyRevoked,
-    TooManyWindows,
-    UnknownCheck,
-    UnknownInstance,
-    UnknownService,
-)
 
 if TYPE_CHECKING:
     from discovery.rest.api.requests import Request
 
 _log = logging.getLogger("discovery.rest")
-
-Facts = Mapping[str, Any]
 
 
 class HttpError(DiscoveryError):
@@ -59,44 +37,15 @@ class HttpError(DiscoveryError):
         self.headers: Mapping[str, str] = {}
         self.index: int | None = None
 
+    @classmethod
+    def usual(cls, code: str) -> HttpError:
+        """One that always says the same: what the table has as its example."""
+        found = CODES[code]
+        return cls(found.status, code, found.message, **found.facts)
 
-# error → status, code, facts. The first class that fits.
-_TABLE: list[tuple[type[DiscoveryError], int, str, Callable[[Any], Facts]]] = [
-    (InvalidField, 400, "INVALID_FIELD", lambda error: {"field": error.field}),
-    (
-        UnknownInstance,
-        404,
-        "INSTANCE_UNKNOWN",
-        lambda error: {"suggestion": "Register the instance first: POST /register with name, ip and port"},
-    ),
-    (
-        Deregistered,
-        404,
-        "INSTANCE_DEREGISTERED",
-        lambda error: {"suggestion": "Register the instance: POST /register", "retryAfterMs": round(error.left * 1000)},
-    ),
-    (UnknownCheck, 404, "CHECK_UNKNOWN", lambda error: {}),
-    (CheckIsMade, 409, "CHECK_IS_MADE", lambda error: {}),
-    (NoWindow, 404, "NO_MAINTENANCE", lambda error: {}),
-    (UnknownService, 404, "SERVICE_UNKNOWN", lambda error: {"serviceName": error.name}),
-    (ServiceFull, 409, "SERVICE_FULL", lambda error: {"serviceName": error.name, "limit": error.limit}),
-    (PermanentRefused, 409, "PERMANENT_REFUSED", lambda error: {"limit": error.limit}),
-    (RegistryFull, 507, "REGISTRY_FULL", lambda error: {"limit": error.limit, "of": error.what}),
-    (NameReserved, 409, "NAME_RESERVED", lambda error: {"serviceName": error.name}),
-    (TakenOver, 409, "TAKEN_OVER", lambda error: {}),
-    (IdTaken, 409, "ID_TAKEN", lambda error: {"id": error.id}),
-    (TooManyWindows, 409, "TOO_MANY_WINDOWS", lambda error: {}),
-    (NotRevoked, 404, "TOKEN_NOT_REVOKED", lambda error: {}),
-    (TooManyDocuments, 409, "TOO_MANY_DOCUMENTS", lambda error: {}),
-    (TooManyRevoked, 409, "TOO_MANY_REVOKED", lambda error: {}),
-    (Unauthorized, 401, "UNAUTHORIZED", lambda error: {}),
-    (Forbidden, 403, "FORBIDDEN", lambda error: {"missing": error.right}),
-    (Moved, 503, "MOVED", lambda error: {"nodes": error.nodes}),
-    (EngineAway, 503, "ENGINE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
-    (NotDurable, 503, "STORAGE_UNAVAILABLE", lambda error: {"reason": error.reason, "retryAfter": 1}),
-]
 
-INTERNAL = "Something went wrong inside the registry; its log has the details"
+# The first class that fits.
+_BY_ERROR = [(each.of, code, each) for code, each in CODES.items() if each.of is not None]
 
 
 class Failure(NamedTuple):
@@ -120,9 +69,9 @@ def described(error: Exception) -> Failure | None:
         error = of_shape(error)
     if isinstance(error, HttpError):
         return Failure(error.status, error.code, str(error), error.facts, error.headers, error.index)
-    for kind, status, code, facts in _TABLE:
+    for kind, code, each in _BY_ERROR:
         if isinstance(error, kind):
-            return Failure(status, code, str(error), facts(error))
+            return Failure(each.status, code, str(error), each.facts_of(error))
     return None
 
 
@@ -148,7 +97,7 @@ def answer_to(
     failure = described(error)
     if failure is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
-        return form(Failure(500, "INTERNAL", INTERNAL), times, request)
+        return form(Failure(500, "INTERNAL", CODES["INTERNAL"].message), times, request)
     headers = dict(_CHALLENGE if failure.status == HTTPStatus.UNAUTHORIZED else {})
     if "retryAfter" in failure.facts:
         headers["Retry-After"] = str(failure.facts["retryAfter"])  # seconds, RFC 9110 §10.2.3

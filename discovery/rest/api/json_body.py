@@ -40,7 +40,7 @@ def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loa
         raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
     octets = request.body
     if not octets:
-        raise HttpError(400, "BODY_MISSING", "The request has no body; send a JSON object")
+        raise HttpError.usual("BODY_MISSING")
     if len(octets) > MAX_SINGLE and _work(octets) > MAX_JSON_WORK:
         text = "The body has too many lists, objects and commas to be read at once; send it in several requests"
         raise HttpError(413, "BODY_TOO_LARGE", text)
@@ -49,7 +49,7 @@ def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loa
     except ValueError as error:
         raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
-        raise HttpError(400, "NOT_AN_OBJECT", "The body must be a JSON object")
+        raise HttpError.usual("NOT_AN_OBJECT")
     return content
 
 

@@ -68,9 +68,8 @@ class Connection(Receiving):
         if self._limits.opened(self):
             self._update_timer()
         else:
-            text = "There are too many connections; try again in a moment"
             self._stopping = True  # it is not counted, so it must not linger
-            self._refuse(HttpError(503, "TOO_MANY_CONNECTIONS", text, retryAfter=1))
+            self._refuse(HttpError.usual("TOO_MANY_CONNECTIONS"))
 
     def data_received(self, data: bytes) -> None:
         if not self._framer.ended and not (self._stopping and self._framer.coming is None):

@@ -151,7 +151,7 @@ class Framer:
         if self.coming is not None:
             self.refuse(HttpError(400, "BROKEN_BODY", f"The body cannot be read: {why}"))
         else:
-            self.refuse(_not_spoken() if why in _OTHER_VERSIONS else _unreadable(why))
+            self.refuse(HttpError.usual("VERSION_UNSUPPORTED") if why in _OTHER_VERSIONS else _unreadable(why))
 
     def _refuse_body(self, request: Request) -> None:
         size = request.headers.get(b"content-length", b"").decode()
@@ -211,7 +211,7 @@ class Framer:
         headers, keeps = request.headers, request.keeps
         request.keeps = False
         if request.version not in ("1.1", "1.0"):
-            raise _not_spoken()
+            raise HttpError.usual("VERSION_UNSUPPORTED")
         if len(headers) > MAX_FIELDS or (self._is_long and _size(request) > MAX_HEAD):
             raise _unreadable(_HEAD_TOO_LARGE)
         if b"," in headers.get(b"host", b"," if request.version == "1.1" else b""):  # RFC 9112 §3.2
@@ -219,9 +219,9 @@ class Framer:
         if (
             b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked"
         ):  # RFC 9112 §6.1
-            raise HttpError(501, "CODING_UNSUPPORTED", "Transfer-Encoding may only be chunked; send the body as it is")
+            raise HttpError.usual("CODING_UNSUPPORTED")
         if b"expect" in headers and headers[b"expect"].strip().lower() != b"100-continue":
-            raise HttpError(417, "EXPECTATION_FAILED", "Only 'Expect: 100-continue' is understood")
+            raise HttpError.usual("EXPECTATION_FAILED")
         request.keeps = keeps
         is_origin_form = request.target[0] == "/" and request.method != "CONNECT"
         if not is_origin_form and (request.method, request.target) != ("OPTIONS", "*"):
@@ -286,7 +286,3 @@ def _closed(request: Request) -> None:
 
 def _unreadable(why: str) -> HttpError:
     return HttpError(400, "BAD_REQUEST", f"This is not an HTTP request that can be read: {why}")
-
-
-def _not_spoken() -> HttpError:
-    return HttpError(505, "VERSION_UNSUPPORTED", "This version of HTTP is not spoken here; use HTTP/1.1")

@@ -114,10 +114,8 @@ class Front:
 
     def to_plain_http(self) -> bytes:
         """The whole answer to a client that speaks HTTP without TLS on the port of HTTPS. It learns nothing else from it."""
-        error = HttpError(
-            400, "TLS_REQUIRED", "This port speaks HTTPS; ask again with https:// in front of the address"
-        )
-        return self.octets(Request(), answer_to(error, "HTTP without TLS", self._times)._replace(index=0))
+        error = answer_to(HttpError.usual("TLS_REQUIRED"), "HTTP without TLS", self._times)
+        return self.octets(Request(), error._replace(index=0))
 
     def _options(self, request: Request) -> Answer | None:
         """Preflights; and `OPTIONS *` and `OPTIONS /`, by which HAProxy asks whether we are there."""

@@ -44,9 +44,7 @@ class Receiving(Sending):
         return self._current is None and not self._framer.whole and not self._unread
 
     def give_up_body(self) -> None:
-        error = HttpError(
-            503, "TOO_BUSY", "Too many large bodies are being sent at once; try again in a moment", retryAfter=1
-        )
+        error = HttpError.usual("TOO_BUSY")
         if self._framer.whole:  # it has just come whole
             request = self._framer.whole[0]
             request.body, request.refusal = b"", error

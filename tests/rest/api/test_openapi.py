@@ -18,7 +18,6 @@ from discovery.cli.setting_list import names
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
-from discovery.rest.api import errors
 from discovery.rest.api.codes import CODES, ELSEWHERE
 from discovery.rest.api.openapi import codes_of
 from discovery.rest.api.query import parse
@@ -62,7 +61,7 @@ async def test_it_is_served_as_it_was_made() -> None:
 
 
 def test_every_code_that_the_source_can_say_is_in_the_document_and_in_no_other_status() -> None:
-    said = {code: {status} for _, status, code, _ in errors._TABLE}
+    said = {code: {each.status} for code, each in CODES.items() if each.of is not None}
     for code, status in _codes_in_source():
         said.setdefault(code, set()).update({status} if status else ())
     assert said.keys() == CODES.keys()
@@ -70,16 +69,18 @@ def test_every_code_that_the_source_can_say_is_in_the_document_and_in_no_other_s
 
 
 def _codes_in_source() -> Iterator[tuple[str, int | None]]:
-    """`HttpError(400, "CODE", …)` and its like; the status is None where it is a variable. Other registries' APIs answer in their words."""
+    """`HttpError(400, "CODE", …)` and its like; the status is None where it is a variable, and of `HttpError.usual("CODE")`. Other
+    registries' APIs answer in their words.
+    """
     for folder in ("rest", "plugins"):
         for file in (PACKAGE / folder).rglob("*.py"):
             if file.parent.name in FACES:
                 continue
             for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.Call) and len(node.args) > 2:
-                    status, code = (getattr(argument, "value", None) for argument in node.args[:2])
+                if isinstance(node, ast.Call) and (node.args[2:] or getattr(node.func, "attr", None) == "usual"):
+                    *status, code = (getattr(argument, "value", None) for argument in node.args[:2])
                     if isinstance(code, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", code):
-                        yield code, status if isinstance(status, int) else None
+                        yield code, next((each for each in status if isinstance(each, int)), None)
 
 
 def test_every_code_is_on_the_page_and_the_page_has_no_other() -> None:

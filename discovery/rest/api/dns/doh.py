@@ -75,7 +75,7 @@ class DnsOverHttps:
             raise HttpError(413, "BODY_TOO_LARGE", f"A DNS message has at most {MAX_MESSAGE} octets")
         reply = self._respond(message, request.address)
         if reply is None:
-            raise HttpError(400, "NO_QUERY", "This is no DNS query: it is a response, or too short to have an id")
+            raise HttpError.usual("NO_QUERY")
         if not isinstance(reply, bytes):
             reply = await reply
         return Answer(200, reply, {"Cache-Control": f"max-age={self._fresh_for(reply)}"}, media=MEDIA_TYPE)
