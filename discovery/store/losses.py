@@ -23,6 +23,7 @@ MAX_GONE = 10_000
 # Services that are named of those whose instances have gone.
 _MOST_NAMED = 8
 
+_NONE_YET: dict[Status | None, int] = dict.fromkeys((None, *Status), 0)  # None: less, for each that is registered
 _SERVED = (Status.HEALTHY, Status.SUSPECT, Status.FLAPPING)
 _SERVED_OR_DOWN = (*_SERVED, *DOWN)
 
@@ -52,9 +53,7 @@ class _Service:
     __slots__ = ("counts", "last", "loss", "missing", "window")
 
     def __init__(self) -> None:
-        self.counts: dict[Status | None, int] = dict.fromkeys(
-            (None, *Status), 0
-        )  # None: less, for each that is registered
+        self.counts = _NONE_YET.copy()
         self.missing = 0
         self.window: deque[list[float]] = deque()
         self.loss: _Loss | None = None

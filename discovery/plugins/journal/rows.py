@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import zlib
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from discovery.core import exact_json
@@ -23,7 +24,8 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 # Stored only where they differ from these.
-_DEFAULTS = [(option.field, option.default) for option in OPTIONS]
+_CHOSEN = attrgetter(*(option.field for option in OPTIONS))
+_DEFAULTS = tuple(option.default for option in OPTIONS)
 _NO_OPTIONS = "{}"
 # Among the options, as the other facts about an instance: no field of a registration has their names.
 _REGISTRANT = "registrant"
@@ -145,7 +147,10 @@ def tombstone(row: Row) -> tuple[Key, float]:
 
 def _options(instance: Instance) -> str:
     spec, by = instance.spec, instance.registrant
-    options = {name: value for name, default in _DEFAULTS if (value := getattr(spec, name)) != default}
+    options, chosen = dict[str, Any](), _CHOSEN(spec)
+    if chosen != _DEFAULTS:  # of most nothing was chosen: the comparison takes a fifth of the loop's time
+        several = zip(OPTIONS, chosen, _DEFAULTS, strict=True)
+        options = {option.field: value for option, value, default in several if value != default}
     if spec.checks:
         options["checks"] = as_check(spec.checks) or as_checks(spec.checks)
     if by != NOBODY:
