@@ -105,7 +105,7 @@ class Web:
         sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
         self._zones = Zones(registry, clock, times, preference)
         self.routes = [
-            *Registering(registry, engine, clock, times, random, count, note_items).routes(),
+            *Registering(registry, engine, clock, times, random, count, note_items, seams.imported_as).routes(),
             *Beating(registry, engine, clock, times, random, count, note_items).routes(),
             *Reporting(registry, engine, clock, times, random, count, note_items).routes(),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),

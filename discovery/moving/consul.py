@@ -23,6 +23,8 @@ _AT_ONCE = 16
 _THEIRS, _OURS = 1, 100
 # What Consul's agent waits for a beat of `sync`, seconds, and after how long it forgets one (its own least).
 TTL, FORGETS = 30, "1m"
+# Of a check's output in Consul's own words, characters.
+_OUTPUT = 512
 # What its metadata may be (agent/structs: metaMaxKeyPairs, metaKeyMaxLength, metaValueMaxLength).
 _PAIRS, _KEY, _VALUE = 63, re.compile("[a-zA-Z0-9_-]{1,128}"), 512
 
@@ -48,7 +50,12 @@ def _body(name: str, service: Json, node: Json, checks: Sequence[Json]) -> Json:
         "tags": list(dict.fromkeys(service.get("Tags") or ())),
         "weight": _weight(weights.get("Passing")), "warningWeight": _weight(weights.get("Warning")),
     } | _health(checks)  # fmt: skip
-    return body | ({"port": service["Port"]} if service.get("Port") else {"port": None})
+    said = {
+        "Node": node,
+        "Service": service,
+        "Checks": [each | {"Output": each["Output"][:_OUTPUT]} for each in checks],
+    }
+    return body | {"port": service.get("Port") or None, "importedAs": {"consul": [said]}}
 
 
 def _weight(theirs: int | None) -> int:

@@ -50,11 +50,13 @@ def found_in(instances: Mapping[tuple[str, str], Json]) -> Found:
         if MARK in metadata:
             continue
         status = instance.get("status", "UNKNOWN")
-        zone = metadata.get("zone")
+        zone, lease = metadata.get("zone"), dict(instance.get("leaseInfo") or {})
+        lease.pop("lastRenewalTimestamp", None)  # that it renews is no change
         found.add(
             {
                 "name": app.lower(), "ip": instance.get("ipAddr") or instance["hostName"], "port": _port(instance), "metadata": metadata,
                 "health": _HEALTH.get(status, "failing"), "output": "" if status == "UP" else f"its status at Eureka is {status}",
+                "importedAs": {"eureka": [instance | {"leaseInfo": lease}]},
             }
             | ({"zone": zone} if zone else {})
         )  # fmt: skip

@@ -61,7 +61,9 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def add(self, body: Json) -> None:
-        """Several at one address are one instance: with the tags of all, and as well as the best of them."""
+        """Several at one address are one instance: with the tags of all, as well as the best of them, and what each says in the words of
+        its registry.
+        """
         body["output"] = body.get("output", "").encode()[:_OUTPUT].decode(errors="ignore")
         key = Key.of(body)
         known = self.bodies.get(key)
@@ -71,7 +73,12 @@ class Found:
         self.notes.append(f"{key}: several entries are one instance here, as well as the best of them")
         better = max(known, body, key=lambda each: _HEALTH.index(each["health"]))
         tags = dict.fromkeys([*known.get("tags", ()), *body.get("tags", ())])
-        self.bodies[key] = known | {"tags": list(tags), "health": better["health"], "output": better["output"]}
+        words = dict(known.get("importedAs", {}))
+        for name, said in body.get("importedAs", {}).items():
+            words[name] = [*words.get(name, ()), *said]
+        self.bodies[key] = known | {
+            "tags": list(tags), "health": better["health"], "output": better["output"], "importedAs": words
+        }  # fmt: skip
 
 
 class Source(Protocol):

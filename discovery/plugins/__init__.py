@@ -19,6 +19,7 @@ from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.rest.api.following.waiting import LongPolls
+from discovery.rest.api.registering import ImportedAs
 from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit
 from discovery.rest.guard.rate import RegisterRate
@@ -62,7 +63,8 @@ class Seams(WriteSeams):
     answer's TTL.
     `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
     `http_traffic`: what is asked and answered. `dns_addresses`: where DNS listens. `proxies`: those whose X-Forwarded-For is
-    believed. `is_public`: other machines reach the REST API.
+    believed. `is_public`: other machines reach the REST API. `imported_as`: by the name of a plugin that speaks another registry's
+    language, what it remembers of an instance of which an import has that registry's own words.
     """
 
     followers: list[Follower] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Seams(WriteSeams):
     live_names: dict[Name, LiveNames] = field(default_factory=dict)
     proxies: Networks = Networks(())  # noqa: RUF009 it is immutable
     is_public: bool = False
+    imported_as: dict[str, ImportedAs] = field(default_factory=dict)
 
 
 class Plugin:

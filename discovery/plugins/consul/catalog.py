@@ -117,6 +117,8 @@ class Catalog:
         if "Address" not in known and (place is None or place.external is None):
             is_gone = place is not None and place.silent and (entry is None or entry.instance.id in place.unchecked)
             found.append(views.node_check(node, status=CRITICAL if is_gone else PASSING, output=self.serf_output(name)))
+        if place is not None and place.external is not None:
+            found += [views.copied_check(node, each, place.index) for each in place.external.get("Checks", ())]
         if MAINTENANCE in known:
             found.append(views.node_maintenance(node, known[MAINTENANCE], self._directory.topics.index_of(CHECKS)))
         return found

@@ -97,7 +97,7 @@ def struct(fields: Mapping[str, Read]) -> Read:
     return read_struct
 
 
-_ADDRESS = struct({"Address": text, "Port": number})
+ADDRESS = struct({"Address": text, "Port": number})
 CHECK = struct(
     {
         "ID": text, "CheckID": text, "Name": text, "Notes": text, "Status": text, "Output": text, "ServiceID": text, "TTL": duration,
@@ -109,7 +109,7 @@ CHECK = struct(
 )  # fmt: skip
 _SERVICE_FIELDS: Mapping[str, Read] = {
     "ID": text, "Name": text, "Service": text, "Tags": list_of(text), "Address": text, "Port": number, "Meta": map_of(text),
-    "TaggedAddresses": map_of(_ADDRESS), "Weights": struct({"Passing": number, "Warning": number}), "EnableTagOverride": flag,
+    "TaggedAddresses": map_of(ADDRESS), "Weights": struct({"Passing": number, "Warning": number}), "EnableTagOverride": flag,
     "Kind": text, "Proxy": anything, "Connect": anything,
 }  # fmt: skip
 SERVICE = struct({**_SERVICE_FIELDS, "Check": CHECK, "Checks": list_of(CHECK, "CheckType")})

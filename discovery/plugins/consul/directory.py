@@ -215,8 +215,8 @@ class Directory:
                 place.ids[peer.id] = instance.id
                 self._hosts.setdefault(peer.id, set()).add(name)
                 if peer.node is not None:
-                    place.external = {"Meta": peer.said.get("NodeMeta")}
-                elif not instance.spec.checks and not peer.said.get("Checks"):
+                    place.external = {"Meta": peer.said.get("NodeMeta"), **peer.said.get("Node", {})}
+                elif not instance.spec.checks and "Checks" not in peer.said:
                     place.unchecked.add(instance.id)
                 for check in instance.spec.checks:
                     if check.group == peer.key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.consul.agent import Agent
@@ -10,6 +11,7 @@ from discovery.plugins.consul.beyond import Beyond
 from discovery.plugins.consul.catalog import Catalog
 from discovery.plugins.consul.directory import Directory
 from discovery.plugins.consul.external import External
+from discovery.plugins.consul.imported import imported
 from discovery.plugins.consul.kv import KeyValues
 from discovery.plugins.consul.manners import MANNERS
 from discovery.plugins.consul.names import Names
@@ -18,6 +20,7 @@ from discovery.plugins.consul.reading import Reader
 from discovery.plugins.consul.registering import Registering
 from discovery.plugins.consul.serf import Serf
 from discovery.plugins.consul.settings import ConsulSettings
+from discovery.plugins.consul.topics import PLUGIN
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 
@@ -44,6 +47,7 @@ class Consul(Plugin):
         self._seams = seams
         seams.concerns.extend(self._keys.concerns())
         seams.followers.append(directory.follow_commit)
+        seams.imported_as[PLUGIN] = partial(imported, directory.nodes)
         if self._settings.consul_domain:
             names = Names(self._registry, directory, self._settings, seams.dns_ttl)
             seams.live_names[names.origin] = names

@@ -10,7 +10,7 @@ from discovery.core.health import Health
 from discovery.core.instance import DEFAULT_WEIGHT, Instance
 from discovery.core.metadata import unpack
 from discovery.core.network import ip_of
-from discovery.core.status import Status
+from discovery.core.status import SILENT, Status
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, own_id
 from discovery.plugins.consul.nodes import Node
 from discovery.store.service import Entry
@@ -30,7 +30,7 @@ _NO_REASON = "Maintenance mode is enabled for this {}, but no reason was provide
 def node(of: Node, datacenter: str, index: int, external: Mapping[str, Any] | None = None) -> Json:
     """`external`: what was said of one that is no host with an agent."""
     if external is not None:
-        id, tagged, meta = "", None, external.get("Meta")
+        id, tagged, meta = external.get("ID", ""), external.get("TaggedAddresses"), external.get("Meta")
     else:
         ip, name = ip_of(of.address), "ipv4" if ":" not in of.address else "ipv6"
         id, meta = of.id, {"consul-network-segment": ""}
@@ -121,6 +121,12 @@ def _check(
     return node_check(of, id, name, status, output, notes, entry.index, kind) | about
 
 
+def copied_check(of: Node, said: Mapping[str, Any], index: int) -> Json:
+    """Of a node, as its registry said it: see `imported`."""
+    about = (said["CheckID"], said["Name"], said["Status"], said["Output"], said["Notes"])
+    return node_check(of, *about, index=index, kind=said["Type"])
+
+
 def node_maintenance(of: Node, reason: str, index: int) -> Json:
     notes = reason or _NO_REASON.format("node")
     return node_check(of, NODE_MAINTENANCE, "Node Maintenance Mode", CRITICAL, "", notes, index, "maintenance")
@@ -149,11 +155,15 @@ def service_checks(
             if suspect and found.health is not Health.FAILING:
                 status, output = PASSING, _suspect(entry, now)
             checks.append(_check(of, entry, peer, id, check.label, status, output, check.kind, notes.get(id, "")))
-    checks += [
-        _check(of, entry, peer, each["CheckID"], each["Name"], each["Status"], each["Output"], "", each["Notes"])
-        for each in peer.said.get("Checks", ())  # that its registrant makes
-    ]
-    if instance.spec.lease is None:
+    is_copy = instance.spec.imported_from is not None
+    if is_copy or instance.spec.lease is not None:  # else it has come itself since an import brought it
+        checks += [
+            _check(
+                of, entry, peer, each["CheckID"], each["Name"], each["Status"], each["Output"], each.get("Type", ""), each["Notes"]
+            )
+            for each in peer.said.get("Checks", ())  # that its registrant makes
+        ]  # fmt: skip
+    if instance.spec.lease is None and (not is_copy or entry.status_at(now) in SILENT):
         status, output = _life(entry, now)
         checks.append(_check(of, entry, peer, f"service:{peer.id}", f"Service '{name}' check", status, output, "ttl"))
     return checks

@@ -83,7 +83,9 @@ class RegisterPeer(Register):
             _leave(txn, old, peer, self.nodes, f"{peer.id} has come to {spec.ip}")
         entry = txn.find(spec.key)
         rest, peers, before = Rest([], ()), list[Peer](), Peer("", "")
-        if entry is not None:
+        if (
+            entry is not None and entry.instance.spec.imported_from is None
+        ):  # else each of them comes itself from now on
             known = txn.current(entry)
             rest, peers = _without(known, peer), peers_in(known)
             before = next((each for each in peers if each.key == peer.key), Peer("", ""))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent
-from discovery.core.instance import Instance, Key
+from discovery.core.instance import Instance, Key, Registration
 from discovery.plugins.eureka.record import NAME, Records
 
 
@@ -35,9 +35,10 @@ class Ids:
             if isinstance(event, InstanceEvent):
                 before, after = records_of(event.before), records_of(event.after)
                 if before or after:
-                    self._changed(event.instance.spec.key, before, after)
+                    self._changed(event.instance.spec, before, after)
 
-    def _changed(self, key: Key, before: Records, after: Records) -> None:
+    def _changed(self, spec: Registration, before: Records, after: Records) -> None:
+        key = spec.key
         for id in before.keys() - after.keys():
             places = self._places[id]
             if places[key.service].key == key:  # else it has come back at another address meanwhile
@@ -46,7 +47,7 @@ class Ids:
                     del self._places[id]
         for id, record in after.items():
             self._places.setdefault(id, {})[key.service] = Place(key, record["dirty"])
-        if len(after) > 1:
+        if len(after) > 1 and spec.imported_from is None:  # else the import renews all of them
             known, now = self._heard.get(key, {}), self._clock()
             stay = {
                 id

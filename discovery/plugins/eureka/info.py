@@ -37,6 +37,8 @@ def statuses(status: Status, is_served: bool, is_alone: bool, record: Record) ->
         word = override if is_out and override is not None else OUT_OF_SERVICE
         return word, word
     own: str = record.get("status", UP)
+    if not is_served and own == override:  # a copy: what it says of itself is not known
+        return own, override
     if not is_served:
         return (own if own != UP else DOWN), UNKNOWN
     return (UP if is_alone else own), (UP if override == UP else UNKNOWN)
@@ -51,7 +53,7 @@ def native(instance: Instance) -> Records:
 def info(
     id: str, record: Record, instance: Instance, status: str, override: str, ttl: float, renewed_at: float, action: str | None = None
 ) -> Info:  # fmt: skip
-    """`ttl`: of its lease, seconds; `renewed_at`: epoch seconds. `action`: None: what its record says."""
+    """`ttl`: of its lease, seconds, where that is not a copy's; `renewed_at`: epoch seconds. `action`: None: what its record says."""
     spec = instance.spec
     registered = record.get("registered", _ms(instance.registered_at))
     updated = record.get("updated", registered)
@@ -70,7 +72,7 @@ def info(
         "dataCenterInfo": values["dataCenterInfo"],
         "leaseInfo": {
             "renewalIntervalInSecs": values["renewalIntervalInSecs"],
-            "durationInSecs": int(ttl),
+            "durationInSecs": record.get("durationInSecs", int(ttl)),
             "registrationTimestamp": registered,
             "lastRenewalTimestamp": _ms(renewed_at),
             "evictionTimestamp": evicted,

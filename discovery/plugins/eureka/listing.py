@@ -165,7 +165,7 @@ class Listing:
         return [
             Shown(id, record, *statuses(status, is_served, len(records) == 1, record))
             for id, record in records.items()
-            if id not in silent
+            if id not in silent or len(silent) == len(records)  # it lives: who of them beats is not known
         ]
 
     def _has_better(self, entry: Entry, now: float) -> bool:

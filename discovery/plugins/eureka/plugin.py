@@ -8,7 +8,9 @@ from collections.abc import Callable
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.eureka.forms import error_form
 from discovery.plugins.eureka.ids import Ids
+from discovery.plugins.eureka.imported import imported
 from discovery.plugins.eureka.listing import Listing
+from discovery.plugins.eureka.record import NAME
 from discovery.plugins.eureka.registering import Registering
 from discovery.rest.api.route import Manners
 from discovery.store.engine import Engine
@@ -28,6 +30,7 @@ class Eureka(Plugin):
     def install(self, seams: Seams) -> None:
         self._registering = Registering(self._listing, self._ids, self._clock, seams.count_registration)
         seams.followers.append(self._ids.follow)
+        seams.imported_as[NAME] = imported
         for prefix in PREFIXES:
             manners = Manners(prefix, error_form, slash=True)
             seams.routes.extend(manners.routes(*self._listing.routes(), *self._registering.routes()))

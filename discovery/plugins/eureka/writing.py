@@ -41,9 +41,12 @@ class Announce(Write[Instance]):
         sent = self.sent
         txn.authorize(sent.spec.key.service)
         entry = txn.find(sent.spec.key)
-        records = {} if entry is None else records_of(txn.current(entry))
+        before = None if entry is None else txn.current(entry)
+        records = records_of(before)
         was_out = bool(records) and is_out(records)
         known = records.pop(sent.id, None) or self._left_behind(txn)
+        if before is not None and before.spec.imported_from is not None:
+            records = {}  # from now on each comes itself
         records[sent.id] = self._record(int(txn.wall * 1000), known or {})
         while len(records) > MAX_IDS:
             del records[min(records, key=lambda id: records[id]["registered"])]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from random import Random
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
@@ -30,6 +31,7 @@ from discovery.core.instance import (
 )
 from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
+from discovery.core.remembered import Change
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import described
@@ -223,6 +225,30 @@ def own_health(health: object, output: object, field: str = "") -> Finding | Non
     return None
 
 
+# What a plugin remembers of an instance that its registry's own words are these of. InvalidField, HttpError.
+ImportedAs = Callable[[Any, Registration], Change]
+
+
+class ItemBody(InstanceBody):
+    """An item of POST /registrations."""
+
+    imported_as: dict[StrictStr, Any] = Field(
+        {},
+        alias="importedAs",
+        description="of a copy, by the name of a plugin (consul, eureka): what the other registry says of it, for that registry's clients",
+    )
+
+    _besides: ClassVar[tuple[str, ...]] = (*InstanceBody._besides, "imported_as")
+
+    def attachments(self, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
+        """Of plugins that are off nothing is kept. InvalidField, HttpError."""
+        if self.imported_as and spec.imported_from is None:  # which takes an admin
+            raise InvalidField(
+                "importedAs", "stands beside importedFrom: only what an import brings has words of others"
+            )
+        return {name: imported_as[name](said, spec) for name, said in self.imported_as.items() if name in imported_as}
+
+
 class RegistrationsBody(Body):
     """POST /registrations. The items are bodies of PUT /instances, checked one by one, so that one of them fails nobody else."""
 
@@ -258,7 +284,7 @@ class RegistrationsReply(Advice):
 
 
 _FIELDS = Fields(RegisterBody)
-_ITEM = Fields(InstanceBody)
+_ITEM = Fields(ItemBody)
 _MANY = Fields(RegistrationsBody)
 
 
@@ -266,7 +292,7 @@ class Registrar:
     """What registering and beating have in common. `clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
 
     `count_registration`: is told of each by address and time, and refuses one too many. `note_refused`: is told by request how many items
-    of a batch were refused, and why the first.
+    of a batch were refused, and why the first. `imported_as`: as of `Seams`.
     """
 
     def __init__(
@@ -278,6 +304,7 @@ class Registrar:
         random: Random,
         count_registration: Callable[[str, float], None],
         note_refused: Callable[[Request, int, Sequence[tuple[Any, DiscoveryError]]], None],
+        imported_as: Mapping[str, ImportedAs] = MappingProxyType({}),
     ) -> None:
         self._registry = registry
         self._engine = engine
@@ -286,6 +313,7 @@ class Registrar:
         self._random = random
         self._count_registration = count_registration
         self._note_refused = note_refused
+        self._imported_as = imported_as
 
     def _advice(self, ttl: float) -> Json:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
@@ -333,7 +361,7 @@ class Registering(Registrar):
         if len(items) > MAX_REGISTRATIONS:
             raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
         count = partial(self._count_registration, request.caller.address)
-        results, specs = await register_all(self._engine, items, request.caller, count, self._clock)
+        results, specs = await self._register_all(items, request.caller, count)
         refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
         if refused:
             self._note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
@@ -345,33 +373,33 @@ class Registering(Registrar):
         }
         return Answer(200, stamped(content, self._times))
 
+    async def _register_all(
+        self, items: Sequence[Any], by: Caller, count: Callable[[float], None]
+    ) -> tuple[list[Json], list[Registration]]:
+        """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or what its error says; and
+        what was registered.
 
-async def register_all(
-    engine: Engine, items: Sequence[Any], by: Caller, count: Callable[[float], None], clock: Callable[[], float]
-) -> tuple[list[Json], list[Registration]]:
-    """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or what its error says; and
-    what was registered.
-
-    `count`: is told of each registration by its time, and refuses one too many.
-    """
-    results: list[Json] = [{}] * len(items)
-    places, writes, specs = [], [], []
-    for place, item in enumerate(items):
-        await turns().over()
-        try:
-            count(clock())
-            body = InstanceBody.model_validate(item)
-            writes.append(Register(body.registration(), body.replace, body.own()))
-            places.append(place)
-        except (DiscoveryError, ValidationError) as error:
-            results[place] = _refused(error)
-    for place, result in zip(places, await engine.submit_all(writes, by), strict=True):
-        if isinstance(result, DiscoveryError):
-            results[place] = _refused(result)
-        else:
-            results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
-            specs.append(result.spec)
-    return results, specs
+        `count`: is told of each registration by its time, and refuses one too many.
+        """
+        results: list[Json] = [{}] * len(items)
+        places, writes, specs = [], [], []
+        for place, item in enumerate(items):
+            await turns().over()
+            try:
+                count(self._clock())
+                body = ItemBody.model_validate(item)
+                spec = body.registration()
+                writes.append(Register(spec, body.replace, body.own(), body.attachments(spec, self._imported_as)))
+                places.append(place)
+            except (DiscoveryError, ValidationError) as error:
+                results[place] = _refused(error)
+        for place, result in zip(places, await self._engine.submit_all(writes, by), strict=True):
+            if isinstance(result, DiscoveryError):
+                results[place] = _refused(result)
+            else:
+                results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
+                specs.append(result.spec)
+        return results, specs
 
 
 def _refused(error: DiscoveryError | ValidationError) -> Json:
