@@ -66,20 +66,20 @@ class Listed(Identity):
     lease: NotRequired[str]
 
 
-class _Instances(TypedDict):
+class Instances(TypedDict):
     instances: list[Listed]
 
 
-class Service(_Instances):
+class Service(Instances):
     name: str
 
 
-class _OneService(_Instances):
+class _OneService(Instances):
     serviceName: str
 
 
 class _Services(TypedDict):
-    services: dict[str, _Instances]
+    services: dict[str, Instances]
     next: NotRequired[str | None]
 
 

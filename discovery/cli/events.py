@@ -8,11 +8,49 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from discovery.cli.connection import Filters, ask
-from discovery.cli.event_rows import line, row
-from discovery.cli.output import Format, as_json, as_yaml, cell, say
+from discovery.cli.get import address
+from discovery.cli.output import Column, Format, as_json, as_yaml, cell, say
 from discovery.client import Connected, Disconnected, Event, RegistryClient, Reset
 from discovery.client import events as follow
 from discovery.client.event_stream import EventContent
+from discovery.client.instance import InstanceContent
+
+
+def _about(event: EventContent) -> InstanceContent | None:
+    return event["instance"] or event["before"]
+
+
+def _service(event: EventContent) -> str | None:
+    return ((about := _about(event)) and about.get("name")) or event["service"]
+
+
+def _id(event: EventContent) -> str | None:
+    return (about := _about(event)) and about.get("id")
+
+
+def _actor(event: EventContent) -> str:
+    actor = event.get("actor") or {}
+    return " at ".join(cell(actor[key]) for key in ("name", "address") if actor.get(key))
+
+
+# Of an event as /events, /changes and /history have it.
+COLUMNS = (
+    Column("time", lambda event: event.get("timestamp")),
+    Column("kind"),
+    Column("service", _service, fold=True),
+    Column("address", lambda event: (about := _about(event)) and address(about)),
+    Column("reason", fold=True),
+    Column("id", _id, wide=True),
+    Column("index", wide=True),
+    Column("actor", _actor, wide=True),
+)
+
+
+def line(event: EventContent) -> str:
+    """One line, safe to show."""
+    found = {column.key: column.text(event) for column in COLUMNS}
+    where = " ".join(filter(None, (found["service"], found["address"])))
+    return f"{found['time']} {found['kind']:<12} {where}: {found['reason']}"
 
 
 def events(
@@ -74,6 +112,6 @@ def _shown(event: EventContent, output: str) -> str:
     if output == "yaml":
         return f"---\n{as_yaml(event)}".removesuffix("\n")
     if output == "name":
-        return cell(row(event)["service"])
+        return cell(_service(event))
     text = line(event)
-    return f"{text} [id {cell(row(event)['id']) or '–'}, index {event['index']}]" if output == "wide" else text
+    return f"{text} [id {cell(_id(event)) or '–'}, index {event['index']}]" if output == "wide" else text

@@ -8,37 +8,39 @@ from typing import Annotated, Any, NotRequired
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, OwnZone, Placed, ask, get, in_path
-from discovery.cli.event_rows import line
+from discovery.cli.connection import OwnZone, Placed, ask, get, in_path
+from discovery.cli.events import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client.event_stream import EventContent
 
 _COLUMNS = (
-    Column("address"),
-    Column("served"),
+    Column("address", address),
+    Column("served", lambda account: "yes" if account["served"] else "no"),
     Column("status"),
     Column("why", fold=True),
     Column("since", fold=True),
     Column("until", fold=True),
     Column("next", fold=True, wide=True),
     Column("lastHeartbeat", fold=True, wide=True),
-    Column("missed", right=True, wide=True),
+    Column("missed", lambda account: account.get("heartbeats", {}).get("missed"), right=True, wide=True),
     Column("id", wide=True),
 )
 
-# Where any has some.
-_CHECKS = Column("checks", fold=True)
 
-
-class _Checked(TypedDict):
-    checkStates: NotRequired[dict[str, dict[str, Any]]]
-
-
-class _Account(Placed, _Checked):
+class _Account(Placed):
     served: bool
     heartbeats: NotRequired[dict[str, Any]]
+    checkStates: NotRequired[dict[str, dict[str, Any]]]  # noqa: N815 - as JSON has it
+
+
+def _checks(account: _Account) -> str:
+    return "; ".join(f"{id} {state['health']}" for id, state in account.get("checkStates", {}).items())
+
+
+# Where any has some.
+_CHECKS = Column("checks", _checks, fold=True)
 
 
 class _Explained(TypedDict):
@@ -68,7 +70,7 @@ def explain(
     found = ask(lambda registry: get(registry, path, pairs, has=_Explained))
     checked = any("checkStates" in each for each in found["explained"])
     columns = (*_COLUMNS[:4], _CHECKS, *_COLUMNS[4:]) if checked else _COLUMNS
-    put_rows([_row(each) for each in found["explained"]], columns, output, name="id", whole=found, empty="no instance")
+    put_rows(found["explained"], columns, output, name="id", whole=found, empty="no instance")
     if output in ("table", "wide"):
         for text in _besides(found):
             say(text)
@@ -84,10 +86,3 @@ def _besides(found: _Explained) -> Iterator[str]:
         yield f"gone by then: {line(each)}"
     if found.get("complete") is False:
         yield f"the history begins at {found.get('since')}: what was before is not known"
-
-
-def _row(each: _Account) -> Json:
-    missed = each.get("heartbeats", {}).get("missed")
-    checks = "; ".join(f"{id} {state['health']}" for id, state in each.get("checkStates", {}).items())
-    served = "yes" if each["served"] else "no"
-    return {**each, "address": address(each), "served": served, "checks": checks, "missed": missed}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NotRequired
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Annotated, Literal, NotRequired
 
 from cyclopts import Parameter
 from typing_extensions import TypedDict
@@ -13,7 +14,7 @@ from discovery.cli.commands import group
 from discovery.cli.connection import (
     Filters,
     Identity,
-    Json,
+    Instances,
     Listed,
     Placed,
     Service,
@@ -48,11 +49,47 @@ Status = Annotated[
     | None,
     Parameter(help="only those with this status"),
 ]
+
+
+def address(instance: Placed) -> str:
+    return authority(instance["ip"], instance["port"])
+
+
+def _words(instance: Listed) -> list[str]:
+    """Its status, and what stands beside one."""
+    words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
+    return words + ["warning"] * instance.get("warning", False) + ["permanent"] * ("lease" in instance)
+
+
+def _last_beat(instance: Listed) -> str:
+    return "" if "lease" in instance else f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago"
+
+
+def _healthy(place: Instances) -> str:
+    """`2 of 3`, without those that are kept after their lease."""
+    words = _counts(place)
+    return f"{words['healthy']} of {len(place['instances']) - words['lapsed']}"
+
+
+def _others(place: Instances) -> str:
+    """How it is with the others, and what those say that are healthy."""
+    words = sorted(_counts(place).items())
+    return ", ".join(f"{count} {word}" for word, count in words if word not in ("healthy", "permanent"))
+
+
+def _counts(place: Instances) -> Counter[str]:
+    return Counter(word for each in place["instances"] for word in _words(each))
+
+
+def _each(place: Instances, values: Callable[[Listed], Iterable[str | None]]) -> list[str]:
+    return sorted({value for each in place["instances"] for value in values(each) if value is not None})
+
+
 INSTANCE = (
-    Column("service", fold=True),
-    Column("address"),
-    Column("status"),
-    Column("lastBeat", right=True),
+    Column("service", itemgetter("name"), fold=True),
+    Column("address", address),
+    Column("status", lambda instance: ", ".join(_words(instance))),
+    Column("lastBeat", _last_beat, right=True),
     Column("zone", fold=True),
     Column("tags", fold=True),
     Column("id", wide=True),
@@ -62,17 +99,17 @@ INSTANCE = (
     Column("metadata", wide=True, fold=True),
 )
 SERVICE = (
-    Column("service", fold=True),
-    Column("healthy"),
-    Column("others", fold=True),
-    Column("zones", wide=True, fold=True),
-    Column("tags", wide=True, fold=True),
+    Column("service", itemgetter("name"), fold=True),
+    Column("healthy", _healthy),
+    Column("others", _others, fold=True),
+    Column("zones", lambda service: _each(service, lambda each: [each.get("zone")]), wide=True, fold=True),
+    Column("tags", lambda service: _each(service, lambda each: each.get("tags", ())), wide=True, fold=True),
 )
 _HOST = (
-    Column("host"),
-    Column("healthy"),
-    Column("others", fold=True),
-    Column("services", fold=True),
+    Column("host", itemgetter("ip")),
+    Column("healthy", _healthy),
+    Column("others", _others, fold=True),
+    Column("services", lambda host: _each(host, lambda each: [each["name"]]), fold=True),
 )
 _NOBODY = "nothing is registered that matches"
 
@@ -81,7 +118,7 @@ _NOBODY = "nothing is registered that matches"
 def services(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every service, and how many of its instances are healthy"""
     found, gone = ask(lambda registry: _services_and_gone(registry, status, filters))
-    put_rows([service_row(each) for each in found], SERVICE, output, name="service", whole=found, empty=_NOBODY)
+    put_rows(found, SERVICE, output, name="service", empty=_NOBODY)
     if output in ("table", "wide"):
         say(gone)
 
@@ -92,7 +129,7 @@ def instances(*, status: Status = None, filters: Filters | None = None, output: 
     found = [
         each for service in ask(lambda registry: _services(registry, status, filters)) for each in service["instances"]
     ]
-    put_rows([instance_row(each) for each in found], INSTANCE, output, name="id", whole=found, empty=_NOBODY)
+    put_rows(found, INSTANCE, output, name="id", empty=_NOBODY)
 
 
 @get.command
@@ -102,9 +139,8 @@ def hosts(*, status: Status = None, filters: Filters | None = None, output: Form
     for service in ask(lambda registry: _services(registry, status, filters)):
         for each in service["instances"]:
             found.setdefault(each["ip"], []).append(each)
-    rows = [_host(ip, at) for ip, at in sorted(found.items())]
-    whole = [{"ip": ip, "instances": at} for ip, at in sorted(found.items())]
-    put_rows(rows, _HOST, output, name="host", whole=whole, empty=_NOBODY)
+    rows = [{"ip": ip, "instances": at} for ip, at in sorted(found.items())]
+    put_rows(rows, _HOST, output, name="host", empty=_NOBODY)
 
 
 @get.command
@@ -112,8 +148,7 @@ def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: 
     """the instances of one service"""
     found = ask(lambda registry: one_service(registry, name))
     columns = (*INSTANCE[:3], Column("why", fold=True), Column("since", fold=True), *INSTANCE[3:])
-    rows = [instance_row(each) for each in found["instances"]]
-    put_rows(rows, columns, output, name="id", whole=found, empty=_NOBODY)
+    put_rows(found["instances"], columns, output, name="id", whole=found, empty=_NOBODY)
 
 
 @get.command
@@ -121,29 +156,6 @@ def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output:
     """one instance, with everything that is known of it"""
     found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=Identity))
     put_record(found, output, name="id")
-
-
-def instance_row(instance: Listed) -> Json:
-    """An instance of a service's list, for a table."""
-    return {
-        **instance,
-        "service": instance["name"],
-        "address": address(instance),
-        "status": ", ".join(_words(instance)),
-        "lastBeat": ""
-        if "lease" in instance
-        else f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago",
-    }
-
-
-def _words(instance: Listed) -> list[str]:
-    """Its status, and what stands beside one."""
-    words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
-    return words + ["warning"] * instance.get("warning", False) + ["permanent"] * ("lease" in instance)
-
-
-def address(instance: Placed) -> str:
-    return authority(instance["ip"], instance["port"])
 
 
 async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Service]:
@@ -186,29 +198,3 @@ def gone_line(lost: _Lost) -> str:
 
 def _many(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def service_row(service: Service) -> Json:
-    instances = service["instances"]
-    return {
-        "service": service["name"],
-        **_counts(instances),
-        "zones": _each(each.get("zone") for each in instances),
-        "tags": _each(tag for each in instances for tag in each.get("tags", ())),
-    }
-
-
-def _host(ip: str, instances: list[Listed]) -> Json:
-    return {"host": ip, **_counts(instances), "services": _each(each["name"] for each in instances)}
-
-
-def _counts(instances: list[Listed]) -> Json:
-    """`2 of 3`, without those that are kept after their lease; and how it is with the others, and what those say that are healthy."""
-    words = Counter(word for each in instances for word in _words(each))
-    living = len(instances) - words["lapsed"]
-    others = [f"{count} {word}" for word, count in sorted(words.items()) if word not in ("healthy", "permanent")]
-    return {"healthy": f"{words['healthy']} of {living}", "others": ", ".join(others)}
-
-
-def _each(values: Iterable[Any]) -> list[Any]:
-    return sorted({value for value in values if value is not None})

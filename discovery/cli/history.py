@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 from typing_extensions import TypedDict
 
 from discovery.cli.connection import ask, get, given
-from discovery.cli.event_rows import COLUMNS, row
+from discovery.cli.events import COLUMNS
 from discovery.cli.output import Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client import RegistryClient
@@ -48,9 +48,7 @@ def history(
     kinds = ",".join(kind) or None
     pairs = given(("service", name), ("from", since), ("to", until), ("ip", ip), ("actor", actor), ("kind", kinds))
     found = ask(lambda registry: _read(registry, pairs, count))
-    put_rows(
-        [row(each) for each in found["events"]], COLUMNS, output, name="service", whole=found, empty="nothing happened"
-    )
+    put_rows(found["events"], COLUMNS, output, name="service", whole=found, empty="nothing happened")
     if not found["complete"]:
         say(f"not all of it is here: {found.get('missing') or 'the history has gaps'}")
 

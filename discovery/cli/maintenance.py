@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Any, NotRequired
 
 from cyclopts import Parameter
@@ -19,8 +20,6 @@ from discovery.rest.api.times import iso
 
 maintenance = group("maintenance")
 
-_COLUMNS = (Column("service", fold=True), Column("address"), Column("until"), Column("reason", fold=True))
-
 
 class _Begun(TypedDict):
     until: str
@@ -35,6 +34,18 @@ class _Window(_Begun):
 
 class _Windows(TypedDict):
     windows: list[_Window]
+
+
+def _address(window: _Window) -> str:
+    return address({"ip": window["ip"], "port": window["port"]}) if "ip" in window and "port" in window else "all"
+
+
+_COLUMNS = (
+    Column("service", itemgetter("serviceName"), fold=True),
+    Column("address", _address),
+    Column("until"),
+    Column("reason", fold=True),
+)
 
 
 @maintenance.command
@@ -70,15 +81,7 @@ def end(target: Word = None, /, *, where: Where | None = None) -> None:
 def list_(*, output: Format = "table") -> None:
     """every window there is"""
     windows = ask(lambda registry: get(registry, "/maintenance", has=_Windows))["windows"]
-    rows = [
-        {
-            **each,
-            "service": each["serviceName"],
-            "address": address({"ip": each["ip"], "port": each["port"]}) if "ip" in each and "port" in each else "all",
-        }
-        for each in windows
-    ]
-    put_rows(rows, _COLUMNS, output, name="service", whole=windows, empty="nothing is in maintenance")
+    put_rows(windows, _COLUMNS, output, name="service", empty="nothing is in maintenance")
 
 
 async def _at(

@@ -1,4 +1,6 @@
-"""`discovery get nodes|holds`: the nodes of the registry as one of them hears them, and what keeps silent instances in the answers."""
+"""`discovery get nodes|holds|zones`: the nodes of the registry as one of them hears them, what keeps silent instances in the answers; and
+instances and askers by zone, and how many of the answers crossed.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,9 @@ from typing_extensions import TypedDict
 from discovery.cli.connection import Json, ask
 from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
-from discovery.cli.output import Column, Format, put_rows
+from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
-from discovery.cli.zones import zones
 from discovery.client.replies import Finite, Time, epoch
-
-get.command(zones)
 
 _NODE = (
     Column("node", fold=True),
@@ -33,7 +32,7 @@ _HOLD = (
     Column("since", right=True),
     Column("letsGo", right=True),
     Column("instances", right=True),
-    Column("services", fold=True),
+    Column("services", lambda hold: _named(hold["services"]), fold=True),
 )
 _WHEN_HEARD = "when etcd is heard"
 # Why somebody is in the answers for what this node does not hear.
@@ -141,15 +140,8 @@ def holds(*, output: Format = "table") -> None:
         }
         for hold in found.get("brakeHolds", ())
     ]
-    shown = [row | {"services": _named(row["services"])} for row in rows]
-    put_rows(
-        shown,
-        _HOLD,
-        output,
-        name="heldBy",
-        whole=rows,
-        empty="nothing is held: who falls silent leaves the answers in time",
-    )
+    empty = "nothing is held: who falls silent leaves the answers in time"
+    put_rows(rows, _HOLD, output, name="heldBy", empty=empty)
 
 
 def _held(holds: _Holds | None) -> str:
@@ -164,3 +156,70 @@ def _named(names: list[str]) -> str:
 
 def _yes(so: bool) -> str:
     return "yes" if so else ""
+
+
+# -- zones
+
+
+class _Limping(TypedDict):
+    service: str
+    healthy: int
+    known: int
+
+
+class _Zone(TypedDict):
+    zone: str
+    networks: list[str]
+    networkCount: int
+    services: int
+    instances: int
+    healthy: int
+    missing: int
+    askers: int
+    answers: int
+    crossed: int
+    limping: list[_Limping]
+
+
+class _Zones(TypedDict):
+    minHealthy: int | None
+    zones: list[_Zone]
+    others: int
+
+
+def _crossed(zone: _Zone) -> str:
+    return f"{round(100 * zone['crossed'] / zone['answers'])} %" if zone["answers"] else ""
+
+
+def _limping(zone: _Zone) -> str:
+    return ", ".join(f"{each['service']} {each['healthy']} of {each['known']}" for each in zone["limping"])
+
+
+def _networks(zone: _Zone) -> str:
+    more = zone["networkCount"] - len(zone["networks"])
+    return ", ".join([*zone["networks"], *([f"and {more} more"] if more else [])])
+
+
+_ZONE = (
+    Column("zone", fold=True),
+    Column("healthy", lambda zone: f"{zone['healthy']} of {zone['instances']}"),
+    Column("missing", right=True),
+    Column("services", right=True),
+    Column("askers", right=True),
+    Column("answers", right=True),
+    Column("crossed", _crossed, right=True),
+    Column("limping", _limping, fold=True),
+    Column("networks", _networks, wide=True, fold=True),
+)
+
+
+@get.command
+def zones(*, output: Format = "table") -> None:
+    """instances and askers by zone, and the share of answers that crossed"""
+    found = ask(lambda registry: get_json(registry, "/zones", has=_Zones))
+    put_rows(found["zones"], _ZONE, output, name="zone", whole=found, empty="no instance says in which zone it is")
+    if output in ("table", "wide"):
+        if found["others"]:
+            say(f"{found['others']} instances are in no zone that is listed")
+        if found["minHealthy"] is None:
+            say("CLIENT_ZONES is not set, so all clients are given the same")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TextIO
 
 from cyclopts import Parameter
@@ -46,9 +46,12 @@ _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9:.]+Z)")
 
 
 class Column(NamedTuple):
-    """`key` of the rows, its heading in capitals. `wide`: only with -o wide. `fold`: may break over lines where there is little room."""
+    """`key`: its heading, in capitals. It shows what a row has under that key, or what comes `of` the row. `wide`: only with -o wide.
+    `fold`: may break over lines where there is little room.
+    """
 
     key: str
+    of: Callable[[Any], Any] | None = None
     wide: bool = False
     fold: bool = False
     right: bool = False
@@ -56,6 +59,9 @@ class Column(NamedTuple):
     @property
     def heading(self) -> str:
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.key).upper()
+
+    def text(self, row: Row) -> str:
+        return cell(row.get(self.key) if self.of is None else self.of(row))
 
 
 def put_rows(
@@ -67,12 +73,15 @@ def put_rows(
     whole: Any = None,
     empty: str = "",
 ) -> None:
-    """`name`: the key that -o name prints. `whole`: what JSON and YAML show instead of the rows. `empty`: said where there are none."""
+    """`name`: the column that -o name prints, or another key. `whole`: what JSON and YAML show instead of the rows. `empty`: said where
+    there are none.
+    """
     if output in ("json", "yaml"):
         put_data(rows if whole is None else whole, output)
     elif output == "name":
+        column = next((each for each in columns if each.key == name), Column(name))
         for row in rows:
-            print(cell(row.get(name)))
+            print(column.text(row))
     elif not rows:
         say(empty)
     else:
@@ -123,14 +132,14 @@ def _least_width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
 
 
 def _least(rows: Sequence[Row], column: Column) -> int:
-    widest = max((len(cell(row.get(column.key))) for row in rows), default=0)
+    widest = max((len(column.text(row)) for row in rows), default=0)
     return max(len(column.heading), min(widest, _LEAST_FOLDED) if column.fold else widest)
 
 
 def plain_table(rows: Iterable[Row], columns: Sequence[Column]) -> list[str]:
     """Lines as wide as they have to be, two blanks between columns: for grep, awk and files."""
     cells = [[column.heading for column in columns]]
-    cells += [[cell(row.get(column.key)) for column in columns] for row in rows]
+    cells += [[column.text(row) for column in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     return [
         "  ".join(
@@ -155,9 +164,7 @@ def table(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
             min_width=_least(rows, column) if column.fold else None,
         )
     for row in rows:
-        texts = [
-            _foldable(cell(row.get(column.key))) if column.fold else cell(row.get(column.key)) for column in columns
-        ]
+        texts = [_foldable(column.text(row)) if column.fold else column.text(row) for column in columns]
         made.add_row(*(Text(text, STYLES.get(text, "")) for text in texts))
     return made
 

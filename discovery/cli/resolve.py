@@ -9,12 +9,11 @@ from typing_extensions import TypedDict
 
 from discovery.cli.connection import Filters, OwnZone, Placed, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
-from discovery.cli.get import INSTANCE, address
+from discovery.cli.get import INSTANCE
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
 from discovery.client.replies import Time, epoch
 
-_COLUMNS = tuple(column for column in INSTANCE if column.key not in ("service", "registeredAt"))
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
 
 
@@ -54,15 +53,19 @@ def resolve(
         _over_dns(name, domain, dns_server, output)
         return
     found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has=_Resolved))
-    now = epoch(found["timestamp"])
-    rows = [{**each, "address": address(each), "lastBeat": _beat(each, now)} for each in found["instances"]]
-    put_rows(rows, _COLUMNS, output, name="address", whole=found)
+    put_rows(found["instances"], _columns(epoch(found["timestamp"])), output, name="address", whole=found)
     if "zone" in found and output in ("table", "wide"):
         say(f"{found['zone']['why']}; the first {found['zone']['first']} are to be used")
 
 
-def _beat(instance: _Instance, now: float) -> str:
-    return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
+def _columns(now: float) -> tuple[Column, ...]:
+    """As of `get instances`: here all are of one service."""
+
+    def last_beat(instance: _Instance) -> str:
+        return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
+
+    own = {"status": Column("status"), "lastBeat": Column("lastBeat", last_beat, right=True)}
+    return tuple(own.get(column.key, column) for column in INSTANCE if column.key not in ("service", "registeredAt"))
 
 
 def _over_dns(name: str, domain: str, server: str | None, output: str) -> None:

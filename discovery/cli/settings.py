@@ -21,7 +21,8 @@ _WIDTH = 118
 _COLUMNS = (
     Column("setting"),
     Column("from"),
-    Column("default", fold=True),
+    # A default that was left as it is need not be read twice.
+    Column("default", lambda row: "" if row["default"] == row["value"] else row["default"], fold=True),
     Column("value", fold=True),
     Column("description", fold=True, wide=True),
 )
@@ -37,9 +38,7 @@ def settings(
         print(example_text(defaults()), end="")
         return
     rows = [_row(setting) for setting in in_force((flags or Flags()).put())]
-    # A default that was left as it is need not be read twice.
-    shown = [{**row, "default": "" if row["default"] == row["value"] else row["default"]} for row in rows]
-    put_rows(shown, _COLUMNS, output, name="setting", whole=rows)
+    put_rows(rows, _COLUMNS, output, name="setting")
 
 
 def _row(setting: Setting) -> dict[str, Any]:

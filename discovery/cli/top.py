@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import itemgetter
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +64,7 @@ def top(
         elif found[key]:
             print(between, end="")
             between = "\n"
-            put_table(_rows(found[key], field, heading, counted), _columns(heading, counted))
+            put_table(found[key], _columns(field, heading, counted))
     if output != "name" and not any(found[key] for key, *_ in _LISTS):
         put_line(f"nothing was asked or changed in the last {found['minutes']} minutes")
 
@@ -81,10 +82,7 @@ async def _live(registry: RegistryClient, minutes: int | None, limit: int | None
 
         fit = max(2, height // (2 if width >= 160 else len(_LISTS)) - 2)
         found = await _read(registry, minutes, limit or min(fit, 100))
-        tables = [
-            table(_rows(found[key], field, heading, counted), _columns(heading, counted))
-            for key, field, heading, counted in _LISTS
-        ]
+        tables = [table(found[key], _columns(field, heading, counted)) for key, field, heading, counted in _LISTS]
         head = Text(f"the last {found['minutes']} minutes, at {found['timestamp']}", style="dim")
         body = Columns(tables, padding=(0, 4), expand=False) if width >= 160 else Group(*tables)
         return Group(head, body)
@@ -92,16 +90,10 @@ async def _live(registry: RegistryClient, minutes: int | None, limit: int | None
     await show(draw, asyncio.Event(), every)
 
 
-def _columns(heading: str, counted: str) -> tuple[Column, ...]:
-    return (Column(heading, fold=True), Column(counted, right=True))
-
-
-def _rows(entries: list[Any], field: str, heading: str, counted: str) -> list[Json]:
+def _columns(field: str, heading: str, counted: str) -> tuple[Column, ...]:
     """A count that may be too low says by how much."""
-    return [
-        {
-            heading: each[field],
-            counted: f"{each[counted]:,}" + (f" to {each[counted] + each['error']:,}" if each["error"] else ""),
-        }
-        for each in entries
-    ]
+
+    def count(each: Json) -> str:
+        return f"{each[counted]:,}" + (f" to {each[counted] + each['error']:,}" if each["error"] else "")
+
+    return Column(heading, itemgetter(field), fold=True), Column(counted, count, right=True)

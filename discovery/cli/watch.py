@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from discovery.cli.connection import Filters, all_services, ask, one_service
-from discovery.cli.event_rows import line
-from discovery.cli.events import query
-from discovery.cli.get import INSTANCE, SERVICE, instance_row, service_row
+from discovery.cli.events import line, query
+from discovery.cli.get import INSTANCE, SERVICE
 from discovery.cli.live import on_a_terminal, show
 from discovery.cli.output import Column, Format, Row, cell, put_rows, table
 from discovery.client import Connected, Disconnected, Event, Refused, RegistryClient, RegistryError, Reset
@@ -51,17 +51,16 @@ class _View:
         self._changes: deque[str] = deque(maxlen=_CHANGES)
         self._state = "connecting"
         self.found: Any = []
-        self.rows: list[Row] = []
+        self.rows: Sequence[Row] = ()
         self.columns: tuple[Column, ...] = SERVICE if name is None else INSTANCE
         self.key = "service" if name is None else "id"
 
     async def read(self, registry: RegistryClient) -> None:
         if self._name is None:
-            self.found = [each async for each in all_services(registry, self._filters.pairs())]
-            self.rows = [service_row(each) for each in self.found]
+            self.found = self.rows = [each async for each in all_services(registry, self._filters.pairs())]
         else:
             self.found = await one_service(registry, self._name)
-            self.rows = [instance_row(each) for each in self.found["instances"]]
+            self.rows = self.found["instances"]
 
     async def follow(self, registry: RegistryClient, wide: bool) -> None:
         """Until Ctrl-C. A server that goes away is waited for; what it said last stays on the screen."""
