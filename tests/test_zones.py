@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from discovery.system.files import MAX_READERS
 from discovery.zones import Zones
 from tests.dns.world import HEAD
 from tests.store.making import START, WALL, a_registry
+from tests.waiting import until
 
 
 def a_folder(folder: Path, files: Mapping[str, str]) -> Path:
@@ -125,12 +126,6 @@ def _reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
     reading = Reading(monkeypatch)
     yield reading
     reading.let_all_go()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110  there is no event for everything
-            await asyncio.sleep(0.001)
 
 
 def origins(zones: Zones) -> set[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -21,6 +21,7 @@ from discovery.client import (
 )
 from tests.client.fake_registry import FakeRegistry
 from tests.client.servers import nobody
+from tests.waiting import until
 
 API = "GET /resolve/api"
 EVENTS = "GET /events"
@@ -41,12 +42,6 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 
 async def ports(resolver: Resolver, name: str = "api") -> list[int | None]:
     return [each.port for each in await resolver.instances(name)]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the resolver tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def until_ports(resolver: Resolver, wanted: list[int], name: str = "api") -> None:

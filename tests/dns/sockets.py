@@ -122,10 +122,3 @@ async def connected(address: tuple[str, int]) -> AsyncIterator[TcpClient]:
 def framed(packet: bytes) -> bytes:
     """RFC 1035 §4.2.2."""
     return struct.pack("!H", len(packet)) + packet
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Lets the loop run until the condition is true."""
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110  the condition is in the server or its client, not in an event
-            await asyncio.sleep(0.001)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from discovery.moving.syncing import Sync
 from tests.moving.others import OtherConsul, OtherEureka
 from tests.rest.harness import Api, serving
 from tests.stories.process import LIMIT
+from tests.waiting import until
 
 HOLD = 3600.0
 
@@ -35,12 +36,6 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def api() -> AsyncIterator[Api]:
     async with serving() as api:
         yield api
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - what two programs come to has no event
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from discovery.system import background_writer
 from discovery.system import backlog as backlogs
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
+from tests.waiting import until
 
 LIMIT = 60.0
 
@@ -78,18 +79,12 @@ async def writer(file: FakeFile) -> AsyncIterator[BackgroundWriter[str]]:
     assert await writer.close() == 0
 
 
-async def when(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - what the thread does has no event
-            await asyncio.sleep(0.001)
-
-
 async def blocked(writer: BackgroundWriter[str], file: FakeFile, item: str = "first") -> None:
     """The thread is in the middle of a write of that item, until the file is let go."""
     file.let_go.clear()
     writer.put(item)
     before = len(file.begun)
-    await when(lambda: len(file.begun) > before)
+    await until(lambda: len(file.begun) > before)
 
 
 # -- groups
@@ -185,10 +180,10 @@ async def test_what_failed_is_kept_in_order_and_written_when_it_heals(
     for item in "abc":
         with pytest.raises(WriteRefused):
             await writer.settled(writer.put(item))
-    await when(lambda: len(file.begun) > 5)
+    await until(lambda: len(file.begun) > 5)
     assert (writer.done, file.content) == (0, [])
     file.refuses = ""
-    await when(lambda: writer.refuses is None)
+    await until(lambda: writer.refuses is None)
     await writer.settled(writer.put("d"))
     assert file.content == ["a", "b", "c", "d"]
 
@@ -201,7 +196,7 @@ async def test_what_failed_and_healed_between_two_looks_is_told_at_the_second(
     with pytest.raises(WriteRefused):
         await writer.settled(writer.put("a"))
     file.refuses = ""
-    await when(lambda: writer.refuses is None)
+    await until(lambda: writer.refuses is None)
     said = "fake.db cannot be written: no room; all else goes on. Is its disk full, read-only or away?"
     assert (writer.trouble(), writer.trouble()) == (said, None)
 
@@ -212,7 +207,7 @@ async def test_it_heals_as_often_as_it_fails(writer: BackgroundWriter[str], file
         with pytest.raises(WriteRefused):
             await writer.settled(writer.put(f"{turn}"))
         file.refuses = ""
-        await when(lambda: writer.refuses is None)
+        await until(lambda: writer.refuses is None)
     assert file.content == [f"{turn}" for turn in range(5)]
 
 
@@ -233,7 +228,7 @@ async def test_who_waits_while_a_disk_fails_once_is_told_what_became_of_it(
     monkeypatch.setattr(backlogs, "LAST_RETRY", 0.25)
     file.refuses = "out of room for a moment"
     first = asyncio.create_task(writer.settled(writer.put("a")))
-    await when(lambda: writer.refuses is not None)
+    await until(lambda: writer.refuses is not None)
     second = asyncio.create_task(writer.settled(writer.put("b")))
     await asyncio.sleep(0)
     assert not first.done()
@@ -249,7 +244,7 @@ async def test_an_error_that_was_not_foreseen_is_a_refusal_and_in_the_log(
     with pytest.raises(WriteRefused, match="the log"):
         await writer.settled(writer.put("a"))
     file.fails = None
-    await when(lambda: writer.refuses is None)
+    await until(lambda: writer.refuses is None)
     assert file.content == ["a"]
     assert "ZeroDivisionError: of all things" in caplog.text
 
@@ -268,7 +263,7 @@ async def test_whoever_is_told_that_it_recovered_may_put_at_once(file: FakeFile)
     with pytest.raises(WriteRefused):
         await noisy.settled(noisy.put("a"))
     file.refuses = ""
-    await when(lambda: noisy.refuses is None)
+    await until(lambda: noisy.refuses is None)
     await noisy.settled(noisy.put("b"))
     assert await noisy.close() == 0
     assert file.content == ["a", "told", "b"]
@@ -285,7 +280,7 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> Non
     with pytest.raises(WriteRefused):
         await writer.settled(writer.put("second"))
     file.let_go.set()
-    await when(lambda: writer.done == 2)
+    await until(lambda: writer.done == 2)
     assert writer.refuses is None
     assert file.content == ["first", "second"]
     await writer.close()
@@ -382,7 +377,7 @@ async def test_close_gives_up_a_disk_that_hangs(
     assert "fake.db: 2 writes could not be made before the end" in caplog.text
     assert file.closed == 0, "not while the thread is in the middle of a write"
     file.let_go.set()
-    await when(lambda: file.closed)
+    await until(lambda: file.closed)
     assert file.content == ["first", "second"], "it answered in time after all"
 
 

@@ -17,8 +17,9 @@ import uvloop
 from discovery.dns.server import tcp as server
 from discovery.system.sockets import STREAM, bind
 from discovery.system.waiting_octets import WaitingOctets
-from tests.dns.sockets import Served, ask_udp, connected, framed, serving, until
+from tests.dns.sockets import Served, ask_udp, connected, framed, serving
 from tests.dns.world import World, data, make_query, outcome
+from tests.waiting import until
 
 
 @pytest.fixture(name="world")

@@ -21,7 +21,8 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key
 from discovery.engines.etcd.messages import end_of
 from discovery.store.operations import Drain
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of
+from tests.waiting import until
 
 SERVICES = 8
 

@@ -36,6 +36,7 @@ from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.write import Write
 from tests.programs import program
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -173,19 +174,6 @@ async def _answers(etcd: Etcd) -> bool:
     except EtcdError:
         pass  # it wants a password
     return True
-
-
-async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
-    """Awaits what the condition returns, if that can be awaited."""
-    deadline = time.monotonic() + limit
-    while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < deadline, f"not true within {limit:g} s"
-        await asyncio.sleep(0.01)
 
 
 def said(engine: Engine) -> str:

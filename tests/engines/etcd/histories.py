@@ -19,8 +19,9 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.store.errors import ServiceFull, UnknownInstance
 from discovery.store.registration import Deregister
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of
 from tests.engines.etcd.linearizability import Call, is_linearizable, service_of
+from tests.waiting import until
 
 CLIENTS, NODES, SERVICES = 8, 3, 4
 # Of a service: as many may be registered, and so many want to.

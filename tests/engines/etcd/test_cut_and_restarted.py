@@ -11,7 +11,8 @@ import pytest
 
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said, until
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said
+from tests.waiting import until
 
 
 async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_new(

@@ -23,8 +23,9 @@ from discovery.engines.etcd.messages import (
     put,
     unchanged_since,
 )
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of, free_port, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of, free_port
 from tests.programs import program
+from tests.waiting import until
 
 
 async def test_a_transaction_takes_the_branch_that_its_comparison_says(client: Etcd) -> None:

@@ -17,7 +17,8 @@ from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.read_all import Found, Reader
 from discovery.store.errors import NameReserved
 from discovery.store.revoking import RestoreToken, RevokeToken
-from tests.engines.etcd.cluster import FLUSH, EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import FLUSH, EtcdCluster, Node, Proxy, nodes_of
+from tests.waiting import until
 
 
 async def test_the_index_does_not_go_back_when_etcd_is_restored_from_an_older_copy(

@@ -11,7 +11,8 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, none_since, put
 from discovery.store.errors import EngineAway, IdTaken
 from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of
+from tests.waiting import until
 
 
 async def test_one_of_two_services_gets_an_id_that_both_ask_for_at_once_at_two_nodes(etcd: EtcdCluster) -> None:

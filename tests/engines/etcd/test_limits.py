@@ -7,7 +7,8 @@ import time
 
 from discovery.core.event import Commit
 from discovery.store.errors import ServiceFull
-from tests.engines.etcd.cluster import EtcdCluster, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, nodes_of
+from tests.waiting import until
 
 
 async def test_what_one_node_registers_all_have_with_the_same_index(etcd: EtcdCluster) -> None:

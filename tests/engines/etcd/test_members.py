@@ -9,7 +9,8 @@ import time
 import pytest
 
 from discovery.core.errors import DiscoveryError
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, leader_of, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, leader_of, nodes_of
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])

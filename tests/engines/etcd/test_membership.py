@@ -16,7 +16,8 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.membership import FILE, Kept, Membership
 from discovery.engines.etcd.messages import EtcdError, delete, put
 from discovery.store.errors import EngineNotOpened
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
+from tests.waiting import until
 
 CONF = Conf("1a2b", RegistrySettings(3.0, 10, 1_000, 10_000, 0.5), 7)
 

@@ -14,9 +14,10 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
 from discovery.store.errors import NewerVersion
 from discovery.store.operations import Drain
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of
 from tests.stories.cluster.nodes import etcd_of, etcdctl, node, starts_and_fails, url_of
 from tests.stories.process import until as until_so
+from tests.waiting import until
 
 
 async def value(etcd: Etcd, key: str) -> Any:

@@ -11,7 +11,8 @@ from discovery.core.instance import Key, Registration
 from discovery.store.engine import report_check
 from discovery.store.registration import Upsert
 from discovery.store.service import Entry
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of
+from tests.waiting import until
 
 
 async def test_a_cut_node_serves_all_and_loses_nobody_whose_heartbeats_it_has_heard(

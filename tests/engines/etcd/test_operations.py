@@ -25,7 +25,8 @@ from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Regis
 from discovery.store.remembering import PutDocument
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of
+from tests.waiting import until
 
 
 async def settled(node: Node, write: Write[bool], scope: Scope) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from discovery.core.instance import Key
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, free_port, nodes_of, until
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, free_port, nodes_of
+from tests.waiting import until
 
 
 async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_dead_go(three: EtcdCluster) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from discovery.store.engine import Engine
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, said, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, said
+from tests.waiting import until
 
 
 def warned(engine: Engine, code: str) -> str:

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, nodes_of
+from tests.waiting import until
 
 
 async def test_a_node_that_was_cut_off_all_the_while_notices_that_etcd_is_another_one(

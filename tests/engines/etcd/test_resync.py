@@ -15,7 +15,8 @@ from discovery.core.instance import Instance, Registration
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import Changes, delete_all, put
 from discovery.store.log import Compacted
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of
+from tests.waiting import until
 
 # Instances that the node has missed, a few to a service; keys of one of etcd's transactions.
 MISSED, AT_ONCE = 3_000, 100

@@ -8,7 +8,8 @@ from discovery.core.event import Commit
 from discovery.engines.etcd import administration
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
-from tests.engines.etcd.cluster import EtcdCluster, nodes_of, until
+from tests.engines.etcd.cluster import EtcdCluster, nodes_of
+from tests.waiting import until
 
 
 async def change(client: Etcd, **values: object) -> int:

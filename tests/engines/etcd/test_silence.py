@@ -6,7 +6,8 @@ import asyncio
 import time
 
 from discovery.core.instance import Key
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, nodes_of, until
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, nodes_of
+from tests.waiting import until
 
 
 async def test_the_silent_of_300_are_gone_in_time_each_once_and_nobody_else(etcd: EtcdCluster) -> None:

@@ -19,7 +19,8 @@ from discovery.store.operations import Drain
 from discovery.store.registration import Deregister
 from discovery.store.write import Write
 from tests.driven import Checked
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said, until
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said
+from tests.waiting import until
 
 LEASE = TTL + 2 * FLUSH
 HERE, THERE = "10.0.0.1", "10.0.0.2"

@@ -16,8 +16,9 @@ from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.unreadable import KeyUnreadable
 from discovery.store.operations import Drain, Maintain
 from discovery.store.revoking import RevokeToken
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, until
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
 from tests.mutated import mutations
+from tests.waiting import until
 
 SHA256 = b"1" * 32
 

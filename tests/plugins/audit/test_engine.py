@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from discovery.store.snapshot import Snapshot
 from discovery.store.write import Write
 from tests.plugins.audit.house import MIB, Held, a_house
 from tests.store.making import START, a_registry, spec
+from tests.waiting import until
 
 KEY = Key("web", "10.0.0.1", 80)
 
@@ -43,12 +43,6 @@ class Slow:
         await self.go.wait()
         if self.fails is not None:
             raise self.fails
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no event)
-            await asyncio.sleep(0)
 
 
 async def test_writes_that_overlap_are_each_told_by_what_they_did(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from discovery.system.env import SettingsError
 from tests.plugins.auth.house import ADMIN, FOREIGN, OWNER, SECRETS, House, bearer, written
 from tests.routes import asked
 from tests.store.making import START, a_registry
+from tests.waiting import until
 
 WRITE = ("POST", "/register")
 LIMIT = 60.0
@@ -48,12 +49,6 @@ async def watching(house: House) -> AsyncIterator[None]:
         yield
     finally:
         await house.auth.close()
-
-
-async def comes_true(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 what changes is a file's effect; nothing could wake us
-            await asyncio.sleep(0.01)
 
 
 # -- asked for
@@ -104,9 +99,9 @@ async def test_a_good_one_after_it_counts(house: House) -> None:
 async def test_a_file_that_is_written_is_read_again(house: House) -> None:
     async with watching(house):
         house.file.write_text(written((OWNER, FOREIGN)))
-        await comes_true(lambda: knows(house, FOREIGN))
+        await until(lambda: knows(house, FOREIGN))
         house.file.write_text(written((FOREIGN,)))
-        await comes_true(lambda: not knows(house, OWNER))
+        await until(lambda: not knows(house, OWNER))
 
 
 async def test_one_that_is_replaced_by_another_name_too(house: House) -> None:
@@ -116,7 +111,7 @@ async def test_one_that_is_replaced_by_another_name_too(house: House) -> None:
             fresh = house.file.with_name("tokens.new")
             fresh.write_text(written(names))
             fresh.rename(house.file)
-            await comes_true(lambda names=names: all(knows(house, name) for name in names))  # type: ignore[misc]
+            await until(lambda names=names: all(knows(house, name) for name in names))  # type: ignore[misc]
         assert not knows(house, OWNER)
 
 
@@ -133,17 +128,17 @@ async def test_and_one_that_is_behind_a_link_which_is_swapped(tmp_path: Path) ->
         assert knows(house, OWNER)
         (tmp_path / "..next").symlink_to("..1")
         (tmp_path / "..next").rename(tmp_path / "..data")
-        await comes_true(lambda: knows(house, FOREIGN))
+        await until(lambda: knows(house, FOREIGN))
         assert not knows(house, OWNER)
 
 
 async def test_one_that_went_away_and_comes_back_is_read_then(house: House) -> None:
     async with watching(house):
         house.file.unlink()
-        await comes_true(lambda: bool(warned(house)))
+        await until(lambda: bool(warned(house)))
         assert knows(house, OWNER)
         house.file.write_text(written((FOREIGN,)))
-        await comes_true(lambda: knows(house, FOREIGN))
+        await until(lambda: knows(house, FOREIGN))
 
 
 async def test_after_close_nothing_is_read(house: House) -> None:

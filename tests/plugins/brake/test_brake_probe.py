@@ -22,8 +22,8 @@ from discovery.store.brake import Brake
 from discovery.store.reaper import Reaper
 from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
-from tests.plugins.check.servers import eventually
 from tests.store.making import a_registry, spec
+from tests.waiting import until
 
 TTL = 0.5
 LOOPBACK = Caller("127.0.0.1")
@@ -89,8 +89,8 @@ async def test_whose_port_refuses_is_out_and_whose_accepts_is_first_of_the_suspe
             dead = [await found.register(port) for port in gone[:3]]
             hung = await found.register(listening.getsockname()[1])
             found.ahead = 0.0
-            await eventually(lambda: found.probed(hung) is Probed.ACCEPTED)
-            await eventually(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
+            await until(lambda: found.probed(hung) is Probed.ACCEPTED)
+            await until(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
             late = time.monotonic() - max(found.registry.at(each.id).lease.expires_at for each in dead)
             print(f"out {late:.3f} s after their leases")
             service = found.registry.service("web")
@@ -109,7 +109,7 @@ async def test_nobody_is_asked_whom_a_stranger_registered_or_who_has_not_beaten_
         for each in dead:
             entry = found.registry.at(each.id)
             entry.instance = entry.instance._replace(registered_at=time.time() - 60)
-        await eventually(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
+        await until(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
         assert {found.status(each) for each in [*others, *udp, *new]} == {Status.SUSPECT}
         assert found.asked == 3
 
@@ -121,16 +121,16 @@ async def test_one_that_is_held_and_makes_way_in_one_commit_keeps_nobody_else_fr
         found.ahead = 0.0
         time.sleep(TTL)  # noqa: ASYNC251  # nobody notices that their leases run out
         await found.register(gone[4])
-        await eventually(lambda: [found.registry.find(each.id) is None for each in dead].count(True) == 1)
+        await until(lambda: [found.registry.find(each.id) is None for each in dead].count(True) == 1)
         left = [each for each in dead if found.registry.find(each.id) is not None]
-        await eventually(lambda: {found.status(each) for each in left} == {Status.UNHEALTHY})
+        await until(lambda: {found.status(each) for each in left} == {Status.UNHEALTHY})
 
 
 async def test_who_beats_again_is_healthy_though_its_port_refuses(gone: list[int]) -> None:
     async with house() as found:
         dead = [await found.register(port) for port in gone[:3]]
         found.ahead = 0.0
-        await eventually(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
+        await until(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
         for each in dead:
             found.engine.renew(each.id)
         assert {(found.status(each), found.probed(each)) for each in dead} == {(Status.HEALTHY, None)}
@@ -143,8 +143,8 @@ async def test_refusals_of_a_fifth_of_all_on_three_hosts_are_a_firewalls(gone: l
             for number, port in enumerate(gone[:24])
         ]
         found.ahead = 0.0
-        await eventually(lambda: found.asked >= 24)
-        await eventually(lambda: found.plugin.stats()["brakeProbe"]["inHand"] == 0)
+        await until(lambda: found.asked >= 24)
+        await until(lambda: found.plugin.stats()["brakeProbe"]["inHand"] == 0)
         assert {(found.status(each), found.probed(each)) for each in dead} == {(Status.SUSPECT, None)}
         [firewall] = found.seams.concerns
         [said] = firewall.check().values()
@@ -156,9 +156,9 @@ async def test_at_most_200_a_second_are_asked(gone: list[int]) -> None:
         for number in range(300):
             await found.register(1 + number, Caller("127.0.0.1", "ci"), name=f"web-{number % 60}", ip="127.0.0.77")
         found.ahead = 0.0
-        await eventually(lambda: found.asked > 0)
+        await until(lambda: found.asked > 0)
         started, before = time.monotonic(), found.asked
         await asyncio.sleep(0.5)
         late = 0.2  # that many seconds of a busy loop are made up for
         assert found.asked - before <= 200 * (time.monotonic() - started + late) + 4
-        await eventually(lambda: found.asked >= 300)
+        await until(lambda: found.asked >= 300)

@@ -20,6 +20,7 @@ from discovery.plugins.check import Checks
 from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
 from tests.store.making import Log, a_registry
+from tests.waiting import until
 
 # Seconds that anything may take before a test fails; far above what it does take.
 LIMIT = 60.0
@@ -66,7 +67,7 @@ async def serving(answer: bytes | Script = OK, ip: str = "127.0.0.1", port: int 
     async with server:
         yield fake
         server.close()
-        await eventually(lambda: fake.open == 0)
+        await until(lambda: fake.open == 0)
 
 
 def silent_port() -> tuple[socket.socket, int]:
@@ -74,13 +75,6 @@ def silent_port() -> tuple[socket.socket, int]:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     return sock, sock.getsockname()[1]
-
-
-async def eventually(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.002)
 
 
 @dataclass

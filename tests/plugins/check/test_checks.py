@@ -20,25 +20,15 @@ from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.registration import Deregister, Register, ReportCheck
 from discovery.store.service import Entry
 from discovery.store.write import Write
-from tests.plugins.check.servers import (
-    LIMIT,
-    OK,
-    UNAVAILABLE,
-    House,
-    eventually,
-    key,
-    quick,
-    serving,
-    silent_port,
-    watching,
-)
+from tests.plugins.check.servers import LIMIT, OK, UNAVAILABLE, House, key, quick, serving, silent_port, watching
 from tests.store.making import a_registry
+from tests.waiting import until
 
 
 async def a_few_more(house: House, requests: list[bytes], number: int = 5) -> None:
     """Waits until so many more probes have arrived."""
     seen = len(requests)
-    await eventually(lambda: len(requests) >= seen + number)
+    await until(lambda: len(requests) >= seen + number)
 
 
 async def test_a_passed_probe_counts_as_a_heartbeat() -> None:
@@ -47,7 +37,7 @@ async def test_a_passed_probe_counts_as_a_heartbeat() -> None:
         lease = house.registry.at(instance.id).lease
         registered = lease.renewed_at
         await a_few_more(house, fake.requests)
-        await eventually(lambda: lease.renewed_at > registered)
+        await until(lambda: lease.renewed_at > registered)
         assert house.registry.renewals >= 4
         assert house.log.kinds() == [Kind.REGISTERED]
         assert house.stats["checked"] == 1
@@ -84,11 +74,11 @@ async def test_after_so_many_failures_it_leaves_answers_even_if_it_beats() -> No
 async def test_after_so_many_passes_it_is_back_and_each_of_them_was_a_heartbeat() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         instance = await house.register(fake.port, quick(failures=1, successes=4))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         renewals = house.registry.renewals
         assert renewals == 0, "a failed probe is no heartbeat"
         fake.answer = OK
-        await eventually(lambda: house.served() == 1)
+        await until(lambda: house.served() == 1)
         assert house.registry.renewals >= 4
         assert house.log.changes[-1].kind is Kind.HEALTHY
         assert house.registry.at(instance.id).instance.failing is None
@@ -109,10 +99,10 @@ async def test_a_port_where_nobody_listens_fails_and_passes_once_somebody_does()
     with sock:
         async with watching() as house:
             await house.register(port, quick(kind="tcp", id="tcp", path="", failures=2))
-            await eventually(lambda: house.log.kinds()[-1] is Kind.FAILING)
+            await until(lambda: house.log.kinds()[-1] is Kind.FAILING)
             assert house.log.changes[-1].reason == "connection refused"
             sock.listen()
-            await eventually(lambda: house.log.kinds()[-1] is Kind.HEALTHY)
+            await until(lambda: house.log.kinds()[-1] is Kind.HEALTHY)
             assert house.served() == 1
 
 
@@ -139,10 +129,10 @@ async def test_deregistration_stops_the_probing_at_once_one_in_hand_included() -
 
     async with serving(hang) as fake, watching() as house:
         await house.register(fake.port, quick(timeout=LIMIT))
-        await eventually(lambda: fake.requests)
+        await until(lambda: fake.requests)
         assert house.stats == {"checked": 1, "failing": 0, "inHand": 1}
         await house.engine.submit(Deregister(key(fake.port), "because"))
-        await eventually(lambda: gone and house.stats == {"checked": 0, "failing": 0, "inHand": 0})
+        await until(lambda: gone and house.stats == {"checked": 0, "failing": 0, "inHand": 0})
         assert house.log.kinds() == [Kind.REGISTERED, Kind.DEREGISTERED]
         await asyncio.sleep(0.1)  # ten intervals
         assert len(fake.requests) == 1
@@ -151,7 +141,7 @@ async def test_deregistration_stops_the_probing_at_once_one_in_hand_included() -
 async def test_one_whose_lease_ran_out_and_that_was_removed_is_probed_no_more() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         instance = await house.register(fake.port, quick())
-        await eventually(lambda: fake.requests)
+        await until(lambda: fake.requests)
         for _ in range(2):  # its lease runs out; the cleanup comes
             house.registry.advance(house.registry.next_deadline() or 0.0, 1)
         with pytest.raises(UnknownInstance):
@@ -162,11 +152,11 @@ async def test_one_whose_lease_ran_out_and_that_was_removed_is_probed_no_more() 
 async def test_a_check_that_changed_takes_the_old_ones_place_and_begins_anew() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         await house.register(fake.port, quick(path="/old", failures=1))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         fake.answer = OK
         await house.register(fake.port, quick(path="/new", failures=1, successes=100))
         assert house.served() == 1, "a new check passes until it fails"
-        await eventually(lambda: fake.requests[-1].startswith(b"GET /new "))
+        await until(lambda: fake.requests[-1].startswith(b"GET /new "))
         del fake.requests[:]
         await a_few_more(house, fake.requests, 20)
         assert {request.split()[1] for request in fake.requests} == {b"/new"}
@@ -178,16 +168,16 @@ async def test_a_check_may_appear_and_go() -> None:
         await house.register(fake.port, None)
         await house.register(fake.port, quick())
         assert house.stats["checked"] == 1
-        await eventually(lambda: fake.requests)
+        await until(lambda: fake.requests)
         await house.register(fake.port, None)
         assert house.stats["checked"] == 0
-        await eventually(lambda: house.stats["inHand"] == 0)
+        await until(lambda: house.stats["inHand"] == 0)
 
 
 async def test_an_update_of_anything_else_leaves_the_check_as_it_is() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         await house.register(fake.port, quick(failures=1))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         await house.register(fake.port, quick(failures=1), weight=7)
         await a_few_more(house, fake.requests)
         assert house.log.kinds() == [Kind.REGISTERED, Kind.FAILING, Kind.UPDATED]
@@ -199,7 +189,7 @@ async def test_instances_from_before_the_start_are_watched_too() -> None:
         instance = await house.register(fake.port, quick(failures=1))
         async with watching() as next_house:
             next_house.registry.restore(instance, now=time.monotonic())
-            await eventually(lambda: next_house.served() == 0)
+            await until(lambda: next_house.served() == 0)
             assert next_house.log.kinds() == [Kind.RESTORED, Kind.FAILING]
 
 
@@ -227,7 +217,7 @@ async def test_what_the_engine_refuses_is_told_again_after_the_next_probe(caplog
 
         house.engine.submit = full  # type: ignore[method-assign, assignment]
         await house.register(fake.port, quick(failures=1))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         assert len(refused) == 3
         assert sum("No space left" in line for line in caplog.messages) == 3
 
@@ -249,9 +239,9 @@ async def test_what_follows_from_a_check_is_the_servers_own_doing() -> None:
         await house.register(fake.port, quick(failures=1))
         house.engine.renew = noted_renew  # type: ignore[method-assign]
         house.engine.submit = noted_submit  # type: ignore[method-assign, assignment]
-        await eventually(lambda: callers)
+        await until(lambda: callers)
         fake.answer = UNAVAILABLE
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
     assert set(callers) == {("renew", SERVER), (ReportCheck, SERVER)}
 
 
@@ -294,7 +284,7 @@ async def test_checks_that_cannot_be_made_count_neither_way_and_are_complained_o
     monkeypatch.setattr("discovery.plugins.check.probe", cannot)
     async with watching() as house:
         await house.register(1, quick(failures=1))
-        await eventually(lambda: len(tried) > 5)
+        await until(lambda: len(tried) > 5)
         assert (house.served(), house.registry.renewals) == (1, 0)
     assert ["too many open files" in line for line in caplog.messages] == [True]
 
@@ -333,7 +323,7 @@ async def test_a_node_that_does_not_lead_probes_nobody_and_goes_on_from_what_the
         await asyncio.sleep(0.1)
         assert requests == []
         house.engine.leads = True
-        await eventually(lambda: len(requests) > 5)
+        await until(lambda: len(requests) > 5)
         assert house.log.kinds() == [Kind.REGISTERED, Kind.FAILING], (
             "a verdict that stands is not told again, nor taken back"
         )
@@ -343,28 +333,28 @@ async def test_a_target_that_is_not_allowed_is_never_asked_and_fails_until_it_re
     """Whoever registers it again without a check of his own does not change for whom it is made."""
     async with serving() as fake, watching() as house:
         await house.register(fake.port, quick(failures=2), by=Caller("10.0.0.9", "ci"))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         assert "CHECK_NETWORKS" in house.log.changes[-1].reason
         await house.register(fake.port, quick(failures=2), by=Caller("10.0.0.8", "shop"))
         assert (fake.accepted, house.served()) == (0, 0)
         await house.register(fake.port, quick(failures=2), by=Caller("127.0.0.1"))
-        await eventually(lambda: house.served() == 1)
+        await until(lambda: house.served() == 1)
         assert fake.accepted >= 1
 
 
 async def test_another_ones_check_of_an_instance_is_not_made_for_whoever_registered_it_before() -> None:
     async with serving() as fake, watching() as house:
         await house.register(fake.port, quick(failures=1), by=Caller("127.0.0.1"))
-        await eventually(lambda: fake.requests)
+        await until(lambda: fake.requests)
         await house.register(fake.port, quick(path="/shutdown", failures=1), by=Caller("10.0.0.9", "ci"))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)
         assert {request.split()[1] for request in fake.requests} == {b"/health"}
 
 
 async def test_one_that_was_restored_without_its_registrant_is_checked_until_it_registers_again() -> None:
     async with serving() as fake, watching() as house:
         instance = await house.register(fake.port, quick(failures=1))
-        await eventually(lambda: fake.requests)
+        await until(lambda: fake.requests)
         assert instance.registrant == NOBODY
         await house.register(fake.port, quick(failures=1), by=Caller("10.0.0.9"))
-        await eventually(lambda: house.served() == 0)
+        await until(lambda: house.served() == 0)

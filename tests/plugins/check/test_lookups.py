@@ -14,7 +14,8 @@ from discovery.core.caller import Caller
 from discovery.core.event import Kind
 from discovery.plugins.check.lookups import MAX_LOOKUPS, Lookups
 from discovery.plugins.check.probe import CannotProbe
-from tests.plugins.check.servers import eventually, quick, serving, watching
+from tests.plugins.check.servers import quick, serving, watching
+from tests.waiting import until
 
 NAME = "Db.example.com"
 HERE = Caller("127.0.0.1")
@@ -44,7 +45,7 @@ async def test_a_name_is_asked_once_a_probe_and_what_was_looked_at_is_what_is_as
     resolves(answer)
     async with serving() as fake, watching() as house:
         await house.register(fake.port, quick(failures=100), ip=NAME, by=HERE)
-        await eventually(lambda: len(fake.requests) >= 5)
+        await until(lambda: len(fake.requests) >= 5)
         assert len(asked) in (2 * len(fake.requests) - 1, 2 * len(fake.requests), 2 * len(fake.requests) + 1)
         assert f"Host: {NAME}:{fake.port}\r\n".encode() in fake.requests[0]
         assert set(asked) == {NAME}
@@ -69,7 +70,7 @@ async def test_one_that_leads_nowhere_or_where_nobody_is_asked_fails_and_says_so
     resolves(resolve)
     async with watching() as house:
         await house.register(80, quick(failures=1), ip=NAME, by=HERE)
-        await eventually(lambda: house.log.kinds()[-1] is Kind.FAILING)
+        await until(lambda: house.log.kinds()[-1] is Kind.FAILING)
         assert said in house.log.changes[-1].reason
 
 
@@ -84,7 +85,7 @@ async def test_a_resolver_that_cannot_tell_counts_against_nobody(resolves: Calla
     resolves(fails)
     async with watching() as house:
         await house.register(80, quick(failures=1), ip=NAME, by=HERE)
-        await eventually(lambda: asked >= 5)
+        await until(lambda: asked >= 5)
         assert house.log.kinds() == [Kind.REGISTERED]
 
 

@@ -9,7 +9,8 @@ import tracemalloc
 import pytest
 
 from discovery.plugins.check import rounds
-from tests.plugins.check.servers import LIMIT, OK, eventually, quick, serving, silent_port, watching
+from tests.plugins.check.servers import LIMIT, OK, quick, serving, silent_port, watching
+from tests.waiting import until
 
 MANY = 2000
 # In place of 500, so that client and servers together fit into any usual limit of open files.
@@ -37,7 +38,7 @@ async def test_only_so_many_probes_are_in_hand_and_everyone_gets_a_turn() -> Non
         print(f"{MANY} checks: at most {fake.most_open} connections, {most_in_hand} probes in hand")
         assert MOST / 2 < most_in_hand <= 2 * MOST
         assert fake.most_open <= 2 * MOST
-        await eventually(lambda: house.registry.renewals >= MANY)
+        await until(lambda: house.registry.renewals >= MANY)
         assert house.served("s0") == 1
 
 
@@ -48,12 +49,12 @@ async def test_those_that_hang_do_not_hold_up_those_that_answer() -> None:
         listening.listen(10)  # nobody accepts, nobody answers
         async with serving() as fake, watching() as house:
             await house.register(fake.port, quick(interval=0.05), "works")
-            await eventually(lambda: len(fake.requests) > 2)
+            await until(lambda: len(fake.requests) > 2)
             for number in range(2 * MOST):
                 await house.register(port, quick(timeout=60.0, interval=0.05), f"hangs{number}")
-            await eventually(lambda: house.stats["inHand"] >= MOST)
+            await until(lambda: house.stats["inHand"] >= MOST)
             seen = len(fake.requests)
-            await eventually(lambda: len(fake.requests) > seen + 10)
+            await until(lambda: len(fake.requests) > seen + 10)
             assert house.stats["inHand"] <= MOST + 1
 
 

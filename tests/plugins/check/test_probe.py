@@ -16,7 +16,8 @@ import uvloop
 
 from discovery.core.check import Check
 from discovery.plugins.check.probe import MAX_ANSWER, CannotProbe, probe
-from tests.plugins.check.servers import LIMIT, OK, Fake, Script, eventually, serving, silent_port
+from tests.plugins.check.servers import LIMIT, OK, Fake, Script, serving, silent_port
+from tests.waiting import until
 
 PATIENT = Check(kind="http", id="http", path="/health", timeout=LIMIT)
 TCP = Check(kind="tcp", id="tcp", timeout=LIMIT)
@@ -146,7 +147,7 @@ def test_an_endless_answer_is_cut_and_the_connection_closed(run: Run, head: byte
         async with serving(endless) as fake:
             started = time.monotonic()
             assert await probe("127.0.0.1", fake.port, PATIENT) == failure
-            await eventually(lambda: ends)
+            await until(lambda: ends)
             assert time.monotonic() - started < LIMIT / 2, "not the timeout: the 4 KiB"
 
     run(test())
@@ -230,7 +231,7 @@ def test_tcp_passes_when_a_connection_opens_and_says_nothing_on_it(run: Run) -> 
     async def test() -> None:
         async with serving() as fake:
             assert await probe("127.0.0.1", fake.port, TCP) is None
-            await eventually(lambda: fake.accepted == 1 and fake.open == 0)
+            await until(lambda: fake.accepted == 1 and fake.open == 0)
             assert fake.requests == []
 
     run(test())
@@ -288,7 +289,7 @@ def test_a_probe_that_is_cancelled_closes_its_connection(run: Run) -> None:
     async def test() -> None:
         async with hanging(_for_ever) as fake:
             task = asyncio.create_task(probe("127.0.0.1", fake.port, PATIENT))
-            await eventually(lambda: fake.requests)
+            await until(lambda: fake.requests)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

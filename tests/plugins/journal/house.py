@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,13 +51,6 @@ class Recording(Database):
             raise CannotWrite(self.file, self.refuses)
         super().commit(group)
         self.done.append(group)
-
-
-async def when(condition: Callable[[], object]) -> None:
-    """Waits for it, with a limit."""
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - what the writer's thread does has no event
-            await asyncio.sleep(0.001)
 
 
 class Time:

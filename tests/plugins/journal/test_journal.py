@@ -20,9 +20,10 @@ from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.operations import ReloadZones
 from discovery.store.registration import DeregisterMany, Upsert
 from tests.driven import Checked
-from tests.plugins.journal.house import House, Time, known, living, record, when
+from tests.plugins.journal.house import House, Time, known, living, record
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets
 from tests.store.making import START, TTL, WALL, spec
+from tests.waiting import until
 
 KEY = spec().key
 
@@ -85,7 +86,7 @@ async def test_a_write_returns_only_when_its_commit_is_through(folder: Path) -> 
     async with living(folder) as house:
         house.database.may_go.clear()
         writing = asyncio.create_task(house.register(spec()))
-        await when(lambda: len(house.database.groups) > len(house.database.done))
+        await until(lambda: len(house.database.groups) > len(house.database.done))
         await asyncio.sleep(0.02)
         assert not writing.done()
         assert house.registry.find(KEY) is not None, "it is applied at once"
@@ -98,7 +99,7 @@ async def test_a_write_that_changes_nothing_waits_for_what_it_repeats(folder: Pa
     async with living(folder) as house:
         house.database.may_go.clear()
         first = asyncio.create_task(house.register(spec()))
-        await when(lambda: len(house.database.groups) > len(house.database.done))
+        await until(lambda: len(house.database.groups) > len(house.database.done))
         again = asyncio.create_task(house.register(spec()))
         await asyncio.sleep(0.02)
         assert not first.done()
@@ -225,7 +226,7 @@ async def test_it_heals_by_itself_and_nothing_that_was_applied_is_lost(folder: P
         house.time.pass_by(100)
         house.registry.advance(house.time.now, 100)
         house.database.refuses = ""
-        await when(lambda: house.writer.refuses is None)
+        await until(lambda: house.writer.refuses is None)
         await house.register(spec(port=81))
         assert house.journal.stats()["journal"] == {"writable": True, "reason": None, "waiting": 0}
         assert [*content(copy(folder, folder / "copy") / FILE).instances] == [

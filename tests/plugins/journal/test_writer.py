@@ -11,8 +11,9 @@ from discovery.plugins.journal.database import Writer, writer_of
 from discovery.plugins.journal.files import FILE
 from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
-from tests.plugins.journal.house import Recording, when
+from tests.plugins.journal.house import Recording
 from tests.plugins.journal.making import a_database, an_instance, content, put_index, puts
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ async def test_a_refusal_names_the_file_in_the_warning_and_not_to_strangers(
     assert writer.refuses == "the disk is full"
     assert (writer.trouble() or "").startswith(f"{database.file} cannot be written: the disk is full; register,")
     database.refuses = ""
-    await when(lambda: writer.refuses is None)
+    await until(lambda: writer.refuses is None)
     assert content(database.file).index == 1
 
 
@@ -82,7 +83,7 @@ async def test_a_disk_that_is_really_full_is_told_and_heals(tmp_path: Path) -> N
         assert writer.refuses is not None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    await when(lambda: writer.refuses is None)
+    await until(lambda: writer.refuses is None)
     await writer.settled(writer.put(after))
     assert await writer.close() == 0
     assert [*content(database.file).instances] == [an_instance(number) for number in range(3)]

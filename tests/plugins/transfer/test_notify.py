@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from discovery.plugins.transfer.settings import Secondary
 from tests.dns.sockets import LIMIT
 from tests.dns.world import World, load
 from tests.plugins.transfer.primary import FILE, key
+from tests.waiting import until
 
 
 class Listening:
@@ -172,9 +173,3 @@ async def test_nobody_at_the_port_is_no_failure(tmp_path: Path) -> None:
 
 def warned(plugin: Transfer) -> str:
     return " ".join(filter(None, (each.warning() for each in plugin._notifiers)))
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not true():  # noqa: ASYNC110  the condition is what it says
-            await asyncio.sleep(0.01)

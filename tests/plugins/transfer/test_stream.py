@@ -16,9 +16,10 @@ from discovery.dns.message.values import Type
 from discovery.dns.server import tcp as server
 from discovery.dns.server.tcp import TcpConnections, TcpServer
 from discovery.system.waiting_octets import WaitingOctets
-from tests.dns.sockets import LIMIT, connected, framed, until
+from tests.dns.sockets import LIMIT, connected, framed
 from tests.dns.world import World, make_query
 from tests.plugins.transfer.primary import INSIDE, Primary, request, rrs, signed, verified
+from tests.waiting import until
 
 
 class Behind:

@@ -18,8 +18,9 @@ from discovery.rest.http.connections import Connections
 from discovery.rest.http.phase_timer import Phase
 from discovery.rest.watch import streams
 from tests.rest.harness import LIMIT, ORIGIN, USER, Api, serving
-from tests.rest.watch.making import messages, until
+from tests.rest.watch.making import messages
 from tests.rest.wire import filled, request
+from tests.waiting import until
 
 RESOLVE = "GET /resolve/user-service?wait=60s&index="
 

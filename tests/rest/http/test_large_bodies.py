@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,6 +22,7 @@ from discovery.rest.http.heads import Heads
 from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, replies, request, statuses
 from tests.routes import ROUTER
+from tests.waiting import until
 
 SIZE = 40_000
 LARGE = request("POST /registrations", body=b"[" + b" " * (SIZE - 2) + b"]")
@@ -53,12 +54,6 @@ async def _desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
     monkeypatch.setattr(Registering, "registrations", lambda handlers, request: desk.registrations(handlers, request))
     return desk
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110  the condition is in the server
-            await asyncio.sleep(0.002)
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import gc
 import socket
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -24,6 +24,7 @@ from discovery.rest.http.phase_timer import SECONDS, Phase
 from tests.rest import harness
 from tests.rest.harness import LIMIT, Api, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
+from tests.waiting import until
 
 # Seconds, instead of 10, 30 and 31.
 HEAD, BODY, READ = 0.1, 0.5, 0.5
@@ -347,12 +348,6 @@ async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it() -> None:
     assert time.monotonic() - begun > 1.2 * READ
     [got] = replies(bytes(received))
     assert (got.status, got.body["totalServices"], len(got.body["services"])) == (200, SIZE, SIZE)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110  the condition is in the server
-            await asyncio.sleep(0.005)
 
 
 # -- too many

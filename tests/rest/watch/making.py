@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -147,13 +145,6 @@ def messages(octets: bytes) -> list[tuple[str, int | None, Any]]:
             id = int(fields["id"]) if "id" in fields else None
             found.append((fields.get("event", "message"), id, json.loads(fields["data"])))
     return found
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came about"
-        await asyncio.sleep(0)
 
 
 async def quiet() -> None:

@@ -17,8 +17,9 @@ from discovery.rest.watch import polls
 from discovery.rest.watch.polls import Polls
 from discovery.store.log import Log
 from discovery.system.turns import turns
-from tests.rest.watch.making import Watched, quiet, until
+from tests.rest.watch.making import Watched, quiet
 from tests.store.making import ALL, START, TTL, WALL
+from tests.waiting import until
 
 KEY = Key("web", "10.0.0.1", 80)
 

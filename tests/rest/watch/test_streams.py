@@ -17,9 +17,10 @@ from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
 from discovery.rest.watch import streams
 from discovery.store.log import Log
-from tests.rest.watch.making import Told, Watched, messages, quiet, until
+from tests.rest.watch.making import Told, Watched, messages, quiet
 from tests.routes import asked
 from tests.store.making import START, WALL
+from tests.waiting import until
 
 KEY = Key("web", "10.0.0.1", 80)
 
