@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from discovery.core.event import Kind
 from discovery.core.status import Status
+from discovery.store.registrants import leave, registrants
 from discovery.store.rules import (
     ask_brake,
     expire,
@@ -55,7 +55,15 @@ class Expire(Write[bool]):
     def _decide(self, txn: Transaction, entry: Entry) -> None:
         now, instance = txn.now, entry.instance
         if instance.status is not Status.SUSPECT and entry.lease.critical_at <= now:
-            txn.remove(Kind.DEREGISTERED, entry, given_up(instance))
+            check, reason = given_up(txn, instance)
+            there = registrants(instance).items()
+            leave(
+                txn,
+                entry,
+                next((name for name, terms in there if check.id in terms.checks), ""),
+                reason,
+                is_final=False,
+            )
         elif instance.status is Status.UNHEALTHY:
             expire(txn, entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
         elif instance.status is Status.SUSPECT:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER
 from discovery.core.check import TTL, Check
-from discovery.core.check_states import States, begun, is_unreported, kept
+from discovery.core.check_states import is_unreported, kept
 from discovery.core.errors import InvalidField
-from discovery.core.event import Kind
 from discovery.core.health import WELL, Finding, Health
-from discovery.core.instance import NO_STATES, Instance, Key, Registration, vouches
+from discovery.core.instance import Instance, Key, Registration, vouches
 from discovery.core.name import fold
 from discovery.core.remembered import Attachments, Change, changed
 from discovery.core.status import SILENT, Status
@@ -28,9 +27,9 @@ from discovery.store.errors import (
     UnknownInstance,
     UnknownService,
 )
+from discovery.store.registrants import NATIVE, deregister, joined, states_of
 from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, override_status, revive
 from discovery.store.service import Entry, Service
-from discovery.store.tombstones import MAX_SECONDS
 from discovery.store.transaction import Transaction
 from discovery.store.write import InstanceWrite, Subject, Write, named_entry
 
@@ -64,7 +63,7 @@ class Register(Write[Instance]):
     def decide(self, txn: Transaction) -> Instance:
         spec = self.spec
         folded = fold(spec.name)
-        origin = spec.imported_from
+        origin, attachments = spec.imported_from, self.attachments or {}
         txn.authorize(None if spec.hold or origin is not None else folded)
         service = txn.service(folded)
         entry = None if service is None else service.entries.get(spec.place)
@@ -73,45 +72,27 @@ class Register(Write[Instance]):
         if own_id is not None or name != spec.name:
             spec = replace(spec, name=name, id=None)
         if entry is None:
-            attachments = changed((), self.attachments) if self.attachments else ()
-            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attachments)
+            attached = changed((), attachments) if attachments else ()
+            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attached)
         known = catch_up(txn, entry)
         if origin is not None and known.spec.imported_from != origin and known.status is not Status.UNHEALTHY:
             raise TakenOver(spec.key, known.spec.imported_from)
-        if (
-            spec.lease is not None
-            and known.spec.lease is None
-            and not (origin or self.attachments or known.attachments)
-        ):
+        if spec.lease is not None and known.spec.lease is None and not (origin or attachments or known.attachments):
             txn.refuse_permanent()
-        checks = states_of(txn, spec.checks, known)
+        after = joined(txn, known, next(iter(attachments), NATIVE if origin is None else None), spec, attachments)
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
         if by == first or (
-            spec.checks == known.spec.checks and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
+            after.spec.checks == known.spec.checks and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
         ):
             by = first
         own = self._own(txn, known)
-        after = known._replace(spec=spec, checks=checks, registrant=by, own=own)
-        if self.attachments:
-            after = after._replace(attachments=changed(known.attachments, self.attachments))
-        return revive(txn, entry, after, "registered again" if own == known.own else own.reason)
+        return revive(
+            txn, entry, after._replace(registrant=by, own=own), "registered again" if own == known.own else own.reason
+        )
 
     def _own(self, txn: Transaction, known: Instance) -> Finding:
         return said(txn, known, self.own or WELL)
-
-
-def states_of(txn: Transaction, checks: tuple[Check, ...], known: Instance | None) -> States:
-    """What they say from now on: of those that it had already, what they said."""
-    if known is not None and (checks is known.spec.checks or checks == known.spec.checks):
-        return known.checks
-    had = () if known is None else known.spec.checks
-    states = {}
-    for check in checks:
-        found = known.checks.get(check.id) if known is not None and check in had else begun(check, txn.wall)
-        if found is not None:
-            states[check.id] = found
-    return states or NO_STATES
 
 
 class Upsert(Register):
@@ -167,7 +148,7 @@ def _add(
         raise error
     if replaced is not None:
         catch_up(txn, replaced)
-        _deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
+        deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
     elif service is not None and full:
         _make_room(txn, service, limit, setting)  # one goes for one that comes
     drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
@@ -298,7 +279,7 @@ class Deregister(InstanceWrite[Instance]):
         origin = entry.instance.spec.imported_from
         if self.imported_from not in (None, origin):
             raise TakenOver(entry.instance.spec.key, origin)
-        return _deregister(txn, entry, self.reason, is_final=self.imported_from is None)
+        return deregister(txn, entry, self.reason, is_final=self.imported_from is None)
 
 
 @dataclass(frozen=True)
@@ -326,10 +307,4 @@ class DeregisterMany(Write[list[Instance]]):
         if self.service is not None and not self.keys:
             raise UnknownService(self.service)
         known = map(txn.find, self.keys)
-        return [_deregister(txn, entry, self.reason) for entry in known if entry is not None]
-
-
-def _deregister(txn: Transaction, entry: Entry, reason: str, is_final: bool = True) -> Instance:
-    """`is_final` False: a heartbeat with the whole registration brings it back at once."""
-    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_SECONDS) if is_final else None
-    return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)
+        return [deregister(txn, entry, self.reason) for entry in known if entry is not None]

@@ -185,6 +185,7 @@ class Registry(State):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
             else:
                 entry.lease.renew(at)
+        if event.renews or after.spec is not before.spec:
             entry.lease.term = self.term_of(after.spec)
         if after.spec.checks or before.spec.checks:
             self._follow_checks(entry, before, after, at, commit.wall, event.renews)

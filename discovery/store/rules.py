@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from discovery.core.check import Check
 from discovery.core.check_states import not_reported, with_missing
 from discovery.core.event import Kind
 from discovery.core.health import Health
@@ -26,6 +27,8 @@ from discovery.store.windows import WindowMap, window_of, with_window
 DRAIN_REMEMBERED = 24 * 3600.0
 # Seconds for which the silent ones of a service need not be counted again: a mass of lapses takes a few milliseconds.
 _CALM = 0.01
+# Seconds by which two clocks' sums may differ.
+_ROUNDING = 1e-3
 # Room in a commit for what a decision does besides: a brake that engages leaves it for the write that came upon it.
 _ASIDE = 4
 
@@ -85,15 +88,18 @@ def _without(txn: Transaction, instance: Instance, missing: Mapping[str, float])
     return instance._replace(checks=with_missing(instance.spec.checks, instance.checks, since))
 
 
-def given_up(instance: Instance) -> str:
-    """Why it is deregistered that fails for so long."""
-    late = [
-        check
+def given_up(txn: Transaction, instance: Instance) -> tuple[Check, str]:
+    """The check that has failed for so long that who registered it is deregistered, and why in words. One without a group comes first: it
+    speaks for itself.
+    """
+    late = {
+        check: said.since + check.critical_after
         for check in instance.spec.checks
-        if check.critical_after is not None and instance.said_by(check).health is Health.FAILING
-    ]
-    check = min(late, key=lambda check: instance.said_by(check).since + (check.critical_after or 0.0))
-    return f"its check {check.label} has failed for {check.critical_after:g} s: {instance.said_by(check).output}"
+        if check.critical_after is not None and (said := instance.said_by(check)).health is Health.FAILING
+    }
+    over = [check for check, at in late.items() if not check.group and at <= txn.wall + _ROUNDING]
+    check = min(over or late, key=late.__getitem__)
+    return check, f"its check {check.label} has failed for {check.critical_after:g} s: {instance.said_by(check).output}"
 
 
 def _hold(txn: Transaction, service: Service, suspects: list[Entry]) -> None:

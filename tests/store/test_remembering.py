@@ -13,6 +13,7 @@ from discovery.core.kinds import Document, DocumentEvent, DocumentKey
 from discovery.plugins.auth import authorize
 from discovery.store import remembering
 from discovery.store.errors import TooManyDocuments, UnknownInstance
+from discovery.store.registrants import registrants
 from discovery.store.registration import Register, Upsert
 from discovery.store.remembering import PutDocument
 from tests.driven import DrivenRegistry
@@ -42,17 +43,20 @@ def test_an_attachment_stays_until_its_plugin_names_it_again(registry: DrivenReg
     registry.do(Register(spec(), attachments={"consul": {"id": "web 1"}, "eureka": [1]}), START)
     entry = registry.at(spec().key)
     assert entry.instance.attachment("consul") == {"id": "web 1"}
+    registry.do(Register(spec()), START)  # a registrant besides, which is an event
     index = registry.index
     registry.do(Register(spec()), START)
     registry.do(Upsert(spec()), START)
     assert registry.index == index, "the same again is no event"
     registry.do(Register(spec(port=80, weight=7), attachments={"eureka": lambda known: [*known, 2]}), START)
     registry.do(Attach(spec().key, {"consul": None, "traefik": "x"}, "asked"), START)
+    assert registrants(entry.instance).keys() == {"consul", "eureka", "native"}
+    registry.do(Attach(spec().key, {"registrants": None}, "asked"), START)
     assert dict(entry.instance.attachments) == {"eureka": b"[1,2]", "traefik": b'"x"'}
     assert [entry.instance.attachment(plugin) for plugin in ("consul", "eureka", "none")] == [None, [1, 2], None]
-    assert log.kinds() == [Kind.REGISTERED, Kind.UPDATED, Kind.UPDATED]
+    assert log.kinds() == [Kind.REGISTERED, Kind.UPDATED, Kind.UPDATED, Kind.UPDATED, Kind.UPDATED]
     registry.do(Attach(spec().key, {"traefik": "x"}, "asked"), START)
-    assert registry.index == index + 2, "nor is the same attachment"
+    assert registry.index == index + 3, "nor is the same attachment"
 
 
 def test_to_attach_is_no_sign_of_life_and_the_lapse_is_told_first(registry: DrivenRegistry) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from discovery.core.check import MAX_CHECKS, Check
-from discovery.core.errors import InvalidField
+from discovery.core.check import Check
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import DocumentEvent, DocumentKey
 from discovery.core.metadata import pack, unpack
@@ -21,14 +20,12 @@ from discovery.core.remembered import changed
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.topics import PLUGIN
-from discovery.store.registration import Deregister, Register, states_of
+from discovery.store.registrants import joined, leave
+from discovery.store.registration import Register
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 from discovery.store.write import InstanceWrite
-
-# Seconds, Eureka's usual lease: of one that Consul's last id left to another API without a lease.
-_LEFT_TTL = 90.0
 
 
 def peers_in(instance: Instance) -> list[Peer]:
@@ -41,7 +38,7 @@ def attached(peers: list[Peer]) -> dict[str, Any]:
 
 
 class Rest(NamedTuple):
-    """What an instance is besides its peer: the others, and their checks."""
+    """What Consul has of an instance besides its peer: the others, and their checks."""
 
     peers: list[Peer]
     checks: tuple[Check, ...]
@@ -49,7 +46,8 @@ class Rest(NamedTuple):
 
 def _without(known: Instance, peer: Peer) -> Rest:
     others = [each for each in peers_in(known) if each.key != peer.key]
-    return Rest(others, tuple(check for check in known.spec.checks if check.group != peer.key))
+    keys = {each.key for each in others}
+    return Rest(others, tuple(check for check in known.spec.checks if check.group in keys))
 
 
 def _pinned(peer: Peer, before: Registration, after: Registration) -> Peer:
@@ -90,14 +88,11 @@ class RegisterPeer(Register):
             rest, peers = _without(known, peer), peers_in(known)
             before = next((each for each in peers if each.key == peer.key), Peer("", ""))
             rest = rest._replace(peers=[_pinned(each, known.spec, spec) for each in rest.peers])
-        others = {check.id for check in rest.checks}
-        own = self._checks(
-            entry,
-            [check if check.id not in others else replace(check, id=f"{peer.key} {check.id}") for check in checks],
-        )
-        if len(rest.checks) + len(own) > MAX_CHECKS:
-            text = f"are {len(rest.checks) + len(own)} with those it had and of its other ids, at most {MAX_CHECKS} are kept"
-            raise InvalidField("checks", text)
+            others = {check.id for check in known.spec.checks if check.group != peer.key}
+            checks = tuple(
+                check if check.id not in others else replace(check, id=f"{peer.key} {check.id}") for check in checks
+            )
+        own = self._checks(entry, checks)
         whole = replace(
             self,
             spec=replace(spec, checks=(*rest.checks, *own)),
@@ -131,38 +126,29 @@ def _going_on(check: Check, before: Instance) -> Check:
     return replace(check, status=before.said_by(check).health) if had else check
 
 
-def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str) -> Instance:
-    """It is no longer one of the peers; with the last one the instance goes."""
-    known = txn.current(entry)
-    rest = _without(known, peer)
-    if len(rest.peers) == len(peers_in(known)):
-        return known  # it has left meanwhile, or somebody else is there
-    if not rest.peers and len(known.attachments) == 1:  # else it came by yet another API and goes with it
-        return Deregister(known.id, reason).decide(txn)
-    txn.authorize(known.spec.key.service)
+def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str) -> None:
+    """It is no longer one of the peers; with the last one all that Consul has of the instance goes."""
+    txn.authorize(entry.instance.spec.key.service)
     known = catch_up(txn, entry)
-    spec, peers = replace(known.spec, checks=rest.checks), list[Peer]()
+    peers, rest = peers_in(known), _without(known, peer)
+    if len(rest.peers) == len(peers):
+        return  # it has left meanwhile, or somebody else is there
     if rest.peers:
         *others, last = rest.peers  # the other surfaces show what the last one said
         words = {key: value for key, value in last.said.items() if key not in ("Tags", "Meta")}
         spec = replace(
-            spec, tags=tuple(last.said.get("Tags", spec.tags)),
-            metadata=pack(last.said["Meta"]) if "Meta" in last.said else spec.metadata,
+            known.spec, checks=rest.checks, tags=tuple(last.said.get("Tags", known.spec.tags)),
+            metadata=pack(last.said["Meta"]) if "Meta" in last.said else known.spec.metadata,
         )  # fmt: skip
-        peers = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
-    elif spec.lease is not None:  # that there is none was said here; who renews elsewhere has one again
-        spec = replace(spec, lease=None, ttl=_LEFT_TTL)
-    after = known._replace(
-        spec=spec,
-        checks=states_of(txn, rest.checks, known),
-        attachments=changed(known.attachments, attached(peers) if peers else {PLUGIN: None}),
-    )
-    override_status(txn, entry, after, reason)
-    return follow_maintenance(txn, entry, nodes, reason, peers_in(known))
+        left = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
+        override_status(txn, entry, joined(txn, known, PLUGIN, spec, attached(left)), reason)
+    elif not leave(txn, entry, PLUGIN, reason):
+        return
+    follow_maintenance(txn, entry, nodes, reason, peers)
 
 
 @dataclass(frozen=True)
-class DeregisterPeer(InstanceWrite[Instance]):
+class DeregisterPeer(InstanceWrite[None]):
     """UnknownInstance."""
 
     peer: Peer
@@ -171,8 +157,8 @@ class DeregisterPeer(InstanceWrite[Instance]):
     action = "deregister"
     says_goodbye = True
 
-    def decide(self, txn: Transaction) -> Instance:
-        return _leave(txn, txn.at(self.which), self.peer, self.nodes, self.reason)
+    def decide(self, txn: Transaction) -> None:
+        _leave(txn, txn.at(self.which), self.peer, self.nodes, self.reason)
 
 
 @dataclass(frozen=True)
@@ -190,17 +176,14 @@ class ChangeChecks(InstanceWrite[Instance]):
         entry = txn.at(self.which)
         txn.authorize(entry.instance.spec.key.service)
         known = catch_up(txn, entry)
-        checks = tuple(each for each in known.spec.checks if each.id != self.id)
         peers = [each if each.key != self.peer.key else _noted(each, self.id, self.notes) for each in peers_in(known)]
-        if self.check is not None:
-            had = next((each for each in known.spec.checks if each.id == self.id), self.check)
-            checks = (*checks, replace(self.check, status=had.status))
-        after = known._replace(
-            spec=replace(known.spec, checks=checks),
-            checks=states_of(txn, checks, known),
-            attachments=changed(known.attachments, attached(peers)),
-        )
-        return override_status(txn, entry, after, self.reason)
+        keys = {each.key for each in peers}
+        own = {each.id: each for each in known.spec.checks if each.group in keys}
+        had = own.pop(self.id, self.check)
+        if self.check is not None and had is not None:
+            own[self.id] = replace(self.check, status=had.status)
+        spec = replace(known.spec, checks=tuple(own.values()))
+        return override_status(txn, entry, joined(txn, known, PLUGIN, spec, attached(peers)), self.reason)
 
 
 def _noted(peer: Peer, id: str, notes: str) -> Peer:

@@ -11,7 +11,8 @@ from discovery.core.remembered import changed
 from discovery.plugins.eureka.ids import records_of
 from discovery.plugins.eureka.record import NAME, UP, Record, Records, Sent, is_out, own_health
 from discovery.store.operations import Drain
-from discovery.store.registration import Deregister, Register, said
+from discovery.store.registrants import deregister, leave
+from discovery.store.registration import Register, said
 from discovery.store.rules import catch_up, override_status
 from discovery.store.transaction import Transaction
 from discovery.store.write import InstanceWrite, Subject, Write, named_entry
@@ -86,13 +87,15 @@ class Cancel(InstanceWrite[None]):
     says_goodbye = True
 
     def decide(self, txn: Transaction) -> None:
-        known = txn.current(named_entry(txn, self.which))
-        records = records_of(known)
-        records.pop(self.id, None)
-        if records or len(known.attachments) > 1:  # it came by yet another API, and goes with the last of them
-            _restate(txn, self.which, records, self.reason, draining=True if records and is_out(records) else None)
-        else:
-            Deregister(self.which, self.reason).decide(txn)
+        entry = named_entry(txn, self.which)
+        records = records_of(txn.current(entry))
+        is_there = records.pop(self.id, None) is not None
+        if records:
+            _restate(txn, self.which, records, self.reason, draining=True if is_out(records) else None)
+        elif is_there:
+            leave(txn, entry, NAME, self.reason)
+        else:  # it came by another API, and is called by its id there
+            deregister(txn, entry, self.reason)
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,8 @@ def _restate(txn: Transaction, which: Key | str, records: Records, reason: str, 
     """The records from now on, with the health that follows from them. `draining` None: as it is."""
     entry = named_entry(txn, which)
     known = catch_up(txn, entry)
-    own = said(txn, known, own_health(records)) if records else known.own
-    after = known._replace(attachments=changed(known.attachments, {NAME: records or None}), own=own)
+    own = said(txn, known, own_health(records))
+    after = known._replace(attachments=changed(known.attachments, {NAME: records}), own=own)
     if draining is not None and draining != known.draining:
         after = after._replace(draining_since=txn.wall if draining else None)
     override_status(txn, entry, after, reason)

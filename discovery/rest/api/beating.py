@@ -17,7 +17,7 @@ from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
-from discovery.core.lease import Lease
+from discovery.core.lease import MAX_TTL, Lease
 from discovery.core.name import MAX_NAME, fold, is_label
 from discovery.core.status import Status
 from discovery.rest.api import views
@@ -42,6 +42,7 @@ from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
+from discovery.store.registrants import native_ttl
 from discovery.store.registration import Report, ReportCheck, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -252,7 +253,7 @@ class Beating(Registrar):
         return {
             "message": "Heartbeat updated",
             "instance": views.renewed(entry, now, self._times),
-            **self._advice(entry.lease.ttl),
+            **self._advice(entry.lease.ttl, entry.instance),
         }
 
 
@@ -261,7 +262,8 @@ class Renewals:
     seconds; 0.0 when none was. `away`: see `Engine.renew`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, usual: float) -> None:
+        self._usual = usual
         self.updated = 0
         self.unknown: list[Json] = []
         self.refused: list[tuple[Any, DiscoveryError]] = []
@@ -279,6 +281,8 @@ class Renewals:
     def add(self, entry: Entry) -> None:
         self.updated += 1
         ttl = entry.lease.term.seconds
+        if ttl > MAX_TTL:  # others may keep it who need not beat
+            ttl = native_ttl(entry.instance, self._usual) or ttl
         if not self.shortest or ttl < self.shortest:
             self.shortest = ttl
 
@@ -287,7 +291,7 @@ async def renew_all(
     engine: Engine, registry: Registry, items: Sequence[Any], by: Caller, clock: Callable[[], float]
 ) -> Renewals:
     """EngineAway, Moved, when all have been noted."""
-    result = Renewals()
+    result = Renewals(registry.lease_ttl)
     for start in range(0, len(items), _PIECE):
         await turns().over()
         reports = _renew(engine, registry, items[start : start + _PIECE], start, result, by, clock)

@@ -26,6 +26,7 @@ from discovery.core.instance import (
     MAX_TAGS,
     NO_HOLD,
     NO_KEEP,
+    Instance,
     Key,
     Registration,
 )
@@ -62,6 +63,7 @@ from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
+from discovery.store.registrants import native_ttl
 from discovery.store.registration import Register
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -315,9 +317,13 @@ class Registrar:
         self._note_refused = note_refused
         self._imported_as = imported_as
 
-    def _advice(self, ttl: float) -> Json:
-        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step."""
-        interval = min(ttl, MAX_TTL) * 1000 / 3 * (0.9 + 0.2 * self._random.random())
+    def _advice(self, ttl: float, instance: Instance | None = None) -> Json:
+        """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step. `instance`: whose
+        lease that is, if it is one's alone.
+        """
+        if ttl > MAX_TTL:  # others may keep it who need not beat
+            ttl = (instance and native_ttl(instance, self._registry.lease_ttl)) or MAX_TTL
+        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
         return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
 
 
@@ -349,7 +355,7 @@ class Registering(Registrar):
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
-            **self._advice(self._registry.ttl_of(instance.spec)),
+            **self._advice(self._registry.ttl_of(instance.spec), instance),
             **_FIELDS.said_of(sent),
         }
         return Answer(201, stamped(content, self._times), location(instance))

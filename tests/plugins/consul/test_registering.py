@@ -107,12 +107,32 @@ async def test_the_last_peer_leaves_an_instance_to_whom_another_api_registered_t
     async with one.it.session.get(
         one.it.http + "/eureka/apps/WEB/e", headers={"Accept": "application/json"}
     ) as response:
-        assert (await response.json())["instance"]["leaseInfo"]["durationInSecs"] == 90
+        assert (await response.json())["instance"]["leaseInfo"]["durationInSecs"] == 25
     async with one.it.session.get(one.it.http + "/resolve/web") as response:
         assert response.status == 200
     async with one.it.session.delete(one.it.http + "/eureka/apps/WEB/e") as response:
         assert response.status == 200
     assert await one.get("/catalog/services") == {}
+
+
+async def test_the_last_peer_leaves_what_was_registered_natively_and_is_told_to_beat_all_the_while(one: Host) -> None:
+    own = {"name": "web", "ip": "10.0.0.7", "port": 8080, "ttl": 30}
+    for native_first in (True, False):
+        if native_first:
+            await one.it.register(**own)
+        await one.register(ID="a", Check=TTL)
+        if not native_first:
+            await one.it.register(**own)
+            assert await one.statuses() == {"service:a": "passing"}
+        for path in ("/register", "/heartbeat"):
+            async with one.it.session.post(one.it.http + path, json=own) as response:
+                assert (await response.json())["heartbeatIntervalMs"] <= 11_000
+        await one.put("/agent/service/deregister/a")
+        assert await one.get("/agent/services") == {}
+        async with one.it.session.get(one.it.http + "/resolve/web") as response:
+            assert (await response.json())["instanceCount"] == 1
+        async with one.it.session.delete(one.it.http + "/services/web/instances?ip=10.0.0.7&port=8080") as response:
+            assert response.status == 200
 
 
 async def test_a_peer_that_comes_to_another_address_has_left_the_old_one(one: Host) -> None:
