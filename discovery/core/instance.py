@@ -240,7 +240,10 @@ class Instance(NamedTuple):
     @property
     def weight(self) -> int:
         """Its share now, as in SRV."""
-        return self.spec.warning_weight if self.health is Health.WARNING else self.spec.weight
+        spec = self.spec
+        if self.own is WELL and not spec.checks:  # nearly always: DNS asks it of each instance of an answer
+            return spec.weight
+        return spec.warning_weight if self.health is Health.WARNING else spec.weight
 
     @property
     def vouched(self) -> Vouched:

@@ -6,6 +6,7 @@ A reply carries OPT only when the query did (§7). Nothing of the query's is ech
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from discovery.dns.message.values import Type
@@ -49,6 +50,10 @@ class Edns(NamedTuple):
 
 def parse(opt: bytes) -> Edns:
     """From a whole OPT record. ValueError when it is none, an option is cut short, or something stands behind it."""
+    return _plain(opt) if len(opt) == OPT_SIZE else _parse(opt)
+
+
+def _parse(opt: bytes) -> Edns:
     if len(opt) < OPT_SIZE:
         raise ValueError("no OPT record")
     root, rtype, size, ttl, rdlength = _OPT.unpack_from(opt)
@@ -65,6 +70,9 @@ def parse(opt: bytes) -> Edns:
     cookie = options.pop(Option.COOKIE, None)
     size = max(size, MIN_UDP)
     return Edns(min(size, MAX_UDP), ttl >> 16 & 0xFF, bool(ttl & _DO), cookie, options, size)
+
+
+_plain = lru_cache(maxsize=256)(_parse)  # without options: clients send one of a few
 
 
 def option(code: int, data: bytes) -> bytes:

@@ -55,20 +55,24 @@ def read(message: bytes, at: int) -> tuple[Name, int]:
     ValueError when it is no name, IndexError when the message ends in it.
     """
     labels: list[bytes] = []
-    size, start, end = 1, at, 0
+    start, end = at, 0
+    last = at + MAX_NAME - 1  # where the root's octet may stand
     while length := message[at]:
-        if length >= _POINTER:
+        if length > MAX_LABEL:
+            if length < _POINTER:
+                raise ValueError("a label that is too long")
             end = end or at + 2
-            at = (length & 0x3F) << 8 | message[at + 1]
-            if not _HEADER <= at < start:  # only ever backwards, so that there is no loop
+            to = (length & 0x3F) << 8 | message[at + 1]
+            if not _HEADER <= to < start:  # only ever backwards, so that there is no loop
                 raise ValueError("a pointer that leads to no name")
-            start = at
+            last += to - at
+            start = at = to
             continue
-        size += 1 + length
-        if length > MAX_LABEL or size > MAX_NAME:
-            raise ValueError("a label or a name that is too long")
-        labels.append(message[at + 1 : at + 1 + length].lower())
-        at += 1 + length
+        at += 1
+        labels.append(message[at : at + length].lower())
+        at += length
+        if at > last:
+            raise ValueError("a name that is too long")
     return tuple(labels), end or at + 1
 
 

@@ -17,7 +17,8 @@ from discovery.dns.message.names import ROOT
 from discovery.dns.message.values import Question, Rcode, Type
 
 HEADER = struct.Struct("!HHHHHH")
-_NO_RECORDS = bytes(6)  # three counts of the header
+# Three counts of the header; and how the only record begins: the root, OPT.
+_NO_RECORDS, _ONE_ADDITIONAL, _OPT_BEGINS = bytes(6), b"\0\0\0\0\0\1", b"\0" + Type.OPT.to_bytes(2, "big")
 _FIXED_RR = struct.Struct("!HHIH")  # type, class, ttl, rdlength (RFC 1035 §4.1.3)
 
 QR, RD, RA = 0x8000, 0x0100, 0x0080
@@ -121,7 +122,7 @@ def parse(packet: bytes, client: str, transport: Transport) -> Request:
         if questions > 1:  # RFC 9619
             raise ValueError("more than one question")
         question, end = _question(packet) if questions else (NO_QUESTION, HEADER.size)
-        opt = None if end == len(packet) and packet[6:12] == _NO_RECORDS else _opt(packet)
+        opt = None if end == len(packet) and packet[6:12] == _NO_RECORDS else _opt(packet, end)
         if not questions and (opt is None or opt.cookie is None):
             raise ValueError("neither a question nor a cookie")
     except (ValueError, IndexError, struct.error):  # the latter two: it ends before it should
@@ -163,8 +164,10 @@ def _question(packet: bytes) -> tuple[Question, int]:
     return Question(name, rtype, klass), at + 4
 
 
-def _opt(packet: bytes) -> Edns | None:
-    """RFC 6891 §6.1.1: one, in the additional section, owned by the root."""
+def _opt(packet: bytes, at: int) -> Edns | None:
+    """RFC 6891 §6.1.1: one, in the additional section, owned by the root. `at`: where the first record begins."""
+    if packet[6:12] == _ONE_ADDITIONAL and packet[at : at + 3] == _OPT_BEGINS:  # nearly always
+        return edns.parse(packet[at:])
     every = records(packet)
     found = [record for record in every if record.type == Type.OPT]
     if not found:

@@ -98,11 +98,11 @@ def alternatives(
     count = len(ranks)
     if count > MAX_KEPT:
         return _Drawn(piece, ranks, most, random, few=False)
-    pieces = [piece(index) for index in range(count)]
+    pieces = list(map(piece, range(count)))
     if ranks.count(ranks[0]) == count and (most is None or most >= count):
         if count <= _MAX_PERMUTED:
             return _Permuted(pieces, random)
-        if [piece.beside_count for piece in pieces].count(pieces[0].beside_count) == count:
+        if len({piece.beside_count for piece in pieces}) == 1:
             return _Ring(pieces, random)
     return _Drawn(pieces.__getitem__, ranks, most, random, few=True)
 
@@ -240,11 +240,9 @@ class _Ring:
 
     def _shuffle(self, pieces: Sequence[Piece]) -> None:
         draw = self._draw
-        order = sorted([(draw(), *piece) for piece in pieces])  # half of what Random.shuffle takes for so few
-        self._records, self._record_at = _twice([record for _, record, _, _ in order])
-        self._beside, self._beside_at = b"", self._record_at
-        if self._companions:
-            self._beside, self._beside_at = _twice([beside for _, _, beside, _ in order])
+        records, beside, _ = zip(*sorted(pieces, key=lambda piece: draw()), strict=True)  # Random.shuffle takes longer
+        self._records, self._record_at = _twice(records)
+        self._beside, self._beside_at = _twice(beside) if self._companions else (b"", self._record_at)
         self._rounds_left = _ROUNDS
 
 
@@ -253,9 +251,9 @@ def _fit(places: Sequence[int], first: int, room: int) -> int:
     return max(0, bisect_right(places, places[first] + room) - 1 - first)
 
 
-def _twice(octets: list[bytes]) -> tuple[bytes, tuple[int, ...]]:
+def _twice(octets: tuple[bytes, ...]) -> tuple[bytes, tuple[int, ...]]:
     """All in a row, two times, and where each begins."""
-    return b"".join(octets) * 2, _places(tuple([len(one) for one in octets] * 2))
+    return b"".join(octets) * 2, _places(tuple(map(len, octets)) * 2)
 
 
 @lru_cache(maxsize=_MAX_PLACES)

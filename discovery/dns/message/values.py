@@ -7,7 +7,7 @@ what is true, the zone adds the SOA to negatives, the wire turns it into octets 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
@@ -110,25 +110,34 @@ class Explanation(NamedTuple):
 Rank = tuple[int, int]
 
 
-class Lifetime(NamedTuple):
-    """How long an answer about a service (its folded name) stays as it is: until the service changes, and not past a lease.
+class Lifetime:
+    """How long an answer about a service (its folded name) that is made at `now` stays as it is: until the service changes, and not past
+    a lease. `cap`: the upper bound of its TTL, seconds.
 
-    `cap`: the upper bound of its TTL, seconds.
+    `ttl`: of its records, whole seconds, rounded down: never past the end of the shortest lease. `until`: when that becomes too long, or a
+    lease runs out, unless it is renewed before.
     """
 
-    service: str
-    leases: tuple[Lease, ...]
-    cap: int
+    __slots__ = ("_cap", "_leases", "service", "ttl", "until")
 
-    def ttl(self, now: float) -> int:
-        """Whole seconds, rounded down: never past the end of the shortest lease. Negative when one has run out."""
-        return self.ttl_until(now)[0]
+    def __init__(self, service: str, leases: Sequence[Lease], cap: int, now: float) -> None:
+        self.service = service
+        self._leases = leases
+        self._cap = cap
+        self.ttl, self.until = self._at(now)
 
-    def ttl_until(self, now: float) -> tuple[int, float]:
-        """The `ttl`, and when that becomes too long, or a lease runs out, unless it is renewed before."""
-        end = min([lease.renewed_at + lease.term.seconds for lease in self.leases])
-        ttl = min(self.cap, math.floor(end - now))
+    def _at(self, now: float) -> tuple[int, float]:
+        end = min([lease.renewed_at + lease.term.seconds for lease in self._leases])
+        ttl = max(0, min(self._cap, math.floor(end - now)))
         return ttl, end - ttl
+
+    def renew(self, now: float) -> bool:
+        """`until` is over: whether the TTL is right all the same, because leases were renewed since."""
+        ttl, until = self._at(now)
+        if ttl != self.ttl or now >= until:
+            return False
+        self.until = until
+        return True
 
 
 class Cut(NamedTuple):

@@ -204,17 +204,18 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: Packer) -> list[Piece]
 
 
 def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
-    records, first, companions = answer.answer, answer.aliases, answer.companions
+    records, companions = answer.answer[answer.aliases :], answer.companions[answer.aliases :]
 
-    def piece(index: int) -> Piece:
-        index += first
-        if not companions:
-            return Piece(pack(records[index]))
+    def plain(index: int) -> Piece:
+        return Piece(pack(records[index]))
+
+    def accompanied(index: int) -> Piece:
         beside = companions[index]
         return Piece(pack(records[index]), b"".join(map(pack, beside)), len(beside))
 
+    piece = accompanied if companions else plain
     if answer.cut is not None and answer.cut.silent:
-        return FirstOnes([piece(index) for index in range(len(answer.ranks))], random)
+        return FirstOnes(list(map(piece, range(len(answer.ranks)))), random)
     return alternatives(piece, answer.ranks, answer.most, random)
 
 
@@ -235,6 +236,8 @@ class Packer:
     def _compressed(self, name: Name) -> bytes | None:
         """Up to where it ends like the question's, and a pointer to there: 1 µs, where dnslib takes 11. None: nothing is in common."""
         question = self._question
+        if name[1:] == question:  # nearly always
+            return to_labels(name[:1]) + _QUESTION
         common = 0
         for ours, asked in zip(reversed(name), reversed(question), strict=False):
             if ours != asked:

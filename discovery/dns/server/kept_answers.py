@@ -56,35 +56,25 @@ _SIZES = {None: OPT_SIZE, CLIENT_SIZE: _BEFORE_COOKIE + CLIENT_SIZE, COOKIE_SIZE
 
 
 class _Kept:
-    """`until`: monotonic seconds. `tail`: type and class, which lower-casing the key may have made another's.
+    """`until`: its lifetime's, a step nearer. `tail`: type and class, which lower-casing the key may have made another's.
 
     `outcome`: what its replies are counted as. `zone`: whose SOA the answer has, as it was when the registry had this `index`; None
     without one. `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys.
     """
 
-    __slots__ = ("generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "ttl", "until", "zone")  # fmt: skip
+    __slots__ = ("generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "until", "zone")  # fmt: skip
 
-    def __init__(
-        self, template: Template, tail: bytes, lifetime: Lifetime, now: float, generation: int, outcome: Outcome
-    ) -> None:
+    def __init__(self, template: Template, tail: bytes, lifetime: Lifetime, generation: int, outcome: Outcome) -> None:
         self.template = template
         self.tail = tail
         self.lifetime = lifetime
-        self.ttl, self.until = lifetime.ttl_until(now)
+        self.until = lifetime.until
         self.outcome = outcome
         self.zone: Zone | None = None
         self.index = 0
         self.generation = generation
         self.octets = _OBJECTS + 2 * template.size
         self.place = 0
-
-    def renewed(self, now: float) -> bool:
-        """`until` is over: whether the TTL is right all the same, because leases were renewed since."""
-        ttl, until = self.lifetime.ttl_until(now)
-        if ttl != self.ttl:
-            return False
-        self.until = until
-        return now < until
 
 
 def routed(is_usual: Callable[[str], bool], kept: Respond, plain: Respond) -> Respond:
@@ -187,8 +177,12 @@ class KeptAnswers:
 
     def _holds(self, kept: _Kept, question: bytes, now: float) -> bool:
         """Whether it may be sent; an SOA with an older serial is replaced on the way."""
-        if kept.generation != self._generation or (now >= kept.until and not kept.renewed(now)):
+        if kept.generation != self._generation:
             return False
+        if now >= kept.until:
+            if not kept.lifetime.renew(now):
+                return False
+            kept.until = kept.lifetime.until
         if kept.zone is not None and kept.index != self._index():
             kept.index, soa = kept.zone.negative_soa()
             kept.template.replace_authority(Question(names.from_wire(question), Type.A), (soa,))
@@ -205,27 +199,30 @@ class KeptAnswers:
             self._kinds[opt[:_BEFORE_COOKIE]] = (size, edns._replace(cookie=None))
         return edns, cookie
 
-    def _keep(self, request: Request, answer: Answer, template: Template, now: float) -> None:
+    def _keep(self, request: Request, answer: Answer, template: Template) -> None:
         lifetime, wire = answer.lifetime, request.question_wire
-        if lifetime is None or wire[-4:] not in _TAILS or not template.small:
+        tail = _TAILS.get(wire[-4:])
+        if lifetime is None or tail is None or not template.small:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        outcome = self._traffic.kept_like_last()
-        kept = _Kept(template, _TAILS[wire[-4:]], lifetime, now, self._generation, outcome)
+        kept = _Kept(template, tail, lifetime, self._generation, self._traffic.kept_like_last())
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:
                 return
-        key = wire.lower() + (request.transport.locality or "").encode()
+        key, locality = wire.lower(), request.transport.locality
+        if locality:
+            key += locality.encode()
         if key in self._kept:
             self._drop(key)
-        if len(self._keys_of[lifetime.service]) >= MAX_OF_SERVICE:
-            self._drop(next(iter(self._keys_of[lifetime.service])))
+        siblings = self._keys_of[lifetime.service]
+        if len(siblings) >= MAX_OF_SERVICE:
+            self._drop(next(iter(siblings)))
+        self._keys_of[lifetime.service].add(key)
         kept.place = len(self._keys)
         self._keys.append(key)
         self._kept[key] = kept
-        self._keys_of[lifetime.service].add(key)
         self._octets += kept.octets
         while (
             self._octets > MAX_OCTETS

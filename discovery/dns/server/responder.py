@@ -22,8 +22,8 @@ from discovery.dns.zones.catalog import Lookup
 # One message, the time and the client's address in; its reply out, at once or later, or None when there is nothing (more) to say.
 # A feature may wrap one Respond in another.
 Respond = Callable[[bytes, float, str, Transport], "bytes | Coroutine[Any, Any, bytes] | None"]
-# Is told of every template whose answer may be kept, and when it was made.
-Keep = Callable[[Request, Answer, Template, float], None]
+# Is told of every template whose answer may be kept.
+Keep = Callable[[Request, Answer, Template], None]
 
 _COOKIE_ONLY = Answer(authoritative=False)
 _NOTIMP = Answer(rcode=Rcode.NOTIMP, authoritative=False)
@@ -49,7 +49,7 @@ class Responder:
         self._replies = replies
         self._random = random
         self.traffic = traffic or Traffic()
-        self.keep: Keep = lambda request, answer, template, now: None
+        self.keep: Keep = lambda request, answer, template: None
 
     def respond(
         self, packet: bytes, now: float, client: str, transport: Transport
@@ -77,7 +77,7 @@ class Responder:
         self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         if answer.lifetime is not None:
-            self.keep(request, answer, template, now)
+            self.keep(request, answer, template)
         return template.reply_to(request, self._replies.flags(client), options)
 
     def _tell(self, request: Request, answer: Answer) -> None:

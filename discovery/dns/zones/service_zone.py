@@ -91,7 +91,7 @@ class ServiceZone:
 
     def surely_lacks(self, label: bytes) -> bool:
         """Only for plain names: those of branches have their own answers."""
-        return _is_plain(label) and self._registry.loaded and not self._is_service(label)
+        return not self._is_service(label) and _is_plain(label) and self._registry.loaded
 
     def why_not(self, relative: Name, now: float) -> str:
         """Why a name of this zone does not exist; "" for the zone's own name."""
@@ -155,15 +155,14 @@ class ServiceZone:
         leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
         if near is not None and near.until < math.inf:
             leases.append(Lease(Term(near.until - now), now))
-        lifetime = Lifetime(service.folded, tuple(leases), longest_ttl(self.ttl, stale))
+        lifetime = Lifetime(service.folded, leases, longest_ttl(self.ttl, stale), now)
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
         if behind:
             instances = [
                 _after(each) if id(entry) in behind else each for entry, each in zip(chosen, instances, strict=True)
             ]
-        ttl = max(0, lifetime.ttl(now))
-        live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, ttl)
+        live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, lifetime.ttl)
         made = kind.make(live, kind.type) if kind else None
         if made is None or not made.answer:
             # Always complete: over TCP there would be no more.
@@ -223,7 +222,8 @@ class ServiceZone:
         return min(asked if self._most is None else [*asked, self._most], default=None)
 
     def _is_service(self, key: bytes) -> bool:
-        return self._service(key.decode("ascii", "replace")) is not None
+        service = self._registry.services.get(key.decode("ascii", "replace"))
+        return service is not None and service.key == key
 
     def _service(self, name: str) -> Service | None:
         """By its folded name; None as well where that is no label, whatever octets were asked for."""

@@ -158,12 +158,12 @@ class Names:
             return Answer.nxdomain(explanation) if self._compat else Answer.nodata(explanation)
         stale = staleness(self._registry, service.name, entries, now)
         leases = tuple(entry.effective_lease(now) if stale else entry.lease for entry in entries)
-        lifetime = Lifetime(service.folded, leases, longest_ttl(self._ttl, stale))
+        lifetime = Lifetime(service.folded, leases, longest_ttl(self._ttl, stale), now)
         peers = {id(entry): peer for entry, peer in meant}
         chosen = sorted(((entry, peers[id(entry)]) for entry in entries), key=lambda one: _place(one[0], now))[
             :MAX_RECORDS
         ]
-        made = self._made(chosen, asked, owner, qtype, max(0, lifetime.ttl(now)), now)
+        made = self._made(chosen, asked, owner, qtype, lifetime.ttl, now)
         if not made.records:
             return Answer(explanation=_lacks(service.name, qtype), lifetime=lifetime)
         return Answer(
