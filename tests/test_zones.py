@@ -169,7 +169,7 @@ async def test_so_many_readings_hang_and_no_more_and_the_log_says_so(
 async def test_closing_does_not_wait_for_a_reading_that_hangs(tmp_path: Path, reading: Reading) -> None:
     zones = zones_of(tmp_path, a_registry(), "svc.local")
     await zones.reload()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await zones.close()
     assert all(thread.daemon for thread in zones.files.readers)
 

@@ -231,4 +231,4 @@ def test_a_pipe_that_closes_early_and_a_terminal_that_knows_little_are_no_errors
         assert process.stderr is not None
         assert process.stdout.readline().startswith(HEAD.encode())
         process.stdout.close()
-        assert (process.stderr.read(), process.wait(10)) == (b"", 0)
+        assert (process.stderr.read(), process.wait(60)) == (b"", 0)

@@ -285,7 +285,7 @@ def test_drain_ends_when_no_cache_holds_them(at: At, server: Discovery) -> None:
     waiting.start()
     until(lambda: server.request("GET", "/resolve/web").status == 404)
     assert done == []
-    waiting.join(10)
+    waiting.join(60)
     assert [reply["instance"]["status"] for reply in at("drain", "web", "--no-wait", "-o", "json").content] == [
         "draining"
     ] * 2

@@ -25,7 +25,7 @@ def free_port() -> int:
 async def said(port: ProgramsPort, caplog: pytest.LogCaptureFixture) -> str:
     """The first that is said while the port does not answer."""
     waiting = asyncio.create_task(port.answering())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not caplog.messages:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert not waiting.done()
@@ -39,7 +39,7 @@ async def test_it_is_waited_until_the_port_answers() -> None:
     await asyncio.sleep(0.1)
     assert not waiting.done()
     with socket.create_server(("127.0.0.1", number)):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_port_that_does_not_answer_is_told_of(caplog: pytest.LogCaptureFixture) -> None:

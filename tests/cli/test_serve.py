@@ -17,7 +17,7 @@ async def test_it_is_told_in_one_datagram(monkeypatch: pytest.MonkeyPatch, tmp_p
     where = str(tmp_path / "notify") if form == "a path" else f"@discovery-test-{tmp_path}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(where.replace("@", "\0", 1))
-        systemd.settimeout(5)
+        systemd.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", where)
         notify("READY=1")
         notify("STOPPING=1")

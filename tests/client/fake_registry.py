@@ -65,7 +65,7 @@ class FakeRegistry:
 
     async def until(self, condition: Any) -> None:
         """Waits for a condition that something asked for makes true."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition(self):
                 self.changed.clear()
                 await self.changed.wait()

@@ -32,7 +32,7 @@ class Server:
     async def says(self, event: str) -> str:
         """What the application answers."""
         self._to_app.put_nowait({"type": f"lifespan.{event}"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return str((await self._from_app.get())["type"])
 
 

@@ -45,7 +45,7 @@ async def ports(resolver: Resolver, name: str = "api") -> list[int | None]:
 
 
 async def until_ports(resolver: Resolver, wanted: list[int], name: str = "api") -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await ports(resolver, name) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -155,13 +155,12 @@ async def test_while_the_registry_is_away_the_last_good_list_is_served_at_once()
         found = Resolver(urls=registry.url, timeout=0.2)
         assert await ports(found) == [1]
         await followed(registry, found)
-    loop = asyncio.get_running_loop()
     known = found._known["api"]
     for _ in range(10):
         known.read_at = float("-inf")  # as if it had been away for long
-        began = loop.time()
-        assert await ports(found) == [1]
-        assert loop.time() - began < 0.05
+        with pytest.raises(StopIteration) as done:  # it waits for nothing
+            found.instances("api").send(None)
+        assert [each.port for each in done.value.value] == [1]
         await asyncio.sleep(0)
     await found.close()
 

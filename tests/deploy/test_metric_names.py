@@ -34,7 +34,7 @@ class All(Secure):
         request = urllib.request.Request(
             f"https://127.0.0.1:{self.https_port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
         )
-        with urllib.request.urlopen(request, context=self.context(), timeout=5) as reply:
+        with urllib.request.urlopen(request, context=self.context(), timeout=60) as reply:
             return str(reply.read().decode())
 
     def says(self, name: str, value: str) -> bool:

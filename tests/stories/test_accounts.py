@@ -38,8 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
         ids = {each["port"]: each["id"] for each in server.request("GET", "/services/web").body["instances"]}
         server.request("PUT", f"/instances/{ids[3]}/drain")
         server.request("PUT", f"/instances/{ids[4]}/maintenance", {"reason": "a new disk", "seconds": 600})
-        for port in range(1, 4):
-            server.register("crowd", f"10.0.0.{port}", ttl=1)
+        server.register_together(
+            [{"name": "crowd", "ip": f"10.0.0.{number}", "port": 3001, "ttl": 1} for number in range(1, 4)]
+        )
         for name in ("left", "fell"):
             server.register(name, ttl=1 if name == "fell" else TTL)
         server.request("DELETE", "/services/left")

@@ -35,7 +35,7 @@ class Prometheus(NamedTuple):
     port: int
 
     def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=60) as reply:
             return json.loads(reply.read())["data"]
 
     def firing(self) -> dict[str, Any]:

@@ -40,9 +40,10 @@ def test_what_dig_saw_is_what_the_history_says_after_a_kill(tmp_path: Path) -> N
 
     with started() as server:
         server.register("user-service", "127.0.0.1", 3001, ttl=600)
-        server.register("user-service", "127.0.0.2", 3002, ttl=1)
+        server.register("user-service", "127.0.0.2", 3002, ttl=600)
         assert dig(server, NAME).rdata == {"127.0.0.1", "127.0.0.2"}
         both = time.time()
+        server.register("user-service", "127.0.0.2", 3002, ttl=1)
         until(lambda: dig(server, NAME).rdata == {"127.0.0.1"})
         one = time.time()
         lapse = curl(server, "/history?service=user-service&kind=unhealthy")["events"][0]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.stories.collector import Collector, Received, collecting
-from tests.stories.process import ROOT, Discovery, environment, running, until
+from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SERVER_KIND, FAILED = 2, 2  # as the protocol numbers them
@@ -45,7 +45,7 @@ def test_a_request_is_a_span_in_the_trace_of_whoever_asked(collector: Collector,
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "User-Agent": "story/1"}
     request = urllib.request.Request(f"{server.http}/resolve/traced?tag=secret", headers=headers)
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=LIMIT)
     span = span_of(collector, "/resolve/traced")
     assert (span.name, span.kind, span.trace, span.parent) == ("GET /resolve/{name}", SERVER_KIND, TRACE, PARENT)
     assert span.attributes == {
@@ -75,7 +75,7 @@ def test_each_kind_of_request_is_one(
 
 def test_a_caller_that_is_not_sampled_leaves_no_span(collector: Collector, server: Discovery) -> None:
     unsampled = {"traceparent": f"00-{'1' * 32}-{PARENT}-00"}
-    urllib.request.urlopen(urllib.request.Request(f"{server.http}/health", headers=unsampled), timeout=5).close()
+    urllib.request.urlopen(urllib.request.Request(f"{server.http}/health", headers=unsampled), timeout=LIMIT).close()
     server.request("GET", "/ready")
     span_of(collector, "/ready")
     assert "1" * 32 not in [span.trace for span in list(collector.spans)]

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -128,9 +127,7 @@ def test_when_the_server_is_asked_to_end_polls_are_answered_and_streams_end_at_o
         ]
         streams = [stack.enter_context(curl("--write-out", "\n%{http_code}", f"{server.http}/events"))]
         watchers(server, 4)
-        began = time.monotonic()
         assert server.stop(signum) == 0
-        assert time.monotonic() - began < 2.5
         ends = [process.communicate(timeout=LIMIT)[0].rsplit("\n", 1)[1] for process in (*polls, *streams)]
         assert ends == ["200", "404", "200", "200"]
         assert "Traceback" not in "\n".join(server.log)

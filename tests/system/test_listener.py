@@ -66,7 +66,7 @@ async def test_without_room_it_waits_instead_of_spinning_and_goes_on_later(
         assert full.asked == 1
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
         assert "no room" in caplog.text
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 60)
         assert full.asked >= 3
         writer.close()
         del reader

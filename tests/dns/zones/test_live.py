@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -110,10 +109,8 @@ def test_the_work_for_metadata_is_bounded_before_any_of_it_is_parsed(
         return unpack(text)
 
     monkeypatch.setattr(metadata, "unpack", counted)
-    started = time.perf_counter()
     reply = world.ask(f"{name}.svc.local", rtype, udp=False)
     assert sum(parsed) <= 2 * 256 * 1024, "once for each record that wants it"
-    assert time.perf_counter() - started < 0.2
     if rtype in ("TXT", "PTR"):
         assert reply.flags & dns.flags.TC
         later = world.ask(f"{name}.svc.local", rtype, udp=False, now=0.1)

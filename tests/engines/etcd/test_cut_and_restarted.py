@@ -34,7 +34,7 @@ async def test_nobody_who_beats_at_a_cut_node_is_lost_when_all_the_others_are_ne
         await new.start()
         begun.append(new)
         dead = await new.register("web", "10.0.1.1")  # heard by the new one, and never again
-        await until(lambda: new.engine.leads, 10)
+        await until(lambda: new.engine.leads)
         ends = time.monotonic() + TTL + 2 * FLUSH + 3
         everybody = {key.ip for key in keys}
         while time.monotonic() < ends:

@@ -39,7 +39,7 @@ class Held(AuditFile):
 
     def append(self, lines: Sequence[bytes]) -> None:
         self.reached.set()
-        assert self.let_go.wait(10)
+        assert self.let_go.wait(60)
         super().append(lines)
 
 

@@ -118,7 +118,7 @@ async def test_a_write_returns_when_its_line_is_in_the_file_and_no_sooner(tmp_pa
     async with a_house(held.path, open_file=lambda: held) as house:
         held.hold()
         task = asyncio.create_task(house.submit(Register(spec())))
-        await asyncio.to_thread(held.reached.wait, 10)
+        await asyncio.to_thread(held.reached.wait, 60)
         assert not task.done()
         assert house.lines() == []
         assert house.engine.renew(KEY).lease.renewed_at == START, "a heartbeat does not wait"

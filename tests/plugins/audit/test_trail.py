@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,7 +54,7 @@ async def a_trail(file: AuditFile) -> AsyncIterator[Trail]:
 
 
 async def recovered(trail: Trail) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while trail.writer.refuses is not None or trail.writer.done < trail.writer.added:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -154,12 +153,12 @@ async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_pa
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
     async with a_house(file.path, open_file=lambda: file) as house:
         file.hold()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await house.submit(Register(spec(port=80)))
-        started = time.monotonic()
-        for port in range(81, 90):
-            await house.submit(Register(spec(port=port)))
-        assert time.monotonic() - started < 9 * 0.05, "only the first one has waited"
+        house.trail.writer._patience = 3600
+        async with asyncio.timeout(60):  # only the first one has waited
+            for port in range(81, 90):
+                await house.submit(Register(spec(port=port)))
         assert house.lines() == []
         assert house.audit.stats()["audit"]["reason"] == "the disk has not answered for 0.05 s"
         file.let_go.set()
@@ -173,10 +172,10 @@ async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(
     """Each file has a thread of its own. The audit file's thread is stuck in a write all the while."""
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
     journal = writer_of(a_database(tmp_path / "registry.db"))
-    async with a_trail(file) as trail, asyncio.timeout(10):
+    async with a_trail(file) as trail, asyncio.timeout(60):
         file.hold()
         trail.add(LINE)
-        await asyncio.to_thread(file.reached.wait, 10)
+        await asyncio.to_thread(file.reached.wait, 60)
         for index in range(20):
             await journal.settled(journal.put([put_index(index)]))
         assert (journal.done, trail.writer.done) == (20, 0)
@@ -189,7 +188,7 @@ async def test_the_end_does_not_wait_for_a_disk_that_hangs(
 ) -> None:
     monkeypatch.setattr(background_writer, "CLOSE_SECONDS", 0.02)
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with a_trail(file) as trail:
             file.hold()
             trail.add(LINE)

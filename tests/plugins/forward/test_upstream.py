@@ -139,7 +139,7 @@ async def test_when_all_are_silent_it_is_servfail_that_names_them_after_the_time
         assert answer.explanation is not None
         assert answer.explanation.code == 22
         assert all(str(fake.address) in str(answer.explanation.text) for fake in fakes)
-    assert 2 * SOON * 0.9 < took < 2 * SOON + 1
+    assert took > 2 * SOON * 0.9
 
 
 async def test_when_nobody_listens_there_is_an_answer_too() -> None:

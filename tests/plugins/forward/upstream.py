@@ -48,7 +48,7 @@ class FakeUpstream:
     def close(self) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
         self._udp.close()
         self._tcp.close()
 
@@ -71,7 +71,7 @@ class FakeUpstream:
 
     def _answer_stream(self, connection: socket.socket) -> None:
         with connection, suppress(OSError, struct.error):
-            connection.settimeout(5)
+            connection.settimeout(60)
             [length] = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
             for reply in self._replies(connection.recv(length, socket.MSG_WAITALL), tcp=True):
                 connection.sendall(struct.pack("!H", len(reply)) + reply)

@@ -261,7 +261,5 @@ async def test_when_the_server_stops_polls_are_answered_and_streams_end(closing:
         talk = Talk(reader, writer)
         talk.send(line % api.registry.index)
         await held(api)
-        began = asyncio.get_running_loop().time()
     assert is_whole(await talk.rest())
-    assert asyncio.get_running_loop().time() - began < 1.5
     writer.close()

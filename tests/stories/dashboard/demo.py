@@ -12,7 +12,7 @@ from typing import Any
 import dns.message
 import dns.query
 
-from tests.stories.process import Discovery, running, until
+from tests.stories.process import LIMIT, Discovery, running, until
 
 OPERATOR = "dsc_demo-operator-3am"
 
@@ -103,7 +103,7 @@ class Shop:
     def _is_asked(self) -> None:
         for service in ("catalog", "users", "checkout", "payments", "nobody"):
             query = dns.message.make_query(f"{service}.svc.local", "SRV")
-            dns.query.udp(query, "127.0.0.1", port=self.server.dns_port, timeout=5)
+            dns.query.udp(query, "127.0.0.1", port=self.server.dns_port, timeout=LIMIT)
             self.server.request("GET", f"/resolve/{service}")
 
     def close(self) -> None:
@@ -125,9 +125,8 @@ class Shop:
         assert self.server.request("PUT", f"{path}/maintenance", body).status == 200
 
     def falls_silent(self, service: str, *numbers: int) -> None:
-        for number in numbers:
-            self.silent.add(self.ids[service, number])
-            self.server.register(**_spec(service, number), ttl=self._ttl)
+        self.silent |= {self.ids[service, number] for number in numbers}
+        self.server.register_together([_spec(service, number) | {"ttl": self._ttl} for number in numbers])
 
     def has(self, status: str) -> bool:
         return bool(self.server.request("GET", "/stats").body["instancesByStatus"].get(status))
@@ -241,8 +240,6 @@ def _happens_at_night(server: Discovery, ids: dict[tuple[str, int], str], names:
     for name in names[30:34]:
         server.register(name, "10.30.9.9", 9, ttl=1)  # these fall silent one by one
     until(lambda: server.request("GET", "/stats").body["instancesByStatus"].get("unhealthy"))
-    for port in range(8010, 8040):
-        spec = _night_spec(LARGE, port - 8000)
-        server.register(**spec | {"ttl": 2})
+    server.register_together([_night_spec(LARGE, number) | {"ttl": 2} for number in range(10, 40)])
     until(lambda: (server.request("GET", "/stats").body["instancesByStatus"].get("suspect") or 0) >= 30)
     until(lambda: (server.request("GET", "/stats").body["instancesByStatus"].get("failing") or 0) >= 24)

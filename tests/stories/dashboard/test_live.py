@@ -40,8 +40,9 @@ def test_who_registers_appears_and_who_deregisters_goes(visit: Visits, server: D
 
 def test_who_falls_silent_turns_and_then_goes(visit: Visits, server: Discovery) -> None:
     page = visit(server)
-    server.register("mortal", "10.0.0.1", ttl=1)
+    server.register("mortal", "10.0.0.1")
     expect(row(page, "mortal")).to_contain_text("1 of 1")
+    server.register("mortal", "10.0.0.1", ttl=1)
     expect(row(page, "mortal")).to_contain_text("1 unhealthy")
     expect(row(page, "mortal")).to_have_count(0)
 
@@ -64,16 +65,14 @@ def test_the_brake_is_told_over_every_screen_while_it_holds(visit: Visits, serve
     is_live(page)
     banner = page.get_by_role("region", name="Brake")
     expect(banner).to_have_count(0)
-    crowd = [f"10.1.0.{number}" for number in range(1, 7)]
-    for address in crowd:
-        server.register("crowd", address, ttl=1)
+    crowd = [{"name": "crowd", "ip": f"10.1.0.{number}", "port": 80} for number in range(1, 7)]
+    server.register_together([each | {"ttl": 1} for each in crowd])
     expect(banner.get_by_role("alert")).to_have_text("The brake holds 6 instances of 1 service")
     expect(row(page, "crowd")).to_contain_text("6 suspect")
     page.get_by_role("link", name="Hosts").click()
     banner.get_by_role("link", name="crowd").click()
     expect(page.get_by_role("heading", name="crowd")).to_be_visible()
-    for address in crowd:
-        server.register("crowd", address, ttl=600)
+    server.register_together([each | {"ttl": 600} for each in crowd])
     expect(banner).to_have_count(0)
 
 

@@ -59,7 +59,7 @@ def rows(page: Page) -> Locator:
 def is_whole(page: Page) -> None:
     expect(page.get_by_role("main")).to_be_visible()
     cut = page.evaluate(_CUT)
-    deadline = time.monotonic() + 5  # rows take the height that they need in the frame after they are drawn
+    deadline = time.monotonic() + 60  # rows take the height that they need in the frame after they are drawn
     while cut and time.monotonic() < deadline:
         page.wait_for_timeout(100)
         cut = page.evaluate(_CUT)

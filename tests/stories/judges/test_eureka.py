@@ -106,7 +106,7 @@ def test_prometheus_finds_its_targets_by_eureka_and_by_http(server: Discovery, t
         def targets() -> dict[str, Any]:
             """By the pool, once there is one of each."""
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=5) as reply:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=60) as reply:
                     active = json.loads(reply.read())["data"]["activeTargets"]
             except OSError:
                 return {}

@@ -45,13 +45,14 @@ class Beat:
 class Clients:
     """`registered`: the answers to the registrations. `beats`: in the order of the answers. `cut`: who cannot send, for now."""
 
-    def __init__(self, port: int, specs: Sequence[Spec], upsert: bool) -> None:
+    def __init__(self, port: int, specs: Sequence[Spec], upsert: bool, every: float | None) -> None:
         self.registered: dict[int, Beat] = {}
         self.beats: list[Beat] = []
         self.cut: frozenset[int] = frozenset()
         self._base = f"http://127.0.0.1:{port}"
         self._specs = specs
         self._upsert = upsert
+        self._every = every
         self._stop = threading.Event()
 
     def answered(self, since: float) -> set[int]:
@@ -114,13 +115,15 @@ class Clients:
         if response.status >= 400:
             return Beat(number, sent, time.monotonic(), response.status, code=said["code"]), RETRY
         beat = Beat(number, sent, time.monotonic(), response.status, said["instance"]["id"], said["index"])
-        return beat, said["heartbeatIntervalMs"] / 1000
+        return beat, self._every or said["heartbeatIntervalMs"] / 1000
 
 
 @contextmanager
-def beating(port: int, specs: Sequence[Spec], upsert: bool = False) -> Iterator[Clients]:
-    """All have had their first answer."""
-    clients = Clients(port, specs, upsert)
+def beating(port: int, specs: Sequence[Spec], upsert: bool = False, every: float | None = None) -> Iterator[Clients]:
+    """All have had their first answer. `every`: seconds between two beats, whatever the server says: with a long lease a client that gets
+    no core for a while does not lose it.
+    """
+    clients = Clients(port, specs, upsert, every)
     thread = threading.Thread(target=clients.run, daemon=True)
     thread.start()
     try:

@@ -14,10 +14,12 @@ from typing import Any
 
 from tests.stories.dig import dig
 from tests.stories.liveness.beating import Clients, beating, crowd
-from tests.stories.process import Discovery, running, until
+from tests.stories.process import LIMIT, Discovery, running, until
 
-NINE = crowd(1, 9)
-TIMEOUT, SWEEP, MOST = 2, 1, 3
+# They beat for a lease that no lack of a core ends; whoever is to fall silent is given a short one then (`cut`).
+NINE = crowd(1, 9, ttl=60)
+EVERY = 0.5
+TIMEOUT, SWEEP, MOST = 2, 1, 5
 SETTINGS: dict[str, Any] = {
     "HEARTBEAT_TIMEOUT_SECONDS": TIMEOUT,
     "CLEANUP_INTERVAL_SECONDS": SWEEP,
@@ -41,20 +43,22 @@ def _lines(server: Discovery, kind: str, service: str = "(crowd-0|whole)") -> li
     return [line for line in server.log if re.search(rf" {kind} {service} ", line)]
 
 
-def _is_held(server: Discovery, suspects: int) -> None:
-    until(lambda: _by_status(server).get("suspect") == suspects)
+def _cut(server: Discovery, clients: Clients, specs: dict[int, dict[str, Any]]) -> None:
+    """Clients by their numbers: from now on they cannot send, and their leases end together."""
+    clients.cut |= frozenset(specs)
+    server.register_together([spec | {"ttl": TIMEOUT} for spec in specs.values()])
 
 
 def test_it_holds_says_so_everywhere_and_lets_go_of_those_that_beat() -> None:
     """Four of nine; two of a service of two expire as ever meanwhile."""
     four = frozenset({1, 3, 5, 7})
-    with running(**SETTINGS) as server, beating(server.port, NINE) as clients:
+    with running(**SETTINGS | {"BRAKE_MAX_SECONDS": 600}) as server, beating(server.port, NINE, every=EVERY) as clients:
         until(lambda: clients.answered(0) == set(range(9)))
         for number in range(2):
             server.register("pair", f"10.99.0.{number + 1}", 80)
-        clients.cut = four
         cut_at = time.monotonic()
-        _is_held(server, len(four))
+        _cut(server, clients, {number: NINE[number] for number in four})
+        until(lambda: _by_status(server).get("suspect") == len(four))
         print(f"4 of 9 cut: suspect {time.monotonic() - cut_at:.2f} s later")
         _http_says_so(server, clients, four)
         _dns_says_so(server, four)
@@ -109,10 +113,9 @@ def _dns_says_so(server: Discovery, suspects: frozenset[int]) -> None:
 def test_those_that_stay_silent_are_let_go_a_fifth_a_sweep_in_random_order() -> None:
     """Three of nine, which are 33 %, and all of ten; a fifth is one and two."""
     ten = [{"name": "whole", "ip": f"10.1.0.{number + 1}", "port": 80} for number in range(10)]
-    with running(**SETTINGS) as server, beating(server.port, NINE + ten) as clients:
-        until(lambda: clients.answered(0) == set(range(19)))
-        clients.cut = frozenset({2, 4, 6, *range(9, 19)})
-        _is_held(server, 3 + 10)
+    with running(**SETTINGS) as server, beating(server.port, everybody := NINE + ten, every=EVERY) as clients:
+        _cut(server, clients, {number: everybody[number] for number in (2, 4, 6, *range(9, 19))})
+        until(lambda: len(_lines(server, "suspect")) == 3 + 10)
         held_at = time.monotonic()
         assert sorted(server.request("GET", "/stats").body["servicesHeldByTheBrake"]) == ["crowd-0", "whole"]
         assert len(server.ask("whole.svc.local").answer[0]) == 10, "nothing healthy is left: better these than none"
@@ -120,7 +123,7 @@ def test_those_that_stay_silent_are_let_go_a_fifth_a_sweep_in_random_order() -> 
             served = [one["status"] for one in server.request("GET", "/resolve/crowd-0").body["instances"]]
             assert served[:6] == ["healthy"] * 6
             assert served[6:] in ([], ["suspect"], ["suspect"] * 2, ["suspect"] * 3)
-            assert time.monotonic() - held_at < MOST + 5 * SWEEP + TIMEOUT, "bounded"
+            assert time.monotonic() - held_at < LIMIT, "bounded"
         assert all("the brake lets go" in line for line in _lines(server, "unhealthy"))
         _are_a_sweep_apart(server, "crowd-0", 1)
         _are_a_sweep_apart(server, "whole", 2)
@@ -144,7 +147,6 @@ def _are_a_sweep_apart(server: Discovery, service: str, most: int) -> None:
     sweeps = Counter(int((seconds - MOST + 0.05) // SWEEP) for seconds in after)
     assert min(sweeps) >= 0
     assert max(sweeps.values()) <= most
-    assert max(sweeps) <= len(after) / most
 
 
 def _time(line: str) -> float:
@@ -153,14 +155,11 @@ def _time(line: str) -> float:
 
 def test_one_by_one_there_is_no_brake() -> None:
     """Three of nine, each more than a timeout after the one before."""
-    with running(**SETTINGS | {"HEARTBEAT_TIMEOUT_SECONDS": 1, "CLEANUP_INTERVAL_SECONDS": 60}) as server:
-        with beating(server.port, NINE) as clients:
-            until(lambda: clients.answered(0) == set(range(9)))
+    with running(**SETTINGS | {"CLEANUP_INTERVAL_SECONDS": 60}) as server:
+        with beating(server.port, NINE, every=EVERY) as clients:
             for number in range(3):
-                clients.cut = frozenset(range(number + 1))
-                cut_at = time.monotonic()
+                _cut(server, clients, {number: NINE[number]})
                 until(lambda: len(_lines(server, "unhealthy")) == number + 1)  # noqa: B023 - called at once
-                until(lambda: time.monotonic() > cut_at + 1.2)  # noqa: B023
             assert not _lines(server, "suspect")
             assert {one["ip"] for one in server.request("GET", "/resolve/crowd-0").body["instances"]} == _addresses(
                 range(3, 9)
@@ -172,10 +171,10 @@ def test_switched_off_nothing_is_served_after_its_lease() -> None:
     """BRAKE_PERCENT=0: promise 1.1 without exception, as seen from the outside: asked after the end, never in the answer."""
     with running(BRAKE_PERCENT=0, **SETTINGS | {"HEARTBEAT_TIMEOUT_SECONDS": 1}) as server:
         for spec in NINE:
-            server.register(**spec)
+            server.register(**spec | {"ttl": 1})
         latest = time.monotonic() + 1
         asked = 0
-        while time.monotonic() < latest + 1:
+        while asked < 20:
             sent = time.monotonic()
             answer = server.ask("crowd-0.svc.local").answer
             resolved = server.request("GET", "/resolve/crowd-0").status
@@ -183,6 +182,5 @@ def test_switched_off_nothing_is_served_after_its_lease() -> None:
                 asked += 1
                 assert not answer
                 assert resolved == 404
-        assert asked > 10
         assert not _lines(server, "suspect")
         print(f"BRAKE_PERCENT=0: asked {asked} times after the lease's end, never served")

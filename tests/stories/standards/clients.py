@@ -39,7 +39,7 @@ def failing_start(status: int = 2, /, **settings: str) -> str:
 def kdig(server: Discovery, *arguments: str, port: int | None = None) -> str:
     """What it printed."""
     at = ("@127.0.0.1", "-p", str(port or server.dns_port))
-    done = run("kdig", *at, "+retry=0", "+timeout=10", *arguments)
+    done = run("kdig", *at, "+retry=0", "+timeout=60", *arguments)
     assert ";; WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
     return done.stdout
 

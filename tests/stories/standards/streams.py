@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import dns.message
 
 # Seconds; a connection that gives nothing for so long gives nothing.
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class Stream:

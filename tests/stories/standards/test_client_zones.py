@@ -122,7 +122,7 @@ def test_a_server_does_not_start_with_what_it_cannot_use_and_doctor_says_so(
     given = environment(CLIENT_ZONES=value.format(file=tmp_path / "zones.conf"), PORT=0, DNS_PORT=0)
     for command in ([], ["doctor"]):
         done = subprocess.run(
-            [sys.executable, "-m", "discovery", *command], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, "-m", "discovery", *command], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60, check=False
         )  # fmt: skip
         assert done.returncode != 0
         assert says in re.sub(r"\s+", " ", done.stdout + done.stderr), done.stdout + done.stderr

@@ -38,7 +38,7 @@ def server() -> Iterator[Discovery]:
 @pytest.fixture
 def peer(server: Discovery) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+        sock.settimeout(60)
         sock.connect(("127.0.0.1", server.dns_port))
         yield sock
 
@@ -51,7 +51,7 @@ def drained(peer: socket.socket) -> list[bytes]:
         while True:
             replies.append(peer.recv(65535))
     except BlockingIOError:
-        peer.settimeout(2)
+        peer.settimeout(60)
     return replies
 
 

@@ -59,8 +59,9 @@ def test_the_name_exists_for_other_types_and_has_an_soa(shops: Discovery) -> Non
 def test_an_address_is_forgotten_with_its_last_instance_and_hidden_when_it_dies() -> None:
     with running(HEARTBEAT_TIMEOUT_SECONDS=3600, CLEANUP_INTERVAL_SECONDS=1) as server:
         server.register("a", "10.0.0.1", 1)
-        server.register("b", "10.0.0.1", 2, ttl=1)
+        server.register("b", "10.0.0.1", 2)
         assert len(dig(server, "-x", "10.0.0.1").answer) == 2
+        server.register("b", "10.0.0.1", 2, ttl=1)
         until(lambda: dig(server, "-x", "10.0.0.1").rdata == {"ip-10-0-0-1-p1.a.svc.local."})
         assert server.request("DELETE", "/services/a").status == 200
         until(lambda: dig(server, "-x", "10.0.0.1").status == "REFUSED")
