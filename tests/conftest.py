@@ -22,7 +22,9 @@ gc.disable()
 ALONE = (
     "engines/etcd/test_chaos.py",
     "engines/etcd/test_silence.py",
-    "stories/attack",
+    "stories/attack/test_dns_flood.py",
+    "stories/attack/test_readers.py",
+    "stories/attack/test_slow_http.py",
     "stories/cluster/test_brake_asks.py",
     "stories/liveness/test_brake_asks.py",
     "stories/test_freshness.py",
@@ -53,11 +55,16 @@ FIRST = (
 )
 
 
-# What tests other people's programs more than ours, or takes minutes: with `--all`, as CI does, or by name. What they would show of ours is
-# tested elsewhere: what is served in dns/ and rest/, how long a cache keeps it in judges/test_caches.py, nodes in stories/cluster.
+# What tests other people's programs more than ours, or takes long: with `--all`, as CI does, or by name; a single test of a file by the
+# mark `with_all`. What they would show of ours is tested elsewhere: what is served in dns/ and rest/, how long a cache keeps it in
+# judges/test_caches.py, nodes in stories/cluster.
 WITH_ALL = (
     "docs/test_cluster_recovery.py",
     "engines/etcd/test_chaos.py",  # stories/faults has each trouble by itself
+    "engines/etcd/test_silence.py",  # test_static_stability has the same of one instance
+    "plugins/journal/test_speed.py",
+    "stories/attack/test_slow_http.py",  # slowhttptest; rest/http/test_slow_clients.py has every bound
+    "stories/cluster/test_brake_asks.py",  # stories/liveness has one node, plugins/brake who is asked
     "stories/container",
     "stories/dashboard/test_reference.py",  # Swagger UI in a browser
     "stories/faults",
@@ -83,8 +90,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.suffix != ".py":
         return None
     within = _within_tests(collection_path)
-    is_named = config.args_source is pytest.Config.ArgsSource.ARGS
-    if within.startswith(WITH_ALL) and not (config.option.all or is_named):
+    if within.startswith(WITH_ALL) and not _has_all(config):
         return True
     marked = "alone" if within.startswith(ALONE) else "not alone"
     return True if config.option.markexpr in {"alone", "not alone"} - {marked} else None
@@ -94,7 +100,10 @@ def pytest_report_header(config: pytest.Config) -> str:
     return "" if config.option.all else f"without --all: not {', '.join(WITH_ALL)}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [] if _has_all(config) else [item for item in items if item.get_closest_marker("with_all")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         if _within_tests(item.path).startswith(ALONE):
             item.add_marker(pytest.mark.alone)
@@ -104,6 +113,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+def _has_all(config: pytest.Config) -> bool:
+    return config.option.all or config.args_source is pytest.Config.ArgsSource.ARGS
 
 
 def _within_tests(path: Path) -> str:

@@ -9,7 +9,6 @@ import json
 import os
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from discovery.store.probing import BEATEN
@@ -19,6 +18,7 @@ from tests.benchmarks.isolation import enter
 from tests.benchmarks.probe import probing
 from tests.benchmarks.rivals import CLIENT_CORE, SERVER_CORE
 from tests.stories.process import Discovery, running
+from tests.stories.standards.memory import processor
 
 SERVICES, EACH, OTHERS = 1000, 10, 4100
 TTL = 5
@@ -43,15 +43,15 @@ def main() -> None:
             pipelined(server.port, [beats])
             time.sleep(1)
         names = [f"{kind}s{number}.svc.local" for number in range(SERVICES) for kind in ("", "other-")]
-        killed_at, used = time.monotonic(), _processor(server)
+        killed_at, used = time.monotonic(), processor(server.process.pid)
         with probing(server.dns_port, names, QUERIES) as before:
             time.sleep(TTL / 2)
-        used_before = (_processor(server) - used) / (time.monotonic() - killed_at)
-        began, used = time.monotonic(), _processor(server)
+        used_before = (processor(server.process.pid) - used) / (time.monotonic() - killed_at)
+        began, used = time.monotonic(), processor(server.process.pid)
         with probing(server.dns_port, names, QUERIES) as probe:
             while (left := _left(server)) and time.monotonic() < killed_at + LIMIT:
                 time.sleep(1)
-        used = (_processor(server) - used) / (time.monotonic() - began)
+        used = (processor(server.process.pid) - used) / (time.monotonic() - began)
         report.at_most("served after so long", left, 0, "instances")
         report.at_most(
             "until the last is out, its lease included", time.monotonic() - killed_at, TTL + OUT_SECONDS, "s"
@@ -68,12 +68,6 @@ def main() -> None:
 def _left(server: Discovery) -> int:
     by_status = _stats(server)["instancesByStatus"]
     return int(by_status["healthy"] + by_status["suspect"]) - OTHERS * EACH
-
-
-def _processor(server: Discovery) -> float:
-    """Seconds of it that the server has used so far."""
-    ticks = Path(f"/proc/{server.process.pid}/stat").read_text().split()[13:15]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _stats(server: Discovery) -> dict[str, dict[str, int]]:

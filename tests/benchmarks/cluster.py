@@ -38,6 +38,7 @@ from discovery.store.registration import Register
 from tests.benchmarks import report
 from tests.benchmarks.fleet import fleet
 from tests.engines.etcd.cluster import EtcdCluster, Node
+from tests.stories.standards.memory import processor
 
 MIRRORS, OF_A_SERVICE = 10, 10
 # Seconds. The lease outlives the time until the last mirror is filled and hears its clients.
@@ -62,10 +63,8 @@ class Usage(NamedTuple):
 
 
 def usage(pid: int) -> Usage:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    ticks = int(fields[11]) + int(fields[12])
-    return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    return Usage(processor(pid), pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
 def on_the_wire(pid: int) -> tuple[int, int]:

@@ -14,9 +14,10 @@ from contextlib import closing
 
 from tests.benchmarks import report
 from tests.benchmarks.isolation import enter
-from tests.benchmarks.watch import Crowd, cpu_of
+from tests.benchmarks.watch import Crowd
 from tests.benchmarks.write_path.checkout import ours
 from tests.stories.process import Discovery
+from tests.stories.standards.memory import processor
 
 CLIENTS, ROUNDS, TURNS = 5000, 6, 4
 CHANGES = 500
@@ -58,10 +59,10 @@ def beats(server: Discovery) -> None:
     used: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(ROUNDS):
         for way, requests in ways.items():
-            before = cpu_of(server)
+            before = processor(server.process.pid)
             for _ in range(TURNS):
                 send_all(server.port, requests)
-            used[way].append((cpu_of(server) - before) / TURNS / CLIENTS * 1e6)
+            used[way].append((processor(server.process.pid) - before) / TURNS / CLIENTS * 1e6)
     for way, costs in used.items():
         report.fact(f"{way}: processor time of one", sorted(costs)[len(costs) // 2], "µs")
     for way in ("ttl", "ttl, note"):
@@ -77,7 +78,7 @@ def waiting(server: Discovery) -> None:
             index = int(server.request("GET", f"/v1/health/service/s{number}").headers["X-Consul-Index"])
             crowd.come(1, f"/v1/health/service/s{number}?passing=1&stale=&index={index}&wait=600s")
         assert crowd.listen(1) == 0
-        before, woken, change = cpu_of(server), 0, changer(server.port)
+        before, woken, change = processor(server.process.pid), 0, changer(server.port)
         for number in range(CHANGES):
             sock = crowd.sockets[number * 7 % CLIENTS]
             done = change(number * 7 % CLIENTS, number)
@@ -85,7 +86,11 @@ def waiting(server: Discovery) -> None:
             assert sock in crowd.heard
             woken += 1 + crowd.listen(0)
             delays.append(max(0.0, crowd.heard.get(sock, _clock()) - done) * 1000)
-        report.fact("… of the server, for a change with its answer", (cpu_of(server) - before) / CHANGES * 1e6, "µs")
+        report.fact(
+            "… of the server, for a change with its answer",
+            (processor(server.process.pid) - before) / CHANGES * 1e6,
+            "µs",
+        )
     report.at_most(f"{CLIENTS} wait for {CLIENTS} services: woken by the change of one", woken / CHANGES, 1, "")
     report.at_most("… told after the change was answered, p99", report.percentile(delays, 99), 5, "ms")
 

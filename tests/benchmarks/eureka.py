@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import report
@@ -22,6 +21,7 @@ from tests.benchmarks.rivals import CLIENT_CORE, SERVER_CORE
 from tests.benchmarks.wrk import wrk
 from tests.plugins.eureka.house import sent
 from tests.stories.process import Discovery, running
+from tests.stories.standards.memory import processor
 
 SECONDS, CONNECTIONS, QUERIES = 3, 16, 1000
 LISTS, MAX_MS = 5_000, 25
@@ -54,11 +54,6 @@ def per_second(at: Discovery, script: str) -> float:
     before = processor(at.process.pid)
     requests = wrk(at.port, script, CONNECTIONS, SECONDS).requests
     return requests / (processor(at.process.pid) - before)
-
-
-def processor(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def get(*headers: str) -> str:

@@ -32,10 +32,10 @@ from tests.benchmarks.journal import _REGISTER
 from tests.benchmarks.rivals import SERVER_CORE
 from tests.benchmarks.wrk import wrk
 from tests.stories.process import running
+from tests.stories.standards.memory import processor
 
 SECONDS, ROUNDS = 3, 4
 INSTANCES = 100_000
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -73,14 +73,9 @@ def _registrations(data: str, days: int) -> tuple[float, float]:
         "HISTORY_DAYS": days,
     }
     with running(Path(), ["taskset", "-c", SERVER_CORE], **settings) as server:
-        before = _processor(server.process.pid)
+        before = processor(server.process.pid)
         found = wrk(server.port, _REGISTER, 32, SECONDS)
-        return found.a_second, (_processor(server.process.pid) - before) / (found.a_second * SECONDS)
-
-
-def _processor(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+        return found.a_second, (processor(server.process.pid) - before) / (found.a_second * SECONDS)
 
 
 async def _checkpoint(path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.benchmarks.scale import resident
 from tests.benchmarks.write_path.checkout import ours
 from tests.benchmarks.write_path.loop import Run
 from tests.stories.process import Discovery
+from tests.stories.standards.memory import processor
 
 FANOUT, ROUNDS = 1000, 10
 IDLE = 4000
@@ -127,9 +128,9 @@ def idle(server: Discovery, count: int) -> None:
         assert crowd.listen(20, until=count) == count
         grown = resident(server) - before
         report.at_most(f"{count} idle streams: memory for each", grown / count, 30, "KiB")
-        began, cpu = _clock(), cpu_of(server)
+        began, cpu = _clock(), processor(server.process.pid)
         crowd.listen(20)
-        report.fact("… of a core, for comments", 100 * (cpu_of(server) - cpu) / (_clock() - began), "%")
+        report.fact("… of a core, for comments", 100 * (processor(server.process.pid) - cpu) / (_clock() - began), "%")
 
 
 def flapping(server: Discovery) -> None:
@@ -144,23 +145,16 @@ def flapping(server: Discovery) -> None:
             quiet.come(others // 2, f"/resolve/web?index={index}&wait=5m")
             crowd.listen(1)
             quiet.listen(1)
-            cpu, began = cpu_of(server), _clock()
+            cpu, began = processor(server.process.pid), _clock()
             for number in range(FLAPS):
                 time.sleep(max(0.0, began + number / FLAPS_A_SECOND - _clock()))
                 writer.change("flapping")
-            used.append((cpu_of(server) - cpu) / FLAPS * 1000)
+            used.append((processor(server.process.pid) - cpu) / FLAPS * 1000)
             assert crowd.listen(1, until=OWN) == OWN
             if others:
                 woken = quiet.listen(0.2)
                 report.at_most(f"a service that flaps {FLAPS_A_SECOND}×/s: of {OTHERS} others woken", woken, 0)
     report.at_most("… a change with them, of one without", used[1] / used[0], 1.1, "", f"{used[0]:.2f} ms of processor")
-
-
-def cpu_of(server: Discovery) -> float:
-    """Seconds."""
-    with open(f"/proc/{server.process.pid}/stat") as stat:
-        fields = stat.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def main(counts: Iterable[int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.parse
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +14,7 @@ import pytest
 from tests.stories.attack.raw import Answer, ask, exchange
 from tests.stories.dig import dig
 from tests.stories.process import Discovery, running
+from tests.stories.standards.memory import processor
 
 JSON = b"Content-Type: application/json"
 MIB = 1024 * 1024
@@ -203,11 +203,11 @@ BOMBS: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_bomb_is_a_bad_request_and_nobody_waits_long_for_it(server: Discovery, bomb: str) -> None:
+def test_a_bomb_is_a_bad_request_and_takes_little_time(server: Discovery, bomb: str) -> None:
     path, body = BOMBS[bomb]
-    begun = time.monotonic()
+    used = processor(server.process.pid)
     answer = post(server, path, body)
-    assert time.monotonic() - begun < 2
+    assert processor(server.process.pid) - used < 2
     assert answer.status in (400, 413), answer
     assert len(json.dumps(answer.body)) < 1000, "what was sent is not sent back"
     assert server.request("GET", "/services").body["totalServices"] == 0

@@ -128,6 +128,7 @@ def test_those_who_read_nothing_cost_little_and_close_nobody_who_beats() -> None
         read_nothing(Server(process, process.port, None), 100 * MIB)
 
 
+@pytest.mark.with_all  # 2,000 handshakes
 def test_over_tls_they_cost_no_more_than_the_page_says(tmp_path: Path) -> None:
     with running_secure(tmp_path, **SETTINGS) as secure:
         read_nothing(Server(secure.server, secure.https_port, secure.context()), 320 * MIB)

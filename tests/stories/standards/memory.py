@@ -1,7 +1,8 @@
-"""How much memory a process has, and how few descriptors it may be given."""
+"""What a process has used, memory and processor, and how few descriptors it may be given."""
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ def rss(pid: int) -> int:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1]) * 1024
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor that it has used (Linux): those of others on the same machine do not count."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
