@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from discovery import cli
+from discovery.cli.audit import MAX_VALUE
 from discovery.plugins.audit.line import octets_of
-from discovery.plugins.audit.text import MAX_VALUE
 from tests.stories.process import ROOT, environment
 
 ID = "f4dbbc16"

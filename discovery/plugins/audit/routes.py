@@ -12,8 +12,7 @@ from pydantic import ConfigDict, Field
 
 from discovery.core.errors import InvalidField
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.audit.reading import NoAuditFile
-from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, Page, Search
+from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Page, Search
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.errors import HttpError

@@ -1,4 +1,5 @@
-"""The file and its predecessors, read from the end: the newest lines that somebody asks for, however long the files are.
+"""The file and its predecessors, read back, while the server writes, too: all lines, or the newest that somebody asks for, however long the
+files are.
 
 Blocks are read from the end of each file to its beginning, in a thread that lets others go first between two blocks. A page ends when it
 has its lines, or when it has taken its time; its cursor says where the next one goes on. A cursor names a file by a digest of its first
@@ -7,14 +8,19 @@ line, which the file keeps when it is put aside (and its inode, but that is anot
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from discovery.plugins.audit.reading import Wanted, content_of, opened
+import orjson
+
+from discovery.core.errors import DiscoveryError, reason_of
+from discovery.core.name import fold
+from discovery.plugins.audit.file import predecessor
 from discovery.rest.api.times import iso
 
 # Octets that are read at a time: some hundred lines, a millisecond of work.
@@ -26,6 +32,83 @@ MAX_OCTETS = 2 * 1024 * 1024
 _PAUSE = 0.00005
 # Seconds by which a line may be older than one before it: the clock was set.
 SLACK = 3600.0
+
+
+class NoAuditFile(DiscoveryError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}; AUDIT_FILE or --file names the file that the server writes")
+
+
+class Wanted(NamedTuple):
+    """Lines of this actor (a token's name, or an address), about this service (folded), from `since` on and before `until`, as lines have
+    times: they are in order as text. None: all.
+    """
+
+    actor: str | None = None
+    service: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def holds(self, line: dict[str, Any]) -> bool:
+        by, time = line["by"], line["time"]
+        if self.actor is not None and self.actor not in (by.get("name"), by.get("address")):
+            return False
+        if self.service is not None and fold(line.get("service") or "") != self.service:
+            return False
+        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[list[BinaryIO]]:
+    """The file and its predecessors, the oldest first. NoAuditFile.
+
+    All are opened before any is read, the youngest first. A rotation meanwhile can then make a file appear twice, which is noticed here,
+    but none disappear.
+    """
+    files: list[BinaryIO] = []
+    known = set()
+    with contextlib.ExitStack() as stack:
+        for each in [path, *_predecessors(path)]:
+            try:
+                file = stack.enter_context(each.open("rb"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise NoAuditFile(each, reason_of(error)) from None
+            status = os.fstat(file.fileno())
+            if (status.st_dev, status.st_ino) not in known:
+                known.add((status.st_dev, status.st_ino))
+                files.append(file)
+        if not files:
+            raise NoAuditFile(path, "there is no such file")
+        yield files[::-1]
+
+
+def _predecessors(path: Path) -> list[Path]:
+    """Youngest first; also those beyond today's AUDIT_KEEP."""
+    with contextlib.suppress(OSError):
+        suffixes = (each.name.removeprefix(path.name + ".") for each in path.parent.iterdir())
+        numbers = sorted(int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdigit())
+        return [predecessor(path, number) for number in numbers]
+    return []
+
+
+# Fields that every line has, and fields that it may have, with their types.
+_NEEDED = {"time": str, "action": str, "by": dict}
+_OPTIONAL = {"instance": dict, "before": dict, "after": dict, "service": str, "outcome": str, "error": str}
+
+
+def content_of(octets: bytes) -> dict[str, Any] | None:
+    """None for a line that was cut, or that the audit did not write."""
+    try:
+        content = orjson.loads(octets)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(content, dict) or not octets.endswith(b"\n"):
+        return None
+    needed = all(isinstance(content.get(name), kind) for name, kind in _NEEDED.items())
+    optional = all(content.get(name) is None or isinstance(content[name], kind) for name, kind in _OPTIONAL.items())
+    return content if needed and optional else None
 
 
 class Cursor(NamedTuple):

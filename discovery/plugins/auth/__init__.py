@@ -46,7 +46,8 @@ _EXAMPLES = frozenset(map(digest, EXAMPLES))
 
 class Auth(Plugin):
     """`own`: tokens besides those of `file` and the one of `own_file`. `wall`: seconds since the epoch. `revoked`: by the SHA-256 of their
-    secrets, on all nodes.
+    secrets, on all nodes. Where there is no token and no file of them, all may do everything, and whoever asks for the tokens is told
+    what to set.
     """
 
     def __init__(
@@ -75,12 +76,16 @@ class Auth(Plugin):
             self._file.on_change = self._use
         self._routes = TokenRoutes(
             lambda: self._tokens, revoked, Times(wall, wall), self._used,
-            reads_need_token=reads_need_token, file=file, failure=lambda: None if self._file is None else self._file.failure,
+            reads_need_token=reads_need_token and bool(own or files), file=file,
+            failure=lambda: None if self._file is None else self._file.failure,
         )  # fmt: skip
 
     def install(self, seams: Seams) -> None:
+        seams.routes.append(self._routes.listing())
+        if not self._own and self._file is None:
+            return
         seams.admits.append(self.admit)
-        seams.routes.extend([self._routes.listing(), *self._routes.revoking()])
+        seams.routes.extend(self._routes.revoking())
         if self._file is not None:
             seams.metrics.append(self._file.metric())
         seams.authorize.append(self._authorize)
@@ -239,20 +244,8 @@ def _read(file: Path | None, own_file: Path | None) -> list[Token]:
     return [*([] if own_file is None else [read_own(own_file)]), *([] if file is None else read(file))]
 
 
-class NoAuth(Plugin):
-    """Whoever asks for the tokens is told that there are none, and what to set. `revoked`: as `Auth` has it."""
-
-    def __init__(self, revoked: Mapping[bytes, Revocation]) -> None:
-        self._routes = TokenRoutes(lambda: Tokens(()), revoked, Times(time.time, time.time))
-
-    def install(self, seams: Seams) -> None:
-        seams.routes.append(self._routes.listing())
-
-
-def make(registry: Registry, clock: Callable[[], float]) -> Auth | NoAuth:
+def make(registry: Registry, clock: Callable[[], float]) -> Auth:
     settings = AuthSettings.read()
-    if not settings.any_token:
-        return NoAuth(registry.revoked)
     given = [] if settings.api_token is None else [own_token(settings.api_token.get_secret_value())]
     try:
         return Auth(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -94,11 +93,11 @@ class TokenRoutes:
         tokens: Callable[[], Tokens],
         revoked: Mapping[bytes, Revocation],
         times: Times,
-        used: Mapping[str, float] = MappingProxyType({}),
+        used: Mapping[str, float],
         *,
-        reads_need_token: bool = False,
-        file: Path | None = None,
-        failure: Callable[[], str | None] = lambda: None,
+        reads_need_token: bool,
+        file: Path | None,
+        failure: Callable[[], str | None],
     ) -> None:
         self._tokens = tokens
         self._revoked = revoked

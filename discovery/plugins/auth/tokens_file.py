@@ -5,7 +5,6 @@ What comes out is read back before it takes the file's place, whole and at once;
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from discovery.core.errors import reason_of
 from discovery.plugins.auth.tokens import TokensError, parse, read
+from discovery.system.in_place import write_in_place
 
 _HEADER = re.compile(r"\s*\[\[\s*token\s*\]\]")
 _EMPTY = "# No token is left.\n"
@@ -64,32 +64,10 @@ def _is_of(block: str, name: str, file: Path) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    """With the mode and owner of the file before, or 0600 and the owner of the folder."""
     file = file.resolve()  # where it is a link, the link stays
-    new = file.with_name(file.name + ".new")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise TokensError(file, f"somebody else is changing it; if nobody is, remove {new}") from None
+        write_in_place(file, text.encode(), os.O_EXCL)
+    except FileExistsError as error:
+        raise TokensError(file, f"somebody else is changing it; if nobody is, remove {error.filename}") from None
     except OSError as error:
         raise TokensError(file, reason_of(error)) from None
-    try:
-        with open(descriptor, "w", encoding="utf-8") as written:
-            written.write(text)
-            _same_owner_and_mode(descriptor, file)
-            written.flush()
-            os.fsync(descriptor)
-        new.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise TokensError(file, reason_of(error)) from None
-
-
-def _same_owner_and_mode(descriptor: int, file: Path) -> None:
-    before = file.stat() if file.exists() else None
-    owner = before or file.parent.stat()
-    if os.geteuid() == 0:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    if before is not None:
-        os.fchmod(descriptor, before.st_mode & 0o777)

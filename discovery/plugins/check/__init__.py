@@ -21,11 +21,10 @@ from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
 from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.check.lookups import Lookups
 from discovery.plugins.check.probe import CannotProbe, NoAddress, probe
 from discovery.plugins.check.rounds import Rounds
 from discovery.plugins.check.settings import CheckSettings
-from discovery.plugins.check.targets import NOT_ASKED, refusal, target
+from discovery.plugins.check.targets import NOT_ASKED, Lookups, refusal, target
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownCheck, UnknownInstance

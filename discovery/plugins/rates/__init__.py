@@ -17,7 +17,7 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.metric import Histogram
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.rates.series import Counts, Reading, Samples
+from discovery.plugins.rates.series import Reading, Samples
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
@@ -132,15 +132,10 @@ class Rates(Plugin):
             if outcome.rcode == _NXDOMAIN:
                 missing += sent
         registrations = registry.accepted[Register.action] + registry.accepted[Upsert.action]
-        counts = Counts(
-            asked, missing, self._http.requests, registry.renewals, registrations, self._expiries, self._changes
-        )
         return Reading(
-            counts,
-            registry.living,
-            _added(self._dns.seconds.values()),
-            _added(self._http.seconds_of_answers),
-        )
+            asked, missing, self._http.requests, registry.renewals, registrations, self._expiries, self._changes,
+            registry.living, _added(self._dns.seconds.values()), _added(self._http.seconds_of_answers),
+        )  # fmt: skip
 
 
 def _added(histograms: Iterable[Histogram]) -> list[int]:

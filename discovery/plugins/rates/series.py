@@ -20,7 +20,9 @@ SLOTS = 60
 _MINUTE = 60
 
 
-class Counts(NamedTuple):
+class Reading(NamedTuple):
+    """All but `instances` only grow. `dns`, `http`: durations by the bounds of their histograms; empty before anything was counted."""
+
     queries: int
     nxdomain: int
     requests: int
@@ -28,22 +30,17 @@ class Counts(NamedTuple):
     registrations: int
     expiries: int
     changes: int
-
-
-class Reading(NamedTuple):
-    """All but `instances` only grow. `dns`, `http`: durations by the bounds of their histograms."""
-
-    counts: Counts
     instances: int
     dns: Sequence[int]
     http: Sequence[int]
 
 
 class Slot(NamedTuple):
-    """What came in `measured` seconds. `instances`: at their end."""
+    """`measured` seconds, from one reading to the other: what came is the difference."""
 
     measured: int
-    came: Reading
+    before: Reading
+    after: Reading
 
 
 class Samples:
@@ -60,12 +57,11 @@ class Samples:
 
     def add(self, second: int, reading: Reading) -> None:
         """`reading` at the end of that second."""
-        if self._last is None:
-            self.begin(reading)
-            return
-        came, self._last = _difference(reading, self._last), reading
-        _put(self._seconds, second, Slot(1, came))
-        _put(self._minutes, second // _MINUTE, Slot(1, came))
+        if self._last is not None:
+            slot = Slot(1, self._last, reading)
+            _put(self._seconds, second, slot)
+            _put(self._minutes, second // _MINUTE, slot)
+        self._last = reading
 
     def seconds(self, now: float) -> dict[str, Any]:
         return _shown(self._seconds, int(now), 1)
@@ -76,32 +72,13 @@ class Samples:
 
 
 def _put(slots: deque[tuple[int, Slot]], number: int, slot: Slot) -> None:
-    """Added to what is there for that number. A clock that was set back begins anew there."""
+    """Goes on what is there for that number. A clock that was set back begins anew there."""
     while slots and slots[-1][0] > number:
         slots.pop()
     if slots and slots[-1][0] == number:
-        slot = _sum(slots.pop()[1], slot)
+        begun = slots.pop()[1]
+        slot = Slot(begun.measured + slot.measured, begun.before, slot.after)
     slots.append((number, slot))
-
-
-def _difference(new: Reading, old: Reading) -> Reading:
-    counts = Counts(*[after - before for after, before in zip(new.counts, old.counts, strict=True)])
-    return Reading(counts, new.instances, _less(new.dns, old.dns), _less(new.http, old.http))
-
-
-def _less(new: Sequence[int], old: Sequence[int]) -> list[int]:
-    """`old` is empty before anything was counted."""
-    return [after - before for after, before in zip_longest(new, old, fillvalue=0)]
-
-
-def _sum(one: Slot, other: Slot) -> Slot:
-    counts = Counts(*_more(one.came.counts, other.came.counts))
-    dns, http = _more(one.came.dns, other.came.dns), _more(one.came.http, other.came.http)
-    return Slot(one.measured + other.measured, Reading(counts, other.came.instances, dns, http))
-
-
-def _more(one: Sequence[int], other: Sequence[int]) -> list[int]:
-    return [a + b for a, b in zip_longest(one, other, fillvalue=0)]
 
 
 def _shown(slots: deque[tuple[int, Slot]], end: int, step: int) -> dict[str, Any]:
@@ -113,14 +90,28 @@ def _shown(slots: deque[tuple[int, Slot]], end: int, step: int) -> dict[str, Any
     return {"from": iso(begin * step), "step": step, **columns}
 
 
-def _per_second(number: Callable[[Counts], int]) -> Callable[[Slot], float]:
-    return lambda slot: round(number(slot.came.counts) / slot.measured, 3)
+def _came(number: Callable[[Reading], int]) -> Callable[[Slot], int]:
+    return lambda slot: number(slot.after) - number(slot.before)
+
+
+def _per_second(number: Callable[[Reading], int]) -> Callable[[Slot], float]:
+    came = _came(number)
+    return lambda slot: round(came(slot) / slot.measured, 3)
+
+
+def _nxdomain_share(slot: Slot) -> float | None:
+    queries = slot.after.queries - slot.before.queries
+    return round((slot.after.nxdomain - slot.before.nxdomain) / queries, 4) if queries else None
 
 
 def _percentile(
     share: float, of: Callable[[Reading], Sequence[int]], bounds: Sequence[float]
 ) -> Callable[[Slot], float | None]:
-    return lambda slot: percentile(of(slot.came), bounds, share)
+    def found(slot: Slot) -> float | None:
+        came = [after - before for after, before in zip_longest(of(slot.after), of(slot.before), fillvalue=0)]
+        return percentile(came, bounds, share)
+
+    return found
 
 
 def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
@@ -139,18 +130,16 @@ def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> 
 
 COLUMNS: dict[str, Callable[[Slot], float | None]] = {
     "measured": lambda slot: slot.measured,
-    "dnsQueriesPerSecond": _per_second(lambda came: came.queries),
-    "dnsP50Ms": _percentile(0.5, lambda came: came.dns, DNS_SECONDS),
-    "dnsP99Ms": _percentile(0.99, lambda came: came.dns, DNS_SECONDS),
-    "nxdomainShare": lambda slot: (
-        round(slot.came.counts.nxdomain / slot.came.counts.queries, 4) if slot.came.counts.queries else None
-    ),
-    "httpRequestsPerSecond": _per_second(lambda came: came.requests),
-    "httpP50Ms": _percentile(0.5, lambda came: came.http, HTTP_SECONDS),
-    "httpP99Ms": _percentile(0.99, lambda came: came.http, HTTP_SECONDS),
-    "heartbeatsPerSecond": _per_second(lambda came: came.heartbeats),
-    "registrations": lambda slot: slot.came.counts.registrations,
-    "expiries": lambda slot: slot.came.counts.expiries,
-    "changes": lambda slot: slot.came.counts.changes,
-    "instances": lambda slot: slot.came.instances,
+    "dnsQueriesPerSecond": _per_second(lambda reading: reading.queries),
+    "dnsP50Ms": _percentile(0.5, lambda reading: reading.dns, DNS_SECONDS),
+    "dnsP99Ms": _percentile(0.99, lambda reading: reading.dns, DNS_SECONDS),
+    "nxdomainShare": _nxdomain_share,
+    "httpRequestsPerSecond": _per_second(lambda reading: reading.requests),
+    "httpP50Ms": _percentile(0.5, lambda reading: reading.http, HTTP_SECONDS),
+    "httpP99Ms": _percentile(0.99, lambda reading: reading.http, HTTP_SECONDS),
+    "heartbeatsPerSecond": _per_second(lambda reading: reading.heartbeats),
+    "registrations": _came(lambda reading: reading.registrations),
+    "expiries": _came(lambda reading: reading.expiries),
+    "changes": _came(lambda reading: reading.changes),
+    "instances": lambda slot: slot.after.instances,
 }

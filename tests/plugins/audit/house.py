@@ -14,9 +14,8 @@ import orjson
 from discovery.core.caller import Caller
 from discovery.engines.local import LocalEngine
 from discovery.plugins import Seams
-from discovery.plugins.audit import Audit
+from discovery.plugins.audit import Audit, Trail
 from discovery.plugins.audit.file import AuditFile
-from discovery.plugins.audit.trail import Trail
 from discovery.store.engine import Keeper
 from discovery.store.write import Write
 from tests.store.making import START, WALL, Log, a_registry

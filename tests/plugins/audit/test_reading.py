@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
 from discovery.plugins.audit.file import AuditFile, predecessor
-from discovery.plugins.audit.reading import NoAuditFile, Reading
+from discovery.plugins.audit.search import NoAuditFile, content_of, opened
 
 
 def line(number: int) -> bytes:
@@ -24,8 +23,9 @@ def line(number: int) -> bytes:
 
 def read(path: Path) -> tuple[list[int], int]:
     """The numbers, and how many lines are broken."""
-    with closing(Reading(path)) as reading:
-        return [content["index"] for content in reading], reading.broken
+    with opened(path) as files:
+        found = [content_of(octets) for file in files for octets in file]
+    return [content["index"] for content in found if content], found.count(None)
 
 
 @pytest.fixture
@@ -57,18 +57,16 @@ def test_a_rotation_while_it_is_opened_loses_nothing_and_shows_nothing_twice(
     """After each file that the reader opens, the server puts one aside."""
     server = AuditFile(path, len(line(10)), 100)
     to_come = iter(range(23, 99))
-    opened = Path.open
+    usual = Path.open
 
     def open_and_rotate(self: Path, *arguments: str) -> object:
-        file = opened(self, *arguments)  # type: ignore[call-overload]
+        file = usual(self, *arguments)  # type: ignore[call-overload]
         server.append([line(next(to_come))])
         return file
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", open_and_rotate)
-        reading = Reading(path)
-    with closing(reading):
-        indexes = [content["index"] for content in reading]
+        indexes, _ = read(path)
     server.close()
     assert indexes[-1] == 22
     assert indexes == sorted(set(indexes))
@@ -104,6 +102,6 @@ def test_the_last_line_may_be_cut(path: Path, left: int) -> None:
 
 def test_where_there_is_none_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoAuditFile, match=r"nothing cannot be read: there is no such file; AUDIT_FILE or --file"):
-        Reading(tmp_path / "nothing")
+        read(tmp_path / "nothing")
     with pytest.raises(NoAuditFile, match="Is a directory"):
-        Reading(tmp_path)
+        read(tmp_path)

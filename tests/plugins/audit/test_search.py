@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from discovery.plugins.audit import search as searches
 from discovery.plugins.audit.file import AuditFile, predecessor
-from discovery.plugins.audit.reading import NoAuditFile
-from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, Page, Search
+from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Page, Search
 from discovery.rest.api.times import iso
 
 WALL = 1_769_860_800  # 2026-01-31T12:00:00Z

@@ -10,9 +10,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from discovery.plugins.audit import trail as trails
+from discovery.plugins import audit
+from discovery.plugins.audit import Trail
 from discovery.plugins.audit.file import AuditFile
-from discovery.plugins.audit.trail import Trail
 from discovery.plugins.journal.database import writer_of
 from discovery.store.registration import Register
 from discovery.system import background_writer, backlog
@@ -92,7 +92,7 @@ async def test_a_part_that_went_in_is_not_written_twice(file: Failing) -> None:
 
 
 async def test_what_no_longer_fits_is_lost_and_the_file_says_so(file: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trails, "MAX_OCTETS", 3 * len(LINE))
+    monkeypatch.setattr(audit, "MAX_OCTETS", 3 * len(LINE))
     async with a_trail(file) as trail:
         file.takes = 0
         trail.add(LINE)
@@ -133,7 +133,7 @@ async def test_lines_that_were_just_added_are_in_the_file_at_the_end(file: Faili
 async def test_what_did_not_fit_on_a_slow_disk_is_told_with_the_next_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trails, "MAX_OCTETS", 3 * len(LINE))
+    monkeypatch.setattr(audit, "MAX_OCTETS", 3 * len(LINE))
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
     async with a_trail(file) as trail:
         file.hold()
@@ -149,7 +149,7 @@ async def test_what_did_not_fit_on_a_slow_disk_is_told_with_the_next_line(
 async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trails, "PATIENCE", 0.05)
+    monkeypatch.setattr(audit, "PATIENCE", 0.05)
     file = Held(tmp_path / "audit.jsonl", MIB, 3)
     async with a_house(file.path, open_file=lambda: file) as house:
         file.hold()

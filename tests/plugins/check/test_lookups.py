@@ -12,8 +12,8 @@ import pytest
 
 from discovery.core.caller import Caller
 from discovery.core.event import Kind
-from discovery.plugins.check.lookups import MAX_LOOKUPS, Lookups
 from discovery.plugins.check.probe import CannotProbe
+from discovery.plugins.check.targets import MAX_LOOKUPS, Lookups
 from tests.plugins.check.servers import quick, serving, watching
 from tests.waiting import until
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.plugins.rates.series import COLUMNS, SLOTS, Counts, Reading, Samples, percentile
+from discovery.plugins.rates.series import COLUMNS, SLOTS, Reading, Samples, percentile
 
 START = 1_769_860_800  # 2026-01-31T12:00:00Z, a whole minute
 
 
 def reading(number: int, *, nxdomain: int = 0, instances: int = 3) -> Reading:
     """After so many queries, each answered within 10 µs."""
-    return Reading(Counts(number, nxdomain, 0, 0, number // 10, 0, 0), instances, [0, number, *[0] * 12], [])
+    return Reading(number, nxdomain, 0, 0, number // 10, 0, 0, instances, [0, number, *[0] * 12], [])
 
 
 def filled(*seconds: tuple[int, int]) -> Samples:
