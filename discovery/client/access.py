@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from discovery.client.errors import InvalidAddress, UnreadableToken, UnusableCertificate, printable
@@ -14,8 +14,15 @@ from discovery.client.errors import InvalidAddress, UnreadableToken, UnusableCer
 DEFAULT_URL = "http://127.0.0.1:3100"
 
 
-# Where the files of TLS are named, for what no argument names.
-CERT, KEY, CA = "DISCOVERY_CERT", "DISCOVERY_KEY", "DISCOVERY_CA"
+class TlsNames(NamedTuple):
+    """Of the variables that name the files of TLS, for what no argument names."""
+
+    ca: str = "DISCOVERY_CA"
+    cert: str = "DISCOVERY_CERT"
+    key: str = "DISCOVERY_KEY"
+
+
+OUR_NAMES = TlsNames()
 
 
 class Access(TypedDict, total=False):
@@ -75,11 +82,16 @@ class Tls:
     """As RegistryClient takes it. Files are read again when they change: a client's certificate often lasts a day."""
 
     def __init__(
-        self, tls: str | Path | ssl.SSLContext | None, cert: str | Path | None, key: str | Path | None
+        self,
+        tls: str | Path | ssl.SSLContext | None = None,
+        cert: str | Path | None = None,
+        key: str | Path | None = None,
+        names: TlsNames = OUR_NAMES,
     ) -> None:
         """UnusableCertificate."""
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
-        given = () if self._context is not None else ((tls, CA), (cert, CERT), (key, KEY))
+        self._names = names
+        given = () if self._context is not None else zip((tls, cert, key), names, strict=True)
         self._files = {name: str(file) for path, name in given if (file := path or os.environ.get(name))}
         self._seen: list[tuple[int, int, int]] = []
         self.read()
@@ -100,11 +112,11 @@ class Tls:
 
     def _made(self) -> ssl.SSLContext:
         """OSError, ValueError."""
-        context = ssl.create_default_context(cafile=self._files.get(CA))
-        if (cert := self._files.get(CERT)) is not None:
-            context.load_cert_chain(cert, self._files.get(KEY), password=_no_password)
-        elif KEY in self._files:
-            raise ValueError(f"a key is of use with a certificate only; name that with {CERT}")
+        context = ssl.create_default_context(cafile=self._files.get(self._names.ca))
+        if (cert := self._files.get(self._names.cert)) is not None:
+            context.load_cert_chain(cert, self._files.get(self._names.key), password=_no_password)
+        elif self._names.key in self._files:
+            raise ValueError(f"a key is of use with a certificate only; name that with {self._names.cert}")
         return context
 
 

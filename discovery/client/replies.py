@@ -19,6 +19,7 @@ import aiohttp
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from discovery.client.access import OUR_NAMES, TlsNames
 from discovery.client.errors import NotARegistry, Refused
 
 T = TypeVar("T")
@@ -159,17 +160,19 @@ def refusal(reply: Reply) -> Refused:
     return Refused(reply.status, content, reply.headers, after)
 
 
-def why(error: Exception, seconds: float, url: str = "") -> str:
-    """Why a server that was asked gave no answer in that time."""
+def why(error: Exception, seconds: float, url: str = "", names: TlsNames = OUR_NAMES) -> str:
+    """Why a server that was asked gave no answer in that time. `names`: of what to set."""
     if isinstance(error, TimeoutError):
         return f"no answer in {seconds:g} s"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {error.certificate_error}; DISCOVERY_CA names the authority that signed it"
+        return (
+            f"its certificate is not trusted: {error.certificate_error}; {names.ca} names the authority that signed it"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         return _cause(error.os_error)
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientConnectionResetError):
         # Of TLS 1.3's alert that a certificate is missing (RFC 8446 §4.4.2.4) asyncio leaves no more than this.
-        hint = "; if it asks clients for certificates, DISCOVERY_CERT and DISCOVERY_KEY name one that it takes"
+        hint = f"; if it asks clients for certificates, {names.cert} and {names.key} name one that it takes"
         return "it closed the connection without an answer" + (hint if url.startswith("https:") else "")
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it broke off in the middle of its answer"

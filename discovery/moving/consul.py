@@ -1,5 +1,8 @@
-"""Consul: what its catalog has, followed by a blocking query for the list of services and one for each of them; and instances of here
+"""Consul: what its catalog has, followed by two blocking queries, for the names of all services and for all checks; and instances of here
 told to its agent, each with a TTL check, so that they end by themselves when nobody tells of them any more.
+
+A query for each service would take a connection each, of which Consul allows one client 200. The services that the two lists say have
+changed are read at once, and after a change of the names all of them, since a list does not have what a service without a check says.
 """
 
 from __future__ import annotations
@@ -7,18 +10,24 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+from discovery.client.access import TlsNames
 from discovery.moving.found import MARK, Found, Json, SourceAway, SourceError, prefix
 from discovery.moving.remote import Remote
 
+# As Consul's own commands call them.
+TLS = TlsNames("CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY")
+# What tells of changes, however many services there are: the names with their tags, and all checks.
+_NAMES, _CHECKS = "/v1/catalog/services", "/v1/health/state/any"
 # Seconds of a blocking query; Consul takes up to a sixteenth longer.
 _WAIT = 20.0
 _LIMIT = _WAIT * 17 / 16 + 10
-# Requests at a time, while all services are read.
-_AT_ONCE = 16
+# Requests at a time, while services are read; and how many times as long as it takes to read all it is not done again.
+_AT_ONCE, _PAUSE = 16, 4
 # The weight of an instance that says none: there, and here.
 _THEIRS, _OURS = 1, 100
 # What Consul's agent waits for a beat of `sync`, seconds, and after how long it forgets one (its own least).
@@ -27,6 +36,8 @@ TTL, FORGETS = 30, "1m"
 _OUTPUT = 512
 # What its metadata may be (agent/structs: metaMaxKeyPairs, metaKeyMaxLength, metaValueMaxLength).
 _PAIRS, _KEY, _VALUE = 63, re.compile("[a-zA-Z0-9_-]{1,128}"), 512
+
+_T = TypeVar("_T")
 
 
 def found_in(services: Mapping[str, Sequence[Json]]) -> Found:
@@ -77,12 +88,11 @@ class Consul:
     def __init__(self, url: str, mark: str = "") -> None:
         """SourceError."""
         token = os.environ.get("CONSUL_HTTP_TOKEN")
-        self._remote = Remote(url, 8500, "", {"X-Consul-Token": token} if token else {})
+        self._remote = Remote(url, 8500, "", {"X-Consul-Token": token} if token else {}, TLS)
         self.name = self._remote.name
         self.mark = mark
         self._prefix = prefix(mark)
         self._services: dict[str, Sequence[Json]] = {}
-        self._indexes: dict[str, int] = {}
 
     async def close(self) -> None:
         await self._remote.close()
@@ -104,62 +114,92 @@ class Consul:
         return found_in(self._services)
 
     async def read(self) -> None:
-        index, names = await self._names(0)
-        self._services, self._indexes = {}, {"": index}
-        room = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(name: str) -> None:
-            async with room:
-                await self._read_one(name, 0)
-
-        await asyncio.gather(*map(one, names))
+        self._names, self._checks = _Watched(self._remote, _NAMES), _Watched(self._remote, _CHECKS)
+        await self._names.next()
+        await self._checks.next()
+        self._services = {}
+        await self._read(self._names.content)
 
     async def follow(self, changed: Callable[[], None]) -> None:
         await self.read()
         changed()
-        watching: dict[str, asyncio.Task[None]] = {}
+        due, wake, is_all_due = set[str](), asyncio.Event(), False
 
-        async def watch(name: str) -> None:
+        async def watch_names() -> None:
+            nonlocal is_all_due
             while True:
-                before = self._services.get(name)
-                await self._read_one(name, self._indexes.get(name, 0))
-                if self._services[name] != before:
-                    changed()
+                before = self._names.content
+                if await self._names.next():
+                    due.update(_differing(dict(before), dict(self._names.content)))
+                    is_all_due = True  # at which address one without a check is stands in no list
+                    wake.set()
 
-        async def watch_all(tasks: asyncio.TaskGroup) -> None:
-            names: Iterable[str] = list(self._services)
+        async def watch_checks() -> None:
             while True:
-                for name in set(names) - set(watching):
-                    watching[name] = tasks.create_task(watch(name))
-                for name in set(watching) - set(names):
-                    watching.pop(name).cancel()
-                    self._services.pop(name, None)
-                    self._indexes.pop(name, None)
+                before = _by_id(self._checks.content)
+                await self._checks.next()
+                after = _by_id(self._checks.content)
+                if differing := _differing(before, after):
+                    due.update(self._touched({**before, **after}[id] for id in differing))
+                    wake.set()
+
+        async def read_due() -> None:
+            nonlocal is_all_due
+            pause = 0.0
+            while True:
+                await wake.wait()
+                wake.clear()
+                some = list(due)
+                due.clear()
+                if await self._read(some):
                     changed()
-                self._indexes[""], names = await self._names(self._indexes[""])
+                if is_all_due and not wake.is_set():
+                    await asyncio.sleep(pause)
+                    is_all_due, began = False, time.monotonic()
+                    if await self._read({*self._services, *self._names.content}):
+                        changed()
+                    pause = _PAUSE * (time.monotonic() - began)
 
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(watch_all(tasks))
+                for work in (watch_names, watch_checks, read_due):
+                    tasks.create_task(work())
         except ExceptionGroup as errors:
             raise next(
                 (each for each in errors.exceptions if isinstance(each, SourceAway)), errors.exceptions[0]
             ) from None
 
-    async def _names(self, index: int) -> tuple[int, list[str]]:
-        answer = await self._blocking("/v1/catalog/services", index)
-        return _next(index, answer.number("X-Consul-Index")), [
-            name for name in answer.content or () if name != "consul"
-        ]
+    def _touched(self, checks: Iterable[Json]) -> Iterator[str]:
+        """Services that these checks are of, or of whose nodes."""
+        nodes = set()
+        for check in checks:
+            if check["ServiceName"]:
+                yield check["ServiceName"]
+            else:
+                nodes.add(check["Node"])
+        if nodes:
+            yield from (
+                name
+                for name, entries in self._services.items()
+                if any(each["Node"]["Node"] in nodes for each in entries)
+            )
 
-    async def _read_one(self, name: str, index: int) -> None:
-        answer = await self._blocking(f"/v1/health/service/{quote(name, safe='')}", index)
-        self._services[name] = answer.content or ()
-        self._indexes[name] = _next(index, answer.number("X-Consul-Index"))
+    async def _read(self, names: Iterable[str]) -> bool:
+        """Whether any of them is not as it was."""
+        before, room = (
+            {name: self._services.get(name, ()) for name in names if name != "consul"},
+            asyncio.Semaphore(_AT_ONCE),
+        )
 
-    async def _blocking(self, path: str, index: int) -> Any:
-        params = {"index": str(index), "wait": f"{_WAIT:g}s"} if index else None
-        return await self._remote.ask("GET", path, params=params, seconds=_LIMIT)
+        async def one(name: str) -> bool:
+            async with room:
+                answer = await self._remote.ask("GET", f"/v1/health/service/{quote(name, safe='')}")
+            self._services[name] = answer.content or ()
+            if not answer.content:
+                del self._services[name]
+            return bool((answer.content or ()) != before[name])
+
+        return any(await asyncio.gather(*map(one, before)))
 
     # -- as a target
 
@@ -188,9 +228,31 @@ class Consul:
         )
 
 
-def _next(before: int, index: int) -> int:
-    """One that went down says that the server has begun anew: so does who waits."""
-    return index if index >= before else 0
+class _Watched:
+    """A list, and its index. `content`: None before it was read."""
+
+    def __init__(self, remote: Remote, path: str) -> None:
+        self._remote = remote
+        self._path = path
+        self._index = 0
+        self.content: Any = None
+
+    async def next(self) -> bool:
+        """At once for the first time, and then when its index moves, or after _WAIT seconds. Whether it has moved."""
+        params = {"index": str(self._index), "wait": f"{_WAIT:g}s"} if self._index else None
+        answer = await self._remote.ask("GET", self._path, params=params, seconds=_LIMIT)
+        before, index = self._index, answer.number("X-Consul-Index")
+        self._index = index if index >= before else 0  # one that went down has begun anew: so does who waits
+        self.content = answer.content or ()
+        return index != before
+
+
+def _by_id(checks: Iterable[Json]) -> dict[tuple[str, str], Json]:
+    return {(each["Node"], each["CheckID"]): each for each in checks}
+
+
+def _differing(before: Mapping[_T, Any], after: Mapping[_T, Any]) -> set[_T]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 def _meta(metadata: Mapping[str, Any]) -> dict[str, str]:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from discovery.client.access import TlsNames
 from discovery.moving.found import MARK, Found, Json, prefix
 from discovery.moving.remote import Remote
 
+TLS = TlsNames("EUREKA_CACERT", "EUREKA_CLIENT_CERT", "EUREKA_CLIENT_KEY")
 # Seconds between two deltas: the server makes one every 30 s.
 EVERY = 5.0
 # What an override or a status says, in the words of own health.
@@ -77,7 +79,7 @@ class Eureka:
 
     def __init__(self, url: str, mark: str = "") -> None:
         """SourceError."""
-        self._remote = Remote(url, 8761, "/eureka", {})
+        self._remote = Remote(url, 8761, "/eureka", {}, TLS)
         self.name = self._remote.name
         self.mark = mark
         self._prefix = prefix(mark)

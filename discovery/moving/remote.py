@@ -1,4 +1,4 @@
-"""JSON over HTTP with another registry."""
+"""JSON over HTTP, or HTTPS, with another registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from discovery.client.errors import printable
+from discovery.client.access import Tls, TlsNames
+from discovery.client.errors import UnusableCertificate, printable
 from discovery.client.replies import UNANSWERED, number_in, parsed, why
 from discovery.moving.found import SourceAway, SourceError
 
@@ -18,6 +19,8 @@ from discovery.moving.found import SourceAway, SourceError
 TIMEOUT = 10.0
 # Octets: 100,000 instances of Eureka, with 1 KB each.
 _MOST = 256 * 1024 * 1024
+# Connections: one Consul takes 200 of one client (http_max_conns_per_client).
+_CONNECTIONS = 20
 # Of an error's text.
 _SHOWN = 200
 
@@ -35,8 +38,8 @@ class Answer(NamedTuple):
 class Remote:
     """`url`: `consul://HOST:8500`, `eurekas://USER:SECRET@HOST/eureka` (an `s` for TLS). `name`: the same without a secret."""
 
-    def __init__(self, url: str, port: int, path: str, headers: Mapping[str, str]) -> None:
-        """`port`, `path`: where the URL has none. SourceError."""
+    def __init__(self, url: str, port: int, path: str, headers: Mapping[str, str], names: TlsNames) -> None:
+        """`port`, `path`: where the URL has none. SourceError; of files of TLS, too."""
         try:
             parts = urlsplit(url)
             host, given = parts.hostname, parts.port
@@ -50,6 +53,11 @@ class Remote:
         self.name = f"{parts.scheme}://{place}"
         self._base = f"{'https' if parts.scheme.endswith('s') else 'http'}://{place}"
         self._headers = {"Accept": "application/json", **headers}
+        self._names = names
+        try:
+            self._tls = Tls(names=names) if self._base.startswith("https:") else None
+        except UnusableCertificate as error:
+            raise SourceError(str(error)) from None
         if parts.password is not None:
             pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
             self._headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
@@ -61,16 +69,17 @@ class Remote:
     ) -> Answer:  # fmt: skip
         """`accept`: statuses from 300 on that are answers. SourceAway for all others; SourceError where it refuses what is written."""
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0)  # one waits for each service
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         limits = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._session.request(
-                method, self._base + path, params=params, json=json, headers=self._headers, timeout=limits, allow_redirects=False
+                method, self._base + path, params=params, json=json, headers=self._headers, timeout=limits, allow_redirects=False,
+                ssl=self._tls is None or self._tls.read(),
             ) as response:  # fmt: skip
                 text = await _body(response)
         except UNANSWERED as error:
-            raise SourceAway(f"{self.name} does not answer: {why(error, seconds)}") from None
+            raise SourceAway(f"{self.name} does not answer: {why(error, seconds, self._base, self._names)}") from None
         if response.status == HTTPStatus.BAD_REQUEST and method != "GET":
             raise SourceError(
                 f"{self.name} takes no such thing: {printable(text[:_SHOWN].decode(errors='replace').strip())}"

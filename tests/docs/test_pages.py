@@ -10,6 +10,8 @@ import pytest
 
 import discovery
 from discovery.cli.setting_list import names
+from discovery.client.access import OUR_NAMES
+from discovery.moving import consul, eureka
 from discovery.rest.api.codes import CODES
 from tests.routes import ROUTES as EVERY_ROUTE
 
@@ -19,7 +21,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "tests" / "benchmarks" / "README.md", *sorted(PACKAGE.rglob("*.md"))]
 # Of clients, of systems and of other programs: NAME_LIKE_THIS, and no settings of the server.
 FOREIGN = {
-    *("DISCOVERY_URL", "DISCOVERY_TOKEN", "DISCOVERY_TOKEN_FILE", "DISCOVERY_CA", "DISCOVERY_CERT", "DISCOVERY_KEY"),
+    *("DISCOVERY_URL", "DISCOVERY_TOKEN", "DISCOVERY_TOKEN_FILE", *OUR_NAMES, *consul.TLS, *eureka.TLS),
     *(
         "OTEL_PROPAGATORS",
         "OTEL_EXPORTER_OTLP_HEADERS",

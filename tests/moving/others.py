@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,13 +20,14 @@ EUREKA: dict[str, Any] = json.loads((GOLDEN / "eureka.json").read_text())
 
 
 class Other:
-    """`away`: nothing is answered but 500. `requests`: how many there were, by method and the start of the path."""
+    """`away`: nothing is answered but 500. `connections`: the most there were at a time."""
 
     def __init__(self) -> None:
         self.away = False
         self.url = ""
         self.index = 7
         self.asked: list[str] = []
+        self.connections = 0
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -41,16 +43,18 @@ class Other:
     @web.middleware
     async def _heed(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.path}")
+        assert self._runner.server is not None
+        self.connections = max(self.connections, len(self._runner.server.connections))
         response: web.StreamResponse = await handler(request)
         return web.Response(status=500, text="No cluster leader") if self.away else response
 
     @asynccontextmanager
-    async def serving(self, scheme: str, path: str = "") -> AsyncIterator[Any]:
+    async def serving(self, scheme: str, path: str = "", tls: ssl.SSLContext | None = None) -> AsyncIterator[Any]:
         app = web.Application(middlewares=[self._heed])
         app.add_routes(self.routes())
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        self._runner = runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         port = runner.addresses[0][1]
         self.url = f"{scheme}://127.0.0.1:{port}{path}"
@@ -90,6 +94,7 @@ class OtherConsul(Other):
             web.get("/v1/kv/", self._keys),
             web.get("/v1/catalog/services", self._names),
             web.get("/v1/health/service/{name}", self._health),
+            web.get("/v1/health/state/any", self._checks),
             web.get("/v1/agent/services", self._mine),
             web.put("/v1/agent/service/register", self._register),
             web.put("/v1/agent/service/deregister/{id}", self._deregister),
@@ -115,6 +120,20 @@ class OtherConsul(Other):
 
     async def _health(self, request: web.Request) -> web.Response:
         return await self._answer(request, lambda: self.services.get(request.match_info["name"], []))
+
+    async def _checks(self, request: web.Request) -> web.Response:
+        """Without any of the service `unchecked`."""
+
+        def all_checks() -> list[Any]:
+            return [
+                check | {"CheckID": f"{entry['Service']['ID']} {check['CheckID']}", "ServiceName": name}
+                for name, entries in self.services.items()
+                for entry in entries
+                for check in entry["Checks"]
+                if name != "unchecked"
+            ]
+
+        return await self._answer(request, all_checks)
 
     async def _mine(self, request: web.Request) -> web.Response:
         return web.json_response(self.agent)

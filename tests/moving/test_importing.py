@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +15,13 @@ from discovery.client import RegistryClient
 from discovery.moving import eureka, importing, syncing
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
-from discovery.moving.found import MARK, Source, SourceError, Target
+from discovery.moving.found import MARK, Source, SourceAway, SourceError, Target
 from discovery.moving.importing import Import
 from discovery.moving.syncing import Sync
 from tests.moving.others import OtherConsul, OtherEureka
 from tests.rest.harness import Api, serving
 from tests.stories.process import LIMIT
+from tests.stories.standards.secure import make_certificate
 from tests.waiting import until
 
 HOLD = 3600.0
@@ -80,6 +83,12 @@ def places(api: Api, status: str = "healthy") -> set[str]:
     }
 
 
+async def is_quiet(api: Api, old: OtherConsul) -> bool:
+    asked, renewed = len(old.asked), api.registry.accepted["register"]
+    await until(lambda: api.registry.accepted["register"] > renewed + 5)
+    return len(old.asked) == asked
+
+
 async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_left_alone(api: Api) -> None:
     said: list[str] = []
     async with OtherConsul().serving("consul") as old:
@@ -89,6 +98,11 @@ async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_l
             await until(lambda: len(places(api)) == 3)
             old.put("web", "10.0.0.1", 80, "critical")
             old.put("api", "10.0.0.9", 443)
+            old.put("unchecked", "10.0.0.8", 1)
+            await until(lambda: "unchecked 10.0.0.8:1" in places(api))
+            old.put("unchecked", "10.0.0.8", 2, ID="unchecked-10.0.0.8")
+            await until(lambda: "unchecked 10.0.0.8:2" in places(api) and "unchecked 10.0.0.8:1" not in places(api))
+            old.remove("unchecked", "10.0.0.8")
             await until(lambda: places(api) == {"web 10.0.0.2:80", "web 10.0.0.3:80", "api 10.0.0.9:443"})
             assert places(api, "failing") == {"web 10.0.0.1:80"}
             await api.post("/heartbeat", {"name": "web", "ip": "10.0.0.2", "port": 80})  # it has moved
@@ -100,11 +114,51 @@ async def test_consul_is_followed_by_blocking_queries_and_what_comes_itself_is_l
             old.remove("api", "10.0.0.9")
             await until(lambda: len(api.registry) == 2)
             assert places(api) == {"web 10.0.0.2:80"}
-            asked = len(old.asked)
-            renewed = api.registry.accepted["register"]
-            await until(lambda: api.registry.accepted["register"] > renewed + 5)
-            assert len(old.asked) == asked, "nothing is asked while nothing changes"
+            async with asyncio.timeout(LIMIT):  # nothing is asked while nothing changes
+                while not await is_quiet(api, old):
+                    pass
     assert "3 instances of 1 services: 3 to copy, 0 copied before" in said
+
+
+async def test_of_many_services_consul_has_few_connections(api: Api) -> None:
+    async with OtherConsul().serving("consul") as old:
+        for number in range(100):
+            old.put(f"svc-{number}", "10.0.0.1", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: len(places(api)) == 100)
+            old.put("svc-50", "10.0.0.1", 80, "critical")
+            await until(lambda: places(api, "failing") == {"svc-50 10.0.0.1:80"})
+    assert old.connections <= 20
+
+
+@pytest.mark.parametrize(
+    ("make", "scheme", "path", "of"),
+    [(OtherConsul, "consul", "", Consul), (OtherEureka, "eureka", "/eureka", Eureka)],
+)
+async def test_over_tls_the_authority_is_a_setting_that_a_refusal_names(
+    make: Any, scheme: str, path: str, of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting, folders = f"{scheme.upper()}_CACERT", [tmp_path / "right", tmp_path / "wrong"]
+    for folder in folders:
+        folder.mkdir()
+    pair, wrong = map(make_certificate, folders)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.cert, pair.key)
+    async with make().serving(f"{scheme}s", path, tls) as old:
+        old.put("web", "10.0.0.1", 80)
+        monkeypatch.setenv(setting, str(pair.cert))
+        async with closed(source := of(old.url)):
+            await source.read()
+            assert len(source.found.bodies) == 1
+        monkeypatch.setenv(setting, str(wrong.cert))
+        async with closed(source := of(old.url)):
+            with pytest.raises(
+                SourceAway, match=f"{scheme}s://127.0.0.1.* not trusted: .*; {setting} names the authority"
+            ):
+                await source.read()
+        monkeypatch.setenv(setting, str(tmp_path / "none"))
+        with pytest.raises(SourceError, match=f"{setting}=.*No such file"):
+            of(old.url)
 
 
 async def test_a_change_is_sent_alone_and_many_copies_in_parts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
