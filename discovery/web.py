@@ -228,7 +228,7 @@ class Web:
         router = Router(self.routes)
         front = Front(
             times, self._refusals, cors, browsers, admit, router, Networks(settings.trusted_proxies),
-            lambda: registry.index, KeptBodies(registry, clock, self._waiting),
+            registry, KeptBodies(registry, clock, self._waiting),
         )  # fmt: skip
         traffic = self._seams.http_traffic
         traffic.methods = router.methods

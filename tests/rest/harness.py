@@ -254,7 +254,7 @@ async def serving(
     waiting = WaitingOctets(64 * 2**20) if waiting is None else waiting
     cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
     front = Front(
-        times, refusals, cors, browsers, admit, Router(every), Networks(trusted), lambda: registry.index,
+        times, refusals, cors, browsers, admit, Router(every), Networks(trusted), registry,
         KeptBodies(registry, clock, waiting),
     )  # fmt: skip
     limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
@@ -23,7 +24,7 @@ from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
-from discovery.rest.api.json_body import MAX_BODY, json_object
+from discovery.rest.api.json_body import MAX_BODY, check_media, json_object
 from discovery.rest.api.registering import (
     CODES,
     HEADING,
@@ -52,6 +53,8 @@ from discovery.system.turns import turns
 MAX_BATCH = 10_000
 # Heartbeats of one piece: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
 _PIECE = 20
+# Bodies of single heartbeats that are remembered with what they name, and octets of each: half a kilobyte.
+_MAX_USUAL, _MAX_USUAL_OCTETS = 16_384, 256
 # Of a batch, so many are noted each as an instance whose heartbeats are refused: 4 µs each.
 _MAX_NOTED = 100
 # What is echoed of an item, and octets of JSON of each.
@@ -87,6 +90,19 @@ def usual_key(item: Any) -> Key:
     ):
         raise TypeError
     return Key(fold(name), ip, port)
+
+
+@lru_cache(maxsize=_MAX_USUAL)  # an instance's heartbeats are the same octets again and again
+def usual_heartbeat(body: bytes) -> tuple[Key, Json] | None:
+    """The instance that the body of POST /heartbeat names in the usual spelling, and what its reply says of other fields."""
+    try:
+        content = orjson.loads(body)  # no number of a heartbeat is longer than a port
+        key = usual_key(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if is_host_name(key.ip) or not is_label(key.service):  # the original knew none such
+        return None
+    return key, _HEARTBEAT.said_of(content)
 
 
 class HeartbeatsBody(Body):
@@ -161,24 +177,19 @@ class Beating(Registrar):
         ]  # fmt: skip
 
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
-        content = json_object(request, orjson.loads)  # no number of a heartbeat is longer than a port
-        try:  # the usual spelling, found as it is
-            key = usual_key(content)
-        except (KeyError, TypeError, AttributeError):
-            key = None
-        if key is not None and not is_host_name(key.ip) and is_label(key.service):  # else the original knew none such
+        check_media(request)
+        usual = usual_heartbeat(request.body) if len(request.body) <= _MAX_USUAL_OCTETS else None
+        if usual is not None:
+            key, said = usual
             try:
                 entry = self._engine.renew(key, request.caller)
             except (UnknownInstance, UnknownForNow):
                 pass  # perhaps in another spelling; `suppress` would take as long as the renewal
             else:
-                renewed = self._renewed(entry, entry.lease.renewed_at)
-                if len(content) > len(key):
-                    renewed |= _HEARTBEAT.said_of(content)
-                renewed["timestamp"] = renewed["instance"][
-                    "lastHeartbeat"
-                ]  # it is this very moment, as `stamped` would say
+                renewed = self._renewed(entry, entry.lease.renewed_at, said)
+                renewed["timestamp"] = renewed["instance"]["lastHeartbeat"]  # this very moment, as `stamped` would say
                 return Answer(200, orjson.dumps(renewed))
+        content = json_object(request, orjson.loads)
         body = HeartbeatBody.model_validate(content)
         if body.with_registration:
             registration = RegisterBody.model_validate(content)
@@ -188,7 +199,7 @@ class Beating(Registrar):
         except UnknownInstance:
             self._registry.unknown_heartbeats += 1
             raise
-        renewed = self._renewed(entry, self._clock()) | _HEARTBEAT.said_of(content)
+        renewed = self._renewed(entry, self._clock(), _HEARTBEAT.said_of(content))
         return Answer(200, stamped(renewed, self._times))
 
     async def upsert(self, request: Request) -> Answer:
@@ -217,7 +228,7 @@ class Beating(Registrar):
                 instance, Lease(self._registry.term_of(instance.spec), self._clock())
             )
         self._registry.outputs.note(entry, own, self._clock())
-        content = self._renewed(entry, self._clock()) | said
+        content = self._renewed(entry, self._clock(), said)
         content["instance"] |= views.registered(entry.instance)
         if known is not None:
             return Answer(200, stamped(content, self._times))
@@ -249,11 +260,12 @@ class Beating(Registrar):
         }
         return Answer(200, stamped(content, self._times))
 
-    def _renewed(self, entry: Entry, now: float) -> views.Json:
+    def _renewed(self, entry: Entry, now: float, said: Json) -> Json:
         return {
             "message": "Heartbeat updated",
             "instance": views.renewed(entry, now, self._times),
             **self._advice(entry.lease.ttl, entry.instance),
+            **said,
         }
 
 

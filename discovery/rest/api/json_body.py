@@ -31,13 +31,7 @@ def read(request: Request, schema: type[B]) -> B:
 
 def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loads) -> dict[str, Any]:
     """HttpError 400 for no JSON object, 413 for too much in it, 415 for another content type."""
-    media = request.headers.get(b"content-type", b"application/json")
-    if media != b"application/json" and not _is_json(media):
-        text = f"Content-Type is {request.header(b'content-type')}; send the body as {JSON}"
-        raise HttpError(415, "NOT_JSON", text)
-    if request.headers.get(b"content-encoding"):
-        coding = request.header(b"content-encoding")
-        raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
+    check_media(request)
     octets = request.body
     if not octets:
         raise HttpError.usual("BODY_MISSING")
@@ -51,6 +45,17 @@ def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loa
     if not isinstance(content, dict):
         raise HttpError.usual("NOT_AN_OBJECT")
     return content
+
+
+def check_media(request: Request) -> None:
+    """HttpError 415 for a body that is no JSON as it stands."""
+    media = request.headers.get(b"content-type", b"application/json")
+    if media != b"application/json" and not _is_json(media):
+        text = f"Content-Type is {request.header(b'content-type')}; send the body as {JSON}"
+        raise HttpError(415, "NOT_JSON", text)
+    if request.headers.get(b"content-encoding"):
+        coding = request.header(b"content-encoding")
+        raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
 
 
 def _work(octets: bytes) -> int:

@@ -323,8 +323,8 @@ class Registrar:
         """
         if ttl > MAX_TTL:  # others may keep it who need not beat
             ttl = (instance and native_ttl(instance, self._registry.lease_ttl)) or MAX_TTL
-        interval = ttl * 1000 / 3 * (0.9 + 0.2 * self._random.random())
-        return {"heartbeatIntervalMs": round(interval), "index": self._registry.index}
+        interval = ttl * (300 + 200 / 3 * self._random.random())
+        return {"heartbeatIntervalMs": int(interval), "index": self._registry.index}
 
 
 class Registering(Registrar):

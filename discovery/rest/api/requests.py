@@ -8,7 +8,7 @@ from typing import NamedTuple
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.following.event_view import ASKED_BY
-from discovery.rest.api.route import NOWHERE
+from discovery.rest.api.route import NOWHERE, Route
 
 _NO_NAMES: Mapping[str, str] = {}
 
@@ -33,24 +33,24 @@ class Request:
     """
 
     __slots__ = (
-        "address", "arrival", "body", "caller", "headers", "keeps", "method", "names", "path", "refusal", "route", "status", "target",
+        "address", "arrival", "body", "caller", "headers", "keeps", "method", "names", "refusal", "route", "status", "target",
         "version", "waited",
     )  # fmt: skip
 
     def __init__(
-        self, method: str = "", target: str = "", version: str = "1.1", headers: dict[bytes, bytes] | None = None, keeps: bool = False
+        self, method: str = "", target: str = "", version: str = "1.1", headers: dict[bytes, bytes] | None = None, keeps: bool = False,
+        route: Route = NOWHERE, names: Mapping[str, str] = _NO_NAMES,
     ) -> None:  # fmt: skip
         self.method = method
         self.target = target
-        self.path = target.partition("?")[0]
         self.version = version
         self.headers = {} if headers is None else headers
         self.keeps = keeps
         self.body = b""
         self.address = ""
         self.arrival = _NOWHERE
-        self.route = NOWHERE
-        self.names = _NO_NAMES
+        self.route = route
+        self.names = names
         self.caller: Caller = NOBODY
         self.refusal: DiscoveryError | None = None
         self.status = 0
@@ -60,6 +60,11 @@ class Request:
         """`name` in lower case. What is no UTF-8 is escaped."""
         value = self.headers.get(name)
         return None if value is None else value.strip().decode("utf-8", "surrogateescape")
+
+    @property
+    def path(self) -> str:
+        """What stands before the `?`, as sent."""
+        return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:

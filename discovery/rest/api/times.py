@@ -51,28 +51,32 @@ class Times:
             stamped["stale"] = stale
         return stamped
 
-    def of(self, reading: float) -> str:
-        """The wall time at which the monotonic clock showed `reading`."""
-        return iso(reading + self.offset() - self._paused_since(reading))
+    def of(self, reading: float, now: float | None = None) -> str:
+        """The wall time at which the monotonic clock showed `reading`. `now`: what it shows, where that was asked just now."""
+        return iso(reading + self.offset(now) - self._paused_since(reading))
 
-    def walls(self) -> Callable[[float], float]:
+    def walls(self, now: float | None = None) -> Callable[[float], float]:
         """The same in epoch seconds, for many readings in one turn."""
-        offset, paused_since = self.offset(), self._paused_since
+        offset, paused_since = self.offset(now), self._paused_since
         if not paused_since(-math.inf):  # it never stood still: nearly always
             return offset.__add__
         return lambda reading: reading + offset - paused_since(reading)
 
-    def offset(self) -> float:
+    def offset(self, now: float | None = None) -> float:
         """Seconds from monotonic readings to epoch seconds, since the last pause."""
-        offset = self._wall() - self._clock()
+        offset = self._wall() - (self._clock() if now is None else now)
         if abs(offset - self._offset) > _STEP:
             self._offset = offset
         return self._offset
 
 
 def iso(wall: float) -> str:
-    seconds, milliseconds = divmod(int(wall * 1000), 1000)
-    return _second(seconds) + _MILLISECONDS[milliseconds]
+    return _moment(int(wall * 1000))
+
+
+@lru_cache(maxsize=4096)  # what beats at the same moment, and what is shown again, takes half the time
+def _moment(milliseconds: int) -> str:
+    return _second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
 
 
 _MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]

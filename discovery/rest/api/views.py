@@ -67,7 +67,7 @@ def renewed(entry: Entry, now: float, times: Times) -> Json:
         "ip": spec.ip,
         "port": spec.port or None,
         "status": entry.status_at(now),
-        "lastHeartbeat": times.of(entry.lease.renewed_at),
+        "lastHeartbeat": times.of(entry.lease.renewed_at, now),
     }
 
 
@@ -81,7 +81,7 @@ def resolved(entry: Entry, now: float, times: Times) -> Json:
         "ip": instance.spec.ip,
         "port": instance.spec.port or None,
         "status": entry.status_at(now),
-        "lastHeartbeat": times.of(entry.lease.renewed_at),
+        "lastHeartbeat": times.of(entry.lease.renewed_at, now),
         "registeredAt": iso(instance.registered_at),
         "metadata": orjson.Fragment(instance.spec.metadata),
     } | (said | health(instance, entry.own))

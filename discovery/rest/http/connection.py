@@ -174,26 +174,24 @@ class Connection(Receiving):
         framer = self._framer
         began = now = monotonic()
         while not (self._closing or self._paused or self._current is not None):
+            if self._unread and not (framer.whole or framer.ended):
+                self._parse()
             if framer.whole:
                 request = framer.whole[0]
-                if not self._large and (not request.route.is_small or "?" in request.target):
+                if self._large:
+                    if self._has_to_wait():
+                        break
+                    self._large = False
+                elif not request.route.is_small or "?" in request.target:
                     self._large = True
                     self._schedule()
                     break
-                if self._large and self._has_to_wait():
-                    break
-                self._large = False
                 del framer.whole[0]
                 self._begin(request, now)
                 now = self._since
-            elif framer.ended:
-                self._end()
-            elif self._unread:
-                self._parse()
-                if framer.whole:
-                    continue
+            elif self._unread and not framer.ended:
                 now = monotonic()
-            elif self._stopping and framer.coming is None:
+            elif framer.ended or (self._stopping and framer.coming is None):
                 self._end()
             else:
                 break

@@ -79,24 +79,20 @@ class Framer:
 
     def _is_known(self, octets: bytes) -> bool:
         """One whole request, whose head has been parsed before."""
-        head = octets[: octets.find(HEAD_END) + len(HEAD_END)]
+        head, end, body = octets.partition(HEAD_END)
         known = self._heads.get(head)
-        if known is None or len(octets) != len(head) + known.length:
+        if known is None or len(body) != known[-1] or not end:
             return False
         self.heads_read += 1
-        request = Request(known.method, known.target, "1.1", known.headers, keeps=True)
-        request.route, request.names = known.route, known.names
-        self._let_in(request)
-        if known.length:
-            request.body = octets[len(head) :]
-        self.whole.append(request)
-        return True
-
-    def _let_in(self, request: Request) -> None:
+        method, target, headers, route, names, _ = known
+        request = Request(method, target, "1.1", headers, True, route, names)
+        request.body = body
         try:
             self._admit(request)
         except DiscoveryError as error:
             request.refusal = error.with_traceback(None)  # its frames refer to the request
+        self.whole.append(request)
+        return True
 
     def _count(self, octets: bytes, *, is_same: bool) -> None:
         """What never ends is cut off. `is_same`: the head or body that is coming was coming before these octets."""
@@ -195,10 +191,9 @@ class Framer:
         self.coming, self.begun, self.body_size = request, False, 0
         try:
             self._check(request)
+            self._admit(request)
         except DiscoveryError as error:
             request.refusal = error.with_traceback(None)
-        else:
-            self._let_in(request)
         if request.refusal is not None and (
             request.expects or not (request.keeps or self._names(request, self.missing))
         ):
@@ -237,7 +232,6 @@ class Framer:
         authority, _, path = rest.partition("/")
         request.headers[b"host"] = authority.encode()
         request.target = f"/{path}"
-        request.path = request.target.partition("?")[0]
 
     def _names(self, request: Request, octets: int) -> bool:
         """Whether so much of its body is kept for the log and the accounts, though it was refused."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Hashable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -25,6 +25,7 @@ from discovery.rest.guard.cors import Cors, preflight
 from discovery.rest.guard.proxies import caller_of
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.kept_bodies import KeptBodies
+from discovery.store.registry import Registry
 
 # On every answer of the API: for browsers that are led here it is no page, no script and no frame. Pages have a policy of their own.
 HEADERS = {
@@ -39,7 +40,7 @@ _WHOLE = f"%b{INDEX}: %d\r\n%bContent-Length: %d\r\n\r\n%b".encode()
 
 
 class Front:
-    """`refusals`: are told of each. `index`: the registry's. `proxies`: those that are trusted. `kept`: answers for everybody."""
+    """`refusals`: are told of each. `proxies`: those that are trusted. `kept`: answers for everybody."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Front:
         admit: Admit,
         router: Router,
         proxies: Networks,
-        index: Callable[[], int],
+        registry: Registry,
         kept: KeptBodies,
     ) -> None:
         self.cors = cors
@@ -60,11 +61,10 @@ class Front:
         self._router = router
         self.proxies = proxies
         self._has_proxies = bool(proxies)
-        self.index = index
-        self.stale = times.stale
+        self._registry = registry
         self._refusals = refusals
         self._kept = kept
-        self._second = 0
+        self._until = 0.0
         self._heads: dict[tuple[int, str, frozenset[str]], bytes] = {}  # of this second
 
     def admit(self, request: Request, address: str) -> None:
@@ -132,11 +132,11 @@ class Front:
         request.status = answer.status
         status, body, headers, index, media = answer
         if index is None:
-            index = self.index()
+            index = self._registry.index
         more = b"" if request.keeps else b"Connection: close\r\n"
         if b"origin" in request.headers:
             headers = {**self.cors.granted(request), **headers}
-        if stale := self.stale():
+        if stale := self._registry.stale_seconds():
             more += b"%b: %d\r\n" % (_STALE, stale)
         if headers:
             more += "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
@@ -154,17 +154,17 @@ class Front:
     def head(self, request: Request, headers: dict[str, str]) -> bytes:
         """Of a 200 that ends when the connection does. `headers` has its Content-Type."""
         request.status = 200
-        own = {"Date": formatdate(usegmt=True), INDEX: str(self.index()), "Connection": "close"}
-        if stale := self.stale():
+        own = {"Date": formatdate(usegmt=True), INDEX: str(self._registry.index), "Connection": "close"}
+        if stale := self._registry.stale_seconds():
             own[STALE] = str(stale)
         fields = HEADERS | own | self.cors.granted(request) | headers
         return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, fields.items()), "", ""]).encode()
 
     def _head(self, status: int, media: str, headers: Mapping[str, str]) -> bytes:
         """Of answers with this status, without the fields that differ. The date counts in seconds."""
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
+        now = time.time()
+        if not self._until - 1 <= now < self._until:
+            self._until = int(now) + 1.0
             self._heads.clear()
         own = _NONE
         if headers and ("Vary" in headers or "Content-Security-Policy" in headers):  # of pages, and of what is packed

@@ -5,7 +5,6 @@ between two requests mean the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Route
@@ -19,33 +18,25 @@ _NOT_REMEMBERED = frozenset((b"expect", b"upgrade"))
 HEAD_END = b"\r\n\r\n"
 
 
-class Known(NamedTuple):
-    """What a head says, and which route that is. `length`: octets of the body."""
-
-    method: str
-    target: str
-    headers: dict[bytes, bytes]
-    length: int
-    route: Route
-    names: Mapping[str, str]
+# What a head says, and which route that is: method, target, headers, route, names, and octets of the body.
+Known = tuple[str, str, dict[bytes, bytes], Route, Mapping[str, str], int]
 
 
 class Heads(dict[bytes, Known]):
-    """A key is a head from its first octet to the empty line that ends it, and its value says nothing that is not in the key: other
-    connections get it too, and it may hold a token.
+    """A key is a head without the empty line that ends it, and its value says nothing that is not in the key: other connections get it
+    too, and it may hold a token.
     """
 
     def remember(self, request: Request, octets: bytes) -> None:
         """`octets`, from between two requests on, gave this request and no other. Not kept unless they are its head and its body."""
-        headers, length = request.headers, len(request.body)
-        head = octets[: len(octets) - length]
-        if len(head) > _MAX_KNOWN or not 0 < head.find(HEAD_END) == len(head) - len(HEAD_END):
+        headers, (head, end, body) = request.headers, octets.partition(HEAD_END)
+        if not end or not 0 < len(head) <= _MAX_KNOWN or body != request.body:
             return
         usual = request.keeps and request.refusal is None and len(headers) <= _MAX_KNOWN_FIELDS
-        if usual and body_length(request) == length and not headers.keys() & _NOT_REMEMBERED:
+        if usual and body_length(request) == len(body) and not headers.keys() & _NOT_REMEMBERED:
             if len(self) >= _MAX_HEADS:
                 self.clear()
-            self[head] = Known(request.method, request.target, headers, length, request.route, request.names)
+            self[head] = request.method, request.target, headers, request.route, request.names, len(body)
 
 
 def body_length(request: Request) -> int | None:

@@ -32,7 +32,7 @@ class Shown:
 
     def all(self, entries: Iterable[Entry], now: float, status: Status | None = None) -> list[orjson.Fragment]:
         """Each as it has to be seen at `now`. `status`: of all of them; None: it is looked up."""
-        wall_of = self._times.walls()
+        wall_of = self._times.walls(now)
         return [orjson.Fragment(self._text(entry, now, wall_of, status)) for entry in entries]
 
     def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float], status: Status | None) -> str:
