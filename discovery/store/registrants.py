@@ -2,7 +2,8 @@
 Each takes back its own part alone, and with the last one the instance goes. Who deregisters by the native API means all of it.
 
 Of one that is alone nothing is noted besides. Of several the attachment `registrants` has what each said of what they share: its lease,
-and which checks are its own. The lease is the longest of theirs; tags, metadata and the rest are those that were said last.
+and which checks are its own. The lease is the longest of theirs; tags, metadata and the rest are those that were said last. What an import
+left in the attachments of others are words, and no registration.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def joined(
 ) -> Instance:
     """`known` as `name` registers it from now on (None: an import, which is alone); the checks of `spec` are its own. InvalidField."""
     if name is None or not (known.attachments or attachments):
-        return known._replace(spec=spec, attachments=(), checks=states_of(txn, spec.checks, known))
+        attached = changed((), attachments) if attachments else ()
+        return known._replace(spec=spec, attachments=attached, checks=states_of(txn, spec.checks, known))
     there = registrants(known)
     own = there[name].checks if name in there else ()
     rest = () if there.keys() <= {name} else tuple(check for check in known.spec.checks if check.id not in own)
@@ -85,10 +87,10 @@ def leave(txn: Transaction, entry: Entry, name: str, reason: str, is_final: bool
     own = there.pop(name, None)
     if not there:
         deregister(txn, entry, reason, is_final)
-    elif own is not None:
-        checks = tuple(check for check in known.spec.checks if check.id not in own.checks)
+    else:
+        checks = tuple(check for check in known.spec.checks if own is None or check.id not in own.checks)
         after = _shared(txn, known, there, replace(known.spec, checks=checks), {name: None})
-        if known.own.health is not WELL.health:
+        if own is not None and known.own.health is not WELL.health:
             after = after._replace(own=Finding(since=txn.wall))
         override_status(txn, entry, after, reason)
     return bool(there)
@@ -103,16 +105,17 @@ def deregister(txn: Transaction, entry: Entry, reason: str, is_final: bool = Tru
 def _shared(
     txn: Transaction, known: Instance, terms: dict[str, Terms], spec: Registration, attachments: Mapping[str, Change]
 ) -> Instance:
-    if len(spec.checks) > MAX_CHECKS:
-        raise InvalidField("checks", f"are {len(spec.checks)} with those it has already, at most {MAX_CHECKS} are kept")
     spec = max([each.applied(spec) for each in terms.values()], key=txn.ttl_of)
-    noted = {name: list(each) for name, each in terms.items()} if len(terms) > 1 else None
-    attached = changed(known.attachments, {**attachments, _ATTACHMENT: noted})
+    attached = changed(known.attachments, {**attachments, _ATTACHMENT: None})
+    if len(terms) > 1 or terms.keys() != {name for name, _ in attached or ((NATIVE, b""),)}:
+        attached = changed(attached, {_ATTACHMENT: {name: list(each) for name, each in terms.items()}})
     return known._replace(spec=spec, attachments=attached, checks=states_of(txn, spec.checks, known))
 
 
 def states_of(txn: Transaction, checks: tuple[Check, ...], known: Instance | None) -> States:
-    """What they say from now on: of those that it had already, what they said."""
+    """What they say from now on: of those that it had already, what they said. InvalidField."""
+    if len(checks) > MAX_CHECKS:
+        raise InvalidField("checks", f"are {len(checks)} with those it has already, at most {MAX_CHECKS} are kept")
     if known is not None and (checks is known.spec.checks or checks == known.spec.checks):
         return known.checks
     had = () if known is None else known.spec.checks

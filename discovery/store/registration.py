@@ -68,9 +68,9 @@ class Register(Write[Instance]):
         service = txn.service(folded)
         entry = None if service is None else service.entries.get(spec.place)
         own_id = spec.id
-        name = spec.name if service is None else service.name  # shown as first registered
-        if own_id is not None or name != spec.name:
-            spec = replace(spec, name=name, id=None)
+        shown = spec.name if service is None else service.name  # as first registered
+        if own_id is not None or shown != spec.name:
+            spec = replace(spec, name=shown, id=None)
         if entry is None:
             attached = changed((), attachments) if attachments else ()
             return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attached)
@@ -79,7 +79,8 @@ class Register(Write[Instance]):
             raise TakenOver(spec.key, known.spec.imported_from)
         if spec.lease is not None and known.spec.lease is None and not (origin or attachments or known.attachments):
             txn.refuse_permanent()
-        after = joined(txn, known, next(iter(attachments), NATIVE if origin is None else None), spec, attachments)
+        name = next(iter(attachments), NATIVE) if origin is None else None
+        after = joined(txn, known, name, spec, attachments)
         # Two registrants that take turns are no change each time; who asks for another check is the one that it is made for.
         by, first = txn.by.known, known.registrant
         if by == first or (

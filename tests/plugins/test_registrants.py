@@ -4,6 +4,7 @@ instance goes with the last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from discovery.plugins.eureka.ids import records_of
 from discovery.plugins.eureka.record import read
 from discovery.plugins.eureka.writing import Announce, Cancel
 from discovery.store.registrants import NATIVE, native_ttl, registrants
-from discovery.store.registration import ReportCheck
+from discovery.store.registration import Register, ReportCheck
 from tests.driven import DrivenRegistry
 from tests.plugins.eureka.house import sent
 from tests.store.making import ALL, START, a_registry
@@ -159,3 +160,24 @@ def test_an_id_of_a_check_that_another_api_has_there_is_refused() -> None:
     with pytest.raises(InvalidField, match=r"another API has registered a check of that id"):
         it.registry.register(own, it.now)
     it.assert_agrees()
+
+
+@pytest.mark.parametrize("ends", [lambda it: it.deregister("a"), Shared.cancel])
+def test_what_an_import_knew_of_others_is_no_registration_of_theirs(ends: Callable[[Shared], None]) -> None:
+    it = Shared()
+    it.consul("a")
+    it.eureka()
+    words = {name: it.registry.at(KEY).instance.attachment(name) for name in ("consul", "eureka")}
+    it = Shared()
+    copy = Registration.of("web", AT, 8080, ttl=NATIVE_TTL, hold=60.0, imported_from="consul://old")
+    it.registry.do(Register(copy, attachments=words), it.now)
+    assert registrants(it.registry.at(KEY).instance) == {}
+    it.native(False)
+    it.ids, it.in_eureka = ["a"], True
+    ends(it)
+    it.restart()
+    assert registrants(it.registry.at(KEY).instance).keys() == {NATIVE}
+    it.wait(5.0, passing=False)
+    it.consul("b")
+    it.deregister("b")
+    assert registrants(it.registry.at(KEY).instance).keys() == {NATIVE}

@@ -28,22 +28,18 @@ def _wrong(value: Any, where: str, wanted: str) -> Refused:
     )
 
 
-def text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong(value, where, "string")
-    return value
+def _exactly(kind: type, name: str) -> Read:
+    def read_one(value: Any, where: str) -> Any:
+        if type(value) is not kind:
+            raise _wrong(value, where, name)
+        return value
+
+    return read_one
 
 
-def number(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong(value, where, "int")
-    return value
-
-
-def flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(value, where, "bool")
-    return value
+text, number, flag, anything = (
+    _exactly(*each) for each in ((str, "string"), (int, "int"), (bool, "bool"), (dict, "object"))
+)
 
 
 def duration(value: Any, where: str) -> float:
@@ -54,12 +50,6 @@ def duration(value: Any, where: str) -> float:
     if seconds is None:
         raise Refused(400, f'Request decode failed: time: invalid duration "{value:.40}"')
     return seconds
-
-
-def anything(value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise _wrong(value, where, "object")
-    return value
 
 
 def list_of(read: Read, name: str = "string") -> Read:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from discovery.core.address import parse_address, parse_port
-from discovery.core.check import MAX_CHECKS, MAX_REPORT, MIN_REPORT, Check
+from discovery.core.check import MAX_REPORT, MIN_REPORT, Check
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health
 from discovery.core.instance import DEFAULT_WEIGHT, Registration
@@ -72,8 +72,6 @@ def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
                 for number, each in enumerate(checks, 1)]  # fmt: skip
     except InvalidField as error:
         raise Refused(400, f"Invalid service {error}") from None
-    if len(made) > MAX_CHECKS:
-        raise Refused(400, f"Invalid check: a service may have {MAX_CHECKS} checks here, and this has {len(made)}")
     alone = [each.id for each, sent in zip(made, checks, strict=True) if _is_moved(sent, at)]
     if alone:
         kept["Moved"] = alone

@@ -12,14 +12,13 @@ from discovery.core.name import fold
 from discovery.plugins.consul import decode, definitions
 from discovery.plugins.consul.definitions import HEALTH
 from discovery.plugins.consul.directory import Peer, node_key
-from discovery.plugins.consul.findings import SetStatuses, worst_of
 from discovery.plugins.consul.manners import TRUE, Refused
 from discovery.plugins.consul.nodes import Node, canonical
 from discovery.plugins.consul.reading import put
 from discovery.plugins.consul.registering import Registering
 from discovery.plugins.consul.topics import PLUGIN
 from discovery.plugins.consul.views import Json
-from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer
+from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, SetStatuses, with_statuses, worst_of
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Route
@@ -76,7 +75,7 @@ class External:
             if not each.get("ServiceID"):
                 raise Refused(500, _NO_NODE_CHECK)
             entry, peer = self._at(node, each["ServiceID"])
-            writes.append(SetStatuses(entry.instance.id, peer, (_status(each),), None, request.reason))
+            writes.append(SetStatuses(entry.instance.id, peer, self._directory.nodes, request.reason, (_status(each),)))
         return writes
 
     def _node(self, body: Json) -> Node:
@@ -97,18 +96,14 @@ class External:
         name = None if fold(self._directory.nodes.at(node.address).name) == fold(node.name) else node.name
         said = definitions.service(service, node.address, self._reader.settings.consul_keep, name)
         before = self._directory.find(node, said.peer.id)
-        old = () if before is None else before[1].said.get("Checks", ())
-        ids = {each["CheckID"] for each in statuses}
-        kept = {"Checks": [*(each for each in old if each["CheckID"] not in ids), *statuses]}
-        if not kept["Checks"]:
-            kept = {}
-        meta = {"NodeMeta": body["NodeMeta"]} if body.get("NodeMeta") else {}
-        peer = said.peer._replace(said={**said.peer.said, **kept, **meta})
+        words = dict(said.peer.said) | ({"NodeMeta": body["NodeMeta"]} if body.get("NodeMeta") else {})
+        if before is not None and "Checks" in before[1].said:
+            words["Checks"] = before[1].said["Checks"]
+        peer = with_statuses(said.peer._replace(said=words), statuses)
         leaves = None if before is None else before[0].instance.spec.key
         return RegisterPeer(
-            said.spec, own=worst_of([peer]), peer=peer, checks=(), leaves=None if leaves == said.spec.key else leaves,
-            nodes=self._directory.nodes,
-        )  # fmt: skip
+            said.spec, own=worst_of([peer]), peer=peer, checks=(), leaves=leaves, nodes=self._directory.nodes
+        )
 
     async def deregister(self, request: Request) -> Answer:
         body = self._body(request)
@@ -117,11 +112,11 @@ class External:
         place = self._directory.places.get(fold(name))
         writes: list[Write[Any]] = []
         for entry, peer in () if place is None else list(self._directory.own(place.node)):
-            known = entry.instance.id
+            about = (entry.instance.id, peer, self._directory.nodes, reason)
             if id is None and body.get("CheckID"):
-                writes.append(SetStatuses(known, peer, (), body["CheckID"], reason))
+                writes.append(SetStatuses(*about, (), body["CheckID"]))
             elif id in (None, peer.id):
-                writes.append(DeregisterPeer(known, peer, self._directory.nodes, reason))
+                writes.append(DeregisterPeer(*about))
         if id is None and not body.get("CheckID") and self._directory.remembered(name):
             writes.append(PutDocument(PLUGIN, node_key(name), None, None, reason))
         await self._registering.submit_all(request.caller, *writes)

@@ -4,18 +4,14 @@ after the address. Pure.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from discovery.core.address import parse_ip
-from discovery.core.errors import InvalidField
 from discovery.core.name import fold
 from discovery.core.network import ip_of
 
-_NAMED_AFTER = re.compile(r"ip-([0-9a-f]{1,4}(?:-{1,2}[0-9a-f]{0,4}){1,8})")
 # Addresses whose nodes are remembered, 0.5 KB each: every beat asks.
 _MAX_KNOWN = 4096
 # Of ids: Consul's are random, ours are always the same for a name.
@@ -55,34 +51,11 @@ class Nodes:
         name = self._names.get(address)
         return Node(named_after(address), address) if name is None else Node(name, self._addresses[name.lower()])
 
-    def named(self, name: str) -> Node | None:
-        """The node of this name, whether anything is registered there or not; None where no name of a host could be so."""
-        address = self._addresses.get(name.lower())
-        if address is None:
-            address = address_in(name.lower())
-            return None if address is None or address in self._names else Node(named_after(address), address)
-        return self.at(address)
-
 
 def named_after(address: str) -> str:
     """`ip-10-0-0-7`; of IPv6 `ip-2001-db8--7`, with a 0 where it would begin or end with a hyphen."""
     text = address.replace(".", "-").replace(":", "-").lower()
     return f"ip-{'0' if text.startswith('-') else ''}{text}{'0' if text.endswith('-') else ''}"
-
-
-def address_in(name: str) -> str | None:
-    """The address that a host of this name has; None: it is not named after one."""
-    match = _NAMED_AFTER.fullmatch(name)
-    if match is None:
-        return None
-    text = match[1]
-    for written in (text.replace("-", "."), text.replace("-", ":")):
-        try:
-            address = parse_ip(written)
-        except InvalidField:
-            continue
-        return address if named_after(address) == name else None
-    return None
 
 
 def canonical(address: str) -> str:

@@ -8,22 +8,16 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from discovery.core.caller import Caller
-from discovery.core.check import MAX_CHECKS, TTL
+from discovery.core.check import TTL
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import MAX_OUTPUT, Finding, Health
 from discovery.plugins.consul import decode, definitions
 from discovery.plugins.consul.definitions import HEALTH
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key
 from discovery.plugins.consul.manners import DONE, Refused
-from discovery.plugins.consul.nodes import Node
 from discovery.plugins.consul.reading import Reader, put
 from discovery.plugins.consul.topics import PLUGIN
-from discovery.plugins.consul.writes import (
-    ChangeChecks,
-    DeregisterPeer,
-    MaintainPeer,
-    RegisterPeer,
-)
+from discovery.plugins.consul.writes import ChangeChecks, DeregisterPeer, FollowNode, MaintainPeer, RegisterPeer
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Handler, Kind, Reply, Route
@@ -77,22 +71,20 @@ class Registering:
         node = self._directory.nodes.at(at)
         before = self._directory.find(node, said.peer.id)
         leaves = None if before is None else before[0].instance.spec.key
-        await self.submit_all(
-            request.caller,
-            RegisterPeer(
-                said.spec, peer=said.peer, checks=said.checks, replaced=asked.flag("replace-existing-checks"),
-                leaves=None if leaves == said.spec.key else leaves, nodes=self._directory.nodes,
-            ),
-            *([self._follow_node(said.spec.key)] if self._is_out(node) else []),
+        register = RegisterPeer(
+            said.spec, peer=said.peer, checks=said.checks, replaced=asked.flag("replace-existing-checks"), leaves=leaves,
+            nodes=self._directory.nodes,
         )  # fmt: skip
+        is_out = MAINTENANCE in self._directory.remembered(node.name)
+        follow = FollowNode(said.spec.key, self._directory.nodes, "its node is in maintenance")
+        await self.submit_all(request.caller, register, *([follow] if is_out else []))
         return DONE
 
     async def deregister(self, request: Request) -> Answer:
         found = self._named(request, request.names["id"])
         if found is not None:
             entry, peer = found
-            write = DeregisterPeer(entry.instance.id, peer, self._directory.nodes, f"deregistered, {request.reason}")
-            await self._submit_known(write, request.caller)
+            await self._submit_known(request, DeregisterPeer, entry, peer, f"deregistered, {request.reason}")
         return DONE
 
     def _named(self, request: Request, id: str) -> tuple[Entry, Peer] | None:
@@ -109,9 +101,12 @@ class Registering:
             if isinstance(result, DiscoveryError):
                 raise result
 
-    async def _submit_known(self, write: Write[Any], by: Caller) -> None:
+    async def _submit_known(
+        self, request: Request, write: Callable[..., Write[Any]], entry: Entry, peer: Peer, reason: str, *what: object
+    ) -> None:
         with contextlib.suppress(UnknownInstance):  # it went meanwhile, as was asked
-            await self.engine.submit(write, by)
+            about = write(entry.instance.id, peer, self._directory.nodes, reason, *what)
+            await self.submit_all(request.caller, about)
 
     # -- beats
 
@@ -172,10 +167,11 @@ class Registering:
             check = definitions.check(body, body["Name"], body["Name"], peer._replace(at=at), spec, self._keep)
         except InvalidField as error:
             raise Refused(400, f"Invalid check: {error}") from None
-        if len(spec.checks) >= MAX_CHECKS and all(each.id != check.id for each in spec.checks):
-            raise Refused(400, f"Invalid check: a service may have {MAX_CHECKS} checks here")
-        about = (peer, check.id, check, body.get("Notes", ""), f"check {check.id} added, {request.reason}")
-        await self.engine.submit(ChangeChecks(entry.instance.id, *about), request.caller)
+        reason = f"check {check.id} added, {request.reason}"
+        write = ChangeChecks(
+            entry.instance.id, peer, self._directory.nodes, reason, check.id, check, body.get("Notes", "")
+        )
+        await self.submit_all(request.caller, write)
         return DONE
 
     async def remove_check(self, request: Request) -> Answer:
@@ -186,8 +182,8 @@ class Registering:
             check = next(each for each in entry.instance.spec.checks if each.id == id)
             peers = self._directory.peers_of(entry.instance)
             peer = next(each for each in peers if each.key == check.group)
-            about = (peer, id, None, "", f"check {id} removed, {request.reason}")
-            await self._submit_known(ChangeChecks(instance, *about), request.caller)
+            reason = f"check {id} removed, {request.reason}"
+            await self._submit_known(request, ChangeChecks, entry, peer, reason, id, None)
         return DONE
 
     # -- maintenance
@@ -210,8 +206,7 @@ class Registering:
             raise Refused(404, f'No service registered with ID "{id}"')
         entry, peer = found
         reason = f"maintenance: {why}" if enable else f"maintenance ended, {request.reason}"
-        write = MaintainPeer(entry.instance.id, peer, why if enable else None, self._directory.nodes, reason)
-        await self._submit_known(write, request.caller)
+        await self._submit_known(request, MaintainPeer, entry, peer, reason, why if enable else None)
         return DONE
 
     async def maintain_node(self, request: Request) -> Answer:
@@ -224,16 +219,11 @@ class Registering:
         value = {"Node": node.name, MAINTENANCE: why} if enable else None
         await self.engine.submit(PutDocument(PLUGIN, node_key(node.name), value, None, reason), request.caller)
         ids = {entry.instance.id for entry, _ in self._directory.own(node)}
-        for result in await self.engine.submit_all([self._follow_node(id, reason) for id in ids], request.caller):
+        follow = [FollowNode(id, self._directory.nodes, reason) for id in ids]
+        for result in await self.engine.submit_all(follow, request.caller):
             if isinstance(result, DiscoveryError) and not isinstance(result, UnknownInstance):
                 raise result
         return DONE
-
-    def _is_out(self, node: Node) -> bool:
-        return MAINTENANCE in self._directory.remembered(node.name)
-
-    def _follow_node(self, which: Any, reason: str = "its node is in maintenance") -> MaintainPeer:
-        return MaintainPeer(which, None, None, self._directory.nodes, reason)
 
 
 def _is_ttl(entry: Entry, id: str) -> bool:

@@ -16,8 +16,8 @@ from discovery.core.instance import Instance, Vouched
 from discovery.core.log_fields import fields
 from discovery.core.network import is_off_limits
 from discovery.plugins.consul.directory import Directory, Place
-from discovery.plugins.consul.findings import JudgeNode
 from discovery.plugins.consul.views import ALIVE
+from discovery.plugins.consul.writes import JudgeNode
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
 from discovery.store.registry import Registry

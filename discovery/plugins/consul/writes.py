@@ -7,21 +7,22 @@ a group of the instance's; the instance drains while all of its peers are in mai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from discovery.core.check import Check
+from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import DocumentEvent, DocumentKey
 from discovery.core.metadata import pack, unpack
 from discovery.core.name import fold
-from discovery.core.remembered import changed
+from discovery.plugins.consul.definitions import HEALTH
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.topics import PLUGIN
-from discovery.store.registrants import joined, leave
-from discovery.store.registration import Register
+from discovery.store.registrants import joined, leave, registrants
+from discovery.store.registration import Register, said
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
@@ -37,17 +38,9 @@ def attached(peers: list[Peer]) -> dict[str, Any]:
     return {PLUGIN: {"peers": [list(peer) for peer in peers]}}
 
 
-class Rest(NamedTuple):
-    """What Consul has of an instance besides its peer: the others, and their checks."""
-
-    peers: list[Peer]
-    checks: tuple[Check, ...]
-
-
-def _without(known: Instance, peer: Peer) -> Rest:
-    others = [each for each in peers_in(known) if each.key != peer.key]
-    keys = {each.key for each in others}
-    return Rest(others, tuple(check for check in known.spec.checks if check.group in keys))
+def _checks_of(spec: Registration, peers: list[Peer]) -> tuple[Check, ...]:
+    keys = {each.key for each in peers}
+    return tuple(check for check in spec.checks if check.group in keys)
 
 
 def _pinned(peer: Peer, before: Registration, after: Registration) -> Peer:
@@ -63,7 +56,7 @@ def _pinned(peer: Peer, before: Registration, after: Registration) -> Peer:
 @dataclass(frozen=True, kw_only=True)
 class RegisterPeer(Register):
     """As Register. `checks`: the peer's own; it keeps those of other ids that it had, unless they are `replaced`. `leaves`: the key of the
-    instance that it was until now, if that is another one.
+    instance that it was until now; None: of none.
     """
 
     peer: Peer
@@ -76,43 +69,32 @@ class RegisterPeer(Register):
         peer, spec = self.peer, self.spec
         txn.authorize(fold(spec.name))
         checks = self.checks
-        if self.leaves is not None and (old := txn.find(self.leaves)) is not None:
+        old = None if self.leaves in (None, spec.key) else txn.find(self.leaves)
+        if old is not None:
             checks = tuple(_going_on(check, txn.current(old)) for check in checks)
             _leave(txn, old, peer, self.nodes, f"{peer.id} has come to {spec.ip}")
         entry = txn.find(spec.key)
-        rest, peers, before = Rest([], ()), list[Peer](), Peer("", "")
-        if (
-            entry is not None and entry.instance.spec.imported_from is None
-        ):  # else each of them comes itself from now on
-            known = txn.current(entry)
-            rest, peers = _without(known, peer), peers_in(known)
-            before = next((each for each in peers if each.key == peer.key), Peer("", ""))
-            rest = rest._replace(peers=[_pinned(each, known.spec, spec) for each in rest.peers])
-            others = {check.id for check in known.spec.checks if check.group != peer.key}
-            checks = tuple(
-                check if check.id not in others else replace(check, id=f"{peer.key} {check.id}") for check in checks
-            )
-        own = self._checks(entry, checks)
+        known = None if entry is None else txn.current(entry)
+        here = spec if known is None else known.spec
+        # Where nobody has registered it by Consul, what there is of peers are an import's words: each of them comes itself.
+        peers = peers_in(known) if known is not None and PLUGIN in registrants(known) else []
+        others = [_pinned(each, here, spec) for each in peers if each.key != peer.key]
+        before = next((each for each in peers if each.key == peer.key), Peer("", ""))
+        taken = {check.id for check in here.checks if check.group != peer.key}
+        checks = tuple(each if each.id not in taken else replace(each, id=f"{peer.key} {each.id}") for each in checks)
+        had = {check.id: check for check in here.checks if check.group == peer.key}
+        own = {each.id: replace(each, status=had[each.id].status) if each.id in had else each for each in checks}
+        if not self.replaced:
+            own = {id: check for id, check in had.items() if id not in own} | own
         whole = replace(
-            self,
-            spec=replace(spec, checks=(*rest.checks, *own)),
-            attachments=attached([*rest.peers, _going_on_with(peer, before, own)]),
-        )
+            self, spec=replace(spec, checks=(*_checks_of(here, others), *own.values())),
+            attachments=attached([*others, _going_on_with(peer, before, own.values())]),
+        )  # fmt: skip
         instance = super(RegisterPeer, whole).decide(txn)
         return instance if entry is None else follow_maintenance(txn, entry, self.nodes, "registered again", peers)
 
-    def _checks(self, entry: Entry | None, checks: Sequence[Check]) -> tuple[Check, ...]:
-        """Of those that it had, what they said is kept, whatever they are said to begin with."""
-        known = () if entry is None else entry.instance.spec.checks
-        had = {check.id: check for check in known if check.group == self.peer.key}
-        ids = {check.id for check in checks}
-        kept = () if self.replaced else tuple(check for check in had.values() if check.id not in ids)
-        return kept + tuple(
-            replace(check, status=had[check.id].status) if check.id in had else check for check in checks
-        )
 
-
-def _going_on_with(peer: Peer, before: Peer, checks: Sequence[Check]) -> Peer:
+def _going_on_with(peer: Peer, before: Peer, checks: Iterable[Check]) -> Peer:
     """It has the maintenance and the notes of checks that it had."""
     ids = {own_id(check, peer) for check in checks}
     notes = {id: text for id, text in before.said.get("Notes", {}).items() if id in ids} | peer.said.get("Notes", {})
@@ -130,30 +112,39 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
     """It is no longer one of the peers; with the last one all that Consul has of the instance goes."""
     txn.authorize(entry.instance.spec.key.service)
     known = catch_up(txn, entry)
-    peers, rest = peers_in(known), _without(known, peer)
-    if len(rest.peers) == len(peers):
+    peers = peers_in(known)
+    left = [each for each in peers if each.key != peer.key]
+    if len(left) == len(peers):
         return  # it has left meanwhile, or somebody else is there
-    if rest.peers:
-        *others, last = rest.peers  # the other surfaces show what the last one said
-        words = {key: value for key, value in last.said.items() if key not in ("Tags", "Meta")}
+    if left:
+        *others, last = left  # the other surfaces show what the last one said
         spec = replace(
-            known.spec, checks=rest.checks, tags=tuple(last.said.get("Tags", known.spec.tags)),
+            known.spec, checks=_checks_of(known.spec, left), tags=tuple(last.said.get("Tags", known.spec.tags)),
             metadata=pack(last.said["Meta"]) if "Meta" in last.said else known.spec.metadata,
         )  # fmt: skip
-        left = [*(_pinned(each, known.spec, spec) for each in others), last._replace(said=words)]
+        left = [*(_pinned(each, known.spec, spec) for each in others), _saying(last, Tags=None, Meta=None)]
         override_status(txn, entry, joined(txn, known, PLUGIN, spec, attached(left)), reason)
     elif not leave(txn, entry, PLUGIN, reason):
         return
     follow_maintenance(txn, entry, nodes, reason, peers)
 
 
+def _saying(peer: Peer, **words: Any) -> Peer:
+    """It says these besides what it said; None: no longer."""
+    return peer._replace(said={name: each for name, each in {**peer.said, **words}.items() if each is not None})
+
+
 @dataclass(frozen=True)
-class DeregisterPeer(InstanceWrite[None]):
-    """UnknownInstance."""
+class PeerWrite(InstanceWrite[None]):
+    """About one peer of an instance. UnknownInstance."""
 
     peer: Peer
     nodes: Nodes
     reason: str
+
+
+@dataclass(frozen=True)
+class DeregisterPeer(PeerWrite):
     action = "deregister"
     says_goodbye = True
 
@@ -161,69 +152,131 @@ class DeregisterPeer(InstanceWrite[None]):
         _leave(txn, txn.at(self.which), self.peer, self.nodes, self.reason)
 
 
-@dataclass(frozen=True)
-class ChangeChecks(InstanceWrite[Instance]):
-    """A peer has one more check, or another of that id; `check` None: it has it no longer. UnknownInstance."""
+class ChangePeer(PeerWrite):
+    """It says something else from now on: `changed`, and what follows of the instance's checks and health."""
 
-    peer: Peer
-    id: str
-    check: Check | None
-    notes: str
-    reason: str
-    action = "change-checks"
+    def changed(self, peer: Peer) -> Peer:
+        return peer
 
-    def decide(self, txn: Transaction) -> Instance:
+    def checks(self, there: tuple[Check, ...]) -> tuple[Check, ...]:
+        """`there`: of all peers."""
+        return there
+
+    def judged(self, peers: list[Peer]) -> Finding | None:
+        """What they say of its health; None: what it was."""
+        return None
+
+    def decide(self, txn: Transaction) -> None:
         entry = txn.at(self.which)
         txn.authorize(entry.instance.spec.key.service)
         known = catch_up(txn, entry)
-        peers = [each if each.key != self.peer.key else _noted(each, self.id, self.notes) for each in peers_in(known)]
-        keys = {each.key for each in peers}
-        own = {each.id: each for each in known.spec.checks if each.group in keys}
-        had = own.pop(self.id, self.check)
-        if self.check is not None and had is not None:
-            own[self.id] = replace(self.check, status=had.status)
-        spec = replace(known.spec, checks=tuple(own.values()))
-        return override_status(txn, entry, joined(txn, known, PLUGIN, spec, attached(peers)), self.reason)
-
-
-def _noted(peer: Peer, id: str, notes: str) -> Peer:
-    kept = {key: each for key, each in peer.said.get("Notes", {}).items() if key != id}
-    words = {key: each for key, each in peer.said.items() if key != "Notes"}
-    kept |= {id: notes} if notes else {}
-    return peer._replace(said=words | ({"Notes": kept} if kept else {}))
-
-
-# -- maintenance
+        before = peers_in(known)
+        peers = [self.changed(each) if each.key == self.peer.key else each for each in before]
+        spec = replace(known.spec, checks=self.checks(_checks_of(known.spec, peers)))
+        after = joined(txn, known, PLUGIN, spec, attached(peers))
+        override_status(txn, entry, after._replace(own=said(txn, known, self.judged(peers))), self.reason)
+        follow_maintenance(txn, entry, self.nodes, self.reason, before)
 
 
 @dataclass(frozen=True)
-class MaintainPeer(InstanceWrite[Instance]):
-    """`maintenance`: why a peer is out from now on; None: it no longer is. `peer` None: its node's has changed. UnknownInstance."""
+class ChangeChecks(ChangePeer):
+    """It has one more check, or another of that id; `check` None: it has it no longer."""
 
-    peer: Peer | None
+    id: str
+    check: Check | None
+    notes: str = ""
+    action = "change-checks"
+
+    def changed(self, peer: Peer) -> Peer:
+        notes = {id: text for id, text in {**peer.said.get("Notes", {}), self.id: self.notes}.items() if text}
+        return _saying(peer, Notes=notes or None)
+
+    def checks(self, there: tuple[Check, ...]) -> tuple[Check, ...]:
+        known = {each.id: each for each in there}
+        had = known.pop(self.id, self.check)
+        return (
+            *known.values(),
+            *([] if self.check is None or had is None else [replace(self.check, status=had.status)]),
+        )
+
+
+@dataclass(frozen=True)
+class SetStatuses(ChangePeer):
+    """Checks that its registrant makes have come to this, and one of them is `removed`."""
+
+    statuses: tuple[Mapping[str, Any], ...]
+    removed: str | None = None
+    action = "set-statuses"
+
+    def changed(self, peer: Peer) -> Peer:
+        return with_statuses(peer, self.statuses, self.removed)
+
+    def judged(self, peers: list[Peer]) -> Finding:
+        return worst_of(peers)
+
+
+@dataclass(frozen=True)
+class MaintainPeer(ChangePeer):
+    """`maintenance`: why it is out from now on; None: it no longer is."""
+
     maintenance: str | None
-    nodes: Nodes
-    reason: str
     action = "maintain-peer"
 
     @property
     def says_goodbye(self) -> bool:  # type: ignore[override]  # read alone
         return self.maintenance is not None
 
-    def decide(self, txn: Transaction) -> Instance:
+    def changed(self, peer: Peer) -> Peer:
+        return _saying(peer, **{MAINTENANCE: self.maintenance})
+
+
+# -- what follows of nodes, and of checks that others make
+
+
+@dataclass(frozen=True)
+class FollowNode(InstanceWrite[None]):
+    """Maintenance of the node of one of its peers has begun or ended. UnknownInstance."""
+
+    nodes: Nodes
+    reason: str
+    action = "maintain-peer"
+
+    def decide(self, txn: Transaction) -> None:
         entry = txn.at(self.which)
         txn.authorize(entry.instance.spec.key.service)
-        known = catch_up(txn, entry)
-        if self.peer is not None:
-            peers = [self._changed(each) if each.key == self.peer.key else each for each in peers_in(known)]
-            after = known._replace(attachments=changed(known.attachments, attached(peers)))
-            if after.attachments != known.attachments:
-                txn.change(entry, after, after.status, self.reason)
-        return follow_maintenance(txn, entry, self.nodes, self.reason, None if self.peer is None else peers_in(known))
+        catch_up(txn, entry)
+        follow_maintenance(txn, entry, self.nodes, self.reason, None)
 
-    def _changed(self, peer: Peer) -> Peer:
-        words = {key: each for key, each in peer.said.items() if key != MAINTENANCE}
-        return peer._replace(said=words if self.maintenance is None else words | {MAINTENANCE: self.maintenance})
+
+@dataclass(frozen=True)
+class JudgeNode(InstanceWrite[None]):
+    """The node of an instance without checks is gone, or back. UnknownInstance."""
+
+    finding: Finding
+    action = "judge-node"
+    lasts = False
+
+    def decide(self, txn: Transaction) -> None:
+        entry = txn.at(self.which)
+        txn.authorize(None)
+        known = catch_up(txn, entry)
+        if not known.spec.checks and peers_in(known):
+            override_status(txn, entry, known._replace(own=said(txn, known, self.finding)), self.finding.output)
+
+
+def with_statuses(peer: Peer, statuses: Iterable[Mapping[str, Any]], removed: str | None = None) -> Peer:
+    """Of its checks that its registrant makes; those that are not named are as they were."""
+    checks = {each["CheckID"]: each for each in (*peer.said.get("Checks", ()), *statuses)}
+    checks.pop(removed, None)
+    return _saying(peer, Checks=list(checks.values()) or None)
+
+
+def worst_of(peers: list[Peer]) -> Finding:
+    """By what was said of their checks by whoever makes them."""
+    found = [(HEALTH[each["Status"]], each["Output"]) for peer in peers for each in peer.said.get("Checks", ())]
+    by_severity = list(Health)
+    health, output = max(found, key=lambda each: by_severity.index(each[0]), default=(Health.PASSING, ""))
+    return Finding(health, output)
 
 
 def follow_maintenance(

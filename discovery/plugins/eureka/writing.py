@@ -11,7 +11,7 @@ from discovery.core.remembered import changed
 from discovery.plugins.eureka.ids import records_of
 from discovery.plugins.eureka.record import NAME, UP, Record, Records, Sent, is_out, own_health
 from discovery.store.operations import Drain
-from discovery.store.registrants import deregister, leave
+from discovery.store.registrants import deregister, leave, registrants
 from discovery.store.registration import Register, said
 from discovery.store.rules import catch_up, override_status
 from discovery.store.transaction import Transaction
@@ -46,8 +46,8 @@ class Announce(Write[Instance]):
         records = records_of(before)
         was_out = bool(records) and is_out(records)
         known = records.pop(sent.id, None) or self._left_behind(txn)
-        if before is not None and before.spec.imported_from is not None:
-            records = {}  # from now on each comes itself
+        if before is not None and NAME not in registrants(before):
+            records = {}  # they are an import's words: from now on each comes itself
         records[sent.id] = self._record(int(txn.wall * 1000), known or {})
         while len(records) > MAX_IDS:
             del records[min(records, key=lambda id: records[id]["registered"])]
