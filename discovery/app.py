@@ -165,6 +165,7 @@ class Server:
 
         self._seams.concerns.extend([*self._web.concerns(self._clock), *surroundings.concerns(_unknown_settings())])
         self._check_exposure(settings)
+        self._seams.metrics.append(self._registry.copies.metric())
         for part in (self._engine, self._names, self._web, self._warnings):
             self._seams.metrics.extend(part.metrics())
         paused = "Seconds for which the process stood still."
@@ -271,6 +272,7 @@ class Server:
         refused = self._registry.refused
         return [
             *self._registry.losses.concerns(time.time),
+            self._registry.copies.concern(),
             warning("heartbeats_refused", lambda: refused.warnings(self._registry.find, self._clock())),
         ]
 

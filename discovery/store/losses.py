@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
-from discovery.core.instance import Key
+from discovery.core.instance import Instance, Key
 from discovery.core.moment import to_the_second
 from discovery.core.status import DOWN, Status
 from discovery.core.warning import Concern, critical, warning
@@ -249,5 +249,12 @@ def _key(event: InstanceEvent) -> Key:
 
 
 def _statuses(event: InstanceEvent) -> tuple[Status | None, Status | None]:
-    before, after = event.before, event.after
-    return None if before is None else before.status, None if after is None else after.status
+    return _status(event.before), _status(event.after)
+
+
+def _status(instance: Instance | None) -> Status | None:
+    """Who is held because its registration asks for it is no loss: see `copies`."""
+    if instance is None:
+        return None
+    is_held = instance.status is Status.SUSPECT and instance.spec.hold
+    return Status.HEALTHY if is_held else instance.status

@@ -29,6 +29,7 @@ from discovery.core.lease import PERMANENT_TTL, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.store.brake import Brake
+from discovery.store.copies import Copies
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
@@ -165,8 +166,9 @@ class State(Table):
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.losses = Losses()
+        self.copies = Copies()
         self.missing = Missing()
-        self.followers: list[Follower] = [self.losses.follow_commit]
+        self.followers: list[Follower] = [self.losses.follow_commit, self.copies.follow_commit]
         self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`
         self.staleness = 0  # how often that was called

@@ -119,6 +119,29 @@ def test_a_node_that_starts_later_holds_it_too(registry: DrivenRegistry) -> None
     assert ports(other, START + HOLD) == []
 
 
+def test_copies_that_nobody_renews_are_warned_of_by_where_they_are_from_and_not_as_the_brakes(
+    registry: DrivenRegistry,
+) -> None:
+    for port, origin in ((1, OLD), (2, OLD), (3, OTHER)):
+        registry.register(copy(port, origin), START, WALL)
+    registry.renew(copy(2).key, START + TTL - 1)  # it has come itself
+    restarted = a_registry()
+    for each in (registry, restarted):
+        if each is restarted:
+            restarted.load(registry.snapshot(START, WALL), START, WALL, goes_on=True)
+        check = each.copies.concern().check
+        assert not check()
+        each.do(Register(copy(3, OTHER)), START + TTL - 1)
+        each.advance(START + TTL, ALL)
+        assert {origin: text.partition(" are ")[0] for origin, text in check().items()} == {
+            OLD: f"1 of 1 copies from {OLD}"
+        }
+        assert not any(concern.check() for concern in each.losses.concerns(lambda: WALL + TTL))
+        assert each.copies.metric().read() == {(OLD, "suspect"): 1, (OTHER, "healthy"): 1}
+        each.do(Register(copy(1)), START + TTL)
+        assert not check()
+
+
 def test_to_be_held_and_to_import_is_an_admins(registry: DrivenRegistry) -> None:
     web = Caller("10.0.0.9", "web", Grants(register=("web",)))
     for each in (held(), copy(2, hold=0)):

@@ -74,6 +74,8 @@ def listed() -> dict[str, tuple[str, set[str]]]:
 
 async def test_the_page_lists_every_metric_with_its_kind_and_labels_and_no_other(it: Running) -> None:
     await it.register()
+    copies = {"instances": [{"name": "copy", "ip": "10.0.0.9", "importedFrom": "consul://old"}]}
+    await it.session.post(f"{it.http}/registrations", json=copies)
     await it.ask("user-service.svc.local")
     shown = {}
     await text(it)  # so that /metrics itself is in it
