@@ -127,7 +127,7 @@ class Lifetime:
         self.ttl, self.until = self._at(now)
 
     def _at(self, now: float) -> tuple[int, float]:
-        end = min([lease.renewed_at + lease.term.seconds for lease in self._leases])
+        end = min([lease.expires_at for lease in self._leases])
         ttl = max(0, min(self._cap, math.floor(end - now)))
         return ttl, end - ttl
 

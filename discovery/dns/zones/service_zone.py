@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Container
 from functools import cache
 from itertools import accumulate, groupby
-from typing import NamedTuple
 
 from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
-from discovery.core.status import Status
 from discovery.core.suggest import Suggester
 from discovery.dns.message.names import Name, to_text, to_wire
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, type_name
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Others, aliased
+from discovery.dns.zones.offered import after, as_offered
 from discovery.dns.zones.selector import (
     PROTOCOL_LABELS,
     Form,
@@ -36,7 +34,7 @@ from discovery.dns.zones.selector import (
     service_below,
 )
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
-from discovery.dns.zones.staleness import longest_ttl, staleness, ttl_about
+from discovery.dns.zones.staleness import longest_ttl, staleness
 from discovery.store.absent import absent
 from discovery.store.explain import why_none
 from discovery.store.nearness import Near, Preference
@@ -141,38 +139,51 @@ class ServiceZone:
             return Answer.nodata(
                 Explanation(OTHER, lambda: self._none_healthy(service, meant, now), Reason.NONE_HEALTHY)
             )
-        kind, entries = _kind(selector.form, qtype, entries, now)
+        kind = OF_FORM[selector.form].get(qtype)
+        if entries[0].instance.spec.is_host_name:  # one look where it has an address, as nearly always
+            kind, entries = _aliased(selector.form, kind, entries, now)
         candidates = _candidates(entries, kind)
-        near, by_locality = self._near(service, kind, match, meant, candidates, now, locality)
+        near, by_locality = None, False
+        if (
+            locality is not None
+            and self._preference is not None
+            and kind is not None
+            and kind.others is not Others.ALIKE
+        ):
+            near, by_locality = self._near(self._preference, service, kind, match, meant, candidates, now, locality)
         behind: frozenset[int] = frozenset()  # identities
         if near is not None and kind is not None:
             behind = near.identities
             candidates = near.front if kind.others is Others.LEFT_OUT else near.front + near.behind
-        chosen = _as_many_as_fit(candidates, kind, lambda entry: (id(entry) in behind, entry.rank(now)), now)
+        chosen = _as_many_as_fit(candidates, kind, behind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
         stale = staleness(self._registry, service.name, about, now)
-        leases = [entry.effective_lease(now) if stale else entry.lease for entry in about]
+        if stale:
+            leases = [entry.effective_lease(now) for entry in about]
+            instances = [as_offered(entry, now) for entry in chosen]
+        else:
+            leases = [entry.lease for entry in about]
+            instances = [entry.instance for entry in chosen]
         if near is not None and near.until < math.inf:
             leases.append(Lease(Term(near.until - now), now))
-        lifetime = Lifetime(service.folded, leases, longest_ttl(self.ttl, stale), now)
-        kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
-        instances = [_as_offered(entry, now) if stale else entry.instance for entry in chosen]
         if behind:
             instances = [
-                _after(each) if id(entry) in behind else each for entry, each in zip(chosen, instances, strict=True)
+                after(each) if id(one) in behind else each for one, each in zip(chosen, instances, strict=True)
             ]
+        lifetime = Lifetime(service.folded, leases, longest_ttl(self.ttl, stale), now)
+        kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, lifetime.ttl)
         made = kind.make(live, kind.type) if kind else None
-        if made is None or not made.answer:
-            # Always complete: over TCP there would be no more.
-            why = (
-                _no_such_type(service.name, selector.form, kind)
-                if whole
-                else _none_so_far(service.name, chosen, candidates)
-            )
-            return Answer(explanation=why, lifetime=kept)
+        if made is None or not made.answer:  # always complete: over TCP there would be no more
+            why = _no_such_type(service.name, selector.form, kind)
+            return Answer(explanation=why if whole else _none_so_far(service.name, chosen, candidates), lifetime=kept)
         most = 1 if kind is ALIAS else self._most_of(entries)
+        explanation = stale
+        if near is not None and not stale:
+            explanation = Explanation(OTHER, near.text, Reason.CROSSED if near.crosses else Reason.NEAR)
+        elif kind is ALIAS and not stale:
+            explanation = self._why_alias(service, qtype)
         return Answer(
             answer=made.answer,
             companions=made.companions,
@@ -181,45 +192,45 @@ class ServiceZone:
             most=most,
             lifetime=kept,
             by_locality=by_locality,
-            explanation=stale or _why_near(near) or self._why_alias(service, kind, qtype),
+            explanation=explanation,
         )
 
     def _near(
         self,
+        preference: Preference,
         service: Service,
-        kind: LiveType | None,
+        kind: LiveType,
         match: Match,
         meant: list[Entry],
         candidates: list[Entry],
         now: float,
-        locality: str | None,
+        locality: str,
     ) -> tuple[Near | None, bool]:
         """And whether clients elsewhere get another answer."""
-        if locality is None or self._preference is None or kind is None or kind.others is Others.ALIKE:
-            return None, False
         may_have = kind.may_have
 
         def means(instance: Instance) -> bool:
             return match(instance) is not None and (may_have is None or may_have(instance))
 
         could = _candidates(meant, kind)
-        near = self._preference.near(service, locality, could, candidates, means, now) if locality else None
-        return near, self._preference.differs(service, could, candidates, now)
+        near = preference.near(service, locality, could, candidates, means, now) if locality else None
+        return near, preference.differs(service, could, candidates, now)
 
     def _none_healthy(self, service: Service, meant: list[Entry], now: float) -> str:
         return f"{service.name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
 
-    def _why_alias(self, service: Service, kind: LiveType | None, qtype: int) -> Explanation | None:
+    def _why_alias(self, service: Service, qtype: int) -> Explanation | None:
         """Where the records are that were asked for at a name that has none but an alias."""
-        if kind is not ALIAS or not (qtype in OF_FORM[Form.HOST] and qtype in OF_FORM[Form.SERVICE_TYPE]):
+        if not (qtype in OF_FORM[Form.HOST] and qtype in OF_FORM[Form.SERVICE_TYPE]):
             return None
         there = f"{type_name(qtype)} is at _{service.folded}._tcp.{to_text(self._origin)}"
         return Explanation(OTHER, f"only host names of {service.name} are healthy, so its name is an alias; {there}")
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
-        asked = [most for entry in entries if (most := entry.instance.spec.max_answers) is not None]
-        return min(asked if self._most is None else [*asked, self._most], default=None)
+        asked = {entry.instance.spec.max_answers for entry in entries}
+        asked.add(self._most)
+        return min([most for most in asked if most is not None], default=None)
 
     def _is_service(self, key: bytes) -> bool:
         service = self._registry.services.get(key.decode("ascii", "replace"))
@@ -239,63 +250,19 @@ def _is_plain(label: bytes) -> bool:
 _UNDERSCORE = b"_"[0]
 
 
-class Offered(NamedTuple):
-    """The instances of a service that are in answers at a moment. `ttls[i]`: of an answer about `instances[i]` alone, seconds."""
-
-    service: bytes
-    instances: tuple[Instance, ...]
-    ttls: tuple[int, ...]
-
-
-def offered(service: Service, max_ttl: int, now: float) -> Offered | None:
-    """None when that is nothing, or its name is no label."""
-    entries = served(service.entries.values(), now) if service.key else []
-    if not entries:
-        return None
-    ttls = tuple(ttl_about(entry, max_ttl, now) for entry in entries)
-    return Offered(service.key, tuple(_as_decided(entry, now) for entry in entries), ttls)
-
-
-# SRV's least preferred (RFC 2782), by rank.
-_LAST = {1: 65534, 2: 65535}
-
-
-def _as_offered(entry: Entry, now: float) -> Instance:
-    """A suspect behind all others."""
-    return _last(entry.instance, entry.rank(now)) if entry.suspect(now) else entry.instance
-
-
-def _as_decided(entry: Entry, now: float) -> Instance:
-    """As `_as_offered`, but for this node's own doubts: a zone of one serial is the same wherever it is transferred from."""
-    instance = entry.instance
-    return _last(instance, entry.rank(now)) if instance.status is Status.SUSPECT else instance
-
-
-def _after(instance: Instance) -> Instance:
-    """Behind those of the client's zone; a suspect is already."""
-    priority = instance.spec.priority
-    return instance if priority >= _LAST[1] else instance._replace(spec=replace(instance.spec, priority=priority + 1))
-
-
-def _why_near(near: Near | None) -> Explanation | None:
-    return None if near is None else Explanation(OTHER, near.text, Reason.CROSSED if near.crosses else Reason.NEAR)
-
-
-def _last(instance: Instance, rank: int) -> Instance:
-    return instance._replace(spec=replace(instance.spec, priority=_LAST[rank]))
-
-
 # Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
 _MAX_METADATA = 16 * metadata.MAX_BYTES
 
 
-def _kind(form: Form, qtype: int, entries: list[Entry], now: float) -> tuple[LiveType | None, list[Entry]]:
-    """Which records answer, and those of the `served` entries that they are of. Suspects keep no name from having an alias."""
-    if entries[0].instance.spec.is_host_name:  # one look where it has an address, as nearly always
-        preferred = [entry for entry in entries if not entry.suspect(now)] or entries
-        if found := aliased(form, [_as_offered(entry, now) for entry in preferred]):
-            return ALIAS, [preferred[index] for index in found]
-    return OF_FORM[form].get(qtype), entries
+def _aliased(
+    form: Form, kind: LiveType | None, entries: list[Entry], now: float
+) -> tuple[LiveType | None, list[Entry]]:
+    """Which records answer, `kind` or the alias, and those of the `served` entries that they are of. Suspects keep no name from having
+    one.
+    """
+    preferred = [entry for entry in entries if not entry.suspect(now)] or entries
+    found = aliased(form, [as_offered(entry, now) for entry in preferred])
+    return (ALIAS, [preferred[index] for index in found]) if found else (kind, entries)
 
 
 def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:
@@ -306,17 +273,16 @@ def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:
     return entries if may_have is None else [entry for entry in entries if may_have(entry.instance)]
 
 
-def _as_many_as_fit(
-    entries: list[Entry], kind: LiveType | None, place: Callable[[Entry], Hashable], now: float
-) -> list[Entry]:
-    """All, or a part of a very large service: another part every millisecond, and those of a later `place` (in whose order they are) only
-    where there is room left.
+def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, behind: Container[int], now: float) -> list[Entry]:
+    """All, or a part of a very large service: another part every millisecond, and those that are `behind` or suspects only where there is
+    room left.
     """
     if kind is None:
         return entries
     if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
         return entries
-    chosen = [entry for _, group in groupby(entries, place) for entry in _rotated([*group], now)][: kind.most]
+    groups = groupby(entries, lambda entry: (id(entry) in behind, entry.rank(now)))  # they stand in this order
+    chosen = [entry for _, group in groups for entry in _rotated([*group], now)][: kind.most]
     if not kind.parses_metadata:
         return chosen
     return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]

@@ -17,9 +17,10 @@ from discovery.dns.message.names import MAX_LABEL, Name, from_text, to_wire
 from discovery.dns.message.values import RR, Type
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Made, aliased
+from discovery.dns.zones.offered import Offered
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.selector import Form, instance_label, is_browsed, select
-from discovery.dns.zones.service_zone import Offered, ServiceZone
+from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.spellings import is_consul, ours
 from discovery.dns.zones.zone import Zone
 from discovery.store.service import Service

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from discovery.dns.zones.service_zone import Offered, offered
+from discovery.dns.zones.offered import Offered, offered
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,16 +17,20 @@ FORMS = [
     ("tag.web", "SRV"), ("p3001.web", "A"), ("eu.zone.web", "A"), ("ip-10-0-0-1-p3001.web", "A"),
     ("ip-10-0-0-1-p3001.web", "TXT"),
 ]  # fmt: skip
+# A lease of 16 seconds, from heartbeats; and from reports of a check, while heartbeats have an hour.
+LEASES: list[dict[str, Any]] = [{"ttl": 16}, {"ttl": 3600, "checks": [{"ttl": 16, "status": "passing"}]}]
 
 
 @pytest.mark.parametrize(("name", "rtype"), FORMS)
 @pytest.mark.parametrize("start", [0.0, 0.1, 12345.678, 1e9 + 0.3])
+@pytest.mark.parametrize("lease", LEASES)
+@pytest.mark.parametrize("hot", [False, True])
 def test_an_instance_is_in_an_answer_until_its_lease_ends_and_not_from_that_instant_on(
-    name: str, rtype: str, start: float
+    name: str, rtype: str, start: float, lease: dict[str, Any], hot: bool
 ) -> None:
-    world = World(lease=10.0)
-    world.add("web", "10.0.0.1", now=start, tags=["tag"], zone="eu", ports={"http": 80})
-    end = start + 10.0
+    world = World(hot=hot)
+    world.add("web", "10.0.0.1", now=start, tags=["tag"], zone="eu", ports={"http": 80}, **lease)
+    end = start + 16
     assert outcome(world.ask(f"{name}.svc.local", rtype, now=math.nextafter(end, 0))) == "ANSWER"
     assert outcome(world.ask(f"{name}.svc.local", rtype, now=end)) == "NODATA"
     assert outcome(world.ask(f"{name}.svc.local", rtype, now=math.nextafter(end, math.inf))) == "NODATA"
@@ -35,9 +40,12 @@ def test_an_instance_is_in_an_answer_until_its_lease_ends_and_not_from_that_inst
     ("left", "ttl"),
     [(10.0, 5), (5.5, 5), (5.0, 5), (4.75, 4), (4.0, 4), (1.0, 1), (0.75, 0), (0.001, 0)],
 )
-def test_the_ttl_is_what_is_left_rounded_down_and_at_most_the_setting(left: float, ttl: int) -> None:
-    world = World(lease=16.0, ttl=5)
-    world.add("web", "10.0.0.1")
+@pytest.mark.parametrize("lease", LEASES)
+def test_the_ttl_is_what_is_left_rounded_down_and_at_most_the_setting(
+    left: float, ttl: int, lease: dict[str, Any]
+) -> None:
+    world = World(ttl=5)
+    world.add("web", "10.0.0.1", **lease)
     for rtype in ("A", "SRV", "TXT"):
         reply = world.ask("web.svc.local", rtype, now=16.0 - left)
         assert {record.ttl for record in records([*reply.answer, *reply.additional])} == {ttl}
