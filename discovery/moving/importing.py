@@ -82,7 +82,7 @@ class Import:
     async def carry_out(self, what: Plan, ttl: float = _ONCE_TTL) -> int:
         """How many are copied now, with leases of `ttl` seconds. RegistryError."""
         await self._remove(what)
-        return await self._send(what, list(what.put), ttl)
+        return await self._send(what.put, list(what.put), ttl)
 
     async def follow(self) -> None:
         """For ever. What is away is tried again."""
@@ -116,7 +116,7 @@ class Import:
         due = sorted(
             (key for key, sent in self._sent.items() if sent.at + every <= now), key=lambda key: self._sent[key].at
         )
-        await self._send(what, [*changed, *due[:_AT_ONCE]], min(max(_TTL, 3 * every), _ONCE_TTL))
+        await self._send(what.put, [*changed, *due[:_AT_ONCE]], min(max(_TTL, 3 * every), _ONCE_TTL))
         if len(due) > _AT_ONCE:
             return _AT_ONCE / _PER_SECOND
         if time.monotonic() >= self._planned_at + _EVERY:
@@ -127,6 +127,7 @@ class Import:
     async def _begin(self, what: Plan) -> None:
         """What was sent and is gone here is to be sent again."""
         await self._remove(what)
+        self._told = {key: message for key, message in self._told.items() if key in what.put}
         self._sent = {key: sent for key, sent in self._sent.items() if key in what.put and key not in what.new}
         if (now := (len(what.put), len(what.left))) != self._last or what.remove or what.unsure:
             self._last = now
@@ -172,6 +173,7 @@ class Import:
         )
 
     async def _follow_registry(self) -> None:
+        """Who has gone back has registered there, and deregisters here: its copy stands in for it at once."""
         while True:
             try:
                 async with aclosing(events(self._registry, kind=_GONE)) as gone:
@@ -179,18 +181,20 @@ class Import:
                         before = item.before if isinstance(item, Event) else None
                         if before is not None and before.get("importedFrom") != self._source.name:
                             self._changed.set()
+                            key, what = Key.of(before), self._what
+                            if what is not None and (body := what.left.get(key) or what.put.get(key)):
+                                await self._send({key: body}, [key], _TTL)
             except RegistryError:  # the rounds tell of it
                 await asyncio.sleep(_AGAIN)
 
-    async def _send(self, what: Plan, keys: Sequence[Key], ttl: float) -> int:
+    async def _send(self, bodies: Mapping[Key, Json], keys: Sequence[Key], ttl: float) -> int:
         """In parts that a server's rate allows. How many it took."""
-        self._told = {key: message for key, message in self._told.items() if key in what.put}
         about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
         count = 0
         for start in range(0, len(keys), _AT_ONCE):
             if start:
                 await asyncio.sleep(_AT_ONCE / _PER_SECOND)
-            part = {key: what.put[key] for key in keys[start : start + _AT_ONCE]}
+            part = {key: bodies[key] for key in keys[start : start + _AT_ONCE]}
             items = [body if "lease" in body else body | about for body in part.values()]
             reply = await self._registry.request("POST", "/registrations", json={"instances": items})
             results: Sequence[Mapping[str, Any]] = reply.content["results"]

@@ -41,13 +41,13 @@ class Here:
 
 @dataclass(frozen=True)
 class Plan:
-    """`put`: bodies, by key: what is `new` and what is renewed. `left`: those that others keep here. `remove`: ids by key.
+    """`put`: bodies, by key: what is `new` and what is renewed. `left`: likewise, those that others keep here. `remove`: ids by key.
     `unsure`: how many are gone at once, where that is not believed: they stay, and are not renewed.
     """
 
     put: Mapping[Key, Json]
     new: frozenset[Key]
-    left: frozenset[Key]
+    left: Mapping[Key, Json]
     remove: Mapping[Key, str]
     unsure: int
     notes: tuple[str, ...]
@@ -70,7 +70,7 @@ def plan(found: Found, here: Here, is_meant: Callable[[str], bool]) -> Plan:
     wanted = {
         key: body for key, body in found.bodies.items() if is_meant(key.name) and MARK not in body.get("metadata", {})
     }
-    left = here.others & wanted.keys()
+    left = {key: wanted[key] for key in here.others & wanted.keys()}
     put = {key: body for key, body in wanted.items() if key not in left}
     gone = {key: id for key, id in here.owned.items() if key not in wanted and is_meant(key.name)}
     is_doubtful = len(gone) >= _FEW and 2 * len(gone) > len(here.owned)

@@ -131,6 +131,21 @@ async def test_of_many_services_consul_has_few_connections(api: Api) -> None:
     assert old.connections <= 20
 
 
+async def test_the_copy_of_one_that_goes_back_comes_before_anything_else_is_looked_at(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_EVERY", HOLD)
+    async with OtherConsul().serving("consul") as old:
+        old.put("web", "10.0.0.1", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: places(api))
+            monkeypatch.setattr(importing, "_TOGETHER", HOLD)
+            for _ in range(2):
+                await api.register(name="web", ip="10.0.0.1", port=80)
+                await api.delete("/services/web/instances?ip=10.0.0.1&port=80")
+                await until(lambda: [each.instance.spec.imported_from for each in api.registry] == [old.url])
+
+
 @pytest.mark.parametrize(
     ("make", "scheme", "path", "of"),
     [(OtherConsul, "consul", "", Consul), (OtherEureka, "eureka", "/eureka", Eureka)],
