@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("sync", ".importing:sync", "tell a Consul or a Eureka what registers here"),
     ),
     "The server": (
-        Command("serve", ".serve:serve", "run the registry, HTTP and DNS; also without a command"),
+        Command("serve", ".flags:serve", "run the registry, HTTP and DNS; also without a command"),
         Command("settings", ".settings:settings", "show every setting: its value, default and source"),
         Command("token", ".token:token", "make, list and revoke tokens (TOKENS_FILE)"),
         Command("audit", ".audit:audit", "show who changed what, and how it was before (AUDIT_FILE)"),

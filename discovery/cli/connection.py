@@ -43,13 +43,6 @@ class Placed(TypedDict):
     port: int | None
 
 
-class OwnZone(TypedDict):
-    """Of /resolve, where the caller's zone is preferred."""
-
-    first: int
-    why: str
-
-
 class Identity(Placed):
     id: str
     name: str

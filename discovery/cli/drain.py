@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from discovery.cli.connection import Identity, ask, in_path, send
-from discovery.cli.live import sleep
-from discovery.cli.output import Format, put_done, put_line
+from discovery.cli.output import Format, put_done, put_line, sleep
 from discovery.cli.register import named
 from discovery.cli.targets import Host, Where, Word, instances_of
 from discovery.client import RegistryClient

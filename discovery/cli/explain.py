@@ -8,12 +8,13 @@ from typing import Annotated, Any, NotRequired
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import OwnZone, Placed, ask, get, in_path
+from discovery.cli.connection import Placed, ask, get, in_path
 from discovery.cli.events import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client.event_stream import EventContent
+from discovery.client.replies import OwnZone
 
 _COLUMNS = (
     Column("address", address),

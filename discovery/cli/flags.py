@@ -1,5 +1,6 @@
-"""Settings on the command line, for `serve` and whoever looks at the same settings. They win: each becomes a variable of the environment
-before anything is read, so that plugins, which read their own settings, see them too."""
+"""`discovery serve`, and settings on the command line for it and for whoever looks at the same settings. They win: each becomes a variable
+of the environment before anything is read, so that plugins, which read their own settings, see them too.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +55,11 @@ def _named(pairs: tuple[str, ...]) -> dict[str, str]:
             raise SettingsError(f"--set {name}: there is no setting {name}{hint}")
         given[known[name.upper()]] = value
     return given
+
+
+def serve(*, flags: Flags | None = None) -> None:
+    """Without flags `main` calls `server.run` itself."""
+    (flags or Flags()).put()
+    from discovery.cli import server
+
+    server.run()

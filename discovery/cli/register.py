@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -52,17 +52,11 @@ class Fields:
 
     def given(self) -> dict[str, Any]:
         """Those that were given. WrongArguments."""
-        every = {
-            "ttl": self.ttl,
+        every = asdict(self) | {"tag": None, "meta": None, "check": None} | {"protocol": list(self.protocol)}
+        every |= {
             "tags": list(self.tag),
-            "metadata": dict(key_values(self.meta, "--meta")),
-            "zone": self.zone,
-            "protocol": list(self.protocol),
-            "weight": self.weight,
-            "priority": self.priority,
-            "warning_weight": self.warning_weight,
-            "keep": self.keep,
             "checks": checks_of(self.check),
+            "metadata": dict(key_values(self.meta, "--meta")),
         }
         return {key: value for key, value in every.items() if value not in (None, [], {})}
 
@@ -88,10 +82,8 @@ class _Own:
     replace: Annotated[bool, Parameter(help="another instance of the service that has this id makes way")] = False
 
     def given(self) -> Json:
-        every = {"lease": self.lease, "hold": self.hold, "health": self.health, "output": self.because, "id": self.id}
-        return {key: value for key, value in every.items() if value is not None} | (
-            {"replace": True} if self.replace else {}
-        )
+        every = asdict(self) | {"output": self.because, "because": None}
+        return {key: value for key, value in every.items() if value is not None and value is not False}
 
 
 class _Registered(TypedDict):

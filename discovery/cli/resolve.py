@@ -7,12 +7,12 @@ from typing import Annotated, Literal, NotRequired
 from cyclopts import Parameter
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, OwnZone, Placed, ask, get, given, in_path
+from discovery.cli.connection import Filters, Placed, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
-from discovery.client.replies import Time, epoch
+from discovery.client.replies import OwnZone, Time, epoch
 
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
 

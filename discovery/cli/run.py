@@ -20,8 +20,7 @@ from cyclopts.validators import Number
 from discovery.cli import logs
 from discovery.cli.connection import refused
 from discovery.cli.errors import Failed, WrongArguments
-from discovery.cli.program import Program
-from discovery.cli.programs_port import ProgramsPort
+from discovery.cli.program import Program, ProgramsPort
 from discovery.cli.register import Fields
 from discovery.cli.times import as_seconds
 from discovery.client import InvalidAddress, Refused, RegistryError, Service, UnusableCertificate

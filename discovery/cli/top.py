@@ -13,8 +13,7 @@ from cyclopts.validators import Number
 from pydantic import create_model
 
 from discovery.cli.connection import Json, ask, get, given
-from discovery.cli.live import on_a_terminal, show
-from discovery.cli.output import Column, Format, put_data, put_line, put_table, table
+from discovery.cli.output import Column, Format, on_a_terminal, put_data, put_line, put_table, show, table
 from discovery.client import RegistryClient
 
 if TYPE_CHECKING:

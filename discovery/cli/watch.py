@@ -13,8 +13,7 @@ from cyclopts import Parameter
 from discovery.cli.connection import Filters, all_services, ask, one_service
 from discovery.cli.events import line, query
 from discovery.cli.get import INSTANCE, SERVICE
-from discovery.cli.live import on_a_terminal, show
-from discovery.cli.output import Column, Format, Row, cell, put_rows, table
+from discovery.cli.output import Column, Format, Row, cell, on_a_terminal, put_rows, show, table
 from discovery.client import Connected, Disconnected, Event, Refused, RegistryClient, RegistryError, Reset
 from discovery.client import events as follow
 

@@ -94,6 +94,13 @@ Time = Annotated[str, AfterValidator(_is_time)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+class OwnZone(TypedDict):
+    """Of /resolve, where the caller's zone is preferred."""
+
+    first: int
+    why: str
+
+
 class Drained(TypedDict):
     timestamp: Time
     safeAfter: NotRequired[Time]

@@ -26,6 +26,7 @@ from discovery.client.event_stream import SILENCE, Connected, Disconnected, Even
 from discovery.client.instance import Instance, InstanceContent
 from discovery.client.known import GRACE, Known
 from discovery.client.registry_client import RegistryClient
+from discovery.client.replies import OwnZone
 
 _log = logging.getLogger("discovery.client")
 
@@ -53,13 +54,9 @@ class NoInstance(RegistryError):
         self.name = name
 
 
-class _OwnZone(TypedDict):
-    first: int
-
-
 class _Resolved(TypedDict):
     instances: NotRequired[list[InstanceContent]]
-    zone: NotRequired[_OwnZone]
+    zone: NotRequired[OwnZone]
 
 
 class Resolver:

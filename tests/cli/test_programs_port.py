@@ -7,14 +7,14 @@ import socket
 
 import pytest
 
-from discovery.cli import programs_port
-from discovery.cli.programs_port import ProgramsPort
+from discovery.cli import program
+from discovery.cli.program import ProgramsPort
 from tests.client.servers import nobody
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs_port, "WARN_AFTER", 0.02)
+    monkeypatch.setattr(program, "WARN_AFTER", 0.02)
 
 
 def free_port() -> int:

@@ -282,11 +282,11 @@ async def test_those_of_ones_own_zone_are_picked_and_after_a_change_the_registry
     registry: FakeRegistry,
 ) -> None:
     registry.put("api", 2)
-    registry.own_zone = {"zone": {"first": 1}}
+    registry.own_zone = {"zone": {"first": 1, "why": "near"}}
     async with Resolver(urls=registry.url) as found:
         assert {(await found.pick("api")).port for _ in range(20)} == {2}
         await followed(registry, found)
-        registry.own_zone = {"zone": {"first": 2}}
+        registry.own_zone = {"zone": {"first": 2, "why": "near"}}
         registry.put("api", 3)
         await until_ports(found, [3, 2, 1])
         await until(lambda: not found._tasks)

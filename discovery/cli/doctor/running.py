@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import urllib.error
-import urllib.request
+import asyncio
 from collections.abc import Iterator
-from typing import Any, NotRequired
+from http import HTTPStatus
+from typing import NotRequired, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
+from discovery.cli.errors import Failed
+from discovery.client import RegistryClient, RegistryError, UnreadableToken, UnusableCertificate
 from discovery.client.replies import Time, epoch
 from discovery.core.address import authority
 from discovery.settings import Settings
+
+T = TypeVar("T")
 
 # Seconds for it to say that it is one.
 _PATIENCE = 2
@@ -34,6 +34,15 @@ class _Warned(TypedDict):
     text: NotRequired[str]
     since: NotRequired[str]
     see: NotRequired[str]
+
+
+class _Ready(TypedDict):
+    warnings: list[_Warned]
+
+
+class _Health(TypedDict):
+    service: str
+    version: str
 
 
 class _Permanent(TypedDict):
@@ -57,39 +66,35 @@ class _Services(TypedDict):
 
 def registry_at(given: Settings) -> str | None:
     """The version of the registry that answers on HOST and PORT, if it is one."""
-    health = _answer(given, "/health")
-    with contextlib.suppress(KeyError, TypeError):
-        return f"version {health['version']}" if health["service"] == "service-registry" else None
-    return None
+    health = _answer(given, "/health", _Health)
+    return f"version {health['version']}" if health and health["service"] == "service-registry" else None
 
 
-def _answer(given: Settings, path: str) -> Any:
-    """None: nobody answers there."""
-    scheme = "http" if given.tls_cert is None else "https"
-    token = os.environ.get("DISCOVERY_TOKEN")
-    asked = urllib.request.Request(  # noqa: S310 - http or https
-        f"{scheme}://{authority(reachable(given.host[0]), given.port)}{path}",
-        headers={"Authorization": f"Bearer {token}"} if token else {},
-    )
-    with contextlib.suppress(OSError, ValueError):
-        try:
-            with urllib.request.urlopen(asked, timeout=_PATIENCE) as reply:  # noqa: S310 - http or https
-                return json.load(reply)
-        except urllib.error.HTTPError as error:
-            return json.load(error)
-    return None
+def _answer(given: Settings, path: str, has: type[T]) -> T | None:
+    """None: no registry answers there, or none that shows it. Failed where nobody could be asked for it."""
+    url = f"{'http' if given.tls_cert is None else 'https'}://{authority(reachable(given.host[0]), given.port)}"
+
+    async def asked() -> T:
+        async with RegistryClient(url, timeout=_PATIENCE) as registry:
+            return (await registry.request("GET", path, accept=(HTTPStatus.SERVICE_UNAVAILABLE,))).of_shape(has)
+
+    try:
+        return asyncio.run(asked())
+    except (UnreadableToken, UnusableCertificate) as error:
+        raise Failed(str(error)) from None
+    except RegistryError:
+        return None
 
 
 def warnings(given: Settings) -> Iterator[Finding]:
     """What the server says that runs here."""
-    try:
-        found = TypeAdapter(list[_Warned]).validate_python(_answer(given, "/ready")["warnings"])
-    except (TypeError, LookupError, ValidationError):
+    ready = _answer(given, "/ready", _Ready)
+    if ready is None:
         yield ok("no registry answers here that could be asked for its warnings")
         return
-    if not found:
+    if not ready["warnings"]:
         yield ok("the registry that runs here warns of nothing")
-    for each in found:
+    for each in ready["warnings"]:
         text = (
             each.get("text")
             or f"{each['count']} of {each['code']}; set DISCOVERY_TOKEN to one that may read to see more"
@@ -100,9 +105,8 @@ def warnings(given: Settings) -> Iterator[Finding]:
 
 def permanent(given: Settings) -> Iterator[Finding]:
     """Instances without a lease that nothing checks, of services that have not changed for so long: they may be long gone."""
-    try:
-        found = TypeAdapter(_Services).validate_python(_answer(given, "/services?status=permanent"))
-    except ValidationError:
+    found = _answer(given, "/services?status=permanent", _Services)
+    if found is None:
         yield ok(
             "no registry answers here that lists its instances; where one runs, set DISCOVERY_TOKEN to one that may read"
         )
