@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from discovery.core.address import parse_address, parse_port
 from discovery.core.check import MAX_REPORT, MIN_REPORT, Check
@@ -25,7 +26,7 @@ _MAX_META, _MAX_META_KEY, _MAX_META_VALUE = 64, 128, 512
 _MOST = 65535
 # Seconds, as Consul has them.
 _LEAST_DEREGISTER, _TIMEOUT = 60.0, 10.0
-_LOOPBACK_NAMES = ("localhost", "")
+_LOCAL_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})")
 _SCRIPTS = "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true"
 _OTHERS = ("DockerContainerID", "AliasNode", "AliasService", "UDP", "H2PING")
 
@@ -59,12 +60,12 @@ def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
     kept = {field: said[field] for field in ("TaggedAddresses", "Kind", "Proxy", "Connect") if said.get(field)}
     if said.get("EnableTagOverride"):
         kept["EnableTagOverride"] = True
-    if not address:
-        kept["Address"] = ""
+    if is_local := not address or _is_local_name(address):
+        kept["Address"] = address
     peer = Peer(id, at, node, kept)
     try:
         spec = Registration.of(
-            name, parse_address(address or at, "Address"), said.get("Port") or None, metadata=said.get("Meta") or None,
+            name, parse_address(at if is_local else address, "Address"), said.get("Port") or None, metadata=said.get("Meta") or None,
             tags=[tag for tag in said.get("Tags", ()) if tag], weight=weight, warning_weight=warning, lease="none",
         )  # fmt: skip
         checks = [each for each in (*said.get("Checks", ()), said.get("Check", {})) if each]
@@ -78,6 +79,11 @@ def service(said: Json, at: str, keep: float, node: str | None = None) -> Said:
     if notes := {each.id: sent["Notes"] for each, sent in zip(made, checks, strict=True) if sent.get("Notes")}:
         kept["Notes"] = notes
     return Said(spec, peer, tuple(made))
+
+
+def _is_local_name(address: str) -> bool:
+    """A name by which only the host's own network knows it, as Docker's do: of one label, or with an underscore."""
+    return bool(_LOCAL_NAME.fullmatch(address)) and ("_" in address or "." not in address.removesuffix("."))
 
 
 def _check_meta(meta: Json) -> None:
@@ -144,17 +150,27 @@ def check(said: Json, id: str, name: str, peer: Peer, spec: Registration, keep: 
 
 
 def _is_moved(said: Json, at: str) -> bool:
-    """Whether it was to be made at the loopback address of a host that is not this one."""
+    """Whether it was to be made at the loopback address of a host that is not this one, or by a name that is known there alone."""
     target = next((said[kind] for kind in _TARGET if said.get(kind)), None)
     if target is None or at.startswith("127.") or at == "::1":
         return False
-    host = (urlsplit(target if "://" in target else f"//{target}").hostname or "").lower()
-    ip = ip_of(host)
-    return host in _LOOPBACK_NAMES or (ip is not None and ip.is_loopback)
+    return _is_the_hosts(_split(target).hostname or "")
+
+
+def _split(target: str) -> SplitResult:
+    try:
+        return urlsplit(target if "://" in target else f"//{target}")
+    except ValueError:
+        raise Refused(400, f"Invalid check: it is neither a URL nor HOST:PORT: {target!r:.100}") from None
+
+
+def _is_the_hosts(name: str) -> bool:
+    ip = ip_of(name)
+    return name == "" or (ip.is_loopback if ip is not None else _is_local_name(name))
 
 
 def _http(said: Json, peer: Peer, spec: Registration) -> dict[str, Any]:
-    url = urlsplit(said["HTTP"])
+    url = _split(said["HTTP"])
     if url.scheme not in ("http", "https"):
         raise Refused(400, f"Invalid check: HTTP is no URL of http or https: {said['HTTP']!r:.100}")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -198,8 +214,9 @@ def _place_in(target: str, kind: str, peer: Peer, spec: Registration) -> dict[st
 
 def _place(host: str, port: int, peer: Peer, spec: Registration) -> dict[str, Any]:
     """Where it is made, if that is not the instance's own address and port. What is loopback to the service is its host's address."""
-    ip = ip_of(host)
-    if host.lower() in _LOOPBACK_NAMES or (ip is not None and ip.is_loopback):
+    if host == peer.said.get("Address"):
+        host = spec.ip
+    elif _is_the_hosts(host):
         host = peer.at
     found: dict[str, Any] = {}
     if host != spec.ip:

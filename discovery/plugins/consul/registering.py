@@ -65,9 +65,9 @@ class Registering:
         self._count_registration(request.caller.address, self.reader.clock())
         asked, at = self.reader.asked(request), self.reader.host_of(request)
         body = decode.body(request.body, decode.SERVICE)
-        if not body.get("Address"):
-            self.reader.require_reachable(request)
         said = definitions.service(body, at, self._keep)
+        if "Address" in said.peer.said:
+            self.reader.require_reachable(request)
         node = self._directory.nodes.at(at)
         before = self._directory.find(node, said.peer.id)
         leaves = None if before is None else before[0].instance.spec.key

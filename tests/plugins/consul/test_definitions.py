@@ -137,6 +137,24 @@ def test_a_check_is_as_consul_makes_it() -> None:
     assert (beat.ttl, beat.critical_after, beat.status, beat.id) == (7 * DAY, DAY, Health.WARNING, "service:web")
 
 
+def test_a_name_that_only_the_hosts_network_knows_is_shown_and_stands_for_the_host() -> None:
+    """Spring's in a container: its address and its check have the container's id for a name."""
+    for name in ("3f2a1b", "web", "my_app_1.net"):
+        body = {
+            "Name": "web",
+            "Address": name,
+            "Port": 80,
+            "Check": {"HTTP": f"http://{name}:80/health", "Interval": "5s"},
+        }
+        said = definitions.service(decode.body(json.dumps(body).encode(), decode.SERVICE), "10.0.0.7", DAY)
+        assert (said.spec.ip, said.peer.said["Address"]) == ("10.0.0.7", name)
+        assert [(made.address, made.port, made.path) for made in said.checks] == [("", 0, "/health")]
+    assert check(TCP="db:5432", Interval="5s").port == 5432
+    for address in ("10.0.0.256", "a b", "-", "x" * 254):
+        with pytest.raises(Refused):
+            definitions.service({"Name": "web", "Address": address}, "10.0.0.7", DAY)
+
+
 @pytest.mark.parametrize(
     ("said", "status", "text"),
     [
@@ -145,6 +163,8 @@ def test_a_check_is_as_consul_makes_it() -> None:
         ({"AliasService": "x"}, 400, "AliasService checks are not made here"),
         ({"HTTP": "ftp://x/", "Interval": "10s"}, 400, "no URL of http"),
         ({"HTTP": "http://x:99999/", "Interval": "10s"}, 400, "no port from 1 to 65535"),
+        ({"HTTP": "http://[::1/", "Interval": "10s"}, 400, "neither a URL nor HOST:PORT"),
+        ({"TCP": "[::1:80", "Interval": "10s"}, 400, "neither a URL nor HOST:PORT"),
         ({"TCP": "nowhere", "Interval": "10s"}, 400, "no HOST:PORT"),
         ({"TTL": "10s", "TCP": "x:1", "Interval": "10s"}, 400, "cannot both be specified"),
         ({"Name": "empty"}, 400, "TTL must be > 0"),
