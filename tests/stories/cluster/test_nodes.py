@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,47 @@ from tests.stories.process import LIMIT, Discovery, until
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Discovery]]:
-    with etcd_of(tmp_path_factory.mktemp("etcd"), 3) as etcd, nodes(etcd, 3) as found:
+    settings = {"CONSUL": "true", "CONSUL_ADVERTISE": "10.9.0.5"}
+    with etcd_of(tmp_path_factory.mktemp("etcd"), 3) as etcd, nodes(etcd, 3, **settings) as found:
         yield found
+
+
+def test_consuls_clients_may_ask_any_node(three: list[Discovery]) -> None:
+    a, b, c = three
+    body = {"Name": "fleet", "Port": 80, "Check": {"TTL": "60s", "Status": "passing"}}
+
+    def passing(one: Discovery) -> list[str]:
+        return sorted(row["Service"]["ID"] for row in one.request("GET", "/v1/health/service/fleet?passing").body)
+
+    def put(one: Discovery, path: str, body: Any = None) -> None:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{one.http}/v1/agent/{path}", json.dumps(body).encode(), method="PUT"),
+            timeout=LIMIT,
+        ) as response:
+            assert response.status == 200
+
+    seen = b.request("GET", "/v1/health/service/fleet").headers["X-Consul-Index"]
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(b.request, "GET", f"/v1/health/service/fleet?index={seen}&wait={LIMIT - 1:.0f}s")
+        put(a, "service/register", body | {"ID": "one"})
+        reply = waiting.result()
+    assert int(reply.headers["X-Consul-Index"]) > int(seen)
+    assert [row["Service"]["ID"] for row in reply.body] == ["one"]
+    put(b, "service/register", body | {"ID": "two"})  # at the same address: they share an instance
+    for one in three:
+        until(lambda one=one: passing(one) == ["one", "two"])  # type: ignore[misc]
+    put(c, "check/fail/service:one")
+    for one in three:
+        until(lambda one=one: passing(one) == ["two"])  # type: ignore[misc]
+    c.register("fleet", "10.9.0.5", 80)
+    put(a, "service/deregister/one")
+    for one in three:
+        until(lambda one=one: passing(one) == ["two"])  # type: ignore[misc]
+    put(b, "service/deregister/two")
+    for one in three:  # whoever registered it natively has it still
+        until(lambda one=one: one.request("GET", "/v1/agent/services").body == {})  # type: ignore[misc]
+        assert one.request("GET", "/resolve/fleet").body["instanceCount"] == 1
+    a.request("DELETE", "/services/fleet/instances?ip=10.9.0.5&port=80")
 
 
 def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]) -> None:
