@@ -75,7 +75,9 @@ def asked_for(relative: Name, datacenter: str) -> Asked | bool:
         return False
     if rest[0].startswith("_"):
         if len(rest) != 2 or not rest[1].startswith("_"):
-            return False
+            return (
+                len(rest) == 1
+            )  # `_web._tcp` may be below it, which resolvers that ask for one label more each time go by
         return Asked(SERVICE, rest[0][1:], None if rest[1] == "_tcp" else rest[1][1:], only_srv=True)
     *tag, name = rest
     return Asked(SERVICE, name, ".".join(tag) or None)

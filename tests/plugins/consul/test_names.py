@@ -34,7 +34,16 @@ DIFFERS = {
     "0a0000.addr.dc1.consul": "no address, so no name",
 }
 # Names on the way to others exist (RFC 8020), and the zone's own.
-EXIST = {"consul", "service.consul", "node.consul", "addr.consul", "dc1.consul", "service.dc1.consul", "ns.consul"}
+EXIST = {
+    "consul",
+    "service.consul",
+    "node.consul",
+    "addr.consul",
+    "dc1.consul",
+    "service.dc1.consul",
+    "ns.consul",
+    "_web.service.consul",
+}
 # Nothing healthy, or a port of 0: what DNS says, unless CONSUL_DNS_COMPAT is set.
 ERRS = {"dead.service.consul", "_dead._tcp.service.consul", "maint.service.consul"}
 NO_PORT = {"noport.service.consul", "nothing.service.consul"}
@@ -215,7 +224,7 @@ def test_a_services_name_is_no_host_name_of_an_instance(ask: Asker) -> None:
         ("a.b.web.service", Asked(SERVICE, "web", "a.b")),
         ("_web._tcp.service", Asked(SERVICE, "web", None, True)),
         ("_web._v1.service", Asked(SERVICE, "web", "v1", True)),
-        ("_web.service", False),
+        ("_web.service", True),
         ("_web.v1.service", False),
         ("dot.host.node.dc1", Asked(NODE, "dot.host")),
         ("0a000001.addr", Asked(ADDR, "0a000001")),

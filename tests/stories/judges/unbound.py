@@ -27,10 +27,9 @@ server:
   interface: 127.0.0.1@{port}
   outgoing-interface: 127.0.0.1
   do-ip6: no
-  do-not-query-localhost: no
   module-config: "{modules}"
   local-zone: "." refuse
-  local-zone: "svc.local." transparent
+  local-zone: "{zone}." transparent
   qname-minimisation: yes
   qname-minimisation-strict: yes
   use-caps-for-id: yes
@@ -44,24 +43,34 @@ server:
   minimal-responses: no
   serve-expired: no
   prefetch: no
+remote-control:
+  control-enable: no
+{lines}
+"""
+_OURS = """
+server:
+  do-not-query-localhost: no
 stub-zone:
   name: "svc.local."
   stub-addr: 127.0.0.1@{upstream}
-remote-control:
-  control-enable: no
 """
 
 
 @contextmanager
-def unbound(upstream: int, folder: Path, sends_subnets: bool = False) -> Iterator[int]:
-    """Its port. `sends_subnets`: it says for whom it asks (RFC 7871), and keeps an answer for each."""
+def unbound(
+    upstream: int, folder: Path, sends_subnets: bool = False, zone: str = "svc.local", lines: str = ""
+) -> Iterator[int]:
+    """Its port. `sends_subnets`: it says for whom it asks (RFC 7871), and keeps an answer for each. `lines`: those of a page for the
+    zone, in place of ours.
+    """
     port = free_port()
     config = folder / "unbound.conf"
     more = "  harden-unknown-additional: yes" if is_at_least("unbound", "1.18") else ""  # Debian 12 has 1.17
     if sends_subnets:
         more += "\n  send-client-subnet: 127.0.0.1\n  client-subnet-always-forward: yes"
     modules = "subnetcache iterator" if sends_subnets else "iterator"
-    config.write_text(_CONFIG.format(folder=folder, port=port, upstream=upstream, more=more, modules=modules))
+    lines = lines or _OURS.format(upstream=upstream)
+    config.write_text(_CONFIG.format(folder=folder, port=port, zone=zone, lines=lines, more=more, modules=modules))
     with daemon("unbound", "-d", "-p", "-c", str(config), folder=folder) as running:
         running.until(lambda: answers_tcp(port))
         yield port
