@@ -36,8 +36,9 @@ async def test_40_racers_on_four_nodes_for_ten_places_get_exactly_ten(etcd: Etcd
             await until(lambda name=name: all(len(node.served(name)) == 10 for node in nodes))  # type: ignore[misc]
 
 
-async def test_what_one_node_registers_another_has_within_20_milliseconds(etcd: EtcdCluster) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+async def test_what_one_node_registers_another_has_at_once_and_not_with_the_next_batch(etcd: EtcdCluster) -> None:
+    batch = 10.0
+    async with nodes_of(etcd, 2, ttl=60.0, flush=batch) as (near, far):
         arrived: dict[int, float] = {}
 
         def note(commit: Commit) -> None:
@@ -45,12 +46,12 @@ async def test_what_one_node_registers_another_has_within_20_milliseconds(etcd: 
 
         far.registry.followers.append(note)
         took = []
-        for number in range(100):
+        for number in range(20):
             started = time.perf_counter()
             await near.register(f"svc{number}", "10.0.0.1")
             index = near.registry.index
             await until(lambda index=index: index in arrived)  # type: ignore[misc]
             took.append(arrived[index] - started)
         took.sort()
-        print(f"register here, in the table there: p50 {took[50] * 1000:.1f} ms, p99 {took[98] * 1000:.1f} ms")
-        assert took[50] <= 0.02
+        print(f"register here, in the table there: p50 {took[10] * 1000:.1f} ms, max {took[-1] * 1000:.1f} ms")
+        assert took[10] < batch / 4

