@@ -88,17 +88,14 @@ class Alternatives(Protocol):
         """As many as fit into `room` octets."""
 
 
-def alternatives(
-    piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random
-) -> Alternatives:
-    """`piece(i)` packs the one with `ranks[i]`: all at once when they are few, else only those that are laid.
+def of_many(piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> Alternatives:
+    """More than MAX_KEPT. `piece(i)` packs the one with `ranks[i]`: only those that are laid. `most` None is all."""
+    return _Drawn(piece, ranks, most, random, few=False)
 
-    `most` None is all.
-    """
-    count = len(ranks)
-    if count > MAX_KEPT:
-        return _Drawn(piece, ranks, most, random, few=False)
-    pieces = list(map(piece, range(count)))
+
+def of_few(pieces: list[Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> Alternatives:
+    """At most MAX_KEPT."""
+    count = len(pieces)
     if ranks.count(ranks[0]) == count and (most is None or most >= count):
         if count <= _MAX_PERMUTED:
             return _Permuted(pieces, random)

@@ -18,7 +18,7 @@ from dnslib.label import DNSBuffer
 from discovery.dns.message.edns import MIN_UDP, OPT_SIZE, Edns, Option, explanation_option, opt_heads, option
 from discovery.dns.message.names import Name, to_labels
 from discovery.dns.message.query import HEADER, MAX_TCP, NO_QUESTION, QR, UDP, Malformed, Request, Transport
-from discovery.dns.message.template import Alternatives, FirstOnes, Laid, Piece, alternatives, lay_in_order
+from discovery.dns.message.template import MAX_KEPT, Alternatives, FirstOnes, Laid, Piece, lay_in_order, of_few, of_many
 from discovery.dns.message.values import RR, Answer, Class, Question
 
 _AA, _TC = 0x0400, 0x0200
@@ -204,19 +204,20 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: Packer) -> list[Piece]
 
 
 def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
-    records, companions = answer.answer[answer.aliases :], answer.companions[answer.aliases :]
+    def pieces(part: slice) -> list[Piece]:
+        records = map(pack, answer.answer[part])
+        if not answer.companions:
+            return list(map(Piece, records))
+        companions = answer.companions[part]
+        beside = [b"".join(map(pack, each)) for each in companions]
+        return list(map(Piece, records, beside, map(len, companions)))
 
-    def plain(index: int) -> Piece:
-        return Piece(pack(records[index]))
-
-    def accompanied(index: int) -> Piece:
-        beside = companions[index]
-        return Piece(pack(records[index]), b"".join(map(pack, beside)), len(beside))
-
-    piece = accompanied if companions else plain
+    first, ranks = answer.aliases, answer.ranks
     if answer.cut is not None and answer.cut.silent:
-        return FirstOnes(list(map(piece, range(len(answer.ranks)))), random)
-    return alternatives(piece, answer.ranks, answer.most, random)
+        return FirstOnes(pieces(slice(first, None)), random)
+    if len(ranks) > MAX_KEPT:
+        return of_many(lambda index: pieces(slice(first + index, first + index + 1))[0], ranks, answer.most, random)
+    return of_few(pieces(slice(first, None)), ranks, answer.most, random)
 
 
 class Packer:

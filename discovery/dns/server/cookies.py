@@ -20,6 +20,9 @@ COOKIE_SIZE = CLIENT_SIZE + SERVER_SIZE
 _SIZES = (CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33))
 SECRET_SIZE = 16
 
+# Of the last ones, what was found within this second: a resolver shows the same cookie with each of its queries.
+_MAX_CHECKED = 1024
+
 # RFC 9018 §4.3, seconds: valid for an hour, tolerated five minutes into the future, made anew after half an hour.
 _VALID, _AHEAD, _RENEW = 3600, 300, 1800
 _HEAD = struct.Struct("!B3xI")
@@ -31,8 +34,9 @@ class Cookies:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._head = (-1, b"")  # the last second's, for most cookies are made in the same one
+        self.check = lru_cache(_MAX_CHECKED)(self._check)
 
-    def check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
+    def _check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
         """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
         if len(data) == CLIENT_SIZE:
             return data + self.make(data, client, now), False

@@ -68,10 +68,10 @@ class Responder:
         if edns is not None:
             options, refusal = self._replies.options(edns, edns.cookie, now, client, transport)
         answer = refusal or self._answer(request, now)
-        if isinstance(answer, Deferred) and not request.recursion_desired:  # RFC 1034 §4.3.1
-            answer = answer.unasked or Answer.refused()
         if isinstance(answer, Deferred):
-            return self._reply_later(request, answer, options)
+            if request.recursion_desired:
+                return self._reply_later(request, answer, options)
+            answer = answer.unasked or Answer.refused()  # RFC 1034 §4.3.1
         if transport.subnet is not None and refusal is None:
             options += option(Option.CLIENT_SUBNET, transport.subnet.reply(answer.by_locality))
         self._tell(request, answer)

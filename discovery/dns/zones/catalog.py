@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeGuard
 
-from discovery.dns.message.names import Name, from_wire
+from discovery.dns.message.names import ROOT, Name, from_wire
 from discovery.dns.message.query import Request
 from discovery.dns.message.values import OTHER, RR, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.zone import Zone
@@ -82,14 +82,15 @@ class Catalog:
     def replace(self, zones: Iterable[Zone]) -> None:
         """All at once: a reader sees the old set or the new one."""
         self._zones = {zone.origin: zone for zone in zones}
+        self._depths = sorted({len(origin) for origin in self._zones}, reverse=True)  # labels; the longest first
 
     @property
     def zones(self) -> tuple[Zone, ...]:
         return tuple(self._zones.values())
 
     def zone_of(self, name: Name) -> Zone | None:
-        for start in range(len(name) + 1):
-            if zone := self._zones.get(name[start:]):
+        for depth in self._depths:
+            if zone := self._zones.get(name[-depth:] if depth else ROOT):
                 return zone
         return None
 

@@ -52,6 +52,8 @@ class Made(NamedTuple):
     ranks: tuple[Rank, ...]
 
 
+_NONE = Made((), (), ())
+
 # From what is asked, and the type.
 Maker = Callable[[Live, int], Made]
 
@@ -146,24 +148,21 @@ def _with_targets(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes
     """A record of each instance that has `rdata`, which is given the target, as on the wire: its host name, or the name of its own that
     its address is beside of.
     """
-    below, ttl = live.below, live.ttl
+    below, owner, ttl = live.below, live.owner, live.ttl
     on_the_wire = to_wire(below)
-    records, companions, ranks = [], [], []
+    made: list[tuple[RR, tuple[RR, ...], Rank]] = []
     for one in live.instances:
-        ip = one.spec.ip
+        spec = one.spec
         beside: tuple[RR, ...] = ()
-        if (in_octets := address_if_any(ip)) is None:
+        if (in_octets := address_if_any(spec.ip)) is None:
             target = to_wire(host_name(one))
         else:
-            label = instance_label(ip, one.spec.port)
+            label = instance_label(spec.ip, spec.port)
             target = to_labels((label,)) + on_the_wire
-            beside = (RR((label, *below), address_type(ip), ttl, in_octets),)
-        data = rdata(live, one, target)
-        if data is not None:
-            records.append(RR(live.owner, rtype, ttl, data))
-            companions.append(beside)
-            ranks.append((one.spec.priority, one.weight))
-    return Made(tuple(records), tuple(companions), tuple(ranks))
+            beside = (RR((label, *below), address_type(spec.ip), ttl, in_octets),)
+        if (data := rdata(live, one, target)) is not None:
+            made.append((RR(owner, rtype, ttl, data), beside, (spec.priority, one.weight)))
+    return Made(*zip(*made, strict=True)) if made else _NONE
 
 
 # -- SRV

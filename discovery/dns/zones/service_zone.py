@@ -46,6 +46,8 @@ _NOT_LOADED = Explanation(
 )
 
 
+_ALL = Selector(None, Form.HOST)  # instances of the service whose name is asked
+
 # Octets on the wire. The longest name of ours, ip-ADDRESS-pPORT._SERVICE._tcp, has 119 and a domain name ends at 255.
 MAX_ORIGIN = 136
 
@@ -73,6 +75,9 @@ class ServiceZone:
         """None when the name belongs to no service, so that fixed records may have it. `relative` has no origin."""
         if not self._registry.loaded:
             return Answer.failed(_NOT_LOADED)
+        if len(relative) == 1 and _is_plain(relative[0]):  # nearly always, and there is no more that it may mean
+            service = self._service(relative[0].decode("ascii", "replace"))
+            return None if service is None else self._answer(relative, _ALL, service, qtype, now, locality)
         meant = ours(relative, self._consul, self._is_service)
         if meant is None:
             return Answer.nodata()
@@ -118,8 +123,7 @@ class ServiceZone:
             return Answer.nxdomain() if exists else None
         if selector.service is None:
             return Answer.nodata()
-        service = self._service(selector.service)
-        if service is not None:
+        if (service := self._service(selector.service)) is not None:
             return self._answer(relative, selector, service, qtype, now, locality)
         # `_tcp` and `_udp` exist, so a wildcard above them stays above (RFC 4592 §3.3.1).
         return Answer.nxdomain() if meant[-1] in PROTOCOL_LABELS else None
@@ -228,9 +232,8 @@ class ServiceZone:
 
     def _most_of(self, entries: list[Entry]) -> int | None:
         """The fewest that the zone or any instance asks for."""
-        asked = {entry.instance.spec.max_answers for entry in entries}
-        asked.add(self._most)
-        return min([most for most in asked if most is not None], default=None)
+        asked = [most for entry in entries if (most := entry.instance.spec.max_answers) is not None]
+        return min(asked if self._most is None else [*asked, self._most], default=None)
 
     def _is_service(self, key: bytes) -> bool:
         service = self._registry.services.get(key.decode("ascii", "replace"))

@@ -44,7 +44,9 @@ def piece(index: int, size: int = 4, beside: int = 0) -> Piece:
 def alternatives(
     ranks: Sequence[Rank], most: int | None = None, seed: int = 1, make: Callable[[int], Piece] = piece
 ) -> Alternatives:
-    return templates.alternatives(make, ranks, most, Random(seed))
+    if len(ranks) > MAX_KEPT:
+        return templates.of_many(make, ranks, most, Random(seed))
+    return templates.of_few([make(index) for index in range(len(ranks))], ranks, most, Random(seed))
 
 
 def lay(drawn: Alternatives, room: int = BIG) -> Down:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import dns.flags
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from discovery.dns.message.names import Name
+from discovery.dns.zones.catalog import Catalog
 from tests.dns.world import World, data, outcome, records
 
 OTHER = """
@@ -103,3 +110,15 @@ def test_rfc6672_3_1_an_alias_back_to_the_owner_of_a_dname_is_no_circle() -> Non
 
 def test_rfc6672_3_1_a_circle_through_a_dname_is_servfail() -> None:
     assert outcome(World("d DNAME e\nx.e CNAME x.d\n").ask("x.d.svc.local")) == "SERVFAIL"
+
+
+NAMES = st.lists(st.sampled_from([b"a", b"b"]), max_size=4).map(tuple)
+
+
+@settings(deadline=None)
+@given(st.sets(NAMES), NAMES)
+def test_the_zone_with_the_longest_origin_at_or_above_a_name_has_it(origins: set[Name], name: Name) -> None:
+    zones: Any = [SimpleNamespace(origin=origin) for origin in origins]
+    found = Catalog(zones).zone_of(name)
+    above = [name[start:] for start in range(len(name) + 1) if name[start:] in origins]
+    assert (None if found is None else found.origin) == (above[0] if above else None)
