@@ -6,7 +6,7 @@ elsewhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 from yarl import URL
@@ -102,15 +102,12 @@ class KeyValues:
 
     # -- with one
 
-    def _hand_on(self, request: Request, upstream: str) -> Awaitable[Answer]:
+    async def _hand_on(self, request: Request, upstream: str) -> Answer:
         prefix = client_prefix(request.address)
         if self._in_hand.total() >= MAX_IN_HAND or self._in_hand[prefix] >= MAX_OF_PREFIX:
             raise Refused(
                 500, "Too many requests about keys are being handed on to CONSUL_KV_UPSTREAM; try again in a moment"
             )
-        return self._handed_on(request, upstream, prefix)
-
-    async def _handed_on(self, request: Request, upstream: str, prefix: str) -> Answer:
         self._in_hand[prefix] += 1
         try:
             return await self._ask(request, upstream)
@@ -118,9 +115,7 @@ class KeyValues:
             text = f"CONSUL_KV_UPSTREAM {upstream} could not be asked: {str(error) or type(error).__name__}"
             raise Refused(500, text) from None
         finally:
-            self._in_hand[prefix] -= 1
-            if not self._in_hand[prefix]:
-                del self._in_hand[prefix]
+            self._in_hand -= Counter({prefix: 1})  # and forgets who has none
 
     async def _ask(self, request: Request, upstream: str) -> Answer:
         if self._session is None:

@@ -130,12 +130,12 @@ class Reader:
 
         def handler(request: Request) -> Reply:
             question = self.question(request, sample, NO_INDEX if about is not None else {})
+            is_packed = takes_gzip(request)
+            make = partial(self._made, question, rows, about, shape, is_packed)
             if about is None:
-                return self._made(request, question, rows, None, shape)
-            form = (path, question.asked.form, question.agent.name if by_agent else "", str(takes_gzip(request)))
-            return self.wait_for(
-                question, about(question), form, partial(self._made, request, question, rows, about, shape)
-            )
+                return make()
+            form = (path, question.asked.form, question.agent.name if by_agent else "", str(is_packed))
+            return self.wait_for(question, about(question), form, make)
 
         return get(path, handler, summary)
 
@@ -151,38 +151,28 @@ class Reader:
         return self._polls.of_service(about, wait, (("consul", repr(form) + repr(question.names)),), make)
 
     def _made(
-        self, request: Request, question: Question, rows: Rows, about: Callable[[Question], str] | None, shape: Shape
+        self, question: Question, rows: Rows, about: Callable[[Question], str] | None, shape: Shape, is_packed: bool
     ) -> Answer | Awaitable[Answer]:
         index = None if about is None else self.index_of(about(question))
-        found: list[bytes] = []
-        left = rows(question)
+        found, left, pretty = list[bytes](), rows(question), "pretty" in question.asked.values
+
+        def add(row: Any) -> None:
+            if isinstance(row, bytes):
+                found.append(row)
+            elif row is not SKIP:
+                name, value = row if shape is OBJECT else ("", row)
+                found.append((encoded(name) + b":" if shape is OBJECT else b"") + encoded(value, pretty))
+
+        def whole() -> Answer | Awaitable[Answer]:
+            body = shape.begin + shape.between.join(found) + shape.end
+            answer = Answer(200, body, {} if index is None else self.headers(question.asked, index), index)
+            return packed(answer) if is_packed else answer
+
         for row in left:
-            _add(found, row, shape, question)
+            add(row)
             if turns().is_over():
-                return self._rest(request, question, left, found, shape, index)
-        return self._whole(request, question, found, shape, index)
-
-    async def _rest(
-        self,
-        request: Request,
-        question: Question,
-        left: Iterator[Any],
-        found: list[bytes],
-        shape: Shape,
-        index: int | None,
-    ) -> Answer:
-        for row in left:
-            _add(found, row, shape, question)
-            await turns().over()
-        answer = self._whole(request, question, found, shape, index)
-        return answer if isinstance(answer, Answer) else await answer
-
-    def _whole(
-        self, request: Request, question: Question, found: list[bytes], shape: Shape, index: int | None
-    ) -> Answer | Awaitable[Answer]:
-        body = shape.begin + shape.between.join(found) + shape.end
-        answer = Answer(200, body, {} if index is None else self.headers(question.asked, index), index)
-        return packed(answer) if takes_gzip(request) else answer
+                return _rest(left, add, whole)
+        return whole()
 
     def headers(self, asked: Asked, index: int) -> dict[str, str]:
         found = {
@@ -209,15 +199,14 @@ def _is_loopback(address: str) -> bool:
     return address in ("::1", "") or address.startswith("127.")
 
 
-def _add(found: list[bytes], row: Any, shape: Shape, question: Question) -> None:
-    pretty = "pretty" in question.asked.values
-    if isinstance(row, bytes):
-        found.append(row)
-    elif shape is OBJECT and row is not SKIP:
-        name, value = row
-        found.append(encoded(name) + b":" + encoded(value, pretty))
-    elif row is not SKIP:
-        found.append(encoded(row, pretty))
+async def _rest(
+    left: Iterator[Any], add: Callable[[Any], None], whole: Callable[[], Answer | Awaitable[Answer]]
+) -> Answer:
+    for row in left:
+        add(row)
+        await turns().over()
+    answer = whole()
+    return answer if isinstance(answer, Answer) else await answer
 
 
 def get(path: str, handler: Handler, summary: str, right: Right = Right.READ) -> Route:

@@ -80,8 +80,7 @@ class RegisterPeer(Register):
         peers = peers_in(known) if known is not None and PLUGIN in registrants(known) else []
         others = [_pinned(each, here, spec) for each in peers if each.key != peer.key]
         before = next((each for each in peers if each.key == peer.key), Peer("", ""))
-        taken = {check.id for check in here.checks if check.group != peer.key}
-        checks = tuple(each if each.id not in taken else replace(each, id=f"{peer.key} {each.id}") for each in checks)
+        checks = tuple(_apart(each, here, peer) for each in checks)
         had = {check.id: check for check in here.checks if check.group == peer.key}
         own = {each.id: replace(each, status=had[each.id].status) if each.id in had else each for each in checks}
         if not self.replaced:
@@ -92,6 +91,12 @@ class RegisterPeer(Register):
         )  # fmt: skip
         instance = super(RegisterPeer, whole).decide(txn)
         return instance if entry is None else follow_maintenance(txn, entry, self.nodes, "registered again", peers)
+
+
+def _apart(check: Check, spec: Registration, peer: Peer) -> Check:
+    """By another id where somebody else has a check of its own: see `own_id`."""
+    is_taken = any(each.id == check.id and each.group != peer.key for each in spec.checks)
+    return replace(check, id=f"{peer.key} {check.id}") if is_taken else check
 
 
 def _going_on_with(peer: Peer, before: Peer, checks: Iterable[Check]) -> Peer:
@@ -158,9 +163,9 @@ class ChangePeer(PeerWrite):
     def changed(self, peer: Peer) -> Peer:
         return peer
 
-    def checks(self, there: tuple[Check, ...]) -> tuple[Check, ...]:
-        """`there`: of all peers."""
-        return there
+    def checks(self, spec: Registration, peers: list[Peer]) -> tuple[Check, ...]:
+        """Of all peers."""
+        return _checks_of(spec, peers)
 
     def judged(self, peers: list[Peer]) -> Finding | None:
         """What they say of its health; None: what it was."""
@@ -172,7 +177,7 @@ class ChangePeer(PeerWrite):
         known = catch_up(txn, entry)
         before = peers_in(known)
         peers = [self.changed(each) if each.key == self.peer.key else each for each in before]
-        spec = replace(known.spec, checks=self.checks(_checks_of(known.spec, peers)))
+        spec = replace(known.spec, checks=self.checks(known.spec, peers))
         after = joined(txn, known, PLUGIN, spec, attached(peers))
         override_status(txn, entry, after._replace(own=said(txn, known, self.judged(peers))), self.reason)
         follow_maintenance(txn, entry, self.nodes, self.reason, before)
@@ -188,16 +193,18 @@ class ChangeChecks(ChangePeer):
     action = "change-checks"
 
     def changed(self, peer: Peer) -> Peer:
-        notes = {id: text for id, text in {**peer.said.get("Notes", {}), self.id: self.notes}.items() if text}
+        own = self.id.removeprefix(f"{peer.key} ")
+        notes = {id: text for id, text in {**peer.said.get("Notes", {}), own: self.notes}.items() if text}
         return _saying(peer, Notes=notes or None)
 
-    def checks(self, there: tuple[Check, ...]) -> tuple[Check, ...]:
-        known = {each.id: each for each in there}
-        had = known.pop(self.id, self.check)
-        return (
-            *known.values(),
-            *([] if self.check is None or had is None else [replace(self.check, status=had.status)]),
-        )
+    def checks(self, spec: Registration, peers: list[Peer]) -> tuple[Check, ...]:
+        there = {each.id: each for each in _checks_of(spec, peers)}
+        if self.check is None:
+            there.pop(self.id, None)
+        else:
+            check = _apart(self.check, spec, self.peer)
+            there[check.id] = replace(check, status=there.get(check.id, check).status)
+        return tuple(there.values())
 
 
 @dataclass(frozen=True)

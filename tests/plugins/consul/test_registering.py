@@ -182,6 +182,18 @@ async def test_checks_stay_unless_they_are_replaced(one: Host) -> None:
     assert await one.statuses() == {"service:a": "passing"}
 
 
+async def test_a_check_of_one_hosts_id_does_not_take_the_place_of_anothers(one: Host, other: Host) -> None:
+    await one.register(ID="a", Check=TTL)
+    await other.register(ID="b", Address="10.0.0.7", Check=TTL)  # they share an instance
+    check = {"CheckID": "service:a", "Name": "mine", "ServiceID": "b", "Notes": "n", "TTL": "9s", "Status": "critical"}
+    assert await other.put("/agent/check/register", check) == 200
+    assert await one.put("/agent/check/pass/service:a") == 200
+    assert await one.passing() == ["a"]
+    assert {check["CheckID"] for check in (await other.get("/agent/checks")).values()} == {"service:a", "service:b"}
+    assert await other.put("/agent/check/deregister/service:a") == 200
+    assert await one.passing() == ["a", "b"]
+
+
 async def test_a_check_that_is_not_beaten_lapses_and_one_pass_brings_it_back(one: Host) -> None:
     await one.register(ID="a", Check={"TTL": "1s", "Status": "passing"})
     index = (await one.ask("GET", "/health/service/web")).seen
