@@ -53,6 +53,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("discovery.etcd")
 
+# An etcd that is there may have no time for longer than a call: the machine starts, or others use it.
+_START_SECONDS = 5.0
 _DIFFER = "{}; make ZONES_DIR and DNS_DOMAIN the same on all nodes"
 
 
@@ -121,13 +123,10 @@ class EtcdEngine:
     async def open(self) -> None:
         """EngineAway."""
         await self._etcd.open()
+        give_up_at = time.monotonic() + _START_SECONDS
         try:
-            kept = await self._membership.read()
-            await self._agreement.agree(kept, self._membership.file)
-            started = time.monotonic()
-            await self._mirror.fill(0 if kept is None else kept.last)
-            self._presence.begin(started)
-            await self._presence.renew_leases()
+            while not await self._begin(time.monotonic() < give_up_at):
+                pass
         except DiscoveryError as error:
             await self._etcd.close()
             if not isinstance(error, EtcdAway | EtcdError):
@@ -140,6 +139,21 @@ class EtcdEngine:
         )  # fmt: skip
         self._tasks = [asyncio.create_task(supervise(work, self._seams.fails)) for work in works]
         self._registry.loaded = True
+
+    async def _begin(self, may_again: bool) -> bool:
+        """False: etcd has not answered in time, and may be asked again."""
+        try:
+            kept = await self._membership.read()
+            await self._agreement.agree(kept, self._membership.file)
+            started = time.monotonic()
+            await self._mirror.fill(0 if kept is None else kept.last)
+            self._presence.begin(started)
+            await self._presence.renew_leases()
+        except EtcdAway as error:
+            if not (error.is_late and may_again):
+                raise
+            return False
+        return True
 
     async def submit(self, write: Write[T], by: Caller = NOBODY) -> T:
         try:

@@ -116,7 +116,7 @@ class Etcd:
 
     async def call(self, path: str, asked: Json) -> Json:
         """EtcdAway when no endpoint answers; EtcdError when one refuses."""
-        tried, refused = [], 0
+        tried, refused, late = [], 0, False
         for _ in range(len(self._endpoints)):
             endpoint = self.endpoint
             try:
@@ -133,8 +133,10 @@ class Etcd:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 tried.append(f"{endpoint}: {_why(error)}")
                 refused += _is_refused(error)
+                late |= isinstance(error, TimeoutError)
             self._leave(endpoint)
         away = EtcdAway(f"no etcd member answers ({'; '.join(tried)})")
+        away.is_late = late
         self.refused = str(away) if refused == len(self._endpoints) else None
         raise away
 

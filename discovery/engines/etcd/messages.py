@@ -38,7 +38,9 @@ class EtcdError(DiscoveryError):
 
 
 class EtcdAway(DiscoveryError):
-    """No endpoint answers, or none has a leader."""
+    """No endpoint answers, or none has a leader. `is_late`: one has not answered in time."""
+
+    is_late = False
 
 
 class KeyValue(NamedTuple):

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from discovery.core.instance import Key
+from discovery.engines.etcd.gateway import CALL_SECONDS
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, free_port, nodes_of
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, free_port, nodes_of
 from tests.waiting import until
 
 
@@ -48,6 +49,17 @@ async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_
         while time.monotonic() < ends:
             assert exact()
             await asyncio.sleep(0.1)
+
+
+async def test_a_node_that_starts_while_etcd_has_no_time_asks_again(proxy: Proxy) -> None:
+    """As on a machine that starts: its connections are taken, and nothing comes back."""
+    proxy.blackhole()
+    node = Node("early", proxy.urls)
+    starting = asyncio.create_task(node.start())
+    await asyncio.wait([starting], timeout=1.5 * CALL_SECONDS)
+    proxy.heal()
+    await starting
+    await node.stop()
 
 
 async def test_a_node_that_starts_while_etcd_is_away_says_so_and_leaves_nothing_open() -> None:
