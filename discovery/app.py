@@ -29,6 +29,7 @@ from discovery.core.warning import Concern, WarningList, warning
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
+    Plugin,
     Seams,
     allow,
     audit,
@@ -132,15 +133,12 @@ class Server:
         self._reaper = Reaper(self._registry, self._engine, self._clock)
         self._tls = _tls(settings)
         waiting = WaitingOctets(settings.http_buffers_mb * 2**20)
-        preference, self._client_zones = _client_zones(settings, self._registry)
+        preference = _client_zones(settings, self._registry, self._seams.files)
         self._names = NameServer(
             settings, self._registry, self._clock, random, self._seams, self._tls, waiting, preference
         )
         self._names.zones.on_reload = self._zones_reloaded
         self._reload: asyncio.Task[None] | None = None
-        if self._client_zones is not None:
-            self._seams.concerns.append(self._client_zones.concern())
-            self._seams.metrics.append(self._client_zones.metric())
         self._seams.concerns.extend([*self._of_registry(), *self._names.concerns(), *self._engine.concerns()])
         self._warnings = WarningList(self._seams.concerns)
         self._looking: asyncio.TimerHandle | None = None  # at what is to be warned of
@@ -173,6 +171,10 @@ class Server:
         if self._tls is not None:
             self._seams.metrics.extend(self._tls.metrics())
             self._seams.concerns.extend(self._tls.concerns(time.time))
+            self._seams.files.append(self._tls)
+        for file in self._seams.files:
+            self._seams.metrics.append(file.metric())
+            self._seams.concerns.append(file.concern())
 
     async def start(self) -> list[str]:
         """Opens everything; returns the lines that tell where it listens. DiscoveryError says what is in the way."""
@@ -184,11 +186,9 @@ class Server:
             self._registry.begin(self._clock())
             self._clock.start()
             self._reaper.start()
-            self._names.zones.watch()
-            if self._tls is not None:
-                self._tls.start()
-            if self._client_zones is not None:
-                self._client_zones.start()
+            self._names.zones.warn()
+            for file in self._seams.files:
+                file.start()
             lines = [*await self._web.open(), *await self._names.open(), "ready"]
             self._look()
             return lines
@@ -206,15 +206,9 @@ class Server:
             self._reload.cancel()
         # Both faces finish what is in hand at the same time: one after the other would need 4 of the 5 seconds that there are.
         await asyncio.gather(_closed(self._names.close), _closed(self._web.close))
-        closing = [self._names.zones.close]
-        if self._tls is not None:
-            closing.append(self._tls.close)
-        if self._client_zones is not None:
-            closing.append(self._client_zones.close)
-        closing += [
-            plugin.close for plugin in reversed(self._plugins)
-        ]  # begun in this order: the first write until then
-        await asyncio.gather(*map(_closed, closing))
+        # Begun in this order: the first write until then.
+        parts: list[Reloaded[Any] | Plugin] = [*self._seams.files, *reversed(self._plugins)]
+        await asyncio.gather(*(_closed(part.close) for part in parts))
         await _closed(self._engine.close)
 
     def _look(self) -> None:
@@ -227,20 +221,7 @@ class Server:
         return self._reload
 
     async def _read_again(self) -> None:
-        parts = [self._names.zones.reload, *(plugin.reload for plugin in self._plugins)]
-        if self._tls is not None:
-            parts.append(self._tls.reload)
-        if self._client_zones is not None:
-            parts.append(self._client_zones.reload)
-        for reload in parts:
-            try:
-                await reload()
-            except Exception:
-                _log.exception(
-                    "%s failed; the rest is read again all the same",
-                    reload.__qualname__,
-                    extra=fields("reload.failed", part=reload.__qualname__),
-                )
+        await asyncio.gather(*(file.reload() for file in self._seams.files))
 
     def _fail(self, error: DiscoveryError) -> None:
         _log.critical("%s", error, extra=fields("server.failed", reason=str(error)))
@@ -340,18 +321,19 @@ def _engine(url: str, registry: Registry, clock: Clock, seams: Seams) -> Engine:
     return make(url, registry, clock, time.time, seams)
 
 
-def _client_zones(settings: Settings, registry: Registry) -> tuple[Preference | None, Reloaded[ClientZones] | None]:
-    """Nothing without CLIENT_ZONES; and the file, where it is one. DiscoveryError when that cannot be used."""
+def _client_zones(settings: Settings, registry: Registry, files: list[Reloaded[Any]]) -> Preference | None:
+    """None without CLIENT_ZONES. Where it is a file, that is added to `files`. DiscoveryError when it cannot be used."""
     found = client_zones(settings.client_zones)
     if found is None:
-        return None, None
+        return None
     least = settings.zone_min_healthy / 100
     if isinstance(found, ClientZones):
-        return Preference(registry.missing, least, found), None
+        return Preference(registry.missing, least, found)
     file = Reloaded("client_zones", [found], partial(read_client_zones, found))
     preference = Preference(registry.missing, least, file.load())
     file.on_change = preference.use
-    return preference, file
+    files.append(file)
+    return preference
 
 
 def _tls(settings: Settings) -> Tls | None:

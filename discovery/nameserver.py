@@ -85,6 +85,7 @@ class NameServer:
             preference,
             seams.live_names,
         )
+        seams.files.append(self.zones.files)
         for origin in domains:
             if origin in seams.live_names:
                 _log.info(
@@ -131,7 +132,7 @@ class NameServer:
         return lines
 
     async def close(self) -> None:
-        """Opened or not. `zones` is closed apart."""
+        """Opened or not."""
         try:
             await asyncio.gather(*(server.close() for server in self._servers))
         finally:
@@ -161,7 +162,6 @@ class NameServer:
                 self._shed,
                 lambda: len(self._connections),
             ),
-            self.zones.files.metric(),
             counter(
                 "discovery_zones_failed_reloads",
                 "Readings of the zone files that changed nothing: one of them is bad, or the folder is gone.",
@@ -178,7 +178,7 @@ class NameServer:
                 return None
             return f"{queries} DNS queries got no reply lately, for lack of room: is the processor busy, or a server of FORWARD_TO silent?"
 
-        return [self.zones.files.concern(), critical("queries_shed", one(shed))]
+        return [critical("queries_shed", one(shed))]
 
     def _shed(self) -> int:
         return sum(server.shed() for server in self._servers if isinstance(server, UdpServer))

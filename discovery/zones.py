@@ -72,17 +72,13 @@ class Zones:
         self._reserved: Mapping[str, str] = {}
         self._is_loaded = False
         registry.why_no_host = self.why_no_host
-        self.files = Reloaded("zones", [folder], self._read)
+        self.files = Reloaded("zones", [folder], self._read)  # who starts them builds the zones anew on change
         self.files.on_change = self._use
 
     def load(self) -> None:
         """ZoneFileError when a file is bad; nothing has changed then. Reads files: at start, before anybody waits."""
         self._serve(self.files.load())
         self._is_loaded = True
-
-    async def reload(self) -> None:
-        """Loads again; a bad file is logged and nothing changes."""
-        await self.files.reload()
 
     def _read(self) -> list[StaticZone]:
         """What takes long is done here, in a thread. DiscoveryError."""
@@ -123,9 +119,9 @@ class Zones:
         zone = self._catalog.zone_of(name)
         return None if zone is None else why_no_host(zone, name)
 
-    def watch(self) -> None:
-        """Reloads whenever a zone file changes, until `close`. Call it when everything is restored."""
-        self._warn()
+    def warn(self) -> None:
+        """Once everything is restored: of a folder that is missing, and of names."""
+        self._warn_of_names()
         if not self._folder.is_dir():
             _log.warning(
                 "ZONES_DIR: there is no folder %s, so there are no fixed records, and the zones of DNS_DOMAIN have an SOA and an "
@@ -133,10 +129,6 @@ class Zones:
                 self._folder.absolute(),
                 extra=fields("zones.no_folder", folder=self._folder),
             )
-        self.files.start()
-
-    async def close(self) -> None:
-        await self.files.close()
 
     def _serve(self, files: Iterable[StaticZone]) -> None:
         """Swaps all zones in at once."""
@@ -149,11 +141,11 @@ class Zones:
         self._registry.zones = {
             to_text(origin): by_origin[origin].digest if origin in by_origin else "" for origin in every
         }
-        self._warn()
+        self._warn_of_names()
         self._catalog.replace(zones)
         self.on_change(zones)
 
-    def _warn(self) -> None:
+    def _warn_of_names(self) -> None:
         """Of services that had their names before these were reserved, or in an earlier life of the server."""
         for name in self._reserved.keys() & self._registry.services.keys():
             _log.warning(

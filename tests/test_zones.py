@@ -91,8 +91,7 @@ async def test_a_service_that_had_its_name_before_it_was_reserved_stays_with_a_w
     zones = zones_of(a_folder(tmp_path, {"child.svc.local": ""}), registry, "svc.local")
     with caplog.at_level(logging.WARNING):
         zones.load()
-        zones.watch()
-        await zones.close()
+        zones.warn()
     assert registry.service("child")
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
@@ -136,16 +135,16 @@ async def test_a_reading_that_hangs_does_not_hold_up_a_later_one_nor_undo_it(
     tmp_path: Path, reading: Reading, caplog: pytest.LogCaptureFixture
 ) -> None:
     zones = zones_of(tmp_path, a_registry(), "svc.local")
-    await zones.reload()
+    await zones.files.reload()
     assert "still being read" in caplog.text
     assert origins(zones) == set()
-    await zones.reload()
+    await zones.files.reload()
     reading.gates[1].set()
     await until(lambda: origins(zones) == {b"svc", b"zone-1"})
     reading.gates[0].set()
     await until(lambda: not zones.files._tasks)
     assert origins(zones) == {b"svc", b"zone-1"}
-    await zones.close()
+    await zones.files.close()
 
 
 async def test_so_many_readings_hang_and_no_more_and_the_log_says_so(
@@ -153,24 +152,24 @@ async def test_so_many_readings_hang_and_no_more_and_the_log_says_so(
 ) -> None:
     zones = zones_of(tmp_path, a_registry(), "svc.local")
     for _ in range(MAX_READERS + 2):
-        await zones.reload()
+        await zones.files.reload()
     assert len(reading.gates) == MAX_READERS
     assert "does a mount hang?" in caplog.text
     reading.let_all_go()
     await until(lambda: not any(thread.is_alive() for thread in zones.files.readers))
-    last = asyncio.create_task(zones.reload())
+    last = asyncio.create_task(zones.files.reload())
     await until(lambda: len(reading.gates) == MAX_READERS + 1)
     reading.let_all_go()
     await last
     await until(lambda: b"zone-3" in origins(zones))
-    await zones.close()
+    await zones.files.close()
 
 
 async def test_closing_does_not_wait_for_a_reading_that_hangs(tmp_path: Path, reading: Reading) -> None:
     zones = zones_of(tmp_path, a_registry(), "svc.local")
-    await zones.reload()
+    await zones.files.reload()
     async with asyncio.timeout(60):
-        await zones.close()
+        await zones.files.close()
     assert all(thread.daemon for thread in zones.files.readers)
 
 
@@ -180,12 +179,12 @@ async def test_a_fifo_among_the_files_is_named_and_the_next_reload_goes_well(tmp
     os.mkfifo(fifo)
     with pytest.raises(zonefile.ZoneFileError, match="regular file"):
         zones.load()
-    await zones.reload()
+    await zones.files.reload()
     assert str(fifo) in str(zones.files.failure)
     fifo.unlink()
-    await zones.reload()
+    await zones.files.reload()
     assert origins(zones) == {b"svc"}
-    await zones.close()
+    await zones.files.close()
 
 
 async def test_a_mistake_that_nobody_thought_of_is_logged_and_the_next_reload_goes_well(
@@ -194,11 +193,11 @@ async def test_a_mistake_that_nobody_thought_of_is_logged_and_the_next_reload_go
     zones = zones_of(a_folder(tmp_path, {"svc.local": ""}), a_registry(), "svc.local")
     with monkeypatch.context() as patched:
         patched.setattr(zonefile, "load_all", lambda folder: [][0])
-        await zones.reload()
+        await zones.files.reload()
     assert "IndexError" in caplog.text
-    await zones.reload()
+    await zones.files.reload()
     assert origins(zones) == {b"svc"}
-    await zones.close()
+    await zones.files.close()
 
 
 async def test_the_watch_survives_a_mistake_that_nobody_thought_of(
@@ -217,8 +216,8 @@ async def test_the_watch_survives_a_mistake_that_nobody_thought_of(
 
     monkeypatch.setattr(watchfiles, "awatch", awatch)
     monkeypatch.setattr(system_files, "_FOLDER_SECONDS", 0.001)
-    zones.watch()
+    zones.files.start()
     a_folder(tmp_path, {"other.example": ""})
     await until(lambda: origins(zones) == {b"svc", b"other"})
     assert "ArithmeticError: of the watcher" in caplog.text
-    await zones.close()
+    await zones.files.close()

@@ -27,6 +27,7 @@ from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.registry import Registry
 from discovery.store.state import CheckResult, Follower, IndexFollower
+from discovery.system.files import Reloaded
 
 
 def nobody(client: str) -> bool:
@@ -58,7 +59,8 @@ class Seams(WriteSeams):
     and whenever they are read anew. `recurses`: whether
     names outside our zones are answered for a client, so that its replies have RA set. `admits`: who is let in over HTTP. `routes`: of the
     API. `long_polls`: are given what lets requests wait, before any comes. `http_ports`: where HTTP is answered besides PORT. `metrics`:
-    numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of.
+    numbers for whoever shows them; those of the rooms are there before `open`. `concerns`: what is warned of. `files`: those that are read
+    again while the server runs, when they change and when SIGHUP asks for it; their metrics and warnings follow.
     `live_names`: of zones that are a plugin's own, by their origins; nobody else has names there. `dns_ttl`: the upper bound of a live
     answer's TTL.
     `count_registration`: is told of each by address and time (the registry's clock), and refuses one too many. `dns_traffic`,
@@ -80,6 +82,7 @@ class Seams(WriteSeams):
     http_ports: list[int] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     concerns: list[Concern] = field(default_factory=list)
+    files: list[Reloaded[Any]] = field(default_factory=list)
     count_registration: Callable[[str, float], None] = RegisterRate(0).take
     dns_traffic: DnsTraffic = field(default_factory=DnsTraffic)
     http_traffic: HttpTraffic = field(default_factory=HttpTraffic)
@@ -99,9 +102,6 @@ class Plugin:
 
     async def open(self, engine: Engine) -> None:
         """Before anything is restored, and before any socket opens. `engine`: for its writes."""
-
-    async def reload(self) -> None:
-        """What SIGHUP asks for: files read again. Never raises; what is bad is logged and stays as it was."""
 
     async def close(self) -> None:
         """After every socket has closed."""

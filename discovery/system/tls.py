@@ -132,7 +132,6 @@ class Tls(Reloaded[Made]):
                 "When the certificate ends, seconds since the epoch.",
                 lambda: self.value.ends_at,
             ),
-            self.metric(),
         ]
 
     def concerns(self, wall: Callable[[], float]) -> list[Concern]:
@@ -143,7 +142,7 @@ class Tls(Reloaded[Made]):
             when = f"{'ended' if left < 0 else 'ends'} at {to_the_second(self.value.ends_at)}"
             return f"the certificate {self._cert} {when}: clients refuse it from then on; replace the files of TLS_CERT and TLS_KEY"
 
-        return [self.concern(), warning("certificate_expires", one(ends))]
+        return [warning("certificate_expires", one(ends))]
 
     def _make(self) -> Made:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -136,9 +136,6 @@ class Recorder(Plugin):
         if self.failing:
             raise DiscoveryError(f"{self.name} cannot open")
 
-    async def reload(self) -> None:
-        self.note("reload")
-
     async def close(self) -> None:
         self.note("close")
 

@@ -21,6 +21,5 @@ async def test_the_base_plugin_is_a_null_object() -> None:
             assert not seam or callable(seam) or seam == each.default
     engine = LocalEngine(a_registry(), lambda: 0.0, lambda: 0.0, seams)
     await plugin.open(engine)
-    await plugin.reload()
     assert plugin.stats() == {}
     await plugin.close()

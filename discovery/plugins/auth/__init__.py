@@ -86,12 +86,10 @@ class Auth(Plugin):
             return
         seams.admits.append(self.admit)
         seams.routes.extend(self._routes.revoking())
-        if self._file is not None:
-            seams.metrics.append(self._file.metric())
         seams.authorize.append(self._authorize)
         self._refused = seams.refused
         if self._file is not None:
-            seams.concerns.append(self._file.concern())
+            seams.files.append(self._file)
         seams.concerns.extend(
             [
                 warning("token_expires", lambda: each(self._ending())),
@@ -154,17 +152,9 @@ class Auth(Plugin):
 
     async def open(self, engine: Engine) -> None:
         self._routes.engine = engine
-        if self._file is not None:
-            self._file.start()
 
     async def close(self) -> None:
         self._wrong.close()
-        if self._file is not None:
-            await self._file.close()
-
-    async def reload(self) -> None:
-        if self._file is not None:
-            await self._file.reload()
 
     async def _use(self, tokens: Sequence[Token]) -> None:
         self._use_all(tokens)

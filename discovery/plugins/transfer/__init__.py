@@ -57,7 +57,6 @@ class Transfer(Plugin):
         self._sources = self._sources or seams.dns_addresses
         seams.concerns.extend(
             [
-                self._keys.concern(),
                 warning("notify_unanswered", lambda: each(filter(None, (one.warning() for one in self._notifiers)))),
                 warning("secondary_behind", lambda: self.sending.taken.behind(self.sending.zones, self._wall())),
             ]
@@ -66,7 +65,7 @@ class Transfer(Plugin):
         seams.zones.append(self.follow)
         seams.followers.append(self.follow_commit)
         seams.index_followers.append(self.follow_index)
-        seams.metrics.append(self._keys.metric())
+        seams.files.append(self._keys)
 
     def respond(self, inner: Respond) -> Respond:
         return TransferResponder(inner, self.sending, lambda: self._keys.value, self._networks, self._wall).respond
@@ -93,15 +92,10 @@ class Transfer(Plugin):
         return {"transfers": numbers | {"taken": sending.taken.shown(sending.zones), "told": told}}
 
     async def open(self, engine: Engine) -> None:
-        self._keys.start()
         for notifier in self._notifiers:
             notifier.start()
 
-    async def reload(self) -> None:
-        await self._keys.reload()
-
     async def close(self) -> None:
-        await self._keys.close()
         for notifier in self._notifiers:
             await notifier.close()
 

@@ -196,7 +196,7 @@ def test_a_revoked_token_is_refused_at_once_though_it_was_let_in_before(house: H
 async def test_a_revoked_token_is_told_so_too_when_it_is_in_no_file_any_more(house: House) -> None:
     revoke(house, OWNER)
     house.file.write_text(written((ADMIN,)))
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     assert "The token owner was revoked" in str(house.turned_away("POST", "/register", bearer(OWNER)))
     assert "not known here" in str(house.turned_away("POST", "/register", bearer("reader")))
 

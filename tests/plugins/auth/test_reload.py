@@ -43,12 +43,13 @@ def knows(house: House, name: str) -> bool:
 
 @asynccontextmanager
 async def watching(house: House) -> AsyncIterator[None]:
-    await house.auth.open(house.engine)
+    [file] = house.seams.files
+    file.start()
     await asyncio.sleep(0)  # its task takes its first step, and the kernel is asked
     try:
         yield
     finally:
-        await house.auth.close()
+        await file.close()
 
 
 # -- asked for
@@ -59,7 +60,7 @@ async def test_a_reload_lets_new_tokens_in_and_old_ones_out_at_once(house: House
     assert not knows(house, FOREIGN)
     house.file.write_text(written((FOREIGN,)))
     assert knows(house, OWNER), "until it is read again"
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     assert not knows(house, OWNER), "what was remembered is forgotten"
     assert knows(house, FOREIGN)
 
@@ -67,7 +68,7 @@ async def test_a_reload_lets_new_tokens_in_and_old_ones_out_at_once(house: House
 async def test_rights_that_were_taken_away_are_gone(house: House) -> None:
     assert house.let_in(*WRITE, bearer(OWNER)).grants.may_write("web")
     house.file.write_text(written((OWNER,)).replace('"web", ', ""))
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     assert not house.let_in(*WRITE, bearer(OWNER)).grants.may_write("web")
 
 
@@ -77,7 +78,7 @@ async def test_a_bad_file_keeps_the_old_and_is_warned_of(house: House, bad: str 
         house.file.unlink()
     else:
         house.file.write_text(bad)
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     assert knows(house, OWNER)
     assert not knows(house, FOREIGN)
     [text] = warned(house)
@@ -87,9 +88,9 @@ async def test_a_bad_file_keeps_the_old_and_is_warned_of(house: House, bad: str 
 
 async def test_a_good_one_after_it_counts(house: House) -> None:
     house.file.write_text("[[token")
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     house.file.write_text(written((OWNER, ADMIN)))
-    await house.auth.reload()
+    await house.seams.files[0].reload()
     assert knows(house, ADMIN)
 
 
@@ -187,7 +188,8 @@ def test_both_kinds_count_and_a_reload_keeps_the_short_form(monkeypatch: pytest.
     monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
     auth = make(a_registry(), lambda: START)
     assert isinstance(auth, Auth)
-    asyncio.run(auth.reload())
+    auth.install(seams := Seams())
+    asyncio.run(seams.files[0].reload())
     admit = auth.admit(anyone)
     assert admit(asked(*WRITE, authorization="Bearer 0123456789abcdef")).name == "API_TOKEN"
     assert admit(asked(*WRITE, authorization=f"Bearer {SECRETS[OWNER]}")).name == OWNER
@@ -217,6 +219,7 @@ async def test_the_one_secret_may_be_in_a_file_and_is_exchanged_there(
         monkeypatch.setenv("TOKENS_FILE", str(tmp_path / "tokens.toml"))
     auth = make(a_registry(), lambda: START)
     assert isinstance(auth, Auth)
+    auth.install(seams := Seams())
 
     def known(secret: str) -> str | None:
         token = auth._tokens.find(secret)
@@ -224,10 +227,10 @@ async def test_the_one_secret_may_be_in_a_file_and_is_exchanged_there(
 
     assert (known("the-first-secret-of-all"), known(SECRETS[OWNER])) == ("API_TOKEN", OWNER if also else None)
     file.write_text("the-second-secret-of-all")
-    await auth.reload()
+    await seams.files[0].reload()
     assert (known("the-first-secret-of-all"), known("the-second-secret-of-all")) == (None, "API_TOKEN")
     file.write_text("short")
-    await auth.reload()
+    await seams.files[0].reload()
     assert known("the-second-secret-of-all") == "API_TOKEN", "what was read before stays in use"
 
 
