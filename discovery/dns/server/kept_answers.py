@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from discovery.dns.message import names
-from discovery.dns.message.edns import OPT_SIZE, Edns, parse
+from discovery.dns.message.edns import OPT_SIZE, Edns, Option, option, parse
 from discovery.dns.message.query import RD, Request, Transport
 from discovery.dns.message.values import Answer, Class, Lifetime, Question, Type
 from discovery.dns.message.wire import Template
@@ -59,13 +59,18 @@ class _Kept:
     """`until`: its lifetime's, a step nearer. `tail`: type and class, which lower-casing the key may have made another's.
 
     `outcome`: what its replies are counted as. `zone`: whose SOA the answer has, as it was when the registry had this `index`; None
-    without one. `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys.
+    without one. `generation`: KeptAnswers' when it was made. `place`: its key's in the list of all keys. `by_locality`: the answer's.
     """
 
-    __slots__ = ("generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "until", "zone")  # fmt: skip
+    __slots__ = (
+        "by_locality", "generation", "index", "lifetime", "octets", "outcome", "place", "tail", "template", "until", "zone",
+    )  # fmt: skip
 
-    def __init__(self, template: Template, tail: bytes, lifetime: Lifetime, generation: int, outcome: Outcome) -> None:
+    def __init__(
+        self, template: Template, tail: bytes, lifetime: Lifetime, by_locality: bool, generation: int, outcome: Outcome
+    ) -> None:
         self.template = template
+        self.by_locality = by_locality
         self.tail = tail
         self.lifetime = lifetime
         self.until = lifetime.until
@@ -75,6 +80,11 @@ class _Kept:
         self.generation = generation
         self.octets = _OBJECTS + 2 * template.size
         self.place = 0
+
+
+def key_of(locality: str | None) -> bytes:
+    """What the keys of its answers end with: each locality has its own, and so has being in none (""), for others may differ from that."""
+    return b"" if locality is None else locality.encode() or b"\0"
 
 
 def routed(is_usual: Callable[[str], bool], kept: Respond, plain: Respond) -> Respond:
@@ -118,15 +128,15 @@ class KeptAnswers:
         responder.keep = self._keep
 
     def respond(
-        self, packet: bytes, now: float, client: str, transport: Transport, locality: bytes | None = None
+        self, packet: bytes, now: float, client: str, transport: Transport, locality: bytes = b""
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
-        """`locality`: the transport's; each has answers of its own."""
+        """`locality`: `key_of` the transport's."""
         end = packet.find(0, 12) + 5
         question, opt = packet[12:end], packet[end:]
         if packet[4:12] != (_WITH_OPT if opt else _BARE) or packet[2] > 1 or not question:
             return self._rest(packet, now, client, transport)
         key = question.lower()
-        kept = self._kept.get(key if locality is None else key + locality)
+        kept = self._kept.get(key + locality if locality else key)
         if kept is None:
             template = self._nxdomain.template(key)
         else:
@@ -153,6 +163,8 @@ class KeptAnswers:
                 return self._rest(packet, now, client, transport)
             if kept is None:
                 explained = self._nxdomain.explained(now)
+            if locality and transport.subnet is not None:
+                options += option(Option.CLIENT_SUBNET, transport.subnet.reply(kept is not None and kept.by_locality))
         flags = RD if packet[2] else 0
         if self._recurses:
             flags |= self._replies.flags(client)
@@ -206,14 +218,12 @@ class KeptAnswers:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        kept = _Kept(template, tail, lifetime, self._generation, self._traffic.kept_like_last())
+        kept = _Kept(template, tail, lifetime, answer.by_locality, self._generation, self._traffic.kept_like_last())
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:
                 return
-        key, locality = wire.lower(), request.transport.locality
-        if locality:
-            key += locality.encode()
+        key = wire.lower() + key_of(request.transport.locality)
         if key in self._kept:
             self._drop(key)
         siblings = self._keys_of[lifetime.service]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from discovery.core.client_zones import NOWHERE
 from discovery.core.network import Networks
@@ -19,14 +19,22 @@ from discovery.dns.message.query import UDP, Malformed, Transport, has_reply, pa
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import Rcode
 from discovery.dns.message.wire import error
-from discovery.dns.server.kept_answers import MAX_CLIENTS, KeptAnswers
+from discovery.dns.server.kept_answers import MAX_CLIENTS, KeptAnswers, key_of
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic
 from discovery.store.nearness import Preference
 
 
+class _Asking(NamedTuple):
+    """For whom a forwarder asks. `udp`: the transport of its queries. `kept`: what the keys of kept answers end with."""
+
+    zone: str | None
+    udp: Transport
+    kept: bytes
+
+
 class Localities:
-    """In front of `kept`, with its contract. `rest` answers clients that are not `is_usual`, and forwarders that say for whom they ask."""
+    """In front of `kept`, with its contract. `rest` answers clients that are not `is_usual`."""
 
     def __init__(
         self,
@@ -44,6 +52,7 @@ class Localities:
         self._is_usual = is_usual
         self._traffic = traffic
         self._route_of = lru_cache(MAX_CLIENTS)(self._find_route)
+        self._asking = lru_cache(MAX_CLIENTS)(self._read_subnet)
         preference.on_change.append(self._changed)
 
     def respond(
@@ -53,32 +62,35 @@ class Localities:
 
     def _changed(self) -> None:
         self._route_of.cache_clear()
+        self._asking.cache_clear()
         self._kept.forget_all()
 
     def _find_route(self, client: str) -> Respond:
         zone, is_usual = self._preference.zone_of(client), self._is_usual(client)
         own = self._kept.respond if is_usual else self._rest
         if zone is not None:
-            own = partial(self._of_zone, zone, replace(UDP, locality=zone), zone.encode() if is_usual else None)
-        return partial(self._of_forwarder, own) if client in self._forwarders else own
+            own = partial(self._of_zone, _Asking(zone, replace(UDP, locality=zone), key_of(zone)), is_usual)
+        return partial(self._of_forwarder, own, is_usual) if client in self._forwarders else own
+
+    def _read_subnet(self, data: bytes) -> _Asking:
+        """Of an option's data. ValueError."""
+        subnet = Subnet.parse(data)
+        place = self._preference.zones.place_of(subnet.network) if subnet.network.prefixlen else NOWHERE
+        if place.zone is not None:
+            self._preference.note(place.zone, str(subnet.network))
+        udp = replace(UDP, locality=place.zone or "", subnet=subnet._replace(scope=place.prefix))
+        return _Asking(place.zone, udp, key_of(udp.locality))
 
     def _of_zone(
-        self,
-        zone: str,
-        udp: Transport,
-        kept: bytes | None,
-        packet: bytes,
-        now: float,
-        client: str,
-        transport: Transport,
+        self, asking: _Asking, is_usual: bool, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
-        way = udp if transport is UDP else replace(transport, locality=zone)
-        if kept is None:
-            return self._counted(zone, self._rest(packet, now, client, way))
-        return self._counted(zone, self._kept.respond(packet, now, client, way, kept))
+        zone, udp, kept = asking
+        way = udp if transport is UDP else replace(transport, locality=udp.locality, subnet=udp.subnet)
+        reply = self._kept.respond(packet, now, client, way, kept) if is_usual else self._rest(packet, now, client, way)
+        return reply if zone is None else self._counted(zone, reply)
 
     def _of_forwarder(
-        self, own: Respond, packet: bytes, now: float, client: str, transport: Transport
+        self, own: Respond, is_usual: bool, packet: bytes, now: float, client: str, transport: Transport
     ) -> bytes | Coroutine[Any, Any, bytes] | None:
         """`own`: of its own zone, where it does not say for whom it asks."""
         try:
@@ -89,17 +101,11 @@ class Localities:
         if request is None or data is None:
             return own(packet, now, client, transport)
         try:
-            subnet = Subnet.parse(data)
+            asking = self._asking(data)
         except ValueError:  # §7.1.1
             self._traffic.last = self._traffic.of_error(Rcode.FORMERR)
             return error(packet, Malformed(Rcode.FORMERR, request.flags))
-        place = self._preference.zones.place_of(subnet.network) if subnet.network.prefixlen else NOWHERE
-        way = replace(transport, locality=place.zone or "", subnet=subnet._replace(scope=place.prefix))
-        reply = self._rest(packet, now, client, way)
-        if place.zone is None:
-            return reply
-        self._preference.note(place.zone, str(subnet.network))
-        return self._counted(place.zone, reply)
+        return self._of_zone(asking, is_usual, packet, now, client, transport)
 
     def _counted(
         self, zone: str, reply: bytes | Coroutine[Any, Any, bytes] | None

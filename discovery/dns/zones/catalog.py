@@ -46,23 +46,25 @@ def following(inner: Lookup, is_ours: Callable[[Name], bool], random: Random) ->
             return answer
         if answer.ranks and not any(is_ours(from_wire(rr.rdata)) for rr in answer.answer):
             return answer
-        return follow(request, now, answer.drawn(random).answer)
+        return follow(request, now, answer)
 
-    def follow(request: Request, now: float, alias: tuple[RR, ...]) -> Answer | Deferred:
-        """`alias`: a CNAME, with the DNAME that it comes from before it."""
+    def follow(request: Request, now: float, answer: Answer) -> Answer | Deferred:
+        """`answer`: a CNAME, with the DNAME that it comes from before it, or alternative ones."""
         chain: tuple[RR, ...] = ()
+        by_locality = False  # that of any step
         for _ in range(MAX_CHAIN):
-            chain += alias
-            target = from_wire(alias[-1].rdata)
+            chain += answer.drawn(random).answer
+            by_locality = by_locality or answer.by_locality
+            target = from_wire(chain[-1].rdata)
             if any(rr.type == Type.CNAME and rr.name == target for rr in chain):
                 break
             question = request.question._replace(name=target)
-            answer = inner(request._replace(question=question), now)
-            if not isinstance(answer, Answer):
-                return Answer.of(chain)
-            if not ends_with_alias(answer, question):
-                return answer.after(chain)
-            alias = answer.drawn(random).answer
+            found = inner(request._replace(question=question), now)
+            if not isinstance(found, Answer):
+                return Answer.of(chain)._replace(by_locality=by_locality)
+            if not ends_with_alias(found, question):
+                return found.after(chain)._replace(by_locality=by_locality or found.by_locality)
+            answer = found
         return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
 
     return lookup

@@ -251,9 +251,40 @@ def test_octets_of_a_subnet_are_read_or_refused(octets: bytes) -> None:
     assert found._replace(scope=9).reply(True) == octets[:3] + b"\x09" + octets[4:]
 
 
-def test_a_forwarders_answer_fills_the_kept_answers_of_the_zone() -> None:
+def test_the_scope_of_a_chain_is_that_of_its_aliases_too() -> None:
+    """Whoever is in another zone is led elsewhere, though the last name says the same to everybody."""
+    hosts = "".join(f"host{number} IN A 192.0.2.{number}\n" for number in range(1, 5))
+    world = World(hot=True, client_zones=ZONES, fixed={"example.com": hosts})
+    for number, zone in enumerate(("eu-a", "eu-a", "eu-b", "eu-b"), 1):
+        world.add("web", f"host{number}.example.com", zone=zone)
+    for asked, host in (("10.1.5.0/24", {"192.0.2.1", "192.0.2.2"}), ("10.2.5.0/24", {"192.0.2.3", "192.0.2.4"})):
+        message = world.ask("web.svc.local", client=FORWARDER, edns=1232, options=[subnet(asked)])
+        assert data(message.answer)[-1] in host
+        assert scope(message) == (asked[:-3], 24, 16 if asked.startswith("10.1.") else 17)
+
+
+def test_a_zones_kept_answers_are_one_for_its_clients_and_for_forwarders_that_name_it() -> None:
     world = world_of()
-    world.ask("web.svc.local", client=FORWARDER, edns=1232, options=[subnet("10.1.5.0/24")])
+    cookie = dns.edns.CookieOption(b"12345678", b"")
+    for number in range(3):
+        message = world.ask(
+            "web.svc.local", client=FORWARDER, edns=1232, options=[subnet(f"10.1.{number}.0/24"), cookie]
+        )
+        assert scope(message) == (f"10.1.{number}.0", 24, 16)
+        assert zones_in(message) == zones_in(world.ask("web.svc.local", client=A)) == {"1": 5}
     assert world.asked == 1
-    assert zones_in(world.ask("web.svc.local", client=A)) == {"1": 5}
-    assert world.asked == 1
+    assert world.preference.answers["eu-a", "dns", False] == 6
+
+
+def test_subnets_in_no_zone_have_kept_answers_of_their_own_for_these_have_a_scope() -> None:
+    world = world_of()
+    world.ask("web.svc.local", client=NOWHERE)
+    for number in range(3):
+        message = world.ask("web.svc.local", client=FORWARDER, edns=1232, options=[subnet(f"192.0.{number}.0/24")])
+        assert (scope(message), zones_in(message).total()) == ((f"192.0.{number}.0", 24, 1), 15)
+    assert world.asked == 2
+    assert scope(world.ask("nobody.svc.local", client=FORWARDER, edns=1232, options=[subnet("10.1.5.0/24")])) == (
+        "10.1.5.0",
+        24,
+        0,
+    )
