@@ -11,6 +11,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+import tests.examples  # noqa: F401 - the profiles
 
 # Where a shell starts pytest in the background, SIGINT is ignored, by every program that tests start too; some are sent it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -79,6 +82,10 @@ WITH_ALL = (
     "stories/judges/test_srv_clients.py",
     "stories/security/test_schemathesis.py",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("all" if config.option.all else "plain")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

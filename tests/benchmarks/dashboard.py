@@ -25,7 +25,7 @@ from tests.benchmarks.changes import Changes
 from tests.benchmarks.fleet import fleet, register
 from tests.benchmarks.isolation import enter
 from tests.stories.dashboard.chromium import chromium
-from tests.stories.dashboard.visits import DESKTOP, PHONE, Visits, type_token
+from tests.stories.dashboard.visits import DESKTOP, PHONE, Tabs, Visits, type_token
 from tests.stories.process import Discovery, running
 
 SERVICES, INSTANCES = 1000, 10
@@ -168,13 +168,14 @@ def heap(page: Page) -> float:
 def visiting(
     browser: Browser, server: Discovery, query: str = "", size: tuple[int, int] = DESKTOP, expected: Iterable[str] = ()
 ) -> Iterator[Page]:
-    visits = Visits(browser, before=_FIRST_ROWS % _ROW)
+    tabs = Tabs(browser, before=_FIRST_ROWS % _ROW)
+    visits = Visits(tabs)
     visits.faults.expect(*expected)
     try:
         yield visits(server, query, size=size)
         assert not visits.faults.found, visits.faults.found
     finally:
-        visits.close()
+        tabs.close()
 
 
 def main(seconds: float) -> None:

@@ -25,6 +25,7 @@ from discovery.plugins.eureka.writing import Announce, Cancel
 from discovery.store.registrants import NATIVE, native_ttl, registrants
 from discovery.store.registration import Register, ReportCheck
 from tests.driven import DrivenRegistry
+from tests.examples import examples
 from tests.plugins.eureka.house import sent
 from tests.store.making import ALL, START, a_registry
 
@@ -121,7 +122,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(_STEPS, max_size=12))
 def test_each_takes_back_its_own_part_and_the_instance_goes_with_the_last(steps: list[tuple[Any, ...]]) -> None:
     it = Shared()

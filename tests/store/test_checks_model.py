@@ -14,6 +14,7 @@ from discovery.core.caller import SERVER
 from discovery.core.health import Finding, Health
 from discovery.core.status import Status
 from discovery.store.registration import Report, ReportCheck
+from tests.examples import examples
 from tests.store.making import START, WALL, Log, Replica, a_registry, spec
 
 KEY = spec().key
@@ -161,4 +162,4 @@ class Checks(RuleBasedStateMachine):
 
 
 TestChecks = Checks.TestCase
-TestChecks.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestChecks.settings = settings(max_examples=examples(150), stateful_step_count=30, deadline=None)

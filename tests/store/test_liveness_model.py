@@ -28,6 +28,7 @@ from discovery.store.errors import Deregistered, NoWindow, ServiceFull, UnknownI
 from discovery.store.operations import Drain
 from discovery.store.probing import Probe
 from tests.driven import DrivenRegistry
+from tests.examples import examples
 from tests.store.drawing import EIGHTHS, LEASE_TTL
 from tests.store.liveness_model import FLAP_CHANGES, FLAP_WINDOW, MAX_SECONDS, PERCENT, Judge, Row
 from tests.store.making import ALL, Log, a_registry, spec
@@ -442,4 +443,4 @@ class Liveness(RuleBasedStateMachine):
 
 
 TestLivenessAgainstTheJudge = Liveness.TestCase
-TestLivenessAgainstTheJudge.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
+TestLivenessAgainstTheJudge.settings = settings(max_examples=examples(120), stateful_step_count=60, deadline=None)

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.status import Status
+from tests.examples import examples
 from tests.store.making import ALL, START, a_registry, spec
 
 NAMES = st.sampled_from(["a", "A", "b", "B-1", "b_1", "b1", "c", "Zebra", "z", "0", "10", "9", "a-a", "aa"])
@@ -87,5 +88,5 @@ class Pages(RuleBasedStateMachine):
         assert self.registry.page("", 0) == []
 
 
-Pages.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Pages.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestPages = Pages.TestCase

@@ -23,6 +23,7 @@ from discovery.core.instance import Key, Registration
 from discovery.core.status import Status
 from discovery.store.errors import IdTaken, NameReserved, ServiceFull, UnknownInstance, UnknownService
 from discovery.store.service import Entry
+from tests.examples import examples
 from tests.store.drawing import EIGHTHS, IPS, LEASE_TTL, MAX_INSTANCES, NAMES, PORTS, SPECS, STEPS, Row
 from tests.store.making import ALL, Log, Replica, Told, a_registry
 
@@ -294,4 +295,4 @@ class RegistryModel(RuleBasedStateMachine):
 
 
 TestRegistryAgainstTheModel = RegistryModel.TestCase
-TestRegistryAgainstTheModel.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestRegistryAgainstTheModel.settings = settings(max_examples=examples(150), stateful_step_count=50, deadline=None)

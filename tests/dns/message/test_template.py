@@ -20,6 +20,7 @@ from discovery.dns.message.query import Transport
 from discovery.dns.message.template import MAX_KEPT, Alternatives, Piece, lay_in_order
 from discovery.dns.message.values import RR, Answer, Cut, Question, Rank, Type
 from discovery.dns.message.wire import Template
+from tests.examples import examples
 
 ROUNDS = 2000
 BIG = 1_000_000
@@ -122,7 +123,7 @@ def test_rfc2782_lower_priorities_first_and_within_one_by_weight() -> None:
 SIZES = st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0, 0, 16, 28])), min_size=1, max_size=MAX_KEPT + 6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     SIZES,
     st.booleans(),

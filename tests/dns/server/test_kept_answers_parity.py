@@ -26,6 +26,7 @@ from discovery.store.errors import NoWindow
 from discovery.store.service import Entry
 from tests.dns import compared
 from tests.dns.world import CLIENT, World, load, parsed, request
+from tests.examples import examples
 
 LEASE, CAP = 4.0, 3
 # In no zone, and in two.
@@ -339,6 +340,6 @@ def question_of(query: dns.message.QueryMessage) -> Question:
 
 
 KeptAnswersBesideResponder.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
+    max_examples=examples(25), stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
 )
 TestKeptAnswersBesideResponder = KeptAnswersBesideResponder.TestCase

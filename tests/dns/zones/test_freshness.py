@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from discovery.core.instance import Key
 from tests.dns.world import World, data, outcome, records
+from tests.examples import examples
 
 FORMS = [
     ("web", "A"), ("web", "SRV"), ("web", "TXT"), ("_web._tcp", "SRV"), ("_http._tcp.web", "SRV"), ("tag.web", "A"),
@@ -63,7 +64,7 @@ leases = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(leases, st.floats(0, 7000), st.integers(0, 3600), st.data())
 def test_no_answer_outlives_the_shortest_lease_in_it(
     instances: list[tuple[float, float, bool, str]], asked_at: float, setting: int, choice: st.DataObject

@@ -31,6 +31,7 @@ from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.driven import Checked
 from tests.engines.etcd.simulated import PREFIX, SimulatedNode, Store
+from tests.examples import examples
 from tests.store.attaching import Attach
 
 LEASE, MOST = 4.0, 3
@@ -286,4 +287,4 @@ def contents(node: SimulatedNode) -> tuple[list[Instance], Any, Any]:
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestInterleavings.settings = settings(max_examples=examples(150), stateful_step_count=50, deadline=None)

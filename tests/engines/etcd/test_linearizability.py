@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.engines.etcd import histories
 from tests.engines.etcd.linearizability import Call, State, Step, is_linearizable, service_of
+from tests.examples import examples
 
 ONE = service_of(1)
 
@@ -97,7 +98,7 @@ CALLS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(CALLS, max_size=5), st.integers(1, 2))
 @example([*WRONG["it went by itself"], *RIGHT["again"]], 1)
 def test_the_checker_says_what_trying_all_orders_says(history: list[Call], limit: int) -> None:

@@ -14,6 +14,7 @@ from discovery.plugins.audit import search as searches
 from discovery.plugins.audit.file import AuditFile, predecessor
 from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Page, Search
 from discovery.rest.api.times import iso
+from tests.examples import examples
 
 WALL = 1_769_860_800  # 2026-01-31T12:00:00Z
 
@@ -163,7 +164,7 @@ def test_without_a_file_it_says_so(tmp_path: Path) -> None:
         search(tmp_path / "audit.jsonl")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=20), st.integers(1, 700), st.integers(1, 5))
 def test_blocks_of_any_size_lose_nothing(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], block: int, limit: int

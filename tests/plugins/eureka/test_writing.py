@@ -15,6 +15,7 @@ from discovery.plugins.eureka.writing import AddMetadata, Cancel, Forget, Overri
 from discovery.store.errors import UnknownInstance
 from discovery.store.registration import Deregister
 from discovery.store.write import Write
+from tests.examples import examples
 from tests.plugins.eureka.house import House
 from tests.store.making import ALL, a_registry
 
@@ -52,7 +53,7 @@ def do(house: House, what: str, *given_: Any) -> None:
         house.registry.do(writes[what], house.now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(_STEPS, max_size=25))
 def test_where_each_id_is_and_what_its_instance_is_agree(steps: list[tuple[Any, ...]]) -> None:
     house = House(a_registry())

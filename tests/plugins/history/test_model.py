@@ -21,6 +21,7 @@ from discovery.plugins.history import past
 from discovery.store.damping import Damping
 from discovery.store.errors import NoWindow
 from discovery.store.operations import ReloadZones
+from tests.examples import examples
 from tests.plugins.history.house import Answers, House, explained
 from tests.store.making import a_brake, spec
 
@@ -146,4 +147,6 @@ class HistoryModel(RuleBasedStateMachine):
 
 TestHistoryModel = HistoryModel.TestCase
 # Not shrunk: each step may write files, and a failure names the instant and its answers.
-TestHistoryModel.settings = settings(max_examples=150, stateful_step_count=12, deadline=None, phases=(Phase.generate,))
+TestHistoryModel.settings = settings(
+    max_examples=examples(150), stateful_step_count=12, deadline=None, phases=(Phase.generate,)
+)

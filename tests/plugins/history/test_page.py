@@ -23,6 +23,7 @@ from discovery.plugins.history.file import Info
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.rows import PER_COMMIT, StoredEvent, keyed
 from discovery.rest.api.following.event_view import KINDS
+from tests.examples import examples
 from tests.plugins.history.house import House
 from tests.store.making import spec
 
@@ -107,7 +108,7 @@ def events_of(pages: list[Page]) -> list[StoredEvent]:
     return [item for page in pages for item in page.items if isinstance(item, StoredEvent)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ASKED)
 def test_what_is_asked_for_is_what_comes_newest_first_in_pages(written: Written, asked: Asked) -> None:
     asked = placed(asked, written.events)

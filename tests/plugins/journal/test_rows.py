@@ -35,6 +35,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.core.remembered import changed as attached
 from discovery.core.remembered import packed
 from discovery.plugins.journal import rows, schema
+from tests.examples import examples
 
 EDGES = string.ascii_letters + string.digits
 LABELS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", fullmatch=True, alphabet=EDGES + "-_")
@@ -142,7 +143,7 @@ VALUES = st.one_of(
 )
 TOMBSTONES = st.tuples(PLACES, TIMES)
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

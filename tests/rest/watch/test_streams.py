@@ -17,6 +17,7 @@ from discovery.core.instance import Key
 from discovery.core.maintenance import Scope, Window
 from discovery.rest.watch import streams
 from discovery.store.log import Log
+from tests.examples import examples
 from tests.rest.watch.making import Told, Watched, messages, quiet
 from tests.routes import asked
 from tests.store.making import START, WALL
@@ -181,7 +182,7 @@ STEPS = st.lists(
 QUERIES = ["", "service=web,db", "service=api&kind=registered,updated", "kind=maintenance,maintenance-begins"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps=STEPS, piece=st.sampled_from([1, 600, streams.PIECE]))
 def test_whoever_reads_when_he_likes_gets_every_event_that_passes_once_and_in_order(
     steps: list[tuple[str, Any, int]], piece: int

@@ -4,9 +4,10 @@ origin, violations of its own Content-Security-Policy. A story that provokes one
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request
 
 # The browser's console has a line for most violations; this one has them all, also those that are only reported.
 _TELL_OF_VIOLATIONS = """addEventListener("securitypolicyviolation", event =>
@@ -24,26 +25,24 @@ class Faults:
         """These may be found from now on: regular expressions."""
         self._expected += map(re.compile, patterns)
 
-    def watch(self, context: BrowserContext, origin: str) -> None:
-        """All pages of the context, from now on. `origin`: `http://127.0.0.1:PORT`."""
-        context.add_init_script(_TELL_OF_VIOLATIONS)
-        context.on("console", self._console)
-        context.on("weberror", lambda error: self._add(f"uncaught: {error.error}"))
-        context.on("request", lambda request: self._request(request, origin))
-        context.on("page", lambda page: page.on("crash", self._crashed))
-
-    def _console(self, message: ConsoleMessage) -> None:
+    def said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
-            self._add(f"console {message.type}: {message.text} ({message.location.get('url', '')})")
+            self.add(f"console {message.type}: {message.text} ({message.location.get('url', '')})")
 
-    def _request(self, request: Request, origin: str) -> None:
+    def asked(self, request: Request, origin: str) -> None:
         scheme, host, *_ = urlsplit(request.url)
         if f"{scheme}://{host}" != origin and scheme not in ("data", "blob"):
-            self._add(f"left the origin: {request.url}")
+            self.add(f"left the origin: {request.url}")
 
-    def _crashed(self, page: Page) -> None:
-        self._add(f"crashed: {page.url}")
-
-    def _add(self, line: str) -> None:
+    def add(self, line: str) -> None:
         if not any(pattern.search(line) for pattern in self._expected):
             self.found.append(line)
+
+
+def watch(context: BrowserContext, origin: str, of: Callable[[], Faults]) -> None:
+    """All pages of the context, from now on; what they do is one of the faults that there are then. `origin`: `http://127.0.0.1:PORT`."""
+    context.add_init_script(_TELL_OF_VIOLATIONS)
+    context.on("console", lambda message: of().said(message))
+    context.on("weberror", lambda error: of().add(f"uncaught: {error.error}"))
+    context.on("request", lambda request: of().asked(request, origin))
+    context.on("page", lambda page: page.on("crash", lambda page: of().add(f"crashed: {page.url}")))

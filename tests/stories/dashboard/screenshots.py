@@ -14,7 +14,7 @@ from playwright.sync_api import Error
 from tests.stories.dashboard.chromium import chromium
 from tests.stories.dashboard.demo import Shop, shop
 from tests.stories.dashboard.screens import SCREENS, Screen, show
-from tests.stories.dashboard.visits import DESKTOP, PHONE, Scheme, Visits
+from tests.stories.dashboard.visits import DESKTOP, PHONE, Scheme, Tabs, Visits
 
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
@@ -32,7 +32,7 @@ def take(visits: Visits, it: Shop, screen: Screen, size: tuple[int, int], folder
 def main(folder: Path, names: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, shop(Path(data)) as it, chromium() as browser:
-        visits = Visits(browser)
+        visits = Visits(Tabs(browser))
         for screen in SCREENS:
             for size in (DESKTOP, PHONE):
                 if not names or screen.name in names:

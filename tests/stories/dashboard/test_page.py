@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from email.message import Message
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.stories.dashboard.visits import Visits
-from tests.stories.process import LIMIT, Discovery
+from tests.stories.process import LIMIT, Discovery, running
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Discovery]:
+    """Empty until the last story fills it."""
+    with running() as discovery:
+        yield discovery
 
 
 def get(url: str, **headers: str) -> tuple[int, Message, str]:

@@ -1,19 +1,21 @@
-"""Visits to the dashboard: each in a browser context of its own, so that nothing of one story is left for the next."""
+"""Visits to the dashboard: each in a tab of its own, which forgets all before the next one: nothing of one story is left for another."""
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from tests.stories.dashboard.faults import Faults
+from tests.stories.dashboard.faults import Faults, watch
 from tests.stories.process import LIMIT, Discovery
 
 Scheme = Literal["dark", "light"]
 
 # What the screens are judged at: a large laptop, a tablet, and a phone.
 DESKTOP, TABLET, PHONE = (1440, 900), (768, 1024), (390, 844)
+
+# How many are kept for later visits.
+_TABS = 4
 
 expect.set_options(timeout=LIMIT * 1000)
 
@@ -24,14 +26,77 @@ _SET_HIDDEN = """hidden => {
 }"""
 
 
-class Visits:
+# Where a tab waits between two visits, at the origin of the next one: an empty page, which the browser itself answers.
+_PARKED = "/parked"
+_EMPTY = "<!doctype html><title>Parked</title><link rel=icon href=data:,>"
+_FORGET = """token => {
+    sessionStorage.clear();
+    localStorage.clear();
+    if (token) sessionStorage.setItem("discovery-token", token);
+}"""
+
+
+class _Tab:
+    """A context with one page. A new one costs a process of the browser, twice what a page takes to load."""
+
+    def __init__(self, browser: Browser, origin: str, phone: bool, before: str) -> None:
+        self.of = (origin, phone)
+        self.faults = Faults()
+        self.is_free = True
+        self.context = browser.new_context(base_url=origin, is_mobile=phone, has_touch=phone, viewport=_size(DESKTOP))
+        self.context.set_default_timeout(LIMIT * 1000)
+        watch(self.context, origin, lambda: self.faults)
+        self.context.add_init_script(before)
+        self.page = self.context.new_page()
+        self.park()
+
+    def park(self) -> None:
+        """Nothing of the visit is left."""
+        self.page.unroute_all()
+        self.page.route(f"**{_PARKED}", lambda route: route.fulfill(body=_EMPTY, content_type="text/html"))
+        self.page.goto(_PARKED)
+        self.context.clear_cookies()
+        self.context.clear_permissions()
+
+
+class Tabs:
     """`before`: a script that each page runs before its own."""
 
     def __init__(self, browser: Browser, before: str = "") -> None:
-        self.faults = Faults()
         self._browser = browser
         self._before = before
-        self._contexts: list[BrowserContext] = []
+        self._all: list[_Tab] = []
+
+    def take(self, origin: str, phone: bool) -> _Tab:
+        of = (origin, phone)
+        tab = next((tab for tab in self._all if tab.is_free and tab.of == of), None)
+        if tab is None:
+            tab = _Tab(self._browser, origin, phone, self._before)
+            self._all.append(tab)
+        tab.is_free = False
+        return tab
+
+    def give_back(self, tabs: list[_Tab]) -> None:
+        """Those whose page is closed are not used again; nor are the oldest, of servers that have ended."""
+        for tab in tabs:
+            tab.is_free = not tab.page.is_closed()
+            if tab.is_free:
+                tab.park()
+        free = [tab for tab in self._all if tab.is_free]
+        self._all = free[-_TABS:]
+        for tab in [*free[:-_TABS], *(tab for tab in tabs if not tab.is_free)]:
+            tab.context.close()
+
+    def close(self) -> None:
+        for tab in self._all:
+            tab.context.close()
+
+
+class Visits:
+    def __init__(self, tabs: Tabs) -> None:
+        self.faults = Faults()
+        self._tabs = tabs
+        self._taken: list[_Tab] = []
 
     def __call__(
         self,
@@ -44,32 +109,25 @@ class Visits:
         motion: bool = True,
         token: str = "",
     ) -> Page:
-        """A new page at /ui, or `at` another path, with this query (`view=hosts`), of a server or of an origin. It has loaded, but need not
+        """A page at /ui, or `at` another path, with this query (`view=hosts`), of a server or of an origin. It has loaded, but need not
         have data yet. `token`: has been typed into it before.
         """
-        origin = server if isinstance(server, str) else server.http
-        context = self._browser.new_context(
-            base_url=origin,
-            viewport={"width": size[0], "height": size[1]},
-            is_mobile=size == PHONE,
-            has_touch=size == PHONE,
-            color_scheme=scheme,
-            reduced_motion="no-preference" if motion else "reduce",
-        )
-        self._contexts.append(context)
-        context.set_default_timeout(LIMIT * 1000)
-        self.faults.watch(context, origin)
-        context.add_init_script(self._before)
-        if token:
-            keep = f"sessionStorage.setItem('discovery-token', {json.dumps(token)})"
-            context.add_init_script(f"location.host && {keep}")  # before the page there is an empty one
-        page = context.new_page()
+        tab = self._tabs.take(server if isinstance(server, str) else server.http, size == PHONE)
+        self._taken.append(tab)
+        tab.faults = self.faults
+        page = tab.page
+        page.set_viewport_size(_size(size))
+        page.emulate_media(color_scheme=scheme, reduced_motion="no-preference" if motion else "reduce")
+        page.evaluate(_FORGET, token)
         page.goto(f"{at}?{query}" if query else at)
         return page
 
     def close(self) -> None:
-        for context in self._contexts:
-            context.close()
+        self._tabs.give_back(self._taken)
+
+
+def _size(size: tuple[int, int]) -> ViewportSize:
+    return {"width": size[0], "height": size[1]}
 
 
 def hide(page: Page, hidden: bool = True) -> None:
