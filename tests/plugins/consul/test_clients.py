@@ -29,7 +29,12 @@ async def _it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         bodies: list[dict[str, Any]] = [
             {"ID": f"f-web-{number}", "Name": "f-web", "Port": 80 + number, "Address": f"10.0.0.{number + 1}", **more}
             for number, more in enumerate[dict[str, Any]](
-                ({}, {"Check": ttl}, {"Check": {"TTL": "60s"}}, {"Tags": ["urlprefix-/web", "v1"]})
+                (
+                    {},
+                    {"Check": ttl, "Tags": ["urlprefix-/web"]},
+                    {"Check": {"TTL": "60s"}},
+                    {"Tags": ["urlprefix-/web", "v1"]},
+                )
             )
         ]
         bodies += [
@@ -62,6 +67,13 @@ def faults(path: str, answer: Any) -> list[str]:
                 found.append("Traefik takes one without Checks for healthy")
             if set(service["Weights"]) != {"Passing", "Warning"}:
                 found.append("consul-template shows 0")
+            if not all(
+                (check["Node"], check["ServiceID"]) in ((node["Node"], service["ID"]), (node["Node"], ""))
+                for check in checks
+            ):
+                found.append("a check of another instance stands there")
+        if len({(row["Node"]["ID"], row["Service"]["ID"]) for row in answer}) < len(answer):
+            found.append("Traefik joins by Node.ID and Service.ID, and keeps one of each")
     elif path.startswith("/v1/catalog/service/"):
         found += [
             str(row)
@@ -72,6 +84,9 @@ def faults(path: str, answer: Any) -> list[str]:
         found += [str(check) for check in answer if not (check["Node"] and isinstance(check["ServiceTags"], list))]
         if path.startswith("/v1/health/state/any") and not any(check["CheckID"] == "serfHealth" for check in answer):
             found.append("fabio knows it by name")
+        routed = [check["ServiceID"] for check in answer if "urlprefix-/web" in check["ServiceTags"]]
+        if path.startswith("/v1/health/state/any") and "f-web-1" not in routed:
+            found.append("fabio finds its routes by the tags of checks")
     elif path.startswith("/v1/catalog/services") and not all(isinstance(tags, list) for tags in answer.values()):
         found.append("tags are a list")
     elif path == "/v1/agent/self" and not (answer["Config"]["Datacenter"] and answer["Config"]["NodeName"]):
@@ -83,6 +98,7 @@ def faults(path: str, answer: Any) -> list[str]:
 
 async def test_each_client_is_answered_as_it_was(it: Running) -> None:
     index, hashed, wrong = "1", "", []
+    rows, checked, asked = set[tuple[str, str]](), set[tuple[str, str, str]](), set[str]()
     for request in REQUESTS:
         path = request["path"].replace("INDEX", index).replace("HASH", hashed)
         body = request.get("body")
@@ -105,5 +121,16 @@ async def test_each_client_is_answered_as_it_was(it: Running) -> None:
                 f"{request['client']}: {request['method']} {path}: {theirs} there, {ours} here: {octets[:200].decode()}"
             )
         elif response.status == 200 and media == "application/json":
-            wrong += [f"{path}: {fault}" for fault in faults(path, json.loads(octets))]
+            answer = json.loads(octets)
+            wrong += [f"{path}: {fault}" for fault in faults(path, answer)]
+            if request["client"] == "fabio" and path.startswith("/v1/catalog/service/"):
+                asked.add(path.partition("?")[0].rpartition("/")[2])
+                rows |= {(row["Node"], row["ServiceID"]) for row in answer}
+            elif request["client"] == "fabio" and path.startswith("/v1/health/state/any"):
+                checked |= {(check["Node"], check["ServiceID"], check["ServiceName"]) for check in answer}
+        elif request["method"] == "PUT" and path.startswith("/v1/agent/") and response.status == 200 and octets:
+            wrong.append(f"{path}: there it is empty")
     assert wrong == []
+    joined = {(node, id) for node, id, service in checked if service in asked}
+    assert joined, "fabio asked for none"
+    assert joined <= rows, "fabio joins checks and rows of the catalog by node and id"
