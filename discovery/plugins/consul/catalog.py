@@ -12,9 +12,9 @@ from discovery.core.lease import Lease, Term
 from discovery.core.name import fold
 from discovery.plugins.consul import views
 from discovery.plugins.consul.directory import MAINTENANCE, Peer
-from discovery.plugins.consul.manners import Refused, as_json, encoded
+from discovery.plugins.consul.manners import as_json, encoded
 from discovery.plugins.consul.nodes import Node
-from discovery.plugins.consul.reading import LIST, OBJECT, ONE, SKIP, Question, Reader, Shape, get
+from discovery.plugins.consul.reading import LIST, OBJECT, ONE, SKIP, Question, Reader, Shape, get, none, refusing
 from discovery.plugins.consul.topics import CHECKS, NODES, SERVICES, node_topic
 from discovery.plugins.consul.views import CRITICAL, PASSING, Json
 from discovery.rest.api.answers import Answer
@@ -53,16 +53,16 @@ class Catalog:
             route("/catalog/nodes", self.nodes, lambda _: NODES, sample=node, summary="All nodes", by_agent=True),
             route("/catalog/services", self.services, lambda _: SERVICES, OBJECT, summary="Names and tags of all services"),
             route("/catalog/service/{name}", self.service_rows, _of_service, sample=row, summary="Instances of a service"),
-            route("/catalog/connect/{name}", self.nothing, _of_service, summary="Proxies of a service: none"),
+            route("/catalog/connect/{name}", none, _of_service, summary="Proxies of a service: none"),
             route("/catalog/gateway-services/{name}", lambda _: iter([None]), _of_service, ONE, summary="Services of a gateway: none"),
             route("/catalog/node/{name}", by_id, _of_node, ONE, SAMPLES["service"], "A node with its services", by_agent=True),
             route(
                 "/catalog/node-services/{name}", as_list, _of_node, ONE, SAMPLES["service"], "The same as a list", by_agent=True
             ),
-            get("/health/service/", self.no_name, "No service"),
+            get("/health/service/", refusing(400, "Missing service name"), "No service"),
             route("/health/service/{name}", self.health, _of_service, sample=health, summary="Instances with their checks"),
-            route("/health/connect/{name}", self.nothing, _of_service, summary="Proxies with their checks: none"),
-            route("/health/ingress/{name}", self.nothing, _of_service, summary="Gateways with their checks: none"),
+            route("/health/connect/{name}", none, _of_service, summary="Proxies with their checks: none"),
+            route("/health/ingress/{name}", none, _of_service, summary="Gateways with their checks: none"),
             route("/health/checks/{name}", self.checks, _of_service, sample=check, summary="Checks of a service"),
             route("/health/node/{name}", self.node_checks, _of_node, sample=check, summary="Checks of a node", by_agent=True),
             route("/health/state/{state}", self.state, lambda _: CHECKS, sample=check, summary="Checks in a state", by_agent=True),
@@ -185,13 +185,7 @@ class Catalog:
                 yield SKIP
         yield shape.end + b"}"
 
-    def nothing(self, question: Question) -> Iterator[Json]:
-        return iter(())
-
     # -- /health
-
-    def no_name(self, request: Request) -> Answer:
-        raise Refused(400, "Missing service name")
 
     def health(self, question: Question) -> Iterator[Any]:
         passing = question.asked.flag("passing")

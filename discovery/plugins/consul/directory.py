@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from discovery.core.check import Check
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.health import Health
-from discovery.core.instance import Instance
+from discovery.core.instance import Instance, Key
 from discovery.core.kinds import DocumentEvent
 from discovery.core.name import fold
 from discovery.core.network import ip_of
@@ -143,6 +143,11 @@ class Directory:
             return None
         peers = (peer for peer in self.peers_of(entry.instance) if peer.id == id)
         return next(((entry, peer) for peer in peers if fold(self.node_of(peer).name) == fold(node.name)), None)
+
+    def known_as(self, node: Node, id: str) -> tuple[Peer, Key] | tuple[None, None]:
+        """What it has said until now, and at which key."""
+        found = self.find(node, id)
+        return (None, None) if found is None else (found[1], found[0].instance.spec.key)
 
     def anywhere(self, node: Node, id: str) -> tuple[Entry, Peer] | None:
         """As `find`; what is not known there, but at one other node alone, is that one's."""

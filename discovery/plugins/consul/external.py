@@ -95,12 +95,11 @@ class External:
     def _service(self, body: Json, node: Node, service: Json, statuses: list[Json]) -> RegisterPeer:
         name = None if fold(self._directory.nodes.at(node.address).name) == fold(node.name) else node.name
         said = definitions.service(service, node.address, self._reader.settings.consul_keep, name)
-        before = self._directory.find(node, said.peer.id)
+        before, leaves = self._directory.known_as(node, said.peer.id)
         words = dict(said.peer.said) | ({"NodeMeta": body["NodeMeta"]} if body.get("NodeMeta") else {})
-        if before is not None and "Checks" in before[1].said:
-            words["Checks"] = before[1].said["Checks"]
+        if before is not None and "Checks" in before.said:
+            words["Checks"] = before.said["Checks"]
         peer = with_statuses(said.peer._replace(said=words), statuses)
-        leaves = None if before is None else before[0].instance.spec.key
         return RegisterPeer(
             said.spec, own=worst_of([peer]), peer=peer, checks=(), leaves=leaves, nodes=self._directory.nodes
         )
@@ -128,11 +127,5 @@ def _status(check: Json) -> Json:
     status, id = check.get("Status", "critical"), check.get("CheckID") or check.get("Name") or ""
     if status not in HEALTH:
         raise Refused(500, f"Invalid check status: '{status:.40}'")
-    output = check.get("Output", "")[:MAX_OUTPUT]
-    return {
-        "CheckID": id,
-        "Name": check.get("Name", ""),
-        "Status": status,
-        "Output": output,
-        "Notes": check.get("Notes", ""),
-    }
+    about = {"CheckID": id, "Status": status, "Output": check.get("Output", "")[:MAX_OUTPUT]}
+    return about | {name: check.get(name, "") for name in ("Name", "Notes")}

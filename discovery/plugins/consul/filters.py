@@ -130,12 +130,12 @@ class _Parser:
         if first is None:
             raise self._wrong()
         if first.kind in ("text", "number") or self._follows("in", "not"):
-            value, negated = self._value(), self._take("word", "not")
+            value, negated = self._value(), bool(self._take("word", "not"))
             self._need("word", "in")
             return _contains(self._selector(), value, negated)
         path = self._selector()
         if self._take("word", "is"):
-            negated = self._take("word", "not")
+            negated = bool(self._take("word", "not"))
             self._need("word", "empty")
             return _is_empty(path, negated)
         for sign in ("==", "!="):
@@ -143,17 +143,17 @@ class _Parser:
                 return _equals(path, self._value(), negated=sign == "!=")
         if self._take("word", "matches") or (self._follows("matches") and self._take("word", "not")):
             raise BadFilter("matches is not taken here, since a pattern may run long; compare with ==, or use contains")
-        negated = self._take("word", "not")
+        negated = bool(self._take("word", "not"))
         self._need("word", "contains", _BEHIND_SELECTOR)
         return _contains(path, self._value(), negated)
 
     def _selector(self) -> tuple[str, ...]:
-        path = [self._word()]
+        path = [self._need("word").value]
         while True:
             if self._take("sign", "."):
-                path.append(self._word())
+                path.append(self._need("word").value)
             elif self._take("sign", "["):
-                path.append(self._next("text").value)
+                path.append(self._need("text").value)
                 self._need("sign", "]")
             else:
                 break
@@ -186,26 +186,18 @@ class _Parser:
             return third is not None and third.value == "in"
         return True
 
-    def _take(self, kind: str, value: str) -> bool:
+    def _take(self, kind: str, value: str | None = None) -> _Token | None:
         token = self._peek()
-        if token is None or token.kind != kind or token.value != value:
-            return False
-        self._at += 1
-        return True
-
-    def _next(self, kind: str) -> _Token:
-        token = self._peek()
-        if token is None or token.kind != kind:
-            raise self._wrong()
+        if token is None or token.kind != kind or value not in (None, token.value):
+            return None
         self._at += 1
         return token
 
-    def _need(self, kind: str, value: str, expected: str = "") -> None:
-        if not self._take(kind, value):
+    def _need(self, kind: str, value: str | None = None, expected: str = "") -> _Token:
+        token = self._take(kind, value)
+        if token is None:
             raise self._wrong(expected)
-
-    def _word(self) -> str:
-        return self._next("word").value
+        return token
 
     def _wrong(self, expected: str = "") -> BadFilter:
         token = self._peek()

@@ -41,6 +41,9 @@ MAX_UDP = 4096
 # Records of one answer, which take 5 ms: more hardly fit a message over TCP.
 MAX_RECORDS = 700
 
+# A record, its rank, and what goes beside it.
+Made = tuple[RR, Rank, tuple[RR, ...]]
+
 _NOT_LOADED = Explanation(NOT_READY, "not loaded yet: the registry is still being filled", Reason.NOT_LOADED)
 _SRV = struct.Struct("!HHH")
 # SRV's: Consul knows one priority. Suspects come last.
@@ -166,11 +169,12 @@ class Names:
             :MAX_RECORDS
         ]
         made = self._made(chosen, asked, owner, qtype, lifetime.ttl, now)
-        if not made.records:
+        if not made:
             return Answer(explanation=_lacks(service.name, qtype), lifetime=lifetime)
+        records, ranks, companions = zip(*made, strict=True)
         return Answer(
-            answer=tuple(made.records), companions=tuple(made.companions), ranks=tuple(made.ranks),
-            most=1 if made.records[0].type == Type.CNAME else None, lifetime=lifetime, explanation=stale, cut=self._cut,
+            answer=records, companions=companions, ranks=ranks, most=1 if records[0].type == Type.CNAME else None,
+            lifetime=lifetime, explanation=stale, cut=self._cut,
         )  # fmt: skip
 
     def _meant(self, service: Service, tag: str | None) -> list[tuple[Entry, Peer]]:
@@ -185,8 +189,8 @@ class Names:
 
     def _made(
         self, chosen: Sequence[tuple[Entry, Peer]], asked: Asked, owner: Name, qtype: int, ttl: int, now: float
-    ) -> Made:
-        made, seen = Made([], [], []), set[Name | str]()  # targets, or addresses
+    ) -> list[Made]:
+        made, seen = list[Made](), set[Name | str]()  # targets, or addresses
         if qtype == Type.SRV:
             for entry, peer in chosen:
                 instance = entry.instance
@@ -195,19 +199,19 @@ class Names:
                     beside = () if target in seen else beside
                     seen.add(target)
                     rank = _rank(entry, now)
-                    made.add(
-                        RR(owner, qtype, ttl, _SRV.pack(*rank, instance.spec.port) + to_wire(target)), rank, beside
-                    )
+                    data = _SRV.pack(*rank, instance.spec.port) + to_wire(target)
+                    made.append((RR(owner, qtype, ttl, data), rank, beside))
             return made
         if all(entry.instance.spec.is_host_name for entry, _ in chosen):
             for entry, _ in chosen if not asked.only_srv else ():
-                made.add(RR(owner, Type.CNAME, ttl, to_wire(from_text(entry.instance.spec.ip))), _rank(entry, now))
+                host = to_wire(from_text(entry.instance.spec.ip))
+                made.append((RR(owner, Type.CNAME, ttl, host), _rank(entry, now), ()))
             return made
         for entry, _ in chosen:
             ip = entry.instance.spec.ip
             if not entry.instance.spec.is_host_name and address_type(ip) == qtype and ip not in seen:
                 seen.add(ip)
-                made.add(RR(owner, qtype, ttl, address(ip)), _rank(entry, now))
+                made.append((RR(owner, qtype, ttl, address(ip)), _rank(entry, now), ()))
         return made
 
     def _target(self, instance: Instance, peer: Peer, ttl: int) -> tuple[Name, tuple[RR, ...]]:
@@ -246,17 +250,6 @@ class Names:
                 Explanation(OTHER, f"{to_text(owner)} has an address of the other family, or another type")
             )
         return Answer.of([RR(owner, qtype, self._ttl, address(at))])
-
-
-class Made(NamedTuple):
-    records: list[RR]
-    companions: list[tuple[RR, ...]]
-    ranks: list[Rank]
-
-    def add(self, record: RR, rank: Rank, beside: tuple[RR, ...] = ()) -> None:
-        self.records.append(record)
-        self.companions.append(beside)
-        self.ranks.append(rank)
 
 
 def _name(text: str) -> Name | None:

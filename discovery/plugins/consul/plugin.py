@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from discovery.plugins import Plugin, Seams
+from discovery.plugins.consul import beyond
 from discovery.plugins.consul.agent import Agent
-from discovery.plugins.consul.beyond import Beyond
 from discovery.plugins.consul.catalog import Catalog
 from discovery.plugins.consul.directory import Directory
 from discovery.plugins.consul.external import External
@@ -42,8 +42,10 @@ class Consul(Plugin):
         reader.proxies, reader.is_public = seams.proxies, seams.is_public
         self._registering = registering = Registering(reader, seams.count_registration)
         external = External(registering, seams.count_registration)
-        parts = (registering, catalog, external, Agent(reader, catalog), self._keys, Beyond(reader))
-        seams.routes.extend(MANNERS.routes(*(route for part in parts for route in part.routes())))
+        parts = (registering, catalog, external, Agent(reader, catalog), self._keys)
+        seams.routes.extend(
+            MANNERS.routes(*(route for part in parts for route in part.routes()), *beyond.routes(reader))
+        )
         self._seams = seams
         seams.concerns.extend(self._keys.concerns())
         seams.followers.append(directory.follow_commit)

@@ -222,3 +222,15 @@ def put(
     method: str = "PUT",
 ) -> Route:
     return Route(method, path, handler, right, kind, summary, HEADING, lenient=True)
+
+
+def refusing(status: int, text: str, headers: Mapping[str, str] = {}) -> Handler:
+    def handler(request: Request) -> Reply:
+        raise Refused(status, text, headers)
+
+    return handler
+
+
+def none(question: Question) -> Iterator[Any]:
+    """No row."""
+    return iter(())

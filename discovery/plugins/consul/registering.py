@@ -69,8 +69,7 @@ class Registering:
         if "Address" in said.peer.said:
             self.reader.require_reachable(request)
         node = self._directory.nodes.at(at)
-        before = self._directory.find(node, said.peer.id)
-        leaves = None if before is None else before[0].instance.spec.key
+        _, leaves = self._directory.known_as(node, said.peer.id)
         register = RegisterPeer(
             said.spec, peer=said.peer, checks=said.checks, replaced=asked.flag("replace-existing-checks"), leaves=leaves,
             nodes=self._directory.nodes,

@@ -32,21 +32,11 @@ _AT_ONCE, _OF_HOST = 100, 5
 _log = logging.getLogger("discovery.consul")
 
 
-class _Node:
-    """`answered`: it has once. `silent`: so many rounds in a row."""
-
-    __slots__ = ("answered", "silent")
-
-    def __init__(self, is_gone: bool) -> None:
-        self.answered = is_gone
-        self.silent = SILENT if is_gone else 0
-
-
 class Serf:
     def __init__(self, registry: Registry, directory: Directory) -> None:
         self._registry = registry
         self._directory = directory
-        self._nodes: dict[str, _Node] = {}
+        self._silent: dict[str, int | None] = {}  # by node: so many rounds in a row; None: it has never answered
         self._task: asyncio.Task[None] | None = None
 
     def start(self, engine: Engine) -> None:
@@ -61,16 +51,12 @@ class Serf:
 
     def output(self, name: str) -> str:
         """What is known of a node by its folded name, in words."""
-        place, known = self._directory.places.get(name), self._nodes.get(name)
+        place, silent = self._directory.places.get(name), self._silent.get(name)
         if place is None or not place.unchecked:
             return ALIVE
         if place.silent:
             return f"no port of it answered {SILENT} times in a row"
-        return (
-            ALIVE
-            if known is not None and known.answered
-            else "never verified: no port of it that may be asked has answered"
-        )
+        return ALIVE if silent is not None else "never verified: no port of it that may be asked has answered"
 
     async def _rounds(self) -> None:
         while True:
@@ -85,8 +71,8 @@ class Serf:
         if not self._engine.leads:
             return
         places = {name: place for name, place in self._directory.places.items() if place.unchecked}
-        for name in self._nodes.keys() - places.keys():
-            del self._nodes[name]
+        for name in self._silent.keys() - places.keys():
+            del self._silent[name]
         running = set()
         for name, place in places.items():
             await turns().over()
@@ -97,19 +83,19 @@ class Serf:
             await asyncio.wait(running)
 
     async def _look(self, name: str, place: Place) -> None:
-        node = self._nodes.get(name)
-        if node is None:  # what another process found out holds until there is life
-            node = self._nodes[name] = _Node(is_gone=bool(place.silent))
+        # What another process found out holds until there is life.
+        silent = self._silent.setdefault(name, SILENT if place.silent else None)
         found = (self._registry.find(id) for id in place.unchecked)
         instances = [entry.instance for entry in found if entry is not None]
         alone = not self._engine.has_other_nodes
         asked = [each for each in instances if _may_be_asked(each, alone)][:_OF_HOST]
         answers = [await probe(each.spec.ip, each.spec.port) for each in asked]
         if any(answers):
-            node.answered, node.silent = True, 0
-        elif node.answered and False in answers:
-            node.silent += 1
-        is_gone = node.silent >= SILENT
+            silent = 0
+        elif silent is not None and False in answers:
+            silent += 1
+        self._silent[name] = silent
+        is_gone = silent is not None and silent >= SILENT
         if is_gone or place.silent:
             health = Health.FAILING if is_gone else Health.PASSING
             text = (
