@@ -59,11 +59,11 @@ class Beating:
 
 
 @contextmanager
-def beating(server: Discovery, token: str, keys: Sequence[tuple[str, str, int]]) -> Iterator[Beating]:
-    """Registered with that token, too."""
+def beating(server: Discovery, token: str, keys: Sequence[tuple[str, str, int]], ttl: int = 60) -> Iterator[Beating]:
+    """Registered with that token, too. `ttl`: others than those whose token ends live, however late they beat."""
     server.token = token
     for key in keys:
-        server.register(*key)
+        server.register(*key, ttl=ttl)
     server.token = ADMIN
     clients = Beating(server, token, keys)
     clients.thread.start()
@@ -80,18 +80,27 @@ def small(tmp_path: Path) -> Iterator[Volume]:
         yield small
 
 
-@pytest.fixture
-def server(small: Volume, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Discovery]:
-    """Its services have a token that expires soon; and so has whoever stays up at night."""
-    file = tmp_path_factory.mktemp("tokens") / "tokens.toml"
-    expires = datetime.now(UTC) + timedelta(seconds=10)
-    file.write_text(
+def expires(tokens: Path, when: datetime) -> None:
+    """The token that services have; whoever stays up at night has another one."""
+    fresh = tokens.with_suffix(".new")
+    fresh.write_text(
         f'[[token]]\nname = "admin"\nsha256 = "{digest(ADMIN).hex()}"\nadmin = true\n'
         f'[[token]]\nname = "rolling"\nsha256 = "{digest(ROLLING).hex()}"\nregister = ["shop"]\n'
-        f"expires = {expires:%Y-%m-%dT%H:%M:%SZ}\n"
+        f"expires = {when:%Y-%m-%dT%H:%M:%SZ}\n"
     )
+    fresh.replace(tokens)
+
+
+@pytest.fixture
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tokens") / "tokens.toml"
+
+
+@pytest.fixture
+def server(small: Volume, tokens: Path) -> Iterator[Discovery]:
+    expires(tokens, datetime.now(UTC) + timedelta(hours=1))
     with running(
-        prefix=small.prefix, DATA_DIR=str(small.folder), TOKENS_FILE=str(file), HEARTBEAT_TIMEOUT_SECONDS=LEASE,
+        prefix=small.prefix, DATA_DIR=str(small.folder), TOKENS_FILE=str(tokens), HEARTBEAT_TIMEOUT_SECONDS=LEASE,
         CLEANUP_INTERVAL_SECONDS=300, BRAKE_PERCENT=0, MAX_INSTANCES_PER_SERVICE=1000, LOG_FORMAT="json",
     ) as server:  # fmt: skip
         server.token = ADMIN
@@ -120,11 +129,16 @@ def clock(iso: str) -> str:
     return f"{iso[11:19]}Z"
 
 
-def test_at_three_in_the_morning_every_surface_tells_the_same(visit: Visits, server: Discovery, small: Volume) -> None:
-    with beating(server, ROLLING, SHOP) as shop, beating(server, ADMIN, DYING) as dying, beating(server, ADMIN, LIVING):
+def test_at_three_in_the_morning_every_surface_tells_the_same(
+    visit: Visits, server: Discovery, small: Volume, tokens: Path
+) -> None:
+    with (
+        beating(server, ROLLING, SHOP, LEASE) as shop, beating(server, ADMIN, DYING) as dying, beating(server, ADMIN, LIVING),
+    ):  # fmt: skip
         (before,) = server.request("GET", "/ready").body["warnings"]
         assert before["code"] == "token_expires"
         assert before["text"].startswith("the token rolling expires at ")
+        expires(tokens, datetime.now(UTC) + timedelta(seconds=2))
         _a_token_expires(visit, server, shop)
         _a_host_dies(visit, server, dying)
         _a_disk_fills(server, small)
@@ -168,6 +182,10 @@ def _a_token_expires(visit: Visits, server: Discovery, shop: Beating) -> None:
 
 def _a_host_dies(visit: Visits, server: Discovery, dying: Beating) -> None:
     dying.dead.set()
+    dying.thread.join()
+    server.token = ADMIN
+    for key in DYING:
+        server.register(*key, ttl=LEASE)
     until(lambda: not dig(server, "mail.svc.local").answer)
     until(lambda: len(dig(server, "pay.svc.local").answer) == 1)
     gone, kept = agreed(server, "pay", ADMIN)[80], agreed(server, "mail", ADMIN)[25]

@@ -56,8 +56,9 @@ def test_caddy_follows_registrations_deregistrations_and_deaths(caddy: Caddy) ->
     caddy.leads_to()
     caddy.server.register("user-service", FIRST, caddy.ports[FIRST])
     caddy.leads_to(FIRST)
-    caddy.server.register("user-service", SECOND, caddy.ports[SECOND], ttl=3)
+    caddy.server.register("user-service", SECOND, caddy.ports[SECOND])
     caddy.leads_to(FIRST, SECOND)
+    caddy.server.register("user-service", SECOND, caddy.ports[SECOND], ttl=1)
     caddy.leads_to(FIRST)
     gone = f"/services/user-service/instances?ip={FIRST}&port={caddy.ports[FIRST]}"
     assert caddy.server.request("DELETE", gone).status == 200

@@ -60,15 +60,17 @@ def test_the_backend_follows_registrations_and_deregistrations(
 def test_what_sends_no_heartbeats_leaves_the_backend(server: Discovery, proxy: HAProxy, ports: list[int]) -> None:
     first, second, _ = ports
     server.register("web", IP, first)
-    server.register("web", IP, second, ttl=2)
+    server.register("web", IP, second)
     follows(proxy, first, second)
+    server.register("web", IP, second, ttl=1)
     follows(proxy, first)
 
 
 def test_when_the_last_one_dies_nobody_gets_requests(server: Discovery, proxy: HAProxy, ports: list[int]) -> None:
     """The service is still listed, so the answer is NODATA and not NXDOMAIN."""
-    server.register("web", IP, ports[0], ttl=2)
+    server.register("web", IP, ports[0])
     follows(proxy, ports[0])
+    server.register("web", IP, ports[0], ttl=1)
     follows(proxy)
     server.register("web", IP, ports[1])
     follows(proxy, ports[1])

@@ -123,7 +123,7 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_there(tmp_path: Path) ->
         f"without an answer {dict(unanswered)}; clears {dict(sum((lane.clears for lane in lanes), Counter[str]()))}; "
         f"{sum(lane.compared for lane in lanes)} places compared: 0 lost, 0 half there"
     )
-    assert acknowledged.total() > LANES * ROUNDS * 5, "it was not killed while nothing went on"
+    assert acknowledged.total() > LANES * ROUNDS, "it was not killed while nothing went on"
     assert unanswered.total() > 0, "some were under way"
 
 

@@ -113,7 +113,6 @@ def test_rfc8484_5_1_it_may_be_kept_as_long_as_its_shortest_ttl(curl: Curl, secu
     assert curl.get(url, query("lasting.svc.local").to_wire()).max_age == 5
     assert curl.get(url, query("nobody.svc.local").to_wire()).max_age == 2
     brief = query("brief.svc.local").to_wire()
-    until(lambda: curl.get(url, brief).max_age < 2)
     until(lambda: curl.get(url, brief).max_age == 5)  # the shorter lease is over
     assert curl.get(url, query("www.example.com").to_wire()).max_age == 0
 
