@@ -20,6 +20,7 @@ from discovery.core.name import fold
 from discovery.core.network import ip_of
 from discovery.plugins.consul.nodes import Node, Nodes
 from discovery.plugins.consul.topics import CHECKS, NODES, PLUGIN, SERVICES, Topics, node_of, node_topic
+from discovery.store.registrants import registrants
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -72,6 +73,11 @@ class Place:
         self.unchecked: set[str] = set()
         self.silent: set[str] = set()
         self.index = 0
+
+
+def stands_under_node(instance: Instance) -> bool:
+    """Nothing says whether it works: it has no check, and nobody but Consul's clients has registered it."""
+    return not instance.spec.checks and registrants(instance).keys() == {PLUGIN}
 
 
 class Directory:
@@ -221,7 +227,7 @@ class Directory:
                 self._hosts.setdefault(peer.id, set()).add(name)
                 if peer.node is not None:
                     place.external = {"Meta": peer.said.get("NodeMeta"), **peer.said.get("Node", {})}
-                elif not instance.spec.checks and "Checks" not in peer.said:
+                elif "Checks" not in peer.said and stands_under_node(instance):
                     place.unchecked.add(instance.id)
                 for check in instance.spec.checks:
                     if check.group == peer.key:

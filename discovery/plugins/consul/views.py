@@ -11,7 +11,7 @@ from discovery.core.instance import DEFAULT_WEIGHT, Instance
 from discovery.core.metadata import unpack
 from discovery.core.network import ip_of
 from discovery.core.status import SILENT, Status
-from discovery.plugins.consul.directory import MAINTENANCE, Peer, own_id
+from discovery.plugins.consul.directory import MAINTENANCE, Peer, own_id, stands_under_node
 from discovery.plugins.consul.nodes import Node
 from discovery.store.service import Entry
 
@@ -163,7 +163,8 @@ def service_checks(
             )
             for each in peer.said.get("Checks", ())  # that its registrant makes
         ]  # fmt: skip
-    if instance.spec.lease is None and (not is_copy or entry.status_at(now) in SILENT):
+    beats = instance.spec.lease is None and (not is_copy or entry.status_at(now) in SILENT)
+    if beats or (instance.fails and not checks and not stands_under_node(instance)):  # as others say who registered it
         status, output = _life(entry, now)
         checks.append(_check(of, entry, peer, f"service:{peer.id}", f"Service '{name}' check", status, output, "ttl"))
     return checks

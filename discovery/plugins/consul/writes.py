@@ -18,7 +18,7 @@ from discovery.core.kinds import DocumentEvent, DocumentKey
 from discovery.core.metadata import pack, unpack
 from discovery.core.name import fold
 from discovery.plugins.consul.definitions import HEALTH
-from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id
+from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id, stands_under_node
 from discovery.plugins.consul.nodes import Nodes
 from discovery.plugins.consul.topics import PLUGIN
 from discovery.store.registrants import joined, leave, registrants
@@ -267,7 +267,7 @@ class JudgeNode(InstanceWrite[None]):
         entry = txn.at(self.which)
         txn.authorize(None)
         known = catch_up(txn, entry)
-        if not known.spec.checks and peers_in(known):
+        if stands_under_node(known):
             override_status(txn, entry, known._replace(own=said(txn, known, self.finding)), self.finding.output)
 
 

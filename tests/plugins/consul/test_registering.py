@@ -135,6 +135,21 @@ async def test_the_last_peer_leaves_what_was_registered_natively_and_is_told_to_
             assert response.status == 200
 
 
+async def test_what_another_api_says_of_a_shared_instance_is_its_health_and_no_judgement_of_the_node(one: Host) -> None:
+    await one.register(ID="a")
+    await one.register(ID="b", Name="api", Port=1)
+    down = sent("e", ip="10.0.0.7", port=8080, status="DOWN")
+    async with one.it.session.post(one.it.http + "/eureka/apps/WEB", json=down) as response:
+        assert response.status == 204
+    assert (await one.passing(), await one.passing("api")) == ([], ["b"])
+    [check] = await one.get("/health/checks/web")
+    assert (check["CheckID"], check["Status"], check["Output"]) == ("service:a", "critical", "DOWN")
+    async with one.it.session.delete(one.it.http + "/eureka/apps/WEB/e") as response:
+        assert response.status == 200
+    assert await one.passing() == ["a"]
+    assert await one.get("/health/checks/web") == []
+
+
 async def test_a_peer_that_comes_to_another_address_has_left_the_old_one(one: Host) -> None:
     await one.register(ID="a", Check=TTL)
     await one.put("/agent/check/warn/service:a")
