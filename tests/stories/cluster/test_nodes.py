@@ -7,6 +7,7 @@ import re
 import signal
 import time
 import urllib.request
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.live import At
+from tests.plugins.eureka.house import sent
 from tests.stories.cluster.crowd import beating
 from tests.stories.cluster.nodes import (
     FLUSH,
@@ -36,7 +38,7 @@ from tests.stories.process import LIMIT, Discovery, until
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Discovery]]:
-    settings = {"CONSUL": "true", "CONSUL_ADVERTISE": "10.9.0.5"}
+    settings = {"CONSUL": "true", "CONSUL_ADVERTISE": "10.9.0.5", "EUREKA": "true"}
     with etcd_of(tmp_path_factory.mktemp("etcd"), 3) as etcd, nodes(etcd, 3, **settings) as found:
         yield found
 
@@ -79,6 +81,40 @@ def test_consuls_clients_may_ask_any_node(three: list[Discovery]) -> None:
     a.request("DELETE", "/services/fleet/instances?ip=10.9.0.5&port=80")
 
 
+def eureka_statuses(one: Discovery, path: str = "apps") -> dict[str, tuple[str, str]]:
+    """With what became of each, by id, as XML's clients read it."""
+    with urllib.request.urlopen(f"{one.http}/eureka/{path}", timeout=LIMIT) as response:
+        instances = ET.fromstring(response.read()).iter("instance")  # noqa: S314 our own server wrote it
+    return {
+        each.findtext("instanceId", ""): (each.findtext("status", ""), each.findtext("actionType", ""))
+        for each in instances
+    }
+
+
+def test_eurekas_clients_may_ask_any_node(three: list[Discovery]) -> None:
+    a, b, c = three
+    path, left = "/eureka/apps/EUREKAN/e1", {"e2": ("UP", "ADDED")}
+    for id in ("e1", "e2"):
+        body = sent(id, "EUREKAN", f"10.9.1.{id[1]}", leaseInfo={"durationInSecs": 600})
+        assert a.request("POST", "/eureka/apps/EUREKAN", body).status == 204
+
+    def everywhere(statuses: dict[str, tuple[str, str]], path: str = "apps") -> None:
+        for one in three:
+            until(lambda one=one: statuses.items() <= eureka_statuses(one, path).items())  # type: ignore[misc]
+
+    everywhere({"e1": ("UP", "ADDED")} | left)
+    assert b.request("PUT", path).status == 200
+    assert c.request("PUT", f"{path}/status?value=OUT_OF_SERVICE").status == 200
+    for listed in ("apps", "apps/delta"):
+        everywhere({"e1": ("OUT_OF_SERVICE", "MODIFIED")} | left, listed)
+    assert b.request("DELETE", path).status == 200
+    everywhere({"e1": ("UP", "DELETED")} | left, "apps/delta")
+    for one in three:
+        assert one.request("PUT", path).status == 404
+        assert "e1" not in eureka_statuses(one)
+    a.request("DELETE", "/services/eurekan")
+
+
 def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]) -> None:
     for number, one in enumerate(three):
         ip = f"10.0.{number}.1"
@@ -118,12 +154,19 @@ def test_who_waits_at_one_node_is_told_of_a_change_at_another(three: list[Discov
 
 def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Path) -> None:
     ips = [f"10.3.0.{number + 1}" for number in range(8)]
-    with etcd_of(tmp_path) as etcd, nodes(etcd, 3) as three, beating("web", ips, three[:1]) as crowd:
+    with (
+        etcd_of(tmp_path) as etcd,
+        nodes(etcd, 3, EUREKA="true") as three,
+        beating("web", ips, three[:1]) as crowd,
+    ):
+        assert three[0].request("POST", "/eureka/apps/API", sent("e1", "API", "10.9.1.1")).status == 204
         until(lambda: all(addresses(node, "web") == set(ips) for node in three))
         until(lambda: engine(three[1])["leader"])
         time.sleep(2 * FLUSH)  # until all were heard through the first
         killed, left = three[0], three[1:]
         assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert left[1].request("PUT", "/eureka/apps/API/e1").status == 200, "what it was told there is known here"
+        assert eureka_statuses(left[0])["e1"] == ("UP", "ADDED")
 
         def all_dig_everybody() -> bool:
             for each in left:
