@@ -19,8 +19,8 @@ from discovery.rest.api.route import Kind
 from discovery.rest.api.times import Times
 
 XML = "application/xml"
-# What is not worth a word beyond its status.
-_PLAIN = (404, 405, 406)
+# What the real server answers without a word of its own: 500 is its answer to a value that is none.
+_PLAIN = (404, 405, 406, 415, 500)
 _ANY = ("", "*/*", "application/*")
 
 

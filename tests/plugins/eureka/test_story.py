@@ -60,8 +60,6 @@ async def told(it: Running, step: dict[str, Any], dirty: int) -> list[str]:
         "status": response.status, "type": media, "answer": parsed(octets, media),
         "coding": response.headers.get("Content-Encoding"), "allow": _sorted(response.headers.get("Allow")),
     }  # fmt: skip
-    if isinstance(ours["answer"], dict):
-        ours["answer"].pop("message", None)  # theirs can be told to have one too
     theirs = {"coding": None, **{name: step.get(name) for name in ours}, "allow": _sorted(step.get("allow"))}
     if step["answer"] == {"error": "cannot parse request body"} and "error" in ours["answer"]:
         ours["answer"] = {"error": ours["answer"]["error"][:25]}  # and why
