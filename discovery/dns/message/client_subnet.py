@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from discovery.core.network import Network
+from discovery.dns.message.edns import Option, option
 
 _HEAD = struct.Struct("!HBB")  # family, source prefix length, scope prefix length (§6)
 _BITS = {1: 32, 2: 128}  # IANA's numbers of address families
@@ -34,5 +35,6 @@ class Subnet(NamedTuple):
         return cls(network, data)
 
     def reply(self, is_for_it: bool) -> bytes:
-        """The data of the reply's option (§7.2.1). `is_for_it`: else it is for everybody, scope 0."""
-        return self.octets[:3] + bytes([self.scope if is_for_it else 0]) + self.octets[4:]
+        """The reply's option (§7.2.1). `is_for_it`: else it is for everybody, scope 0."""
+        octets = self.octets
+        return option(Option.CLIENT_SUBNET, octets[:3] + bytes([self.scope if is_for_it else 0]) + octets[4:])

@@ -229,11 +229,16 @@ class Answer(NamedTuple):
             answer=self.answer[one : one + 1], companions=companions, ranks=(), most=None, lifetime=None
         )
 
-    def after(self, chain: tuple[RR, ...]) -> Answer:
+    def after(self, aliases: Answer) -> Answer:
         """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
-        companions = ((),) * len(chain) + (self.companions or ((),) * len(self.answer))
-        # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated.
-        return self._replace(answer=chain + self.answer, companions=companions, aliases=len(chain), authoritative=True)
+        chain = aliases.answer
+        return self._replace(
+            answer=chain + self.answer,
+            companions=((),) * len(chain) + (self.companions or ((),) * len(self.answer)),
+            aliases=len(chain),
+            authoritative=True,  # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated
+            by_locality=self.by_locality or aliases.by_locality,
+        )
 
 
 # Of an answer that does not say more.

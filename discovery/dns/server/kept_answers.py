@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from discovery.dns.message import names
-from discovery.dns.message.edns import OPT_SIZE, Edns, Option, option, parse
+from discovery.dns.message.edns import OPT_SIZE, Edns, parse
 from discovery.dns.message.query import RD, Request, Transport
 from discovery.dns.message.values import Answer, Class, Lifetime, Question, Type
 from discovery.dns.message.wire import Template
@@ -164,7 +164,7 @@ class KeptAnswers:
             if kept is None:
                 explained = self._nxdomain.explained(now)
             if locality and transport.subnet is not None:
-                options += option(Option.CLIENT_SUBNET, transport.subnet.reply(kept is not None and kept.by_locality))
+                options += transport.subnet.reply(kept is not None and kept.by_locality)
         flags = RD if packet[2] else 0
         if self._recurses:
             flags |= self._replies.flags(client)

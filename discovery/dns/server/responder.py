@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from discovery.dns.message.edns import Option, option
 from discovery.dns.message.names import to_text
 from discovery.dns.message.query import NO_QUESTION, OPCODE_NOTIFY, Malformed, Request, Transport, has_reply, parse
 from discovery.dns.message.reason import Reason
@@ -73,7 +72,7 @@ class Responder:
                 return self._reply_later(request, answer, options)
             answer = answer.unasked or Answer.refused()  # RFC 1034 §4.3.1
         if transport.subnet is not None and refusal is None:
-            options += option(Option.CLIENT_SUBNET, transport.subnet.reply(answer.by_locality))
+            options += transport.subnet.reply(answer.by_locality)
         self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         if answer.lifetime is not None:
@@ -98,6 +97,8 @@ class Responder:
     async def _reply_later(self, request: Request, deferred: Deferred, options: bytes) -> bytes:
         """What another server said is not kept here."""
         answer = await deferred.ask()
+        if request.transport.subnet is not None:
+            options += request.transport.subnet.reply(answer.by_locality)
         self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         return template.reply_to(request, self._replies.flags(request.client), options)

@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from discovery.dns.message.names import ROOT, Name, from_wire
 from discovery.dns.message.query import Request
-from discovery.dns.message.values import OTHER, RR, Answer, Class, Deferred, Explanation, Question, Type
+from discovery.dns.message.values import OTHER, Answer, Class, Deferred, Explanation, Question, Type
 from discovery.dns.zones.zone import Zone
 
 # The Lookup seam: a request that has a question, and the time (monotonic seconds); what is true out, or where it is known, or
@@ -46,25 +46,21 @@ def following(inner: Lookup, is_ours: Callable[[Name], bool], random: Random) ->
             return answer
         if answer.ranks and not any(is_ours(from_wire(rr.rdata)) for rr in answer.answer):
             return answer
-        return follow(request, now, answer)
+        return follow(request, now, answer.drawn(random))
 
-    def follow(request: Request, now: float, answer: Answer) -> Answer | Deferred:
-        """`answer`: a CNAME, with the DNAME that it comes from before it, or alternative ones."""
-        chain: tuple[RR, ...] = ()
-        by_locality = False  # that of any step
+    def follow(request: Request, now: float, chain: Answer) -> Answer | Deferred:
+        """`chain`: a CNAME, with the DNAME that it comes from before it."""
         for _ in range(MAX_CHAIN):
-            chain += answer.drawn(random).answer
-            by_locality = by_locality or answer.by_locality
-            target = from_wire(chain[-1].rdata)
-            if any(rr.type == Type.CNAME and rr.name == target for rr in chain):
+            target = from_wire(chain.answer[-1].rdata)
+            if any(rr.type == Type.CNAME and rr.name == target for rr in chain.answer):
                 break
             question = request.question._replace(name=target)
-            found = inner(request._replace(question=question), now)
-            if not isinstance(found, Answer):
-                return Answer.of(chain)._replace(by_locality=by_locality)
-            if not ends_with_alias(found, question):
-                return found.after(chain)._replace(by_locality=by_locality or found.by_locality)
-            answer = found
+            answer = inner(request._replace(question=question), now)
+            if not isinstance(answer, Answer):
+                return chain
+            if not ends_with_alias(answer, question):
+                return answer.after(chain)
+            chain = answer.drawn(random).after(chain)
         return Answer.failed(Explanation(OTHER, f"more than {MAX_CHAIN} aliases in a row, or a circle of them"))
 
     return lookup

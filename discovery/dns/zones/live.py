@@ -87,9 +87,9 @@ class LiveType:
     def name(self) -> str:
         return type_name(self.type)
 
-    def candidates(self, instances: list[Instance]) -> list[Instance]:
-        """Without those that surely have no such record."""
-        return instances if self.may_have is None else list(filter(self.may_have, instances))
+    def candidate(self, instance: Instance) -> bool:
+        """False where it surely has no such record."""
+        return self.may_have is None or self.may_have(instance)
 
 
 # -- A, AAAA

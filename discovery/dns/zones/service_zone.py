@@ -211,10 +211,9 @@ class ServiceZone:
         locality: str,
     ) -> tuple[Near | None, bool]:
         """And whether clients elsewhere get another answer."""
-        may_have = kind.may_have
 
         def means(instance: Instance) -> bool:
-            return match(instance) is not None and (may_have is None or may_have(instance))
+            return match(instance) is not None and kind.candidate(instance)
 
         could = _candidates(meant, kind)
         near = preference.near(service, locality, could, candidates, means, now) if locality else None

@@ -88,7 +88,7 @@ class Forward(Plugin):
     async def _follow(self, aliases: Answer, question: Question) -> Answer:
         """What a stub resolver needs: the aliases and what the last one leads to."""
         target = from_wire(aliases.answer[-1].rdata)
-        return (await self._ask(question._replace(name=target))).after(aliases.answer)
+        return (await self._ask(question._replace(name=target))).after(aliases)
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Forward | None:

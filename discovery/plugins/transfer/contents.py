@@ -66,16 +66,19 @@ def _service(zone: Zone, one: Offered, serial: int) -> Iterator[RR | None]:
         if selector is None or zone.fixed.exact(owner, Type.A) is not None:
             continue
         alias = _aliased(selector.form, one, chosen)
-        chosen = alias or chosen
-        ttl = min(one.ttls[index] for index in chosen)
-        instances = [one.instances[index] for index in chosen]
-        view = Live(selector.form, zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl)
-        if alias:
-            yield _drawn(ALIAS.make(view, ALIAS.type), serial)
-            continue
-        for kind in OF_FORM[selector.form].values():
-            if may_have := kind.candidates(instances):
-                yield from _rrset(view, kind, may_have)
+        for kind in (ALIAS,) if alias else OF_FORM[selector.form].values():
+            may_have = alias or [index for index in chosen if kind.candidate(one.instances[index])]
+            if not may_have:
+                continue
+            ttl = min(one.ttls[index] for index in may_have)
+            instances = [one.instances[index] for index in may_have]
+            view = Live(
+                selector.form, zone.origin, owner, Service(one.service.decode()), instances, selector.match, ttl
+            )
+            if alias:
+                yield _drawn(ALIAS.make(view, ALIAS.type), serial)
+            else:
+                yield from _rrset(view, kind)
 
 
 def _aliased(form: Form, one: Offered, chosen: Sequence[int]) -> list[int]:
@@ -92,13 +95,13 @@ def _drawn(made: Made, serial: int) -> RR:
     return ordered[draw([rank for _, rank in ordered], Random(serial))[0]][0]
 
 
-def _rrset(view: Live, kind: LiveType, instances: list[Instance]) -> Iterator[RR | None]:
+def _rrset(view: Live, kind: LiveType) -> Iterator[RR | None]:
     """The records of one name and type, at most MAX_RRSET octets."""
     seen: set[bytes] = set()
     room = MAX_RRSET
-    for start in range(0, len(instances), _AT_ONCE):
+    for start in range(0, len(view.instances), _AT_ONCE):
         yield Pause
-        part = view._replace(instances=instances[start : start + _AT_ONCE])
+        part = view._replace(instances=view.instances[start : start + _AT_ONCE])
         for rr in kind.make(part, kind.type).answer:
             if rr.rdata not in seen:
                 seen.add(rr.rdata)

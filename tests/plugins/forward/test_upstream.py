@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from ipaddress import ip_network
+from random import Random
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -11,10 +15,17 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from discovery.dns.message.client_subnet import Subnet
 from discovery.dns.message.names import from_text
+from discovery.dns.message.query import UDP
 from discovery.dns.message.values import Answer, Question, Type
+from discovery.dns.server.cookies import Cookies
+from discovery.dns.server.replies import Replies
+from discovery.dns.server.responder import Responder
+from discovery.plugins.forward import Forward
 from discovery.plugins.forward.order import Order
 from discovery.plugins.forward.upstream import ask_first
+from tests.dns.world import FORWARDER, World, data, make_query, parsed
 from tests.plugins.forward.upstream import (
     Asked,
     FakeUpstream,
@@ -51,6 +62,23 @@ async def test_the_answer_of_an_upstream_is_given_as_it_is_and_not_as_ours() -> 
     assert not asked.tcp
     assert asked.query.flags & dns.flags.RD, "it is asked to recurse"
     assert asked.query.payload == 1232
+
+
+async def test_rfc7871_an_alias_that_is_one_zones_alone_has_its_scope_whatever_it_leads_to() -> None:
+    world = World(client_zones="10.1.0.0/16=eu-a 10.2.0.0/16=eu-b")
+    for number, zone in enumerate(("eu-a", "eu-a", "eu-b", "eu-b")):
+        world.add("web", f"host{number}.example.com", zone=zone)
+    forward = Forward([], [ip_network(FORWARDER)], SOON, time.monotonic)
+    replies = Replies(Cookies(bytes(16)), b"", forward.recurses)
+    responder = Responder(forward.lookup(world.lookup), replies, Random(1))
+    subnet = Subnet.parse(b"\0\1\x18\0\x0a\1\5")._replace(scope=16)
+    way = replace(UDP, locality="eu-a", subnet=subnet)
+    reply = responder.respond(make_query("web.svc.local", edns=1232).to_wire(), 0.0, FORWARDER, way)
+    assert reply is not None
+    assert not isinstance(reply, bytes)
+    message = parsed(await reply)
+    assert data(message.answer)[0] in ("host0.example.com.", "host1.example.com.")
+    assert [option.scopelen for option in message.options if isinstance(option, dns.edns.ECSOption)] == [16]
 
 
 async def test_truncated_over_udp_it_is_asked_again_over_tcp() -> None:

@@ -44,6 +44,9 @@ def a_world(**options: Any) -> World:
     world.add("db", "10.0.0.21", 5433, priority=0, ttl=3)
     world.add("away", "www.example.net", None, protocol=["tcp", "udp"])
     world.add("bare", "10.0.0.22", None, ports={"admin": 9})
+    # Of one family and port the lease is shorter, by its heartbeats or by reports of a check.
+    world.add("dual", "10.0.0.23", 80, ttl=7, ports={"admin": 9}, metadata={"scheme": "https"})
+    world.add("dual", "2001:db8::2", 80, protocol="udp", ttl=3600, checks=[{"ttl": 8, "status": "passing"}])
     return world
 
 
@@ -108,6 +111,8 @@ async def test_the_names_that_the_readme_lists_are_in_it_and_the_others_are_not(
         "db", "ip-10-0-0-21-p5433.db", "_db._tcp", "_admin._tcp.db", "ip-10-0-0-21-p5433._db._tcp",
         "away", "_away._tcp", "_away._udp",
         "bare", "ip-10-0-0-22.bare", "_bare._tcp", "_admin._tcp.bare",
+        "dual", "ip-10-0-0-23-p80.dual", "ip-2001-db8--2-p80.dual", "_dual._tcp", "_dual._udp", "_admin._tcp.dual",
+        "ip-10-0-0-23-p80._dual._tcp", "ip-2001-db8--2-p80._dual._udp",
         "_services._dns-sd._udp", "b._dns-sd._udp", "db._dns-sd._udp", "lb._dns-sd._udp",
     }  # fmt: skip
 
