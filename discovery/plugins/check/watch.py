@@ -42,7 +42,7 @@ class Watch:
     """`entry`: of the instance whose check it is. `last`: what came of the last one. `slow`: so was its last probe, or there was none.
     `started`: that probe's time.
 
-    `timer` until it is due, `probing` while the network is waited for; neither while it waits for its turn. `over`: watched no longer.
+    `timer` until it is due, `probing` while a place and then the network are waited for. `over`: watched no longer.
     """
 
     __slots__ = (
