@@ -70,14 +70,20 @@ def joined(
         attached = changed((), attachments) if attachments else ()
         return known._replace(spec=spec, attachments=attached, checks=states_of(txn, spec.checks, known))
     there = registrants(known)
-    own = there[name].checks if name in there else ()
-    rest = () if there.keys() <= {name} else tuple(check for check in known.spec.checks if check.id not in own)
-    if twice := {check.id for check in rest} & {check.id for check in spec.checks}:
-        raise InvalidField(
-            "checks", f"cannot have the id {min(twice)}: another API has registered a check of that id here"
-        )
-    checks = (*rest, *spec.checks)
-    return _shared(txn, known, there | {name: Terms.of(spec)}, replace(spec, checks=checks), attachments)
+    own = set(there[name].checks) if name in there else set[str]()
+    if taken := {check.id for check in spec.checks} & ({check.id for check in known.spec.checks} - own):
+        known, there = _apart(known, there, taken)
+    rest = tuple(check for check in known.spec.checks if there and check.id not in own)
+    return _shared(txn, known, there | {name: Terms.of(spec)}, replace(spec, checks=(*rest, *spec.checks)), attachments)
+
+
+def _apart(known: Instance, terms: dict[str, Terms], taken: set[str]) -> tuple[Instance, dict[str, Terms]]:
+    """Its checks of these ids are called after their groups, too: another one has a check of that id."""
+    ids = {check.id: f"{check.group} {check.id}" for check in known.spec.checks if check.id in taken}
+    checks = tuple(replace(check, id=ids.get(check.id, check.id)) for check in known.spec.checks)
+    states = {ids.get(id, id): state for id, state in known.checks.items()}
+    terms = {name: each._replace(checks=tuple(ids.get(id, id) for id in each.checks)) for name, each in terms.items()}
+    return known._replace(spec=replace(known.spec, checks=checks), checks=states), terms
 
 
 def leave(txn: Transaction, entry: Entry, name: str, reason: str, is_final: bool = True) -> bool:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.core.errors import InvalidField
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import PERMANENT_TTL
@@ -154,13 +153,18 @@ def test_what_was_registered_natively_too_stays_when_consul_goes_and_lapses_by_i
     assert not it.registry.at(KEY).healthy(it.now + NATIVE_TTL)
 
 
-def test_an_id_of_a_check_that_another_api_has_there_is_refused() -> None:
+def test_whoever_had_a_check_of_an_id_keeps_it_when_another_api_registers_one_of_that_id() -> None:
     it = Shared()
     it.consul("a")
-    own = Registration.of("web", AT, 8080, checks=[{"tcp": True, "id": "service:a"}])
-    with pytest.raises(InvalidField, match=r"another API has registered a check of that id"):
-        it.registry.register(own, it.now)
-    it.assert_agrees()
+    it.registry.register(Registration.of("web", AT, 8080, checks=[{"tcp": True, "id": "service:a"}]), it.now)
+    instance = it.registry.at(KEY).instance
+    said = {check.id: (check.kind, instance.said_by(check).health) for check in instance.spec.checks}
+    assert said == {"10.0.0.1/a service:a": ("ttl", Health.PASSING), "service:a": ("tcp", Health.PASSING)}
+    it.native(False)
+    it.consul("a")
+    assert [check.id for check in it.registry.at(KEY).instance.spec.checks] == ["10.0.0.1/a service:a"]
+    it.deregister("a")
+    assert it.registry.at(KEY).instance.spec.checks == ()
 
 
 @pytest.mark.parametrize("ends", [lambda it: it.deregister("a"), Shared.cancel])

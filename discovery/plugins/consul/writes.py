@@ -94,9 +94,10 @@ class RegisterPeer(Register):
 
 
 def _apart(check: Check, spec: Registration, peer: Peer) -> Check:
-    """By another id where somebody else has a check of its own: see `own_id`."""
-    is_taken = any(each.id == check.id and each.group != peer.key for each in spec.checks)
-    return replace(check, id=f"{peer.key} {check.id}") if is_taken else check
+    """By the id that it has already, or by another one where somebody else has a check of its own: see `own_id`."""
+    other = f"{peer.key} {check.id}"
+    is_taken = any(each.id == other or (each.id == check.id and each.group != peer.key) for each in spec.checks)
+    return replace(check, id=other) if is_taken else check
 
 
 def _going_on_with(peer: Peer, before: Peer, checks: Iterable[Check]) -> Peer:
