@@ -44,15 +44,15 @@ async def test_a_passed_probe_counts_as_a_heartbeat() -> None:
 
 
 async def test_one_that_never_beats_is_probed_before_its_lease_runs_out() -> None:
-    """The interval of an hour is not what keeps it: its lease of 0.5 s is renewed all the same."""
-    async with serving() as fake, watching(lease_ttl=0.5) as house:
+    """The interval of an hour is not what keeps it: its lease of 3 s is renewed all the same."""
+    async with serving() as fake, watching(lease_ttl=3.0) as house:
         instance = await house.register(fake.port, quick(interval=3600.0))
         entry = house.registry.at(instance.id)
         registered = entry.lease.renewed_at
-        while entry.lease.renewed_at < registered + 1.5:
+        while entry.lease.renewed_at < registered + 2.0:
             assert entry.lease.alive(time.monotonic())
             await asyncio.sleep(0.01)
-        assert len(fake.requests) <= 10, "0.4 of the lease, not less"
+        assert len(fake.requests) <= 3, "0.4 of the lease, not less"
 
 
 async def test_after_so_many_failures_it_leaves_answers_even_if_it_beats() -> None:

@@ -29,7 +29,8 @@ class Answer(NamedTuple):
 class Life:
     """Of one instance, as its client has it. `known`: its registration was acknowledged then. `beats`: its last sign of life, that a node
     took (200) or noted (503), and `at` which. `silent`: it gave none after that. `goodbye`: its deregistration was acknowledged then.
-    `unsure`: one was neither acknowledged nor surely refused.
+    `unsure`: one was neither acknowledged nor surely refused, or the machine kept its client from beating for a whole lease. `spoke`: the
+    client, to any node, last.
     """
 
     service: str
@@ -40,6 +41,7 @@ class Life:
     silent: bool = False
     goodbye: float | None = None
     unsure: bool = False
+    spoke: float = float("inf")
 
 
 class Interval(NamedTuple):
@@ -60,8 +62,8 @@ class Promise:
     """
 
     lease: float
-    visible: float = 1.0
-    slack: float = 2.0
+    visible: float = 3.0
+    slack: float = 5.0
     held: float = 30.0
 
 

@@ -134,6 +134,8 @@ class World:
         """One heartbeat: at its node, else at the first that takes it."""
         body = {"name": life.service, "ip": life.ip, "port": PORT}
         noted: str | None = None
+        life.unsure |= time.monotonic() - life.spoke > TTL
+        life.spoke = time.monotonic()
         for name in (life.at, *(other for other in sorted(self.nodes.running) if other != life.at)):
             began = time.monotonic()
             status = await self._send("POST", name, "/heartbeat", body)
