@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.stories.dig import dig
+from tests.stories.liveness.starting import refused
 from tests.stories.process import Discovery, running, until
-from tests.stories.standards.clients import failing_start
 
 HEAD = """$TTL 60
 @ IN SOA ns hostmaster 0 60 10 604800 2
@@ -131,7 +131,7 @@ def test_a_fifo_in_the_folder_is_named_and_neither_reloads_nor_the_end_wait_for_
 def test_a_fifo_at_the_start_is_an_error_that_names_it(zone_file: Path) -> None:
     fifo = zone_file.parent / "pipe.example.zone"
     os.mkfifo(fifo)
-    assert str(fifo) in failing_start(1, ZONES_DIR=str(zone_file.parent))
+    assert str(fifo) in refused(ZONES_DIR=str(zone_file.parent))
 
 
 def test_a_name_that_could_not_be_found_is_refused_while_the_zone_is_there(zone_file: Path) -> None:

@@ -6,8 +6,6 @@ import base64
 import http.client
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import dns.message
@@ -15,7 +13,8 @@ import dns.rcode
 import pytest
 
 from tests.stories.dig import dig
-from tests.stories.process import LIMIT, ROOT, environment, running
+from tests.stories.process import LIMIT, running
+from tests.stories.standards.clients import failing_start
 from tests.stories.standards.secure import Secure, running_secure
 
 ALLOWED, FORBIDDEN = "127.0.0.1", "127.0.0.2"
@@ -95,11 +94,6 @@ def test_over_https(secure: Secure, client: str, rcode: dns.rcode.Rcode, method:
 
 @pytest.mark.parametrize("rule", ["svc.locl=10.0.0.0/8", "10.0.0.1/8"])
 def test_a_bad_rule_is_an_error_at_start(rule: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "discovery"],
-        cwd=ROOT, env=environment(DNS_ALLOW=rule), capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    [line] = [line for line in done.stderr.splitlines() if line.startswith("discovery: ")]
+    said = failing_start(DNS_ALLOW=rule)
+    [line] = [line for line in said.splitlines() if line.startswith("discovery: ")]
     assert line.startswith("discovery: DNS_ALLOW: ")
-    assert "ready" not in done.stdout

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 import subprocess
-import sys
+from unittest import mock
 
+from tests.cli.live import discovery
 from tests.programs import program
-from tests.stories.process import LIMIT, ROOT, Discovery, environment
+from tests.stories.process import LIMIT, Discovery, environment
 
 
 def run(name: str, *arguments: str, status: int | None = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -19,21 +22,15 @@ def run(name: str, *arguments: str, status: int | None = 0, stdin: str = "") -> 
     return done
 
 
-def failing_start(status: int = 2, /, **settings: str) -> str:
-    """What a server that cannot start says; it must exit with `status`, 2 for a bad setting, and never be ready."""
-    done = subprocess.run(
-        [sys.executable, "-m", "discovery"],
-        cwd=ROOT,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "ready" not in done.stdout
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def failing_start(**settings: str) -> str:
+    """What a server says of a bad setting, in this process: it exits with 2 and is never ready."""
+    with mock.patch.dict(os.environ, environment(**settings), clear=True):
+        done = discovery("serve")
+    gc.enable()  # it is off from the beginning of a start until its end
+    assert done.status == 2, done
+    assert "ready" not in done.out
+    assert "Traceback" not in done.err
+    return done.err
 
 
 def kdig(server: Discovery, *arguments: str, port: int | None = None) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.stories.dig import dig
+from tests.stories.liveness.starting import refused
 from tests.stories.process import Discovery, running, until
-from tests.stories.standards.clients import failing_start
 from tests.stories.standards.conftest import ZONE
 
 
@@ -148,5 +148,5 @@ def test_a_file_of_the_same_folder_is_included_and_its_change_seen(server: Disco
 
 def test_a_bad_file_at_start_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "svc.local.zone").write_text(ZONE + "scanner IN A 192.0.2.800\n")
-    said = failing_start(1, ZONES_DIR=str(tmp_path))
+    said = refused(ZONES_DIR=str(tmp_path))
     assert re.search(r"svc\.local\.zone.*\b5\b", said), said
