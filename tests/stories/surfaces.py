@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
+from tests.cli.live import Done, discovery
 from tests.stories.dig import dig
-from tests.stories.process import LIMIT, Discovery, environment
+from tests.stories.process import Discovery, environment
 
 # What an account says; the times and counts of heartbeats differ from one question to the next.
 ACCOUNT = ("status", "served", "why", "since", "by", "next")
 
 
-def cli(server: Discovery, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "discovery", *arguments]
+def cli(server: Discovery, *arguments: str, token: str = "") -> Done:
+    """A command in this process, in a thread of its own: in this one may be Playwright's loop."""
     shown = {"DISCOVERY_TOKEN": token} if token else {}
     given = environment(DISCOVERY_URL=server.http, PORT=server.port, **shown)
-    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=LIMIT, check=False)
+    with mock.patch.dict(os.environ, given, clear=True), ThreadPoolExecutor(1) as thread:
+        return thread.submit(discovery, *arguments).result()
 
 
 def accounts(server: Discovery, service: str, token: str = "") -> Mapping[str, dict[int, dict[str, Any]]]:
@@ -30,8 +33,8 @@ def accounts(server: Discovery, service: str, token: str = "") -> Mapping[str, d
     listed = server.request("GET", f"/services/{service}").body["instances"]
     past = server.request("GET", f"/services/{service}/explain").body["explained"]
     one = [server.request("GET", f"/instances/{each['id']}").body for each in listed]
-    explained = json.loads(cli(server, "explain", service, "-o", "json", token=token).stdout)["explained"]
-    got = json.loads(cli(server, "get", "service", service, "-o", "json", token=token).stdout)["instances"]
+    explained = json.loads(cli(server, "explain", service, "-o", "json", token=token).out)["explained"]
+    got = json.loads(cli(server, "get", "service", service, "-o", "json", token=token).out)["instances"]
     surfaces = {
         "/resolve": resolved, "/services": listed, "/services/explain": past, "/instances": one,
         "discovery explain": explained, "discovery get": got,

@@ -128,7 +128,7 @@ def test_of_what_is_not_there_all_surfaces_say_what_became_of_it(server: Discove
         assert re.search(expected, server.request("GET", f"/services/{name}").body["message"])
         assert re.search(nobody, server.request("GET", f"/resolve/{name}").body["message"])
         for command in (["get", "service"], ["explain"]):
-            assert re.search(expected, cli(server, *command, name, token=token).stderr)
+            assert re.search(expected, cli(server, *command, name, token=token).err)
 
 
 def test_a_name_that_nobody_ever_had_says_no_more(server: Discovery) -> None:
