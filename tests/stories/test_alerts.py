@@ -81,19 +81,23 @@ def zones(tmp_path: Path) -> Path:
 
 
 def test_what_is_wrong_is_told_with_what_to_do_next(tmp_path: Path, zones: Path) -> None:
-    clients = crowd(1, 30)
+    clients = crowd(1, 30, ttl=60)
     settings: dict[str, Any] = {
         "HEARTBEAT_TIMEOUT_SECONDS": 2,
         "BRAKE_MAX_SECONDS": 600,
         "MAX_INSTANCES_PER_SERVICE": 50,
         "ZONES_DIR": str(zones),
     }
-    with running(**settings) as server, beating(server.port, clients) as beats, prometheus(server, tmp_path) as judge:
+    with (
+        running(**settings) as server,
+        beating(server.port, clients, every=0.5) as beats,
+        prometheus(server, tmp_path) as judge,
+    ):
         until(lambda: beats.answered(0) == set(range(30)))
         judge.running.until(lambda: judge.ask("query?query=sum(discovery_instances)")["result"][0]["value"][1] == "30")
         judge.running.until(lambda: not judge.firing())
 
-        beats.cut = frozenset(range(15))
+        beats.fall_silent(server, range(15), 2)
         good = (zones / "svc.local.zone").read_text()
         (zones / "svc.local.zone").write_text("this is no zone file\n")
         told = _until_refused(server, judge)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from tests.stories.process import until
+from tests.stories.process import Discovery, until
 
 # Seconds: a client gives up waiting for an answer, and tries again after so long.
 TIMEOUT = 5.0
@@ -62,6 +62,11 @@ class Clients:
     def refused(self) -> list[Beat]:
         """Answers that were none of 200 and 201."""
         return [beat for beat in list(self.beats) if beat.status not in (200, 201, None)]
+
+    def fall_silent(self, server: Discovery, numbers: Iterable[int], ttl: float) -> None:
+        """They cannot send from now on, and their leases end together, in so many seconds."""
+        self.cut |= frozenset(numbers)
+        server.register_together([self._specs[number] | {"ttl": ttl} for number in numbers])
 
     def run(self) -> None:
         asyncio.run(self._run())

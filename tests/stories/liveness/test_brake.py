@@ -16,7 +16,7 @@ from tests.stories.dig import dig
 from tests.stories.liveness.beating import Clients, beating, crowd
 from tests.stories.process import LIMIT, Discovery, running, until
 
-# They beat for a lease that no lack of a core ends; whoever is to fall silent is given a short one then (`cut`).
+# They beat for a lease that no lack of a core ends; whoever is to fall silent is given a short one then.
 NINE = crowd(1, 9, ttl=60)
 EVERY = 0.5
 TIMEOUT, SWEEP, MOST = 2, 1, 5
@@ -43,12 +43,6 @@ def _lines(server: Discovery, kind: str, service: str = "(crowd-0|whole)") -> li
     return [line for line in server.log if re.search(rf" {kind} {service} ", line)]
 
 
-def _cut(server: Discovery, clients: Clients, specs: dict[int, dict[str, Any]]) -> None:
-    """Clients by their numbers: from now on they cannot send, and their leases end together."""
-    clients.cut |= frozenset(specs)
-    server.register_together([spec | {"ttl": TIMEOUT} for spec in specs.values()])
-
-
 def test_it_holds_says_so_everywhere_and_lets_go_of_those_that_beat() -> None:
     """Four of nine; two of a service of two expire as ever meanwhile."""
     four = frozenset({1, 3, 5, 7})
@@ -57,7 +51,7 @@ def test_it_holds_says_so_everywhere_and_lets_go_of_those_that_beat() -> None:
         for number in range(2):
             server.register("pair", f"10.99.0.{number + 1}", 80)
         cut_at = time.monotonic()
-        _cut(server, clients, {number: NINE[number] for number in four})
+        clients.fall_silent(server, four, TIMEOUT)
         until(lambda: _by_status(server).get("suspect") == len(four))
         print(f"4 of 9 cut: suspect {time.monotonic() - cut_at:.2f} s later")
         _http_says_so(server, clients, four)
@@ -113,8 +107,8 @@ def _dns_says_so(server: Discovery, suspects: frozenset[int]) -> None:
 def test_those_that_stay_silent_are_let_go_a_fifth_a_sweep_in_random_order() -> None:
     """Three of nine, which are 33 %, and all of ten; a fifth is one and two."""
     ten = [{"name": "whole", "ip": f"10.1.0.{number + 1}", "port": 80} for number in range(10)]
-    with running(**SETTINGS) as server, beating(server.port, everybody := NINE + ten, every=EVERY) as clients:
-        _cut(server, clients, {number: everybody[number] for number in (2, 4, 6, *range(9, 19))})
+    with running(**SETTINGS) as server, beating(server.port, NINE + ten, every=EVERY) as clients:
+        clients.fall_silent(server, (2, 4, 6, *range(9, 19)), TIMEOUT)
         until(lambda: len(_lines(server, "suspect")) == 3 + 10)
         held_at = time.monotonic()
         assert sorted(server.request("GET", "/stats").body["servicesHeldByTheBrake"]) == ["crowd-0", "whole"]
@@ -158,7 +152,7 @@ def test_one_by_one_there_is_no_brake() -> None:
     with running(**SETTINGS | {"CLEANUP_INTERVAL_SECONDS": 60}) as server:
         with beating(server.port, NINE, every=EVERY) as clients:
             for number in range(3):
-                _cut(server, clients, {number: NINE[number]})
+                clients.fall_silent(server, [number], TIMEOUT)
                 until(lambda: len(_lines(server, "unhealthy")) == number + 1)  # noqa: B023 - called at once
             assert not _lines(server, "suspect")
             assert {one["ip"] for one in server.request("GET", "/resolve/crowd-0").body["instances"]} == _addresses(

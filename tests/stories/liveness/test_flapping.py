@@ -32,8 +32,7 @@ def test_it_flaps_is_held_and_is_healthy_again_after_a_quiet_while() -> None:
     with running(**SETTINGS) as server, beating(server.port, [STEADY, FLAPPY], every=0.3) as clients:
         id = clients.registered[1].id
         for _ in range(2):
-            clients.cut = frozenset({1})
-            server.register(**FLAPPY | {"ttl": 1})
+            clients.fall_silent(server, [1], 1)
             until(lambda: _status(server, id) == "unhealthy")
             came_back = time.monotonic()  # not sooner
             clients.cut = frozenset()
