@@ -22,7 +22,7 @@ from tests.stories.process import LIMIT, running
 
 FAST_IP, SLOW_IP = "10.0.0.1", "10.0.0.2"
 # Seconds.
-FAST, SLOW = 1.0, 2.5
+FAST, SLOW = 2.0, 3.5
 
 
 class Lease(NamedTuple):
@@ -117,7 +117,7 @@ def _ask(sock: socket.socket, rtype: str) -> Seen:
 
 
 def test_a_heartbeat_after_the_end_brings_it_back_until_the_cleanup() -> None:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=1, CLEANUP_INTERVAL_SECONDS=5) as server:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=FAST, CLEANUP_INTERVAL_SECONDS=5) as server:
         before = server.register("pair", FAST_IP, 3001)["instance"]["id"]
         deadline = time.monotonic() + LIMIT
         while server.request("GET", "/resolve/pair").status == 200:

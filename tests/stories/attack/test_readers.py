@@ -115,7 +115,7 @@ def read_nothing(server: Server, most: int) -> None:
         f"/health within {slowest * 1000:.0f} ms, heartbeats within {beats.slowest * 1000:.0f} ms"
     )
     assert grown <= most
-    assert slowest < 5
+    assert slowest < 20
 
 
 SETTINGS: dict[str, Any] = {

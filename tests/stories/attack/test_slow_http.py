@@ -55,9 +55,9 @@ def test_a_thousand_slow_connections_are_not_noticed(
         print(f"{request.node.callspec.id}: {bystanders}. {dns}\n{' '.join(said.split())}")
         beats, answered, grown = len(bystanders.beats), bystanders.answered, bystanders.grown
     assert re.search(r"service available:\s+YES", said), said
-    assert beats > seconds * 150
+    assert beats > seconds * 20
     assert answered >= 0.999
     assert grown < 128 * MIB
-    assert dns.probed.asked > seconds * 90
+    assert dns.probed.asked > seconds * 10
     assert dns.probed.lost <= dns.probed.asked / 1000
     assert dns.waited <= 20
