@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 from hypothesis import given
@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 from discovery.core.address import parse_ip
 from discovery.core.errors import InvalidField
+from discovery.core.network import Networks
 from discovery.plugins.consul import durations, parameters
+from discovery.plugins.consul.directory import Directory
 from discovery.plugins.consul.manners import Refused
 from discovery.plugins.consul.nodes import Node, Nodes, named_after
+from discovery.plugins.consul.reading import Reader
 from discovery.plugins.consul.settings import ConsulSettings
+from discovery.rest.api.requests import Request
 from discovery.system.env import SettingsError
+from tests.store.making import a_registry
 
 NODES = Nodes({"10.0.0.7": "Web-Host", "192.168.0.7": "Web-Host", "::1": "six"})
 
@@ -23,6 +28,43 @@ def test_a_host_has_one_name_and_one_address_whichever_of_its_addresses_it_asks_
     assert NODES.at("10.0.0.7") == NODES.at("192.168.0.7") == Node("Web-Host", "10.0.0.7")
     assert NODES.at("10.0.0.8") == Node("ip-10-0-0-8", "10.0.0.8")
     assert NODES.at("10.0.0.7").id == Nodes({"1.2.3.4": "web-host"}).at("1.2.3.4").id != NODES.at("10.0.0.8").id
+
+
+@pytest.mark.parametrize(
+    ("address", "advertise", "host"),
+    [
+        ("10.0.0.8", None, "10.0.0.8"),
+        ("::ffff:10.0.0.8", None, "10.0.0.8"),
+        ("127.0.0.1", "10.0.0.5", "10.0.0.5"),
+        ("127.3.2.1", "10.0.0.5", "10.0.0.5"),
+        ("::1", "2001:db8::5", "2001:db8::5"),
+        ("", "10.0.0.5", "10.0.0.5"),  # of a Unix socket
+        ("10.0.0.5", "10.0.0.5", "10.0.0.5"),
+        ("127.0.0.1", None, None),
+        ("::1", None, None),
+        ("10.0.0.1", "10.0.0.5", None),  # a proxy that does not say from where
+    ],
+)
+def test_who_asks_is_his_host_and_this_one_is_what_it_advertises(
+    address: str, advertise: str | None, host: str | None
+) -> None:
+    registry = a_registry()
+    settings = ConsulSettings(consul_advertise=advertise)
+    reader = Reader(registry, lambda: 0.0, Directory(registry, Nodes({})), settings)
+    reader.proxies, reader.is_public = Networks([ip_network("10.0.0.1")]), True
+    request = Request()
+    request.address = address
+
+    def told() -> str:
+        reader.require_reachable(request)
+        return reader.host_of(request)
+
+    if host is None:
+        with pytest.raises(Refused, match=r"CONSUL_ADVERTISE|TRUSTED_PROXIES") as refused:
+            told()
+        assert refused.value.status == 400
+    else:
+        assert told() == host
 
 
 @given(
