@@ -30,6 +30,9 @@ _DEFINITION = {
     "Interval": "0s", "Timeout": "0s", "DeregisterCriticalServiceAfter": "0s", "HTTP": "", "Header": None, "Method": "",
     "Body": "", "TLSSkipVerify": False, "TCP": "",
 }  # fmt: skip
+_PROTOCOLS = {
+    "ProtocolMin": 1, "ProtocolMax": 5, "ProtocolCur": 2, "DelegateMin": 2, "DelegateMax": 5, "DelegateCur": 4,
+}  # fmt: skip
 _STATUS_OF = {PASSING: 200, WARNING: 429, CRITICAL: 503, "maintenance": 503}
 
 
@@ -42,21 +45,14 @@ class Agent:
         self._datacenter = reader.settings.consul_datacenter
 
     def routes(self) -> list[Route]:
-        route = self._reader.route
+        route, service, check = self._reader.route, SAMPLES["service"], SAMPLES["check"]
         return [
             get("/status/leader", lambda request: as_json(self._at(request)), "Who leads: this server", Right.NONE),
             get("/status/peers", lambda request: as_json([self._at(request)]), "The servers: this one", Right.NONE),
             get("/agent/self", self.self, "The agent of who asks"),
             get("/agent/members", self.members, "Members of the cluster: this one"),
-            route(
-                "/agent/services",
-                self.services,
-                None,
-                OBJECT,
-                SAMPLES["service"],
-                "Services that were registered from where it is asked",
-            ),
-            route("/agent/checks", self.checks, None, OBJECT, SAMPLES["check"], "Their checks"),
+            route("/agent/services", self.services, None, OBJECT, service, "Services registered from there"),
+            route("/agent/checks", self.checks, None, OBJECT, check, "Their checks"),
             get("/agent/service/{id}", self.service, "One of them"),
             get("/agent/health/service/id/{id}", self.health_of_id, "Its health, by the status too"),
             get("/agent/health/service/name/{name}", self.health_of_name, "The health of all of a name"),
@@ -85,15 +81,7 @@ class Agent:
             "acls": "0", "bootstrap": "1", "build": f"{VERSION}:", "dc": self._datacenter, "ft_fs": "1", "id": node.id, "port": str(_RPC),
             "raft_vsn": "3", "role": "consul", "segment": "", "vsn": "2", "vsn_max": "3", "vsn_min": "2", "wan_join_port": "8302",
         }  # fmt: skip
-        protocols = {
-            "ProtocolMin": 1,
-            "ProtocolMax": 5,
-            "ProtocolCur": 2,
-            "DelegateMin": 2,
-            "DelegateMax": 5,
-            "DelegateCur": 4,
-        }
-        return {"Name": node.name, "Addr": node.address, "Port": _SERF, "Tags": tags, "Status": 1} | protocols
+        return {"Name": node.name, "Addr": node.address, "Port": _SERF, "Tags": tags, "Status": 1, **_PROTOCOLS}
 
     # -- what came from there
 
@@ -165,8 +153,8 @@ class Agent:
 
     def _health(self, entry: Entry, peer: Peer) -> Json:
         checks = [*self._of_agent(entry, peer), *self._of_node(self._directory.node_of(peer))]
-        checks.sort(key=lambda check: str(check["CheckID"]).startswith("_"))  # maintenance comes last
-        in_maintenance = any(check["CheckID"].startswith("_") for check in checks)
+        checks.sort(key=lambda check: check["Type"] == "maintenance")  # which comes last
+        in_maintenance = any(check["Type"] == "maintenance" for check in checks)
         status = "maintenance" if in_maintenance else views.worst(checks)
         more = {"Type": "", "Definition": _DEFINITION}
         shown = [check | more | {"ServiceTags": check["ServiceTags"] or None} for check in checks]

@@ -90,11 +90,10 @@ def _check_meta(meta: Json) -> None:
     if len(meta) > _MAX_META:
         raise Refused(400, f"Invalid Service Meta: Node metadata cannot contain more than {_MAX_META} key/value pairs")
     for key, value in meta.items():
-        pair = f"Couldn't load metadata pair ('{key}', '{value}')"
-        if len(key) > _MAX_META_KEY:
-            raise Refused(400, f"Invalid Service Meta: {pair}: Key is too long (limit: {_MAX_META_KEY} characters)")
-        if len(value) > _MAX_META_VALUE:
-            raise Refused(400, f"Invalid Service Meta: {pair}: Value is too long (limit: {_MAX_META_VALUE} characters)")
+        for name, text, most in (("Key", key, _MAX_META_KEY), ("Value", value, _MAX_META_VALUE)):
+            if len(text) > most:
+                pair = f"Couldn't load metadata pair ('{key}', '{value}')"
+                raise Refused(400, f"Invalid Service Meta: {pair}: {name} is too long (limit: {most} characters)")
 
 
 def _weights(said: Json | None) -> tuple[int, int]:

@@ -200,7 +200,7 @@ class Directory:
                 del self.places[name]
             if gone or len(self.places) > places:
                 self.topics.move(NODES, index)
-        if after is not None and (before is None or before.own is not after.own):
+        if after is not None:
             for name in self._where[id]:
                 place = self.places[name]
                 if id in place.unchecked and after.own.health is Health.FAILING:

@@ -49,17 +49,16 @@ class KeyValues:
         self._readers: dict[str, tuple[float, str]] = {}  # by address: when it read last, and what
 
     def routes(self) -> list[Route]:
-        paths = ("/kv/{key:.*}", "/txn", "/session/{what:.*}")
-        methods = {"GET": self.read, "PUT": self.write, "DELETE": self.write}
-        return [
-            Route(
-                method, path, handler, Right.READ if method == "GET" else Right.WRITE, Kind.QUESTION if method == "GET" else Kind.OPERATION,
-                "Keys and sessions: none, or handed on", HEADING, lenient=True, max_body=MAX_BODY,
-            )
-            for path in paths
-            for method, handler in methods.items()
-            if (method, path) not in (("GET", "/txn"), ("DELETE", "/txn"), ("DELETE", "/session/{what:.*}"))
-        ]  # fmt: skip
+        def route(method: str, path: str) -> Route:
+            asks = method == "GET"
+            right, kind = (Right.READ, Kind.QUESTION) if asks else (Right.WRITE, Kind.OPERATION)
+            text = "Keys and sessions: none, or handed on"
+            handler = self.read if asks else self.write
+            return Route(method, path, handler, right, kind, text, HEADING, lenient=True, max_body=MAX_BODY)
+
+        key, session = "/kv/{key:.*}", "/session/{what:.*}"
+        pairs = [("GET", key), ("PUT", key), ("DELETE", key), ("PUT", "/txn"), ("GET", session), ("PUT", session)]
+        return [route(*pair) for pair in pairs]
 
     async def close(self) -> None:
         if self._session is not None:

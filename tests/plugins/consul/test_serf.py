@@ -85,6 +85,9 @@ async def test_what_another_process_found_out_holds_until_there_is_life(it: Runn
     ANSWERS[1] = False
     await rounds(it, 3)
     assert await host.passing() == []
+    for enable in ("true", "false"):  # another thing about it changes meanwhile
+        await host.put(f"/agent/service/maintenance/a?enable={enable}")
+    assert await serf_of(host) == ["critical"]
     await it.server.stop()
     async with running(settings(tmp_path, trusted_proxies=PROXIES)) as again:
         host = Host(again, "10.0.0.7")
