@@ -62,6 +62,16 @@ def native_ttl(instance: Instance, usual: float) -> float | None:
     return None if terms is None or terms.lease is not None else terms.ttl or usual
 
 
+def is_said(instance: Instance, spec: Registration) -> bool:
+    """That the native API registers this again would change nothing."""
+    known = instance.spec
+    if instance.attachments:
+        if (own := registrants(instance).get(NATIVE)) is None:
+            return False
+        known = own.applied(replace(known, checks=tuple(check for check in known.checks if check.id in own.checks)))
+    return spec == known
+
+
 def joined(
     txn: Transaction, known: Instance, name: str | None, spec: Registration, attachments: Mapping[str, Change]
 ) -> Instance:

@@ -5,6 +5,7 @@ instance goes with the last.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, peers_
 from discovery.plugins.eureka.ids import records_of
 from discovery.plugins.eureka.record import read
 from discovery.plugins.eureka.writing import Announce, Cancel
-from discovery.store.registrants import NATIVE, native_ttl, registrants
+from discovery.store.registrants import NATIVE, is_said, native_ttl, registrants
 from discovery.store.registration import Register, ReportCheck
 from tests.driven import DrivenRegistry
 from tests.examples import examples
@@ -151,6 +152,21 @@ def test_what_was_registered_natively_too_stays_when_consul_goes_and_lapses_by_i
     it.assert_agrees()
     it.registry.advance(it.now + NATIVE_TTL, ALL)
     assert not it.registry.at(KEY).healthy(it.now + NATIVE_TTL)
+
+
+def test_a_heartbeat_with_the_whole_registration_that_was_said_before_is_no_write_though_others_registered_it_too() -> (
+    None
+):
+    it = Shared()
+    spec = Registration.of("web", AT, 8080, ttl=NATIVE_TTL, checks=[{"tcp": True, "id": "own"}])
+    it.consul("a")
+    assert not is_said(it.registry.at(KEY).instance, spec)
+    it.native(True)
+    index = it.registry.index
+    assert is_said(it.registry.at(KEY).instance, spec)
+    it.native(True)
+    assert it.registry.index == index
+    assert not is_said(it.registry.at(KEY).instance, replace(spec, ttl=5.0))
 
 
 def test_whoever_had_a_check_of_an_id_keeps_it_when_another_api_registers_one_of_that_id() -> None:

@@ -68,21 +68,21 @@ def read(query: str, datacenter: str) -> Asked:
         raise Refused(400, f"the query has more than {MAX_PARAMETERS} parameters") from None
     for name, value in pairs:
         values.setdefault(name, []).append(value)
-    index, wait = _index(values), _wait(values)
+    first = {name: found[0] for name, found in values.items()}
+    index, wait = _index(first.get("index", "")), _wait(first.get("wait", ""))
     if "stale" in values and "consistent" in values:
         raise Refused(400, "Cannot specify ?stale with ?consistent, conflicting semantics.")
-    if values.get("ns", ["default"])[0] not in ("", "default"):
+    if first.get("ns", "") not in ("", "default"):
         why = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature'
         raise Refused(400, f"Bad request: {why}")
-    if values.get("dc", [""])[0] not in ("", datacenter):
+    if first.get("dc", "") not in ("", datacenter):
         raise Refused(500, "No path to datacenter", NO_INDEX)
     asked = Asked(values, index, wait)
     asked.flag("passing")
     return asked
 
 
-def _index(values: dict[str, list[str]]) -> int | None:
-    text = values.get("index", [""])[0]
+def _index(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > _MAX_INDEX:
@@ -90,8 +90,7 @@ def _index(values: dict[str, list[str]]) -> int | None:
     return int(text) or None
 
 
-def _wait(values: dict[str, list[str]]) -> float | None:
-    text = values.get("wait", [""])[0]
+def _wait(text: str) -> float | None:
     if not text:
         return None
     seconds = durations.seconds_of(text)

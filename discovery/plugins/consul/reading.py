@@ -176,11 +176,9 @@ class Reader:
 
     def headers(self, asked: Asked, index: int) -> dict[str, str]:
         found = {
-            INDEX: str(index),
-            "X-Consul-KnownLeader": "true",
-            "X-Consul-LastContact": "0",
+            INDEX: str(index), "X-Consul-KnownLeader": "true", "X-Consul-LastContact": "0",
             "X-Consul-Effective-Consistency": asked.consistency,
-        }
+        }  # fmt: skip
         return found | ({"X-Cache": "MISS"} if "cached" in asked.values else {})
 
     def index_of(self, about: str) -> int:

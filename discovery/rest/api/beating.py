@@ -43,7 +43,7 @@ from discovery.rest.api.unknown_fields import Fields
 from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import Deregistered, EngineAway, Moved, UnknownForNow, UnknownInstance
-from discovery.store.registrants import native_ttl
+from discovery.store.registrants import is_said, native_ttl
 from discovery.store.registration import Report, ReportCheck, Upsert
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -241,7 +241,8 @@ class Beating(Registrar):
         before = known.instance.spec
         if spec.id is not None or spec.name != before.name:  # neither is part of what is kept; `replace` takes 6 µs
             spec = replace(spec, name=before.name, id=None)
-        return spec == before and known.index <= self._engine.safe  # what is not must not be acknowledged as if it were
+        # What is not safe must not be acknowledged as if it were.
+        return is_said(known.instance, spec) and known.index <= self._engine.safe
 
     async def heartbeats(self, request: Request) -> Answer:
         sent = json_object(request)
