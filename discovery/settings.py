@@ -22,7 +22,7 @@ from discovery.dns.message import names
 from discovery.dns.server.rate_limit import EXEMPT, PER_ANSWER, PER_PREFIX, SLIP
 from discovery.dns.server.replies import MAX_SERVER_ID
 from discovery.dns.zones.service_zone import MAX_ORIGIN
-from discovery.system.env import EnvSettings, split
+from discovery.system.env import EnvSettings, Listed
 
 
 def _address(text: str) -> str:
@@ -63,11 +63,9 @@ def _flatten(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(ip for text in addresses for ip in (("127.0.0.1", "::1") if text == "localhost" else (text,)))
 
 
-Addresses = Annotated[
-    tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(split), AfterValidator(_flatten)
-]
-Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(split)]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(split)]
+Addresses = Annotated[Listed[Annotated[str, AfterValidator(_address)]], AfterValidator(_flatten)]
+Domains = Listed[Annotated[str, AfterValidator(_domain)]]
+Origins = Listed[Annotated[str, AfterValidator(_origin)]]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=1, le=3600)]
 DnsSeconds = Annotated[int, Field(ge=0, le=3600)]
@@ -138,7 +136,7 @@ class Settings(EnvSettings):
     """Replies a second over UDP, 0 to 1000000: of all answers to the clients of one prefix. 0: no limit."""
     dns_rate_slip: int = Field(SLIP, ge=0, le=255)
     """0 to 255: of so many limited queries one is answered with TC and no records, so that real clients come back over TCP. 0: none is."""
-    dns_rate_exempt: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = EXEMPT
+    dns_rate_exempt: Listed[Network] = EXEMPT
     """Networks, comma separated, whose clients have no limit."""
     dot_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """TCP port of DNS over TLS, on DNS_HOST; needs a certificate. Empty: off. The standard's is 853; 0 takes a free one."""
@@ -193,7 +191,7 @@ class Settings(EnvSettings):
     left. 0: never."""
     flap_window_seconds: Seconds = 60
     """Seconds in which FLAP_MAX_CHANGES are counted, 1 to 3600; for as long it must be quiet afterwards."""
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = ()
+    allowed_hosts: Listed[str] = ()
     """Names, comma separated, by which browsers may reach this server besides addresses, names without a dot and those that zone files
     fix. Not those of services: whoever registers one decides where it points."""
     client_zones: Annotated[str, AfterValidator(_client_zones)] = ""
@@ -201,10 +199,10 @@ class Settings(EnvSettings):
     the longest prefix counts. Whoever is in a zone gets its instances first. Empty: all are alike to everybody."""
     zone_min_healthy: int = Field(70, ge=1, le=100)
     """Percent of a zone's known instances, 1 to 100: while fewer are healthy there, as many from elsewhere make up for them."""
-    trusted_forwarders: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    trusted_forwarders: Listed[Network] = ()
     """Networks, comma separated, of resolvers whose EDNS client subnet is believed: their clients' zone counts, not theirs.
     Of no account without CLIENT_ZONES."""
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    trusted_proxies: Listed[Network] = ()
     """Networks, comma separated, of proxies whose X-Forwarded-For is believed: the caller is the rightmost address in it that is in none
     of them. Empty: such headers are believed by nothing."""
     allowed_origins: Origins = ("http://localhost:3000", "http://localhost:8080")

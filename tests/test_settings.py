@@ -16,7 +16,7 @@ from discovery.app import Server
 from discovery.cli.setting_list import Setting, defaults, kinds
 from discovery.cli.settings import example_text
 from discovery.plugins.auth.settings import AuthSettings
-from discovery.plugins.journal.settings import JournalSettings
+from discovery.plugins.journal import JournalSettings
 from discovery.settings import Settings
 from discovery.system.env import EnvSettings, SettingsError
 

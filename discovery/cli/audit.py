@@ -19,9 +19,9 @@ from discovery.cli.output import harmless_json, say
 from discovery.cli.times import TIMES, as_time
 from discovery.core.address import authority
 from discovery.core.name import fold
+from discovery.plugins.audit import AuditSettings
 from discovery.plugins.audit.line import DONE, Json, octets_of
 from discovery.plugins.audit.search import Wanted, content_of, opened
-from discovery.plugins.audit.settings import AuditSettings
 from discovery.rest.api.times import iso
 from discovery.system.env import SettingsError
 

@@ -25,7 +25,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import EtcdAway, EtcdError, with_hint
 from discovery.engines.etcd.settings import EtcdSettings
-from discovery.plugins.journal.settings import JournalSettings
+from discovery.plugins.journal import JournalSettings
 from discovery.settings import Settings
 from discovery.system.env import SettingsError
 

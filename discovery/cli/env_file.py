@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 from discovery.cli.output import say
 from discovery.core.errors import reason_of
-from discovery.plugins.journal.settings import JournalSettings
+from discovery.plugins.journal import JournalSettings
 from discovery.system.env import SettingsError
 
 INSTALLED = Path("/etc/discovery.env")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
@@ -51,17 +50,11 @@ class Setting(NamedTuple):
 
 def kinds() -> list[type[EnvSettings]]:
     """The server's settings, then those of the plugins and engines in the order of their folders' names."""
-    found: list[type[EnvSettings]] = [Settings]
     for package in (plugins, engines):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if module.ispkg and importlib.util.find_spec(f"{module.name}.settings"):
-                content = vars(importlib.import_module(f"{module.name}.settings")).values()
-                found += [
-                    kind
-                    for kind in content
-                    if isinstance(kind, type) and issubclass(kind, EnvSettings) and kind is not EnvSettings
-                ]
-    return found
+            importlib.import_module(module.name)
+    rooms = [kind for kind in EnvSettings.__subclasses__() if _home(kind)]
+    return [Settings, *sorted(rooms, key=lambda kind: (_home(kind).startswith("engine"), _home(kind)))]
 
 
 def names() -> dict[str, str]:
@@ -126,9 +119,9 @@ def _setting(kind: type[EnvSettings], name: str, field: FieldInfo, given: str | 
 
 
 def _home(kind: type[EnvSettings]) -> str:
-    """`discovery.plugins.forward.settings` is `plugin forward`."""
-    parts = kind.__module__.split(".")
-    return f"{parts[1].removesuffix('s')} {parts[2]}" if len(parts) == 4 else ""
+    """`discovery.plugins.forward.settings` is `plugin forward`. Empty: no plugin's and no engine's."""
+    _, package, *rooms = kind.__module__.split(".")
+    return f"{package.removesuffix('s')} {rooms[0]}" if package in ("plugins", "engines") else ""
 
 
 def as_text(value: Any) -> str:

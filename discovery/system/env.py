@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self, get_args
+from typing import Annotated, Any, NamedTuple, Self, TypeAlias, TypeVar, get_args
 
-from pydantic import AliasChoices, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from discovery.core.address import authority
 from discovery.core.errors import DiscoveryError
@@ -67,6 +67,11 @@ class EnvSettings(BaseSettings):
 def split(value: object) -> object:
     """A comma separated list; what is no string is left to the field's own check."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+T = TypeVar("T")
+# A setting that is a comma separated list.
+Listed: TypeAlias = Annotated[tuple[T, ...], NoDecode, BeforeValidator(split)]
 
 
 DNS_PORT = 53

@@ -12,10 +12,9 @@ from pathlib import Path
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
 from discovery.cli.doctor.running import registry_at
 from discovery.core.address import authority
-from discovery.plugins.journal import files
+from discovery.plugins.journal import JournalSettings, files
 from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.lock import held_by
-from discovery.plugins.journal.settings import JournalSettings
 from discovery.settings import Settings
 from discovery.system.limits import OTHERS
 from discovery.system.sockets import DATAGRAM, STREAM, BindError, bind

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
@@ -22,13 +24,13 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit import line
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.routes import AuditRoutes
-from discovery.plugins.audit.settings import AuditSettings
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 from discovery.store.write import Write
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
+from discovery.system.env import EnvSettings
 
 # What may wait to be written: 100,000 lines of the usual size.
 MAX_LINES = 100_000
@@ -137,6 +139,15 @@ class Audit(Plugin):
         writer = trail.writer
         state = {"writable": writer.refuses is None, "reason": writer.refuses}
         return {"audit": state | {"written": writer.done, "waiting": writer.added - writer.done, "lost": trail.lost}}
+
+
+class AuditSettings(EnvSettings):
+    audit_file: Path | None = None
+    """The file that gets a line for each write. Empty: off."""
+    audit_max_mb: int = Field(64, ge=1, le=65536)
+    """MiB (1 to 65536) after which the file is put aside as FILE.1."""
+    audit_keep: int = Field(5, ge=1, le=1000)
+    """How many files that were put aside are kept, 1 to 1000."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Audit | AuditRoutes:

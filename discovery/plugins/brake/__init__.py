@@ -21,11 +21,11 @@ from discovery.core.status import Probed, Status
 from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.brake.port import ask
-from discovery.plugins.brake.settings import BrakeSettings
 from discovery.store.engine import Engine
 from discovery.store.probing import AGAIN, Answers, AskQueue, Probe, Silence, is_to_be_asked, may_be_asked
 from discovery.store.registry import Registry
 from discovery.store.transaction import MAX_EVENTS
+from discovery.system.env import EnvSettings, Listed
 from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.brake")
@@ -205,6 +205,13 @@ class BrakeProbe(Plugin):
                 await self._engine.submit_all(writes, SERVER)  # what the engine does not take now is asked again
         finally:
             self._is_telling = False
+
+
+class BrakeSettings(EnvSettings):
+    brake_probe: bool = True
+    """true: while the brake holds an instance, its port is asked by a TCP connection; one that refuses is out at once."""
+    brake_networks: Listed[Network] = ()
+    """Networks, comma separated, in which ports are asked. Empty: all but loopback, link-local and multicast ones."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> BrakeProbe | None:

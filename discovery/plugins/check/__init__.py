@@ -23,7 +23,6 @@ from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.check.probe import CannotProbe, NoAddress, probe
 from discovery.plugins.check.rounds import Rounds
-from discovery.plugins.check.settings import CheckSettings
 from discovery.plugins.check.targets import NOT_ASKED, Lookups, refusal, target
 from discovery.plugins.check.watch import Watch
 from discovery.store.engine import Engine
@@ -31,6 +30,7 @@ from discovery.store.errors import UnknownCheck, UnknownInstance
 from discovery.store.registration import ReportCheck
 from discovery.store.registry import Registry
 from discovery.store.state import CheckResult
+from discovery.system.env import EnvSettings, Listed
 
 _log = logging.getLogger("discovery.check")
 
@@ -193,6 +193,13 @@ class Checks(Plugin):
             _log.warning(
                 "%s; that counts against no instance", error, extra=fields("check.impossible", reason=str(error))
             )
+
+
+class CheckSettings(EnvSettings):
+    check_enabled: bool = True
+    """true: instances that ask for active checks get them."""
+    check_networks: Listed[Network] = ()
+    """Networks, comma separated, in which instances are checked whoever registers them; others only where they register themselves."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Checks | None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from discovery.core.event import InstanceEvent, Kind, instant_of
 from discovery.core.warning import each, warning
 from discovery.plugins import Plugin, Seams
@@ -20,12 +22,12 @@ from discovery.plugins.history.questions import Questions
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.rows import StoredEvent
-from discovery.plugins.history.settings import HistorySettings
 from discovery.rest.api.times import iso
 from discovery.store.absent import remember
 from discovery.store.engine import Engine
 from discovery.store.losses import KEPT, MAX_GONE
 from discovery.store.registry import Registry
+from discovery.system.env import EnvSettings
 from discovery.system.threads import in_daemon_thread
 
 # In the folder of what survives a restart.
@@ -142,6 +144,14 @@ class History(Plugin):
                 "unreadable": list(folder.skipped),
             }
         }
+
+
+class HistorySettings(EnvSettings):
+    history_days: int = Field(7, ge=0, le=366)
+    """Days for which it is kept what happened, 0 to 366. 0: no history."""
+
+    history_max_mb: int = Field(1024, ge=16, le=1_048_576)
+    """MiB of all its files together, 16 to 1048576; the oldest go when there are more."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> History:

@@ -13,7 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+from pydantic_settings import SettingsConfigDict
 
 from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, ValueEvent, octets_of
 from discovery.core.kinds import SettingsEvent
@@ -27,13 +30,13 @@ from discovery.plugins.journal.errors import DataDirMoved
 from discovery.plugins.journal.files import open_for_service
 from discovery.plugins.journal.inspection import snapshot_of
 from discovery.plugins.journal.lock import Lock
-from discovery.plugins.journal.settings import JournalSettings
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
 from discovery.store.tombstones import Tombstones
 from discovery.system.background_writer import WriteRefused
+from discovery.system.env import EnvSettings
 
 _log = logging.getLogger("discovery.journal")
 
@@ -238,6 +241,17 @@ class DataFolder(Plugin):
     async def close(self) -> None:
         if self._lock is not None:
             self._lock.close()
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+class JournalSettings(EnvSettings):
+    model_config = SettingsConfigDict(env_ignore_empty=False)  # DATA_DIR= is a choice: memory only
+
+    data_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Path("data")
+    """Folder where everything registered is kept. DATA_DIR= keeps it in memory only."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Journal | None:

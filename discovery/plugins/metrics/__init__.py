@@ -15,7 +15,6 @@ from time import monotonic
 from discovery import __version__
 from discovery.core.metric import Histogram, Metric, histogram
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.metrics.settings import MetricsSettings
 from discovery.plugins.metrics.table import Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.example import Example
@@ -24,6 +23,7 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
+from discovery.system.env import EnvSettings
 
 TICK = 0.1
 # Seconds. Timers of the loop count in whole milliseconds.
@@ -112,6 +112,11 @@ def _format(request: Request) -> str | None:
 
 def _build() -> dict[tuple[str, ...], float]:
     return {(__version__, platform.python_version()): 1}
+
+
+class MetricsSettings(EnvSettings):
+    metrics_per_service: bool = False
+    """true: /metrics shows some numbers of each service, too, of the first 1,000 by name."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Metrics:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
-from pydantic_settings import NoDecode
 
 from discovery.core.network import Network
-from discovery.system.env import Endpoint, EnvSettings, endpoint, split
+from discovery.system.env import Endpoint, EnvSettings, Listed, endpoint
 
 Secondary = Endpoint
 _secondary = endpoint("secondary", "told anything")
@@ -29,17 +28,13 @@ def _own_address(value: object) -> str:
 class TransferSettings(EnvSettings):
     transfer_keys_file: Path | None = None
     """A file of TSIG keys, as tsig-keygen prints them. Empty: no zone transfers."""
-    transfer_allow: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = ()
+    transfer_allow: Listed[Network] = ()
     """Networks, comma separated, whose clients may transfer zones when they sign with one of the keys."""
-    transfer_notify: Annotated[
-        tuple[Annotated[Secondary, BeforeValidator(_secondary)], ...], NoDecode, BeforeValidator(split)
-    ] = ()
+    transfer_notify: Listed[Annotated[Secondary, BeforeValidator(_secondary)]] = ()
     """Secondaries that are told of changes (NOTIFY): IP, IP:PORT or [IPv6]:PORT, comma separated. Empty: they ask when their
     refresh time comes."""
 
-    transfer_notify_source: Annotated[
-        tuple[Annotated[str, BeforeValidator(_own_address)], ...], NoDecode, BeforeValidator(split)
-    ] = ()
+    transfer_notify_source: Listed[Annotated[str, BeforeValidator(_own_address)]] = ()
     """Addresses of this host from which secondaries are told, comma separated, one for each of IPv4 and IPv6. Empty: where DNS listens
     (DNS_HOST)."""
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.plugins.brake import make
-from discovery.plugins.brake.settings import BrakeSettings
+from discovery.plugins.brake import BrakeSettings, make
 from discovery.system.env import SettingsError
 from tests.store.making import a_registry
 
