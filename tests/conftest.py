@@ -62,7 +62,7 @@ FIRST = (
 # mark `with_all`. What they would show of ours is tested elsewhere: what is served in dns/ and rest/, how long a cache keeps it in
 # judges/test_caches.py, nodes in stories/cluster.
 WITH_ALL = (
-    "docs/test_cluster_recovery.py",
+    "docs/test_cluster",  # test_cluster.py and test_cluster_recovery.py: each line of the page, with systemd and etcd
     "engines/etcd/test_chaos.py",  # stories/faults has each trouble by itself
     "engines/etcd/test_silence.py",  # test_static_stability has the same of one instance
     "plugins/journal/test_speed.py",
@@ -71,6 +71,7 @@ WITH_ALL = (
     "stories/container",
     "stories/dashboard/test_reference.py",  # Swagger UI in a browser
     "stories/faults",
+    "stories/installed",  # pip makes a wheel and installs it
     "stories/judges/test_caddy.py",
     "stories/judges/test_dnsmasq.py",
     "stories/judges/test_haproxy.py",

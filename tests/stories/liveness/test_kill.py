@@ -17,13 +17,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.examples import examples
 from tests.stories.liveness.starting import killed_while_starting
 from tests.stories.liveness.writers import State, Writer, shown, work
 from tests.stories.process import Discovery, running
 
 # Two servers side by side, each killed so often: most of the time they start, which takes one core each.
 LANES = 2
-ROUNDS = int(os.environ.get("KILLS", "26")) // LANES
+ROUNDS = int(os.environ.get("KILLS", examples(30))) // LANES
 # Of each server; what they manage in a second is less, as each waits for its answer.
 WRITERS, PER_SECOND = 20, 280
 # Seconds of writing before the kill: from nothing to some sixty requests.
